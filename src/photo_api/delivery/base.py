@@ -1,0 +1,34 @@
+"""Signed URLs, by which clients and the store exchange bytes without Python in between."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """A URL for one method. `valid_for` is how many seconds it certainly still works."""
+
+    url: str
+    valid_for: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUpload:
+    """A PUT URL and exactly the headers to send with it (none that browsers forbid)."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class UrlSigner(Protocol):
+    """Makes signed URLs on the public address; pure computation, no request to anyone."""
+
+    def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
+        """A bucketed URL: the same key, filename and method give the same URL for a while.
+
+        `filename` becomes an inline Content-Disposition of the answer."""
+
+    def upload(
+        self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
+    ) -> SignedUpload:
+        """A URL that accepts one PUT of exactly `size` bytes of `content_type` (and digest)."""

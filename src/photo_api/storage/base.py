@@ -1,0 +1,69 @@
+"""What the service asks of an object store; one module beside this one for each kind of store."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class ObjectMissing(Exception):
+    """There is no object under this key."""
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer, or answered that it cannot (5xx, 429, refused, timed out)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One stored object. `size` is in bytes."""
+
+    key: str
+    size: int
+    etag: str | None
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStream:
+    """An open read: `info` describes the whole object, `start`/`end` (exclusive) what is read."""
+
+    info: ObjectInfo
+    start: int
+    end: int
+    chunks: AsyncIterator[bytes]
+
+
+class ObjectStore(Protocol):
+    """Objects by key in one bucket. Every method raises `StoreUnavailable` when the store fails."""
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+        """Store a stream, at most two parts of 5 MiB in flight; nothing is visible on failure."""
+
+    async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Store bytes that are in memory already."""
+
+    async def get(self, key: str) -> bytes:
+        """The whole object. Raises `ObjectMissing`."""
+
+    async def peek(self, key: str, length: int) -> tuple[ObjectInfo, bytes]:
+        """The object's description and first `length` bytes in one request; an empty object gives
+        b"". Raises `ObjectMissing`."""
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Stream bytes start..end (exclusive, None = to the end). Raises `ObjectMissing`."""
+
+    async def head(self, key: str) -> ObjectInfo:
+        """The object's description. Raises `ObjectMissing`."""
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy inside the store, content type included. Raises `ObjectMissing`."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; a missing one is fine."""
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """All objects whose key begins with `prefix` (which ends in "/" or is empty)."""
+
+    async def ping(self) -> None:
+        """One cheap request that proves address, credentials and bucket."""
