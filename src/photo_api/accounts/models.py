@@ -1,0 +1,70 @@
+"""Bodies of the account routes, as OpenAPI documents them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from photo_api.http.fields import Text
+
+EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+$"
+
+Email = Annotated[
+    Text, StringConstraints(max_length=254, pattern=EMAIL), Field(examples=["mina@example.org"])
+]
+Password = Annotated[Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"])]
+
+
+class Registration(BaseModel):
+    email: Email
+    username: Annotated[Text, Field(min_length=3, max_length=100, examples=["mina"])]
+    password: Password
+
+
+class Login(BaseModel):
+    email: Annotated[Text, Field(max_length=1000, examples=["mina@example.org"])]
+    password: Annotated[Text, Field(max_length=1000, examples=["a long pass phrase"])]
+
+
+class RefreshToken(BaseModel):
+    refresh_token: Annotated[str, Field(max_length=200, examples=["Zk9c…"])]
+
+
+class User(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 1,
+                    "email": "mina@example.org",
+                    "username": "mina",
+                    "is_active": True,
+                    "created_at": "2026-01-01T00:00:00Z",
+                }
+            ]
+        }
+    )
+    id: int
+    email: str
+    username: str
+    is_active: bool
+    created_at: datetime
+
+
+class Tokens(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "access_token": "eyJ…",
+                    "token_type": "bearer",
+                    "expires_in": 1800,
+                    "refresh_token": "Zk9c…",
+                }
+            ]
+        }
+    )
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    refresh_token: str

@@ -1,0 +1,65 @@
+"""Argon2id off the event loop: bounded in how much runs and how much may wait."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from photo_api.errors import ApiError, Code
+
+# OWASP's first choice for Argon2id: 19 MiB, two passes, one lane.
+MEMORY_KIB = 19 * 1024
+PASSES = 2
+NICENESS = 10
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """Hashes and verifies; a full queue is a 503 at once instead of a request that waits."""
+
+    def __init__(self, concurrency: int, queue: int) -> None:
+        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
+        self._threads = ThreadPoolExecutor(
+            concurrency, thread_name_prefix="argon2", initializer=_yield_to_others
+        )
+        self._room = concurrency + queue
+        self._nobody = self._hasher.hash(os.urandom(16).hex())
+
+    async def hash(self, password: str) -> str:
+        """The encoded hash that the database keeps. Raises `ApiError` OVERLOADED."""
+        return await self._run(self._hasher.hash, password)
+
+    async def verify(self, encoded: str | None, password: str) -> bool:
+        """Whether `password` belongs to `encoded`; None, for an unknown user, costs the same."""
+        known = await self._run(self._matches, encoded or self._nobody, password)
+        return known and encoded is not None
+
+    def _matches(self, encoded: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(encoded, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[..., T], *args: str) -> T:
+        if self._room == 0:
+            raise ApiError(Code.OVERLOADED, "Too many logins at once; try again", retry_after=1)
+        self._room -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        finally:
+            self._room += 1
+
+    def close(self) -> None:
+        """Let go of the threads; what waits is dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _yield_to_others() -> None:
+    # On Linux niceness belongs to the thread: the event loop of this very process goes first.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

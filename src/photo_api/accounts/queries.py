@@ -1,0 +1,96 @@
+"""SQL of accounts and refresh tokens."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+
+async def insert_user(db: Any, email: str, username: str, password_hash: str) -> Any | None:
+    """The new user's row, or None when the e-mail is taken."""
+    return await db.fetchrow(
+        "INSERT INTO users (email, username, password_hash) VALUES ($1, $2, $3)"
+        " ON CONFLICT ((lower(email))) DO NOTHING"
+        " RETURNING id, email, username, is_active, created_at",
+        email, username, password_hash,
+    )  # fmt: skip
+
+
+async def user_by_email(db: Any, email: str) -> Any | None:
+    return await db.fetchrow(
+        "SELECT id, password_hash, is_active FROM users WHERE lower(email) = lower($1)", email
+    )
+
+
+async def user_by_id(db: Any, user_id: int) -> Any | None:
+    return await db.fetchrow(
+        "SELECT id, email, username, is_active, created_at FROM users WHERE id = $1", user_id
+    )
+
+
+async def set_active(db: Any, email: str, active: bool) -> bool:
+    """Whether there is such a user."""
+    query = "UPDATE users SET is_active = $2 WHERE lower(email) = lower($1) RETURNING id"
+    return await db.fetchval(query, email, active) is not None
+
+
+async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> None:
+    """Begin a family of refresh tokens with its first one."""
+    await db.execute(
+        "WITH family AS (INSERT INTO refresh_families (user_id) VALUES ($1) RETURNING id)"
+        " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
+        " SELECT $2, id, now() + make_interval(secs => $3) FROM family",
+        user_id, token_hash, ttl,
+    )  # fmt: skip
+
+
+async def lock_token(connection: asyncpg.Connection, token_hash: bytes) -> Any | None:
+    """The token with its family (locked, so that rotations of one family are in a row), its user
+    and whether its successor has been used."""
+    return await connection.fetchrow(
+        "SELECT t.family_id, t.rotated_at, t.successor_hash, t.expires_at <= now() AS expired,"
+        " t.rotated_at > now() - interval '30 seconds' AS just_rotated,"
+        " f.user_id, f.revoked_at IS NOT NULL AS revoked, u.is_active,"
+        " (SELECT s.rotated_at IS NOT NULL FROM refresh_tokens s"
+        "  WHERE s.token_hash = t.successor_hash) AS successor_used"
+        " FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id"
+        " JOIN users u ON u.id = f.user_id"
+        " WHERE t.token_hash = $1 FOR UPDATE OF f, t",
+        token_hash,
+    )
+
+
+async def rotate(
+    connection: asyncpg.Connection, token_hash: bytes, successor_hash: bytes, ttl: int
+) -> None:
+    await connection.execute(
+        "WITH used AS (UPDATE refresh_tokens SET rotated_at = now(), successor_hash = $2"
+        "              WHERE token_hash = $1 RETURNING family_id)"
+        " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
+        " SELECT $2, family_id, now() + make_interval(secs => $3) FROM used",
+        token_hash, successor_hash, ttl,
+    )  # fmt: skip
+
+
+async def revoke_family(db: Any, family_id: Any) -> None:
+    query = "UPDATE refresh_families SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL"
+    await db.execute(query, family_id)
+
+
+async def revoke_family_of(db: Any, token_hash: bytes) -> bool:
+    """Whether there was such a token whose family was still alive."""
+    return await db.fetchval(
+        "UPDATE refresh_families SET revoked_at = now() WHERE revoked_at IS NULL AND id ="
+        " (SELECT family_id FROM refresh_tokens WHERE token_hash = $1) RETURNING true",
+        token_hash,
+    ) is not None  # fmt: skip
+
+
+async def prune(db: Any, before: datetime) -> None:
+    """Forget tokens that expired before then, and families without any."""
+    await db.execute("DELETE FROM refresh_tokens WHERE expires_at < $1", before)
+    await db.execute(
+        "DELETE FROM refresh_families f WHERE created_at < $1"
+        " AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.family_id = f.id)",
+        before,
+    )

@@ -1,0 +1,104 @@
+"""Registration, login, refresh, logout."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from photo_api.accounts import queries
+from photo_api.accounts.models import Login, RefreshToken, Registration, Tokens, User
+from photo_api.accounts.tokens import digest
+from photo_api.errors import ApiError, Code
+from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.json import json_response, no_content
+from photo_api.http.openapi import errors
+from photo_api.http.state import Anyone, AppState, Authenticated
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+
+@router.post("/register", status_code=201, response_model=User, responses=errors(400, 422, 503))
+async def register(body: Registration, state: Anyone) -> Response:
+    """Open an account. An e-mail address, compared without case, can have one account."""
+    password_hash = await state.passwords.hash(body.password)
+    user = await queries.insert_user(state.db, body.email, body.username, password_hash)
+    if user is None:
+        raise ApiError(Code.DUPLICATE_ACCOUNT, "There is an account with this e-mail already")
+    return json_response(dict(user), 201)
+
+
+@router.post("/login", response_model=Tokens, responses=errors(401, 403, 422, 429, 503))
+async def login(body: Login, request: Request, state: Anyone) -> Response:
+    """Exchange e-mail and password for an access token and a refresh token."""
+    address = client_address(request, state.settings.http.trusted_proxies)
+    attempt = await state.throttle.enter(body.email, throttle_group(address))
+    failed = False
+    try:
+        user = await queries.user_by_email(state.db, body.email)
+        password_hash = user["password_hash"] if user is not None else None
+        failed = not await state.passwords.verify(password_hash, body.password)
+    finally:
+        await state.throttle.settle(attempt, failed=failed)
+    if failed or user is None:
+        raise ApiError(Code.INVALID_CREDENTIALS, "E-mail or password is wrong")
+    if not user["is_active"]:
+        raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
+    refresh_token = state.refresh_tokens.first()
+    ttl = state.settings.auth.refresh_ttl
+    await queries.start_family(state.db, user["id"], digest(refresh_token), ttl)
+    return _tokens(state, user["id"], refresh_token)
+
+
+@router.post("/refresh", response_model=Tokens, responses=errors(401, 403, 422, 503))
+async def refresh(body: RefreshToken, state: Anyone) -> Response:
+    """Exchange a refresh token for its successor and a new access token.
+
+    Repeating the request within 30 seconds gives the same successor, so a lost answer or a second
+    tab does no harm; an older token ends the whole session, since somebody else may hold it."""
+    presented = digest(body.refresh_token)
+    async with state.db.transaction() as connection:
+        token = await queries.lock_token(connection, presented)
+        successor = None
+        if token is not None and not (token["revoked"] or token["expired"]):
+            if token["rotated_at"] is None:
+                successor = state.refresh_tokens.successor(body.refresh_token)
+                ttl = state.settings.auth.refresh_ttl
+                await queries.rotate(connection, presented, digest(successor), ttl)
+            elif token["just_rotated"] and not token["successor_used"]:
+                successor = state.refresh_tokens.recover(
+                    body.refresh_token, token["successor_hash"]
+                )
+            else:
+                await queries.revoke_family(connection, token["family_id"])
+    if token is None or successor is None:
+        raise ApiError(Code.UNAUTHENTICATED, "The refresh token is not valid; log in again")
+    if not token["is_active"]:
+        raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
+    return _tokens(state, token["user_id"], successor)
+
+
+@router.post("/logout", status_code=204, responses=errors(401, 422, 503))
+async def logout(body: RefreshToken, state: Anyone) -> Response:
+    """End the session that this refresh token belongs to."""
+    if not await queries.revoke_family_of(state.db, digest(body.refresh_token)):
+        raise ApiError(Code.UNAUTHENTICATED, "The refresh token is not valid")
+    return no_content()
+
+
+@router.get("/me", response_model=User, responses=errors(401, 403, 503))
+async def me(caller: Authenticated) -> Response:
+    """The caller's own account."""
+    user = await queries.user_by_id(caller.state.db, caller.user_id)
+    if user is None:
+        raise ApiError(Code.UNAUTHENTICATED, "This account is gone")
+    return json_response(dict(user))
+
+
+def _tokens(state: AppState, user_id: int, refresh_token: str) -> Response:
+    return json_response(
+        {
+            "access_token": state.access_tokens.issue(user_id),
+            "token_type": "bearer",
+            "expires_in": state.access_tokens.ttl,
+            "refresh_token": refresh_token,
+        },
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,132 @@
+"""Login throttling that holds across workers and instances, because it is counted in PostgreSQL.
+
+An attempt is entered as pending before the password is hashed, in one statement, and settled
+afterwards: a failure counts, a success does not. So a burst of parallel guesses cannot slip
+through between look and count, and no number of right logins throttles anyone.
+"""
+
+import asyncio
+import hmac
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from photo_api.db.pool import Database
+from photo_api.errors import ApiError, Code
+
+PAIR_LIMIT, ADDRESS_LIMIT, ACCOUNT_LIMIT = 5, 50, 100
+SHORT_WINDOW, ACCOUNT_WINDOW = 15 * 60, 60 * 60
+DELAY_STEP, LONGEST_DELAY = 0.1, 2.0
+LONGEST_WAIT = 3.0
+POLL = 0.05
+
+# A window's row is taken over once its time is up, with what was left pending by the dead.
+ENTER = """
+WITH wanted (kind, key, seconds, lim) AS (
+    VALUES ('account', $1::bytea, $4::float8, NULL::int),
+           ('address', $2::bytea, $5::float8, $6::int),
+           ('pair', $3::bytea, $5::float8, $7::int)
+), entered AS (
+    INSERT INTO login_attempts AS a (kind, key, window_ends, pending)
+    SELECT kind, key, now() + make_interval(secs => seconds), 1 FROM wanted ORDER BY kind
+    ON CONFLICT (kind, key) DO UPDATE SET
+        window_ends = CASE WHEN a.window_ends <= now() THEN excluded.window_ends
+                           ELSE a.window_ends END,
+        failures = CASE WHEN a.window_ends <= now() THEN 0 ELSE a.failures END,
+        pending = CASE WHEN a.window_ends <= now() THEN 1 ELSE a.pending + 1 END
+    RETURNING kind, failures, pending, window_ends
+)
+SELECT e.kind, e.failures, e.failures + e.pending > w.lim AS full, e.failures >= w.lim AS over,
+       ceil(extract(epoch FROM e.window_ends - now()))::int AS seconds_left
+FROM entered e JOIN wanted w USING (kind)
+"""
+
+# In the order of their keys, as ENTER locks them, so that two attempts cannot deadlock.
+SETTLE = """
+WITH mine AS (
+    SELECT kind, key FROM login_attempts
+    WHERE (kind, key) IN (('account', $1::bytea), ('address', $2::bytea), ('pair', $3::bytea))
+    ORDER BY kind FOR UPDATE
+)
+UPDATE login_attempts a SET pending = greatest(a.pending - 1, 0), failures = a.failures + $4
+FROM mine WHERE a.kind = mine.kind AND a.key = mine.key
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One login that has been let in, to be settled by `LoginThrottle.settle`."""
+
+    account: bytes
+    address: bytes
+    pair: bytes
+
+
+class LoginThrottle:
+    """Counts failures by account, by client address and by the pair of both."""
+
+    def __init__(self, db: Database, key: bytes) -> None:
+        self._db = db
+        self._key = key
+
+    async def enter(self, email: str, address: str) -> Attempt:
+        """Let an attempt in, or raise `ApiError` TOO_MANY_REQUESTS. An account under attack from
+        everywhere is slowed down by up to 2 s and never locked."""
+        attempt = self._attempt(email.lower(), address)
+        deadline = asyncio.get_running_loop().time() + LONGEST_WAIT
+        while True:
+            rows = {row["kind"]: row for row in await self._enter(attempt)}
+            refused = [row for row in rows.values() if row["full"]]
+            if not refused:
+                break
+            await self.settle(attempt, failed=False)
+            over = [row["seconds_left"] for row in refused if row["over"]]
+            if over or asyncio.get_running_loop().time() > deadline:
+                raise _too_many(max(over, default=1))
+            # Only attempts whose outcome is not known yet are in the way.
+            await asyncio.sleep(POLL * random.uniform(0.5, 1.5))
+        excess = rows["account"]["failures"] - ACCOUNT_LIMIT
+        if excess >= 0:
+            await asyncio.sleep(min((excess + 1) * DELAY_STEP, LONGEST_DELAY))
+        return attempt
+
+    async def settle(self, attempt: Attempt, *, failed: bool) -> None:
+        """Close an attempt that `enter` let in."""
+        await self._db.execute(
+            SETTLE, attempt.account, attempt.address, attempt.pair, int(failed)
+        )
+
+    async def _enter(self, attempt: Attempt) -> list[Any]:
+        return await self._db.fetch(
+            ENTER,
+            attempt.account,
+            attempt.address,
+            attempt.pair,
+            float(ACCOUNT_WINDOW),
+            float(SHORT_WINDOW),
+            ADDRESS_LIMIT,
+            PAIR_LIMIT,
+        )
+
+    def _attempt(self, email: str, address: str) -> Attempt:
+        return Attempt(
+            account=self._mac("account", email),
+            address=self._mac("address", address),
+            pair=self._mac("pair", f"{email}\n{address}"),
+        )
+
+    def _mac(self, kind: str, text: str) -> bytes:
+        return hmac.digest(self._key, f"{kind}:{text}".encode("utf-8", "replace"), "sha256")
+
+
+def _too_many(seconds: int) -> ApiError:
+    return ApiError(
+        Code.TOO_MANY_REQUESTS,
+        f"Too many failed logins; try again in {seconds} seconds",
+        retry_after=seconds,
+    )
+
+
+async def prune_attempts(db: Any) -> None:
+    """Forget windows that are over."""
+    await db.execute("DELETE FROM login_attempts WHERE window_ends < now() - interval '1 hour'")

@@ -1,0 +1,152 @@
+"""SQL of albums. The owner is in every WHERE clause."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from photo_api.photos.presentation import COLUMNS
+
+ALBUM = """a.id, a.owner_id, a.name, a.description, a.cover_photo_id, a.photo_count, a.created_at,
+ a.updated_at"""
+ALBUM_FIELDS = (
+    "id",
+    "owner_id",
+    "name",
+    "description",
+    "cover_photo_id",
+    "photo_count",
+    "created_at",
+    "updated_at",
+)
+
+
+async def insert_album(db: Any, owner_id: int, name: str, description: str | None) -> int:
+    album_id: int = await db.fetchval(
+        "INSERT INTO albums (owner_id, name, description) VALUES ($1, $2, $3) RETURNING id",
+        owner_id, name, description,
+    )  # fmt: skip
+    return album_id
+
+
+async def album(db: Any, owner_id: int, album_id: int) -> Any | None:
+    return await db.fetchrow(
+        f"SELECT {ALBUM} FROM albums a WHERE a.id = $2 AND a.owner_id = $1", owner_id, album_id
+    )
+
+
+async def albums(db: Any, owner_id: int, before: int, skip: int, limit: int) -> list[Any]:
+    """Newest first, those with an id below `before`."""
+    rows: list[Any] = await db.fetch(
+        f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < $2"
+        " ORDER BY a.id DESC OFFSET $3 LIMIT $4",
+        owner_id, before, skip, limit,
+    )  # fmt: skip
+    return rows
+
+
+async def album_page(
+    db: Any, owner_id: int, album_id: int, after: int, skip: int, limit: int
+) -> list[Any]:
+    """The album with its photos behind position `after`, in one statement: a row for each photo,
+    or one row with `photo_id` null. No row at all means that there is no such album."""
+    rows: list[Any] = await db.fetch(
+        f"""
+        SELECT a.owner_id AS album_owner_id, a.name, a.description AS album_description,
+               a.cover_photo_id, a.photo_count, a.created_at AS album_created_at,
+               a.updated_at AS album_updated_at, p.*
+        FROM albums a LEFT JOIN LATERAL (
+            SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id
+            WHERE m.album_id = a.id AND m.position > $3 ORDER BY m.position OFFSET $4 LIMIT $5
+        ) p ON true
+        WHERE a.id = $2 AND a.owner_id = $1 ORDER BY p.position
+        """,
+        owner_id, album_id, after, skip, limit,
+    )  # fmt: skip
+    return rows
+
+
+async def update_album(
+    db: Any,
+    owner_id: int,
+    album_id: int,
+    name: str | None,
+    description: str | None,
+    cover_photo_id: int | None,
+) -> Any | None:
+    """The changed album, or None. Null leaves a field as it is, a blank description clears it. A
+    cover that is not a photo of the owner's changes nothing and gives `cover_ok` false."""
+    return await db.fetchrow(
+        f"""
+        WITH cover AS (
+            SELECT $5::bigint IS NULL OR EXISTS (
+                SELECT FROM photos WHERE id = $5 AND owner_id = $1 AND status = 'ready') AS ok
+        ), changed AS (
+            UPDATE albums a SET
+                name = coalesce($3, a.name),
+                description = CASE WHEN $4::text IS NULL THEN a.description
+                                   ELSE nullif(btrim($4), '') END,
+                cover_photo_id = coalesce($5, a.cover_photo_id),
+                updated_at = now()
+            FROM cover WHERE a.id = $2 AND a.owner_id = $1 AND cover.ok
+            RETURNING {ALBUM}
+        )
+        SELECT true AS cover_ok, changed.* FROM changed
+        UNION ALL
+        SELECT false, {ALBUM} FROM albums a, cover
+        WHERE a.id = $2 AND a.owner_id = $1 AND NOT cover.ok
+        """,
+        owner_id, album_id, name, description, cover_photo_id,
+    )  # fmt: skip
+
+
+async def delete_album(db: Any, owner_id: int, album_id: int) -> bool:
+    """Whether there was such an album. Its photos stay."""
+    query = "DELETE FROM albums WHERE id = $2 AND owner_id = $1 RETURNING id"
+    return await db.fetchval(query, owner_id, album_id) is not None
+
+
+async def add_photos(
+    db: Any, owner_id: int, album_id: int, photo_ids: Sequence[int]
+) -> int | None:
+    """How many were added, in the order given; None without such an album. Unknown, foreign and
+    already contained photos are skipped."""
+    count: int | None = await db.fetchval(
+        """
+        WITH album AS (
+            SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR NO KEY UPDATE
+        ), wanted AS (
+            SELECT p.id FROM unnest($3::bigint[]) WITH ORDINALITY AS w (id, place)
+            JOIN photos p ON p.id = w.id AND p.owner_id = $1 AND p.status = 'ready'
+            GROUP BY p.id ORDER BY min(w.place)
+        ), locked AS (
+            SELECT p.id, w.place FROM photos p
+            JOIN (SELECT id, row_number() OVER () AS place FROM wanted) w ON w.id = p.id
+            WHERE p.status = 'ready' FOR KEY SHARE OF p
+        ), added AS (
+            INSERT INTO album_photos (album_id, photo_id)
+            SELECT album.id, locked.id FROM album, locked ORDER BY locked.place
+            ON CONFLICT DO NOTHING RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM added) FROM album
+        """,
+        owner_id, album_id, photo_ids,
+    )  # fmt: skip
+    return count
+
+
+async def remove_photos(
+    db: Any, owner_id: int, album_id: int, photo_ids: Sequence[int]
+) -> int | None:
+    """How many were removed; None without such an album."""
+    count: int | None = await db.fetchval(
+        """
+        WITH album AS (
+            SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR NO KEY UPDATE
+        ), removed AS (
+            DELETE FROM album_photos m USING album
+            WHERE m.album_id = album.id AND m.photo_id = ANY ($3::bigint[]) RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM removed) FROM album
+        """,
+        owner_id, album_id, photo_ids,
+    )  # fmt: skip
+    return count

@@ -1,0 +1,16 @@
+"""What the serving plane and those who watch it from outside must agree on: names and paths.
+
+Standard library only: the operations plane may import this and nothing else of `photo_api`.
+"""
+
+API_PREFIX = "/api"
+DEFAULT_PORT = 8000
+
+INSTANCE_HEADER = "X-Instance"
+REQUEST_ID_HEADER = "X-Request-ID"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+HEALTH_PATH = "/health"
+LIVE_PATH = "/health/live"
+
+SERVICE_NAME = "photo-api"

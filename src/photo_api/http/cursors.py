@@ -1,0 +1,25 @@
+"""Opaque cursors of keyset pagination: a position in an order, not a number of rows to skip."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from photo_api.errors import ApiError, Code
+
+MAX_POSITION = 2**63 - 1
+LENGTH = 8
+
+
+def encode_cursor(position: int) -> str:
+    """A cursor behind this position."""
+    return urlsafe_b64encode(position.to_bytes(LENGTH)).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str) -> int:
+    """The position. Raises `ApiError` BAD_REQUEST for anything that `encode_cursor` never gave."""
+    try:
+        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=")
+    except ValueError:
+        raw = b""
+    position = int.from_bytes(raw)
+    if len(raw) != LENGTH or position > MAX_POSITION or encode_cursor(position) != cursor:
+        raise ApiError(Code.BAD_REQUEST, "The cursor is not one that this API gave; begin anew")
+    return position

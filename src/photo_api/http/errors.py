@@ -1,0 +1,121 @@
+"""The one place where exceptions become answers."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from photo_api.db.pool import DatabaseUnavailable
+from photo_api.errors import ApiError, Code
+from photo_api.http.json import json_response
+from photo_api.storage.base import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+DATABASE_DOWN: tuple[type[Exception], ...] = (
+    DatabaseUnavailable,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DeadlockDetectedError,
+    TimeoutError,
+    ConnectionError,
+)
+RETRY_SOON = 2
+
+BY_STATUS = {
+    400: Code.BAD_REQUEST,
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.TOO_LARGE,
+}
+
+
+def error_response(
+    error: ApiError, request_id: str, detail: str | Sequence[object] | None = None
+) -> Response:
+    """The error body of the contract, with the headers that its status demands."""
+    headers = {}
+    if error.code.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    body = {
+        "detail": error.detail if detail is None else detail,
+        "code": error.code.wire,
+        "request_id": request_id,
+    }
+    return json_response(body, error.code.status, headers)
+
+
+def _answer(
+    request: Request, error: ApiError, detail: str | Sequence[object] | None = None
+) -> Response:
+    return error_response(error, request.state.request_id, detail)
+
+
+async def _api_error(request: Request, error: Any) -> Response:
+    return _answer(request, error)
+
+
+async def _invalid(request: Request, error: Any) -> Response:
+    items = error.errors()
+    if any(item["loc"][:1] == ("path",) for item in items):
+        return _answer(request, ApiError(Code.NOT_FOUND, "Not found"))
+    # Only these three: `input` would send passwords back, and `ctx` holds exceptions.
+    shown = [{"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in items]
+    return _answer(request, ApiError(Code.VALIDATION, ""), shown)
+
+
+async def _http_error(request: Request, error: Any) -> Response:
+    code = BY_STATUS.get(error.status_code, Code.BAD_REQUEST)
+    answer = _answer(request, ApiError(code, str(error.detail)))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _database_down(request: Request, error: Exception) -> Response:
+    log.warning(
+        "database unavailable: %s",
+        type(error).__name__,
+        extra={"fields": {"request_id": request.state.request_id}},
+    )
+    text = "The database is not available right now; try again"
+    return _answer(request, ApiError(Code.DATABASE_UNAVAILABLE, text, retry_after=RETRY_SOON))
+
+
+async def _store_down(request: Request, error: Exception) -> Response:
+    log.warning(
+        "object store unavailable: %s",
+        error,
+        extra={"fields": {"request_id": request.state.request_id}},
+    )
+    text = "The object store is not available right now; try again"
+    return _answer(request, ApiError(Code.STORAGE_UNAVAILABLE, text, retry_after=RETRY_SOON))
+
+
+async def _disconnected(request: Request, error: Exception) -> Response:
+    """Nobody reads this answer; it only ends the request without a traceback."""
+    return _answer(request, ApiError(Code.BAD_REQUEST, "The client went away"))
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Everything a route may raise becomes the contract's error body."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(StoreUnavailable, _store_down)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    for kind in DATABASE_DOWN:
+        app.add_exception_handler(kind, _database_down)

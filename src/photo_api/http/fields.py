@@ -1,0 +1,74 @@
+"""Types of request fields that more than one feature takes."""
+
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
+
+MAX_ID = 2**53 - 1
+"""Clients keep ids in IEEE doubles."""
+
+MAX_LIMIT = 100
+
+
+def _storable(value: str) -> str:
+    """PostgreSQL's text holds any Unicode but NUL and lone surrogates."""
+    if "\x00" in value:
+        raise ValueError("must not contain the character NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode (it has a lone surrogate)") from None
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""Text that can be stored."""
+
+Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_storable),
+                 AfterValidator(_not_blank)]
+
+LongText = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
+Title = Annotated[str, Field(max_length=255), AfterValidator(_storable)]
+
+BodyId = StrictInt
+"""An id in a body: any integer is well-formed, one that is out of range is merely unknown."""
+
+
+def in_range(value: int) -> bool:
+    """Whether this can be an id at all; PostgreSQL's bigint could not even be asked about others."""
+    return 1 <= value <= MAX_ID
+
+
+PathId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[42])]
+"""An id in a path. `http.errors` makes a 404 of one that does not validate."""
+
+
+def _clamp(value: int) -> int:
+    return min(value, MAX_LIMIT)
+
+
+def _bounded(value: object) -> object:
+    # Python refuses int() of over 4,300 digits with an error of its own; far fewer are nonsense.
+    if isinstance(value, str) and len(value) > 18:
+        raise ValueError("must be a number of at most 18 digits")
+    return value
+
+
+Skip = Annotated[
+    int,
+    BeforeValidator(_bounded),
+    Query(ge=0, description="how many to leave out", examples=[0]),
+]
+Limit = Annotated[
+    int,
+    BeforeValidator(_bounded),
+    Query(ge=0, description=f"how many at most; above {MAX_LIMIT} is {MAX_LIMIT}", examples=[50]),
+    AfterValidator(_clamp),
+]

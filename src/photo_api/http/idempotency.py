@@ -1,0 +1,180 @@
+"""Idempotency keys: a creating request that is repeated with its key takes effect once.
+
+A key belongs to a user and a route for 24 hours. The database keeps a fingerprint of the request,
+the status and the id of what was created, never a body: the answer is made anew from the row.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from photo_api.db.pool import Database
+from photo_api.errors import ApiError, Code
+
+LEASE = 30.0
+"""Seconds after which a long request that shows no life may be taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One request as its client named it. `fingerprint` is None while its body is unknown."""
+
+    user_id: int
+    route: str
+    key: str
+    fingerprint: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The request was done before: what it was and what it created."""
+
+    fingerprint: bytes
+    resource_id: int
+
+
+def idempotency(user_id: int, route: str, key: str | None, request: object) -> Key | None:
+    """The key of a request whose content is known, or None when the client sent none."""
+    return Key(user_id, route, key, fingerprint(request)) if key is not None else None
+
+
+def fingerprint(request: object) -> bytes:
+    """The digest by which two requests are told apart."""
+    return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def check_fingerprint(replay: Replay, mine: bytes) -> None:
+    """Raises `ApiError` IDEMPOTENCY_KEY_REUSED when the key came with another request before."""
+    if replay.fingerprint != mine:
+        raise ApiError(
+            Code.IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key was used for another request; use a new key for a new request",
+        )
+
+
+async def create_once(
+    connection: Any, key: Key | None, status: int, create: Callable[[], Awaitable[int]]
+) -> tuple[int, bool]:
+    """(id of what was created, whether this is a replay). Runs in the caller's transaction: a
+    second request with the key waits for the first one's end and then sees its result."""
+    if key is None:
+        return await create(), False
+    if await _claim(connection, key, uuid4(), None):
+        created = await create()
+        await connection.execute(
+            "UPDATE idempotency_keys SET status = $4, resource_id = $5"
+            " WHERE user_id = $1 AND route = $2 AND key = $3",
+            key.user_id, key.route, key.key, status, created,
+        )  # fmt: skip
+        return created, False
+    replay = await _look_up(connection, key)
+    check_fingerprint(replay, key.fingerprint or b"")
+    return replay.resource_id, True
+
+
+async def _claim(db: Any, key: Key, owner: UUID, lease: float | None) -> bool:
+    """Whether the key is ours: it is new, over 24 hours old, or its owner is dead."""
+    return await db.fetchval(
+        "INSERT INTO idempotency_keys AS k (user_id, route, key, fingerprint, owner, lease_until)"
+        " VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))"
+        " ON CONFLICT (user_id, route, key) DO UPDATE SET owner = excluded.owner,"
+        " fingerprint = excluded.fingerprint, lease_until = excluded.lease_until, status = NULL,"
+        " resource_id = NULL, created_at = now()"
+        " WHERE k.created_at < now() - interval '24 hours'"
+        " OR (k.status IS NULL AND k.lease_until < now())"
+        " RETURNING true",
+        key.user_id, key.route, key.key, key.fingerprint, owner, lease,
+    ) is not None  # fmt: skip
+
+
+async def _look_up(db: Any, key: Key) -> Replay:
+    row = await db.fetchrow(
+        "SELECT status, fingerprint, resource_id,"
+        " ceil(extract(epoch FROM lease_until - now()))::int AS seconds_left"
+        " FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3",
+        key.user_id, key.route, key.key,
+    )  # fmt: skip
+    if row is None or row["status"] is None:
+        raise ApiError(
+            Code.REQUEST_IN_PROGRESS,
+            "A request with this Idempotency-Key is still running; repeat it later",
+            retry_after=max(1, (row and row["seconds_left"]) or 1),
+        )
+    return Replay(row["fingerprint"], row["resource_id"])
+
+
+class LongClaim:
+    """A key held by a request that takes long; `complete` belongs into its final transaction."""
+
+    def __init__(self, key: Key, owner: UUID) -> None:
+        self._key = key
+        self._owner = owner
+
+    async def complete(
+        self, connection: Any, request: bytes, status: int, resource_id: int
+    ) -> None:
+        """Record the outcome. Raises `ApiError` REQUEST_IN_PROGRESS, which rolls the transaction
+        back, when another request has taken the key over."""
+        done = await connection.fetchval(
+            "UPDATE idempotency_keys SET fingerprint = $5, status = $6, resource_id = $7"
+            " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL"
+            " RETURNING true",
+            self._key.user_id, self._key.route, self._key.key, self._owner,
+            request, status, resource_id,
+        )  # fmt: skip
+        if done is None:
+            raise ApiError(
+                Code.REQUEST_IN_PROGRESS,
+                "Another request with this Idempotency-Key took over; repeat it later",
+                retry_after=1,
+            )
+
+    async def renew(self, db: Database) -> None:
+        await db.execute(
+            "UPDATE idempotency_keys SET lease_until = now() + make_interval(secs => $5)"
+            " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL",
+            self._key.user_id, self._key.route, self._key.key, self._owner, LEASE,
+        )  # fmt: skip
+
+    async def release(self, db: Database) -> None:
+        """Let a repeat begin anew; without effect once completed."""
+        await db.execute(
+            "DELETE FROM idempotency_keys"
+            " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL",
+            self._key.user_id, self._key.route, self._key.key, self._owner,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def claim_long(db: Database, key: Key | None) -> AsyncIterator[LongClaim | Replay | None]:
+    """Hold a key while a long request runs: kept alive meanwhile, let go if it was not completed.
+    Raises `ApiError` REQUEST_IN_PROGRESS while another request holds it."""
+    if key is None:
+        yield None
+        return
+    owner = uuid4()
+    if not await _claim(db, key, owner, LEASE):
+        yield await _look_up(db, key)
+        return
+    claim = LongClaim(key, owner)
+    alive = asyncio.create_task(_keep_alive(claim, db))
+    try:
+        yield claim
+    finally:
+        alive.cancel()
+        with suppress(asyncio.CancelledError):
+            await alive
+        await claim.release(db)
+
+
+async def _keep_alive(claim: LongClaim, db: Database) -> None:
+    while True:
+        await asyncio.sleep(LEASE / 3)
+        with suppress(Exception):  # the next round tries again, and completing checks the owner
+            await claim.renew(db)

@@ -1,0 +1,122 @@
+"""Pure ASGI middleware: a request's identity and its line in the log, and the last resort."""
+
+import logging
+import re
+import time
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.errors import ApiError, Code
+from photo_api.http.errors import error_response
+from photo_api.lifecycle.drain import Drain
+
+access_log = logging.getLogger("photo_api.access")
+log = logging.getLogger(__name__)
+
+SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
+INSTANCE = INSTANCE_HEADER.lower().encode()
+
+
+class RequestContext:
+    """Gives every answer its request id and the instance's name, counts requests in flight to the
+    end of their bodies, closes connections while draining, and writes the access log."""
+
+    def __init__(self, app: ASGIApp, instance: str, drain: Drain) -> None:
+        self.app = app
+        self.instance = instance.encode()
+        self.drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status, sent = 0, 0
+
+        async def send_with_identity(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message["headers"] = list(message.get("headers", ()))
+                headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
+                if self.drain.draining:
+                    headers.append((b"connection", b"close"))
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        started = time.perf_counter()
+        with self.drain.request():
+            try:
+                await self.app(scope, receive, send_with_identity)
+            finally:
+                _log_access(scope, request_id, status, sent, time.perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return uuid4().hex
+
+
+def _log_access(scope: Scope, request_id: str, status: int, sent: int, seconds: float) -> None:
+    if not access_log.isEnabledFor(logging.INFO):
+        return
+    # The route's template and never the path: a share's path holds its token.
+    route = scope.get("route")
+    access_log.info(
+        "request",
+        extra={
+            "fields": {
+                "request_id": request_id,
+                "method": scope["method"],
+                "route": getattr(route, "path", "unmatched"),
+                "status": status or 499,
+                "bytes": sent,
+                "ms": round(seconds * 1000, 1),
+            }
+        },
+    )
+
+
+class TrailingSlash:
+    """`/albums` and `/albums/` are one route, answered directly: a redirect would lose the body of a
+    POST in many clients."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
+            scope["path"] = scope["path"].rstrip("/") or "/"
+        await self.app(scope, receive, send)
+
+
+class ErrorBoundary:
+    """Turns what nobody caught into the contract's error body, and logs it with its traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            request_id = scope["state"]["request_id"]
+            log.exception("unhandled error", extra={"fields": {"request_id": request_id}})
+            internal = ApiError(Code.INTERNAL, "Something went wrong on our side; it is logged")
+            await error_response(internal, request_id)(scope, receive, send)

@@ -1,0 +1,41 @@
+"""What OpenAPI says of errors and shared answers."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from photo_api.errors import Code
+
+
+class ErrorItem(BaseModel):
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Error(BaseModel):
+    """The body of every error; `detail` is a list for 422 and a sentence otherwise."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"detail": "Photo not found", "code": "not_found", "request_id": "f3a9…"}]
+        }
+    )
+    detail: str | list[ErrorItem]
+    code: str
+    request_id: str
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses=` entries for these statuses, each with the codes it may carry."""
+    return {status: _entry(status) for status in statuses}
+
+
+def _entry(status: int) -> dict[str, Any]:
+    codes = [code.wire for code in Code if code.status == status]
+    entry: dict[str, Any] = {"model": Error, "description": f"code: {', '.join(codes)}"}
+    if status in (429, 503):
+        entry["headers"] = {
+            "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}
+        }
+    return entry

@@ -1,0 +1,81 @@
+"""What the lifespan makes once and every request gets: typed, and from one place."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Header, Request
+from fastapi.security.base import SecurityBase
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+
+from photo_api.accounts.authentication import Authenticator
+from photo_api.accounts.passwords import Passwords
+from photo_api.accounts.throttle import LoginThrottle
+from photo_api.accounts.tokens import AccessTokens, RefreshTokens
+from photo_api.db.pool import Database
+from photo_api.delivery.base import UrlSigner
+from photo_api.lifecycle.drain import Drain
+from photo_api.lifecycle.health import Health
+from photo_api.lifecycle.identity import Identity
+from photo_api.settings import Settings
+from photo_api.shares.sealing import Sealer
+from photo_api.storage.base import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """One worker's parts."""
+
+    settings: Settings
+    identity: Identity
+    drain: Drain
+    health: Health
+    db: Database
+    store: ObjectStore
+    signer: UrlSigner
+    authenticator: Authenticator
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    passwords: Passwords
+    throttle: LoginThrottle
+    sealer: Sealer
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated request: whose it is, and the parts to serve it with."""
+
+    user_id: int
+    state: AppState
+
+
+class Bearer(SecurityBase):
+    """Declares the scheme in OpenAPI and makes the caller; one dependency, since each costs."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel(bearerFormat="JWT")
+        self.scheme_name = "bearer"
+
+    async def __call__(self, request: Request) -> Caller:
+        state = cast(AppState, request.state.app)
+        user_id = await state.authenticator.user_id(request.headers.get("authorization"))
+        return Caller(user_id, state)
+
+
+async def app_state(request: Request) -> AppState:
+    """The worker's parts, for routes that anyone may call."""
+    return cast(AppState, request.state.app)
+
+
+Authenticated = Annotated[Caller, Depends(Bearer())]
+Anyone = Annotated[AppState, Depends(app_state)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Repeat a request with the same key and it takes effect once (24 hours)",
+        examples=["6f1c9a52-create-album"],
+    ),
+]

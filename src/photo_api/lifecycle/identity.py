@@ -1,0 +1,34 @@
+"""Who this instance is: a new id for each boot, and the name that people see."""
+
+import socket
+from dataclasses import dataclass
+from importlib.metadata import version
+from uuid import uuid4
+
+from photo_api.settings import LifecycleSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`boot_id` is unique for each start; `instance` is the instance's IP address."""
+
+    boot_id: str
+    instance: str
+    version: str
+
+
+def identify(settings: LifecycleSettings, boot_id: str | None = None) -> Identity:
+    """This boot's identity; a worker is given the boot id of its supervisor."""
+    return Identity(
+        boot_id or uuid4().hex, settings.instance_ip or default_route(), version("photo-api")
+    )
+
+
+def default_route() -> str:
+    """The address this machine would speak from, found without sending anything."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: connecting UDP only consults the routes
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

@@ -1,0 +1,241 @@
+"""Uploads by presigned URL: the client PUTs to a staging key, and confirming copies from there.
+
+The copy comes first and is then what is verified: the staging key can still be written by whoever
+holds the URL, the copy's key was never in one.
+"""
+
+import hashlib
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from photo_api.errors import ApiError, Code, not_found
+from photo_api.http.fields import in_range
+from photo_api.http.idempotency import Key, create_once
+from photo_api.http.state import AppState
+from photo_api.photos import upload_queries as queries
+from photo_api.photos.models import PresignRequest
+from photo_api.renditions.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
+from photo_api.storage.base import ObjectMissing, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The photo that a confirmation ended with; `duplicate` when it was there before."""
+
+    photo_id: int
+    object_key: str
+    duplicate: bool
+
+
+async def presign(
+    state: AppState, owner_id: int, body: PresignRequest, key: Key | None
+) -> dict[str, Any]:
+    """Begin an upload. Raises `ApiError` UNSUPPORTED_TYPE, TOO_LARGE, NOT_FOUND, UPLOAD_EXPIRED."""
+    content_type = accepted_type(body.content_type)
+    check_size(body.file_size, state.settings.uploads.max_size)
+    if not in_range(body.album_id):
+        raise not_found("Album")
+    sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
+    if body.on_duplicate == "reuse" and sha256 is not None:
+        known = await _reuse(state, owner_id, body.album_id, sha256)
+        if known is not None:
+            return _nothing_to_upload(known)
+    secret = secrets.token_hex(16)
+    uploads = state.settings.uploads
+    async with state.db.transaction() as connection:
+
+        async def create() -> int:
+            photo_id = await queries.insert_pending(
+                connection,
+                owner_id,
+                body.album_id,
+                title=body.title,
+                description=body.description,
+                filename=body.filename,
+                content_type=content_type,
+                size=body.file_size,
+                sha256=sha256,
+                secret=secret,
+                url_ttl=uploads.url_ttl,
+                longest_put=uploads.longest_put,
+                reuse=body.on_duplicate == "reuse",
+            )
+            if photo_id is None:
+                raise not_found("Album")
+            return photo_id
+
+        photo_id, replayed = await create_once(connection, key, 200, create)
+        if replayed:
+            return await _presigned_before(state, connection, owner_id, photo_id)
+    staging_key = f"staging/{owner_id}/{photo_id}/{secret}"
+    return _signed(
+        state, photo_id, staging_key, content_type, body.file_size, sha256, uploads.url_ttl
+    )
+
+
+async def _presigned_before(
+    state: AppState, connection: Any, owner_id: int, photo_id: int
+) -> dict[str, Any]:
+    """The same upload once more, for what is left of its time: never longer than was promised to
+    the sweep."""
+    photo = await queries.staged(connection, owner_id, photo_id)
+    if photo is None or photo["status"] == "gone" or photo["seconds_left"] < 1:
+        raise ApiError(
+            Code.UPLOAD_EXPIRED,
+            "The upload of this Idempotency-Key has expired; begin another with a new key",
+        )
+    return _signed(
+        state,
+        photo_id,
+        photo["staging_key"],
+        photo["content_type"],
+        photo["file_size"],
+        photo["sha256"],
+        photo["seconds_left"],
+    )
+
+
+def _signed(
+    state: AppState,
+    photo_id: int,
+    staging_key: str,
+    content_type: str,
+    size: int,
+    sha256: bytes | None,
+    expires_in: int,
+) -> dict[str, Any]:
+    upload = state.signer.upload(
+        staging_key, content_type=content_type, size=size, sha256=sha256, expires_in=expires_in
+    )
+    return {
+        "photo_id": photo_id,
+        "upload_url": upload.url,
+        "object_key": staging_key,
+        "expires_in": expires_in,
+        "upload_method": "PUT",
+        "upload_headers": upload.headers,
+        "duplicate": False,
+    }
+
+
+def _nothing_to_upload(known: Outcome) -> dict[str, Any]:
+    return {
+        "photo_id": known.photo_id,
+        "upload_url": None,
+        "object_key": None,
+        "expires_in": 0,
+        "upload_method": "PUT",
+        "upload_headers": {},
+        "duplicate": True,
+    }
+
+
+async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
+    """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH."""
+    photo = await queries.staged(state.db, owner_id, photo_id) if in_range(photo_id) else None
+    if photo is None or photo["status"] == "gone":
+        raise not_found("Photo")
+    if photo["status"] == "ready":
+        return Outcome(photo_id, photo["object_key"], duplicate=False)
+    key = object_key(owner_id, photo_id, photo["content_type"])
+    await queries.note_object(state.db, key, queries.KEY_GRACE)
+    try:
+        return await _adopt(state, owner_id, photo, key)
+    except ApiError:
+        await discard(state, key)
+        raise
+
+
+async def _adopt(state: AppState, owner_id: int, photo: Any, key: str) -> Outcome:
+    content_type = await _copy_and_verify(state, photo, key)
+    sha256 = photo["sha256"]
+    if photo["reuse_duplicates"]:
+        sha256 = sha256 or await _digest(state, key)
+        known = await _reuse(state, owner_id, photo["album_id"], sha256)
+        if known is not None:
+            await queries.give_up(state.db, owner_id, photo["id"])
+            await discard(state, key)
+            return known
+    if await queries.make_ready(state.db, owner_id, photo["id"], key, content_type, sha256):
+        return Outcome(photo["id"], key, duplicate=False)
+    # Somebody else confirmed meanwhile, or the sweep was faster: what counts is the row.
+    await discard(state, key)
+    now = await queries.staged(state.db, owner_id, photo["id"])
+    if now is None or now["status"] != "ready":
+        raise not_found("Photo")
+    return Outcome(photo["id"], now["object_key"], duplicate=False)
+
+
+async def _copy_and_verify(state: AppState, photo: Any, key: str) -> str:
+    """The content type that the copied bytes show."""
+    try:
+        await state.store.copy(photo["staging_key"], key)
+    except ObjectMissing:
+        raise ApiError(
+            Code.NOT_UPLOADED, "The file has not been uploaded yet; PUT it to upload_url first"
+        ) from None
+    info, head = await state.store.peek(key, SNIFF_LENGTH)
+    if info.size != photo["file_size"]:
+        raise ApiError(
+            Code.UPLOAD_MISMATCH,
+            f"{photo['file_size']} bytes were declared and {info.size} uploaded; begin anew",
+        )
+    found = sniff(head)
+    if found is None or not same_kind(photo["content_type"], found):
+        raise ApiError(
+            Code.UPLOAD_MISMATCH,
+            f"The file is not {photo['content_type']} as declared but"
+            f" {found or 'no image of an accepted type'}; begin anew",
+        )
+    return found
+
+
+async def _digest(state: AppState, key: str) -> bytes:
+    digest = hashlib.sha256()
+    async for chunk in (await state.store.open(key)).chunks:
+        digest.update(chunk)
+    return digest.digest()
+
+
+async def _reuse(state: AppState, owner_id: int, album_id: int, sha256: bytes) -> Outcome | None:
+    known = await queries.ready_with_content(state.db, owner_id, sha256)
+    if known is None:
+        return None
+    await queries.link(state.db, owner_id, album_id, known["id"])
+    return Outcome(known["id"], known["object_key"], duplicate=True)
+
+
+async def discard(state: AppState, key: str) -> None:
+    """Delete a copy that lost, as far as that works now; the sweep has its key in any case."""
+    try:
+        await state.store.delete([key])
+    except StoreUnavailable as error:
+        log.info("left to the sweep: %s", error)
+
+
+def accepted_type(declared: str) -> str:
+    """The normalised content type. Raises `ApiError` UNSUPPORTED_TYPE."""
+    content_type = declared.partition(";")[0].strip().lower()
+    content_type = "image/jpeg" if content_type == "image/jpg" else content_type
+    if content_type not in ACCEPTED_TYPES:
+        raise ApiError(
+            Code.UNSUPPORTED_TYPE,
+            f"This type is not accepted; send one of {', '.join(sorted(ACCEPTED_TYPES))}",
+        )
+    return content_type
+
+
+def check_size(size: int, largest: int) -> None:
+    """Raises `ApiError` TOO_LARGE."""
+    if size > largest:
+        raise ApiError(Code.TOO_LARGE, f"A photo may have at most {largest} bytes")
+
+
+def object_key(owner_id: int, photo_id: int, content_type: str) -> str:
+    """A fresh key, for which no URL was ever issued. Owner and photo stand in it so that
+    `reconcile --adopt` can recreate a lost row."""
+    return f"photos/{owner_id}/{photo_id}/{secrets.token_hex(16)}{EXTENSIONS[content_type]}"

@@ -1,0 +1,74 @@
+"""SQL of photos as people see them: only confirmed ones, the owner in every WHERE clause."""
+
+from typing import Any
+
+from photo_api.photos.presentation import COLUMNS
+
+
+async def photos(db: Any, owner_id: int, before: int, skip: int, limit: int) -> list[Any]:
+    """Newest first, those with an id below `before`."""
+    rows: list[Any] = await db.fetch(
+        f"SELECT {COLUMNS} FROM photos p WHERE p.owner_id = $1 AND p.status = 'ready'"
+        " AND p.id < $2 ORDER BY p.id DESC OFFSET $3 LIMIT $4",
+        owner_id, before, skip, limit,
+    )  # fmt: skip
+    return rows
+
+
+async def photo(db: Any, owner_id: int, photo_id: int) -> Any | None:
+    return await db.fetchrow(
+        f"SELECT {COLUMNS}, p.exif FROM photos p"
+        " WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready'",
+        owner_id, photo_id,
+    )  # fmt: skip
+
+
+async def image(db: Any, owner_id: int, photo_id: int) -> Any | None:
+    """What it takes to deliver a photo's bytes."""
+    return await db.fetchrow(
+        "SELECT object_key, thumbnail_key, preview_key, original_filename, content_type"
+        " FROM photos WHERE id = $2 AND owner_id = $1 AND status = 'ready'",
+        owner_id, photo_id,
+    )  # fmt: skip
+
+
+async def update_photo(
+    db: Any, owner_id: int, photo_id: int, title: str | None, description: str | None
+) -> Any | None:
+    """The changed photo, or None. Null leaves a field as it is, a blank one is cleared."""
+    return await db.fetchrow(
+        f"""
+        UPDATE photos p SET
+            title = CASE WHEN $3::text IS NULL THEN p.title ELSE nullif(btrim($3), '') END,
+            description = CASE WHEN $4::text IS NULL THEN p.description
+                               ELSE nullif(btrim($4), '') END,
+            updated_at = now()
+        WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' RETURNING {COLUMNS}, p.exif
+        """,
+        owner_id, photo_id, title, description,
+    )  # fmt: skip
+
+
+async def delete_photo(db: Any, owner_id: int, photo_id: int) -> bool:
+    """Whether there was such a photo. It leaves all albums at once; its bytes are left to the
+    sweep."""
+    return await db.fetchval(
+        """
+        WITH mine AS (
+            UPDATE photos SET status = 'gone', gone_at = now()
+            WHERE id = $2 AND owner_id = $1 AND status = 'ready'
+            RETURNING id, object_key, thumbnail_key, preview_key
+        ), unlinked AS (
+            DELETE FROM album_photos m USING mine WHERE m.photo_id = mine.id
+        ), uncovered AS (
+            UPDATE albums a SET cover_photo_id = NULL FROM mine WHERE a.cover_photo_id = mine.id
+        ), garbage AS (
+            INSERT INTO unreferenced_objects (object_key, delete_after)
+            SELECT key, now() FROM mine,
+                unnest(ARRAY[mine.object_key, mine.thumbnail_key, mine.preview_key]) AS key
+            WHERE key IS NOT NULL ON CONFLICT DO NOTHING
+        )
+        SELECT id FROM mine
+        """,
+        owner_id, photo_id,
+    ) is not None  # fmt: skip

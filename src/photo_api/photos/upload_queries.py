@@ -1,0 +1,192 @@
+"""SQL of the upload state machine: pending → ready, or gone.
+
+An object's key stands in `unreferenced_objects` from before its bytes exist until the statement
+that makes a photo point to it, so bytes without a photo are always known and always swept.
+"""
+
+from typing import Any
+
+KEY_GRACE = 3600
+"""Seconds after which a copy that no photo points to is taken for abandoned."""
+
+ENQUEUE = "pg_notify('photo_api_jobs', '')"
+
+
+async def insert_pending(
+    db: Any,
+    owner_id: int,
+    album_id: int,
+    *,
+    title: str | None,
+    description: str | None,
+    filename: str,
+    content_type: str,
+    size: int,
+    sha256: bytes | None,
+    secret: str,
+    url_ttl: int,
+    longest_put: int,
+    reuse: bool,
+) -> int | None:
+    """The id of a new pending photo, or None when the album is not the owner's."""
+    photo_id: int | None = await db.fetchval(
+        """
+        WITH fresh AS (
+            SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id
+            FROM albums WHERE id = $2 AND owner_id = $1
+        ), pending AS (
+            INSERT INTO photos (id, owner_id, album_id, status, title, description,
+                original_filename, content_type, file_size, sha256, staging_key,
+                upload_expires_at, reuse_duplicates)
+            OVERRIDING SYSTEM VALUE
+            SELECT id, $1, $2, 'pending', $3, $4, $5, $6, $7, $8,
+                format('staging/%s/%s/%s', $1::bigint, id, $9::text),
+                now() + make_interval(secs => $10), $12
+            FROM fresh RETURNING id, staging_key, upload_expires_at
+        ), noted AS (
+            INSERT INTO unreferenced_objects (object_key, delete_after)
+            SELECT staging_key, upload_expires_at + make_interval(secs => $11) FROM pending
+        )
+        SELECT id FROM pending
+        """,
+        owner_id, album_id, title, description, filename, content_type, size, sha256, secret,
+        float(url_ttl), float(longest_put), reuse,
+    )  # fmt: skip
+    return photo_id
+
+
+async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:
+    """A photo in whatever state, as the upload left it."""
+    return await db.fetchrow(
+        """
+        SELECT id, status, album_id, original_filename, content_type, file_size, sha256,
+               staging_key, object_key, reuse_duplicates,
+               floor(extract(epoch FROM upload_expires_at - now()))::int AS seconds_left
+        FROM photos WHERE id = $2 AND owner_id = $1
+        """,
+        owner_id, photo_id,
+    )  # fmt: skip
+
+
+async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | None:
+    """The owner's oldest photo with these bytes."""
+    return await db.fetchrow(
+        "SELECT id, object_key, original_filename, content_type, file_size FROM photos"
+        " WHERE owner_id = $1 AND sha256 = $2 AND status = 'ready' ORDER BY id LIMIT 1",
+        owner_id, sha256,
+    )  # fmt: skip
+
+
+async def new_photo_id(db: Any, owner_id: int) -> int:
+    """An id for a photo whose bytes are still coming in."""
+    photo_id: int = await db.fetchval("SELECT nextval(pg_get_serial_sequence('photos', 'id'))")
+    return photo_id
+
+
+async def note_object(db: Any, key: str, seconds: float) -> None:
+    """Write a key down before its bytes are written; they are swept after `seconds` unless a photo
+    points to them by then."""
+    await db.execute(
+        "INSERT INTO unreferenced_objects (object_key, delete_after)"
+        " VALUES ($1, now() + make_interval(secs => $2))",
+        key, seconds,
+    )  # fmt: skip
+
+
+async def make_ready(
+    db: Any, owner_id: int, photo_id: int, key: str, content_type: str, sha256: bytes | None
+) -> bool:
+    """The one conditional UPDATE that decides who wins: False for a photo that is no longer
+    pending, or when the sweep has taken the copy. Puts it into its album and enqueues its
+    renditions."""
+    return await db.fetchval(
+        f"""
+        WITH mine AS (
+            SELECT id, owner_id, album_id FROM photos
+            WHERE id = $2 AND owner_id = $1 AND status = 'pending' FOR UPDATE
+        ), adopted AS (
+            DELETE FROM unreferenced_objects
+            WHERE object_key = $3 AND NOT taken AND EXISTS (SELECT FROM mine) RETURNING object_key
+        ), ready AS (
+            UPDATE photos p SET status = 'ready', object_key = adopted.object_key,
+                content_type = $4, sha256 = coalesce($5, p.sha256), updated_at = now()
+            FROM mine, adopted WHERE p.id = mine.id RETURNING p.id
+        ), album AS (
+            SELECT a.id FROM albums a, mine
+            WHERE a.id = mine.album_id AND a.owner_id = mine.owner_id FOR KEY SHARE OF a
+        ), linked AS (
+            INSERT INTO album_photos (album_id, photo_id) SELECT album.id, ready.id FROM album, ready
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM ready
+        )
+        SELECT id, {ENQUEUE} FROM ready
+        """,
+        owner_id, photo_id, key, content_type, sha256,
+    ) is not None  # fmt: skip
+
+
+async def insert_ready(
+    db: Any,
+    owner_id: int,
+    album_id: int,
+    photo_id: int,
+    *,
+    title: str | None,
+    description: str | None,
+    filename: str,
+    content_type: str,
+    size: int,
+    sha256: bytes,
+    key: str,
+) -> bool:
+    """A photo that came through the server, at once ready. False when the album is gone or the
+    sweep has taken the bytes."""
+    return await db.fetchval(
+        f"""
+        WITH album AS (
+            SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
+        ), adopted AS (
+            DELETE FROM unreferenced_objects
+            WHERE object_key = $9 AND NOT taken AND EXISTS (SELECT FROM album) RETURNING object_key
+        ), ready AS (
+            INSERT INTO photos (id, owner_id, album_id, status, title, description,
+                original_filename, content_type, file_size, sha256, object_key)
+            OVERRIDING SYSTEM VALUE
+            SELECT $3, $1, $2, 'ready', $4, $5, $6, $7, $8, $10, object_key FROM adopted
+            RETURNING id
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM ready
+        )
+        SELECT id, {ENQUEUE} FROM ready
+        """,
+        owner_id, album_id, photo_id, title, description, filename, content_type, size, key,
+        sha256,
+    ) is not None  # fmt: skip
+
+
+async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> None:
+    """Put a photo into an album, where both are the owner's and still there."""
+    await db.execute(
+        """
+        WITH album AS (SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE),
+        photo AS (SELECT id FROM photos
+                  WHERE id = $3 AND owner_id = $1 AND status = 'ready' FOR KEY SHARE)
+        INSERT INTO album_photos (album_id, photo_id)
+        SELECT album.id, photo.id FROM album, photo ON CONFLICT DO NOTHING
+        """,
+        owner_id, album_id, photo_id,
+    )  # fmt: skip
+
+
+async def give_up(db: Any, owner_id: int, photo_id: int) -> None:
+    """A pending photo is gone; its staged bytes are swept when their URL can no longer be used."""
+    await db.execute(
+        "UPDATE photos SET status = 'gone', gone_at = now()"
+        " WHERE id = $2 AND owner_id = $1 AND status = 'pending'",
+        owner_id, photo_id,
+    )  # fmt: skip
+
+
+async def album_exists(db: Any, owner_id: int, album_id: int) -> bool:
+    query = "SELECT true FROM albums WHERE id = $2 AND owner_id = $1"
+    return await db.fetchval(query, owner_id, album_id) is not None

@@ -1,0 +1,91 @@
+"""The program in which originals are decoded: `python -m photo_api.renditions.child`.
+
+It holds no secret and can reach nothing: besides its pipe it may open no file and no socket, and
+its memory and processor time are bounded. It serves one request after another until its standard
+input ends, and dies with its parent.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from typing import BinaryIO
+
+import pi_heif
+import pyvips
+
+from photo_api.renditions import images, wire
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Arguments: the parent's process id, memory in bytes, processor seconds per job, pixels."""
+    parent, memory, cpu_seconds, max_pixels = map(int, sys.argv[1:])
+    _die_with(parent)
+    requests, answers = _take_pipe()
+    _prepare_vips()
+    _confine(memory)
+    try:
+        while (request := requests.read(wire.REQUEST.size)) and len(request) == wire.REQUEST.size:
+            _allow_cpu(cpu_seconds)
+            data = requests.read(wire.REQUEST.unpack(request)[0])
+            for part in _answer(data, max_pixels):
+                answers.write(part)
+            answers.flush()
+    except MemoryError:
+        os._exit(wire.OUT_OF_MEMORY)
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the parent is gone")
+
+
+def _take_pipe() -> tuple[BinaryIO, BinaryIO]:
+    """Requests and answers; what a library prints goes to standard error, not into an answer."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 0)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _prepare_vips() -> None:
+    """Load everything that is loaded at first use, for nothing can be opened afterwards."""
+    pyvips.block_untrusted_set(True)
+    pyvips.cache_set_max(0)
+    pi_heif.libheif_info()
+    for suffix in (".png", ".jpg", ".gif"):
+        grey = pyvips.Image.black(2, 2, bands=3).copy(interpretation="srgb")
+        images.render(grey.write_to_buffer(suffix), max_pixels=4)
+
+
+def _confine(memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
+def _allow_cpu(seconds: int) -> None:
+    used = int(time.process_time()) + 1
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, hard))
+
+
+def _answer(data: bytes, max_pixels: int) -> tuple[bytes, bytes, bytes, bytes]:
+    try:
+        done = images.render(data, max_pixels)
+        head, thumbnail, preview = done.head, done.thumbnail, done.preview
+    except images.Refusal as refusal:
+        head = {"refused": refusal.reason, "detail": str(refusal)}
+        thumbnail = preview = b""
+    text = json.dumps(head).encode()
+    return wire.ANSWER.pack(len(text), len(thumbnail), len(preview)), text, thumbnail, preview
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Decoding of untrusted images in a child process that may die without harm."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from photo_api.renditions import wire
+from photo_api.renditions.process import ChildProcess, DecodeLimits, DecoderDied
+
+__all__ = ["DecodeLimits", "Decoder", "DecoderDied", "Refused", "Rendered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """`width` and `height` are as displayed, in pixels; `sha256` is that of the original.
+
+    `exif` has the keys of `exif.read_exif`; the thumbnail (320) and the preview (1440 pixels at
+    most on the longer side) are WebP in sRGB without metadata.
+    """
+
+    content_type: str
+    width: int
+    height: int
+    frames: int
+    blurhash: str
+    exif: dict[str, object]
+    sha256: bytes
+    thumbnail: bytes
+    preview: bytes
+
+
+class Refused(Exception):
+    """The file is at fault and another attempt is useless; the text is a sentence for the user.
+
+    `reason` is not_an_image, too_many_pixels, truncated, corrupt or unsupported.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Decoder:
+    """One child process, started when needed, kept for many files, replaced when it dies.
+
+    Call it from the main thread's event loop: the child dies with the thread that started it.
+    """
+
+    def __init__(self, limits: DecodeLimits | None = None) -> None:
+        self._limits = limits or DecodeLimits()
+        self._child: ChildProcess | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None before the first file and after a death."""
+        return self._child.pid if self._child else None
+
+    async def render(self, data: bytes) -> Rendered:
+        """Raises `Refused` or `DecoderDied`; calls wait for each other. Cancelling it ends the
+        child, whose state is then unknown."""
+        async with self._lock:
+            child = await self._ready()
+            try:
+                async with asyncio.timeout(self._limits.wall_seconds):
+                    answer = await child.ask(data)
+            except TimeoutError:
+                await self._discard()
+                raise DecoderDied("timeout") from None
+            except (OSError, EOFError, wire.ProtocolError) as error:
+                raise DecoderDied(await self._discard(), child.last_words()) from error
+            except BaseException:
+                await self._discard()
+                raise
+        return _rendered(answer)
+
+    async def aclose(self) -> None:
+        """End the child, if there is one. A render under way ends with `DecoderDied`."""
+        await self._discard()
+
+    async def _ready(self) -> ChildProcess:
+        if self._child and self._child.worn():
+            await self._discard()
+        if self._child is None:
+            self._child = await ChildProcess.start(self._limits)
+        return self._child
+
+    async def _discard(self) -> str:
+        """Kill and reap the child; tells of what it had died if it was dead already."""
+        child, self._child = self._child, None
+        return await asyncio.shield(child.end()) if child else "crashed"
+
+
+def _rendered(answer: wire.Answer) -> Rendered:
+    head: dict[str, Any] = json.loads(answer.head)
+    if "refused" in head:
+        raise Refused(head["refused"], head["detail"])
+    head["sha256"] = bytes.fromhex(head["sha256"])
+    return Rendered(**head, thumbnail=answer.thumbnail, preview=answer.preview)

@@ -1,0 +1,213 @@
+"""An original's bytes to a thumbnail and a preview, in one decode; runs only in the child.
+
+vips is asked for one loader by name, the one that the magic bytes call for, so its own guess at
+the format is never used. `thumbnail_buffer` is not used either: it ignores `fail_on`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pi_heif
+import pyvips
+from blurhash_rs import blurhash_encode
+from PIL import Image
+
+from photo_api.renditions.exif import read_exif
+from photo_api.renditions.formats import SNIFF_LENGTH, sniff
+
+PREVIEW_EDGE = 1440
+THUMBNAIL_EDGE = 320
+WEBP_QUALITY = 80
+
+_LOADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "image/jpeg": "jpegload_buffer",
+        "image/png": "pngload_buffer",
+        "image/gif": "gifload_buffer",
+        "image/webp": "webpload_buffer",
+        "image/avif": "heifload_buffer",
+    }
+)
+_JPEG_END = b"\xff\xd9"
+_TRUNCATED = re.compile(
+    r"premature end|truncated|unexpected end|read error|bad seek|unable to parse|end of file"
+    r"|not enough|too short|EOF",
+    re.IGNORECASE,
+)
+_MEMORY = re.compile(r"out of memory|insufficient memory|alloc", re.IGNORECASE)
+_TOO_LARGE = re.compile(r"dimensions? (too|exceed)|too (large|big)|security limit", re.IGNORECASE)
+_UNSUPPORTED = re.compile(r"unsupported|not supported|no decod", re.IGNORECASE)
+
+_SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "not_an_image": "The file is not an image of an accepted type.",
+        "too_many_pixels": "The image has more pixels than are accepted.",
+        "truncated": "The file ends before the image does.",
+        "corrupt": "The image cannot be decoded.",
+        "unsupported": "The image uses a variant of its format that is not supported.",
+    }
+)
+
+
+class Refusal(Exception):
+    """The file is at fault; `reason` is one of the codes of `decoder.Refused`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(_SENTENCES[reason])
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Renditions:
+    """`head` is JSON-able: everything about the original; the images are WebP in sRGB."""
+
+    head: dict[str, object]
+    thumbnail: bytes
+    preview: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A header that was read. `width` and `height` are as displayed; `image` decodes lazily.
+
+    Neither vips nor libheif's memoryview owns the pixels of a HEIC: `owner` keeps them alive.
+    """
+
+    image: Any
+    width: int
+    height: int
+    frames: int
+    exif: bytes
+    owner: object = None
+
+
+def render(data: bytes, max_pixels: int) -> Renditions:
+    """Raises `Refusal`, or MemoryError after which the process should end."""
+    content_type = sniff(data[:SNIFF_LENGTH])
+    if content_type is None:
+        raise Refusal("not_an_image")
+    try:
+        return _render(data, content_type, max_pixels)
+    except pyvips.Error as error:
+        raise _classify(str(error)) from error
+    except (ValueError, EOFError, RuntimeError, SyntaxError, OSError) as error:
+        raise _classify(str(error)) from error
+
+
+def _classify(message: str) -> Refusal:
+    if _MEMORY.search(message):
+        raise MemoryError(message)
+    if _TOO_LARGE.search(message):
+        return Refusal("too_many_pixels")
+    if _TRUNCATED.search(message):
+        return Refusal("truncated")
+    return Refusal("unsupported" if _UNSUPPORTED.search(message) else "corrupt")
+
+
+def _render(data: bytes, content_type: str, max_pixels: int) -> Renditions:
+    if content_type in ("image/heic", "image/heif"):
+        opened = _open_heic(data, max_pixels)
+        preview = _shrink(opened.image, PREVIEW_EDGE)
+    else:
+        opened = _open(data, content_type, max_pixels)
+        preview = _preview(data, content_type, opened)
+    thumbnail = _shrink(preview, THUMBNAIL_EDGE)
+    head: dict[str, object] = {
+        "content_type": content_type,
+        "width": opened.width,
+        "height": opened.height,
+        "frames": opened.frames,
+        "blurhash": _blurhash(thumbnail),
+        "exif": read_exif(opened.exif),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    return Renditions(head, _webp(thumbnail), _webp(preview))
+
+
+def _load(data: bytes, content_type: str, **options: Any) -> Any:
+    loader = getattr(pyvips.Image, _LOADERS[content_type])
+    return loader(data, **{"access": "sequential", "fail_on": "truncated"} | options)
+
+
+def _check(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise Refusal("too_many_pixels")
+
+
+def _field(image: Any, name: str) -> Any:
+    return image.get(name) if image.get_typeof(name) else None
+
+
+def _open(data: bytes, content_type: str, max_pixels: int) -> _Opened:
+    # A GIF is walked to its end to count its frames, and a cut one is found by decoding it.
+    image = _load(data, content_type, fail_on="none")
+    _check(image.width, image.height, max_pixels)
+    turned = (_field(image, "orientation") or 1) >= 5
+    width, height = (image.height, image.width) if turned else (image.width, image.height)
+    exif = _field(image, "exif-data")
+    return _Opened(image, width, height, _field(image, "n-pages") or 1, exif or b"")
+
+
+def _preview(data: bytes, content_type: str, opened: _Opened) -> Any:
+    options = _shrink_on_load(content_type, max(opened.width, opened.height))
+    try:
+        return _shrink(_load(data, content_type, **options), PREVIEW_EDGE)
+    except pyvips.Error as error:
+        if content_type != "image/jpeg" or not _TRUNCATED.search(str(error)):
+            raise
+        # Some cameras leave out the end marker. With one, a complete image has no other fault.
+        whole = data + _JPEG_END
+        return _shrink(_load(whole, content_type, fail_on="warning", **options), PREVIEW_EDGE)
+
+
+def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
+    """Let the decoder drop what is not needed, down to twice the preview: the rest is resampled,
+    as vips' own thumbnailer does."""
+    spare = longest / (2 * PREVIEW_EDGE)
+    if content_type == "image/jpeg":
+        return {"shrink": next(shrink for shrink in (8, 4, 2, 1) if shrink <= max(spare, 1))}
+    if content_type == "image/webp" and spare > 1:
+        return {"scale": 1 / spare}
+    return {}
+
+
+def _open_heic(data: bytes, max_pixels: int) -> _Opened:
+    pi_heif.options.DECODE_THREADS = 1
+    pi_heif.options.THUMBNAILS = False
+    container = pi_heif.open_heif(data)
+    primary = container[container.primary_index]
+    _check(*primary.size, max_pixels)
+    pixels = primary.data
+    _check(*primary.size, max_pixels)
+    width, height = primary.size
+    bands = len(primary.mode)
+    image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
+    image = image.copy(interpretation="srgb" if bands >= 3 else "b-w")
+    profile = primary.info.get("icc_profile")
+    if profile:
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return _Opened(image, width, height, 1, primary.info.get("exif") or b"", container)
+
+
+def _shrink(image: Any, edge: int) -> Any:
+    """Upright, in 8-bit sRGB, at most `edge` pixels long, in memory."""
+    sized = {"height": edge, "size": "down"}
+    small = image.thumbnail_image(edge, output_profile="srgb", **sized)
+    if small.interpretation != "srgb":
+        small = small.colourspace("srgb")
+    return small.cast("uchar").copy_memory()
+
+
+def _webp(image: Any) -> bytes:
+    encoded: bytes = image.webpsave_buffer(Q=WEBP_QUALITY, effort=4, keep="none")
+    return encoded
+
+
+def _blurhash(thumbnail: Any) -> str:
+    flat = thumbnail.flatten(background=255) if thumbnail.hasalpha() else thumbnail
+    pixels = flat.write_to_memory()
+    return blurhash_encode(Image.frombytes("RGB", (flat.width, flat.height), pixels), 4, 3)

@@ -1,0 +1,23 @@
+"""Where an S3 access key comes from: the settings, or the role of the machine."""
+
+from typing import Protocol
+
+from photo_api.storage.sigv4 import Credentials
+
+
+class CredentialSource(Protocol):
+    """Gives the key to sign with now; asked for every request, so it never waits."""
+
+    def current(self) -> Credentials:
+        """The key in force."""
+
+
+class StaticCredentials:
+    """A key that never changes."""
+
+    def __init__(self, access_key: str, secret_key: str) -> None:
+        self._credentials = Credentials(access_key, secret_key)
+
+    def current(self) -> Credentials:
+        """The key in force."""
+        return self._credentials

@@ -1,0 +1,277 @@
+"""The object store on S3 and what speaks like it, by obstore."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+import obstore.store
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+from photo_api.storage.base import ObjectInfo, ObjectMissing, ObjectStream, StoreUnavailable
+from photo_api.storage.bucket import Bucket, abort_uploads, s3_error_code
+from photo_api.storage.credentials import CredentialSource
+
+if TYPE_CHECKING:
+    from obstore import GetResult, ObjectMeta
+    from obstore.store import RetryConfig, S3Credential
+
+PART_SIZE = 5 * 1024 * 1024
+PARTS_IN_FLIGHT = 2
+READ_CHUNK = 256 * 1024
+_STATUS = re.compile(r"status code: (\d{3})")
+_QUICK = timedelta(seconds=2)
+_SLOW = timedelta(seconds=20)
+
+
+class S3Store:
+    """Objects in one bucket, addressed path style; plain http is allowed for private networks."""
+
+    def __init__(
+        self, endpoint: str, bucket: str, region: str, credentials: CredentialSource
+    ) -> None:
+        self._bucket = Bucket(endpoint, bucket, region, credentials)
+        self._reads = _client(self._bucket, _QUICK)
+        # A store answers a PUT or a copy only when all bytes are on its disks.
+        self._writes = _client(self._bucket, _SLOW)
+
+    async def aclose(self) -> None:
+        """Nothing to wait for: connections belong to the clients and go with them."""
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+        """Store a stream: one PUT if it ends within the first part, a multipart upload if not."""
+        first, ended = await _first_part(chunks)
+        if ended:
+            await self.put_bytes(key, b"".join(first), content_type=content_type)
+            return
+        source = _Source(first, chunks)
+        try:
+            with _translated("put", key):
+                await obstore.put_async(
+                    self._writes,
+                    key,
+                    source,
+                    attributes={"Content-Type": content_type},
+                    use_multipart=True,
+                    chunk_size=PART_SIZE,
+                    max_concurrency=PARTS_IN_FLIGHT,
+                )
+        except BaseException as error:
+            await self._discard_parts(key)
+            if source.failure is not None and isinstance(error, Exception):
+                raise source.failure from None
+            raise
+
+    async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Store bytes by one PUT."""
+        with _translated("put", key):
+            await obstore.put_async(
+                self._writes,
+                key,
+                data,
+                attributes={"Content-Type": content_type},
+                use_multipart=False,
+            )
+
+    async def get(self, key: str) -> bytes:
+        """The whole object."""
+        with _translated("get", key):
+            result = await obstore.get_async(self._reads, key)
+            return bytes(await result.bytes_async())
+
+    async def peek(self, key: str, length: int) -> tuple[ObjectInfo, bytes]:
+        """The description and first `length` bytes; only an empty object takes a second request."""
+        result = await self._get_range(key, 0, length) if length > 0 else None
+        if result is None:
+            return await self.head(key), b""
+        with _translated("get", key):
+            return _info(result.meta), bytes(await result.bytes_async())
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Stream start..end, cut to what there is; beyond the object's end that is nothing."""
+        empty = end is not None and end <= start
+        result = None if empty else await self._get_range(key, start, end)
+        if result is None:
+            info = await self.head(key)
+            at = min(start, info.size)
+            return ObjectStream(info, at, at, _nothing())
+        first, last = result.range
+        return ObjectStream(_info(result.meta), first, last, _body(result, key))
+
+    async def head(self, key: str) -> ObjectInfo:
+        """The object's description."""
+        with _translated("head", key):
+            return _info(await obstore.head_async(self._reads, key))
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy inside the store; up to 5 GB, as S3's CopyObject allows."""
+        with _translated("copy", source):
+            await obstore.copy_async(self._writes, source, target)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, 1,000 a request."""
+        if not keys:
+            return
+        with _translated("delete", keys[0]), suppress(FileNotFoundError):
+            await obstore.delete_async(self._writes, keys[0] if len(keys) == 1 else list(keys))
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """All objects under `prefix`, fetched 1,000 at a time as they are consumed."""
+        with _translated("list", prefix):
+            pages = obstore.list(self._reads, prefix.rstrip("/") or None, chunk_size=1000)
+            async for page in pages:
+                for meta in page:
+                    yield _info(meta)
+
+    async def ping(self) -> None:
+        """List at most one page under a prefix that nothing uses."""
+        with _translated("list", "ping/"):
+            async for _ in obstore.list(self._reads, "ping", chunk_size=1):
+                return
+
+    async def _get_range(self, key: str, start: int, end: int | None) -> "GetResult | None":
+        """None where the store refuses the range because the object ends before it."""
+        with _translated("get", key):
+            if start == 0 and end is None:
+                return await obstore.get_async(self._reads, key)
+            try:
+                return await obstore.get_async(
+                    self._reads,
+                    key,
+                    options={"range": {"offset": start} if end is None else (start, end)},
+                )
+            except BaseError as error:
+                if _status(error) == "416":
+                    return None
+                raise
+
+    async def _discard_parts(self, key: str) -> None:
+        """obstore aborts an upload on some errors, but not when its future is cancelled."""
+        with suppress(StoreUnavailable):
+            await asyncio.shield(asyncio.to_thread(abort_uploads, self._bucket, key))
+
+
+def _client(bucket: Bucket, read_timeout: timedelta) -> obstore.store.S3Store:
+    retry: RetryConfig = {
+        "max_retries": 2,
+        "retry_timeout": timedelta(seconds=3),
+        "backoff": {
+            "init_backoff": timedelta(milliseconds=100),
+            "max_backoff": timedelta(milliseconds=500),
+            "base": 2,
+        },
+    }
+
+    def credential() -> "S3Credential":
+        current = bucket.credentials.current()
+        expires_at = current.expires_at
+        return {
+            "access_key_id": current.access_key,
+            "secret_access_key": current.secret_key,
+            "token": current.session_token,
+            "expires_at": None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+        }
+
+    return obstore.store.S3Store(
+        bucket.name,
+        # Both names: obstore reads AWS_… variables, and a stray AWS_ENDPOINT_URL_S3 would win.
+        config={
+            "endpoint": bucket.endpoint,
+            "aws_endpoint_url_s3": bucket.endpoint,
+            "region": bucket.region,
+            "virtual_hosted_style_request": False,
+            "skip_signature": False,
+        },
+        # The total includes the body, which flows as fast as the slowest browser reads it.
+        client_options={
+            "allow_http": True,
+            "connect_timeout": timedelta(seconds=3),
+            "read_timeout": read_timeout,
+            "timeout": timedelta(hours=1),
+        },
+        retry_config=retry,
+        credential_provider=credential,
+    )
+
+
+@contextmanager
+def _translated(action: str, key: str) -> Iterator[None]:
+    """obstore's errors as the store's; a refusal's text is dropped, it quotes the signature."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if s3_error_code(str(error)) == "NoSuchBucket":
+            raise StoreUnavailable(f"{action}: the bucket does not exist") from None
+        raise ObjectMissing(key) from None
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        code = s3_error_code(str(error)) or type(error).__name__
+        raise StoreUnavailable(f"{action}: refused by the store ({code})") from None
+    except (BaseError, OSError) as error:
+        reason = _status(error) or type(error).__name__
+        raise StoreUnavailable(f"{action}: the store failed ({reason})") from error
+
+
+def _status(error: BaseException) -> str:
+    """The HTTP status in obstore's message, "" if the request got no answer."""
+    found = _STATUS.search(str(error))
+    return found[1] if found else ""
+
+
+def _info(meta: "ObjectMeta") -> ObjectInfo:
+    etag = meta["e_tag"]
+    return ObjectInfo(
+        key=meta["path"],
+        size=meta["size"],
+        etag=etag.strip('"') if etag else None,
+        last_modified=meta["last_modified"],
+    )
+
+
+async def _first_part(chunks: AsyncIterator[bytes]) -> tuple[deque[bytes], bool]:
+    """(the chunks of the first part, whether the stream has ended within it)."""
+    first: deque[bytes] = deque()
+    size = 0
+    async for chunk in chunks:
+        first.append(chunk)
+        size += len(chunk)
+        if size > PART_SIZE:
+            return first, False
+    return first, True
+
+
+class _Source:
+    """The stream for obstore, which wraps an error of its source: the original is kept here."""
+
+    def __init__(self, first: deque[bytes], rest: AsyncIterator[bytes]) -> None:
+        self._first = first
+        self._rest = rest
+        self.failure: Exception | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            return self._first.popleft()
+        try:
+            return await anext(self._rest)
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+async def _body(result: "GetResult", key: str) -> AsyncIterator[bytes]:
+    with _translated("get", key):
+        async for chunk in result.stream(min_chunk_size=READ_CHUNK):
+            yield bytes(chunk)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for chunk in ():
+        yield chunk

@@ -1,0 +1,55 @@
+"""Log lines: one JSON object each for machines, or a short line for people."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+from photo_api.settings import LogSettings
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line with time, level, logger, message, instance and the record's own fields."""
+
+    def __init__(self, instance: str, process: str) -> None:
+        super().__init__()
+        self._always = {"instance": instance, "process": process}
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._always,
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:01 INFO web-1 request method=GET …`."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__(f"%(asctime)s %(levelname)-7s {process:<8} %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", {})
+        return super().formatMessage(record) + "".join(f" {k}={v}" for k, v in fields.items())
+
+
+def configure_logging(settings: LogSettings, instance: str, process: str) -> None:
+    """Send everything of this process to standard error. `process` is its role, such as `web-1`."""
+    handler = logging.StreamHandler(sys.stderr)
+    json_lines = settings.format == "json"
+    handler.setFormatter(JsonFormatter(instance, process) if json_lines else TextFormatter(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level)
+    # Its own lines repeat ours, and name paths with tokens in them.
+    logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
