@@ -318,6 +318,12 @@ class LifecycleSettings:
         "the instance's name in answers and logs; empty: the address of the default route",
         default="",
     )
+    ops_token: str = _setting(
+        "OPS_TOKEN",
+        "bearer token with which `/health/detailed` tells the configuration; empty: never",
+        default="",
+        secret=True,
+    )
     lame_duck: float = _setting(
         "LAME_DUCK",
         "seconds of serving on after readiness has failed, until balancers have noticed",

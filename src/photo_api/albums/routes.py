@@ -1,6 +1,6 @@
 """Albums and what is in them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -34,16 +34,13 @@ async def create_album(
     """Open an album."""
     db = caller.state.db
     key = idempotency(caller.user_id, "albums", idempotency_key, body.model_dump())
-    async with db.transaction() as connection:
-        album_id, _ = await create_once(
-            connection,
-            key,
-            201,
-            lambda: queries.insert_album(
-                connection, caller.user_id, body.name, body.description or None
-            ),
-        )
-        album = await queries.album(connection, caller.user_id, album_id)
+
+    async def create(connection: Any) -> int:
+        description = body.description or None
+        return await queries.insert_album(connection, caller.user_id, body.name, description)
+
+    album_id, _ = await create_once(db, key, 201, create)
+    album = await queries.album(db, caller.user_id, album_id)
     if album is None:
         raise not_found("Album")
     return json_response(dict(album), 201)

@@ -56,10 +56,10 @@ class BucketAdmin:
 
 def cors_rules(origins: Sequence[str]) -> str:
     """CORS rules: anyone may look (signed URLs decide), only `origins` may upload."""
-    rules = [_rule(["*"], ["GET", "HEAD"])]
-    if origins:
-        rules.append(_rule(origins, ["PUT"]))
-    return f"<CORSConfiguration>{''.join(rules)}</CORSConfiguration>"
+    anyone = _rule(["*"], ["GET", "HEAD"])
+    # First and with all methods: SeaweedFS answers a preflight by the first rule whose origin fits.
+    known = _rule(origins, ["GET", "HEAD", "PUT"]) if origins else ""
+    return f"<CORSConfiguration>{known}{anyone}</CORSConfiguration>"
 
 
 def _rule(origins: Sequence[str], methods: Sequence[str]) -> str:

@@ -36,6 +36,7 @@ class Replay:
     """The request was done before: what it was and what it created."""
 
     fingerprint: bytes
+    status: int
     resource_id: int
 
 
@@ -59,23 +60,28 @@ def check_fingerprint(replay: Replay, mine: bytes) -> None:
 
 
 async def create_once(
-    connection: Any, key: Key | None, status: int, create: Callable[[], Awaitable[int]]
+    db: Database, key: Key | None, status: int, create: Callable[[Any], Awaitable[int]]
 ) -> tuple[int, bool]:
-    """(id of what was created, whether this is a replay). Runs in the caller's transaction: a
-    second request with the key waits for the first one's end and then sees its result."""
+    """(id of what was created, whether this is a replay). `create` runs in the transaction that
+    records the key: a second request with the key waits for its end and then sees its result."""
     if key is None:
-        return await create(), False
-    if await _claim(connection, key, uuid4(), None):
-        created = await create()
-        await connection.execute(
-            "UPDATE idempotency_keys SET status = $4, resource_id = $5"
-            " WHERE user_id = $1 AND route = $2 AND key = $3",
-            key.user_id, key.route, key.key, status, created,
-        )  # fmt: skip
-        return created, False
-    replay = await _look_up(connection, key)
+        return await create(db), False
+    async with db.transaction() as connection:
+        if await _claim(connection, key, uuid4(), None):
+            created = await create(connection)
+            await _complete(connection, key, status, created)
+            return created, False
+        replay = await _look_up(connection, key)
     check_fingerprint(replay, key.fingerprint or b"")
     return replay.resource_id, True
+
+
+async def _complete(connection: Any, key: Key, status: int, resource_id: int) -> None:
+    await connection.execute(
+        "UPDATE idempotency_keys SET status = $4, resource_id = $5"
+        " WHERE user_id = $1 AND route = $2 AND key = $3",
+        key.user_id, key.route, key.key, status, resource_id,
+    )  # fmt: skip
 
 
 async def _claim(db: Any, key: Key, owner: UUID, lease: float | None) -> bool:
@@ -106,7 +112,7 @@ async def _look_up(db: Any, key: Key) -> Replay:
             "A request with this Idempotency-Key is still running; repeat it later",
             retry_after=max(1, (row and row["seconds_left"]) or 1),
         )
-    return Replay(row["fingerprint"], row["resource_id"])
+    return Replay(row["fingerprint"], row["status"], row["resource_id"])
 
 
 class LongClaim:

@@ -46,43 +46,40 @@ async def presign(
             return _nothing_to_upload(known)
     secret = secrets.token_hex(16)
     uploads = state.settings.uploads
-    async with state.db.transaction() as connection:
 
-        async def create() -> int:
-            photo_id = await queries.insert_pending(
-                connection,
-                owner_id,
-                body.album_id,
-                title=body.title,
-                description=body.description,
-                filename=body.filename,
-                content_type=content_type,
-                size=body.file_size,
-                sha256=sha256,
-                secret=secret,
-                url_ttl=uploads.url_ttl,
-                longest_put=uploads.longest_put,
-                reuse=body.on_duplicate == "reuse",
-            )
-            if photo_id is None:
-                raise not_found("Album")
-            return photo_id
+    async def create(db: Any) -> int:
+        photo_id = await queries.insert_pending(
+            db,
+            owner_id,
+            body.album_id,
+            title=body.title,
+            description=body.description,
+            filename=body.filename,
+            content_type=content_type,
+            size=body.file_size,
+            sha256=sha256,
+            secret=secret,
+            url_ttl=uploads.url_ttl,
+            longest_put=uploads.longest_put,
+            reuse=body.on_duplicate == "reuse",
+        )
+        if photo_id is None:
+            raise not_found("Album")
+        return photo_id
 
-        photo_id, replayed = await create_once(connection, key, 200, create)
-        if replayed:
-            return await _presigned_before(state, connection, owner_id, photo_id)
+    photo_id, replayed = await create_once(state.db, key, 200, create)
+    if replayed:
+        return await _presigned_before(state, owner_id, photo_id)
     staging_key = f"staging/{owner_id}/{photo_id}/{secret}"
     return _signed(
         state, photo_id, staging_key, content_type, body.file_size, sha256, uploads.url_ttl
     )
 
 
-async def _presigned_before(
-    state: AppState, connection: Any, owner_id: int, photo_id: int
-) -> dict[str, Any]:
+async def _presigned_before(state: AppState, owner_id: int, photo_id: int) -> dict[str, Any]:
     """The same upload once more, for what is left of its time: never longer than was promised to
     the sweep."""
-    photo = await queries.staged(connection, owner_id, photo_id)
+    photo = await queries.staged(state.db, owner_id, photo_id)
     if photo is None or photo["status"] == "gone" or photo["seconds_left"] < 1:
         raise ApiError(
             Code.UPLOAD_EXPIRED,

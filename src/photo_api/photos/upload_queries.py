@@ -77,7 +77,7 @@ async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | Non
     )  # fmt: skip
 
 
-async def new_photo_id(db: Any, owner_id: int) -> int:
+async def new_photo_id(db: Any) -> int:
     """An id for a photo whose bytes are still coming in."""
     photo_id: int = await db.fetchval("SELECT nextval(pg_get_serial_sequence('photos', 'id'))")
     return photo_id

@@ -14,12 +14,13 @@ import sys
 import time
 from typing import BinaryIO
 
-import pi_heif
-import pyvips
+import pi_heif  # type: ignore[import-untyped]
+import pyvips  # type: ignore[import-untyped]
 
 from photo_api.renditions import images, wire
 
 _PR_SET_PDEATHSIG = 1
+_MAX_STDERR = 1 << 18
 
 
 def main() -> None:
@@ -30,9 +31,8 @@ def main() -> None:
     _prepare_vips()
     _confine(memory)
     try:
-        while (request := requests.read(wire.REQUEST.size)) and len(request) == wire.REQUEST.size:
+        while (data := _request(requests)) is not None:
             _allow_cpu(cpu_seconds)
-            data = requests.read(wire.REQUEST.unpack(request)[0])
             for part in _answer(data, max_pixels):
                 answers.write(part)
             answers.flush()
@@ -54,6 +54,16 @@ def _take_pipe() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
+def _request(requests: BinaryIO) -> bytes | None:
+    """The next original, None when the parent has closed the pipe, be it in the middle of one."""
+    header = requests.read(wire.REQUEST.size)
+    if len(header) < wire.REQUEST.size:
+        return None
+    (length,) = wire.REQUEST.unpack(header)
+    data = requests.read(length)
+    return data if len(data) == length else None
+
+
 def _prepare_vips() -> None:
     """Load everything that is loaded at first use, for nothing can be opened afterwards."""
     pyvips.block_untrusted_set(True)
@@ -67,6 +77,7 @@ def _prepare_vips() -> None:
 def _confine(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_STDERR, _MAX_STDERR))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 

@@ -29,7 +29,7 @@ def read_exif(block: bytes) -> dict[str, object]:
     Keys, each left out when absent or senseless: `taken_at` (RFC 3339 when the camera told its
     offset, otherwise local time without one), `camera`, `lens`, `exposure_time` ("1/200", in
     seconds), `f_number`, `iso`, `focal_length` (mm), `latitude` and `longitude` (degrees, north
-    and east positive), `altitude` (metres, below the sea negative), `orientation` (1–8).
+    and east positive), `altitude` (metres, below the sea negative), `orientation` (1 to 8).
     Garbage gives {}; nothing but MemoryError is raised.
     """
     tags = _tags(block)

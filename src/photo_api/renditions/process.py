@@ -105,7 +105,7 @@ class ChildProcess:
         gone = self._reader.at_eof() or self._writer.is_closing()
         self._writer.transport.abort()
         status = await asyncio.to_thread(_reap, self._process, 2.0 if gone else 0.0)
-        self._last_words = os.pread(self._stderr, _MAX_STDERR, 0).decode("utf-8", "replace").strip()
+        self._last_words = _tail(self._stderr)
         os.close(self._stderr)
         return _cause(status, self._last_words)
 
@@ -118,8 +118,8 @@ def _spawn(limits: DecodeLimits, pipe: socket.socket, stderr: int) -> subprocess
     arguments = (os.getpid(), limits.memory_bytes, limits.cpu_seconds, limits.max_pixels)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "photo_api.renditions.child", *map(str, arguments)],
-        stdin=pipe,
-        stdout=pipe,
+        stdin=pipe.fileno(),
+        stdout=pipe.fileno(),
         stderr=stderr,
         env=_environment(),
         start_new_session=True,
@@ -144,6 +144,11 @@ def _reap(process: subprocess.Popen[bytes], patience: float) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def _tail(file: int) -> str:
+    start = max(0, os.fstat(file).st_size - _MAX_STDERR)
+    return os.pread(file, _MAX_STDERR, start).decode("utf-8", "replace").strip()
 
 
 def _cause(status: int, last_words: str) -> str:

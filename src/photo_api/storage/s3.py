@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 import obstore.store
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 
 from photo_api.storage.base import ObjectInfo, ObjectMissing, ObjectStream, StoreUnavailable
 from photo_api.storage.bucket import Bucket, abort_uploads, s3_error_code
@@ -207,11 +207,12 @@ def _translated(action: str, key: str) -> Iterator[None]:
         if s3_error_code(str(error)) == "NoSuchBucket":
             raise StoreUnavailable(f"{action}: the bucket does not exist") from None
         raise ObjectMissing(key) from None
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        code = s3_error_code(str(error)) or type(error).__name__
-        raise StoreUnavailable(f"{action}: refused by the store ({code})") from None
     except (BaseError, OSError) as error:
-        reason = _status(error) or type(error).__name__
+        status = _status(error)
+        if status in ("401", "403"):
+            code = s3_error_code(str(error)) or "no code"
+            raise StoreUnavailable(f"{action}: refused by the store ({status}, {code})") from None
+        reason = status or type(error).__name__
         raise StoreUnavailable(f"{action}: the store failed ({reason})") from error
 
 
@@ -273,5 +274,5 @@ async def _body(result: "GetResult", key: str) -> AsyncIterator[bytes]:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
-        yield chunk
+    return
+    yield b""

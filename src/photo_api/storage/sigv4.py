@@ -62,7 +62,7 @@ def sign_request(
         (
             method,
             path if service == "s3" else quote_path(path),
-            _canonical_query(parse_qsl(query, keep_blank_values=True)),
+            canonical_query(parse_qsl(query, keep_blank_values=True)),
             canonical_headers,
             names,
             digest,
@@ -85,13 +85,14 @@ def presign(
     now: float,
     expires_in: int,
     headers: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
+    query: str = "",
     service: str = "s3",
 ) -> str:
     """`url` with a signature in its query, valid for `expires_in` (1 to 604800) seconds from `now`.
 
     `url` is scheme, host and percent-encoded path, without a query. Every one of `headers`, and
-    Host, must then be sent exactly as signed; `query` holds unencoded overrides (response-*).
+    Host, must then be sent exactly as signed. `query` holds further parameters (response-*) as
+    `canonical_query` gives them; all that S3 knows begin in lower case and so sort last.
     Raises `ValueError` for an impossible expiry.
     """
     if not 1 <= expires_in <= MAX_EXPIRY:
@@ -104,14 +105,13 @@ def presign(
     amz_date = _amz_date(int(now))
     scope = _scope(credentials.access_key, credentials.secret_key, amz_date[:8], region, service)
     token = credentials.session_token
-    # Written in sorted order: every parameter that S3 takes besides begins in lower case.
     search = (
         f"{scope.query}&X-Amz-Date={amz_date}&X-Amz-Expires={expires_in}"
-        f"{f'&X-Amz-Security-Token={_encode(token)}' if token is not None else ''}"
+        f"{'' if token is None else f'&X-Amz-Security-Token={_encode(token)}'}"
         f"&X-Amz-SignedHeaders={_encode(names)}"
     )
     if query:
-        search = f"{search}&{_canonical_query(query.items())}"
+        search = f"{search}&{query}"
     canonical = f"{method}\n{path}\n{search}\n{canonical_headers}\n{names}\n{UNSIGNED_PAYLOAD}"
     return f"{url}?{search}&X-Amz-Signature={_signature(canonical, amz_date, scope)}"
 
@@ -152,7 +152,8 @@ def _canonical_headers(headers: Mapping[str, str]) -> tuple[str, str]:
     return names, "".join(f"{name}:{value}\n" for name, value in lower)
 
 
-def _canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
+def canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
+    """The parameters percent-encoded, sorted and joined."""
     encoded = sorted([(_encode(name), _encode(value)) for name, value in parameters])
     return "&".join([f"{name}={value}" for name, value in encoded])
 
@@ -168,6 +169,13 @@ def _signature(canonical: str, amz_date: str, scope: _Scope) -> str:
     return hmac.digest(scope.signing_key, text.encode(), "sha256").hex()
 
 
-@lru_cache(maxsize=16)
 def _amz_date(now: int) -> str:
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    days, seconds = divmod(now, 86_400)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_day(days)}T{hour:02}{minute:02}{second:02}Z"
+
+
+@lru_cache(maxsize=4)
+def _day(days: int) -> str:
+    return time.strftime("%Y%m%d", time.gmtime(days * 86_400))

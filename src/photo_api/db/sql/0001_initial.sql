@@ -136,11 +136,13 @@ CREATE TABLE jobs (
     subject_id bigint NOT NULL,
     state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'leased', 'dead')),
     attempt integer NOT NULL DEFAULT 0,
+    handed_back integer NOT NULL DEFAULT 0,
     available_at timestamptz NOT NULL DEFAULT now(),
     worker text,
     error text,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON COLUMN jobs.attempt IS 'the fencing token: it grows with every lease';
 COMMENT ON COLUMN jobs.available_at IS 'queued: when it may run; leased: when the lease ends';
 CREATE INDEX jobs_available ON jobs (available_at) WHERE state <> 'dead';
 

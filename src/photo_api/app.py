@@ -1,0 +1,116 @@
+"""The composition root: everything a worker is made of is made here, once, and passed on."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from photo_api.accounts.authentication import Authenticator
+from photo_api.accounts.passwords import Passwords
+from photo_api.accounts.routes import router as accounts
+from photo_api.accounts.throttle import LoginThrottle
+from photo_api.accounts.tokens import AccessTokens, RefreshTokens
+from photo_api.albums.routes import router as albums
+from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.db.pool import open_database
+from photo_api.delivery.s3 import S3UrlSigner
+from photo_api.http.docs import install_docs
+from photo_api.http.errors import install_error_handlers
+from photo_api.http.middleware import ErrorBoundary, RequestContext, TrailingSlash
+from photo_api.http.state import AppState
+from photo_api.lifecycle.drain import Drain
+from photo_api.lifecycle.health import Health
+from photo_api.lifecycle.identity import Identity
+from photo_api.lifecycle.routes import router as health
+from photo_api.photos.routes import router as photos
+from photo_api.settings import Settings
+from photo_api.shares.routes import router as shares
+from photo_api.shares.sealing import Sealer
+from photo_api.storage.opening import open_credentials
+from photo_api.storage.s3 import S3Store
+
+THROTTLE_CONTEXT = b"throttle:"
+
+
+class LifespanState(TypedDict):
+    """What Starlette copies into every request's state."""
+
+    app: AppState
+
+
+def create_app(settings: Settings, identity: Identity, drain: Drain) -> ASGIApp:
+    """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
+        async with AsyncExitStack() as stack:
+            state = await _open(settings, identity, drain, stack)
+            drain.serve()
+            yield {"app": state}
+
+    app = FastAPI(
+        title="Photo API",
+        version=identity.version,
+        description="Accounts, photos, albums and share links; made for many instances at once.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in (accounts, albums, photos, shares):
+        app.include_router(router, prefix=API_PREFIX)
+    app.include_router(health)
+    app.include_router(health, prefix=API_PREFIX, include_in_schema=False)
+    install_error_handlers(app)
+    install_docs(app)
+    return _wrap(app, settings, identity, drain)
+
+
+async def _open(
+    settings: Settings, identity: Identity, drain: Drain, stack: AsyncExitStack
+) -> AppState:
+    s3 = settings.s3
+    db = await stack.enter_async_context(open_database(settings.database, "photo-api web"))
+    credentials = await stack.enter_async_context(open_credentials(s3))
+    store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
+    stack.push_async_callback(store.aclose)
+    passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
+    stack.callback(passwords.close)
+    health = Health(settings.database, identity, drain)
+    stack.callback(health.close)
+    public = s3.public_endpoint or s3.endpoint
+    tokens = AccessTokens(settings.auth.jwt_keys, settings.auth.access_ttl)
+    throttle_key = THROTTLE_CONTEXT + next(iter(settings.auth.secret_keys.values())).encode()
+    return AppState(
+        settings=settings,
+        identity=identity,
+        drain=drain,
+        health=health,
+        db=db,
+        store=store,
+        signer=S3UrlSigner(public, s3.bucket, s3.region, credentials, settings.delivery.window),
+        authenticator=Authenticator(tokens, db, settings.auth.user_cache),
+        access_tokens=tokens,
+        refresh_tokens=RefreshTokens(settings.auth.secret_keys),
+        passwords=passwords,
+        throttle=LoginThrottle(db, throttle_key),
+        sealer=Sealer(settings.auth.secret_keys),
+    )
+
+
+def _wrap(app: FastAPI, settings: Settings, identity: Identity, drain: Drain) -> ASGIApp:
+    """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
+    wrapped: ASGIApp = ErrorBoundary(TrailingSlash(app))
+    if settings.http.cors_origins:
+        wrapped = CORSMiddleware(
+            wrapped,
+            allow_origins=settings.http.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", IDEMPOTENCY_HEADER, REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After"],
+            max_age=600,
+        )
+    return RequestContext(wrapped, identity.instance, drain)

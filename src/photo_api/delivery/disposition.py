@@ -1,0 +1,27 @@
+"""The Content-Disposition of a photo, whose name was chosen by whoever uploaded it."""
+
+import re
+from urllib.parse import quote
+
+_NAMELESS = "photo"
+_LONGEST = 255
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe]")
+_NOT_QUOTABLE = re.compile(r'[^ -~]|["\\%]')
+
+
+def safe_filename(filename: str) -> str:
+    """The last path component without control and direction characters, at most 255 characters;
+    "photo" if nothing is left."""
+    name = filename.encode(errors="replace").decode() if not filename.isascii() else filename
+    name = name.replace("\\", "/").rpartition("/")[2]
+    return _UNPRINTABLE.sub("", name).strip(" .")[-_LONGEST:] or _NAMELESS
+
+
+def inline_disposition(filename: str) -> str:
+    """`inline` with the file's name: quoted ASCII for every client, and where that loses something
+    the exact name as well (RFC 6266 with RFC 8187's encoding), which browsers prefer."""
+    name = safe_filename(filename)
+    plain = _NOT_QUOTABLE.sub("_", name)
+    if plain == name:
+        return f'inline; filename="{name}"'
+    return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,110 @@
+"""The job queue in PostgreSQL: leases with a fencing token.
+
+`attempt` grows with every lease and stands in every UPDATE, so whoever lost a lease can neither
+finish nor fail the job of its successor.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+CHANNEL = "photo_api_jobs"
+RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One leased job. `attempt` is the fencing token, `failures` how often it failed before."""
+
+    id: int
+    kind: str
+    subject_id: int
+    attempt: int
+    failures: int
+
+
+def _job(row: Any) -> Job:
+    failures = row["attempt"] - 1 - row["handed_back"]
+    return Job(row["id"], row["kind"], row["subject_id"], row["attempt"], failures)
+
+
+async def lease(db: Any, worker: str, seconds: float) -> Job | None:
+    """The oldest job that is free or whose holder has been silent for its whole lease."""
+    row = await db.fetchrow(
+        """
+        UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
+            available_at = now() + make_interval(secs => $2)
+        WHERE id = (
+            SELECT id FROM jobs WHERE state <> 'dead' AND available_at <= now()
+            ORDER BY available_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) RETURNING id, kind, subject_id, attempt, handed_back
+        """,
+        worker, seconds,
+    )  # fmt: skip
+    return _job(row) if row is not None else None
+
+
+async def renew(db: Any, job: Job, seconds: float) -> bool:
+    """Whether the lease is still ours."""
+    return await db.fetchval(
+        "UPDATE jobs SET available_at = now() + make_interval(secs => $3)"
+        " WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
+        job.id, job.attempt, seconds,
+    ) is not None  # fmt: skip
+
+
+async def finish(connection: Any, job: Job) -> bool:
+    """Take the job out, in the transaction that writes its result. False: the lease was lost and
+    the result must be dropped."""
+    return await connection.fetchval(
+        "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
+        job.id, job.attempt,
+    ) is not None  # fmt: skip
+
+
+async def retry_later(db: Any, job: Job, error: str) -> bool:
+    """Queue it again after an exponentially growing pause."""
+    pause = min(RETRY_BASE * 2**job.failures, LONGEST_RETRY)
+    return await db.fetchval(
+        "UPDATE jobs SET state = 'queued', worker = NULL, error = $3,"
+        " available_at = now() + make_interval(secs => $4 * (0.75 + random() / 2))"
+        " WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
+        job.id, job.attempt, error, pause,
+    ) is not None  # fmt: skip
+
+
+async def bury(connection: Any, job: Job, error: str) -> bool:
+    """Dead letter: kept to be looked at, never run again."""
+    return await connection.fetchval(
+        "UPDATE jobs SET state = 'dead', worker = NULL, error = $3"
+        " WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
+        job.id, job.attempt, error,
+    ) is not None  # fmt: skip
+
+
+async def hand_back(db: Any, job: Job) -> None:
+    """Free at once for another worker; not a failure."""
+    await db.execute(
+        "WITH free AS (UPDATE jobs SET state = 'queued', worker = NULL, available_at = now(),"
+        "  handed_back = handed_back + 1"
+        "  WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING 1)"
+        f" SELECT pg_notify('{CHANNEL}', '') FROM free",
+        job.id, job.attempt,
+    )  # fmt: skip
+
+
+async def depth(db: Any) -> Any:
+    """Numbers of waiting, running and dead jobs, and the age in seconds of the oldest waiting."""
+    return await db.fetchrow(
+        "SELECT count(*) FILTER (WHERE state = 'queued') AS queued,"
+        " count(*) FILTER (WHERE state = 'leased') AS leased,"
+        " count(*) FILTER (WHERE state = 'dead') AS dead,"
+        " coalesce(extract(epoch FROM now() - min(available_at)"
+        "  FILTER (WHERE state = 'queued' AND available_at <= now())), 0)::float8 AS oldest"
+        " FROM jobs"
+    )
+
+
+async def prune_dead(db: Any) -> None:
+    await db.execute(
+        "DELETE FROM jobs WHERE state = 'dead' AND available_at < now() - interval '30 days'"
+    )

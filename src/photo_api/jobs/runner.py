@@ -1,0 +1,143 @@
+"""Runs jobs: leases them, keeps the leases alive, and decides between retry and dead letter."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+import asyncpg
+
+from photo_api.db.pool import Database
+from photo_api.jobs import queue
+from photo_api.jobs.queue import Job
+from photo_api.settings import JobSettings
+
+log = logging.getLogger(__name__)
+
+POLL = 2.0
+"""Seconds between looks without a notification: for retries that fall due and lost leases."""
+
+
+class LeaseLost(Exception):
+    """Somebody else has the job by now; what was done is dropped."""
+
+
+class Handler(Protocol):
+    """Does jobs of one kind."""
+
+    async def run(self, job: Job) -> None:
+        """Do the job and `queue.finish` it in the transaction that writes the result. Raises
+        `LeaseLost` when that says so; any other exception is a failure."""
+
+    async def give_up(self, connection: Any, job: Job, reason: str) -> None:
+        """Record what a dead job means for its subject, in the transaction that buries it."""
+
+
+class Runner:
+    """Runs up to `concurrency` jobs at once until told to stop."""
+
+    def __init__(
+        self, db: Database, handlers: Mapping[str, Handler], settings: JobSettings, worker: str
+    ) -> None:
+        self._db = db
+        self._handlers = handlers
+        self._settings = settings
+        self._worker = worker
+        self._wake = asyncio.Event()
+
+    async def run(self, database_url: str) -> None:
+        """Until cancelled: then jobs at work are handed back, so that another worker runs them at
+        once."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(database_url))
+            for _ in range(self._settings.concurrency):
+                tasks.create_task(self._work())
+
+    async def _listen(self, database_url: str) -> None:
+        while True:
+            try:
+                connection = await asyncpg.connect(database_url, timeout=5)
+                closed = asyncio.Event()
+                connection.add_termination_listener(lambda *_: closed.set())  # noqa: B023
+                await connection.add_listener(queue.CHANNEL, lambda *_: self._wake.set())
+                try:
+                    await closed.wait()
+                finally:
+                    connection.terminate()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("not listening for jobs: %s", type(error).__name__)
+            await asyncio.sleep(1 + random.random())
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            job = await self._lease()
+            if job is not None:
+                await self._run(job)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL * random.uniform(0.75, 1.25))
+
+    async def _lease(self) -> Job | None:
+        try:
+            return await queue.lease(self._db, self._worker, self._settings.lease)
+        except Exception as error:
+            log.warning("cannot look for jobs: %s", type(error).__name__)
+            await asyncio.sleep(1)
+            return None
+
+    async def _run(self, job: Job) -> None:
+        fields = {"job": job.id, "kind": job.kind, "subject": job.subject_id, "try": job.attempt}
+        if job.failures >= self._settings.max_attempts:
+            # Its worker died each time and could not say so itself.
+            await self._fail(job, "its worker died every time")
+            return
+        try:
+            await self._with_lease(job)
+            log.info("job done", extra={"fields": fields})
+        except LeaseLost:
+            log.warning("job was taken over; result dropped", extra={"fields": fields})
+        except asyncio.CancelledError:
+            await asyncio.shield(queue.hand_back(self._db, job))
+            log.info("job handed back", extra={"fields": fields})
+            raise
+        except Exception as error:
+            log.warning("job failed", exc_info=True, extra={"fields": fields})
+            await self._fail(job, f"{type(error).__name__}: {error}"[:500])
+
+    async def _with_lease(self, job: Job) -> None:
+        """Run the handler while renewing; a lease that is lost cancels the handler."""
+        work = asyncio.create_task(self._handlers[job.kind].run(job))
+        renewal = asyncio.create_task(self._renew(job))
+        try:
+            await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise LeaseLost
+            work.result()
+        finally:
+            for task in (work, renewal):
+                task.cancel()
+            await asyncio.gather(work, renewal, return_exceptions=True)
+
+    async def _renew(self, job: Job) -> None:
+        """Returns when the lease is lost. A database that does not answer is no proof of that."""
+        while True:
+            await asyncio.sleep(self._settings.lease / 3)
+            try:
+                if not await queue.renew(self._db, job, self._settings.lease):
+                    return
+            except Exception as error:
+                log.warning("cannot renew a lease: %s", type(error).__name__)
+
+    async def _fail(self, job: Job, reason: str) -> None:
+        try:
+            if job.failures + 1 < self._settings.max_attempts:
+                await queue.retry_later(self._db, job, reason)
+                return
+            async with self._db.transaction() as connection:
+                if await queue.bury(connection, job, reason):
+                    await self._handlers[job.kind].give_up(connection, job, reason)
+        except Exception as error:  # its lease runs out, and somebody tries again
+            log.warning("cannot record a failure: %s", type(error).__name__)

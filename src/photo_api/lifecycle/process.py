@@ -1,0 +1,95 @@
+"""The supervisor's side of one child process: start, order, watch, restart."""
+
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
+STABLE = 10.0
+"""Seconds after which a process that dies is taken to have died for a new reason."""
+
+
+class Process:
+    """A child that is kept alive until it is stopped. It lives in a session of its own, so that a
+    Ctrl-C or a group signal does not reach it beside its supervisor's orders."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        inherited: Sequence[int] = (),
+    ) -> None:
+        self.name = name
+        self.pid: int | None = None
+        self.ready = asyncio.Event()
+        self._command = [sys.executable, "-m", module, "--name", name, *arguments]
+        self._environ = dict(environ)
+        self._inherited = tuple(inherited)
+        self._orders: socket.socket | None = None
+        self._stopping = False
+
+    async def keep_running(self) -> None:
+        """Run it, and again whenever it dies, until `stop` was ordered. Cancelling kills it."""
+        backoff = FIRST_BACKOFF
+        while not self._stopping:
+            started = time.monotonic()
+            code = await self._run_once()
+            if self._stopping:
+                return
+            backoff = FIRST_BACKOFF if time.monotonic() - started > STABLE else backoff
+            log.error(
+                "process died; restarting",
+                extra={"fields": {"name": self.name, "exit": code, "backoff_s": backoff}},
+            )
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+
+    async def _run_once(self) -> int:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            descriptor = theirs.fileno()
+            child = await asyncio.create_subprocess_exec(
+                *self._command,
+                "--orders",
+                str(descriptor),
+                stdin=subprocess.DEVNULL,
+                env=self._environ,
+                pass_fds=(*self._inherited, descriptor),
+                start_new_session=True,
+            )
+        self.pid, self._orders = child.pid, ours
+        listening = asyncio.create_task(self._listen(ours))
+        try:
+            return await child.wait()
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+            listening.cancel()
+            self.ready.clear()
+            self.pid, self._orders = None, None
+            ours.close()
+
+    async def _listen(self, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            while received := await loop.sock_recv(ours, 256):
+                if b"ready\n" in received:
+                    self.ready.set()
+
+    def order(self, order: str) -> None:
+        """Send an order; after `stop` the process is not restarted."""
+        self._stopping = self._stopping or order == "stop"
+        if self._orders is not None:
+            with suppress(OSError):
+                self._orders.send(order.encode() + b"\n")

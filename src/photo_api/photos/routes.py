@@ -1,0 +1,177 @@
+"""Photos: upload, list, change, delete, deliver."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from photo_api.errors import not_found
+from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
+from photo_api.http.idempotency import Key, idempotency
+from photo_api.http.json import json_response, no_content
+from photo_api.http.openapi import errors
+from photo_api.http.state import AppState, Authenticated, IdempotencyKey
+from photo_api.photos import direct_upload, queries, server_upload
+from photo_api.photos.delivery import deliver
+from photo_api.photos.models import (
+    Confirmed,
+    ConfirmRequest,
+    Photo,
+    PhotoChange,
+    PhotoDetail,
+    PresignedUpload,
+    PresignRequest,
+    Uploaded,
+)
+from photo_api.photos.presentation import PhotoPresenter, Size, own_image
+
+router = APIRouter(prefix="/photos", tags=["photos"])
+
+Cursor = Annotated[
+    str | None,
+    Query(max_length=64, description="from the Link header of the page before"),
+]
+SizeQuery = Annotated[Size, Query(description="which rendition")]
+
+REDIRECT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the bytes (delivery by streaming)", "content": {"image/*": {}}},
+    206: {"description": "a range of the bytes (delivery by streaming)"},
+    302: {
+        "description": "a signed URL for the same method",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    },
+}
+
+
+def presenter(state: AppState, base: Callable[[int], str]) -> PhotoPresenter:
+    """Makes P for answers of this worker."""
+    streaming = state.settings.delivery.mode == "stream"
+    return PhotoPresenter(None if streaming else state.signer, base)
+
+
+@router.post(
+    "/presigned-url",
+    response_model=PresignedUpload,
+    responses=errors(400, 401, 403, 404, 409, 413, 422, 503),
+)
+async def presign(
+    body: PresignRequest, caller: Authenticated, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Begin a direct upload: PUT the bytes to `upload_url` with exactly `upload_headers`, then
+    confirm. The URL accepts this size and type only, and with `sha256` these bytes only."""
+    key = idempotency(caller.user_id, "photos.presign", idempotency_key, body.model_dump())
+    return json_response(await direct_upload.presign(caller.state, caller.user_id, body, key))
+
+
+@router.post(
+    "/confirm", response_model=Confirmed, responses=errors(401, 403, 404, 409, 422, 503)
+)
+async def confirm(body: ConfirmRequest, caller: Authenticated) -> Response:
+    """Finish a direct upload once its PUT has succeeded. May be repeated."""
+    done = await direct_upload.confirm(caller.state, caller.user_id, body.photo_id)
+    return json_response(
+        {
+            "photo_id": done.photo_id,
+            "filename": done.object_key.rsplit("/", 1)[-1],
+            "url": own_image(done.photo_id),
+            "message": "You had this photo already" if done.duplicate else "Upload confirmed",
+            "duplicate": done.duplicate,
+        }
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Uploaded,
+    responses=errors(400, 401, 403, 404, 409, 413, 422, 503) | {200: {"model": Uploaded}},
+    openapi_extra=server_upload.REQUEST_BODY,
+)
+async def upload(
+    request: Request, caller: Authenticated, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Upload through the server: a multipart form with `file` and `album_id`, streamed to the store
+    as it comes in. Direct uploads are cheaper for everyone; this one suits small clients."""
+    key = None
+    if idempotency_key is not None:
+        key = Key(caller.user_id, "photos.upload", idempotency_key, None)
+    done = await server_upload.upload(request, caller.state, caller.user_id, key)
+    return json_response(
+        {
+            "id": done.photo_id,
+            "filename": done.object_key.rsplit("/", 1)[-1],
+            "original_filename": done.original_filename,
+            "content_type": done.content_type,
+            "file_size": done.file_size,
+            "url": own_image(done.photo_id),
+            "message": "You had this photo already" if done.duplicate else "Photo uploaded",
+            "duplicate": done.duplicate,
+        },
+        200 if done.duplicate else 201,
+    )
+
+
+@router.get("", response_model=list[Photo], responses=errors(400, 401, 403, 422, 503))
+async def list_photos(
+    caller: Authenticated, skip: Skip = 0, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """The caller's photos, newest first. A full page names the following one in its Link header,
+    by a cursor that stays right, and fast, while photos come and go."""
+    before = decode_cursor(cursor) if cursor else MAX_ID
+    rows = await queries.photos(caller.state.db, caller.user_id, before, skip, limit)
+    present = presenter(caller.state, own_image)
+    headers = {}
+    if rows and len(rows) == limit:
+        following = encode_cursor(rows[-1]["id"])
+        headers["Link"] = f'</api/photos/?cursor={following}&limit={limit}>; rel="next"'
+    return json_response([present(row) for row in rows], headers=headers)
+
+
+@router.get("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 503))
+async def get_photo(photo_id: PathId, caller: Authenticated) -> Response:
+    """One photo, with what its EXIF tells."""
+    row = await queries.photo(caller.state.db, caller.user_id, photo_id)
+    return _detail(caller.state, row)
+
+
+@router.patch(
+    "/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 422, 503)
+)
+async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticated) -> Response:
+    """Change title or description."""
+    row = await queries.update_photo(
+        caller.state.db, caller.user_id, photo_id, body.title, body.description
+    )
+    return _detail(caller.state, row)
+
+
+def _detail(state: AppState, row: Any | None) -> Response:
+    if row is None:
+        raise not_found("Photo")
+    return json_response(presenter(state, own_image)(row) | {"exif": row["exif"]})
+
+
+@router.delete("/{photo_id}", status_code=204, responses=errors(401, 403, 404, 503))
+async def delete_photo(photo_id: PathId, caller: Authenticated) -> Response:
+    """Delete a photo; it leaves all albums at once and its bytes follow."""
+    if not await queries.delete_photo(caller.state.db, caller.user_id, photo_id):
+        raise not_found("Photo")
+    return no_content()
+
+
+@router.api_route(
+    "/{photo_id}/image",
+    methods=["GET", "HEAD"],
+    response_class=Response,
+    responses=REDIRECT | errors(401, 403, 404, 416, 422, 503),
+)
+async def image(
+    photo_id: PathId, request: Request, caller: Authenticated, size: SizeQuery = "original"
+) -> Response:
+    """The image itself."""
+    photo = await queries.image(caller.state.db, caller.user_id, photo_id)
+    if photo is None:
+        raise not_found("Photo")
+    return await deliver(request, caller.state, photo, size)

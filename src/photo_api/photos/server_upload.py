@@ -1,0 +1,254 @@
+"""Uploads through the server: one pass from the request's body into the store, hashed on the way.
+
+Nothing is spooled and at most two parts are in flight. The bytes go to a fresh key for which no URL
+was ever issued, so what is written is final; one statement then makes it a photo.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+
+from photo_api.errors import ApiError, Code, not_found
+from photo_api.http.fields import LongText, Name, Title, in_range
+from photo_api.http.idempotency import (
+    Key,
+    LongClaim,
+    Replay,
+    check_fingerprint,
+    claim_long,
+    fingerprint,
+)
+from photo_api.http.multipart import MultipartError, UploadForm
+from photo_api.http.state import AppState
+from photo_api.photos import upload_queries as queries
+from photo_api.photos.direct_upload import check_size, discard, object_key
+from photo_api.renditions.formats import SNIFF_LENGTH, sniff
+
+FORM_OVERHEAD = 256 * 1024
+"""What the fields and boundaries of a form may add to the file's size."""
+
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "album_id"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "album_id": {"type": "integer"},
+                        "title": {"type": "string", "maxLength": 255},
+                        "description": {"type": "string", "maxLength": 10_000},
+                        "on_duplicate": {"type": "string", "enum": ["keep", "reuse"]},
+                    },
+                },
+                "example": {"file": "(bytes)", "album_id": 7, "title": "Sunrise"},
+            }
+        },
+    }
+}
+
+
+class UploadFields(BaseModel):
+    """The form's text fields, and the file's name."""
+
+    album_id: int
+    filename: Name
+    title: Title | None = None
+    description: LongText | None = None
+    on_duplicate: str = Field("keep", pattern="^(keep|reuse)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The photo that the upload ended with; `duplicate` when it was there before."""
+
+    photo_id: int
+    object_key: str
+    original_filename: str
+    content_type: str
+    file_size: int
+    duplicate: bool
+
+
+class Intake:
+    """The file's bytes on their way: sniffed, counted, hashed and limited as they pass."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], largest: int) -> None:
+        self._chunks = chunks
+        self._largest = largest
+        self._head = b""
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    async def content_type(self) -> str:
+        """By the first bytes. Raises `ApiError` NOT_AN_IMAGE."""
+        while len(self._head) < SNIFF_LENGTH:
+            chunk = await anext(self._chunks, b"")
+            if not chunk:
+                break
+            self._head += self._count(chunk)
+        found = sniff(self._head)
+        if found is None:
+            raise ApiError(
+                Code.NOT_AN_IMAGE, "The file is not an image of an accepted type, by its bytes"
+            )
+        return found
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """All bytes, those that `content_type` looked at first. Raises `ApiError` TOO_LARGE."""
+        head, self._head = self._head, b""
+        yield head
+        async for chunk in self._chunks:
+            yield self._count(chunk)
+
+    def _count(self, chunk: bytes) -> bytes:
+        self.size += len(chunk)
+        check_size(self.size, self._largest)
+        self._digest.update(chunk)
+        return chunk
+
+    @property
+    def sha256(self) -> bytes:
+        return self._digest.digest()
+
+
+async def upload(request: Request, state: AppState, owner_id: int, key: Key | None) -> Done:
+    """Take a form's file in. Raises `ApiError` NOT_AN_IMAGE, TOO_LARGE, NOT_FOUND for the album,
+    and validation errors for fields."""
+    largest = state.settings.uploads.max_size
+    declared = request.headers.get("content-length", "0")
+    check_size(int(declared) if declared.isdecimal() else 0, largest + FORM_OVERHEAD)
+    try:
+        form = UploadForm(request.stream(), request.headers.get("content-type", ""))
+        file = await form.file()
+        intake = Intake(file.chunks, largest)
+        async with claim_long(state.db, key) as claim:
+            if isinstance(claim, Replay):
+                return await _repeat(state, owner_id, form, intake, file.filename, claim)
+            return await _take_in(state, owner_id, form, intake, file.filename, claim)
+    except MultipartError as error:
+        raise ApiError(Code.BAD_REQUEST, f"Not a usable multipart form: {error}") from None
+
+
+async def _take_in(
+    state: AppState,
+    owner_id: int,
+    form: UploadForm,
+    intake: Intake,
+    filename: str,
+    claim: LongClaim | None,
+) -> Done:
+    content_type = await intake.content_type()
+    photo_id = await queries.new_photo_id(state.db)
+    key = object_key(owner_id, photo_id, content_type)
+    grace = queries.KEY_GRACE + state.settings.uploads.longest_put
+    await queries.note_object(state.db, key, grace)
+    try:
+        await state.store.put(key, intake.rest(), content_type=content_type)
+        fields = _fields(await form.finish(), filename)
+        done = Done(photo_id, key, fields.filename, content_type, intake.size, duplicate=False)
+        return await _commit(state, owner_id, done, fields, intake.sha256, claim)
+    except Exception:
+        await discard(state, key)
+        raise
+
+
+async def _commit(
+    state: AppState,
+    owner_id: int,
+    done: Done,
+    fields: UploadFields,
+    sha256: bytes,
+    claim: LongClaim | None,
+) -> Done:
+    if fields.on_duplicate == "reuse":
+        known = await queries.ready_with_content(state.db, owner_id, sha256)
+        if known is not None:
+            return await _reuse(state, owner_id, done, known, fields, sha256, claim)
+    async with state.db.transaction() as connection:
+        inserted = in_range(fields.album_id) and await queries.insert_ready(
+            connection,
+            owner_id,
+            fields.album_id,
+            done.photo_id,
+            title=fields.title or None,
+            description=fields.description or None,
+            filename=done.original_filename,
+            content_type=done.content_type,
+            size=done.file_size,
+            sha256=sha256,
+            key=done.object_key,
+        )
+        if not inserted:
+            raise not_found("Album")
+        await queries.link(connection, owner_id, fields.album_id, done.photo_id)
+        if claim is not None:
+            await claim.complete(connection, _fingerprint(fields, sha256), 201, done.photo_id)
+    return done
+
+
+async def _reuse(
+    state: AppState,
+    owner_id: int,
+    done: Done,
+    known: Any,
+    fields: UploadFields,
+    sha256: bytes,
+    claim: LongClaim | None,
+) -> Done:
+    async with state.db.transaction() as connection:
+        if not in_range(fields.album_id) or not await queries.album_exists(
+            connection, owner_id, fields.album_id
+        ):
+            raise not_found("Album")
+        await queries.link(connection, owner_id, fields.album_id, known["id"])
+        if claim is not None:
+            await claim.complete(connection, _fingerprint(fields, sha256), 200, known["id"])
+    await discard(state, done.object_key)
+    return _known(known, duplicate=True)
+
+
+async def _repeat(
+    state: AppState, owner_id: int, form: UploadForm, intake: Intake, filename: str, before: Replay
+) -> Done:
+    """The same request once more: it is read to its end, since only then it is known to be the
+    same."""
+    await intake.content_type()
+    async for _ in intake.rest():
+        pass
+    fields = _fields(await form.finish(), filename)
+    check_fingerprint(before, _fingerprint(fields, intake.sha256))
+    photo = await queries.staged(state.db, owner_id, before.resource_id)
+    if photo is None or photo["status"] != "ready":
+        raise not_found("Photo")
+    return _known(photo, duplicate=before.status == 200)
+
+
+def _known(photo: Any, *, duplicate: bool) -> Done:
+    return Done(
+        photo["id"],
+        photo["object_key"],
+        photo["original_filename"],
+        photo["content_type"],
+        photo["file_size"],
+        duplicate,
+    )
+
+
+def _fingerprint(fields: UploadFields, sha256: bytes) -> bytes:
+    return fingerprint([fields.model_dump(), sha256.hex()])
+
+
+def _fields(fields: dict[str, str], filename: str) -> UploadFields:
+    try:
+        return UploadFields.model_validate({**fields, "filename": filename})
+    except ValidationError as error:
+        items = [{**item, "loc": ("body", *item["loc"])} for item in error.errors()]
+        raise RequestValidationError(items) from None

@@ -1,0 +1,95 @@
+"""SQL of share links. A token is found by its hash; the token itself is only there sealed."""
+
+from datetime import timedelta
+from typing import Any
+
+from photo_api.photos.presentation import COLUMNS
+
+SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
+ s.view_count, s.created_at"""
+
+
+async def insert_share(
+    db: Any,
+    owner_id: int,
+    album_id: int,
+    token_hash: bytes,
+    kid: str,
+    sealed: bytes,
+    lifetime: timedelta | None,
+) -> int | None:
+    """The new link's id, or None when the album is not the owner's."""
+    share_id: int | None = await db.fetchval(
+        "INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at)"
+        " SELECT id, $3, $4, $5, now() + $6::interval FROM albums"
+        " WHERE id = $2 AND owner_id = $1 RETURNING id",
+        owner_id, album_id, token_hash, kid, sealed, lifetime,
+    )  # fmt: skip
+    return share_id
+
+
+async def share(db: Any, owner_id: int, share_id: int) -> Any | None:
+    return await db.fetchrow(
+        f"SELECT {SHARE} FROM shares s JOIN albums a ON a.id = s.album_id"
+        " WHERE s.id = $2 AND a.owner_id = $1",
+        owner_id, share_id,
+    )  # fmt: skip
+
+
+async def shares(db: Any, owner_id: int, album_id: int) -> list[Any]:
+    """The album's links, newest first: a row each, or one with `id` null for an album without any;
+    no row at all means that there is no such album."""
+    rows: list[Any] = await db.fetch(
+        f"SELECT {SHARE} FROM albums a LEFT JOIN shares s ON s.album_id = a.id"
+        " WHERE a.id = $2 AND a.owner_id = $1 ORDER BY s.id DESC",
+        owner_id, album_id,
+    )  # fmt: skip
+    return rows
+
+
+async def revoke_share(db: Any, owner_id: int, album_id: int, share_id: int) -> bool:
+    """Whether there was such an active link."""
+    return await db.fetchval(
+        "UPDATE shares s SET is_active = false FROM albums a"
+        " WHERE s.id = $3 AND s.album_id = $2 AND a.id = s.album_id AND a.owner_id = $1"
+        " AND s.is_active RETURNING s.id",
+        owner_id, album_id, share_id,
+    ) is not None  # fmt: skip
+
+
+async def view(db: Any, token_hash: bytes, after: int, skip: int, limit: int) -> list[Any]:
+    """The shared album with its photos behind position `after`, the view counted, in one
+    statement. No row: unknown or revoked; a row with `expired`: nothing was counted."""
+    rows: list[Any] = await db.fetch(
+        f"""
+        WITH share AS (
+            SELECT id, album_id, coalesce(expires_at <= now(), false) AS expired
+            FROM shares WHERE token_hash = $1 AND is_active
+        ), counted AS (
+            UPDATE shares s SET view_count = s.view_count + 1 FROM share
+            WHERE s.id = share.id AND NOT share.expired
+        )
+        SELECT share.expired, a.name, a.description AS album_description, a.photo_count,
+               a.created_at AS album_created_at, p.*
+        FROM share JOIN albums a ON a.id = share.album_id LEFT JOIN LATERAL (
+            SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id
+            WHERE m.album_id = a.id AND m.position > $2 AND NOT share.expired
+            ORDER BY m.position OFFSET $3 LIMIT $4
+        ) p ON true ORDER BY p.position
+        """,
+        token_hash, after, skip, limit,
+    )  # fmt: skip
+    return rows
+
+
+async def shared_image(db: Any, token_hash: bytes, photo_id: int) -> Any | None:
+    """What it takes to deliver a shared photo's bytes; `object_key` null when the share has no such
+    photo."""
+    return await db.fetchrow(
+        "SELECT coalesce(s.expires_at <= now(), false) AS expired, p.object_key, p.thumbnail_key,"
+        " p.preview_key, p.original_filename, p.content_type"
+        " FROM shares s LEFT JOIN (album_photos m JOIN photos p ON p.id = m.photo_id"
+        "   AND p.status = 'ready') ON m.album_id = s.album_id AND m.photo_id = $2"
+        " WHERE s.token_hash = $1 AND s.is_active",
+        token_hash, photo_id,
+    )  # fmt: skip

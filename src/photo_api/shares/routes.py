@@ -1,0 +1,155 @@
+"""Share links: made and revoked by an album's owner, opened by anyone who has one."""
+
+import secrets
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from photo_api.accounts.tokens import digest
+from photo_api.errors import ApiError, Code, not_found
+from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.fields import Limit, PathId, Skip
+from photo_api.http.idempotency import create_once, idempotency
+from photo_api.http.json import json_response, no_content
+from photo_api.http.openapi import errors
+from photo_api.http.state import Anyone, AppState, Authenticated, IdempotencyKey
+from photo_api.photos.delivery import deliver
+from photo_api.photos.routes import REDIRECT, Cursor, SizeQuery, presenter
+from photo_api.shares import queries
+from photo_api.shares.models import NewShare, Share, SharedAlbum
+
+router = APIRouter(tags=["shares"])
+
+FIRST_PAGE = 1000
+
+Token = Annotated[str, Path(max_length=200, examples=["h4Zr3p1f0aXw"])]
+
+
+@router.post(
+    "/albums/{album_id}/share",
+    status_code=201,
+    response_model=Share,
+    responses=errors(401, 403, 404, 422, 503),
+)
+async def create_share(
+    album_id: PathId,
+    caller: Authenticated,
+    body: NewShare | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Make a link by which anyone can see the album."""
+    state = caller.state
+    days = body.expires_in_days if body else None
+    key = idempotency(caller.user_id, "shares", idempotency_key, [album_id, days])
+
+    async def create(connection: Any) -> int:
+        token = secrets.token_urlsafe(24)
+        kid, sealed = state.sealer.seal(token, digest(token))
+        lifetime = timedelta(days=days) if days is not None else None
+        share_id = await queries.insert_share(
+            connection, caller.user_id, album_id, digest(token), kid, sealed, lifetime
+        )
+        if share_id is None:
+            raise not_found("Album")
+        return share_id
+
+    share_id, _ = await create_once(state.db, key, 201, create)
+    share = await queries.share(state.db, caller.user_id, share_id)
+    if share is None:
+        raise not_found("Share link")
+    return json_response(_present(state, share), 201)
+
+
+@router.get(
+    "/albums/{album_id}/share", response_model=list[Share], responses=errors(401, 403, 404, 503)
+)
+async def list_shares(album_id: PathId, caller: Authenticated) -> Response:
+    """The album's links, revoked and expired ones included, newest first."""
+    rows = await queries.shares(caller.state.db, caller.user_id, album_id)
+    if not rows:
+        raise not_found("Album")
+    return json_response([_present(caller.state, row) for row in rows if row["id"] is not None])
+
+
+@router.delete(
+    "/albums/{album_id}/share/{share_id}",
+    status_code=204,
+    responses=errors(401, 403, 404, 503),
+)
+async def revoke_share(album_id: PathId, share_id: PathId, caller: Authenticated) -> Response:
+    """End a link, at once and for good."""
+    if not await queries.revoke_share(caller.state.db, caller.user_id, album_id, share_id):
+        raise not_found("Share link")
+    return no_content()
+
+
+@router.get(
+    "/share/{token}", response_model=SharedAlbum, responses=errors(400, 404, 410, 422, 503)
+)
+async def view_share(
+    token: Token,
+    state: Anyone,
+    skip: Skip = 0,
+    limit: Annotated[Limit | None, Query()] = None,
+    cursor: Cursor = None,
+) -> Response:
+    """A shared album: a page of its photos, or without `limit` the first 1,000. Counts the view."""
+    after = decode_cursor(cursor) if cursor else -1
+    size = FIRST_PAGE if limit is None else limit
+    rows = await queries.view(state.db, digest(token), after, skip, size + 1)
+    if not rows:
+        raise not_found("Share link")
+    if rows[0]["expired"]:
+        raise _expired()
+    present = presenter(state, lambda photo_id: f"/share/{token}/photos/{photo_id}/image")
+    shown = [row for row in rows[:size] if row["id"] is not None]
+    return json_response(
+        {
+            "album_name": rows[0]["name"],
+            "album_description": rows[0]["album_description"],
+            "photo_count": rows[0]["photo_count"],
+            "photos": [present(row) for row in shown],
+            "created_at": rows[0]["album_created_at"],
+            "next": encode_cursor(shown[-1]["position"]) if shown and len(rows) > size else None,
+        }
+    )
+
+
+@router.api_route(
+    "/share/{token}/photos/{photo_id}/image",
+    methods=["GET", "HEAD"],
+    response_class=Response,
+    responses=REDIRECT | errors(404, 410, 416, 422, 503),
+)
+async def shared_image(
+    token: Token, photo_id: PathId, request: Request, state: Anyone, size: SizeQuery = "original"
+) -> Response:
+    """A shared photo's image."""
+    photo = await queries.shared_image(state.db, digest(token), photo_id)
+    if photo is None:
+        raise not_found("Share link")
+    if photo["expired"]:
+        raise _expired()
+    if photo["object_key"] is None:
+        raise not_found("Photo")
+    return await deliver(request, state, photo, size)
+
+
+def _expired() -> ApiError:
+    return ApiError(Code.SHARE_EXPIRED, "This link has expired; ask its owner for a new one")
+
+
+def _present(state: AppState, row: Any) -> dict[str, Any]:
+    token = state.sealer.unseal(row["token_kid"], row["token_sealed"], row["token_hash"])
+    return {
+        "id": row["id"],
+        "album_id": row["album_id"],
+        "token": token,
+        "is_active": row["is_active"],
+        "expires_at": row["expires_at"],
+        "view_count": row["view_count"],
+        "created_at": row["created_at"],
+        "share_url": f"{state.settings.http.public_url}/share/{token}" if token else None,
+    }

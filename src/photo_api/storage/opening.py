@@ -1,0 +1,21 @@
+"""Makes the configured object store and its credentials, for whoever is a composition root."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from photo_api.settings import S3Settings
+from photo_api.storage.credentials import (
+    CredentialSource,
+    InstanceRoleCredentials,
+    StaticCredentials,
+)
+
+
+@asynccontextmanager
+async def open_credentials(settings: S3Settings) -> AsyncIterator[CredentialSource]:
+    """The configured keys, or those of the instance's role, renewed for as long as this is open."""
+    if settings.access_key:
+        yield StaticCredentials(settings.access_key, settings.secret_key)
+        return
+    async with InstanceRoleCredentials(settings.metadata_url) as credentials:
+        yield credentials
