@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from photo_api.contract import DEFAULT_PORT
-from photo_api.settings import Settings, SettingsError, load, table
+from photo_api.environment import SettingsError
+from photo_api.settings import Settings, load, table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     embedded.set_defaults(run=_embedded)
 
     serve = commands.add_parser("serve", help="serve the API and run jobs")
-    serve.add_argument("--host", default="0.0.0.0", help="address to bind (%(default)s)")
+    serve.add_argument("--host", default="0.0.0.0", help="address to bind (%(default)s)")  # noqa: S104  (a server)
     serve.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port (%(default)s)")
     serve.add_argument("--workers", type=_workers, default=1, help="web processes (%(default)s)")
     serve.add_argument("--no-jobs", action="store_true", help="leave jobs to `photo-api worker`")
@@ -192,7 +193,9 @@ def _config_check(options: argparse.Namespace) -> int:
         print(json.dumps({"ok": False, "problems": error.problems}))
         return 2
     summary = {"ok": True, "mode": settings.mode, "problems": []}
-    print(json.dumps(summary) if options.json else f"The configuration is usable ({settings.mode}).")
+    print(
+        json.dumps(summary) if options.json else f"The configuration is usable ({settings.mode})."
+    )
     return 0
 
 

@@ -92,9 +92,7 @@ class LoginThrottle:
 
     async def settle(self, attempt: Attempt, *, failed: bool) -> None:
         """Close an attempt that `enter` let in."""
-        await self._db.execute(
-            SETTLE, attempt.account, attempt.address, attempt.pair, int(failed)
-        )
+        await self._db.execute(SETTLE, attempt.account, attempt.address, attempt.pair, int(failed))
 
     async def _enter(self, attempt: Attempt) -> list[Any]:
         return await self._db.fetch(

@@ -6,6 +6,7 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -56,7 +57,7 @@ class AccessTokens:
             raise InvalidToken
         return user_id, expires
 
-    def _key(self, token: "jwt.GuestProtocol") -> OctKey:
+    def _key(self, token: Any) -> OctKey:
         kid = token.headers().get("kid")
         if not isinstance(kid, str) or kid not in self._keys:
             raise ValueError("unknown kid")

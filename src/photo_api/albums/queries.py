@@ -104,9 +104,7 @@ async def delete_album(db: Any, owner_id: int, album_id: int) -> bool:
     return await db.fetchval(query, owner_id, album_id) is not None
 
 
-async def add_photos(
-    db: Any, owner_id: int, album_id: int, photo_ids: Sequence[int]
-) -> int | None:
+async def add_photos(db: Any, owner_id: int, album_id: int, photo_ids: Sequence[int]) -> int | None:
     """How many were added, in the order given; None without such an album. Unknown, foreign and
     already contained photos are skipped."""
     count: int | None = await db.fetchval(

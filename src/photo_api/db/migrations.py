@@ -1,4 +1,4 @@
-"""Schema migrations: plain SQL files beside this module, applied in order, once, by whoever is first.
+"""Schema migrations: plain SQL files beside this module, applied in order, by whoever is first.
 
 A file whose first line is `-- outside a transaction` is run statement by statement, for CREATE
 INDEX CONCURRENTLY; all others are one transaction each together with their record.

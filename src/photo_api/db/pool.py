@@ -1,4 +1,4 @@
-"""The connection pool: bounded waiting, and no round trip spent on resetting what nobody changed."""
+"""The connection pool: bounded waiting, and no round trip to reset what nobody changed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -38,9 +38,7 @@ class BucketAdmin:
 
     def _put(self, query: str, body: bytes, accepted: Sequence[int] = ()) -> None:
         url = f"{self._endpoint}/{self._bucket}{query}"
-        headers = sign_request(
-            "PUT", url, {}, body, self._credentials, self._region, time.time()
-        )
+        headers = sign_request("PUT", url, {}, body, self._credentials, self._region, time.time())
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
         try:
             connection.request("PUT", f"/{self._bucket}{query}", body, headers)

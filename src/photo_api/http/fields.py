@@ -31,8 +31,9 @@ def _not_blank(value: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 """Text that can be stored."""
 
-Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_storable),
-                 AfterValidator(_not_blank)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)
+]
 
 LongText = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
 Title = Annotated[str, Field(max_length=255), AfterValidator(_storable)]

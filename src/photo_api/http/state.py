@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
-from fastapi.security.base import SecurityBase
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
 from photo_api.accounts.authentication import Authenticator
 from photo_api.accounts.passwords import Passwords

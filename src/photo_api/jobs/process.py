@@ -69,7 +69,7 @@ async def _work(
 ) -> None:
     jobs = settings.jobs
     limits = DecodeLimits(
-        memory=jobs.decode_memory, cpu_seconds=jobs.decode_seconds, max_pixels=jobs.max_pixels
+        memory_bytes=jobs.decode_memory, cpu_seconds=jobs.decode_seconds, max_pixels=jobs.max_pixels
     )
     decoder = Decoder(limits)
     stack.push_async_callback(decoder.aclose)

@@ -6,7 +6,8 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.process import Process
@@ -129,12 +130,15 @@ class Supervisor:
             log.error("killed at the limit", extra={"fields": {"processes": names}})
         return 0 if clean else 1
 
-    async def _unless_ended_now(self, waiting: "asyncio.Future[object]") -> None:
-        task = asyncio.ensure_future(waiting)
-        ended = asyncio.create_task(self._end_now.wait())
-        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
-        for item in (task, ended):
-            item.cancel()
+    async def _unless_ended_now(self, waiting: Coroutine[Any, Any, object]) -> None:
+        tasks = [asyncio.create_task(waiting), asyncio.create_task(_event(self._end_now))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
+async def _event(event: asyncio.Event) -> object:
+    return await event.wait()
 
 
 def _bind(address: tuple[str, int]) -> socket.socket:

@@ -65,9 +65,7 @@ async def presign(
     return json_response(await direct_upload.presign(caller.state, caller.user_id, body, key))
 
 
-@router.post(
-    "/confirm", response_model=Confirmed, responses=errors(401, 403, 404, 409, 422, 503)
-)
+@router.post("/confirm", response_model=Confirmed, responses=errors(401, 403, 404, 409, 422, 503))
 async def confirm(body: ConfirmRequest, caller: Authenticated) -> Response:
     """Finish a direct upload once its PUT has succeeded. May be repeated."""
     done = await direct_upload.confirm(caller.state, caller.user_id, body.photo_id)
@@ -136,9 +134,7 @@ async def get_photo(photo_id: PathId, caller: Authenticated) -> Response:
     return _detail(caller.state, row)
 
 
-@router.patch(
-    "/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 422, 503)
-)
+@router.patch("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 422, 503))
 async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticated) -> Response:
     """Change title or description."""
     row = await queries.update_photo(

@@ -80,9 +80,7 @@ async def _prune(db: Database) -> None:
     await db.execute(
         "DELETE FROM photos WHERE status = 'gone' AND gone_at < now() - interval '7 days'"
     )
-    await db.execute(
-        "DELETE FROM idempotency_keys WHERE created_at < now() - interval '25 hours'"
-    )
+    await db.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '25 hours'")
     await prune_attempts(db)
     await accounts.prune(db, datetime.now(UTC))
     await prune_dead(db)

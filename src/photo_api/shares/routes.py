@@ -85,9 +85,7 @@ async def revoke_share(album_id: PathId, share_id: PathId, caller: Authenticated
     return no_content()
 
 
-@router.get(
-    "/share/{token}", response_model=SharedAlbum, responses=errors(400, 404, 410, 422, 503)
-)
+@router.get("/share/{token}", response_model=SharedAlbum, responses=errors(400, 404, 410, 422, 503))
 async def view_share(
     token: Token,
     state: Anyone,

@@ -36,7 +36,7 @@ class TextFormatter(logging.Formatter):
     def __init__(self, process: str) -> None:
         super().__init__(f"%(asctime)s %(levelname)-7s {process:<8} %(message)s", "%H:%M:%S")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
         fields = getattr(record, "fields", {})
         return super().formatMessage(record) + "".join(f" {k}={v}" for k, v in fields.items())
 

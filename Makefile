@@ -1,0 +1,44 @@
+# `make run` and `make test` need Linux on x86-64 with Python 3.11+, venv and make, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run demo test test-slow lint bench lock clean
+
+run: $(VENV)/.run
+	@exec $(BIN)/photo-api dev
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)
+
+test: lint
+	@exec $(BIN)/pytest -m "not slow"
+
+test-slow: $(VENV)/.dev
+	@exec $(BIN)/pytest -m slow
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev
+	@exec $(BIN)/python -m bench $(BENCH)
+
+# Needs uv. The lock file itself would name the package index, so only its export is kept.
+lock:
+	uv lock -q
+	uv export -q --no-header --no-emit-project --no-dev --group build -o requirements.txt
+	uv export -q --no-header --no-emit-project --group build --group dev -o requirements-dev.txt
+	uv export -q --no-header --no-annotate --only-group demo | awk '/^scikit-image/{on=1} on{print} on && !/\\$$/{exit}' > requirements-demo.txt
+	rm uv.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.run: requirements.txt scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup run
+
+$(VENV)/.demo: requirements-demo.txt $(VENV)/.run
+	@PYTHON=$(PYTHON) scripts/setup demo
+
+$(VENV)/.dev: requirements-dev.txt requirements-demo.txt scripts/setup scripts/debian-packages
+	@PYTHON=$(PYTHON) scripts/setup dev

@@ -1,0 +1,159 @@
+"""How settings are declared and read: typed values out of environment variables.
+
+The parsers raise ValueError with a message that completes the sentence "PHOTO_API_X …".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "PHOTO_API_"
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(Exception):
+    """The environment does not make a usable configuration; `problems` has a line for each fault."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def text(value: str) -> str:
+    return value
+
+
+def url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(
+            "must be an http:// or https:// address such as https://photos.example.org"
+        )
+    return value.rstrip("/")
+
+
+def optional_url(value: str) -> str:
+    return url(value) if value else ""
+
+
+def database_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("postgresql", "postgres"):
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        number = float(value)
+        if not low <= number <= high:
+            raise ValueError(f"must be between {low:g} and {high:g}")
+        return number
+
+    return parse
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError(f"must be a whole number between {low} and {high}")
+        return number
+
+    return parse
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return value
+
+    return parse
+
+
+def keys(value: str) -> dict[str, str]:
+    """`kid:secret,kid:secret`; the first one signs, all of them verify."""
+    keys: dict[str, str] = {}
+    for part in filter(None, (item.strip() for item in value.split(","))):
+        kid, separator, secret = part.partition(":")
+        if not separator or not kid or len(secret) < 32:
+            raise ValueError(
+                "must read kid:secret,kid:secret with secrets of 32 characters or more"
+            )
+        if kid in keys:
+            raise ValueError(f"names the key id {kid!r} twice")
+        keys[kid] = secret
+    if not keys:
+        raise ValueError("must hold at least one kid:secret")
+    return keys
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def origins(value: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (
+            parts.scheme not in ("http", "https") or parts.path or not parts.netloc
+        ):
+            raise ValueError(f"{origin!r} is not an origin such as https://photos.example.org")
+    return origins
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What is declared of one setting; `default` None means that it must be given."""
+
+    name: str
+    doc: str
+    default: str | None
+    parse: Callable[[str], Any]
+    secret: bool
+
+
+def setting(
+    name: str,
+    doc: str,
+    *,
+    default: str | None = None,
+    parse: Callable[[str], Any] = text,
+    secret: bool = False,
+) -> Any:
+    return field(metadata={"variable": Variable(name, doc, default, parse, secret)})
+
+
+def read(variable: Variable, environ: Mapping[str, str], problems: list[str]) -> Any:
+    name = PREFIX + variable.name
+    try:
+        text = _raw(variable, environ)
+        if text is None:
+            raise ValueError(f"must be set: {variable.doc}")
+        return variable.parse(text)
+    except (ValueError, OSError) as error:
+        # A secret's text must not reach a log by way of int()'s or float()'s message.
+        problems.append(f"{name} {error}" if not variable.secret else f"{name} {_safe(error)}")
+        return None
+
+
+def _safe(error: Exception) -> str:
+    return str(error) if str(error).startswith(("must", "names", "file")) else "cannot be read"
+
+
+def _raw(variable: Variable, environ: Mapping[str, str]) -> str | None:
+    name = PREFIX + variable.name
+    if variable.secret and name + "_FILE" in environ:
+        if environ.get(name):
+            raise ValueError(f"must not be set together with {name}_FILE")
+        path = Path(environ[name + "_FILE"])
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"file {path} cannot be read: {error.strerror}") from None
+    return environ.get(name, variable.default)

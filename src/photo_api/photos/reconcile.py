@@ -1,0 +1,210 @@
+"""Compares the table of photos with the object store, both ways, and mends what can be mended.
+
+Nothing is ever deleted: orphans (objects that no row knows) are moved to quarantine for 30 days or
+adopted into new rows, missing renditions are made again, missing originals are reported.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from photo_api.db.pool import Database
+from photo_api.photos.upload_queries import ENQUEUE
+from photo_api.renditions.formats import SNIFF_LENGTH, sniff
+from photo_api.storage.base import ObjectMissing, ObjectStore
+
+PREFIXES = ("photos/", "renditions/")
+YOUNG = "1 hour"
+QUARANTINE = "quarantine/"
+QUARANTINE_DAYS = 30
+TOLERATED_SHARE = 0.01
+BATCH = 1000
+OWN_KEY = re.compile(r"photos/(\d{1,16})/(\d{1,16})/[0-9a-f]{32}\.[a-z]+")
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found, and what was done about it. Lists hold object keys."""
+
+    objects: int = 0
+    photos: int = 0
+    missing_originals: list[str] = field(default_factory=list)
+    missing_renditions: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+    adopted: list[int] = field(default_factory=list)
+    requeued: list[int] = field(default_factory=list)
+    refused: str | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether table and store agree, or do so now."""
+        left = len(self.orphans) - len(self.quarantined) - len(self.adopted)
+        return not self.missing_originals and not self.missing_renditions and left == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"clean": self.clean}
+
+
+async def reconcile(
+    db: Database, store: ObjectStore, *, repair: bool, adopt: bool, force: bool
+) -> Report:
+    """Find all differences; with `adopt` recreate rows of orphaned originals, with `repair` move
+    (other) orphans to quarantine and enqueue missing renditions. Orphans above 1 % of the objects
+    look like a wrong database or bucket, and are left alone unless `force`."""
+    async with _listed(db, store) as connection:
+        report = await _compare(connection, store)
+        if (repair or adopt) and not force:
+            report.refused = _refusal(report)
+        if report.refused:
+            return report
+        if adopt:
+            for key in report.orphans:
+                await _adopt(connection, store, key, report)
+        if repair:
+            for key in report.orphans:
+                await _quarantine(connection, store, key, report)
+            await _requeue(connection, report)
+    return report
+
+
+@asynccontextmanager
+async def _listed(db: Database, store: ObjectStore) -> AsyncIterator[Any]:
+    """A connection whose temporary table `listed` holds every object outside staging."""
+    async with db.acquire() as connection:
+        await connection.execute("CREATE TEMP TABLE listed (key text, modified timestamptz)")
+        try:
+            batch: list[tuple[str, Any]] = []
+            for prefix in PREFIXES:
+                async for info in store.list(prefix):
+                    batch.append((info.key, info.last_modified))
+                    if len(batch) == BATCH:
+                        await connection.copy_records_to_table("listed", records=batch)
+                        batch.clear()
+            await connection.copy_records_to_table("listed", records=batch)
+            await connection.execute("CREATE INDEX ON listed (key); ANALYZE listed")
+            yield connection
+        finally:
+            await connection.execute("DROP TABLE listed")
+
+
+async def _compare(connection: Any, store: ObjectStore) -> Report:
+    report = Report(
+        objects=await connection.fetchval("SELECT count(*) FROM listed"),
+        photos=await connection.fetchval("SELECT count(*) FROM photos WHERE status = 'ready'"),
+    )
+    rows = await connection.fetch(
+        f"""
+        SELECT key FROM listed l WHERE modified < now() - interval '{YOUNG}'
+        AND NOT EXISTS (SELECT FROM photos WHERE object_key = l.key AND status = 'ready')
+        AND NOT EXISTS (SELECT FROM unreferenced_objects WHERE object_key = l.key)
+        AND NOT EXISTS (
+            SELECT FROM photos WHERE status = 'ready' AND l.key IN (thumbnail_key, preview_key)
+            AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
+                          THEN split_part(l.key, '/', 3)::bigint END)
+        ORDER BY key
+        """
+    )
+    report.orphans = [row["key"] for row in rows]
+    rows = await connection.fetch(
+        f"""
+        SELECT k.key, k.original FROM photos p,
+            (VALUES (p.object_key, true), (p.thumbnail_key, false), (p.preview_key, false))
+            AS k (key, original)
+        WHERE p.status = 'ready' AND k.key IS NOT NULL
+        AND p.updated_at < now() - interval '{YOUNG}'
+        AND NOT EXISTS (SELECT FROM listed WHERE key = k.key) ORDER BY k.key
+        """
+    )
+    for row in rows:
+        if not await _exists(store, row["key"]):
+            found = report.missing_originals if row["original"] else report.missing_renditions
+            found.append(row["key"])
+    return report
+
+
+async def _exists(store: ObjectStore, key: str) -> bool:
+    """The listing was taken before the rows were read; the store has the last word."""
+    try:
+        await store.head(key)
+    except ObjectMissing:
+        return False
+    return True
+
+
+def _refusal(report: Report) -> str | None:
+    if len(report.orphans) <= report.objects * TOLERATED_SHARE:
+        return None
+    share = 100 * len(report.orphans) / report.objects
+    return (
+        f"{len(report.orphans)} of {report.objects} objects ({share:.1f} %) have no row; that looks"
+        " like a wrong database or bucket. If it is not, repeat with --force."
+    )
+
+
+async def _adopt(connection: Any, store: ObjectStore, key: str, report: Report) -> None:
+    match = OWN_KEY.fullmatch(key)
+    if match is None:
+        return
+    owner_id, photo_id = map(int, match.groups())
+    try:
+        info, head = await store.peek(key, SNIFF_LENGTH)
+    except ObjectMissing:
+        return
+    content_type = sniff(head)
+    if content_type is None:
+        return
+    adopted = await connection.fetchval(
+        f"""
+        WITH adopted AS (
+            INSERT INTO photos (id, owner_id, album_id, status, original_filename, content_type,
+                file_size, object_key)
+            OVERRIDING SYSTEM VALUE
+            SELECT $2, $1, 0, 'ready', $3, $4, $5, $6 WHERE EXISTS (SELECT FROM users WHERE id = $1)
+            ON CONFLICT DO NOTHING RETURNING id
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM adopted
+        )
+        SELECT id, {ENQUEUE}, setval(pg_get_serial_sequence('photos', 'id'),
+            greatest($2, (SELECT max(id) FROM photos))) FROM adopted
+        """,
+        owner_id, photo_id, key.rsplit("/", 1)[-1], content_type, info.size, key,
+    )  # fmt: skip
+    if adopted is not None:
+        report.adopted.append(adopted)
+
+
+async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Report) -> None:
+    match = OWN_KEY.fullmatch(key)
+    if match is not None and int(match[2]) in report.adopted:
+        return
+    target = QUARANTINE + key
+    await connection.execute(
+        "INSERT INTO unreferenced_objects (object_key, delete_after)"
+        " VALUES ($1, now() + make_interval(days => $2)) ON CONFLICT (object_key)"
+        " DO UPDATE SET delete_after = excluded.delete_after, taken = false",
+        target, QUARANTINE_DAYS,
+    )  # fmt: skip
+    await store.copy(key, target)
+    await store.delete([key])
+    report.quarantined.append(key)
+
+
+async def _requeue(connection: Any, report: Report) -> None:
+    rows = await connection.fetch(
+        f"""
+        WITH again AS (
+            UPDATE photos SET renditions = 'pending', thumbnail_key = NULL, preview_key = NULL
+            WHERE status = 'ready' AND (thumbnail_key = ANY ($1) OR preview_key = ANY ($1))
+            AND object_key <> ALL ($2)
+            RETURNING id
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM again
+        )
+        SELECT id, {ENQUEUE} FROM again
+        """,
+        report.missing_renditions, report.missing_originals,
+    )  # fmt: skip
+    report.requeued = [row["id"] for row in rows]

@@ -1,0 +1,65 @@
+"""`photo-api reconcile`: the report for people or machines, and its exit code."""
+
+import json
+import sys
+
+from photo_api.db.pool import DatabaseUnavailable, open_database
+from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
+from photo_api.settings import Settings
+from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.opening import open_credentials
+from photo_api.storage.s3 import S3Store
+
+SHOWN = 20
+
+
+async def reconcile_command(
+    settings: Settings, *, repair: bool, adopt: bool, force: bool, as_json: bool
+) -> int:
+    """0: table and store agree (or do so now), 1: they differ or it was refused, 2: unreachable."""
+    s3 = settings.s3
+    try:
+        async with (
+            open_database(settings.database, "photo-api reconcile") as db,
+            open_credentials(s3) as credentials,
+        ):
+            store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
+            if not as_json:
+                print("listing the store and comparing …", file=sys.stderr)
+            report = await reconcile(db, store, repair=repair, adopt=adopt, force=force)
+            await store.aclose()
+    except (DatabaseUnavailable, StoreUnavailable) as error:
+        print(f"Cannot reach the database or the store: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report.as_dict()) if as_json else _text(report))
+    return 0 if report.clean and not report.refused else 1
+
+
+def _text(report: Report) -> str:
+    lines = [f"{report.photos} photos, {report.objects} objects"]
+    lines += _section("photos whose original is missing", report.missing_originals)
+    lines += _section("missing renditions", report.missing_renditions)
+    lines += _section("objects without a row", report.orphans)
+    if report.adopted:
+        lines.append(f"adopted as photos: {', '.join(map(str, report.adopted))}")
+    if report.quarantined:
+        lines.append(
+            f"moved {len(report.quarantined)} objects to quarantine/ for {QUARANTINE_DAYS} days"
+        )
+    if report.requeued:
+        lines.append(f"renditions enqueued again: {', '.join(map(str, report.requeued))}")
+    if report.refused:
+        lines.append(f"nothing was changed: {report.refused}")
+    elif report.clean:
+        lines.append("table and store agree")
+    elif not report.quarantined and not report.adopted:
+        lines.append("--repair moves such objects to quarantine, --adopt makes photos of them")
+    return "\n".join(lines)
+
+
+def _section(title: str, keys: list[str]) -> list[str]:
+    if not keys:
+        return []
+    shown = [f"  {key}" for key in keys[:SHOWN]]
+    more = [f"  … and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else []
+    return [f"{len(keys)} {title}:", *shown, *more]
