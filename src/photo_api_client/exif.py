@@ -1,6 +1,7 @@
 """EXIF blocks and turned pixels, as a camera would write them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
@@ -17,6 +18,14 @@ _STORED_AS = {
 }
 
 
+class Camera(NamedTuple):
+    """The names as the maker writes them."""
+
+    make: str
+    model: str
+    lens: str
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """What the camera noted. `taken` is "YYYY:MM:DD HH:MM:SS" local time, `offset` "+09:00";
@@ -26,24 +35,22 @@ class Shot:
     offset: str | None = None
     place: tuple[float, float, float] | None = None
     orientation: int = 1
-    make: str = "FUJIFILM"
-    model: str = "X-T5"
-    lens: str = "XF33mmF1.4 R LM WR"
+    camera: Camera = Camera("FUJIFILM", "X-T5", "XF33mmF1.4 R LM WR")
     exposure: tuple[int, int] = (1, 250)
 
 
 def exif_block(shot: Shot) -> bytes:
     """The block as it stands in a JPEG's APP1 segment, beginning with "Exif\\0\\0"."""
     exif = Image.Exif()
-    exif[ExifTags.Base.Make] = shot.make
-    exif[ExifTags.Base.Model] = shot.model
+    exif[ExifTags.Base.Make] = shot.camera.make
+    exif[ExifTags.Base.Model] = shot.camera.model
     exif[ExifTags.Base.Orientation] = shot.orientation
     details = exif.get_ifd(ExifTags.IFD.Exif)
     details[ExifTags.Base.ExposureTime] = IFDRational(*shot.exposure)
     details[ExifTags.Base.FNumber] = IFDRational(28, 10)
     details[ExifTags.Base.ISOSpeedRatings] = 200
     details[ExifTags.Base.FocalLength] = IFDRational(33, 1)
-    details[ExifTags.Base.LensModel] = shot.lens
+    details[ExifTags.Base.LensModel] = shot.camera.lens
     if shot.taken:
         details[ExifTags.Base.DateTimeOriginal] = shot.taken
     if shot.offset:

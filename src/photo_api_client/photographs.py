@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from photo_api_client.exif import Shot, as_stored, exif_block
+from photo_api_client.exif import Camera, Shot, as_stored, exif_block
 
 CATS, SPACE, FORMATS, TURNED = "고양이와 커피", "Space", "Formats", "Turned"
 
@@ -19,9 +19,9 @@ _SYDNEY = (-33.8568, 151.2153, 5.0)
 _CAPE = (28.6083, -80.6041, 3.0)
 _DEAD_SEA = (31.5590, 35.4732, -430.5)
 
-_CANON = {"make": "Canon", "model": "Canon EOS R5", "lens": "RF50mm F1.2 L USM"}
-_SAMSUNG = {"make": "samsung", "model": "SM-S928N", "lens": "Galaxy S24 Ultra Rear Camera"}
-_NIKON = {"make": "NIKON CORPORATION", "model": "NIKON D800", "lens": "AF-S 70-200mm f/2.8G"}
+_CANON = Camera("Canon", "Canon EOS R5", "RF50mm F1.2 L USM")
+_SAMSUNG = Camera("samsung", "SM-S928N", "Galaxy S24 Ultra Rear Camera")
+_NIKON = Camera("NIKON CORPORATION", "NIKON D800", "AF-S 70-200mm f/2.8G")
 
 
 class NoPictures(Exception):
@@ -95,10 +95,10 @@ def _jpeg(album: str, name: str, title: str, shot: Shot | None, shows: str) -> P
 def _cats() -> Iterator[Photograph]:
     shot = Shot("2024:05:17 14:03:22", "+09:00", _SEOUL)
     yield _jpeg(CATS, "chelsea.png", "고양이 첼시", shot, "Hangul title, date with offset, N and E")
-    shot = Shot("2023:11:02 08:15:00", "+11:00", _SYDNEY, **_CANON)
+    shot = Shot("2023:11:02 08:15:00", "+11:00", _SYDNEY, camera=_CANON)
     yield _jpeg(CATS, "coffee.png", "아침 커피", shot, "south of the equator")
     large = picture("coffee.png").resize((4032, 2688), Image.Resampling.LANCZOS)
-    phone = Shot("2024:08:15 12:00:00", None, **_SAMSUNG)
+    phone = Shot("2024:08:15 12:00:00", None, camera=_SAMSUNG)
     yield Photograph(
         CATS, "커피 한 잔.jpg", "image/jpeg", jpeg(large, phone), "커피, 크게",
         "11 megapixels; Hangul file name; date without an offset",
@@ -106,7 +106,7 @@ def _cats() -> Iterator[Photograph]:
 
 
 def _space() -> Iterator[Photograph]:
-    shot = Shot("2014:04:18 15:25:00", "-04:00", _CAPE, **_NIKON)
+    shot = Shot("2014:04:18 15:25:00", "-04:00", _CAPE, camera=_NIKON)
     yield _jpeg(SPACE, "rocket.jpg", "Rocket", shot, "west of Greenwich")
     yield _jpeg(SPACE, "astronaut.png", "Eileen Collins", None, "no EXIF at all")
     yield _jpeg(SPACE, "hubble_deep_field.jpg", "Hubble deep field", None, "many small details")

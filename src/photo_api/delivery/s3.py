@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 from zlib import crc32
@@ -17,8 +18,6 @@ from photo_api.storage.sigv4 import (
     presign,
     quote_path,
 )
-
-_FIXED = {part: quote(part, safe="") for part in ("inline; filename=",)}
 
 CLOCK_SKEW = 300
 """Seconds by which this instance's clock and the store's may differ, either way."""
@@ -122,12 +121,13 @@ class S3UrlSigner:
 def _disposition(filename: str) -> str:
     """Percent-encoded, piece by piece: `quote` is fast where there is nothing to do, and a photo's
     name is mostly that."""
-    return "%22".join(
-        [
-            _FIXED.get(part) or quote(part, safe="")
-            for part in inline_disposition(filename).split('"')
-        ]
-    )
+    kind, *names = inline_disposition(filename).split('"')
+    return "%22".join([_quoted(kind), *[quote(name, safe="") for name in names]])
+
+
+@lru_cache(maxsize=4)
+def _quoted(kind: str) -> str:
+    return quote(kind, safe="")
 
 
 _Wanted = tuple[str, str, str]

@@ -5,10 +5,22 @@ import random
 import socket
 from collections.abc import Iterator
 
+from photo_api.embedded.processes import EmbeddedError
+
 # Below the kernel's own range (32768 and up), also with SeaweedFS's 10000 on top, so that no
 # outgoing connection takes a port between its choice and its use.
 LOWEST, HIGHEST = 12_000, 22_700
 GRPC_OFFSET = 10_000
+
+
+class PortTaken(EmbeddedError):
+    """The port that was asked for belongs to another program; `variable` is where to change it."""
+
+    def __init__(self, variable: str, port: int) -> None:
+        super().__init__(
+            f"{variable} {port} is taken by another program; end that one, or choose another port"
+            f" with {variable}=…"
+        )
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

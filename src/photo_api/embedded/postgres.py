@@ -12,7 +12,6 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
@@ -20,13 +19,20 @@ from urllib.parse import quote
 import asyncpg
 
 from photo_api.embedded.privileges import server_account
-from photo_api.embedded.processes import EmbeddedError, ManagedProcess, processes_in
+from photo_api.embedded.processes import (
+    EmbeddedError,
+    ManagedProcess,
+    end_processes_in,
+    kill,
+    processes_in,
+)
 
 NAME = "photo_api"
 SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL
 SOCKET_PORT = 5432
 START_SECONDS = 60.0  # a crash recovery after kill -9 may have much to replay
-FORMER_SECONDS = 5.0
+FORMER_SECONDS = 5.0  # for a server that an earlier run left behind
+LINGER_SECONDS = 1.0  # for backends that outlive their killed postmaster and its shared memory
 STOP_STEPS = ((signal.SIGINT, 1.0), (signal.SIGQUIT, 0.3))
 
 OPTIONS: Mapping[str, str] = {
@@ -99,7 +105,8 @@ class Postgres:
         Also the way to mend a server that died. Raises `EmbeddedError`.
         """
         self._account.make_folder(self._root)
-        await self._end_former()
+        patience = FORMER_SECONDS if self._process is None else LINGER_SECONDS
+        await end_processes_in(self._cluster, patience=patience)
         if not self._cluster.exists():
             await self._create_cluster()
         self._remove_lock_files()
@@ -123,7 +130,7 @@ class Postgres:
         if self._process is not None:
             await self._process.stop(STOP_STEPS)
             # Backends are leaders of groups of their own and outlive a killed postmaster.
-            _kill(processes_in(self._cluster))
+            kill(processes_in(self._cluster))
         if not self.socket_dir.is_relative_to(self._root):
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
@@ -150,18 +157,9 @@ class Postgres:
             command += ["-c", f"{name}={value}"]
         return command
 
-    async def _end_former(self) -> None:
-        """Wait for, then kill, a server that an earlier run of ours left on this cluster."""
-        mended = self._process is not None
-        deadline = monotonic() + (1.0 if mended else FORMER_SECONDS)
-        while left := processes_in(self._cluster):
-            if monotonic() > deadline:
-                _kill(left)
-            await asyncio.sleep(0.02)
-
     def _remove_lock_files(self) -> None:
         """PostgreSQL refuses to start while the pid in its lock files belongs to any living
-        program; after `_end_former` no such program can be a server of this cluster."""
+        program; none of them is a server of this cluster once nothing works in its folder."""
         port = SOCKET_PORT if self._port is None else self._port
         socket = self.socket_dir / f".s.PGSQL.{port}"
         for stale in (self._cluster / "postmaster.pid", socket, Path(f"{socket}.lock")):
@@ -252,9 +250,3 @@ def _socket_dir(root: Path) -> Path:
         return inside
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"photo-api-{os.geteuid()}-{digest}"
-
-
-def _kill(pids: Sequence[int]) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

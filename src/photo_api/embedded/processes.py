@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import BinaryIO
 
 LOG_LIMIT = 10 * 1024 * 1024
@@ -41,10 +42,12 @@ class ManagedProcess:
         environment: Mapping[str, str] | None = None,
         privileges: Sequence[str] = (),
         feed: bytes = b"",
+        folder: Path = Path("/"),
     ) -> "ManagedProcess":
         """Start `command`, which gets `death_signal` (a name such as KILL) when this process dies.
 
-        `privileges` are further options of setpriv(1); `feed` is what it reads as its input. Call it on the main thread: the death
+        `privileges` are further options of setpriv(1); `feed` is what it reads as its input,
+        `folder` its working directory. Call it on the main thread: the death
         signal is sent when the *thread* that forked ends. Raises `EmbeddedError` without setpriv.
         """
         if threading.current_thread() is not threading.main_thread():
@@ -64,7 +67,7 @@ class ManagedProcess:
                 stdout=output,
                 stderr=output,
                 env=None if environment is None else dict(environment),
-                cwd="/",
+                cwd=folder,
                 start_new_session=True,
             )
         return cls(name, process, log)
@@ -120,3 +123,19 @@ def processes_in(folder: Path) -> list[int]:
                 if Path(os.readlink(entry / "cwd")) == folder:
                     found.append(int(entry.name))
     return found
+
+
+def kill(pids: Sequence[int]) -> None:
+    """Send SIGKILL to each that is still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def end_processes_in(folder: Path, *, patience: float) -> None:
+    """Wait up to `patience` seconds until nothing works in `folder`, then kill what does."""
+    deadline = monotonic() + patience
+    while left := processes_in(folder):
+        if monotonic() > deadline:
+            kill(left)
+        await asyncio.sleep(0.02)

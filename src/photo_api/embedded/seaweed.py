@@ -13,20 +13,18 @@ from pathlib import Path
 from time import monotonic
 
 from photo_api.embedded.bucket import BucketAdmin, StoreRefused
-from photo_api.embedded.ports import GRPC_OFFSET, free_ports, is_free
-from photo_api.embedded.processes import EmbeddedError, ManagedProcess
+from photo_api.embedded.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
+from photo_api.embedded.processes import EmbeddedError, ManagedProcess, end_processes_in
+from photo_api.embedded.secrets import write_private
 
 BUCKET = "photos"
 REGION = "us-east-1"
 MEMORY_LIMIT = "256MiB"
 START_SECONDS = 30.0
 START_ATTEMPTS = 3
+FORMER_SECONDS = 1.0
 STOP_STEPS = ((signal.SIGTERM, 1.2),)
 PARTS = ("master", "volume", "filer", "admin")
-
-
-class PortTaken(EmbeddedError):
-    """The port that was asked for belongs to another program."""
 
 
 class Seaweed:
@@ -53,7 +51,7 @@ class Seaweed:
         self._root = data_dir.absolute()
         self._access_key = access_key
         self._secret_key = secret_key
-        self._wanted = s3_port
+        self._s3_port = s3_port
         self._cors_origins = tuple(cors_origins)
         self._log = log or self._root / "seaweed.log"
         self._port_variable = port_variable
@@ -63,7 +61,12 @@ class Seaweed:
     @property
     def endpoint(self) -> str:
         """The store's address; known once it was started."""
-        return f"http://127.0.0.1:{self._ports['s3']}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The store's port on loopback; known once it was started."""
+        return self._ports["s3"]
 
     @property
     def pid(self) -> int:
@@ -79,10 +82,14 @@ class Seaweed:
         `EmbeddedError`.
         """
         self._prepare_files()
+        await end_processes_in(self._root, patience=FORMER_SECONDS)
         for attempt in range(1, START_ATTEMPTS + 1):
             self._choose_ports()
             try:
-                return await self._start_once()
+                await self._start_once()
+                # A mended server must be found where it was.
+                self._s3_port = self._ports["s3"]
+                return
             except EmbeddedError:
                 # Another program may have taken one of the ports since they were chosen.
                 self._refuse_taken_port()
@@ -109,6 +116,7 @@ class Seaweed:
             log=self._log,
             death_signal="KILL",
             environment=self._environment(),
+            folder=self._root,
         )
         try:
             await self._answering(self._process)
@@ -155,18 +163,12 @@ class Seaweed:
             part: last[part] if _usable(last.get(part)) else next(fresh)
             for part in (*PARTS, "s3", "s3_grpc")
         }
-        # A mended server must be found where it was.
-        ports["s3"] = self._wanted or self._ports.get("s3") or ports["s3"]
-        self._ports = ports
-        write_private(remembered, json.dumps(ports))
+        self._ports = {**ports, "s3": self._s3_port or ports["s3"]}
+        write_private(remembered, json.dumps(self._ports))
 
     def _refuse_taken_port(self) -> None:
-        port = self._wanted or self._ports.get("s3")
-        if port is not None and not is_free(port):
-            raise PortTaken(
-                f"{self._port_variable} {port} is taken by another program; end that one, or run"
-                f" with another {self._port_variable}=…"
-            )
+        if self._s3_port is not None and not is_free(self._s3_port):
+            raise PortTaken(self._port_variable, self._s3_port)
 
     def _command(self) -> list[str]:
         options = {f"{part}.port": str(self._ports[part]) for part in (*PARTS, "s3")}
@@ -203,17 +205,6 @@ class Seaweed:
                 self._socket(part).unlink(missing_ok=True)
         for part, port in grpc.items():
             Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner reads."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
 
 
 def _read_ports(path: Path) -> dict[str, int]:

@@ -14,8 +14,8 @@ import sys
 import time
 from typing import BinaryIO
 
-import pi_heif  # type: ignore[import-untyped]
-import pyvips  # type: ignore[import-untyped]
+import pi_heif
+import pyvips
 
 from photo_api.renditions import images, wire
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import pi_heif  # type: ignore[import-untyped]
-import pyvips  # type: ignore[import-untyped]
+import pi_heif
+import pyvips
 from blurhash_rs import blurhash_encode
 from PIL import Image
 

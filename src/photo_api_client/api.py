@@ -1,0 +1,173 @@
+"""A small client of the Photo API, over HTTP only."""
+
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+Json = dict[str, Any]
+
+
+class PhotoApiError(Exception):
+    """The service, or the store at a direct upload, refused.
+
+    `code` is the service's stable name for it, "" if the answer had none.
+    """
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{status} {code}: {detail}" if code else f"{status}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class PhotoApi:
+    """One user's view of the service at `base_url` (without /api). Methods raise `PhotoApiError`,
+    and httpx.TransportError if the service cannot be reached; none is repeated by itself."""
+
+    def __init__(self, base_url: str, timeout: float = 30.0) -> None:
+        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout)
+        # Apart from the service's own client, so that no token ever goes to the object store.
+        self._store = httpx.Client(timeout=timeout)
+        self._refresh_token: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+        self._store.close()
+
+    def health(self) -> Json:
+        """The answer of /health, raising unless the instance is ready."""
+        return _read(self._http.get("/health"))
+
+    def register(self, email: str, username: str, password: str) -> Json:
+        body = {"email": email, "username": username, "password": password}
+        return self._call("POST", "/auth/register", json=body)
+
+    def login(self, email: str, password: str) -> Json:
+        """The tokens, which this client uses from now on."""
+        body = {"email": email, "password": password}
+        return self._adopt(self._call("POST", "/auth/login", json=body))
+
+    def refresh(self) -> Json:
+        """New tokens for the ones of `login`, used from now on."""
+        body = {"refresh_token": self._refresh_token}
+        return self._adopt(self._call("POST", "/auth/refresh", json=body))
+
+    def me(self) -> Json:
+        return self._call("GET", "/auth/me")
+
+    def create_album(self, name: str, description: str | None = None) -> Json:
+        return self._call("POST", "/albums/", json={"name": name, "description": description})
+
+    def get_album(self, album_id: int) -> Json:
+        return self._call("GET", f"/albums/{album_id}")
+
+    def upload_presigned(
+        self,
+        album_id: int,
+        filename: str,
+        content_type: str,
+        data: bytes,
+        *,
+        title: str | None = None,
+        bind_content: bool = True,
+        on_duplicate: str = "keep",
+    ) -> int:
+        """Straight into the object store; answers the photo's id. With `bind_content` the URL
+        accepts only these very bytes."""
+        body = {
+            "album_id": album_id,
+            "filename": filename,
+            "content_type": content_type,
+            "file_size": len(data),
+            "title": title,
+            "on_duplicate": on_duplicate,
+        }
+        if bind_content:
+            body["sha256"] = sha256(data).hexdigest()
+        grant = self._call("POST", "/photos/presigned-url", json=body)
+        photo_id = int(grant["photo_id"])
+        if not grant.get("duplicate"):
+            headers = grant["upload_headers"]
+            _check(self._store.put(grant["upload_url"], content=data, headers=headers))
+            self._call("POST", "/photos/confirm", json={"photo_id": photo_id})
+        return photo_id
+
+    def upload_through_server(
+        self,
+        album_id: int,
+        filename: str,
+        content_type: str,
+        data: bytes,
+        *,
+        title: str | None = None,
+    ) -> int:
+        """As a multipart form; answers the photo's id."""
+        fields = {"album_id": str(album_id)} | ({"title": title} if title else {})
+        file = {"file": (filename, data, content_type)}
+        return int(self._call("POST", "/photos/", data=fields, files=file)["id"])
+
+    def list_photos(self, skip: int = 0, limit: int = 50) -> list[Json]:
+        """Newest first, at most 100."""
+        answer = self._http.get("/api/photos/", params={"skip": skip, "limit": limit})
+        photos: list[Json] = _check(answer).json()
+        return photos
+
+    def get_photo(self, photo_id: int) -> Json:
+        return self._call("GET", f"/photos/{photo_id}")
+
+    def get_image(self, photo_id: int, size: str = "original") -> bytes:
+        """The bytes of the original, "preview" or "thumbnail"."""
+        path = f"/api/photos/{photo_id}/image"
+        answer = _check(self._http.get(path, params={"size": size}))
+        if answer.has_redirect_location:
+            answer = _check(self._store.get(answer.headers["Location"]))
+        return answer.content
+
+    def delete_photo(self, photo_id: int) -> None:
+        _check(self._http.delete(f"/api/photos/{photo_id}"))
+
+    def share(self, album_id: int, expires_in_days: int | None = None) -> Json:
+        """A new share link; `token` opens the album to everyone who has it."""
+        body = {} if expires_in_days is None else {"expires_in_days": expires_in_days}
+        return self._call("POST", f"/albums/{album_id}/share", json=body)
+
+    def get_shared(self, token: str) -> Json:
+        return self._call("GET", f"/share/{token}")
+
+    def _adopt(self, tokens: Json) -> Json:
+        self._http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        self._refresh_token = tokens.get("refresh_token", self._refresh_token)
+        return tokens
+
+    def _call(self, method: str, path: str, **options: Any) -> Json:
+        return _read(self._http.request(method, f"/api{path}", **options))
+
+
+def _read(answer: httpx.Response) -> Json:
+    body: Json = _check(answer).json()
+    return body
+
+
+def _check(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code < 400:
+        return answer
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        body = {"detail": answer.text[:200]}
+    raise PhotoApiError(answer.status_code, str(body.get("code", "")), str(body.get("detail", "")))

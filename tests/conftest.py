@@ -1,0 +1,127 @@
+"""Real PostgreSQL, real SeaweedFS and the real service, started once for all tests."""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service import Service, User, running_service
+
+REQUIRED_PROGRAMS = {"nginx": "/usr/sbin/nginx", "chromium": "/usr/bin/chromium"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A missing program fails the tests that need it; ALLOW_MISSING=1 skips them by name."""
+    for item in items:
+        for marker in item.iter_markers("needs"):
+            missing = [name for name in marker.args if not _program(name)]
+            if missing and os.environ.get("ALLOW_MISSING") == "1":
+                item.add_marker(pytest.mark.skip(reason=f"missing: {', '.join(missing)}"))
+
+
+@pytest.fixture(autouse=True)
+def _programs(request: pytest.FixtureRequest) -> None:
+    for marker in request.node.iter_markers("needs"):
+        missing = [name for name in marker.args if not _program(name)]
+        if missing:
+            pytest.fail(
+                f"{', '.join(missing)} is missing: run scripts/debian-packages as root, or set"
+                " ALLOW_MISSING=1 to skip"
+            )
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Addresses of an embedded database and store that end with this process."""
+    data = tmp_path_factory.mktemp("stack")
+    with (data / "stack.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "photo_api.embedded.command"),
+                *("--data", str(data), "--test", "--with-parent"),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], 60)
+    line = process.stdout.readline() if ready else ""
+    assert line, f"the embedded stack did not start: {(data / 'stack.log').read_text()}"
+    yield json.loads(line)
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def environ(stack: dict[str, Any]) -> dict[str, str]:
+    """The settings with which the service under test runs."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PHOTO_API_MODE": "production",
+        "PHOTO_API_DATABASE_URL": stack["database_url"],
+        "PHOTO_API_S3_ENDPOINT": stack["s3_endpoint"],
+        "PHOTO_API_S3_BUCKET": stack["bucket"],
+        "PHOTO_API_S3_REGION": stack["region"],
+        "PHOTO_API_S3_ACCESS_KEY": stack["access_key"],
+        "PHOTO_API_S3_SECRET_KEY": stack["secret_key"],
+        "PHOTO_API_JWT_KEYS": "k1:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
+        "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        "PHOTO_API_PUBLIC_URL": "https://photos.example.org",
+        "PHOTO_API_CORS_ORIGINS": "https://front.example.org",
+        "PHOTO_API_LAME_DUCK": "0",
+        "PHOTO_API_DRAIN_WAIT": "3",
+        "PHOTO_API_OPS_TOKEN": "b7e151628aed2a6abf7158809cf4f3c7",
+    }
+
+
+@pytest.fixture(scope="session")
+def service(
+    environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The service as operators run it: migrated, one web worker, one job process."""
+    with running_service(environ, tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def start_service(
+    environ: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., Service]]:
+    """Start another service beside the common one, with other settings (without prefix)."""
+    from contextlib import ExitStack
+
+    with ExitStack() as running:
+
+        def start(*arguments: str, **settings: str) -> Service:
+            changed = {f"PHOTO_API_{name}": value for name, value in settings.items()}
+            folder = tmp_path / f"service-{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            return running.enter_context(running_service(environ | changed, folder, *arguments))
+
+        yield start
+
+
+@pytest.fixture
+def alice(service: Service) -> Iterator[User]:
+    with service.new_user() as user:
+        yield user
+
+
+@pytest.fixture
+def bob(service: Service) -> Iterator[User]:
+    with service.new_user() as user:
+        yield user

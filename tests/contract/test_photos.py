@@ -1,0 +1,131 @@
+"""/photos/…: lists, details, changes, deletion, images."""
+
+import httpx
+import pytest
+
+from tests.service import User, eventually, jpeg
+
+P = {
+    *("id", "owner_id", "title", "description", "filename", "original_filename", "content_type"),
+    *("file_size", "created_at", "updated_at", "url"),
+}
+
+
+def test_a_photo_has_the_fields_of_the_contract(alice: User) -> None:
+    data = jpeg(800, 600)
+    photo_id = alice.upload(data, title="T", description="D")["id"]
+    photo = alice.rendered(photo_id)
+    assert set(photo) >= P
+    assert photo["url"] == f"/photos/{photo_id}/image"
+    assert (photo["title"], photo["description"]) == ("T", "D")
+    assert (photo["width"], photo["height"]) == (800, 600)
+    assert photo["renditions"] == "ready"
+    assert photo["blurhash"]
+    for url, longest in ((photo["thumbnail_url"], 320), (photo["preview_url"], 800)):
+        image = httpx.get(url)
+        assert image.headers["Content-Type"] == "image/webp"
+        from io import BytesIO
+
+        from PIL import Image
+
+        assert max(Image.open(BytesIO(image.content)).size) == longest
+
+
+def test_the_list_is_newest_first_and_pages(alice: User) -> None:
+    album = alice.album()["id"]
+    ids = [alice.upload(album_id=album)["id"] for _ in range(4)][::-1]
+    listed = alice.api.get("/photos/").json()
+    assert [photo["id"] for photo in listed] == ids
+    assert set(listed[0]) >= P
+    first = alice.api.get("/photos/?limit=3")
+    assert [photo["id"] for photo in first.json()] == ids[:3]
+    following = alice.api.get(str(alice.api.base_url.join(first.links["next"]["url"])))
+    assert [photo["id"] for photo in following.json()] == ids[3:]
+    assert [photo["id"] for photo in alice.api.get("/photos/?skip=1&limit=2").json()] == ids[1:3]
+
+
+def test_lists_give_the_same_signed_urls_for_a_while(alice: User) -> None:
+    alice.rendered(alice.upload()["id"])
+    first, second = (alice.api.get("/photos/").json()[0]["thumbnail_url"] for _ in range(2))
+    assert first == second
+    assert first.startswith("http")
+
+
+def test_patch(alice: User) -> None:
+    photo_id = alice.upload(title="T", description="D")["id"]
+    path = f"/photos/{photo_id}"
+    changed = alice.api.patch(path, json={"title": "새 제목"}).json()
+    assert (changed["title"], changed["description"]) == ("새 제목", "D")
+    assert alice.api.patch(path, json={"description": ""}).json()["description"] is None
+    assert alice.api.patch(path, json={"title": "x" * 256}).status_code == 422
+    assert alice.api.patch(path, json={"title": "a\x00"}).status_code == 422
+
+
+def test_delete_takes_the_bytes_along(alice: User) -> None:
+    photo = alice.upload()
+    signed = alice.api.get(f"/photos/{photo['id']}/image").headers["Location"]
+    assert alice.api.delete(f"/photos/{photo['id']}").status_code == 204
+    assert alice.api.delete(f"/photos/{photo['id']}").status_code == 404
+    assert alice.api.get(f"/photos/{photo['id']}/image").status_code == 404
+    assert httpx.get(signed).status_code == 200, "until the sweep"
+
+
+def test_an_image_is_a_redirect_to_a_signed_url(alice: User) -> None:
+    data = jpeg()
+    photo_id = alice.upload(data)["id"]
+    answer = alice.api.get(f"/photos/{photo_id}/image")
+    assert answer.status_code == 302
+    assert answer.headers["Cache-Control"].startswith("private")
+    image = httpx.get(answer.headers["Location"], headers={"Origin": "null"})
+    assert image.content == data
+    assert image.headers["Content-Type"] == "image/jpeg"
+    assert "photo.jpg" in image.headers["Content-Disposition"]
+    assert image.headers["Access-Control-Allow-Origin"] in ("*", "null")
+
+
+def test_a_head_gets_a_url_signed_for_head(alice: User) -> None:
+    photo_id = alice.upload()["id"]
+    answer = alice.api.head(f"/photos/{photo_id}/image")
+    assert answer.status_code == 302
+    assert httpx.head(answer.headers["Location"]).status_code == 200
+    assert httpx.get(answer.headers["Location"]).status_code == 403
+
+
+def test_a_range_of_the_original(alice: User) -> None:
+    data = jpeg()
+    photo_id = alice.upload(data)["id"]
+    location = alice.api.get(f"/photos/{photo_id}/image").headers["Location"]
+    part = httpx.get(location, headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.content) == (206, data[2:6])
+
+
+@pytest.mark.parametrize("size", ["thumbnail", "preview", "original"])
+def test_sizes(alice: User, size: str) -> None:
+    data = jpeg(2000, 1000)
+    photo_id = alice.upload(data)["id"]
+    alice.rendered(photo_id)
+    image = alice.api.get(f"/photos/{photo_id}/image?size={size}", follow_redirects=True)
+    expected = "image/jpeg" if size == "original" else "image/webp"
+    assert image.headers["Content-Type"] == expected
+
+
+def test_an_unknown_size_is_422(alice: User) -> None:
+    assert alice.api.get(f"/photos/{alice.upload()['id']}/image?size=huge").status_code == 422
+
+
+def test_a_missing_rendition_is_stood_in_for_by_the_original(alice: User) -> None:
+    from tests.photographs import truncated_jpeg
+
+    photo_id = alice.upload(truncated_jpeg())["id"]
+    photo = alice.rendered(photo_id)
+    assert (photo["renditions"], photo["thumbnail_url"]) == ("failed", None)
+    assert photo["renditions_error"]
+    answer = alice.api.get(f"/photos/{photo_id}/image?size=thumbnail")
+    assert answer.status_code == 302
+    assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_exif_is_told(alice: User) -> None:
+    eventually(lambda: True)
+    photo = alice.rendered(alice.upload()["id"])
+    assert "exif" in photo

@@ -1,0 +1,113 @@
+"""Share links."""
+
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.service import Service, User, jpeg
+
+S = {
+    *("id", "album_id", "token", "is_active", "expires_at", "view_count", "created_at"),
+    "share_url",
+}
+
+
+@pytest.fixture
+def share(alice: User) -> dict[str, Any]:
+    album = alice.album("Dokdo")["id"]
+    alice.upload(album_id=album)
+    made: dict[str, Any] = alice.api.post(f"/albums/{album}/share").raise_for_status().json()
+    return made
+
+
+def test_create(alice: User) -> None:
+    album = alice.album()["id"]
+    for body in (None, {}, {"expires_in_days": 365}):
+        answer = alice.api.post(f"/albums/{album}/share", json=body)
+        assert (answer.status_code, set(answer.json())) == (201, S)
+    share = answer.json()
+    assert share["share_url"] == f"https://photos.example.org/share/{share['token']}"
+    assert (share["is_active"], share["view_count"]) == (True, 0)
+    assert share["expires_at"] is not None
+    for wrong in (0, 366, -1, "7", 1.5):
+        answer = alice.api.post(f"/albums/{album}/share", json={"expires_in_days": wrong})
+        assert answer.status_code == 422
+
+
+def test_list_is_newest_first_and_shows_the_tokens_again(alice: User) -> None:
+    album = alice.album()["id"]
+    made = [alice.api.post(f"/albums/{album}/share").json() for _ in range(2)]
+    assert alice.api.get(f"/albums/{album}/share").json() == made[::-1]
+
+
+def test_view_counts(service: Service, alice: User, share: dict[str, Any]) -> None:
+    url = f"{service.url}/api/share/{share['token']}"
+    view = httpx.get(url)
+    assert view.status_code == 200
+    body = view.json()
+    assert {"album_name", "album_description", "photo_count", "photos", "created_at"} <= set(body)
+    assert (body["album_name"], body["photo_count"]) == ("Dokdo", 1)
+    httpx.get(url)
+    listed = alice.api.get(f"/albums/{share['album_id']}/share").json()
+    assert listed[0]["view_count"] == 2
+    photo = body["photos"][0]
+    image = httpx.get(f"{service.url}/api{photo['url']}", follow_redirects=True)
+    assert image.headers["Content-Type"] == "image/jpeg"
+    assert httpx.head(f"{service.url}/api{photo['url']}").status_code == 302
+
+
+def test_revoke(service: Service, alice: User, share: dict[str, Any]) -> None:
+    path = f"/albums/{share['album_id']}/share/{share['id']}"
+    assert alice.api.delete(path).status_code == 204
+    url = f"{service.url}/api/share/{share['token']}"
+    assert httpx.get(url).status_code == 404
+    photo = alice.api.get(f"/albums/{share['album_id']}").json()["photos"][0]["id"]
+    assert httpx.get(f"{url}/photos/{photo}/image").status_code == 404
+    assert alice.api.get(f"/albums/{share['album_id']}/share").json()[0]["is_active"] is False
+
+
+async def test_an_expired_link_is_410(
+    service: Service, alice: User, share: dict[str, Any], stack: dict[str, Any]
+) -> None:
+    connection = await asyncpg.connect(stack["database_url"])
+    await connection.execute(
+        "UPDATE shares SET expires_at = now() - interval '1 second' WHERE id = $1", share["id"]
+    )
+    await connection.close()
+    url = f"{service.url}/api/share/{share['token']}"
+    photo = alice.api.get(f"/albums/{share['album_id']}").json()["photos"][0]["id"]
+    for answer in (httpx.get(url), httpx.get(f"{url}/photos/{photo}/image")):
+        assert (answer.status_code, answer.json()["code"]) == (410, "share_expired")
+    assert alice.api.get(f"/albums/{share['album_id']}/share").json()[0]["view_count"] == 0
+
+
+def test_only_the_album_is_shared(service: Service, alice: User, share: dict[str, Any]) -> None:
+    elsewhere = alice.upload(jpeg())["id"]
+    url = f"{service.url}/api/share/{share['token']}/photos/{elsewhere}/image"
+    assert httpx.get(url).status_code == 404
+    for token in ("x", "a" * 32, "%00", "ü"):
+        assert httpx.get(f"{service.url}/api/share/{token}").status_code == 404
+
+
+async def test_a_copy_of_the_database_opens_no_share(
+    share: dict[str, Any], stack: dict[str, Any]
+) -> None:
+    connection = await asyncpg.connect(stack["database_url"])
+    row = await connection.fetchrow("SELECT s::text AS text, * FROM shares s WHERE id = $1", share["id"])
+    await connection.close()
+    assert row is not None
+    token: str = share["token"]
+    assert token not in row["text"]
+    assert token.encode().hex() not in row["text"]
+    assert token.encode() not in row["token_sealed"]
+
+
+def test_the_log_knows_no_token_and_no_signature(
+    service: Service, alice: User, share: dict[str, Any]
+) -> None:
+    httpx.get(f"{service.url}/api/share/{share['token']}")
+    assert "/api/share/{token}" in service.log
+    for secret in (share["token"], "X-Amz-Signature", alice.tokens["access_token"], alice.email):
+        assert secret not in service.log

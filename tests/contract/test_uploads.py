@@ -1,0 +1,213 @@
+"""Direct uploads: presign, PUT, confirm."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service import Service, User, eventually, jpeg, put
+
+FORBIDDEN_IN_BROWSERS = {"host", "content-length"}
+
+
+def test_presign_put_confirm(alice: User) -> None:
+    data, album = jpeg(), alice.album()["id"]
+    presigned = alice.presign(album, data, filename="바다.jpg", title="Sea")
+    assert presigned["upload_method"] == "PUT"
+    assert presigned["expires_in"] > 0
+    assert presigned["object_key"] in presigned["upload_url"]
+    assert not FORBIDDEN_IN_BROWSERS & {name.lower() for name in presigned["upload_headers"]}
+    photo_id = presigned["photo_id"]
+    assert alice.api.get(f"/photos/{photo_id}").status_code == 404, "not confirmed yet"
+    assert put(presigned, data).is_success
+    confirmed = alice.confirm(photo_id)
+    assert confirmed.status_code == 200
+    assert {"photo_id", "filename", "url", "message"} <= set(confirmed.json())
+    photo = alice.photo(photo_id)
+    assert photo["original_filename"] == "바다.jpg"
+    assert photo["filename"] == confirmed.json()["filename"]
+    assert (photo["title"], photo["file_size"]) == ("Sea", len(data))
+    assert [p["id"] for p in alice.api.get(f"/albums/{album}").json()["photos"]] == [photo_id]
+
+
+def test_confirm_may_be_repeated(alice: User) -> None:
+    data = jpeg()
+    presigned = alice.presign(alice.album()["id"], data)
+    put(presigned, data)
+    first = alice.confirm(presigned["photo_id"])
+    assert alice.confirm(presigned["photo_id"]).json()["filename"] == first.json()["filename"]
+
+
+def test_ten_confirms_at_once_make_one_photo(alice: User) -> None:
+    data, album = jpeg(), alice.album()["id"]
+    presigned = alice.presign(album, data)
+    put(presigned, data)
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: alice.confirm(presigned["photo_id"]), range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["filename"] for answer in answers}) == 1
+    assert alice.api.get(f"/albums/{album}").json()["photo_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"content_type": "image/svg+xml"}, 400),
+        ({"content_type": "text/html"}, 400),
+        ({"content_type": ""}, 400),
+        ({"file_size": 50 * 1024 * 1024 + 1}, 413),
+        ({"file_size": 0}, 422),
+        ({"file_size": "7"}, 422),
+        ({"file_size": 1.5}, 422),
+        ({"filename": ""}, 422),
+        ({"filename": "x" * 256}, 422),
+        ({"filename": "a\x00b"}, 422),
+        ({"sha256": "xyz"}, 422),
+        ({"on_duplicate": "maybe"}, 422),
+        ({"album_id": "1"}, 422),
+        ({"album_id": 10**15}, 404),
+        ({"album_id": 10**30}, 404),
+        ({"album_id": -1}, 404),
+    ],
+)
+def test_presign_refuses(alice: User, change: dict[str, Any], status: int) -> None:
+    body = {
+        "album_id": alice.album()["id"],
+        "filename": "photo.jpg",
+        "content_type": "image/jpeg",
+        "file_size": 100,
+    }
+    assert alice.api.post("/photos/presigned-url", json=body | change).status_code == status
+
+
+def test_the_store_refuses_another_size_or_type(alice: User) -> None:
+    data = jpeg()
+    presigned = alice.presign(alice.album()["id"], data)
+    url, headers = presigned["upload_url"], presigned["upload_headers"]
+    assert httpx.put(url, content=data + b"x", headers=headers).status_code in range(400, 500)
+    html = headers | {"Content-Type": "text/html"}
+    assert httpx.put(url, content=data, headers=html).status_code in range(400, 500)
+    assert alice.confirm(presigned["photo_id"]).status_code == 409
+
+
+def test_a_declared_sha256_binds_the_url(alice: User) -> None:
+    data, album = jpeg(seed=1), alice.album()["id"]
+    other = jpeg(seed=2)
+    assert len(data) == len(other)
+    presigned = alice.presign(album, data, sha256=hashlib.sha256(data).hexdigest())
+    assert put(presigned, other).status_code in range(400, 500)
+    assert put(presigned, data).is_success
+    assert alice.confirm(presigned["photo_id"]).status_code == 200
+
+
+def test_confirm_before_the_upload_is_409(alice: User) -> None:
+    presigned = alice.presign(alice.album()["id"], jpeg())
+    answer = alice.confirm(presigned["photo_id"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_uploaded")
+
+
+@pytest.mark.parametrize("data", [b"<html>" * 20, b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
+def test_confirm_of_what_is_no_image_is_409(alice: User, data: bytes) -> None:
+    presigned = alice.presign(alice.album()["id"], data)
+    put(presigned, data)
+    answer = alice.confirm(presigned["photo_id"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_mismatch")
+
+
+def test_confirm_of_another_type_than_declared_is_409(alice: User) -> None:
+    data = jpeg()
+    presigned = alice.presign(alice.album()["id"], data, content_type="image/png")
+    put(presigned, data)
+    assert alice.confirm(presigned["photo_id"]).status_code == 409
+    assert alice.api.get("/photos/").json() == []
+
+
+@pytest.mark.parametrize("photo_id", [0, -1, 10**15, 2**60, 10**30])
+def test_confirm_of_an_unknown_photo_is_404(alice: User, photo_id: int) -> None:
+    assert alice.confirm(photo_id).status_code == 404
+
+
+def test_a_confirmed_photo_cannot_be_changed_with_its_url(alice: User) -> None:
+    data, other = jpeg(seed=3), jpeg(seed=4)
+    presigned = alice.presign(alice.album()["id"], data)
+    put(presigned, data)
+    alice.confirm(presigned["photo_id"])
+    put(presigned, other)  # the URL may still be good: for the staging key alone
+    image = alice.api.get(f"/photos/{presigned['photo_id']}/image", follow_redirects=True)
+    assert image.content == data
+    assert alice.confirm(presigned["photo_id"]).status_code == 200
+    image = alice.api.get(f"/photos/{presigned['photo_id']}/image", follow_redirects=True)
+    assert image.content == data
+
+
+async def test_nor_after_the_sweep(
+    start_service: Callable[..., Service], stack: dict[str, Any]
+) -> None:
+    """With a short-lived URL: after it has expired the staged bytes are gone, and the photo stays
+    what it was, whatever is tried."""
+    import asyncpg
+
+    service = start_service(
+        UPLOAD_URL_TTL="2", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.5"
+    )
+    data, other = jpeg(seed=5), jpeg(seed=6)
+    with service.new_user() as user:
+        presigned = user.presign(user.album()["id"], data)
+        put(presigned, data)
+        user.confirm(presigned["photo_id"])
+        connection = await asyncpg.connect(stack["database_url"])
+        deadline = 20.0
+        query = "SELECT 1 FROM unreferenced_objects WHERE object_key = $1"
+        import asyncio
+
+        while await connection.fetchval(query, presigned["object_key"]) and deadline > 0:
+            put(presigned, other)
+            await asyncio.sleep(0.2)
+            deadline -= 0.2
+        await connection.close()
+        assert deadline > 0, "the staged bytes were never swept"
+        assert put(presigned, other).status_code == 403
+        image = user.api.get(f"/photos/{presigned['photo_id']}/image", follow_redirects=True)
+        assert image.content == data
+
+
+def test_an_abandoned_upload_is_swept(
+    start_service: Callable[..., Service], stack: dict[str, Any]
+) -> None:
+    service = start_service(
+        UPLOAD_URL_TTL="1", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.3"
+    )
+    data = jpeg()
+    with service.new_user() as user:
+        presigned = user.presign(user.album()["id"], data)
+        put(presigned, data)
+        eventually(lambda: '"uploads":1' in service.log.replace(" ", ""), 15)
+        assert user.confirm(presigned["photo_id"]).status_code == 404
+
+
+def test_reuse_gives_the_photo_one_has(alice: User, bob: User) -> None:
+    data = jpeg()
+    sha256 = hashlib.sha256(data).hexdigest()
+    first = alice.upload(data)["id"]
+    album = alice.album()["id"]
+    again = alice.presign(album, data, sha256=sha256, on_duplicate="reuse")
+    assert (again["photo_id"], again["duplicate"], again["upload_url"]) == (first, True, None)
+    assert [p["id"] for p in alice.api.get(f"/albums/{album}").json()["photos"]] == [first]
+    kept = alice.presign(album, data, sha256=sha256)
+    assert kept["photo_id"] != first
+    foreign = bob.presign(bob.album()["id"], data, sha256=sha256, on_duplicate="reuse")
+    assert foreign["duplicate"] is False, "other people's photos are nobody's business"
+
+
+def test_reuse_without_a_declared_digest_is_found_at_confirm(alice: User) -> None:
+    data = jpeg()
+    first, album = alice.upload(data)["id"], alice.album()["id"]
+    presigned = alice.presign(album, data, on_duplicate="reuse")
+    put(presigned, data)
+    confirmed = alice.confirm(presigned["photo_id"]).json()
+    assert (confirmed["photo_id"], confirmed["duplicate"]) == (first, True)
+    assert [p["id"] for p in alice.api.get(f"/albums/{album}").json()["photos"]] == [first]
+    assert len(alice.api.get("/photos/").json()) == 1

@@ -1,0 +1,219 @@
+"""The service under test as a process, and people who use it over HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+import psutil
+from PIL import Image
+
+PASSWORD = "correct horse battery"
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], seconds: float = 10.0, pause: float = 0.05) -> T:
+    """Ask until the answer is true; fails with the last answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds} s; last answer: {answer!r}"
+        time.sleep(pause)
+
+
+def jpeg(width: int = 64, height: int = 48, seed: int | None = None) -> bytes:
+    """A JPEG that is like no other (or, with `seed`, always the same)."""
+    noise = os.urandom(3) if seed is None else seed.to_bytes(3)
+    image = Image.new("RGB", (width, height), (noise[0], noise[1], noise[2]))
+    out = BytesIO()
+    image.save(out, "JPEG", comment=uuid4().bytes if seed is None else noise)
+    return out.getvalue()
+
+
+class User:
+    """Somebody with an account, logged in. `api` has the base URL and the token."""
+
+    def __init__(self, base_url: str, address: str | None = None) -> None:
+        self.email = f"{uuid4().hex}@example.org"
+        self.password = PASSWORD
+        headers = {"X-Forwarded-For": address} if address else {}
+        self.api = httpx.Client(base_url=f"{base_url}/api", headers=headers, timeout=30)
+        body = {"email": self.email, "username": "somebody", "password": PASSWORD}
+        self.account = self.api.post("/auth/register", json=body).raise_for_status().json()
+        self.tokens = self.login().raise_for_status().json()
+        self.api.headers["Authorization"] = f"Bearer {self.tokens['access_token']}"
+
+    def login(self, password: str | None = None) -> httpx.Response:
+        body = {"email": self.email, "password": password or self.password}
+        return self.api.post("/auth/login", json=body)
+
+    def album(self, name: str = "Album") -> dict[str, Any]:
+        album: dict[str, Any] = (
+            self.api.post("/albums/", json={"name": name}).raise_for_status().json()
+        )
+        return album
+
+    def presign(self, album_id: int, data: bytes, **more: Any) -> dict[str, Any]:
+        body = {
+            "album_id": album_id,
+            "filename": "photo.jpg",
+            "content_type": "image/jpeg",
+            "file_size": len(data),
+            **more,
+        }
+        answer = self.api.post("/photos/presigned-url", json=body)
+        presigned: dict[str, Any] = answer.raise_for_status().json()
+        return presigned
+
+    def confirm(self, photo_id: int) -> httpx.Response:
+        return self.api.post("/photos/confirm", json={"photo_id": photo_id})
+
+    def upload(
+        self, data: bytes | None = None, album_id: int | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Through the server; the answer's body."""
+        answer = self.post_photo(data, album_id, **fields)
+        uploaded: dict[str, Any] = answer.raise_for_status().json()
+        return uploaded
+
+    def post_photo(
+        self,
+        data: bytes | None = None,
+        album_id: int | None = None,
+        *,
+        filename: str = "photo.jpg",
+        headers: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> httpx.Response:
+        album_id = self.album()["id"] if album_id is None else album_id
+        file = (filename, jpeg() if data is None else data, "image/jpeg")
+        form = {"album_id": str(album_id), **fields}
+        return self.api.post("/photos/", data=form, files={"file": file}, headers=headers)
+
+    def photo(self, photo_id: int) -> dict[str, Any]:
+        photo: dict[str, Any] = self.api.get(f"/photos/{photo_id}").raise_for_status().json()
+        return photo
+
+    def rendered(self, photo_id: int, seconds: float = 30) -> dict[str, Any]:
+        """The photo, once its renditions are ready or have failed."""
+        eventually(lambda: self.photo(photo_id)["renditions"] != "pending", seconds, 0.1)
+        return self.photo(photo_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.api.close()
+
+
+def put(presigned: Mapping[str, Any], data: bytes) -> httpx.Response:
+    """What a browser does with a presigned upload."""
+    return httpx.put(presigned["upload_url"], content=data, headers=presigned["upload_headers"])
+
+
+@dataclass
+class Service:
+    """A running `photo-api serve`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log_file: Path
+    environ: dict[str, str]
+
+    def new_user(self, address: str | None = None) -> User:
+        return User(self.url, address)
+
+    def children(self, module: str) -> list[psutil.Process]:
+        """Its processes that run this module."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in family if module in " ".join(child.cmdline())]
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def cli(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `photo-api …` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "photo_api.cli", *arguments],
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_service(
+    environ: dict[str, str], folder: Path, *arguments: str
+) -> Iterator[Service]:
+    """Migrate, serve on a free port, wait until healthy, and end it."""
+    migrated = cli(environ, "migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    port = free_port()
+    log_file = folder / "service.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "photo_api.cli", "serve"),
+                *("--host", "127.0.0.1", "--port", str(port), *arguments),
+            ],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=_die_with_parent,
+        )
+    service = Service(f"http://127.0.0.1:{port}", process, log_file, environ)
+    try:
+        eventually(lambda: _healthy(service), 30)
+        yield service
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _die_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _healthy(service: Service) -> bool:
+    assert service.process.poll() is None, service.log
+    try:
+        return httpx.get(f"{service.url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
