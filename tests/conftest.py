@@ -44,6 +44,9 @@ def _program(name: str) -> str | None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Addresses of an embedded database and store that end with this process."""
+    if "TEST_STACK" in os.environ:
+        yield json.loads(Path(os.environ["TEST_STACK"]).read_text())
+        return
     data = tmp_path_factory.mktemp("stack")
     with (data / "stack.log").open("w") as log:
         process = subprocess.Popen(
@@ -89,18 +92,14 @@ def environ(stack: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def service(
-    environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def service(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as operators run it: migrated, one web worker, one job process."""
     with running_service(environ, tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture
-def start_service(
-    environ: dict[str, str], tmp_path: Path
-) -> Iterator[Callable[..., Service]]:
+def start_service(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start another service beside the common one, with other settings (without prefix)."""
     from contextlib import ExitStack
 

@@ -116,7 +116,10 @@ class User:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.api.close()
 
@@ -172,9 +175,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_service(
-    environ: dict[str, str], folder: Path, *arguments: str
-) -> Iterator[Service]:
+def running_service(environ: dict[str, str], folder: Path, *arguments: str) -> Iterator[Service]:
     """Migrate, serve on a free port, wait until healthy, and end it."""
     migrated = cli(environ, "migrate")
     assert migrated.returncode == 0, migrated.stderr

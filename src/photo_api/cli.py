@@ -192,7 +192,7 @@ def _config_check(options: argparse.Namespace) -> int:
             raise
         print(json.dumps({"ok": False, "problems": error.problems}))
         return 2
-    summary = {"ok": True, "mode": settings.mode, "problems": []}
+    summary: dict[str, object] = {"ok": True, "mode": settings.mode, "problems": []}
     print(
         json.dumps(summary) if options.json else f"The configuration is usable ({settings.mode})."
     )

@@ -16,7 +16,7 @@ Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
-    """The environment does not make a usable configuration; `problems` has a line for each fault."""
+    """The environment makes no usable configuration; `problems` has a line for each fault."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))

@@ -56,14 +56,18 @@ class Progress:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._live = out.isatty()
+        self._shown = ""
 
     def step(self, text: str) -> None:
-        line = f"\r\x1b[2K{text}" if self._live else f"{text}\n"
-        self._out.write(line)
+        if text == self._shown:
+            return
+        self._shown = text
+        self._out.write(f"\r\x1b[2K{text}" if self._live else f"{text}\n")
         self._out.flush()
 
     def done(self, text: str) -> None:
         self.step(text)
+        self._shown = ""
         if self._live:
             self._out.write("\n")
 
@@ -88,7 +92,7 @@ def run(api: PhotoApi, url: str, progress: Progress) -> Summary:
     """The whole demo as a fresh user, so that it can be run any number of times."""
     wait_until_ready(api, url, START_SECONDS)
     name = f"demo-{secrets.token_hex(4)}"
-    summary = Summary(url, f"{name}@example.com", secrets.token_urlsafe(12))
+    summary = Summary(url, f"{name}@example.com", secrets.token_hex(8))
     api.register(summary.email, name, summary.password)
     api.login(summary.email, summary.password)
     began = time.monotonic()
@@ -183,11 +187,11 @@ def report(summary: Summary) -> str:
 def _commands(summary: Summary) -> list[str]:
     url = summary.url
     login = json.dumps({"email": summary.email, "password": summary.password})
-    token = "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])'"
+    pick = "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])'"
     header = "-H 'Content-Type: application/json'"
     image = f"{url}/api/photos/{summary.photos[0].id}/image"
     return [
-        f"TOKEN=$(curl -s {url}/api/auth/login {header} -d '{login}' | {token})",
+        f"TOKEN=$(curl -s {url}/api/auth/login {header} -d '{login}' | {pick})",
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/api/photos/?limit=3"',
         f'curl -sL -H "Authorization: Bearer $TOKEN" "{image}?size=thumbnail" -o thumbnail.webp',
         f"curl -s {url}/api/share/{summary.share_token}",

@@ -26,6 +26,9 @@ class Camera(NamedTuple):
     lens: str
 
 
+FUJI = Camera("FUJIFILM", "X-T5", "XF33mmF1.4 R LM WR")
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """What the camera noted. `taken` is "YYYY:MM:DD HH:MM:SS" local time, `offset` "+09:00";
@@ -35,7 +38,7 @@ class Shot:
     offset: str | None = None
     place: tuple[float, float, float] | None = None
     orientation: int = 1
-    camera: Camera = Camera("FUJIFILM", "X-T5", "XF33mmF1.4 R LM WR")
+    camera: Camera = FUJI
     exposure: tuple[int, int] = (1, 250)
 
 

@@ -35,7 +35,8 @@ def test_both_spellings_answer_directly(alice: User, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"name": ""}, {"name": " "}, {"name": "x" * 256}, {"name": 7}, {"name": "\x00"}, []]
+    "body",
+    [{}, {"name": ""}, {"name": " "}, {"name": "x" * 256}, {"name": 7}, {"name": "\x00"}, []],
 )
 def test_create_refuses(alice: User, body: Any) -> None:
     assert alice.api.post("/albums/", json=body).status_code == 422

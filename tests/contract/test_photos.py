@@ -1,9 +1,12 @@
 """/photos/…: lists, details, changes, deletion, images."""
 
+from io import BytesIO
+
 import httpx
 import pytest
+from PIL import Image
 
-from tests.service import User, eventually, jpeg
+from tests.service import User, jpeg
 
 P = {
     *("id", "owner_id", "title", "description", "filename", "original_filename", "content_type"),
@@ -24,10 +27,6 @@ def test_a_photo_has_the_fields_of_the_contract(alice: User) -> None:
     for url, longest in ((photo["thumbnail_url"], 320), (photo["preview_url"], 800)):
         image = httpx.get(url)
         assert image.headers["Content-Type"] == "image/webp"
-        from io import BytesIO
-
-        from PIL import Image
-
         assert max(Image.open(BytesIO(image.content)).size) == longest
 
 
@@ -114,9 +113,8 @@ def test_an_unknown_size_is_422(alice: User) -> None:
 
 
 def test_a_missing_rendition_is_stood_in_for_by_the_original(alice: User) -> None:
-    from tests.photographs import truncated_jpeg
-
-    photo_id = alice.upload(truncated_jpeg())["id"]
+    data = jpeg(1000, 800)
+    photo_id = alice.upload(data[: len(data) // 2])["id"]
     photo = alice.rendered(photo_id)
     assert (photo["renditions"], photo["thumbnail_url"]) == ("failed", None)
     assert photo["renditions_error"]
@@ -126,6 +124,14 @@ def test_a_missing_rendition_is_stood_in_for_by_the_original(alice: User) -> Non
 
 
 def test_exif_is_told(alice: User) -> None:
-    eventually(lambda: True)
-    photo = alice.rendered(alice.upload()["id"])
-    assert "exif" in photo
+    image = Image.new("RGB", (60, 40), "teal")
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112] = "Canon", "EOS R6", 6
+    exif.get_ifd(0x8769).update({0x9003: "2025:12:31 07:26:00", 0x9011: "+09:00"})
+    out = BytesIO()
+    image.save(out, "JPEG", exif=exif)
+    photo = alice.rendered(alice.upload(out.getvalue())["id"])
+    assert photo["taken_at"] == "2025-12-31T07:26:00+09:00"
+    assert "EOS R6" in photo["exif"]["camera"]
+    assert (photo["width"], photo["height"]) == (40, 60), "as it is shown"
+    assert alice.api.get("/photos/").json()[0]["taken_at"] == photo["taken_at"]

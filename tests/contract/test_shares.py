@@ -95,7 +95,9 @@ async def test_a_copy_of_the_database_opens_no_share(
     share: dict[str, Any], stack: dict[str, Any]
 ) -> None:
     connection = await asyncpg.connect(stack["database_url"])
-    row = await connection.fetchrow("SELECT s::text AS text, * FROM shares s WHERE id = $1", share["id"])
+    row = await connection.fetchrow(
+        "SELECT s::text AS text, * FROM shares s WHERE id = $1", share["id"]
+    )
     await connection.close()
     assert row is not None
     token: str = share["token"]

@@ -77,7 +77,9 @@ def test_a_parallel_burst_gets_no_more_guesses_than_a_sequence(proxied: Service)
 
 def test_an_ipv6_network_of_64_bits_is_one_client(proxied: Service) -> None:
     email, network = f"{uuid4().hex}@example.org", new_address().rsplit("::", 1)[0]
-    answers = [login(proxied, email, "wrong one", f"{network}::{n:x}").status_code for n in range(6)]
+    answers = [
+        login(proxied, email, "wrong one", f"{network}::{n:x}").status_code for n in range(6)
+    ]
     assert answers == [401] * 5 + [429]
 
 
@@ -141,7 +143,9 @@ async def test_the_database_knows_no_email_and_no_address(
     email, here = f"{uuid4().hex}@example.org", new_address()
     login(proxied, email, "wrong one", here)
     connection = await asyncpg.connect(stack["database_url"])
-    text = "\n".join(row[0] for row in await connection.fetch("SELECT a::text FROM login_attempts a"))
+    text = "\n".join(
+        row[0] for row in await connection.fetch("SELECT a::text FROM login_attempts a")
+    )
     await connection.close()
     for secret in (email, here):
         assert secret not in text

@@ -150,9 +150,7 @@ async def test_nor_after_the_sweep(
     what it was, whatever is tried."""
     import asyncpg
 
-    service = start_service(
-        UPLOAD_URL_TTL="2", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.5"
-    )
+    service = start_service(UPLOAD_URL_TTL="2", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.5")
     data, other = jpeg(seed=5), jpeg(seed=6)
     with service.new_user() as user:
         presigned = user.presign(user.album()["id"], data)
@@ -177,9 +175,7 @@ async def test_nor_after_the_sweep(
 def test_an_abandoned_upload_is_swept(
     start_service: Callable[..., Service], stack: dict[str, Any]
 ) -> None:
-    service = start_service(
-        UPLOAD_URL_TTL="1", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.3"
-    )
+    service = start_service(UPLOAD_URL_TTL="1", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.3")
     data = jpeg()
     with service.new_user() as user:
         presigned = user.presign(user.album()["id"], data)

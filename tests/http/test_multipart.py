@@ -67,14 +67,13 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 def test_what_httpx_encodes_comes_back(
     fields: dict[str, str], content: bytes, filename: str, sizes: list[int]
 ) -> None:
-    # A boundary of httpx's own, unless the content happens to contain ours as a line.
     request = httpx.Request(
         "POST", "http://x", data=fields, files={"file": (filename, content, "image/jpeg")}
     )
     chunks = cut(request.read(), sizes)
     found = asyncio.run(read(chunks, request.headers["content-type"]))
     assert found[1:] == (content, fields)
-    # These few are the same in a name as what stands for a quote or control character.
+    # httpx does not escape a %, so a name may look as if it held an encoded quote.
     if "%" not in filename:
         assert found[0] == filename
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from photo_api.embedded.seaweed import BUCKET, REGION, Seaweed
 from photo_api.storage.base import ObjectStore
@@ -41,7 +40,7 @@ def prefix() -> str:
     return f"test-{uuid4().hex}/"
 
 
-@pytest_asyncio.fixture(params=["s3"])
+@pytest.fixture(params=["s3"])
 async def store(bucket: Bucket) -> AsyncIterator[ObjectStore]:
     """One store of each kind; add a kind by adding a parameter."""
     made = S3Store(bucket.endpoint, bucket.name, bucket.region, bucket.credentials)

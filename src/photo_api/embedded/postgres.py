@@ -33,7 +33,7 @@ SOCKET_PORT = 5432
 START_SECONDS = 60.0  # a crash recovery after kill -9 may have much to replay
 FORMER_SECONDS = 5.0  # for a server that an earlier run left behind
 LINGER_SECONDS = 1.0  # for backends that outlive their killed postmaster and its shared memory
-STOP_STEPS = ((signal.SIGINT, 1.0), (signal.SIGQUIT, 0.3))
+STOP_STEPS = ((signal.SIGINT, 0.6), (signal.SIGQUIT, 0.2))
 
 OPTIONS: Mapping[str, str] = {
     "shared_buffers": "64MB",
@@ -74,7 +74,7 @@ class Postgres:
         self._port = port
         self._options = {**OPTIONS, "max_connections": str(max_connections), **(options or {})}
         if not durable:
-            # Not synchronous_commit: off, it would lose rows with the process, not only the machine.
+            # Not synchronous_commit: without it kill -9 of the server alone loses rows.
             self._options |= {"fsync": "off", "full_page_writes": "off"}
         self._log = log or self._root / "postgres.log"
         self._cluster = self._root / "cluster"
@@ -126,7 +126,7 @@ class Postgres:
             raise
 
     async def stop(self) -> None:
-        """End it within 1.5 s: politely first, then without a checkpoint. Safe to repeat."""
+        """End it within a second: politely first, then without a checkpoint. Safe to repeat."""
         if self._process is not None:
             await self._process.stop(STOP_STEPS)
             # Backends are leaders of groups of their own and outlive a killed postmaster.
@@ -177,9 +177,12 @@ class Postgres:
         try:
             await self._run(
                 "initdb",
-                ["-D", str(unfinished), "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"]
-                + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-                + [f"--pwfile={password_file}", *([] if self._durable else ["--no-sync"])],
+                [
+                    *("-D", str(unfinished), f"--pwfile={password_file}", "--no-instructions"),
+                    *("-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"),
+                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                    *(() if self._durable else ("--no-sync",)),
+                ],
             )
         finally:
             password_file.unlink(missing_ok=True)
@@ -244,7 +247,7 @@ def _environment() -> dict[str, str]:
 
 
 def _socket_dir(root: Path) -> Path:
-    """A folder whose sockets fit the limit: below `root`, or a private one under the temp folder."""
+    """A folder whose sockets fit the limit: below `root`, or a private one for temporary files."""
     inside = root / "socket"
     if len(os.fsencode(inside / ".s.PGSQL.65535")) <= SOCKET_PATH_LIMIT:
         return inside

@@ -111,7 +111,7 @@ class EmbeddedStack:
             raise
 
     async def stop(self) -> None:
-        """End everything within 1.5 s. Safe to repeat."""
+        """End everything within a second. Safe to repeat."""
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
@@ -183,7 +183,8 @@ class EmbeddedStack:
             if len(deaths) == DEATHS_ALLOWED and now - deaths[0] < DEATHS_WINDOW:
                 self._give_up(f"{service.name} ended {DEATHS_ALLOWED + 1} times in a minute")
                 return
-            backoff = min(backoff * 2 or 0.1, LONGEST_BACKOFF) if deaths else 0.0
+            recent = bool(deaths) and now - deaths[-1] < DEATHS_WINDOW
+            backoff = min(backoff * 2 or 0.1, LONGEST_BACKOFF) if recent else 0.0
             deaths.append(now)
             log.warning("%s ended with %s, starting it again", service.name, code)
             await asyncio.sleep(backoff)

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StringConstraints
 
 MAX_ID = 2**53 - 1
 """Clients keep ids in IEEE doubles."""
@@ -11,39 +11,26 @@ MAX_ID = 2**53 - 1
 MAX_LIMIT = 100
 
 
-def _storable(value: str) -> str:
-    """PostgreSQL's text holds any Unicode but NUL and lone surrogates."""
-    if "\x00" in value:
-        raise ValueError("must not contain the character NUL")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be valid Unicode (it has a lone surrogate)") from None
-    return value
+# PostgreSQL's text holds any Unicode but NUL; lone surrogates pydantic refuses by itself.
+STORABLE = StringConstraints(pattern=r"^[^\x00]*$")
 
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be blank")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, STORABLE]
 """Text that can be stored."""
 
 Name = Annotated[
-    str, Field(min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)
+    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
 ]
+"""Text with something to see in it."""
 
-LongText = Annotated[str, Field(max_length=10_000), AfterValidator(_storable)]
-Title = Annotated[str, Field(max_length=255), AfterValidator(_storable)]
+LongText = Annotated[str, Field(max_length=10_000), STORABLE]
+Title = Annotated[str, Field(max_length=255), STORABLE]
 
 BodyId = StrictInt
 """An id in a body: any integer is well-formed, one that is out of range is merely unknown."""
 
 
 def in_range(value: int) -> bool:
-    """Whether this can be an id at all; PostgreSQL's bigint could not even be asked about others."""
+    """Whether this can be an id at all; a bigint could not even be asked about others."""
     return 1 <= value <= MAX_ID
 
 

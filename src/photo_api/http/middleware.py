@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
-from photo_api.lifecycle.drain import Drain
+from photo_api.lifecycle.drain import Drain, Phase
 
 access_log = logging.getLogger("photo_api.access")
 log = logging.getLogger(__name__)
@@ -43,18 +43,19 @@ class RequestContext:
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
-                if self.drain.draining:
+                if self.drain.phase is Phase.DRAINING:
                     headers.append((b"connection", b"close"))
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)
 
         started = time.perf_counter()
-        with self.drain.request():
-            try:
-                await self.app(scope, receive, send_with_identity)
-            finally:
-                _log_access(scope, request_id, status, sent, time.perf_counter() - started)
+        self.drain.in_flight += 1
+        try:
+            await self.app(scope, receive, send_with_identity)
+        finally:
+            self.drain.in_flight -= 1
+            _log_access(scope, request_id, status, sent, time.perf_counter() - started)
 
 
 def _request_id(scope: Scope) -> str:
@@ -67,15 +68,13 @@ def _request_id(scope: Scope) -> str:
 def _log_access(scope: Scope, request_id: str, status: int, sent: int, seconds: float) -> None:
     if not access_log.isEnabledFor(logging.INFO):
         return
-    # The route's template and never the path: a share's path holds its token.
-    route = scope.get("route")
     access_log.info(
         "request",
         extra={
             "fields": {
                 "request_id": request_id,
                 "method": scope["method"],
-                "route": getattr(route, "path", "unmatched"),
+                "route": _template(scope),
                 "status": status or 499,
                 "bytes": sent,
                 "ms": round(seconds * 1000, 1),
@@ -84,9 +83,18 @@ def _log_access(scope: Scope, request_id: str, status: int, sent: int, seconds: 
     )
 
 
+def _template(scope: Scope) -> str:
+    """The route's template and never the path: a share's path holds its token."""
+    template = getattr(scope.get("route"), "path", None)
+    if template is None:
+        return "unmatched"
+    mounted = scope["path"].startswith(API_PREFIX) and not template.startswith(API_PREFIX)
+    return API_PREFIX + template if mounted else str(template)
+
+
 class TrailingSlash:
-    """`/albums` and `/albums/` are one route, answered directly: a redirect would lose the body of a
-    POST in many clients."""
+    """`/albums` and `/albums/` are one route, answered directly: many clients lose the body of a
+    POST in a redirect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,7 +1,5 @@
 """The phase a worker is in, and how many requests it has in flight."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 
 
@@ -14,15 +12,12 @@ class Phase(Enum):
 
 
 class Drain:
-    """One worker's explicit state: starting → serving → draining, never back."""
+    """One worker's explicit state: starting → serving → draining, never back. `in_flight` counts
+    requests to the end of their bodies."""
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self.in_flight = 0
-
-    @property
-    def draining(self) -> bool:
-        return self.phase is Phase.DRAINING
 
     def serve(self) -> None:
         """Startup is done; without effect once draining."""
@@ -32,12 +27,3 @@ class Drain:
     def begin(self) -> None:
         """Readiness fails from now on and answers carry `Connection: close`."""
         self.phase = Phase.DRAINING
-
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Counts one request, to the end of its body."""
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 class Orders:
-    """The worker's end: iterate over orders (until the supervisor is gone), report what happened."""
+    """The worker's end: iterate over orders, until the supervisor is gone; report events."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)

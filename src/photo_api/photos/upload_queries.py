@@ -115,7 +115,8 @@ async def make_ready(
             SELECT a.id FROM albums a, mine
             WHERE a.id = mine.album_id AND a.owner_id = mine.owner_id FOR KEY SHARE OF a
         ), linked AS (
-            INSERT INTO album_photos (album_id, photo_id) SELECT album.id, ready.id FROM album, ready
+            INSERT INTO album_photos (album_id, photo_id)
+            SELECT album.id, ready.id FROM album, ready
         ), job AS (
             INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM ready
         )

@@ -1,4 +1,4 @@
-"""Where an S3 access key comes from: the settings, or the role of the machine."""
+"""Where an S3 access key comes from."""
 
 from typing import Protocol
 
@@ -9,7 +9,8 @@ class CredentialSource(Protocol):
     """Gives the key to sign with now; asked for every request, so it never waits."""
 
     def current(self) -> Credentials:
-        """The key in force."""
+        """The key in force, the same object until it changes. Raises `StoreUnavailable` when there
+        is none."""
 
 
 class StaticCredentials:

@@ -4,11 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from photo_api.settings import S3Settings
-from photo_api.storage.credentials import (
-    CredentialSource,
-    InstanceRoleCredentials,
-    StaticCredentials,
-)
+from photo_api.storage.credentials import CredentialSource, StaticCredentials
 
 
 @asynccontextmanager
@@ -17,5 +13,8 @@ async def open_credentials(settings: S3Settings) -> AsyncIterator[CredentialSour
     if settings.access_key:
         yield StaticCredentials(settings.access_key, settings.secret_key)
         return
+    # Most fleets have keys: they need no HTTP client on the serving path.
+    from photo_api.storage.instance_role import InstanceRoleCredentials
+
     async with InstanceRoleCredentials(settings.metadata_url) as credentials:
         yield credentials

@@ -1,0 +1,109 @@
+"""`photo-api embedded`: the database and the store for a program that wants to use them.
+
+One line of JSON with addresses and process ids says that both are up. Everything ends with the
+program that started it, however that one ends.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from photo_api.embedded.processes import EmbeddedError
+from photo_api.embedded.stack import EmbeddedStack
+
+PARENT_POLL = 0.25
+TEST_OPTIONS = {"shared_preload_libraries": "pg_stat_statements"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command's arguments and run it; the exit code: 0 ended as asked, 1 failed."""
+    parser = argparse.ArgumentParser(prog="photo-api embedded", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that keeps everything")
+    parser.add_argument("--s3-port", type=_port, help="port of the store (any free one)")
+    parser.add_argument("--database-port", type=_port, help="TCP port besides the Unix socket")
+    parser.add_argument("--test", action="store_true", help="faster, not safe against power loss")
+    parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed too")
+    parser.add_argument(
+        "--cors-origin", action="append", default=[], help="origin that may upload; repeatable"
+    )
+    return asyncio.run(run_embedded(parser.parse_args(argv)))
+
+
+async def run_embedded(args: argparse.Namespace) -> int:
+    """Run both until a signal, the parent's death, the end of stdin or their own failure."""
+    stack = EmbeddedStack(
+        args.data,
+        s3_port=args.s3_port,
+        cors_origins=args.cors_origin,
+        database_port=args.database_port,
+        durable=not args.test,
+        database_options=TEST_OPTIONS if args.test else None,
+    )
+    ending = asyncio.ensure_future(_asked_to_end(args.with_parent))
+    running = asyncio.ensure_future(_announce_and_run(stack))
+    try:
+        await asyncio.wait({ending, running}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            reason = running.result()
+            print(f"photo-api embedded: {reason}", file=sys.stderr)
+            return 1
+        return 0
+    except EmbeddedError as error:
+        print(f"photo-api embedded: {error}", file=sys.stderr)
+        return 1
+    finally:
+        running.cancel()
+        ending.cancel()
+        await asyncio.gather(running, ending, return_exceptions=True)
+        await stack.stop()
+
+
+async def _announce_and_run(stack: EmbeddedStack) -> str:
+    """Why the stack gave up; runs until then."""
+    addresses = await stack.start()
+    print(json.dumps(asdict(addresses)), flush=True)
+    return await stack.failed
+
+
+async def _asked_to_end(with_stdin: bool) -> None:
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    parent = os.getppid()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    if with_stdin:
+        threading.Thread(target=_await_end_of_input, args=(loop, asked), daemon=True).start()
+    # Asked again and again instead of PR_SET_PDEATHSIG, which comes also when only the thread of
+    # the parent ends that started this.
+    while os.getppid() == parent and not asked.is_set():
+        try:
+            await asyncio.wait_for(asked.wait(), PARENT_POLL)
+        except TimeoutError:
+            continue
+
+
+def _await_end_of_input(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -> None:
+    """A thread of its own, because the event loop cannot watch a file or /dev/null."""
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with suppress(RuntimeError):  # the loop may have been closed by another reason to end
+        loop.call_soon_threadsafe(asked.set)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is between 1 and 65535")
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""`photo-api dev`: the whole service on one machine, with a database and a store of its own."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from photo_api.contract import DEFAULT_PORT
+from photo_api.db.migrations import migrate
+from photo_api.embedded.ports import PortTaken, is_free
+from photo_api.embedded.processes import EmbeddedError
+from photo_api.embedded.secrets import Secrets
+from photo_api.embedded.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
+from photo_api.environment import PREFIX
+from photo_api.lifecycle.identity import identify
+from photo_api.lifecycle.supervisor import Supervisor
+from photo_api.settings import Settings, load
+from photo_api.telemetry.logs import configure_logging
+
+T = TypeVar("T")
+
+DEFAULT_S3_PORT = 8333
+LONGEST_DRAIN = "3"  # seconds, so that Ctrl-C ends everything within 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `make run` takes from the environment besides the settings of the service."""
+
+    host: str
+    port: int
+    s3_port: int
+    data: Path
+    workers: int
+    public_url: str
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> "Options":
+        """Read PORT, S3_PORT, HOST, DATA, WORKERS and PUBLIC_URL. Raises `EmbeddedError`."""
+        host = environ.get("HOST") or "127.0.0.1"
+        port = _whole(environ, "PORT", DEFAULT_PORT, 65535)
+        public_url = environ.get(f"{PREFIX}PUBLIC_URL") or environ.get("PUBLIC_URL")
+        if host not in LOOPBACK and not public_url:
+            raise EmbeddedError(
+                f"HOST={host} needs PUBLIC_URL, the address under which browsers will reach this"
+                f" machine, such as PUBLIC_URL=http://192.168.1.20:{port}"
+            )
+        options = cls(
+            host=host,
+            port=port,
+            s3_port=_whole(environ, "S3_PORT", DEFAULT_S3_PORT, 65535),
+            data=Path(environ.get("DATA") or "data"),
+            workers=_whole(environ, "WORKERS", 1, 64),
+            public_url=(public_url or f"http://127.0.0.1:{port}").rstrip("/"),
+        )
+        if not urlsplit(options.public_url).hostname:
+            raise EmbeddedError(f"PUBLIC_URL={public_url} is no address like http://host:{port}")
+        if options.port == options.s3_port:
+            raise EmbeddedError(f"PORT and S3_PORT are both {port}; they must differ")
+        return options
+
+    @property
+    def origins(self) -> list[str]:
+        """Where browsers have the gallery from."""
+        address = urlsplit(self.public_url)
+        return [f"{address.scheme}://{address.netloc}", f"http://localhost:{self.port}"]
+
+
+async def run_dev(environ: Mapping[str, str]) -> int:
+    """Run until a signal; the exit code. Raises `SettingsError` for faults in PHOTO_API_…."""
+    try:
+        options = Options.parse(environ)
+        _check_port(options)
+        return await _run(options, environ)
+    except EmbeddedError as error:
+        print(f"photo-api dev: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(options: Options, environ: Mapping[str, str]) -> int:
+    cors = environ.get(f"{PREFIX}CORS_ORIGINS", "").split(",")
+    stack = EmbeddedStack(
+        options.data,
+        host=options.host,
+        s3_port=options.s3_port,
+        cors_origins=[*options.origins, *(origin.strip() for origin in cors if origin.strip())],
+        public_host=urlsplit(options.public_url).hostname,
+    )
+    try:
+        prepared = await _unless_interrupted(_prepare(options, environ, stack))
+        if prepared is None:
+            return 0
+        settings, service_environ = prepared
+        _print_places(options, settings)
+        supervisor = Supervisor(
+            settings,
+            service_environ,
+            host=options.host,
+            port=options.port,
+            workers=options.workers,
+        )
+        return await _supervise(stack, supervisor)
+    finally:
+        # The end takes a second and is not hurried: a signal in it would leave servers behind.
+        _on_signals(lambda: None)
+        await stack.stop()
+
+
+async def _prepare(
+    options: Options, environ: Mapping[str, str], stack: EmbeddedStack
+) -> tuple[Settings, dict[str, str]]:
+    print("Starting PostgreSQL and SeaweedFS …", flush=True)
+    addresses = await stack.start()
+    service_environ = service_environment(environ, options, addresses, stack.secrets)
+    settings = load(service_environ)
+    configure_logging(settings.logs, identify(settings.lifecycle).instance, "main")
+    await migrate(settings.database)
+    return settings, service_environ
+
+
+async def _supervise(stack: EmbeddedStack, supervisor: Supervisor) -> int:
+    """Serve until the supervisor ends; 1 when the database or the store could not be kept."""
+    serving = asyncio.ensure_future(supervisor.run())
+    try:
+        either: set[asyncio.Future[Any]] = {serving, stack.failed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            return serving.result()
+        reason = stack.failed.result()
+        print(f"photo-api dev: {reason}", file=sys.stderr)
+        supervisor.stop(reason)
+        await serving
+        return 1
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def service_environment(
+    environ: Mapping[str, str], options: Options, addresses: EmbeddedAddresses, secrets: Secrets
+) -> dict[str, str]:
+    """The settings of the service: what the caller set, except addresses and their credentials."""
+    defaults = {
+        "MODE": "development",
+        "PUBLIC_URL": options.public_url,
+        "CORS_ORIGINS": ",".join(options.origins),
+        "LAME_DUCK": "0",
+        "DRAIN_WAIT": LONGEST_DRAIN,
+        "LOG_FORMAT": "text",
+    }
+    for name, key in (("JWT_KEYS", secrets.jwt_key), ("SECRET_KEYS", secrets.secret_key)):
+        if f"{PREFIX}{name}_FILE" not in environ:
+            defaults[name] = f"dev:{key}"
+    ours = {
+        "DATABASE_URL": addresses.database_url,
+        "S3_ENDPOINT": addresses.s3_endpoint,
+        "S3_PUBLIC_ENDPOINT": addresses.s3_public_endpoint,
+        "S3_BUCKET": addresses.bucket,
+        "S3_REGION": addresses.region,
+        "S3_ACCESS_KEY": addresses.access_key,
+        "S3_SECRET_KEY": addresses.secret_key,
+    }
+    merged = {
+        **{PREFIX + name: value for name, value in defaults.items()},
+        **environ,
+        **{PREFIX + name: value for name, value in ours.items()},
+    }
+    for name in ours:
+        merged.pop(f"{PREFIX}{name}_FILE", None)
+    return merged
+
+
+async def _unless_interrupted(work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` gives; None when a signal came first, after which it has cleaned up."""
+    task, interrupted = asyncio.ensure_future(work), asyncio.Event()
+
+    def interrupt() -> None:
+        interrupted.set()
+        task.cancel()
+
+    _on_signals(interrupt)
+    try:
+        result = await task
+    except asyncio.CancelledError:
+        return None
+    return None if interrupted.is_set() else result
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, act)
+
+
+def _check_port(options: Options) -> None:
+    try:
+        free = is_free(options.port, options.host)
+    except OSError as error:
+        raise EmbeddedError(f"HOST={options.host} is not of this machine: {error}") from None
+    if not free:
+        raise PortTaken("PORT", options.port)
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, highest: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= highest:
+        raise EmbeddedError(f"{name}={text} must be a whole number from 1 to {highest}")
+    return int(text)
+
+
+def _print_places(options: Options, settings: Settings) -> None:
+    print(
+        f"\n  Photo API   {options.public_url}\n"
+        f"  API docs    {options.public_url}/docs\n"
+        f"  S3          {settings.s3.public_endpoint}/{settings.s3.bucket}\n"
+        f"  Data        {options.data.absolute()}\n"
+        f"  Logs        {options.data.absolute() / 'logs'}\n\n"
+        "  `make demo` in another terminal fills it with photos; Ctrl-C ends everything.\n",
+        flush=True,
+    )

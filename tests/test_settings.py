@@ -1,0 +1,117 @@
+"""Settings: documented, read, refused with a clear message, secret where they are secrets."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from photo_api.environment import SettingsError
+from photo_api.settings import load, table, variables
+from tests.service import cli
+
+ROOT = Path(__file__).parent.parent
+USABLE = {
+    "PHOTO_API_DATABASE_URL": "postgresql://u:hunter2hunter2@/photos",
+    "PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:8333",
+    "PHOTO_API_JWT_KEYS": "k1:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
+    "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+}
+
+
+def test_the_table_in_the_docs_is_the_generated_one() -> None:
+    documented = (ROOT / "docs/settings.md").read_text()
+    assert table() in documented, "run: photo-api config table, and put it into docs/settings.md"
+
+
+def test_every_setting_is_read() -> None:
+    """Some code outside the settings takes each field by its name."""
+    read = set()
+    for path in (ROOT / "src/photo_api").rglob("*.py"):
+        if path.name not in ("settings.py", "environment.py"):
+            tree = ast.parse(path.read_text())
+            read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    unread = [path for path, _ in variables() if path.rsplit(".", 1)[-1] not in read]
+    assert unread == []
+
+
+def test_the_smallest_configuration() -> None:
+    settings = load(USABLE)
+    assert settings.mode == "production"
+    assert settings.database.pool_size == 10
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_what_must_be_given_is_named(name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({key: value for key, value in USABLE.items() if key != name})
+    assert [name in problem for problem in refused.value.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("PHOTO_API_DATABASE_POOL", "many", "DATABASE_POOL"),
+        ("PHOTO_API_DATABASE_POOL", "0", "between 1 and 500"),
+        ("PHOTO_API_MODE", "prod", "production, development"),
+        ("PHOTO_API_DATABASE_URL", "mysql://x", "postgresql://"),
+        ("PHOTO_API_S3_ENDPOINT", "127.0.0.1:8333", "http://"),
+        ("PHOTO_API_S3_ACCESS_KEY", "only-one", "set together"),
+        ("PHOTO_API_JWT_KEYS", "k1:short", "32 characters"),
+        ("PHOTO_API_JWT_KEYS", "k1:" + "change-me-" * 4, "not random"),
+        ("PHOTO_API_JWT_KEYS", "k1:" + "a" * 32, "not random"),
+        ("PHOTO_API_SECRET_KEYS", "s1:" + "0123456789" * 4 + ",s1:" + "9876543210" * 4, "twice"),
+        ("PHOTO_API_TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES"),
+        ("PHOTO_API_CORS_ORIGINS", "front.example.org", "not an origin"),
+        ("PHOTO_API_LAMEDUCK", "15", "not a setting"),
+        ("PHOTO_API_URL_WINDOW_FILE", "/x", "not a setting"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_a_reason(name: str, value: str, word: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(USABLE | {name: value})
+    assert word in str(refused.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"PHOTO_API_DATABASE_POOL": "x", "PHOTO_API_MODE": "y"})
+    assert len(refused.value.problems) == 2 + len(USABLE)
+
+
+def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(USABLE["PHOTO_API_JWT_KEYS"] + "\n")
+    environ = {key: value for key, value in USABLE.items() if key != "PHOTO_API_JWT_KEYS"}
+    settings = load(environ | {"PHOTO_API_JWT_KEYS_FILE": str(file)})
+    assert settings.auth.jwt_keys == {"k1": "9f3c1d5e7a8b4260c1d2e3f4a5b69788"}
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(environ | {"PHOTO_API_JWT_KEYS_FILE": str(tmp_path / "missing")})
+    with pytest.raises(SettingsError, match="together"):
+        load(USABLE | {"PHOTO_API_JWT_KEYS_FILE": str(file)})
+
+
+def test_a_refusal_never_shows_a_secret() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(USABLE | {"PHOTO_API_JWT_KEYS": "k1:hunter2", "PHOTO_API_SECRET_KEYS": "hunter2"})
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", [["serve"], ["worker"], ["migrate"], ["config", "check"]])
+def test_nothing_starts_without_addresses(command: list[str]) -> None:
+    """A typo on one machine must not make a private, empty service."""
+    done = cli({"PATH": "/usr/bin", "PHOTO_API_DATABSE_URL": "postgresql://x"}, *command)
+    assert done.returncode == 2
+    assert "PHOTO_API_DATABASE_URL must be set" in done.stderr
+    assert "PHOTO_API_DATABSE_URL is not a setting" in done.stderr
+
+
+def test_config_check_for_machines() -> None:
+    assert json.loads(cli(USABLE, "config", "check", "--json").stdout)["ok"] is True
+    refused = cli({}, "config", "check", "--json")
+    assert (refused.returncode, json.loads(refused.stdout)["ok"]) == (2, False)
+
+
+def test_development_mode_takes_simple_secrets() -> None:
+    simple = {"PHOTO_API_MODE": "development", "PHOTO_API_JWT_KEYS": "k1:" + "a" * 32}
+    assert load(USABLE | simple).mode == "development"

