@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.plan import CONFIRM_PATH, Answer, Confirmation, OneStatement, Plan
+from bench.plan import ALIVE_PATH, CONFIRM_PATH, Answer, Confirmation, OneStatement, Plan
 from photo_api.db.pool import open_database
 from photo_api.lifecycle import worker
 from photo_api.photos import upload_queries
@@ -64,6 +64,7 @@ def limit_app(settings: Settings, plan: Plan) -> Starlette:
         Route(path, _one_statement(item), methods=[item.method])
         for path, item in plan.statements.items()
     ]
+    routes.append(Route(ALIVE_PATH, _alive))
     routes.append(Route(CONFIRM_PATH, _confirmation(plan.confirmation), methods=["POST"]))
     return Starlette(routes=routes, lifespan=lifespan)
 
@@ -77,7 +78,7 @@ def _one_statement(item: OneStatement) -> Endpoint:
 
 
 def _confirmation(item: Confirmation) -> Endpoint:
-    """Four statements and two requests to the store, as `direct_upload.confirm` makes them."""
+    """Three statements and two requests to the store, as `direct_upload.confirm` makes them."""
 
     async def endpoint(request: Request) -> Response:
         db, store, owner_id = request.state.db, request.state.store, item.owner_id
@@ -94,6 +95,10 @@ def _confirmation(item: Confirmation) -> Endpoint:
         return _response(item.answer)
 
     return endpoint
+
+
+async def _alive(_: Request) -> Response:
+    return Response()
 
 
 def _response(answer: Answer) -> Response:

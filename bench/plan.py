@@ -4,6 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ALIVE_PATH = "/health/live"
+CONFIRM_PATH = "/confirm"
+PRESIGN_PATH = "/presign"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,5 +43,3 @@ class Plan:
 
     statements: dict[str, OneStatement]
     confirmation: Confirmation
-
-CONFIRM_PATH = "/confirm"

@@ -85,6 +85,7 @@ def environ(stack: dict[str, Any]) -> dict[str, str]:
         "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
         "PHOTO_API_PUBLIC_URL": "https://photos.example.org",
         "PHOTO_API_CORS_ORIGINS": "https://front.example.org",
+        "PHOTO_API_TRUSTED_PROXIES": "127.0.0.0/8",
         "PHOTO_API_LAME_DUCK": "0",
         "PHOTO_API_DRAIN_WAIT": "3",
         "PHOTO_API_OPS_TOKEN": "b7e151628aed2a6abf7158809cf4f3c7",

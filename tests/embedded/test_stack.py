@@ -5,6 +5,7 @@ import socket
 import stat
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,20 @@ async def rows(addresses: EmbeddedAddresses, statement: str) -> object:
         await connection.close()
 
 
+async def mended(addresses: EmbeddedAddresses) -> None:
+    """Wait until both answer again after they were killed."""
+    deadline = time.monotonic() + 8
+    url = Bucket(addresses).url("GET", "kept")
+    async with httpx.AsyncClient() as client:
+        while time.monotonic() < deadline:
+            with suppress(OSError, asyncpg.PostgresError, httpx.TransportError):
+                await rows(addresses, "SELECT 1")
+                if (await client.get(url)).is_success:
+                    return
+            await asyncio.sleep(0.1)
+    raise AssertionError("not mended in time")
+
+
 async def test_both_start_together_and_stop_at_once(stack: EmbeddedStack) -> None:
     before = time.monotonic()
     await stack.start()
@@ -52,16 +67,9 @@ async def test_a_killed_database_and_a_killed_store_come_back_with_all_data(
     bucket.put("kept", b"seven")
     for pid in addresses.pids.values():
         os.kill(pid, signal.SIGKILL)
-    await asyncio.sleep(0.1)
-    deadline = time.monotonic() + 8
-    while True:
-        try:
-            assert await rows(addresses, "SELECT number FROM kept") == 7
-            assert await asyncio.to_thread(bucket.get, "kept") == b"seven"
-            break
-        except (OSError, asyncpg.PostgresError, httpx.TransportError):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.1)
+    await mended(addresses)
+    assert await rows(addresses, "SELECT number FROM kept") == 7
+    assert bucket.get("kept") == b"seven"
     assert not stack.failed.done()
 
 

@@ -170,6 +170,7 @@ async def main():
     before = peak()
     await store.put(key, stream(50_000_000), content_type="image/png")
     print(peak() - before)
+    await store.aclose()
 
 asyncio.run(main())
 """

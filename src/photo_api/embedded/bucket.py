@@ -1,4 +1,4 @@
-"""A bucket and its CORS rules, made with two signed requests."""
+"""A bucket and its CORS rules, made with a few signed requests."""
 
 import http.client
 import time
@@ -11,6 +11,7 @@ from photo_api.storage.sigv4 import Credentials, sign_request
 
 TIMEOUT = 5.0
 ALREADY_MINE: Final = 409
+PROBE: Final = "/embedded-probe"
 
 
 class StoreRefused(Exception):
@@ -29,19 +30,24 @@ class BucketAdmin:
         self._credentials = Credentials(access_key, secret_key)
 
     def prepare(self, cors_origins: Sequence[str]) -> None:
-        """Create the bucket if it is missing and replace its CORS rules.
+        """Create the bucket if it is missing, replace its CORS rules, and try it out.
 
         Raises `OSError` when the store cannot be reached and `StoreRefused`.
         """
-        self._put("", b"", accepted=(ALREADY_MINE,))
-        self._put("?cors=", cors_rules(cors_origins).encode())
+        self._send("PUT", "", accepted=(ALREADY_MINE,))
+        self._send("PUT", "?cors=", cors_rules(cors_origins).encode())
+        # SeaweedFS answers for a while before it finds the volumes that hold the bytes.
+        for method in ("PUT", "GET", "DELETE"):
+            self._send(method, PROBE, b"probe" if method == "PUT" else b"")
 
-    def _put(self, query: str, body: bytes, accepted: Sequence[int] = ()) -> None:
-        url = f"{self._endpoint}/{self._bucket}{query}"
-        headers = sign_request("PUT", url, {}, body, self._credentials, self._region, time.time())
+    def _send(
+        self, method: str, rest: str, body: bytes = b"", accepted: Sequence[int] = ()
+    ) -> None:
+        url = f"{self._endpoint}/{self._bucket}{rest}"
+        headers = sign_request(method, url, {}, body, self._credentials, self._region, time.time())
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
         try:
-            connection.request("PUT", f"/{self._bucket}{query}", body, headers)
+            connection.request(method, f"/{self._bucket}{rest}", body, headers)
             answer = connection.getresponse()
             text = answer.read(2000).decode(errors="replace")
         except http.client.HTTPException as error:

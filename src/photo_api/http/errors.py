@@ -110,8 +110,14 @@ async def _disconnected(request: Request, error: Exception) -> Response:
     return _answer(request, ApiError(Code.BAD_REQUEST, "The client went away"))
 
 
+async def _unhandled(request: Request, _: Exception) -> Response:
+    text = "Something went wrong on our side; it is logged under this request_id"
+    return _answer(request, ApiError(Code.INTERNAL, text))
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Everything a route may raise becomes the contract's error body."""
+    app.add_exception_handler(Exception, _unhandled)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)

@@ -8,8 +8,6 @@ from uuid import uuid4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
-from photo_api.errors import ApiError, Code
-from photo_api.http.errors import error_response
 from photo_api.lifecycle.drain import Drain, Phase
 
 access_log = logging.getLogger("photo_api.access")
@@ -106,25 +104,27 @@ class TrailingSlash:
 
 
 class ErrorBoundary:
-    """Turns what nobody caught into the contract's error body, and logs it with its traceback."""
+    """Logs what nobody caught, once and with its request's id. The answer is `http.errors`'; an
+    exception after the answer began goes on to the server, which must cut the connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        complete = False
 
         async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
+            nonlocal complete
             await send(message)
+            ended = message["type"] == "http.response.body" and not message.get("more_body")
+            complete = complete or ended
 
         try:
             await self.app(scope, receive, watch)
         except Exception:
-            if scope["type"] != "http" or started:
+            if scope["type"] != "http":
                 raise
             request_id = scope["state"]["request_id"]
             log.exception("unhandled error", extra={"fields": {"request_id": request_id}})
-            internal = ApiError(Code.INTERNAL, "Something went wrong on our side; it is logged")
-            await error_response(internal, request_id)(scope, receive, send)
+            if not complete:
+                raise

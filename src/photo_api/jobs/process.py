@@ -71,9 +71,10 @@ async def _work(
     limits = DecodeLimits(
         memory_bytes=jobs.decode_memory, cpu_seconds=jobs.decode_seconds, max_pixels=jobs.max_pixels
     )
-    decoder = Decoder(limits)
-    stack.push_async_callback(decoder.aclose)
-    handlers = {KIND: RenditionJob(db, store, decoder)}
+    decoders = [Decoder(limits) for _ in range(jobs.concurrency)]
+    for decoder in decoders:
+        stack.push_async_callback(decoder.aclose)
+    handlers = {KIND: RenditionJob(db, store, decoders)}
     runner = Runner(db, handlers, jobs, worker)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(settings.database.url))

@@ -1,6 +1,8 @@
 """The job that makes a photo's renditions and reads its EXIF."""
 
+import asyncio
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from photo_api.db.pool import Database
@@ -17,12 +19,16 @@ DEATHS = 2
 
 
 class RenditionJob:
-    """Handler of `renditions` jobs; their subject is a photo's id."""
+    """Handler of `renditions` jobs; their subject is a photo's id. It decodes as many at once as it
+    has decoders."""
 
-    def __init__(self, db: Database, store: ObjectStore, decoder: Decoder) -> None:
+    def __init__(self, db: Database, store: ObjectStore, decoders: Sequence[Decoder]) -> None:
         self._db = db
         self._store = store
-        self._decoder = decoder
+        # The one used last comes first: the others' children are not started before they are needed.
+        self._idle: asyncio.LifoQueue[Decoder] = asyncio.LifoQueue()
+        for decoder in decoders:
+            self._idle.put_nowait(decoder)
 
     async def run(self, job: Job) -> None:
         photo = await self._db.fetchrow(
@@ -33,7 +39,7 @@ class RenditionJob:
             await self._finish(job)
             return
         try:
-            rendered = await self._decoder.render(await self._store.get(photo["object_key"]))
+            rendered = await self._render(await self._store.get(photo["object_key"]))
         except Refused as refused:
             await self._finish(job, failed=refused.reason)
         except ObjectMissing:
@@ -44,6 +50,13 @@ class RenditionJob:
             await self._finish(job, failed=f"decoder_{died.reason}")
         else:
             await self._keep(job, photo["owner_id"], rendered)
+
+    async def _render(self, data: bytes) -> Rendered:
+        decoder = await self._idle.get()
+        try:
+            return await decoder.render(data)
+        finally:
+            self._idle.put_nowait(decoder)
 
     async def give_up(self, connection: Any, job: Job, reason: str) -> None:
         await _mark_failed(connection, job.subject_id, "attempts_exhausted")

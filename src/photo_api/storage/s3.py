@@ -24,6 +24,7 @@ PART_SIZE = 5 * 1024 * 1024
 PARTS_IN_FLIGHT = 2
 READ_CHUNK = 256 * 1024
 _STATUS = re.compile(r"status code: (\d{3})")
+_LETTING_GO = 0.1
 _QUICK = timedelta(seconds=2)
 _SLOW = timedelta(seconds=20)
 
@@ -40,7 +41,13 @@ class S3Store:
         self._writes = _client(self._bucket, _SLOW)
 
     async def aclose(self) -> None:
-        """Nothing to wait for: connections belong to the clients and go with them."""
+        """Wait a moment, so that the process may end.
+
+        obstore's threads let go of Python's objects shortly after a call has returned; one that
+        does so while the interpreter is being taken down aborts the process (pyo3-async-runtimes,
+        issue 40).
+        """
+        await asyncio.sleep(_LETTING_GO)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
         """Store a stream: one PUT if it ends within the first part, a multipart upload if not."""

@@ -1,0 +1,105 @@
+"""What every row is measured with, opened once."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.capture import plan_for
+from bench.compare import progress
+from bench.processes import Launcher, Server
+from bench.traffic import Traffic
+from bench.world import World, create_world
+from photo_api.db.migrations import migrate
+from photo_api.db.pool import Database, open_database
+from photo_api.embedded.stack import EmbeddedAddresses, EmbeddedStack
+from photo_api.settings import Settings, load
+from photo_api.storage.opening import open_credentials
+from photo_api.storage.s3 import S3Store
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure: rounds, seconds a stretch, starts, and uploads or confirmations."""
+
+    rounds: int
+    seconds: float
+    starts: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """An empty service that is not running: enough to measure its start."""
+
+    settings: Settings
+    launcher: Launcher
+    db: Database
+    store: S3Store
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Both sides running on a filled database."""
+
+    ground: Ground
+    world: World
+    traffic: Traffic
+    service: Server
+    limit: Server
+
+
+@asynccontextmanager
+async def open_ground(folder: Path) -> AsyncIterator[Ground]:
+    """PostgreSQL and the store, as durable as in real use, under `folder`."""
+    progress("starting PostgreSQL and SeaweedFS")
+    stack = EmbeddedStack(folder / "data")
+    try:
+        environ = _environ(await stack.start(), stack.secrets.jwt_key, stack.secrets.secret_key)
+        settings = load(environ)
+        await migrate(settings.database)
+        async with (
+            open_database(settings.database, "bench") as db,
+            open_credentials(settings.s3) as credentials,
+        ):
+            s3 = settings.s3
+            store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
+            yield Ground(settings, Launcher(environ, folder), db, store)
+    finally:
+        await stack.stop()
+
+
+@asynccontextmanager
+async def open_bench(ground: Ground) -> AsyncIterator[Bench]:
+    """Fill the database and start both servers."""
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(ground.launcher.service())
+        progress("filling the database")
+        world = await create_world(ground.db, service.address)
+        traffic = Traffic(ground.settings, ground.db, ground.store, world)
+        plan = await plan_for(traffic, service.address)
+        limit = await stack.enter_async_context(ground.launcher.limit(plan))
+        yield Bench(ground, world, traffic, service, limit)
+
+
+def _environ(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dict[str, str]:
+    settings = {
+        "MODE": "production",
+        "DATABASE_URL": addresses.database_url,
+        "S3_ENDPOINT": addresses.s3_endpoint,
+        "S3_BUCKET": addresses.bucket,
+        "S3_REGION": addresses.region,
+        "S3_ACCESS_KEY": addresses.access_key,
+        "S3_SECRET_KEY": addresses.secret_key,
+        "JWT_KEYS": f"k1:{jwt_key}",
+        "SECRET_KEYS": f"s1:{secret_key}",
+        "PUBLIC_URL": "https://photos.example.org",
+        "CORS_ORIGINS": "https://photos.example.org",
+        "LAME_DUCK": "0",
+        "DRAIN_WAIT": "3",
+    }
+    return {
+        "PATH": os.environ["PATH"],
+        **{f"PHOTO_API_{name}": value for name, value in settings.items()},
+    }

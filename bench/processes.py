@@ -1,0 +1,138 @@
+"""The servers that are measured, each a process that ends with the benchmark."""
+
+import asyncio
+import pickle
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import psutil
+
+from bench.load import Address, drive, request
+from bench.plan import ALIVE_PATH, Plan
+from photo_api.embedded.ports import free_port
+from photo_api.embedded.processes import ManagedProcess
+
+HOST = "127.0.0.1"
+POLL = 0.003
+PATIENCE = 30.0
+WEB = "photo_api.lifecycle.worker"
+
+
+class NotStarted(Exception):
+    """A server did not answer in time; the message has the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers. `pid` is the one process that serves requests."""
+
+    address: Address
+    pid: int
+
+    def cpu(self) -> float:
+        """CPU seconds that it has used so far."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def rss(self) -> float:
+        """Its resident memory in MB."""
+        return float(psutil.Process(self.pid).memory_info().rss / 1e6)
+
+
+class Launcher:
+    """Starts servers with the same settings, with their logs in `folder`."""
+
+    def __init__(self, environ: dict[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._folder = folder
+        self._started = 0
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[Server]:
+        """`photo-api serve` with one web worker; without jobs, which would share its CPU."""
+        process, address = await self._serve("--no-jobs")
+        try:
+            await self._answering(process, address)
+            yield Server(address, _child(process.pid, WEB))
+        finally:
+            await _stop(process)
+
+    @asynccontextmanager
+    async def limit(self, plan: Plan) -> AsyncIterator[Server]:
+        """The bare application that serves `plan`."""
+        path = self._folder / "plan.pickle"
+        path.write_bytes(pickle.dumps(plan))
+        port = free_port()
+        process = await self._start("bench.limit", "--plan", str(path), "--port", str(port))
+        try:
+            await self._answering(process, Address(HOST, port))
+            yield Server(Address(HOST, port), process.pid)
+        finally:
+            await _stop(process)
+
+    async def start_seconds(self) -> float:
+        """From the exec of `photo-api serve`, jobs included, to its first answer."""
+        started = perf_counter()
+        process, address = await self._serve()
+        try:
+            await self._answering(process, address)
+            return perf_counter() - started
+        finally:
+            await _stop(process)
+
+    async def import_seconds(self) -> float:
+        """What a Python takes that imports the three largest of the service's libraries."""
+        started = perf_counter()
+        process = await self._run(["-c", "import fastapi, asyncpg, uvicorn"])
+        code = await process.wait()
+        if code != 0:
+            raise NotStarted(process.last_words())
+        return perf_counter() - started
+
+    async def _serve(self, *more: str) -> tuple[ManagedProcess, Address]:
+        port = free_port()
+        arguments = ["serve", "--host", HOST, "--port", str(port), *more]
+        return await self._start("photo_api.cli", *arguments), Address(HOST, port)
+
+    async def _start(self, module: str, *arguments: str) -> ManagedProcess:
+        return await self._run(["-m", module, *arguments])
+
+    async def _run(self, arguments: Sequence[str]) -> ManagedProcess:
+        self._started += 1
+        return await ManagedProcess.start(
+            "a measured process",
+            [sys.executable, *arguments],
+            log=self._folder / f"process-{self._started}.log",
+            death_signal="TERM",
+            environment=self._environ,
+            folder=Path.cwd(),
+        )
+
+    async def _answering(self, process: ManagedProcess, address: Address) -> None:
+        deadline = perf_counter() + PATIENCE
+        while process.alive and perf_counter() < deadline:
+            try:
+                _, writer = await asyncio.open_connection(address.host, address.port)
+            except OSError:
+                await asyncio.sleep(POLL)
+                continue
+            writer.close()
+            await drive(address, iter([request("GET", ALIVE_PATH)]), connections=1, expect=200)
+            return
+        raise NotStarted(f"{process.name} does not answer:\n{process.last_words()}")
+
+
+async def _stop(process: ManagedProcess) -> None:
+    await process.stop([(signal.SIGTERM, 10.0)])
+
+
+def _child(parent: int, module: str) -> int:
+    for child in psutil.Process(parent).children(recursive=True):
+        if module in child.cmdline():
+            return child.pid
+    raise NotStarted(f"process {parent} has no child that runs {module}")

@@ -1,0 +1,98 @@
+"""Measured rows, and how they are shown."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A bound for a row's ratio, or for its measured value if it has nothing to compare with."""
+
+    bound: float
+    at_most: bool = False
+
+    def met_by(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One result: medians of the rounds. `spread` holds the least and the largest ratio.
+
+    `cpu_us` is what a request costs the server's process, and `busy` how much of one core that
+    process used while it was measured, each for both sides: below 1, something else was the limit.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    limit: float | None = None
+    ratio: float | None = None
+    spread: tuple[float, float] | None = None
+    cpu_us: tuple[float, float] | None = None
+    busy: tuple[float, float] | None = None
+    goal: Goal | None = None
+
+    @property
+    def verdict(self) -> str:
+        """ok, miss, or nothing for a row without a goal."""
+        if self.goal is None:
+            return ""
+        value = self.ours if self.ratio is None else self.ratio
+        return "ok" if self.goal.met_by(value) else "miss"
+
+
+HEADINGS = (
+    *("row", "unit", "ours", "limit", "ratio", "least–most", "goal", ""),
+    *("CPU µs ours/limit", "busy ours/limit"),
+)
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """Columns aligned for a terminal, Markdown for everything else."""
+    lines = [HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    texts = [_line(line, widths) for line in lines]
+    texts.insert(1, _line(["-" * width for width in widths], widths))
+    return "\n".join(texts)
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """One object with the machine and the rows."""
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    found = [{**asdict(row), "verdict": row.verdict} for row in rows]
+    return json.dumps({"machine": machine, "rows": found}, indent=2)
+
+
+def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"| {' | '.join(padded)} |"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.unit,
+        _number(row.ours),
+        "" if row.limit is None else _number(row.limit),
+        "" if row.ratio is None else f"{row.ratio:.2f}",
+        _pair(row.spread, "–", ".2f"),
+        "" if row.goal is None else str(row.goal),
+        row.verdict,
+        _pair(row.cpu_us, " / ", ".0f"),
+        _pair(row.busy, " / ", ".2f"),
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _pair(pair: tuple[float, float] | None, between: str, form: str) -> str:
+    return "" if pair is None else f"{pair[0]:{form}}{between}{pair[1]:{form}}"
