@@ -18,6 +18,10 @@ DEATHS = 2
 """How many decoders one photo may kill before it is to blame."""
 
 
+class RenditionsSwept(Exception):
+    """Making them took longer than their grace time, and the sweep took them for abandoned."""
+
+
 class RenditionJob:
     """Handler of `renditions` jobs; their subject is a photo's id. It decodes as many at once as it
     has decoders."""
@@ -25,7 +29,7 @@ class RenditionJob:
     def __init__(self, db: Database, store: ObjectStore, decoders: Sequence[Decoder]) -> None:
         self._db = db
         self._store = store
-        # The one used last comes first: the others' children are not started before they are needed.
+        # The one used last comes first, so that no more children are started than are needed.
         self._idle: asyncio.LifoQueue[Decoder] = asyncio.LifoQueue()
         for decoder in decoders:
             self._idle.put_nowait(decoder)
@@ -92,19 +96,23 @@ async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
 async def _adopt(
     connection: Any, photo_id: int, rendered: Rendered, thumbnail: str, preview: str
 ) -> None:
-    await connection.execute(
+    photos, adopted = await connection.fetchrow(
         """
         WITH mine AS (
             SELECT id FROM photos WHERE id = $1 AND status = 'ready' FOR UPDATE
         ), adopted AS (
             DELETE FROM unreferenced_objects
-            WHERE object_key IN ($2, $3) AND NOT taken AND EXISTS (SELECT FROM mine)
+            WHERE object_key IN ($2, $3) AND NOT taken AND EXISTS (SELECT FROM mine) RETURNING 1
+        ), changed AS (
+            UPDATE photos p SET renditions = 'ready', renditions_error = NULL, thumbnail_key = $2,
+                preview_key = $3, width = $4, height = $5, blurhash = $6, exif = $7, taken_at = $8,
+                sha256 = $9
+            FROM mine WHERE p.id = mine.id
         )
-        UPDATE photos p SET renditions = 'ready', renditions_error = NULL, thumbnail_key = $2,
-            preview_key = $3, width = $4, height = $5, blurhash = $6, exif = $7, taken_at = $8,
-            sha256 = $9
-        FROM mine WHERE p.id = mine.id
+        SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM adopted)
         """,
         photo_id, thumbnail, preview, rendered.width, rendered.height, rendered.blurhash,
         rendered.exif, rendered.exif.get("taken_at"), rendered.sha256,
     )  # fmt: skip
+    if photos and adopted != 2:
+        raise RenditionsSwept

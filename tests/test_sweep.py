@@ -1,0 +1,391 @@
+"""The sweep: what nobody points to goes, in time, and nothing else ever does."""
+
+import asyncio
+import hashlib
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from photo_api.db.pool import Database
+from photo_api.jobs import queue
+from photo_api.photos.sweep import sweep
+from photo_api.photos.upload_queries import KEY_GRACE, insert_ready, make_ready, note_object
+from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.job import RenditionJob, RenditionsSwept
+from photo_api.storage.base import ObjectMissing, StoreUnavailable
+from photo_api.storage.credentials import StaticCredentials
+from photo_api.storage.s3 import S3Store
+from tests.service import Service, User, eventually, jpeg, put, running_service
+from tests.test_jobs import ask, database_of, holds, own_database, store_of
+
+
+@pytest.fixture(scope="module")
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    with own_database(stack, environ) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def own_service(
+    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service that neither sweeps nor makes renditions."""
+    with running_service(settings, tmp_path_factory.mktemp("own"), "--no-jobs") as running:
+        yield running
+
+
+@pytest.fixture
+def user(own_service: Service) -> Iterator[User]:
+    with own_service.new_user() as user:
+        yield user
+
+
+@pytest.fixture
+async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
+    async with database_of(settings) as db:
+        yield db
+
+
+@pytest.fixture
+async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
+    store = store_of(settings)
+    yield store
+    await store.aclose()
+
+
+async def exists(store: S3Store, key: str) -> bool:
+    try:
+        await store.head(key)
+    except ObjectMissing:
+        return False
+    return True
+
+
+async def object_keys(db: Database, photo_id: int) -> list[str]:
+    row = await db.fetchrow(
+        "SELECT object_key, thumbnail_key, preview_key FROM photos WHERE id = $1", photo_id
+    )
+    assert row is not None
+    return [key for key in row.values() if key is not None]
+
+
+async def let_time_pass(db: Database, seconds: int = 2 * 86_400) -> None:
+    """Everything that the sweep waits for comes nearer."""
+    await db.execute(
+        "UPDATE unreferenced_objects SET delete_after = delete_after - make_interval(secs => $1)",
+        float(seconds),
+    )
+    await db.execute(
+        "UPDATE photos SET upload_expires_at = upload_expires_at - make_interval(secs => $1)",
+        float(seconds),
+    )
+
+
+def uploaded(user: User, data: bytes) -> dict[str, Any]:
+    """A presigned upload after its PUT."""
+    presigned = user.presign(user.album()["id"], data)
+    assert put(presigned, data).is_success
+    return presigned
+
+
+async def test_a_copy_whose_confirm_died_is_swept_after_its_grace(
+    user: User, db: Database, store: S3Store
+) -> None:
+    data = jpeg()
+    presigned = uploaded(user, data)
+    copy = f"photos/{user.account['id']}/{presigned['photo_id']}/{uuid4().hex}.jpg"
+    await note_object(db, copy, KEY_GRACE)
+    await store.copy(presigned["object_key"], copy)
+    await sweep(db, store, 3600)
+    assert await exists(store, copy)
+    await db.execute(
+        "UPDATE unreferenced_objects SET delete_after = now() WHERE object_key = $1", copy
+    )
+    assert (await sweep(db, store, 3600)).objects == 1
+    assert not await exists(store, copy)
+    assert user.confirm(presigned["photo_id"]).status_code == 200, "the upload itself is untouched"
+
+
+async def test_what_a_photo_points_to_is_never_swept(
+    user: User, db: Database, store: S3Store
+) -> None:
+    data = jpeg()
+    presigned = uploaded(user, data)
+    user.confirm(presigned["photo_id"])
+    through_server = user.upload(data)["id"]
+    await let_time_pass(db)
+    await sweep(db, store, 3600)
+    for photo_id in (presigned["photo_id"], through_server):
+        image = user.api.get(f"/photos/{photo_id}/image", follow_redirects=True)
+        assert image.content == data
+    assert not await exists(store, presigned["object_key"]), "the staged bytes are of no more use"
+
+
+async def test_staged_bytes_stay_while_somebody_may_still_put(
+    user: User, db: Database, store: S3Store
+) -> None:
+    """The URL's validity, and then the longest PUT that began just before its end."""
+    presigned = uploaded(user, jpeg())
+    await let_time_pass(db, presigned["expires_in"] + 3600 - 60)
+    await sweep(db, store, 3600)
+    assert await exists(store, presigned["object_key"])
+    assert user.confirm(presigned["photo_id"]).status_code == 200
+    await let_time_pass(db, 120)
+    await sweep(db, store, 3600)
+    assert not await exists(store, presigned["object_key"])
+
+
+async def test_an_abandoned_upload_is_gone_with_its_bytes(
+    user: User, db: Database, store: S3Store
+) -> None:
+    presigned = uploaded(user, jpeg())
+    await let_time_pass(db)
+    swept = await sweep(db, store, 3600)
+    assert swept.uploads >= 1
+    assert user.confirm(presigned["photo_id"]).status_code == 404
+    assert not await exists(store, presigned["object_key"])
+
+
+async def test_a_deleted_photo_s_bytes_and_renditions_go(
+    user: User, db: Database, store: S3Store
+) -> None:
+    photo_id = user.upload()["id"]
+    await make_renditions(db, store, photo_id)
+    keys = await object_keys(db, photo_id)
+    assert len(keys) == 3
+    await sweep(db, store, 3600)
+    assert [await exists(store, key) for key in keys] == [True] * 3
+    user.api.delete(f"/photos/{photo_id}").raise_for_status()
+    await sweep(db, store, 3600)
+    assert [await exists(store, key) for key in keys] == [False] * 3
+
+
+async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
+    await db.execute("DELETE FROM jobs WHERE subject_id <> $1", photo_id)
+    job = await queue.lease(db, "tests", 60)
+    assert job is not None
+    assert job.subject_id == photo_id
+    decoder = Decoder()
+    try:
+        await RenditionJob(db, store, [decoder]).run(job)
+    finally:
+        await decoder.aclose()
+
+
+async def test_renditions_made_too_slowly_are_not_adopted(
+    user: User, db: Database, store: S3Store
+) -> None:
+    """Once the sweep has taken one, a photo that points to it would have a hole."""
+    photo_id = user.upload()["id"]
+    await db.execute(
+        "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.taken := true; RETURN NEW; END $$"
+    )
+    await db.execute(
+        "CREATE TRIGGER take BEFORE INSERT ON unreferenced_objects FOR EACH ROW"
+        " WHEN (NEW.object_key LIKE '%-thumbnail.webp') EXECUTE FUNCTION take()"
+    )
+    try:
+        with pytest.raises(RenditionsSwept):
+            await make_renditions(db, store, photo_id)
+    finally:
+        await db.execute("DROP FUNCTION take CASCADE")
+    assert user.photo(photo_id)["renditions"] == "pending"
+    assert await db.fetchval("SELECT count(*) FROM jobs WHERE subject_id = $1", photo_id) == 1
+
+
+async def test_two_sweeps_at_once_share_the_work(
+    settings: dict[str, str], db: Database, store: S3Store
+) -> None:
+    prefix = f"photos/0/{uuid4().hex}"
+    await db.execute(
+        "INSERT INTO unreferenced_objects (object_key, delete_after)"
+        " SELECT $1 || '/' || n, now() - interval '1 day' FROM generate_series(1, 1300) n",
+        prefix,
+    )
+    for number in (1, 700, 1300):
+        await store.put_bytes(f"{prefix}/{number}", b"x", content_type="image/jpeg")
+    async with database_of(settings) as other:
+        swept = await asyncio.gather(sweep(db, store, 3600), sweep(other, store_of(settings), 3600))
+    assert sum(one.objects for one in swept) >= 1300
+    left = "SELECT count(*) FROM unreferenced_objects WHERE object_key LIKE $1 || '%'"
+    assert await db.fetchval(left, prefix) == 0
+    assert [info.key async for info in store.list(f"{prefix}/")] == []
+
+
+class PausingStore(S3Store):
+    """The real store, whose deletions wait until they may go on."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        credentials = StaticCredentials(
+            settings["PHOTO_API_S3_ACCESS_KEY"], settings["PHOTO_API_S3_SECRET_KEY"]
+        )
+        super().__init__(
+            settings["PHOTO_API_S3_ENDPOINT"],
+            settings["PHOTO_API_S3_BUCKET"],
+            settings["PHOTO_API_S3_REGION"],
+            credentials,
+        )
+        self.deleting = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self.deleting.set()
+        await self.may_go_on.wait()
+        await super().delete(keys)
+
+
+async def test_nobody_can_adopt_what_a_sweep_has_taken(
+    settings: dict[str, str], user: User, db: Database, store: S3Store
+) -> None:
+    """A confirm and a server upload that were away for an hour come back while the sweep is
+    deleting their bytes."""
+    data, album = jpeg(), user.album()["id"]
+    presigned = user.presign(album, data)
+    owner, photo_id = user.account["id"], presigned["photo_id"]
+    copies = [f"photos/{owner}/{photo_id}/{uuid4().hex}.jpg" for _ in range(2)]
+    for copy in copies:
+        await note_object(db, copy, -1)
+        await store.put_bytes(copy, data, content_type="image/jpeg")
+    pausing = PausingStore(settings)
+    sweeping = asyncio.create_task(sweep(db, pausing, 3600))
+    await pausing.deleting.wait()
+    assert not await make_ready(db, owner, photo_id, copies[0], "image/jpeg", None)
+    assert not await insert_ready(
+        db,
+        owner,
+        album,
+        photo_id + 10**6,
+        title=None,
+        description=None,
+        filename="a.jpg",
+        content_type="image/jpeg",
+        size=len(data),
+        sha256=hashlib.sha256(data).digest(),
+        key=copies[1],
+    )
+    pausing.may_go_on.set()
+    await sweeping
+    assert [await exists(store, copy) for copy in copies] == [False, False]
+    assert user.api.get("/photos/").json() == []
+    put(presigned, data)
+    assert user.confirm(photo_id).status_code == 200, "another attempt makes another copy"
+
+
+async def test_what_was_adopted_in_time_the_sweep_does_not_take(
+    user: User, db: Database, store: S3Store
+) -> None:
+    data = jpeg()
+    presigned = user.presign(user.album()["id"], data)
+    owner, photo_id = user.account["id"], presigned["photo_id"]
+    copy = f"photos/{owner}/{photo_id}/{uuid4().hex}.jpg"
+    await note_object(db, copy, -1)
+    await store.put_bytes(copy, data, content_type="image/jpeg")
+    assert await make_ready(db, owner, photo_id, copy, "image/jpeg", None)
+    await sweep(db, store, 3600)
+    assert await exists(store, copy)
+
+
+async def test_young_objects_and_unknown_ones_are_left_alone(db: Database, store: S3Store) -> None:
+    """The sweep knows what it deletes by name; strangers are `reconcile`'s business."""
+    young, stranger = (f"photos/1/1/{uuid4().hex}.jpg" for _ in range(2))
+    await note_object(db, young, 60)
+    for key in (young, stranger):
+        await store.put_bytes(key, b"x", content_type="image/jpeg")
+    await sweep(db, store, 3600)
+    assert await exists(store, young)
+    assert await exists(store, stranger)
+
+
+async def test_what_a_dead_sweep_had_taken_is_taken_again(db: Database, store: S3Store) -> None:
+    key = f"photos/1/1/{uuid4().hex}.jpg"
+    await store.put_bytes(key, b"x", content_type="image/jpeg")
+    await db.execute(
+        "INSERT INTO unreferenced_objects VALUES ($1, now() + interval '5 minutes', true)", key
+    )
+    await sweep(db, store, 3600)
+    assert await exists(store, key), "that sweep may still be at work"
+    await let_time_pass(db, 301)
+    await sweep(db, store, 3600)
+    assert not await exists(store, key)
+
+
+async def test_with_the_store_down_nothing_is_forgotten(
+    settings: dict[str, str], db: Database, store: S3Store
+) -> None:
+    key = f"photos/1/1/{uuid4().hex}.jpg"
+    await note_object(db, key, -1)
+    await store.put_bytes(key, b"x", content_type="image/jpeg")
+    down = store_of(settings | {"PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:9"})
+    with pytest.raises(StoreUnavailable):
+        await sweep(db, down, 3600)
+    await let_time_pass(db, 301)
+    await sweep(db, store, 3600)
+    assert not await exists(store, key)
+    assert (
+        await db.fetchval("SELECT 1 FROM unreferenced_objects WHERE object_key = $1", key) is None
+    )
+
+
+def test_a_server_upload_killed_before_its_commit_is_swept(
+    settings: dict[str, str], user: User, tmp_path: Path
+) -> None:
+    """Its bytes are in the store, its row is not yet in the database: kill -9."""
+    owner = user.account["id"]
+    noted = "SELECT object_key FROM unreferenced_objects WHERE object_key LIKE $1"
+    with running_service(settings, tmp_path, "--no-jobs") as doomed, asyncio.Runner() as loop:
+        holder = loop.run(asyncpg.connect(settings["PHOTO_API_DATABASE_URL"]))
+        album = user.album()["id"]
+        loop.run(holder.execute("BEGIN; LOCK TABLE photos IN SHARE MODE"))
+        sending = Thread(target=send, args=(doomed, user, album))
+        sending.start()
+        eventually(lambda: loop.run(holder.fetch(noted, f"photos/{owner}/%")))
+        [[key]] = loop.run(holder.fetch(noted, f"photos/{owner}/%"))
+        store = store_of(settings)
+        eventually(lambda: loop.run(exists(store, key)))
+        kill(doomed)
+        loop.run(holder.execute("COMMIT"))
+        loop.run(holder.close())
+        sending.join()
+    assert user.api.get("/photos/").json() == []
+    assert holds(settings, key)
+    asyncio.run(age_and_sweep(settings))
+    assert not holds(settings, key)
+    assert ask(settings, noted, f"photos/{owner}/%") == []
+
+
+def send(service: Service, user: User, album: int) -> None:
+    """An upload of which no answer comes back."""
+    files = {"file": ("a.jpg", jpeg() + bytes(7_000_000), "image/jpeg")}
+    with pytest.raises(httpx.TransportError):
+        httpx.post(
+            f"{service.url}/api/photos/",
+            data={"album_id": str(album)},
+            files=files,
+            headers={"Authorization": user.api.headers["Authorization"]},
+            timeout=30,
+        )
+
+
+def kill(service: Service) -> None:
+    """As a machine that loses its power."""
+    family = [service.process.pid, *(child.pid for child in service.children("photo_api"))]
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)
+    service.process.wait()
+    psutil.wait_procs([psutil.Process(pid) for pid in family if psutil.pid_exists(pid)], 5)
+
+
+async def age_and_sweep(settings: dict[str, str]) -> None:
+    async with database_of(settings) as db:
+        await let_time_pass(db)
+        await sweep(db, store_of(settings), 3600)
