@@ -13,6 +13,7 @@ from photo_api.photos.queries import image, photos
 from photo_api.shares.queries import view
 
 DEFAULT_LIMIT = 50
+READS = ("photo-list-20", "photo-list-10000", "album-page", "share-view", "image-redirect")
 Arguments = tuple[Any, ...]
 
 
@@ -24,6 +25,7 @@ class Read:
     query: Callable[..., Awaitable[Any]]
     asked: Sequence[tuple[str, Arguments]]
     token: str | None
+    status: int = 200
 
     @property
     def ours(self) -> list[bytes]:
@@ -40,7 +42,7 @@ class Read:
 
 
 def reads(world: World) -> list[Read]:
-    """All of them. The share is asked by 16 links, one for each connection: with one link the wait
+    """Those of `READS`. The share is asked by 16 links, one for each connection: with one link the wait
     for its counter's row would be all that is measured."""
     few, many, page = world.few, world.many, (MAX_ID, 0, DEFAULT_LIMIT)
     album = f"/api/albums/{world.album_id}?limit={SHOWN}"
@@ -63,5 +65,6 @@ def reads(world: World) -> list[Read]:
             image,
             [(f"/api/photos/{world.photo_id}/image", (few.id, world.photo_id))],
             few.token,
+            302,
         ),
     ]

@@ -1,14 +1,15 @@
 """The rows that compare the running service with its limit."""
 
+import asyncio
 import itertools
-from collections.abc import Iterator
+from statistics import median
 
-from bench.compare import Side, Work, in_turns, latency_row, progress, throughput_row
+from bench.compare import Side, in_turns, latency_row, throughput_row
 from bench.context import Bench, Effort
 from bench.load import Address, Load, drive
-from bench.reads import Read, reads
+from bench.processes import Server
+from bench.reads import reads
 from bench.report import Goal, Row
-from photo_api.embedded.processes import EmbeddedError
 
 CONNECTIONS = 16
 LOGINS_AT_ONCE = 4
@@ -19,45 +20,25 @@ MARGIN = 0.3
 """Seconds for which logins run before and after what is measured beside them."""
 
 
-async def read_row(bench: Bench, effort: Effort, read: Read) -> list[Row]:
-    """A reading route, at 16 connections."""
-
-    def work(address: Address, requests: list[bytes], status: int) -> Work:
-        return lambda: drive(
-            address,
-            itertools.cycle(requests),
-            connections=CONNECTIONS,
-            expect=status,
-            seconds=effort.seconds,
-        )
-
-    status = 302 if read.name == "image-redirect" else 200
+async def read_row(bench: Bench, effort: Effort, name: str) -> list[Row]:
+    """A route that reads."""
+    read = next(read for read in reads(bench.world) if read.name == name)
     pairs = await in_turns(
-        read.name,
-        Side(work(bench.service.address, read.ours, status), bench.service),
-        Side(work(bench.limit.address, read.limits, status), bench.limit),
+        name,
+        _busy(bench.service, read.ours, effort, read.status),
+        _busy(bench.limit, read.limits, effort, read.status),
         effort.rounds,
     )
-    goal = ONE_ROW if read.name == "image-redirect" else LISTS
-    return [throughput_row(read.name, "req/s", pairs, goal)]
+    return [throughput_row(name, "req/s", pairs, ONE_ROW if read.status == 302 else LISTS)]
 
 
 async def presign_row(bench: Bench, effort: Effort) -> list[Row]:
     """Beginning an upload: one statement that writes; the PUT is on neither side."""
 
-    def work(address: Address, request: bytes) -> Work:
-        return lambda: drive(
-            address,
-            itertools.repeat(request),
-            connections=CONNECTIONS,
-            expect=200,
-            seconds=effort.seconds,
-        )
-
     pairs = await in_turns(
         "presign",
-        Side(work(bench.service.address, bench.traffic.presign), bench.service),
-        Side(work(bench.limit.address, bench.traffic.limit_presign), bench.limit),
+        _busy(bench.service, [bench.traffic.presign], effort, 200),
+        _busy(bench.limit, [bench.traffic.limit_presign], effort, 200),
         effort.rounds,
     )
     return [throughput_row("presign", "req/s", pairs, ONE_ROW)]
@@ -86,30 +67,72 @@ async def confirm_row(bench: Bench, effort: Effort) -> list[Row]:
 
 async def login_row(bench: Bench, effort: Effort) -> list[Row]:
     """The photo list with four logins running at full tilt, against the same list without."""
-    address, read = bench.service.address, reads(bench.world)[0]
+    read = reads(bench.world)[0]
     logins: list[float] = []
 
-    async def list_alone() -> Load:
-        return await drive(
-            address,
-            itertools.cycle(read.ours),
-            connections=CONNECTIONS,
-            expect=200,
-            seconds=effort.seconds,
-        )
+    alone = _busy(bench.service, read.ours, effort, 200)
 
     async def list_beside_logins() -> Load:
-        async with _logging_in(bench, effort.seconds + 2 * MARGIN, logins):
-            return await list_alone()
+        login = drive(
+            bench.service.address,
+            bench.traffic.logins(),
+            connections=LOGINS_AT_ONCE,
+            expect=200,
+            seconds=effort.seconds + 2 * MARGIN,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            meanwhile = tasks.create_task(login)
+            await asyncio.sleep(MARGIN)
+            lists = tasks.create_task(alone.work())
+        logins.append(meanwhile.result().rate)
+        return lists.result()
 
     pairs = await in_turns(
         "login-beside",
         Side(list_beside_logins, bench.service),
-        Side(list_alone, bench.service),
+        alone,
         effort.rounds,
     )
     return [
         throughput_row("login-beside", "lists/s", pairs, None),
         latency_row("login-beside", pairs, None),
-        Row("login-beside", "logins/s", sum(logins) / len(logins)),
+        Row("login-beside", "logins/s", median(logins)),
     ]
+
+
+async def upload_row(bench: Bench, effort: Effort, at_once: int) -> list[Row]:
+    """3 MB as a form through the server, against the same bytes PUT by a presigned URL. Neither
+    side's count includes a presign or a confirmation."""
+    number = effort.batch * at_once // 2 + at_once
+    store = Address.of(bench.ground.settings.s3.endpoint)
+    pairs = await in_turns(
+        f"upload-{at_once}",
+        Side(
+            lambda: drive(
+                bench.service.address,
+                bench.traffic.uploads(number),
+                connections=at_once,
+                expect=201,
+            ),
+            bench.service,
+        ),
+        Side(
+            lambda: drive(store, bench.traffic.puts(number), connections=at_once, expect=200),
+        ),
+        effort.rounds,
+    )
+    return [throughput_row(f"upload-{at_once}", "3 MB/s", pairs, UPLOADS)]
+
+
+def _busy(server: Server, requests: list[bytes], effort: Effort, status: int) -> Side:
+    """A server with as much to do as it can, from 16 connections, for one stretch of time."""
+    return Side(
+        lambda: drive(
+            server.address,
+            itertools.cycle(requests),
+            connections=CONNECTIONS,
+            expect=status,
+            seconds=effort.seconds,
+        ),
+        server,
+    )

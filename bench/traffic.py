@@ -96,7 +96,7 @@ class Traffic:
         for photo_id in photo_ids:
             yield json_request(path, {"photo_id": photo_id}, token=self.world.uploader.token)
 
-    def login(self) -> Iterator[bytes]:
+    def logins(self) -> Iterator[bytes]:
         """Right passwords of four people in turn."""
         return itertools.cycle(
             json_request("/api/auth/login", {"email": person.email, "password": PASSWORD})

@@ -10,7 +10,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_first_session_works(service: Service, tmp_path: Path) -> None:
-    script = re.search(r"## A first session\n\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    script = re.search(
+        r"## A first session\n\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S
+    )
     assert script is not None
     (tmp_path / "photo.jpg").write_bytes(jpeg())
     done = subprocess.run(

@@ -2,15 +2,16 @@
 
 import json
 import struct
+import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from photo_api.renditions.exif import MAX_TEXT, read_exif
+from photo_api.renditions.exif import MAX_SECONDS, MAX_TEXT, read_exif
 from photo_api_client.exif import Camera
 from tests.photographs import Shot, exif_block
 
@@ -156,6 +157,18 @@ def test_garbage_is_no_exif(garbage: bytes) -> None:
     assert read_exif(garbage) == {}
 
 
+def test_a_block_made_to_cost_hours_is_given_up() -> None:
+    count, size = 14_000, 18
+    chain = b"".join(
+        struct.pack("<HHHIII", 1, EXPOSURE, 5, 999, 8, 8 + size * (number + 1))
+        for number in range(count)
+    )
+    began = time.process_time()
+    assert read_exif(b"II*\0\x08\0\0\0" + chain) == {}
+    assert time.process_time() - began < 5 * MAX_SECONDS
+
+
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_block_gives_only_what_json_can_hold(data: st.DataObject) -> None:
     damaged = bytearray(exif_block(Shot("2024:05:17 14:03:22", "+09:00", (1.0, 2.0, 3.0))))

@@ -4,7 +4,9 @@ import io
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import exifread
 
 MAX_TEXT = 128
+MAX_SECONDS = 0.5
 
 _DATE_TAGS = (
     ("EXIF DateTimeOriginal", "EXIF OffsetTimeOriginal"),
@@ -30,7 +33,8 @@ def read_exif(block: bytes) -> dict[str, object]:
     offset, otherwise local time without one), `camera`, `lens`, `exposure_time` ("1/200", in
     seconds), `f_number`, `iso`, `focal_length` (mm), `latitude` and `longitude` (degrees, north
     and east positive), `altitude` (metres, below the sea negative), `orientation` (1 to 8).
-    Garbage gives {}; nothing but MemoryError is raised.
+    Garbage gives {}, as does what takes more than `MAX_SECONDS` of processor time; nothing but
+    MemoryError is raised. To be called from the main thread (the limit is a signal).
     """
     tags = _tags(block)
     fields: dict[str, object | None] = {
@@ -53,11 +57,32 @@ def _tags(block: bytes) -> Tags:
         return {}
     logging.getLogger("exifread").disabled = True
     try:
-        return exifread.process_file(io.BytesIO(tiff), details=False, extract_thumbnail=False)
-    except MemoryError:
-        raise
-    except Exception:  # exifread trusts offsets and lengths; a wrong one may raise anything
+        with _processor_time(MAX_SECONDS):
+            return exifread.process_file(io.BytesIO(tiff), details=False, extract_thumbnail=False)
+    except (_TooLong, Exception) as error:  # it trusts offsets, and a wrong one may raise anything
+        if isinstance(error, MemoryError):
+            raise
         return {}
+
+
+class _TooLong(BaseException):
+    """Not an Exception, which exifread might catch."""
+
+
+@contextmanager
+def _processor_time(seconds: float) -> Iterator[None]:
+    """A block of 64 KiB can be made so that exifread takes 20 s over it."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _values(tags: Tags, name: str) -> Sequence[object]:

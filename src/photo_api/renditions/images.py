@@ -145,11 +145,11 @@ def _field(image: Any, name: str) -> Any:
 
 
 def _open(data: bytes, content_type: str, max_pixels: int) -> _Opened:
-    # A GIF is walked to its end to count its frames, and a cut one is found by decoding it.
     if content_type == "image/png":
         # IHDR comes first. vips says nothing of why it will not open what is over its own bound.
         width, height = struct.unpack_from("!II", data.ljust(24, b"\0"), 16)
         _check((width, height), max_pixels)
+    # Opening reads the header only; whether the file is whole is found by decoding it.
     image = _load(data, content_type, fail_on="none")
     _check((image.width, image.height), max_pixels)
     turned = (_field(image, "orientation") or 1) >= 5
@@ -201,8 +201,11 @@ def _open_heic(data: bytes, max_pixels: int) -> _Opened:
 
 def _shrink(image: Any, edge: int) -> Any:
     """Upright, in 8-bit sRGB, at most `edge` pixels long, in memory."""
-    sized = {"height": edge, "size": "down"}
-    small = image.thumbnail_image(edge, output_profile="srgb", **sized)
+    options = {"height": edge, "size": "down"}
+    if image.get_typeof("icc-profile-data"):
+        # Without an embedded profile this would go through Lab for nothing, 20 times as slowly.
+        options["output_profile"] = "srgb"
+    small = image.thumbnail_image(edge, **options)
     if small.interpretation != "srgb":
         small = small.colourspace("srgb")
     return small.cast("uchar").copy_memory()

@@ -1,0 +1,94 @@
+"""`python -m bench`: ratios to the limit, measured side by side in one run."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from bench.compare import progress
+from bench.context import Bench, Effort, Ground, open_bench, open_ground
+from bench.footprint import memory_rows, start_rows
+from bench.reads import READS
+from bench.report import Row, as_json, as_table
+from bench.rows import confirm_row, login_row, presign_row, read_row, upload_row
+
+THOROUGH = Effort(rounds=5, seconds=1.5, starts=7, batch=16)
+QUICK = Effort(rounds=3, seconds=0.5, starts=5, batch=6)
+
+Measure = Callable[[Bench, Effort], Awaitable[list[Row]]]
+
+ON_BOTH_SIDES: dict[str, Measure] = {
+    **{name: partial(read_row, name=name) for name in READS},
+    "presign": presign_row,
+    "confirm": confirm_row,
+    "login-beside": login_row,
+    "upload-1": partial(upload_row, at_once=1),
+    "upload-4": partial(upload_row, at_once=4),
+    "memory": memory_rows,
+}
+START = "start"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit code is 0 however slow anything was."""
+    options = _parser().parse_args(argv)
+    effort = QUICK if options.quick else THOROUGH
+    if options.rounds:
+        effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
+    names = [name for name in (START, *ON_BOTH_SIDES) if name.startswith(tuple(options.only))]
+    # Below /var/tmp: a /tmp in memory would make the database durable at no cost.
+    with (
+        tempfile.TemporaryDirectory(prefix="photo-api-bench-", dir="/var/tmp") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        rows = runner.run(_measure(Path(folder), names, effort))
+    print(as_json(rows) if options.json else as_table(rows))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[""],
+        metavar="ROW",
+        help=f"rows whose names begin so, of {', '.join((START, *ON_BOTH_SIDES))}",
+    )
+    parser.add_argument("--rounds", type=_positive, help="rounds of each comparison")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+async def _measure(folder: Path, names: list[str], effort: Effort) -> list[Row]:
+    rows: list[Row] = []
+    async with open_ground(folder) as ground:
+        if START in names:
+            rows += await start_rows(ground, effort)
+        both = [name for name in names if name in ON_BOTH_SIDES]
+        if both:
+            rows += await _measure_both(ground, both, effort)
+    progress("done")
+    return rows
+
+
+async def _measure_both(ground: Ground, names: list[str], effort: Effort) -> list[Row]:
+    async with open_bench(ground) as bench:
+        return [row for name in names for row in await ON_BOTH_SIDES[name](bench, effort)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""How long the service takes to start, and what memory a worker takes."""
+
+import itertools
+from collections.abc import Iterator
+from statistics import median
+
+from bench.compare import progress
+from bench.context import Bench, Effort, Ground
+from bench.load import Load, drive
+from bench.processes import Server
+from bench.reads import reads
+from bench.report import Goal, Row
+from bench.rows import CONNECTIONS, LOGINS_AT_ONCE
+
+START = Goal(1.5, at_most=True)
+MEMORY = Goal(150, at_most=True)
+GROWTH = Goal(1.05, at_most=True)
+READS_IN_A_LOAD = 100
+"""How many requests of each read a load has, times the batch."""
+
+
+async def start_rows(ground: Ground, effort: Effort) -> list[Row]:
+    """From the exec of `photo-api serve` to its first 200, against the import of FastAPI, asyncpg
+    and uvicorn by a Python of their own. The first of each only warms the disk cache."""
+    pairs = []
+    for number in range(effort.starts + 1):
+        progress(f"start: {number} of {effort.starts}")
+        start = await ground.launcher.start_seconds()
+        pairs.append((start, await ground.launcher.import_seconds()))
+    del pairs[0]
+    ratios = [start / imports for start, imports in pairs]
+    return [
+        Row(
+            "start",
+            "s",
+            median(start for start, _ in pairs),
+            median(imports for _, imports in pairs),
+            median(ratios),
+            (min(ratios), max(ratios)),
+            goal=START,
+        )
+    ]
+
+
+async def memory_rows(bench: Bench, effort: Effort) -> list[Row]:
+    """The resident memory of a fresh worker, then after a load of every route, then after the same
+    load again."""
+    async with bench.ground.launcher.service() as server:
+        found = [server.rss()]
+        for number in (1, 2):
+            progress(f"memory: load {number} of 2")
+            await _load(bench, server, effort.batch)
+            found.append(server.rss())
+    growth = found[2] / found[1]
+    return [
+        Row("memory after start", "MB", found[0], goal=MEMORY),
+        Row("memory after a load", "MB", found[1], goal=MEMORY),
+        Row("memory after two", "MB", found[2], found[1], growth, goal=GROWTH),
+    ]
+
+
+async def _load(bench: Bench, server: Server, batch: int) -> None:
+    """The same number of requests of each kind, whatever the machine's speed."""
+    traffic = bench.traffic
+
+    async def send(requests: Iterator[bytes], status: int, connections: int) -> Load:
+        return await drive(server.address, requests, connections=connections, expect=status)
+
+    number = READS_IN_A_LOAD * batch
+    for read in reads(bench.world):
+        requests = itertools.islice(itertools.cycle(read.ours), number)
+        await send(requests, read.status, CONNECTIONS)
+    await send(itertools.repeat(traffic.presign, number), 200, CONNECTIONS)
+    staged = await traffic.stage(4 * batch)
+    await send(traffic.confirmations(staged, ours=True), 200, CONNECTIONS)
+    await send(itertools.islice(traffic.logins(), 4 * batch), 200, LOGINS_AT_ONCE)
+    await send(traffic.uploads(4 * batch), 201, 4)

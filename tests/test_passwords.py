@@ -1,0 +1,66 @@
+"""Password hashing: as much work for strangers as for users, bounded, and out of others' way."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from photo_api.accounts.passwords import Passwords
+from photo_api.errors import ApiError, Code
+from tests.service import Service
+
+
+async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from argon2 import PasswordHasher
+
+    verified: list[str] = []
+    verify = PasswordHasher.verify
+
+    def counted(self: Any, encoded: str, password: str) -> bool:
+        verified.append(encoded)
+        return verify(self, encoded, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    passwords = Passwords(1, 8)
+    known = await passwords.hash("right")
+    assert await passwords.verify(known, "right")
+    assert not await passwords.verify(known, "wrong")
+    assert not await passwords.verify(None, "wrong")
+    passwords.close()
+    parameters = {encoded.rsplit("$", 2)[0] for encoded in verified}
+    assert (len(verified), parameters) == (3, {"$argon2id$v=19$m=19456,t=2,p=1"})
+
+
+async def test_a_full_queue_is_refused_at_once() -> None:
+    passwords = Passwords(1, 2)
+    answers = await asyncio.gather(
+        *(passwords.hash("password") for _ in range(5)), return_exceptions=True
+    )
+    passwords.close()
+    refused = [answer for answer in answers if isinstance(answer, ApiError)]
+    assert len(refused) == 2
+    assert {(error.code, error.retry_after) for error in refused} == {(Code.OVERLOADED, 1)}
+
+
+async def test_hashing_leaves_the_event_loop_free() -> None:
+    passwords = Passwords(1, 100)
+    hashing = asyncio.gather(*(passwords.hash("password") for _ in range(20)))
+    turns = 0
+    while not hashing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    passwords.close()
+    assert turns > 20 * 20, "the loop turned many times for each hash"
+
+
+def test_a_flood_of_logins_is_refused_politely(start_service: Callable[..., Service]) -> None:
+    service = start_service(HASH_QUEUE="1")
+    with service.new_user() as user, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: user.login(), range(48)))
+        statuses = {answer.status_code for answer in answers}
+        assert statuses == {200, 503}
+        refused = next(answer for answer in answers if answer.status_code == 503)
+        assert (refused.json()["code"], refused.headers["Retry-After"]) == ("overloaded", "1")
+        assert user.login().status_code == 200, "and nobody was throttled for it"
