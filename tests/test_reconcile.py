@@ -304,9 +304,8 @@ def test_ids_handed_out_before_an_adoption_are_not_handed_out_again(
     """An upload in progress has its id, and no row yet."""
 
     async def next_id(db: Database, _: S3Store) -> int:
-        for _ in range(9):
-            await new_photo_id(db)
-        return await new_photo_id(db)
+        ids = [await new_photo_id(db) for _ in range(10)]
+        return ids[-1]
 
     handed_out = with_both(settings, next_id)
     adopted = handed_out + distance
@@ -364,13 +363,11 @@ def test_what_cannot_be_reached_is_exit_code_2(
     ended = service.cli(settings | {f"PHOTO_API_{name}": value}, "reconcile", "--json", "--repair")
     assert ended.returncode == 2
     assert ended.stdout == ""
-    assert "Cannot reach the database or the store" in ended.stderr
+    assert "Cannot read the database or the store" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_database_without_our_schema_is_exit_code_2(
-    settings: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_database_without_our_schema_is_exit_code_2(settings: dict[str, str]) -> None:
     ask(settings, "DROP TABLE photos CASCADE")
     ended = service.cli(settings, "reconcile")
     assert ended.returncode == 2

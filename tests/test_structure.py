@@ -22,6 +22,7 @@ from photo_api.settings import load
 from tests.service import PASSWORD, cli, jpeg
 
 SOURCES = Path(__file__).parent.parent / "src"
+DECLARATIONS = {"APIRouter", "TypeVar", "MappingProxyType", "Path", "StringConstraints"}
 
 
 class InProcess:

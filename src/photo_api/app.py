@@ -19,7 +19,7 @@ from photo_api.db.pool import open_database
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
-from photo_api.http.middleware import ErrorBoundary, RequestContext, TrailingSlash
+from photo_api.http.middleware import BodyLimit, ErrorBoundary, RequestContext, TrailingSlash
 from photo_api.http.state import AppState
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
@@ -33,6 +33,8 @@ from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
 
 THROTTLE_CONTEXT = b"throttle:"
+LARGEST_JSON = 1024 * 1024
+UPLOAD_PATH = f"{API_PREFIX}/photos"
 
 
 class LifespanState(TypedDict):
@@ -103,7 +105,8 @@ async def _open(
 
 def _wrap(app: FastAPI, settings: Settings, identity: Identity, drain: Drain) -> ASGIApp:
     """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
-    wrapped: ASGIApp = ErrorBoundary(TrailingSlash(app))
+    wrapped: ASGIApp = TrailingSlash(BodyLimit(app, LARGEST_JSON, {UPLOAD_PATH}))
+    wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CORSMiddleware(
             wrapped,

@@ -108,6 +108,11 @@ def test_a_body_that_is_no_request_is_422(alice: User, body: bytes) -> None:
     assert set(answer.json()) == {"detail", "code", "request_id"}
 
 
+def test_a_body_of_any_length_is_not_taken_in(alice: User) -> None:
+    answer = alice.api.post("/albums/", json={"name": "x" * 2**21})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
 def test_openapi_documents_every_route_with_examples(service: Service) -> None:
     document = httpx.get(f"{service.url}/openapi.json").json()
     missing = [

@@ -35,7 +35,7 @@ class AlbumChange(BaseModel):
 
 
 class PhotoIds(BaseModel):
-    photo_ids: Annotated[list[BodyId], Field(min_length=1, max_length=1000, examples=[[42, 43]])]
+    photo_ids: Annotated[list[BodyId], Field(min_length=1, examples=[[42, 43]])]
 
 
 class Changed(BaseModel):

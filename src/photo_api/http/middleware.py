@@ -3,8 +3,10 @@
 import logging
 import re
 import time
+from collections.abc import Collection
 from uuid import uuid4
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
@@ -101,6 +103,32 @@ class TrailingSlash:
         if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
             scope["path"] = scope["path"].rstrip("/") or "/"
         await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses bodies that no request needs before they fill the memory. `streamed` are the paths
+    whose routes read their bodies piece by piece and have limits of their own."""
+
+    def __init__(self, app: ASGIApp, limit: int, streamed: Collection[str]) -> None:
+        self.app = app
+        self.limit = limit
+        self.streamed = streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self.streamed:
+            await self.app(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise HTTPException(413, f"This body may have at most {self.limit} bytes")
+            return message
+
+        await self.app(scope, receive_limited, send)
 
 
 class ErrorBoundary:

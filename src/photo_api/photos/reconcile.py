@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from photo_api.db.pool import Database
+from photo_api.http.fields import in_range
 from photo_api.photos.upload_queries import ENQUEUE
 from photo_api.renditions.formats import SNIFF_LENGTH, sniff
 from photo_api.storage.base import ObjectMissing, ObjectStore
@@ -21,6 +22,8 @@ QUARANTINE = "quarantine/"
 QUARANTINE_DAYS = 30
 TOLERATED_SHARE = 0.01
 BATCH = 1000
+PATIENCE = 3600.0
+"""Seconds for statements over everything; a request's few would not do for millions of photos."""
 OWN_KEY = re.compile(r"photos/(\d{1,16})/(\d{1,16})/[0-9a-f]{32}\.[a-z]+")
 
 
@@ -42,7 +45,8 @@ class Report:
     def clean(self) -> bool:
         """Whether table and store agree, or do so now."""
         left = len(self.orphans) - len(self.quarantined) - len(self.adopted)
-        return not self.missing_originals and not self.missing_renditions and left == 0
+        unmade = self.missing_renditions and not self.requeued
+        return not (self.missing_originals or unmade or left)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"clean": self.clean}
@@ -84,7 +88,9 @@ async def _listed(db: Database, store: ObjectStore) -> AsyncIterator[Any]:
                         await connection.copy_records_to_table("listed", records=batch)
                         batch.clear()
             await connection.copy_records_to_table("listed", records=batch)
-            await connection.execute("CREATE INDEX ON listed (key); ANALYZE listed")
+            await connection.execute(
+                "CREATE INDEX ON listed (key); ANALYZE listed", timeout=PATIENCE
+            )
             yield connection
         finally:
             await connection.execute("DROP TABLE listed")
@@ -105,18 +111,20 @@ async def _compare(connection: Any, store: ObjectStore) -> Report:
             AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
                           THEN split_part(l.key, '/', 3)::bigint END)
         ORDER BY key
-        """
+        """,
+        timeout=PATIENCE,
     )
     report.orphans = [row["key"] for row in rows]
     rows = await connection.fetch(
         f"""
-        SELECT k.key, k.original FROM photos p,
+        SELECT k.key, k.original FROM photos p, LATERAL
             (VALUES (p.object_key, true), (p.thumbnail_key, false), (p.preview_key, false))
             AS k (key, original)
         WHERE p.status = 'ready' AND k.key IS NOT NULL
         AND p.updated_at < now() - interval '{YOUNG}'
         AND NOT EXISTS (SELECT FROM listed WHERE key = k.key) ORDER BY k.key
-        """
+        """,
+        timeout=PATIENCE,
     )
     for row in rows:
         if not await _exists(store, row["key"]):
@@ -149,6 +157,8 @@ async def _adopt(connection: Any, store: ObjectStore, key: str, report: Report) 
     if match is None:
         return
     owner_id, photo_id = map(int, match.groups())
+    if not in_range(photo_id):
+        return
     try:
         info, head = await store.peek(key, SNIFF_LENGTH)
     except ObjectMissing:
@@ -167,8 +177,9 @@ async def _adopt(connection: Any, store: ObjectStore, key: str, report: Report) 
         ), job AS (
             INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM adopted
         )
-        SELECT id, {ENQUEUE}, setval(pg_get_serial_sequence('photos', 'id'),
-            greatest($2, (SELECT max(id) FROM photos))) FROM adopted
+        SELECT id, {ENQUEUE},
+            CASE WHEN id >= last_value THEN setval('photos_id_seq', id) END
+        FROM adopted, photos_id_seq
         """,
         owner_id, photo_id, key.rsplit("/", 1)[-1], content_type, info.size, key,
     )  # fmt: skip
@@ -187,7 +198,10 @@ async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Rep
         " DO UPDATE SET delete_after = excluded.delete_after, taken = false",
         target, QUARANTINE_DAYS,
     )  # fmt: skip
-    await store.copy(key, target)
+    try:
+        await store.copy(key, target)
+    except ObjectMissing:  # somebody else repairs as well
+        return
     await store.delete([key])
     report.quarantined.append(key)
 
@@ -195,11 +209,17 @@ async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Rep
 async def _requeue(connection: Any, report: Report) -> None:
     rows = await connection.fetch(
         f"""
-        WITH again AS (
-            UPDATE photos SET renditions = 'pending', thumbnail_key = NULL, preview_key = NULL
+        WITH mine AS (
+            SELECT id, thumbnail_key, preview_key FROM photos
             WHERE status = 'ready' AND (thumbnail_key = ANY ($1) OR preview_key = ANY ($1))
-            AND object_key <> ALL ($2)
-            RETURNING id
+            AND object_key <> ALL ($2) FOR UPDATE
+        ), left_over AS (
+            INSERT INTO unreferenced_objects (object_key, delete_after)
+            SELECT key, now() FROM mine, unnest(ARRAY[thumbnail_key, preview_key]) AS key
+            WHERE key IS NOT NULL ON CONFLICT DO NOTHING
+        ), again AS (
+            UPDATE photos p SET renditions = 'pending', thumbnail_key = NULL, preview_key = NULL
+            FROM mine WHERE p.id = mine.id RETURNING p.id
         ), job AS (
             INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM again
         )

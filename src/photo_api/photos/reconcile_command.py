@@ -3,6 +3,8 @@
 import json
 import sys
 
+import asyncpg
+
 from photo_api.db.pool import DatabaseUnavailable, open_database
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings import Settings
@@ -11,12 +13,16 @@ from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
 
 SHOWN = 20
+UNREADABLE = (
+    DatabaseUnavailable, StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError
+)  # fmt: skip
 
 
 async def reconcile_command(
     settings: Settings, *, repair: bool, adopt: bool, force: bool, as_json: bool
 ) -> int:
-    """0: table and store agree (or do so now), 1: they differ or it was refused, 2: unreachable."""
+    """0: table and store agree (or do so now), 1: they differ or it was refused, 2: one of them
+    cannot be read."""
     s3 = settings.s3
     try:
         async with (
@@ -28,8 +34,9 @@ async def reconcile_command(
                 print("listing the store and comparing …", file=sys.stderr)
             report = await reconcile(db, store, repair=repair, adopt=adopt, force=force)
             await store.aclose()
-    except (DatabaseUnavailable, StoreUnavailable) as error:
-        print(f"Cannot reach the database or the store: {error}", file=sys.stderr)
+    except UNREADABLE as error:
+        reason = f"{type(error).__name__}: {error}"
+        print(f"Cannot read the database or the store: {reason}", file=sys.stderr)
         return 2
     print(json.dumps(report.as_dict()) if as_json else _text(report))
     return 0 if report.clean and not report.refused else 1
