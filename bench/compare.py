@@ -1,16 +1,17 @@
 """Two sides measured in turns, so that a busy machine slows down both."""
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from bench.load import Load
 from bench.processes import Server
 from bench.report import Goal, Row
 
-Work = Callable[[], Awaitable[Load]]
+Work = Callable[[], Coroutine[Any, Any, Load]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,8 @@ class Read:
 
 
 def reads(world: World) -> list[Read]:
-    """Those of `READS`. The share is asked by 16 links, one for each connection: with one link the wait
-    for its counter's row would be all that is measured."""
+    """Those of `READS`. The share is asked by 16 links, one for each connection: with a single one,
+    the wait for its counter's row would be all that is measured."""
     few, many, page = world.few, world.many, (MAX_ID, 0, DEFAULT_LIMIT)
     album = f"/api/albums/{world.album_id}?limit={SHOWN}"
     links = [

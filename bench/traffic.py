@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import httpx
 
@@ -75,7 +76,7 @@ class Traffic:
             ids.append(photo_id)
         return ids
 
-    def pending(self, secret: str) -> tuple[tuple[int, int], dict[str, object]]:
+    def pending(self, secret: str) -> tuple[tuple[int, int], dict[str, Any]]:
         """The arguments with which our presign route calls `insert_pending`."""
         return (self.world.uploader.id, self.world.target_id), {
             "title": None,

@@ -230,12 +230,7 @@ def test_nothing_is_made_at_import() -> None:
             call = node.value if isinstance(node, ast.Assign) else None
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
                 name = call.func.id
-                if name[0].isupper() and name not in (
-                    "APIRouter",
-                    "TypeVar",
-                    "MappingProxyType",
-                    "Path",
-                ):
+                if name[0].isupper() and name not in DECLARATIONS:
                     made.append(f"{path.relative_to(SOURCES)}:{node.lineno} {name}()")
     assert made == []
 
