@@ -20,12 +20,12 @@ FILL = """
 WITH bystanders AS (
     INSERT INTO users (email, username, password_hash)
     SELECT format('bystander-%s@example.org', g), 'bystander', ''
-    FROM generate_series(1, ceil($3 / $4::float8)::int) AS g RETURNING id
+    FROM generate_series(1, ceil($3::int / $4::int::float8)::int) AS g RETURNING id
 ), owned AS (
-    SELECT $1::bigint AS owner_id FROM generate_series(1, $5)
-    UNION ALL SELECT $2::bigint FROM generate_series(1, $6)
+    SELECT $1::bigint AS owner_id FROM generate_series(1, $5::int)
+    UNION ALL SELECT $2::bigint FROM generate_series(1, $6::int)
     UNION ALL SELECT owner_id FROM (
-        SELECT id AS owner_id FROM bystanders, generate_series(1, $4) LIMIT $3) AS others
+        SELECT id AS owner_id FROM bystanders, generate_series(1, $4::int) LIMIT $3::int) AS others
 ), shuffled AS (
     SELECT owner_id, md5(random()::text) AS name FROM owned ORDER BY random()
 )

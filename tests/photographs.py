@@ -63,9 +63,10 @@ def plain(colour: tuple[int, int, int], profile: str = "") -> bytes:
     return data
 
 
-def png(width: int, height: int, pixels: bytes) -> bytes:
-    """An RGB PNG whose header says this size, whatever its compressed pixels are."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+def png(width: int, height: int, pixels: bytes, kind: tuple[int, int] = (8, 2)) -> bytes:
+    """A PNG whose header says this size, whatever its deflated pixels are; `kind` is bits per
+    channel and colour type, RGB unless told."""
+    header = struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0)
     chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
@@ -83,6 +84,8 @@ def zeros(count: int) -> bytes:
     return b"".join([*parts, packer.compress(bytes(count & ((1 << 20) - 1))), packer.flush()])
 
 
-def honest_bomb(edge: int) -> bytes:
-    """A black PNG of edge × edge pixels that is what it says."""
-    return png(edge, edge, zeros(edge * (edge * 3 + 1)))
+@cache
+def slow() -> bytes:
+    """A good file that takes seconds: 100 million transparent pixels of 16 bits per channel."""
+    edge = 9_999
+    return png(edge, edge, zeros(edge * (edge * 8 + 1)), (16, 6))

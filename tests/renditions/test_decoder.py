@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photo_api.renditions.decoder import DecodeLimits, Decoder, DecoderDied, Refused, Rendered
-from tests.photographs import cat, encode, good, honest_bomb, jpeg
+from tests.photographs import cat, encode, good, jpeg, slow
 
 MIB = 1 << 20
 
@@ -26,11 +26,6 @@ async def limited(limits: DecodeLimits) -> AsyncIterator[Decoder]:
         yield decoder
     finally:
         await decoder.aclose()
-
-
-def slow() -> bytes:
-    """A file that takes seconds: 100 million black pixels in few bytes."""
-    return honest_bomb(9_999)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -93,10 +88,9 @@ async def test_a_file_larger_than_the_memory_ends_the_child() -> None:
 
 
 async def test_the_processor_limit_ends_the_child() -> None:
-    heavy = encode(cat().resize((9900, 9900)), "WEBP", method=0)
     async with limited(DecodeLimits(cpu_seconds=0)) as decoder:
         with pytest.raises(DecoderDied) as died:
-            await decoder.render(heavy)
+            await decoder.render(slow())
         assert died.value.reason == "cpu"
         assert await works(decoder)
 
@@ -126,7 +120,7 @@ async def test_a_child_killed_while_idle_costs_no_file(decoder: Decoder) -> None
     assert decoder.pid
     child = psutil.Process(decoder.pid)
     child.kill()
-    await until(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    await asyncio.sleep(0.3)  # its last thread may end later than its first
     assert await works(decoder)
 
 

@@ -16,7 +16,7 @@ LONGEST_REDIRECT_CACHE = 300
 """Seconds a browser may keep a redirect, whatever its URL's validity: after that it asks again, and
 learns of a photo that has been deleted or a share that has been revoked."""
 
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
 async def deliver(request: Request, state: AppState, photo: Any, size: Size) -> Response:
@@ -52,8 +52,8 @@ async def _stream(
 ) -> Response:
     try:
         info = await state.store.head(key)
-        start, end = _range(request.headers.get("range"), info.size)
-        partial = (start, end) != (0, info.size)
+        part = _part(request, info.size)
+        start, end = part or (0, info.size)
         headers = {
             "Content-Type": content_type,
             "Content-Length": str(end - start),
@@ -62,9 +62,9 @@ async def _stream(
             "Cache-Control": "private, max-age=3600" if cacheable else "private, no-store",
             "X-Content-Type-Options": "nosniff",
         }
-        if partial:
+        if part is not None:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
-        status = 206 if partial else 200
+        status = 200 if part is None else 206
         if _is_head(request):
             return Response(status_code=status, headers=headers)
         stream = await state.store.open(key, start, end)
@@ -73,19 +73,23 @@ async def _stream(
     return StreamingResponse(stream.chunks, status, headers)
 
 
-def _range(header: str | None, size: int) -> tuple[int, int]:
-    """(start, end) of one byte range, end exclusive; the whole for no header, several ranges or
-    another unit (RFC 9110, 14.2). Raises `ApiError` RANGE_NOT_SATISFIABLE."""
-    match = RANGE.fullmatch(header.strip()) if header else None
-    if match is None or match.groups() == ("", ""):
-        return 0, size
+def _part(request: Request, size: int) -> tuple[int, int] | None:
+    """(start, end) of the one byte range that is asked for, end exclusive; None for the whole: for
+    several ranges, another unit or method (RFC 9110, 14.2), and with If-Range, since we give no
+    validator that could match. Raises `ApiError` RANGE_NOT_SATISFIABLE."""
+    header = request.headers.get("range", "")
+    match = RANGE.fullmatch(header.strip())
+    if match is None or _is_head(request) or "if-range" in request.headers:
+        return None
     first, last = match.groups()
+    if not first and not last:
+        return None
     if not first:
         start, end = max(size - int(last), 0), size
     else:
         start, end = int(first), min(int(last) + 1, size) if last else size
         if last and int(last) < start:
-            return 0, size
+            return None
     if start >= size:
         raise ApiError(Code.RANGE_NOT_SATISFIABLE, f"The image has {size} bytes")
     return start, end

@@ -1,0 +1,120 @@
+"""SQL of the registry: one row per boot, and an append-only log of what happened to it.
+
+Every change of state is one statement that writes the row, its event and the notification.
+"""
+
+from typing import Any
+
+CHANNEL = "photo_api_instances"
+LOST_AFTER = 20.0
+"""Seconds without a heartbeat after which an instance may be declared lost."""
+
+ALIVE = "('starting', 'ready', 'draining')"
+
+
+async def enlist(
+    db: Any,
+    boot_id: str,
+    *,
+    instance: str,
+    node: str,
+    region: str | None,
+    version: str,
+    address: str,
+    port: int,
+    workers: int,
+) -> None:
+    """A row for this boot, `starting`; without effect when it is there already."""
+    await db.execute(
+        f"""
+        WITH mine AS (
+            INSERT INTO instances (boot_id, instance, node, region, version, address, port, workers)
+            VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+            RETURNING boot_id, instance
+        ), event AS (
+            INSERT INTO instance_events (boot_id, instance, event)
+            SELECT boot_id, instance, 'started' FROM mine
+        )
+        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM mine
+        """,
+        boot_id, instance, node, region, version, address, port, workers,
+    )  # fmt: skip
+
+
+async def change(db: Any, boot_id: str, state: str, event: str, cause: str | None = None) -> None:
+    """Move to `state`, unless it is in it or has stopped."""
+    await db.execute(
+        f"""
+        WITH mine AS (
+            UPDATE instances SET state = $2, cause = $4, changed_at = now(), heartbeat_at = now()
+            WHERE boot_id = $1::uuid AND state NOT IN ($2, 'stopped') RETURNING boot_id, instance
+        ), event AS (
+            INSERT INTO instance_events (boot_id, instance, event, cause)
+            SELECT boot_id, instance, $3, $4 FROM mine
+        )
+        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM mine
+        """,
+        boot_id, state, event, cause,
+    )  # fmt: skip
+
+
+async def record(db: Any, boot_id: str, event: str, cause: str | None) -> None:
+    """An event that changes no state."""
+    await db.execute(
+        "INSERT INTO instance_events (boot_id, instance, event, cause)"
+        " SELECT boot_id, instance, $2, $3 FROM instances WHERE boot_id = $1::uuid",
+        boot_id, event, cause,
+    )  # fmt: skip
+
+
+async def heartbeat(db: Any, boot_id: str, load: str) -> str | None:
+    """The state that the row has; None when there is no row (any more). `load` is JSON."""
+    state: str | None = await db.fetchval(
+        "UPDATE instances SET heartbeat_at = now(), load = $2::jsonb"
+        " WHERE boot_id = $1::uuid RETURNING state",
+        boot_id, load,
+    )  # fmt: skip
+    return state
+
+
+async def suspects(db: Any, boot_id: str) -> list[Any]:
+    """Others that have been silent for too long."""
+    rows: list[Any] = await db.fetch(
+        "SELECT boot_id::text AS boot_id, address, port FROM instances"
+        f" WHERE boot_id <> $1::uuid AND state IN {ALIVE}"
+        " AND heartbeat_at < now() - make_interval(secs => $2)",
+        boot_id, LOST_AFTER,
+    )  # fmt: skip
+    return rows
+
+
+async def declare_lost(db: Any, boot_id: str, by: str) -> bool:
+    """Whether it was still silent and is lost now: out of the balancer, its jobs free for others.
+    It never means that anybody kills it."""
+    return await db.fetchval(
+        f"""
+        WITH lost AS (
+            UPDATE instances SET state = 'lost', cause = 'silent', changed_at = now()
+            WHERE boot_id = $1::uuid AND state IN {ALIVE}
+            AND heartbeat_at < now() - make_interval(secs => $2)
+            RETURNING boot_id, instance
+        ), event AS (
+            INSERT INTO instance_events (boot_id, instance, event, cause)
+            SELECT boot_id, instance, 'lost', 'silent, declared by ' || $3 FROM lost
+        ), freed AS (
+            UPDATE jobs SET available_at = now() FROM lost
+            WHERE jobs.state = 'leased' AND jobs.worker = lost.boot_id::text
+        )
+        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM lost
+        """,
+        boot_id, LOST_AFTER, by,
+    ) is not None  # fmt: skip
+
+
+async def prune(db: Any) -> None:
+    """Rows live 7 days beyond their last sign of life, events 100 days."""
+    await db.execute(
+        "DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
+        f" AND state NOT IN {ALIVE}"
+    )
+    await db.execute("DELETE FROM instance_events WHERE at < now() - interval '100 days'")

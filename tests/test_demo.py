@@ -1,0 +1,38 @@
+"""`make demo` fills a running service with every kind of photograph, through the public API."""
+
+import json
+import subprocess
+import sys
+
+import httpx
+
+from tests.service import Service
+
+
+def test_the_demo_uploads_and_renders_everything(service: Service) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "photo_api_client.demo", "--url", service.url, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    kinds = {photo["filename"].rsplit(".", 1)[-1] for photo in summary["photos"]}
+    assert kinds == {"jpg", "png", "gif", "webp", "heic", "avif"}
+    assert {photo["renditions"] for photo in summary["photos"]} == {"ready"}
+    assert {photo["way"] for photo in summary["photos"]} == {"presigned", "server"}
+    assert httpx.get(summary["picture_url"]).headers["Content-Type"] == "image/webp"
+    shared = httpx.get(f"{service.url}/api/share/{summary['share_token']}").json()
+    assert shared["photo_count"] == len(shared["photos"]) > 0
+
+
+def test_without_a_service_it_says_what_to_do() -> None:
+    code = (
+        "import sys; from photo_api_client import demo; demo.START_SECONDS = 0.5;"
+        "sys.argv[1:] = ['--url', 'http://127.0.0.1:9']; demo.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "make run" in done.stderr

@@ -1,0 +1,154 @@
+"""Uploads through the server pass by: a worker's memory does not grow with the file."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from time import sleep
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.service import Service, User, eventually, jpeg
+
+MB = 1024 * 1024
+LARGE = 49 * MB
+ALLOWED = 20 * MB
+WEB = "photo_api.lifecycle.worker"
+
+
+class Peak:
+    """How far a process's resident memory has risen above where it was, in bytes."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = Path(f"/proc/{pid}")
+        # proc(5): 5 resets the peak (VmHWM) to what is resident now.
+        (self._folder / "clear_refs").write_text("5")
+        self._before = self._field("VmRSS")
+
+    @property
+    def rise(self) -> int:
+        return self._field("VmHWM") - self._before
+
+    def _field(self, name: str) -> int:
+        lines = (self._folder / "status").read_text().splitlines()
+        [kilobytes] = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+        return int(kilobytes) * 1024
+
+
+def web_worker(service: Service) -> int:
+    [worker] = service.children(WEB)
+    return int(worker.pid)
+
+
+@pytest.fixture
+def fresh(start_service: Callable[..., Service]) -> Iterator[tuple[Service, User]]:
+    """A service that has done little so far; one small upload has loaded all the code."""
+    service = start_service("--no-jobs")
+    with service.new_user() as user:
+        user.upload()
+        yield service, user
+
+
+def large_jpeg() -> bytes:
+    return jpeg() + bytes(LARGE)
+
+
+def test_the_peak_is_seen() -> None:
+    """So that the other tests mean something."""
+    program = "input(); b'x' * 30_000_000; print('done', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        eventually(lambda: Path(f"/proc/{process.pid}/status").exists())
+        sleep(0.3)
+        peak = Peak(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+        assert 25 * MB < peak.rise < 40 * MB
+        process.stdin.write("\n")
+
+
+def test_a_large_upload_raises_memory_by_a_few_parts(fresh: tuple[Service, User]) -> None:
+    service, user = fresh
+    data, album = large_jpeg(), user.album()["id"]
+    peak = Peak(web_worker(service))
+    assert user.post_photo(data, album).status_code == 201
+    assert peak.rise <= ALLOWED
+
+
+def test_three_in_a_row_raise_it_no_further(fresh: tuple[Service, User]) -> None:
+    service, user = fresh
+    data, album = large_jpeg(), user.album()["id"]
+    peak = Peak(web_worker(service))
+    for _ in range(3):
+        assert user.post_photo(data, album).status_code == 201
+    assert peak.rise <= ALLOWED
+
+
+@contextmanager
+def upload_in_progress(service: Service, user: User, size: int) -> Iterator[socket.socket]:
+    """A form whose file is still to be sent."""
+    head = b'--b\r\nContent-Disposition: form-data; name="album_id"\r\n\r\n'
+    head += str(user.album()["id"]).encode()
+    head += b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    length = len(head) + size + len(TAIL)
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), 30) as connection:
+        connection.sendall(
+            b"POST /api/photos/ HTTP/1.1\r\nHost: photos\r\nConnection: close\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n"
+            + f"Authorization: {user.api.headers['Authorization']}\r\n".encode()
+            + f"Content-Length: {length}\r\n\r\n".encode()
+            + head
+        )
+        yield connection
+
+
+TAIL = b"\r\n--b--\r\n"
+
+
+def test_a_slow_sender_fills_no_buffer(fresh: tuple[Service, User]) -> None:
+    """Not while it sends, and not while it makes a pause in the middle."""
+    service, user = fresh
+    data = large_jpeg()
+    peak = Peak(web_worker(service))
+    with upload_in_progress(service, user, len(data)) as connection:
+        for at in range(0, len(data), MB):
+            connection.sendall(data[at : at + MB])
+            sleep(0.05)
+        assert peak.rise <= ALLOWED
+        connection.sendall(TAIL)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 201")
+    assert peak.rise <= ALLOWED
+
+
+def test_ten_stalled_senders_cost_little(fresh: tuple[Service, User]) -> None:
+    """Each has sent less than a part, and so holds no more than it has sent."""
+    service, user = fresh
+    data = jpeg() + bytes(MB)
+    peak = Peak(web_worker(service))
+    with ExitStack() as stalled:
+        for _ in range(10):
+            connection = stalled.enter_context(upload_in_progress(service, user, LARGE))
+            connection.sendall(data)
+        assert user.post_photo().status_code == 201
+        assert peak.rise <= ALLOWED
+    eventually(lambda: user.api.get("/photos/").status_code == 200)
+    assert len(user.api.get("/photos/").json()) == 2, "the broken-off ones became no photos"
+
+
+def test_a_body_that_nobody_wants_is_not_read(fresh: tuple[Service, User]) -> None:
+    service, _ = fresh
+    peak = Peak(web_worker(service))
+    for path in ("/api/photos/", "/api/nothing"):
+        with suppress(httpx.TransportError):  # it may be sent away while it still speaks
+            answer = httpx.post(f"{service.url}{path}", content=bytes(LARGE), timeout=30)
+            assert answer.status_code in (401, 404)
+    assert peak.rise <= ALLOWED
