@@ -46,6 +46,7 @@ class Summary:
     photos: list[Uploaded] = field(default_factory=list)
     share_token: str = ""
     share_url: str = ""
+    picture_url: str = ""
     upload_seconds: float = 0.0
     render_seconds: float = 0.0
 
@@ -102,6 +103,7 @@ def run(api: PhotoApi, url: str, progress: Progress) -> Summary:
     summary.render_seconds = round(time.monotonic() - began - summary.upload_seconds, 2)
     link = api.share(next(iter(summary.albums.values())), expires_in_days=7)
     summary.share_token, summary.share_url = link["token"], link["share_url"]
+    summary.picture_url = str(api.get_photo(summary.photos[0].id)["preview_url"] or "")
     return summary
 
 
@@ -162,14 +164,13 @@ def report(summary: Summary) -> str:
     """What there is to see, for a person."""
     url, photos = summary.url, summary.photos
     ready = sum(photo.renditions == "ready" for photo in photos)
-    share = summary.share_url
     lines = [
         "",
         f"{len(photos)} photos in {len(summary.albums)} albums, {ready} with thumbnails.",
         "",
-        f"  Gallery  {url}/",
-        f"  Shared   {share if '://' in share else url + share}",
         f"  API docs {url}/docs",
+        f"  Shared   {url}/api/share/{summary.share_token}",
+        f"  Picture  {summary.picture_url}",
         f"  E-mail   {summary.email}",
         f"  Password {summary.password}",
         "",
