@@ -16,7 +16,8 @@ import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from photo_api.embedded.bucket import BucketAdmin
-from tests.service import Service, User, jpeg, put
+from tests.service import Service, User, jpeg, put, running_service
+from tests.test_jobs import own_database
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -54,7 +55,7 @@ def browsing() -> Iterator[Browsing]:
         )
         page = browser.new_page()
         browsing = Browsing(page, [], [])
-        page.on("request", browsing.requests.append)
+        page.on("request", lambda request: browsing.requests.append(request))
         page.on("requestfailed", lambda request: browsing.complaints.append(request.url))
         page.on("pageerror", lambda error: browsing.complaints.append(str(error)))
         page.on(
@@ -98,7 +99,7 @@ def test_the_reference_renders_offline(service: Service, browsing: Browsing) -> 
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a folder and says nothing of it."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -131,14 +132,18 @@ def origin(serve_page: Callable[[], str]) -> str:
 
 @pytest.fixture
 def api(
-    stack: dict[str, Any], start_service: Callable[..., Service], origin: str
+    stack: dict[str, Any], environ: dict[str, str], origin: str, tmp_path: Path
 ) -> Iterator[User]:
-    """Somebody on a service with that front end, and with a bucket of its own."""
+    """Somebody on a service with that front end, and with a database and a bucket of its own."""
     bucket = f"own-{uuid4().hex}"
     keys = (stack["access_key"], stack["secret_key"])
     BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare([origin])
-    service = start_service(CORS_ORIGINS=origin, S3_BUCKET=bucket)
-    with service.new_user() as user:
+    changed = environ | {"PHOTO_API_CORS_ORIGINS": origin, "PHOTO_API_S3_BUCKET": bucket}
+    with (
+        own_database(stack, changed) as settings,
+        running_service(settings, tmp_path) as service,
+        service.new_user() as user,
+    ):
         yield user
 
 
@@ -151,8 +156,8 @@ const call = async (base, path, {token, method = 'GET', json} = {}) => {
     return await fetch(base + path, {method, headers, body});
 };
 const bytes = async answer => {
-    const text = Array.from(new Uint8Array(await answer.arrayBuffer()), c => String.fromCharCode(c));
-    return btoa(text.join(''));
+    const codes = Array.from(new Uint8Array(await answer.arrayBuffer()));
+    return btoa(codes.map(code => String.fromCharCode(code)).join(''));
 };
 const put = (url, headers, data) => new Promise(resolve => {
     const request = new XMLHttpRequest();

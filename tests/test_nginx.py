@@ -215,8 +215,9 @@ def test_a_proxy_that_is_not_trusted_is_itself_the_client(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
     email = f"{uuid4().hex}@example.org"
+    untrusting = settings | {"PHOTO_API_TRUSTED_PROXIES": ""}
     with (
-        running_service(settings, tmp_path, "--no-jobs") as service,
+        running_service(untrusting, tmp_path, "--no-jobs") as service,
         running_nginx(service, tmp_path / "nginx") as front,
     ):
         answers = [login(front, email, f"127.0.0.{n}") for n in range(5, 11)]

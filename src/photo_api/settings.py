@@ -225,6 +225,10 @@ class LifecycleSettings:
         "the instance's name in answers and logs; empty: the address of the default route",
         default="",
     )
+    node_name: str = setting(
+        "NODE_NAME", "the machine's name in the registry; empty: its host name", default=""
+    )
+    region: str = setting("REGION", "where the machine stands, for the registry", default="")
     ops_token: str = setting(
         "OPS_TOKEN",
         "bearer token with which `/health/detailed` tells the configuration; empty: never",

@@ -40,8 +40,8 @@ def main() -> None:
     settings = load(os.environ)
     identity = identify(settings.lifecycle, options.boot_id)
     configure_logging(settings.logs, identity.instance, options.name)
-    worker = f"{identity.instance}/{identity.boot_id[:8]}"
-    asyncio.run(_run(settings, worker, Orders(options.orders)))
+    # The boot's id: whoever declares this instance lost frees its leases by it.
+    asyncio.run(_run(settings, identity.boot_id, Orders(options.orders)))
 
 
 async def _run(settings: Settings, worker: str, orders: Orders) -> None:

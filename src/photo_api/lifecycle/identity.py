@@ -10,17 +10,24 @@ from photo_api.settings import LifecycleSettings
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`boot_id` is unique for each start; `instance` is the instance's IP address."""
+    """`boot_id` is unique for each start; `instance` is the instance's IP address, `node` its host
+    name and `region` where it stands, None when nothing tells."""
 
     boot_id: str
     instance: str
+    node: str
+    region: str | None
     version: str
 
 
 def identify(settings: LifecycleSettings, boot_id: str | None = None) -> Identity:
     """This boot's identity; a worker is given the boot id of its supervisor."""
     return Identity(
-        boot_id or uuid4().hex, settings.instance_ip or default_route(), version("photo-api")
+        boot_id=boot_id or str(uuid4()),
+        instance=settings.instance_ip or default_route(),
+        node=settings.node_name or socket.gethostname(),
+        region=settings.region or None,
+        version=version("photo-api"),
     )
 
 

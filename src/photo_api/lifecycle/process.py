@@ -31,6 +31,7 @@ class Process:
         self.name = name
         self.pid: int | None = None
         self.ready = asyncio.Event()
+        self.in_flight = 0
         self._command = [sys.executable, "-m", module, "--name", name, *arguments]
         self._environ = dict(environ)
         self._inherited = tuple(inherited)
@@ -77,15 +78,25 @@ class Process:
                 await child.wait()
             listening.cancel()
             self.ready.clear()
+            self.in_flight = 0
             self.pid, self._orders = None, None
             ours.close()
 
     async def _listen(self, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        pending = b""
         with suppress(OSError):
             while received := await loop.sock_recv(ours, 256):
-                if b"ready\n" in received:
-                    self.ready.set()
+                *lines, pending = (pending + received).split(b"\n")
+                for line in lines:
+                    self._take_report(line.decode())
+
+    def _take_report(self, report: str) -> None:
+        event, _, value = report.partition(" ")
+        if event == "ready":
+            self.ready.set()
+        elif event == "in-flight":
+            self.in_flight = int(value)
 
     def order(self, order: str) -> None:
         """Send an order; after `stop` the process is not restarted."""

@@ -68,9 +68,11 @@ async def record(db: Any, boot_id: str, event: str, cause: str | None) -> None:
 
 
 async def heartbeat(db: Any, boot_id: str, load: str) -> str | None:
-    """The state that the row has; None when there is no row (any more). `load` is JSON."""
+    """The state that the row has; None when there is no row (any more). `load` is JSON; the depth
+    of the job queue, which all share, is added to it."""
     state: str | None = await db.fetchval(
-        "UPDATE instances SET heartbeat_at = now(), load = $2::jsonb"
+        "UPDATE instances SET heartbeat_at = now(), load = $2::jsonb || jsonb_build_object("
+        "  'queue_depth', (SELECT count(*) FROM jobs WHERE state = 'queued'))"
         " WHERE boot_id = $1::uuid RETURNING state",
         boot_id, load,
     )  # fmt: skip

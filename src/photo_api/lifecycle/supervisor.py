@@ -3,14 +3,17 @@ one that obeys SIGTERM and SIGINT."""
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import time
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from photo_api.lifecycle.identity import identify
+from photo_api.lifecycle.identity import Identity, identify
+from photo_api.lifecycle.load import LoadMeter, resident_bytes
 from photo_api.lifecycle.process import Process
+from photo_api.lifecycle.registry import Registry
 from photo_api.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 SECOND_SIGNAL = 1.0
 """A signal this many seconds after the first is a second one; sooner it is an echo of it (a group
 signal and a direct one, say)."""
+
+WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104  (to be told apart, not bound)
 
 CUT = 1.0
 """Seconds beyond the drain wait after which a process that still runs is killed."""
@@ -44,30 +49,42 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._end_now = asyncio.Event()
         self._first_signal: float | None = None
+        self._cause = "failure"
         self.ready = asyncio.Event()
         self.port = port
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
         self._handle_signals()
+        identity = identify(self._settings.lifecycle)
         with _bind(self._address) if self._workers else socket.socket() as listening:
             if self._workers:
                 self.port = listening.getsockname()[1]
-            processes = self._processes(listening)
+            processes = self._processes(identity, listening)
+            registry = self._registry(identity, processes)
             running = [asyncio.create_task(item.keep_running()) for item in processes]
-            announcing = asyncio.create_task(self._announce(processes))
+            helpers = [
+                asyncio.create_task(self._announce(processes, registry)),
+                asyncio.create_task(registry.keep()),
+            ]
             try:
                 await self._stop.wait()
+                registry.change("draining", "draining", self._cause)
+                helpers.append(asyncio.create_task(registry.flush()))
                 code = await self._drain(processes, running, listening)
             finally:
-                for task in (announcing, *running):
+                for task in (*helpers, *running):
                     task.cancel()
-                await asyncio.gather(announcing, *running, return_exceptions=True)
+                await asyncio.gather(*helpers, *running, return_exceptions=True)
+                registry.change("stopped", "stopped", self._cause)
+                await registry.flush()
+                await registry.close()
         return code
 
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
         if not self._stop.is_set():
+            self._cause = reason
             log.info("draining", extra={"fields": {"cause": reason}})
             self._stop.set()
 
@@ -85,9 +102,29 @@ class Supervisor:
             log.warning("second signal: ending at once")
             self._end_now.set()
 
-    def _processes(self, listening: socket.socket) -> list[Process]:
-        boot_id = identify(self._settings.lifecycle).boot_id
-        common = ["--boot-id", boot_id]
+    def _registry(self, identity: Identity, processes: list[Process]) -> Registry:
+        meter = LoadMeter()
+
+        def load() -> dict[str, object]:
+            pids = [os.getpid(), *(process.pid for process in processes)]
+            return {
+                "cpu_percent": meter.cpu_percent(),
+                "in_flight": sum(process.in_flight for process in processes),
+                "memory_bytes": resident_bytes(pids),
+            }
+
+        host = self._address[0]
+        return Registry(
+            self._settings.database.url,
+            identity,
+            address=identity.instance if host in WILDCARDS else host,
+            port=self.port,
+            workers=self._workers,
+            load=load,
+        )
+
+    def _processes(self, identity: Identity, listening: socket.socket) -> list[Process]:
+        common = ["--boot-id", identity.boot_id]
         descriptor = listening.fileno()
         processes = [
             Process(
@@ -103,8 +140,10 @@ class Supervisor:
             processes.append(Process("jobs", "photo_api.jobs.process", common, self._environ))
         return processes
 
-    async def _announce(self, processes: list[Process]) -> None:
+    async def _announce(self, processes: list[Process], registry: Registry) -> None:
         await asyncio.gather(*(process.ready.wait() for process in processes))
+        registry.change("ready", "ready")
+        await registry.flush()
         log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
         self.ready.set()
 

@@ -23,6 +23,7 @@ from photo_api.settings import Settings, load
 from photo_api.telemetry.logs import configure_logging
 
 BACKLOG = 2048
+LOAD_INTERVAL = 1.0
 
 
 class Server(uvicorn.Server):
@@ -42,7 +43,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             await self._orders.report("ready")
-        self._following = following
+        self._tasks = (following, asyncio.create_task(self._report_load()))
 
     async def _follow(self) -> None:
         async for order in self._orders:
@@ -53,6 +54,14 @@ class Server(uvicorn.Server):
                 self.should_exit = True
         # The supervisor is gone and nobody would ever stop this worker.
         os._exit(1)
+
+    async def _report_load(self) -> None:
+        reported = 0
+        while True:
+            await asyncio.sleep(LOAD_INTERVAL)
+            if self._drain.in_flight != reported:
+                reported = self._drain.in_flight
+                await self._orders.report(f"in-flight {reported}")
 
 
 def main() -> None:

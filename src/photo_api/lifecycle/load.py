@@ -1,0 +1,40 @@
+"""What this instance carries, read from /proc: the numbers that scaling decisions are made of."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+IDLE_FIELDS = (3, 4)  # idle and iowait in the first line of proc_stat(5)
+
+
+class LoadMeter:
+    """CPU use of the whole machine since the last reading, and memory of this instance."""
+
+    def __init__(self) -> None:
+        self._last = _cpu_times()
+
+    def cpu_percent(self) -> float:
+        """0 to 100, over all cores, since the call before."""
+        total, idle = _cpu_times()
+        spent, unused = total - self._last[0], idle - self._last[1]
+        self._last = total, idle
+        return round(100 * (1 - unused / spent), 1) if spent else 0.0
+
+
+def _cpu_times() -> tuple[int, int]:
+    with Path("/proc/stat").open() as stat:
+        times = [int(number) for number in stat.readline().split()[1:9]]
+    return sum(times), sum(times[field] for field in IDLE_FIELDS)
+
+
+def resident_bytes(pids: Iterable[int | None]) -> int:
+    """Resident memory of these processes; those that are gone count nothing."""
+    return sum(_resident(pid) for pid in pids if pid is not None)
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0

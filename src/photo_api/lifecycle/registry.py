@@ -1,0 +1,180 @@
+"""This instance's row in the registry: kept alive, kept true, and the others' watched over.
+
+Nothing here ever decides what this instance does: a registry that cannot be written is a warning,
+and what could not be written is tried again with the next heartbeat.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from photo_api.contract import LIVE_PATH
+from photo_api.lifecycle import registry_queries as queries
+from photo_api.lifecycle.identity import Identity
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 5.0
+TIME_BOX = 2.0
+"""Seconds that one write may take, so that a hung database holds nothing up."""
+
+PRUNE_EVERY = 3600.0
+DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of state that still has to be written."""
+
+    state: str
+    event: str
+    cause: str | None
+
+
+class Registry:
+    """The supervisor's link to the registry, over a connection of its own. `load` is asked at each
+    heartbeat for what this instance carries."""
+
+    def __init__(
+        self,
+        database_url: str,
+        identity: Identity,
+        *,
+        address: str,
+        port: int,
+        workers: int,
+        load: Callable[[], Mapping[str, object]],
+    ) -> None:
+        self._url = database_url
+        self._identity = identity
+        self._place = {"address": address, "port": port, "workers": workers}
+        self._load = load
+        self._connection: asyncpg.Connection | None = None
+        self._pending: deque[Change] = deque()
+        self._state = "starting"
+        self._enlisted = False
+        self._unbroken_since: float | None = None
+        self._pruned = time.monotonic()
+        self._busy = asyncio.Lock()
+
+    def change(self, state: str, event: str, cause: str | None = None) -> None:
+        """Note a change of state, in order; `keep` or `flush` writes it."""
+        self._state = state
+        self._pending.append(Change(state, event, cause))
+
+    async def keep(self) -> None:
+        """Heartbeats until cancelled."""
+        while True:
+            await self.flush()
+            await asyncio.sleep(HEARTBEAT * random.uniform(0.9, 1.1))
+
+    async def flush(self) -> bool:
+        """Write what is pending and a heartbeat now; whether that worked within the time box."""
+        async with self._busy:
+            try:
+                async with asyncio.timeout(TIME_BOX):
+                    await self._write()
+            except DATABASE_ERRORS as error:
+                self._unbroken_since = None
+                self._drop_connection()
+                log.warning("registry not written: %s", type(error).__name__)
+                return False
+        await self._watch_others()
+        return True
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        self._drop_connection()
+
+    async def _write(self) -> None:
+        connection = await self._connected()
+        identity = self._identity
+        if not self._enlisted:
+            await queries.enlist(
+                connection,
+                identity.boot_id,
+                instance=identity.instance,
+                node=identity.node,
+                region=identity.region,
+                version=identity.version,
+                **self._place,  # type: ignore[arg-type]
+            )
+            self._enlisted = True
+        while self._pending:
+            change = self._pending[0]
+            await queries.change(
+                connection, identity.boot_id, change.state, change.event, change.cause
+            )
+            self._pending.popleft()
+        await self._beat(connection)
+
+    async def _beat(self, connection: Any) -> None:
+        boot_id = self._identity.boot_id
+        state = await queries.heartbeat(connection, boot_id, json.dumps(dict(self._load())))
+        if state is None:
+            # Pruned after a long absence: write it down anew.
+            self._enlisted = False
+        elif state == "lost" and self._state != "stopped":
+            await queries.change(connection, boot_id, self._state, "recovered")
+            log.warning("was taken for lost; is back", extra={"fields": {"state": self._state}})
+        now = time.monotonic()
+        if self._unbroken_since is None:
+            self._unbroken_since = now
+        if now - self._pruned > PRUNE_EVERY:
+            await queries.prune(connection)
+            self._pruned = now
+
+    async def _watch_others(self) -> None:
+        """Declare others lost, but only if our own heartbeats have succeeded for a whole timeout:
+        after an outage of the database everybody looks silent, oneself included."""
+        since = self._unbroken_since
+        if since is None or time.monotonic() - since < queries.LOST_AFTER:
+            return
+        try:
+            async with asyncio.timeout(TIME_BOX):
+                silent = await queries.suspects(await self._connected(), self._identity.boot_id)
+            for row in silent:
+                if not await is_alive(row["address"], row["port"]):
+                    await self._declare_lost(row["boot_id"])
+        except DATABASE_ERRORS as error:
+            log.warning("cannot look after others: %s", type(error).__name__)
+
+    async def _declare_lost(self, boot_id: str) -> None:
+        async with asyncio.timeout(TIME_BOX):
+            connection = await self._connected()
+            if await queries.declare_lost(connection, boot_id, self._identity.instance):
+                log.warning("declared lost", extra={"fields": {"lost_boot": boot_id}})
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._url, timeout=TIME_BOX)
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+async def is_alive(address: str, port: int) -> bool:
+    """Whether the process behind this address answers that it lives, asked without any library: a
+    bare HTTP/1.0 request, at most `TIME_BOX` seconds."""
+    try:
+        async with asyncio.timeout(TIME_BOX):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                writer.write(f"GET {LIVE_PATH} HTTP/1.0\r\n\r\n".encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return status.split()[1:2] == [b"200"]
