@@ -1,5 +1,6 @@
 """The registry: a row for each boot, true to what happens, and a log of it."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -35,9 +36,8 @@ async def test_a_boot_is_written_down_from_start_to_stop(
     eventually(lambda: '"message":"ready"' in service.log)
     row = await instance(stack, service)
     assert (row["state"], row["workers"], row["address"]) == ("ready", 2, "127.0.0.1")
-    assert {"cpu_percent", "in_flight", "memory_bytes", "queue_depth"} <= set(
-        __import__("json").loads(row["load"])
-    )
+    numbers = {"cpu_percent", "in_flight", "memory_bytes", "queue_depth"}
+    assert numbers <= set(json.loads(row["load"]))
     assert service.stop() == 0
     row = await instance(stack, service)
     assert (row["state"], row["cause"]) == ("stopped", "SIGTERM")

@@ -107,7 +107,7 @@ async def declare_lost(db: Any, boot_id: str, by: str) -> bool:
             UPDATE jobs SET available_at = now() FROM lost
             WHERE jobs.state = 'leased' AND jobs.worker = lost.boot_id::text
         )
-        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM lost
+        SELECT true, pg_notify('{CHANNEL}', boot_id::text) FROM lost
         """,
         boot_id, LOST_AFTER, by,
     ) is not None  # fmt: skip

@@ -63,7 +63,7 @@ class Supervisor:
             processes = self._processes(identity, listening)
             registry = self._registry(identity, processes)
             running = [asyncio.create_task(item.keep_running()) for item in processes]
-            helpers = [
+            helpers: list[asyncio.Task[Any]] = [
                 asyncio.create_task(self._announce(processes, registry)),
                 asyncio.create_task(registry.keep()),
             ]
