@@ -70,7 +70,8 @@ async def test_the_silent_are_lost_and_their_jobs_free(stack: dict[str, Any]) ->
     )
     assert not await queries.declare_lost(connection, boot, "me")
     await connection.execute(
-        "UPDATE instances SET heartbeat_at = now() - interval '21 seconds' WHERE boot_id = $1::uuid",
+        "UPDATE instances SET heartbeat_at = now() - interval '21 seconds'"
+        " WHERE boot_id = $1::uuid",
         boot,
     )
     assert boot in [row["boot_id"] for row in await queries.suspects(connection, other)]
