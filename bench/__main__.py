@@ -36,11 +36,14 @@ START = "start"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 0 however slow anything was."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     effort = QUICK if options.quick else THOROUGH
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
     names = [name for name in (START, *ON_BOTH_SIDES) if name.startswith(tuple(options.only))]
+    if not names:
+        parser.error(f"no row is named {' or '.join(options.only)}")
     # Below /var/tmp: a /tmp in memory would make the database durable at no cost.
     with (
         tempfile.TemporaryDirectory(prefix="photo-api-bench-", dir="/var/tmp") as folder,

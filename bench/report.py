@@ -26,7 +26,8 @@ class Row:
     """One result: medians of the rounds. `spread` holds the least and the largest ratio.
 
     `cpu_us` is what a request costs the server's process, and `busy` how much of one core that
-    process used while it was measured, each for both sides: below 1, something else was the limit.
+    process used while it was measured, each for both sides. Where that is not nearly 1, something
+    else was the limit, and the ratio of the CPU costs tells more than that of the rates.
     """
 
     name: str
@@ -41,16 +42,25 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """ok, miss, or nothing for a row without a goal."""
+        """ok, miss, or nothing for a row without a goal; with a question mark where a server had
+        to wait for something else, such as another program on this machine."""
         if self.goal is None:
             return ""
         value = self.ours if self.ratio is None else self.ratio
-        return "ok" if self.goal.met_by(value) else "miss"
+        doubt = "?" if self.busy is not None and min(self.busy) < BUSY_ENOUGH else ""
+        return ("ok" if self.goal.met_by(value) else "miss") + doubt
 
+    @property
+    def cpu_ratio(self) -> float | None:
+        """What the limit pays for a request by what we pay."""
+        return None if self.cpu_us is None else self.cpu_us[1] / self.cpu_us[0]
+
+
+BUSY_ENOUGH = 0.8
 
 HEADINGS = (
     *("row", "unit", "ours", "limit", "ratio", "least–most", "goal", ""),
-    *("CPU µs ours/limit", "busy ours/limit"),
+    *("CPU µs ours/limit", "CPU ratio", "busy ours/limit"),
 )
 
 
@@ -66,7 +76,7 @@ def as_table(rows: Sequence[Row]) -> str:
 def as_json(rows: Sequence[Row]) -> str:
     """One object with the machine and the rows."""
     machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    found = [{**asdict(row), "verdict": row.verdict} for row in rows]
+    found = [{**asdict(row), "cpu_ratio": row.cpu_ratio, "verdict": row.verdict} for row in rows]
     return json.dumps({"machine": machine, "rows": found}, indent=2)
 
 
@@ -86,6 +96,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "" if row.goal is None else str(row.goal),
         row.verdict,
         _pair(row.cpu_us, " / ", ".0f"),
+        "" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
         _pair(row.busy, " / ", ".2f"),
     )
 

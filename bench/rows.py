@@ -89,8 +89,8 @@ async def login_row(bench: Bench, effort: Effort) -> list[Row]:
 
     pairs = await in_turns(
         "login-beside",
-        Side(list_beside_logins, bench.service),
-        alone,
+        Side(list_beside_logins),
+        Side(alone.work),
         effort.rounds,
     )
     return [
@@ -121,7 +121,7 @@ async def upload_row(bench: Bench, effort: Effort, at_once: int) -> list[Row]:
         ),
         effort.rounds,
     )
-    return [throughput_row(f"upload-{at_once}", "3 MB/s", pairs, UPLOADS)]
+    return [throughput_row(f"upload-{at_once}", "uploads/s", pairs, UPLOADS)]
 
 
 def _busy(server: Server, requests: list[bytes], effort: Effort, status: int) -> Side:

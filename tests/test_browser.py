@@ -93,7 +93,7 @@ def test_the_documentation_can_be_tried_out(service: Service, browsing: Browsing
 
 @pytest.mark.xfail(
     strict=True,
-    reason="its footer's logo comes from cdn.redoc.ly, which a Content-Security-Policy would forbid",
+    reason="its logo comes from cdn.redoc.ly, which a Content-Security-Policy would forbid",
 )
 def test_the_reference_renders_offline(service: Service, browsing: Browsing) -> None:
     browsing.page.goto(f"{service.url}/redoc")

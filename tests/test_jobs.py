@@ -21,7 +21,10 @@ from PIL import Image
 from photo_api.db.pool import Database, open_database
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
+from photo_api.jobs.runner import LeaseLost
 from photo_api.photos.upload_queries import insert_ready, note_object
+from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.job import RenditionJob
 from photo_api.settings import load
 from photo_api.storage.base import ObjectMissing
 from photo_api.storage.credentials import StaticCredentials
@@ -453,6 +456,31 @@ def test_a_frozen_worker_s_late_result_is_refused(
     [[orphan]] = ask(settings, late)
     assert holds(settings, orphan)
     assert all(holds(settings, key) for key in kept)
+
+
+async def test_a_late_result_changes_no_photo(
+    settings: dict[str, str], user: User, connections: list[Any]
+) -> None:
+    """Neither while the successor is at work nor after it; and the sweep knows what it wrote."""
+    photo_id = user.upload()["id"]
+    old = await leased_by(connections[0], "one", seconds=0)
+    new = await leased_by(connections[0], "two")
+    look = "SELECT renditions, thumbnail_key, preview_key FROM photos WHERE id = $1"
+    decoder = Decoder()
+    async with database_of(settings) as db:
+        handler = RenditionJob(db, store_of(settings), [decoder])
+        with pytest.raises(LeaseLost):
+            await handler.run(old)
+        assert tuple(await db.fetchrow(look, photo_id)) == ("pending", None, None)
+        await handler.run(new)
+        result = await db.fetchrow(look, photo_id)
+        assert result["renditions"] == "ready"
+        with pytest.raises(LeaseLost):
+            await handler.run(old)
+        assert await db.fetchrow(look, photo_id) == result
+        noted = await db.fetch("SELECT object_key FROM unreferenced_objects")
+        assert len(noted) == 4, "two renditions for each late run"
+    await decoder.aclose()
 
 
 def test_a_failing_job_is_tried_again_and_then_buried(

@@ -19,7 +19,13 @@ from photo_api.db.pool import open_database
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
-from photo_api.http.middleware import BodyLimit, ErrorBoundary, RequestContext, TrailingSlash
+from photo_api.http.middleware import (
+    BodyLimit,
+    ErrorBoundary,
+    LoadShedding,
+    RequestContext,
+    TrailingSlash,
+)
 from photo_api.http.state import AppState
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
@@ -116,4 +122,5 @@ def _wrap(app: FastAPI, settings: Settings, identity: Identity, drain: Drain) ->
             expose_headers=[REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After"],
             max_age=600,
         )
+    wrapped = LoadShedding(wrapped, drain, settings.http.max_in_flight)
     return RequestContext(wrapped, identity.instance, drain)

@@ -137,6 +137,12 @@ class HttpSettings:
     cors_origins: tuple[str, ...] = setting(
         "CORS_ORIGINS", "origins of web front ends, `https://…,…`", default="", parse=origins
     )
+    max_in_flight: int = setting(
+        "MAX_IN_FLIGHT",
+        "requests in flight per worker; more get 503 at once",
+        default="256",
+        parse=integer(1, 100_000),
+    )
     keep_alive: int = setting(
         "KEEP_ALIVE",
         "seconds an idle connection is kept; longer than the balancer keeps it",

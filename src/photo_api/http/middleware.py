@@ -9,7 +9,9 @@ from uuid import uuid4
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import API_PREFIX, HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.errors import ApiError, Code
+from photo_api.http.errors import error_response
 from photo_api.lifecycle.drain import Drain, Phase
 
 access_log = logging.getLogger("photo_api.access")
@@ -102,6 +104,24 @@ class TrailingSlash:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
             scope["path"] = scope["path"].rstrip("/") or "/"
+        await self.app(scope, receive, send)
+
+
+class LoadShedding:
+    """Beyond `limit` requests in flight the answer is 503 at once: a queue would only make everyone
+    wait for answers that nobody waits for any more. Health is always answered."""
+
+    def __init__(self, app: ASGIApp, drain: Drain, limit: int) -> None:
+        self.app = app
+        self.drain = drain
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shed = scope["type"] == "http" and self.drain.in_flight > self.limit
+        if shed and HEALTH_PATH not in scope["path"]:
+            busy = ApiError(Code.OVERLOADED, "This instance is busy; try again", retry_after=1)
+            await error_response(busy, scope["state"]["request_id"])(scope, receive, send)
+            return
         await self.app(scope, receive, send)
 
 
