@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from photo_api.embedded.bucket import BucketAdmin
+from tests.own_stage import own_database
 from tests.service import Service, User, jpeg, put, running_service
-from tests.test_jobs import own_database
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -91,10 +91,6 @@ def test_the_documentation_can_be_tried_out(service: Service, browsing: Browsing
     expect(answer).to_contain_text('"status": "healthy"')
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="its logo comes from cdn.redoc.ly, which a Content-Security-Policy would forbid",
-)
 def test_the_reference_renders_offline(service: Service, browsing: Browsing) -> None:
     browsing.page.goto(f"{service.url}/redoc")
     expect(browsing.page.locator("h1").first).to_contain_text("Photo API")

@@ -2,23 +2,21 @@
 
 import asyncio
 import os
-import secrets
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import psutil
 import pytest
 from PIL import Image
 
-from photo_api.db.pool import Database, open_database
+from photo_api.db.pool import Database
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
 from photo_api.jobs.runner import LeaseLost
@@ -26,77 +24,12 @@ from photo_api.photos.upload_queries import insert_ready, note_object
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.job import RenditionJob
 from photo_api.settings import load
-from photo_api.storage.base import ObjectMissing
-from photo_api.storage.credentials import StaticCredentials
-from photo_api.storage.s3 import S3Store
+from tests.own_stage import ask, database_of, execute, holds, own_database, store_of
 from tests.photographs import encode
-from tests.service import User, cli, eventually, running_service
+from tests.service import User, eventually, running_service
 
 LEASE = 2.0
-
-
-@contextmanager
-def own_database(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The service's settings with a database that no other test uses, migrated."""
-    name = f"own_{secrets.token_hex(8)}"
-    settings = environ | {"PHOTO_API_DATABASE_URL": _with_path(stack["database_url"], name)}
-    asyncio.run(_execute(stack["superuser_url"], f"CREATE DATABASE {name} OWNER photo_api"))
-    try:
-        migrated = cli(settings, "migrate")
-        assert migrated.returncode == 0, migrated.stderr
-        yield settings
-    finally:
-        asyncio.run(_execute(stack["superuser_url"], f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-def _with_path(url: str, database: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def ask(settings: dict[str, str], query: str, *args: object) -> list[Any]:
-    """Rows of one statement, on a connection of its own."""
-
-    async def fetch() -> list[Any]:
-        connection = await asyncpg.connect(settings["PHOTO_API_DATABASE_URL"])
-        try:
-            return list(await connection.fetch(query, *args))
-        finally:
-            await connection.close()
-
-    return asyncio.run(fetch())
-
-
-def store_of(settings: dict[str, str]) -> S3Store:
-    """The store that a service with these settings uses."""
-    s3 = load(settings).s3
-    return S3Store(
-        s3.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
-    )
-
-
-def database_of(settings: dict[str, str]) -> Any:
-    """The database that a service with these settings uses."""
-    return open_database(load(settings).database, "tests")
-
-
-def holds(settings: dict[str, str], key: str) -> bool:
-    """Whether the store has this object."""
-
-    async def exists() -> bool:
-        with suppress(ObjectMissing):
-            await store_of(settings).head(key)
-            return True
-        return False
-
-    return asyncio.run(exists())
+KINDS = ["renditions"]
 
 
 @dataclass
@@ -216,7 +149,7 @@ async def enqueue(connection: Any, subject_id: int = 1) -> None:
 
 
 async def leased_by(connection: Any, worker: str, seconds: float = 60) -> Job:
-    job = await queue.lease(connection, worker, seconds)
+    job = await queue.lease(connection, worker, seconds, KINDS)
     assert job is not None
     return job
 
@@ -245,7 +178,7 @@ async def test_a_job_has_one_holder_however_many_ask(connections: list[Any]) -> 
 
     async def lease_all(connection: Any) -> list[int]:
         held = []
-        while (job := await queue.lease(connection, "somebody", 60)) is not None:
+        while (job := await queue.lease(connection, "somebody", 60, KINDS)) is not None:
             held.append(job.subject_id)
         return held
 
@@ -265,7 +198,7 @@ async def test_pauses_between_retries_double(connections: list[Any]) -> None:
         )
         longest = min(queue.RETRY_BASE * 2**failures, queue.LONGEST_RETRY) * 1.25
         assert longest * 0.55 < pause <= longest
-        assert await queue.lease(connection, "one", 60) is None, "not before its time"
+        assert await queue.lease(connection, "one", 60, KINDS) is None, "not before its time"
         await connection.execute("UPDATE jobs SET available_at = now()")
 
 
@@ -281,7 +214,7 @@ async def test_a_dead_job_is_kept_and_never_leased(connections: list[Any]) -> No
     connection = connections[0]
     await enqueue(connection)
     assert await queue.bury(connection, await leased_by(connection, "one", 0), "hopeless")
-    assert await queue.lease(connection, "two", 60) is None
+    assert await queue.lease(connection, "two", 60, KINDS) is None
     assert await connection.fetchval("SELECT error FROM jobs") == "hopeless"
     numbers = await queue.depth(connection)
     assert (numbers["queued"], numbers["leased"], numbers["dead"]) == (0, 0, 1)
@@ -432,7 +365,7 @@ def test_a_frozen_worker_s_late_result_is_refused(
         CREATE TRIGGER block BEFORE INSERT ON unreferenced_objects FOR EACH ROW
         WHEN (NEW.object_key LIKE '%-1-preview.webp') EXECUTE FUNCTION block();
     """
-    asyncio.run(_execute(settings["PHOTO_API_DATABASE_URL"], block))
+    asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], block))
     first = start_worker()
     waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
     with asyncio.Runner() as loop:

@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.own_stage import own_database
 from tests.service import (
     PASSWORD,
     Service,
@@ -22,7 +23,6 @@ from tests.service import (
     put,
     running_service,
 )
-from tests.test_jobs import own_database
 from tests.test_memory import LARGE, MB, WEB
 
 pytestmark = pytest.mark.needs("nginx")

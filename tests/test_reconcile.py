@@ -20,8 +20,8 @@ from photo_api.photos import reconcile
 from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.s3 import S3Store
 from tests import service
+from tests.own_stage import ask, database_of, holds, own_database, store_of
 from tests.service import User, jpeg, running_service
-from tests.test_jobs import ask, database_of, holds, own_database, store_of
 
 T = TypeVar("T")
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -24,8 +25,8 @@ from photo_api.renditions.job import RenditionJob, RenditionsSwept
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
+from tests.own_stage import ask, database_of, holds, own_database, store_of
 from tests.service import Service, User, eventually, jpeg, put, running_service
-from tests.test_jobs import ask, database_of, holds, own_database, store_of
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ async def test_a_deleted_photo_s_bytes_and_renditions_go(
 
 async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
     await db.execute("DELETE FROM jobs WHERE subject_id <> $1", photo_id)
-    job = await queue.lease(db, "tests", 60)
+    job = await queue.lease(db, "tests", 60, ["renditions"])
     assert job is not None
     assert job.subject_id == photo_id
     decoder = Decoder()
@@ -361,6 +362,34 @@ def test_a_server_upload_killed_before_its_commit_is_swept(
     asyncio.run(age_and_sweep(settings))
     assert not holds(settings, key)
     assert ask(settings, noted, f"photos/{owner}/%") == []
+
+
+async def test_the_parts_of_a_broken_off_upload_are_thrown_away(
+    settings: dict[str, str],
+) -> None:
+    """What an instance leaves behind that dies between two parts."""
+    from botocore.session import Session
+
+    bucket, key = settings["PHOTO_API_S3_BUCKET"], f"photos/1/1/{secrets.token_hex(16)}.jpg"
+    s3 = Session().create_client(
+        "s3",
+        endpoint_url=settings["PHOTO_API_S3_ENDPOINT"],
+        region_name=settings["PHOTO_API_S3_REGION"],
+        aws_access_key_id=settings["PHOTO_API_S3_ACCESS_KEY"],
+        aws_secret_access_key=settings["PHOTO_API_S3_SECRET_KEY"],
+    )
+    begun = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    s3.upload_part(Bucket=bucket, Key=key, UploadId=begun, PartNumber=1, Body=b"x" * 1000)
+
+    def unfinished() -> list[str]:
+        uploads = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return [upload["Key"] for upload in uploads if upload["Key"] == key]
+
+    assert unfinished() == [key]
+    async with database_of(settings) as db:
+        await note_object(db, key, -1, in_parts=True)
+        await sweep(db, store_of(settings), 3600)
+    assert unfinished() == []
 
 
 def send(service: Service, user: User, album: int) -> None:

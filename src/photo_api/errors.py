@@ -44,14 +44,22 @@ class Code(Enum):
 class ApiError(Exception):
     """A refusal for the client: what was wrong and what to do, never anything of the inside.
 
-    `retry_after` is in whole seconds and is sent as the Retry-After header.
+    `retry_after`, in whole seconds, and `content_range` are sent as headers of these names.
     """
 
-    def __init__(self, code: Code, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        content_range: str | None = None,
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = retry_after
+        self.content_range = content_range
 
 
 def not_found(what: str) -> ApiError:

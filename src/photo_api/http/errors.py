@@ -51,6 +51,8 @@ def error_response(
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
+    if error.content_range is not None:
+        headers["Content-Range"] = error.content_range
     body = {
         "detail": error.detail if detail is None else detail,
         "code": error.code.wire,

@@ -4,6 +4,7 @@
 finish nor fail the job of its successor.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,18 +28,19 @@ def _job(row: Any) -> Job:
     return Job(row["id"], row["kind"], row["subject_id"], row["attempt"], failures)
 
 
-async def lease(db: Any, worker: str, seconds: float) -> Job | None:
-    """The oldest job that is free or whose holder has been silent for its whole lease."""
+async def lease(db: Any, worker: str, seconds: float, kinds: Sequence[str]) -> Job | None:
+    """The oldest job of these kinds that is free or whose holder has been silent for its whole
+    lease. Kinds that only a newer release knows are left to it."""
     row = await db.fetchrow(
         """
         UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
             available_at = now() + make_interval(secs => $2)
         WHERE id = (
-            SELECT id FROM jobs WHERE state <> 'dead' AND available_at <= now()
+            SELECT id FROM jobs WHERE state <> 'dead' AND available_at <= now() AND kind = ANY ($3)
             ORDER BY available_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ) RETURNING id, kind, subject_id, attempt, handed_back
         """,
-        worker, seconds,
+        worker, seconds, kinds,
     )  # fmt: skip
     return _job(row) if row is not None else None
 

@@ -82,7 +82,9 @@ class Runner:
 
     async def _lease(self) -> Job | None:
         try:
-            return await queue.lease(self._db, self._worker, self._settings.lease)
+            return await queue.lease(
+                self._db, self._worker, self._settings.lease, list(self._handlers)
+            )
         except Exception as error:
             log.warning("cannot look for jobs: %s", type(error).__name__)
             await asyncio.sleep(1)

@@ -91,5 +91,9 @@ def _part(request: Request, size: int) -> tuple[int, int] | None:
         if last and int(last) < start:
             return None
     if start >= size:
-        raise ApiError(Code.RANGE_NOT_SATISFIABLE, f"The image has {size} bytes")
+        raise ApiError(
+            Code.RANGE_NOT_SATISFIABLE,
+            f"The image has {size} bytes",
+            content_range=f"bytes */{size}",
+        )
     return start, end

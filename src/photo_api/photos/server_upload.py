@@ -149,7 +149,7 @@ async def _take_in(
     photo_id = await queries.new_photo_id(state.db)
     key = object_key(owner_id, photo_id, content_type)
     grace = queries.KEY_GRACE + state.settings.uploads.longest_put
-    await queries.note_object(state.db, key, grace)
+    await queries.note_object(state.db, key, grace, in_parts=True)
     try:
         await state.store.put(key, intake.rest(), content_type=content_type)
         fields = _fields(await form.finish(), filename)

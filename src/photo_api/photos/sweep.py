@@ -32,7 +32,11 @@ async def sweep(db: Database, store: ObjectStore, longest_put: int) -> Swept:
     """One round over everything. `longest_put` in seconds, as for the uploads' own deadline."""
     uploads = await _abandon_uploads(db, longest_put)
     objects = 0
-    while keys := await _take_due(db):
+    while due := await _take_due(db):
+        keys = list(due)
+        for key, in_parts in due.items():
+            if in_parts:
+                await store.discard_parts(key)
         await store.delete(keys)
         await db.execute("DELETE FROM unreferenced_objects WHERE object_key = ANY ($1)", keys)
         objects += len(keys)
@@ -59,9 +63,11 @@ async def _abandon_uploads(db: Database, longest_put: int) -> int:
     return count
 
 
-async def _take_due(db: Database) -> list[str]:
-    """Keys that may be deleted now. From here on nobody can adopt them; those that another sweep
-    took and did not finish within 5 minutes are taken again."""
+async def _take_due(db: Database) -> dict[str, bool]:
+    """Keys that may be deleted now, and whether parts of an upload may have been left behind.
+
+    From here on nobody can adopt them; those that another sweep took and did not finish within 5
+    minutes are taken again."""
     rows: list[Any] = await db.fetch(
         """
         UPDATE unreferenced_objects SET taken = true,
@@ -69,11 +75,11 @@ async def _take_due(db: Database) -> list[str]:
         WHERE object_key IN (
             SELECT object_key FROM unreferenced_objects WHERE delete_after < now()
             ORDER BY delete_after LIMIT $1 FOR UPDATE SKIP LOCKED
-        ) RETURNING object_key
+        ) RETURNING object_key, in_parts
         """,
         BATCH,
     )
-    return [row["object_key"] for row in rows]
+    return {row["object_key"]: row["in_parts"] for row in rows}
 
 
 async def _prune(db: Database) -> None:

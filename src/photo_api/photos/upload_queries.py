@@ -83,13 +83,13 @@ async def new_photo_id(db: Any) -> int:
     return photo_id
 
 
-async def note_object(db: Any, key: str, seconds: float) -> None:
+async def note_object(db: Any, key: str, seconds: float, *, in_parts: bool = False) -> None:
     """Write a key down before its bytes are written; they are swept after `seconds` unless a photo
-    points to them by then."""
+    points to them by then, and with `in_parts` so are the parts of a broken-off upload."""
     await db.execute(
-        "INSERT INTO unreferenced_objects (object_key, delete_after)"
-        " VALUES ($1, now() + make_interval(secs => $2))",
-        key, seconds,
+        "INSERT INTO unreferenced_objects (object_key, delete_after, in_parts)"
+        " VALUES ($1, now() + make_interval(secs => $2), $3)",
+        key, seconds, in_parts,
     )  # fmt: skip
 
 

@@ -62,6 +62,9 @@ class ObjectStore(Protocol):
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; a missing one is fine."""
 
+    async def discard_parts(self, key: str) -> None:
+        """Throw away what an upload in parts that was broken off has left behind."""
+
     def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """All objects whose key begins with `prefix` (which ends in "/" or is empty)."""
 

@@ -156,10 +156,13 @@ class S3Store:
                     return None
                 raise
 
+    async def discard_parts(self, key: str) -> None:
+        await asyncio.to_thread(abort_uploads, self._bucket, key)
+
     async def _discard_parts(self, key: str) -> None:
         """obstore aborts an upload on some errors, but not when its future is cancelled."""
         with suppress(StoreUnavailable):
-            await asyncio.shield(asyncio.to_thread(abort_uploads, self._bucket, key))
+            await asyncio.shield(self.discard_parts(key))
 
 
 def _client(bucket: Bucket, read_timeout: timedelta) -> obstore.store.S3Store:

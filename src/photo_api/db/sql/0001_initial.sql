@@ -77,8 +77,11 @@ CREATE INDEX photos_gone ON photos (gone_at) WHERE status = 'gone';
 CREATE TABLE unreferenced_objects (
     object_key text PRIMARY KEY,
     delete_after timestamptz NOT NULL,
+    in_parts boolean NOT NULL DEFAULT false,
     taken boolean NOT NULL DEFAULT false
 );
+COMMENT ON COLUMN unreferenced_objects.in_parts IS
+    'whether unfinished multipart uploads of this key may be lying in the store';
 CREATE INDEX unreferenced_objects_due ON unreferenced_objects (delete_after);
 
 CREATE TABLE albums (
