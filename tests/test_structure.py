@@ -25,6 +25,10 @@ SOURCES = Path(__file__).parent.parent / "src"
 DECLARATIONS = {"APIRouter", "TypeVar", "MappingProxyType", "Path", "StringConstraints"}
 
 
+def _no_log(**_: object) -> None:
+    """Nobody reads an access log here."""
+
+
 class InProcess:
     """The application in this process, so that its statements and files can be counted."""
 
@@ -45,7 +49,7 @@ async def in_process(environ: dict[str, str]) -> AsyncIterator[InProcess]:
     cli(environ, "migrate")
     settings = load({key: value for key, value in environ.items() if key != "PATH"})
     drain = Drain()
-    application = composition.create_app(settings, identify(settings.lifecycle), drain)
+    application = composition.create_app(settings, identify(settings.lifecycle), drain, _no_log)
     statements: list[str] = []
 
     async def listen(connection: Any) -> None:
@@ -174,7 +178,9 @@ async def _files_passed(service: InProcess, method: str, path: str, **request: A
 
 def _routes(environ: dict[str, str]) -> list[Any]:
     settings = load({key: value for key, value in environ.items() if key != "PATH"})
-    application: Any = composition.create_app(settings, identify(settings.lifecycle), Drain())
+    application: Any = composition.create_app(
+        settings, identify(settings.lifecycle), Drain(), _no_log
+    )
     while not isinstance(application, FastAPI):
         application = application.app
     return list(application.routes)

@@ -31,12 +31,14 @@ from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.routes import router as health
+from photo_api.photos.presentation import PhotoPresenter
 from photo_api.photos.routes import router as photos
 from photo_api.settings import Settings
 from photo_api.shares.routes import router as shares
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
+from photo_api.telemetry.logs import AccessLog
 
 THROTTLE_CONTEXT = b"throttle:"
 LARGEST_JSON = 1024 * 1024
@@ -49,7 +51,9 @@ class LifespanState(TypedDict):
     app: AppState
 
 
-def create_app(settings: Settings, identity: Identity, drain: Drain) -> ASGIApp:
+def create_app(
+    settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
+) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
     @asynccontextmanager
@@ -68,13 +72,14 @@ def create_app(settings: Settings, identity: Identity, drain: Drain) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (accounts, albums, photos, shares):
-        app.include_router(router, prefix=API_PREFIX)
-    app.include_router(health)
+    # Not include_router, which would put each router behind a matching of its own: routes are tried
+    # in this order, those that are asked for most first.
+    for router in (photos, albums, shares, health, accounts):
+        app.router.routes.extend(router.routes)
     app.include_router(health, prefix=API_PREFIX, include_in_schema=False)
     install_error_handlers(app)
     install_docs(app)
-    return _wrap(app, settings, identity, drain)
+    return _wrap(app, settings, identity, drain, access_log)
 
 
 async def _open(
@@ -90,6 +95,7 @@ async def _open(
     health = Health(settings.database, identity, drain)
     stack.callback(health.close)
     public = s3.public_endpoint or s3.endpoint
+    signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, settings.delivery.window)
     tokens = AccessTokens(settings.auth.jwt_keys, settings.auth.access_ttl)
     throttle_key = THROTTLE_CONTEXT + next(iter(settings.auth.secret_keys.values())).encode()
     return AppState(
@@ -99,7 +105,8 @@ async def _open(
         health=health,
         db=db,
         store=store,
-        signer=S3UrlSigner(public, s3.bucket, s3.region, credentials, settings.delivery.window),
+        signer=signer,
+        presenter=PhotoPresenter(signer if settings.delivery.mode == "redirect" else None),
         authenticator=Authenticator(tokens, db, settings.auth.user_cache),
         access_tokens=tokens,
         refresh_tokens=RefreshTokens(settings.auth.secret_keys),
@@ -109,7 +116,9 @@ async def _open(
     )
 
 
-def _wrap(app: FastAPI, settings: Settings, identity: Identity, drain: Drain) -> ASGIApp:
+def _wrap(
+    app: FastAPI, settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
+) -> ASGIApp:
     """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
     wrapped: ASGIApp = TrailingSlash(BodyLimit(app, LARGEST_JSON, {UPLOAD_PATH}))
     wrapped = ErrorBoundary(wrapped)
@@ -123,4 +132,4 @@ def _wrap(app: FastAPI, settings: Settings, identity: Identity, drain: Drain) ->
             max_age=600,
         )
     wrapped = LoadShedding(wrapped, drain, settings.http.max_in_flight)
-    return RequestContext(wrapped, identity.instance, drain)
+    return RequestContext(wrapped, identity.instance, drain, access_log)

@@ -6,13 +6,15 @@ from starlette.responses import Response
 from photo_api.accounts import queries
 from photo_api.accounts.models import Login, RefreshToken, Registration, Tokens, User
 from photo_api.accounts.tokens import digest
+from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code
 from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.direct_route import DirectRoute
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.state import Anyone, AppState, Authenticated
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=DirectRoute)
 
 
 @router.post("/register", status_code=201, response_model=User, responses=errors(400, 422, 503))

@@ -7,17 +7,17 @@ from starlette.responses import Response
 
 from photo_api.albums import queries
 from photo_api.albums.models import Album, AlbumChange, AlbumPage, Changed, NewAlbum, PhotoIds
+from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, Limit, PathId, Skip, in_range
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.state import Authenticated, IdempotencyKey
-from photo_api.photos.presentation import own_image
-from photo_api.photos.routes import presenter
 
-router = APIRouter(prefix="/albums", tags=["albums"])
+router = APIRouter(prefix=f"{API_PREFIX}/albums", tags=["albums"], route_class=DirectRoute)
 
 FIRST_PAGE = 1000
 
@@ -78,7 +78,6 @@ async def get_album(
     )
     if not rows:
         raise not_found("Album")
-    present = presenter(caller.state, own_image)
     shown = [row for row in rows[:size] if row["id"] is not None]
     album = rows[0]
     return json_response(
@@ -91,7 +90,7 @@ async def get_album(
             "photo_count": album["photo_count"],
             "created_at": album["album_created_at"],
             "updated_at": album["album_updated_at"],
-            "photos": [present(row) for row in shown],
+            "photos": caller.state.presenter.page(shown),
             "next": encode_cursor(shown[-1]["position"]) if shown and len(rows) > size else None,
         }
     )

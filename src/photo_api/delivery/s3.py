@@ -40,7 +40,7 @@ class S3UrlSigner:
         credentials: CredentialSource,
         window: int,
         clock: Callable[[], float] = time.time,
-        cache_size: int = 20_000,
+        cache_size: int = 10_000,
     ) -> None:
         if not 1 <= window <= (MAX_EXPIRY - 2 * CLOCK_SKEW) // 2:
             raise ValueError(f"a window of {window} s cannot be signed for")

@@ -1,20 +1,20 @@
 """Pure ASGI middleware: a request's identity and its line in the log, and the last resort."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Collection
-from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import API_PREFIX, HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.lifecycle.drain import Drain, Phase
+from photo_api.telemetry.logs import AccessLog
 
-access_log = logging.getLogger("photo_api.access")
 log = logging.getLogger(__name__)
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -26,10 +26,11 @@ class RequestContext:
     """Gives every answer its request id and the instance's name, counts requests in flight to the
     end of their bodies, closes connections while draining, and writes the access log."""
 
-    def __init__(self, app: ASGIApp, instance: str, drain: Drain) -> None:
+    def __init__(self, app: ASGIApp, instance: str, drain: Drain, access_log: AccessLog) -> None:
         self.app = app
         self.instance = instance.encode()
         self.drain = drain
+        self.access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +38,7 @@ class RequestContext:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-        status, sent = 0, 0
+        status, sent = 499, 0
 
         async def send_with_identity(message: Message) -> None:
             nonlocal status, sent
@@ -57,41 +58,22 @@ class RequestContext:
             await self.app(scope, receive, send_with_identity)
         finally:
             self.drain.in_flight -= 1
-            _log_access(scope, request_id, status, sent, time.perf_counter() - started)
+            self.access_log(
+                request_id=request_id,
+                method=scope["method"],
+                # The route's template and never the path: a share's path holds its token.
+                route=getattr(scope.get("route"), "path", "unmatched"),
+                status=status,
+                bytes=sent,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+            )
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return uuid4().hex
-
-
-def _log_access(scope: Scope, request_id: str, status: int, sent: int, seconds: float) -> None:
-    if not access_log.isEnabledFor(logging.INFO):
-        return
-    access_log.info(
-        "request",
-        extra={
-            "fields": {
-                "request_id": request_id,
-                "method": scope["method"],
-                "route": _template(scope),
-                "status": status or 499,
-                "bytes": sent,
-                "ms": round(seconds * 1000, 1),
-            }
-        },
-    )
-
-
-def _template(scope: Scope) -> str:
-    """The route's template and never the path: a share's path holds its token."""
-    template = getattr(scope.get("route"), "path", None)
-    if template is None:
-        return "unmatched"
-    mounted = scope["path"].startswith(API_PREFIX) and not template.startswith(API_PREFIX)
-    return API_PREFIX + template if mounted else str(template)
+    return os.urandom(16).hex()
 
 
 class TrailingSlash:

@@ -16,6 +16,7 @@ from photo_api.delivery.base import UrlSigner
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
+from photo_api.photos.presentation import PhotoPresenter
 from photo_api.settings import Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
@@ -32,6 +33,7 @@ class AppState:
     db: Database
     store: ObjectStore
     signer: UrlSigner
+    presenter: PhotoPresenter
     authenticator: Authenticator
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens

@@ -20,7 +20,7 @@ from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
 from photo_api.settings import Settings, load
-from photo_api.telemetry.logs import configure_logging
+from photo_api.telemetry.logs import configure_logging, open_access_log
 
 BACKLOG = 2048
 LOAD_INTERVAL = 1.0
@@ -78,14 +78,15 @@ def main() -> None:
     identity = identify(settings.lifecycle, options.boot_id)
     configure_logging(settings.logs, identity.instance, options.name)
     drain = Drain()
-    server = Server(
-        _config(settings, create_app(settings, identity, drain)), Orders(options.orders), drain
-    )
+    access_log = open_access_log(settings.logs, identity.instance, options.name)
+    app = create_app(settings, identity, drain, access_log)
+    server = Server(server_config(settings, app), Orders(options.orders), drain)
     listening = socket.socket(fileno=options.socket)
     server.run(sockets=[listening])
 
 
-def _config(settings: Settings, app: object) -> uvicorn.Config:
+def server_config(settings: Settings, app: object) -> uvicorn.Config:
+    """uvicorn as every worker runs it, and whatever is compared with a worker."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="uvloop",

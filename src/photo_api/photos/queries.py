@@ -17,7 +17,7 @@ async def photos(db: Any, owner_id: int, before: int, skip: int, limit: int) -> 
 
 async def photo(db: Any, owner_id: int, photo_id: int) -> Any | None:
     return await db.fetchrow(
-        f"SELECT {COLUMNS}, p.exif FROM photos p"
+        f"SELECT p.exif, {COLUMNS} FROM photos p"
         " WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready'",
         owner_id, photo_id,
     )  # fmt: skip
@@ -43,7 +43,7 @@ async def update_photo(
             description = CASE WHEN $4::text IS NULL THEN p.description
                                ELSE nullif(btrim($4), '') END,
             updated_at = now()
-        WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' RETURNING {COLUMNS}, p.exif
+        WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' RETURNING p.exif, {COLUMNS}
         """,
         owner_id, photo_id, title, description,
     )  # fmt: skip

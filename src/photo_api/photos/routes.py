@@ -1,13 +1,14 @@
 """Photos: upload, list, change, delete, deliver."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from photo_api.contract import API_PREFIX
 from photo_api.errors import not_found
 from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
 from photo_api.http.idempotency import Key, idempotency
 from photo_api.http.json import json_response, no_content
@@ -25,9 +26,9 @@ from photo_api.photos.models import (
     PresignRequest,
     Uploaded,
 )
-from photo_api.photos.presentation import PhotoPresenter, Size, own_image
+from photo_api.photos.presentation import Size, own_image
 
-router = APIRouter(prefix="/photos", tags=["photos"])
+router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["photos"], route_class=DirectRoute)
 
 Cursor = Annotated[
     str | None,
@@ -43,12 +44,6 @@ REDIRECT: dict[int | str, dict[str, Any]] = {
         "headers": {"Location": {"schema": {"type": "string"}}},
     },
 }
-
-
-def presenter(state: AppState, base: Callable[[int], str]) -> PhotoPresenter:
-    """Makes P for answers of this worker."""
-    streaming = state.settings.delivery.mode == "stream"
-    return PhotoPresenter(None if streaming else state.signer, base)
 
 
 @router.post(
@@ -119,12 +114,11 @@ async def list_photos(
     by a cursor that stays right, and fast, while photos come and go."""
     before = decode_cursor(cursor) if cursor else MAX_ID
     rows = await queries.photos(caller.state.db, caller.user_id, before, skip, limit)
-    present = presenter(caller.state, own_image)
     headers = {}
     if rows and len(rows) == limit:
         following = encode_cursor(rows[-1]["id"])
         headers["Link"] = f'</api/photos/?cursor={following}&limit={limit}>; rel="next"'
-    return json_response([present(row) for row in rows], headers=headers)
+    return json_response(caller.state.presenter.page(rows), headers=headers)
 
 
 @router.get("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 503))
@@ -146,7 +140,7 @@ async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticate
 def _detail(state: AppState, row: Any | None) -> Response:
     if row is None:
         raise not_found("Photo")
-    return json_response(presenter(state, own_image)(row) | {"exif": row["exif"]})
+    return json_response(state.presenter.one(row) | {"exif": row["exif"]})
 
 
 @router.delete("/{photo_id}", status_code=204, responses=errors(401, 403, 404, 503))

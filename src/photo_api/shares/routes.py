@@ -8,19 +8,21 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from photo_api.accounts.tokens import digest
+from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.state import Anyone, AppState, Authenticated, IdempotencyKey
 from photo_api.photos.delivery import deliver
-from photo_api.photos.routes import REDIRECT, Cursor, SizeQuery, presenter
+from photo_api.photos.routes import REDIRECT, Cursor, SizeQuery
 from photo_api.shares import queries
 from photo_api.shares.models import NewShare, Share, SharedAlbum
 
-router = APIRouter(tags=["shares"])
+router = APIRouter(prefix=API_PREFIX, tags=["shares"], route_class=DirectRoute)
 
 FIRST_PAGE = 1000
 
@@ -101,14 +103,13 @@ async def view_share(
         raise not_found("Share link")
     if rows[0]["expired"]:
         raise _expired()
-    present = presenter(state, lambda photo_id: f"/share/{token}/photos/{photo_id}/image")
     shown = [row for row in rows[:size] if row["id"] is not None]
     return json_response(
         {
             "album_name": rows[0]["name"],
             "album_description": rows[0]["album_description"],
             "photo_count": rows[0]["photo_count"],
-            "photos": [present(row) for row in shown],
+            "photos": state.presenter.page(shown, f"/share/{token}"),
             "created_at": rows[0]["album_created_at"],
             "next": encode_cursor(shown[-1]["position"]) if shown and len(rows) > size else None,
         }
