@@ -3,6 +3,8 @@
 Standard library only: the operations plane may import this and nothing else of `photo_api`.
 """
 
+RELEASE = "0.1.0"
+
 API_PREFIX = "/api"
 DEFAULT_PORT = 8000
 

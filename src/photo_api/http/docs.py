@@ -2,11 +2,14 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
+
+from photo_api.http.openapi import error_schemas
 
 ASSETS = "/docs-assets"
 # Redoc would fetch a logo from its makers.
@@ -25,6 +28,7 @@ def install_docs(app: FastAPI) -> None:
     folder = Path(spec.origin).parent / "static"
     app.mount(ASSETS, StaticFiles(directory=folder), name="docs-assets")
     title = f"{app.title}: documentation"
+    _add_error_schemas(app)
 
     async def docs(_: Request) -> HTMLResponse:
         page = get_swagger_ui_html(
@@ -50,3 +54,14 @@ def install_docs(app: FastAPI) -> None:
 
     app.add_route("/docs", docs, include_in_schema=False)
     app.add_route("/redoc", redoc, include_in_schema=False)
+
+
+def _add_error_schemas(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["components"]["schemas"].update(error_schemas())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -33,9 +33,17 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _entry(status: int) -> dict[str, Any]:
     codes = [code.wire for code in Code if code.status == status]
-    entry: dict[str, Any] = {"model": Error, "description": f"code: {', '.join(codes)}"}
+    # By reference: as a `model` FastAPI would build a validator for each of them at every start.
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Error.__name__}"}}}
+    entry: dict[str, Any] = {"description": f"code: {', '.join(codes)}", "content": content}
     if status in (429, 503):
         entry["headers"] = {
             "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}
         }
     return entry
+
+
+def error_schemas() -> dict[str, Any]:
+    """The components that `errors` refers to."""
+    schema = Error.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), Error.__name__: schema}

@@ -2,9 +2,9 @@
 
 import socket
 from dataclasses import dataclass
-from importlib.metadata import version
 from uuid import uuid4
 
+from photo_api.contract import RELEASE
 from photo_api.settings import LifecycleSettings
 
 
@@ -27,7 +27,7 @@ def identify(settings: LifecycleSettings, boot_id: str | None = None) -> Identit
         instance=settings.instance_ip or default_route(),
         node=settings.node_name or socket.gethostname(),
         region=settings.region or None,
-        version=version("photo-api"),
+        version=RELEASE,
     )
 
 

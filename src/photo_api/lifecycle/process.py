@@ -2,18 +2,31 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 log = logging.getLogger(__name__)
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
+LONGEST_HEAD_START = 3.0
 STABLE = 10.0
 """Seconds after which a process that dies is taken to have died for a new reason."""
+
+
+@contextmanager
+def _ignored_from_birth() -> Iterator[None]:
+    """A child inherits which signals are blocked, so that none can end it before it has got as far
+    as ignoring them. Those that come for us meanwhile are delivered afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Process:
@@ -27,6 +40,7 @@ class Process:
         arguments: Sequence[str],
         environ: Mapping[str, str],
         inherited: Sequence[int] = (),
+        after: "Sequence[Process]" = (),
     ) -> None:
         self.name = name
         self.pid: int | None = None
@@ -36,10 +50,23 @@ class Process:
         self._environ = dict(environ)
         self._inherited = tuple(inherited)
         self._orders: socket.socket | None = None
+        self._after = after
         self._stopping = False
+        self._woken = asyncio.Event()
 
     async def keep_running(self) -> None:
-        """Run it, and again whenever it dies, until `stop` was ordered. Cancelling kills it."""
+        """Run it, and again whenever it dies, until `stop` was ordered. Cancelling kills it. The
+        first start waits until those it comes `after` have had the processor to be ready."""
+        if self._after:
+            waiting = [
+                asyncio.create_task(self._woken.wait()),
+                asyncio.create_task(_all_ready(self._after)),
+            ]
+            await asyncio.wait(
+                waiting, timeout=LONGEST_HEAD_START, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in waiting:
+                task.cancel()
         backoff = FIRST_BACKOFF
         while not self._stopping:
             started = time.monotonic()
@@ -59,15 +86,16 @@ class Process:
         ours.setblocking(False)
         with theirs:
             descriptor = theirs.fileno()
-            child = await asyncio.create_subprocess_exec(
-                *self._command,
-                "--orders",
-                str(descriptor),
-                stdin=subprocess.DEVNULL,
-                env=self._environ,
-                pass_fds=(*self._inherited, descriptor),
-                start_new_session=True,
-            )
+            with _ignored_from_birth():
+                child = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    "--orders",
+                    str(descriptor),
+                    stdin=subprocess.DEVNULL,
+                    env=self._environ,
+                    pass_fds=(*self._inherited, descriptor),
+                    start_new_session=True,
+                )
         self.pid, self._orders = child.pid, ours
         listening = asyncio.create_task(self._listen(ours))
         try:
@@ -100,7 +128,15 @@ class Process:
 
     def order(self, order: str) -> None:
         """Send an order; after `stop` the process is not restarted."""
-        self._stopping = self._stopping or order == "stop"
+        if order == "stop":
+            self._stopping = True
+            self._woken.set()
         if self._orders is not None:
             with suppress(OSError):
                 self._orders.send(order.encode() + b"\n")
+
+
+async def _all_ready(processes: Sequence[Process]) -> bool:
+    for process in processes:
+        await process.ready.wait()
+    return True

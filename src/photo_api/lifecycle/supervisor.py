@@ -8,13 +8,15 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from photo_api.lifecycle.identity import Identity, identify
 from photo_api.lifecycle.load import LoadMeter, resident_bytes
 from photo_api.lifecycle.process import Process
-from photo_api.lifecycle.registry import Registry
 from photo_api.settings import Settings
+
+if TYPE_CHECKING:
+    from photo_api.lifecycle.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,9 @@ class Supervisor:
             if self._workers:
                 self.port = listening.getsockname()[1]
             processes = self._processes(identity, listening)
-            registry = self._registry(identity, processes)
             running = [asyncio.create_task(item.keep_running()) for item in processes]
+            await asyncio.sleep(0)  # they are started now, and import while the registry does
+            registry = self._registry(identity, processes)
             helpers: list[asyncio.Task[Any]] = [
                 asyncio.create_task(self._announce(processes, registry)),
                 asyncio.create_task(registry.keep()),
@@ -102,7 +105,9 @@ class Supervisor:
             log.warning("second signal: ending at once")
             self._end_now.set()
 
-    def _registry(self, identity: Identity, processes: list[Process]) -> Registry:
+    def _registry(self, identity: Identity, processes: list[Process]) -> "Registry":
+        from photo_api.lifecycle.registry import Registry
+
         meter = LoadMeter()
 
         def load() -> dict[str, object]:
@@ -137,10 +142,13 @@ class Supervisor:
             for number in range(1, self._workers + 1)
         ]
         if self._jobs:
-            processes.append(Process("jobs", "photo_api.jobs.process", common, self._environ))
+            web = list(processes)
+            processes.append(
+                Process("jobs", "photo_api.jobs.process", common, self._environ, after=web)
+            )
         return processes
 
-    async def _announce(self, processes: list[Process], registry: Registry) -> None:
+    async def _announce(self, processes: list[Process], registry: "Registry") -> None:
         await asyncio.gather(*(process.ready.wait() for process in processes))
         registry.change("ready", "ready")
         await registry.flush()

@@ -52,8 +52,8 @@ class AccessLog(Protocol):
 
 
 def open_access_log(settings: LogSettings, instance: str, process: str) -> AccessLog:
-    """The access log of this process, on standard error like all other lines. JSON lines are written
-    without a log record in between, which would cost as much as a small query."""
+    """The access log of this process, on standard error like all other lines. JSON lines are
+    written without a log record in between, which would cost as much as a small query."""
     if settings.level not in ("DEBUG", "INFO"):
         return lambda **_: None
     if settings.format == "text":
