@@ -22,11 +22,13 @@ STABLE = 10.0
 def _ignored_from_birth() -> Iterator[None]:
     """A child inherits which signals are blocked, so that none can end it before it has got as far
     as ignoring them. Those that come for us meanwhile are delivered afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # Not the mask from before: several starts overlap. Each forks before it first waits.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 class Process:
