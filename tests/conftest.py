@@ -7,14 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.service import Service, User, running_service
-
-REQUIRED_PROGRAMS = {"nginx": "/usr/sbin/nginx", "chromium": "/usr/bin/chromium"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,9 +43,6 @@ def _program(name: str) -> str | None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Addresses of an embedded database and store that end with this process."""
-    if "TEST_STACK" in os.environ:
-        yield json.loads(Path(os.environ["TEST_STACK"]).read_text())
-        return
     data = tmp_path_factory.mktemp("stack")
     with (data / "stack.log").open("w") as log:
         process = subprocess.Popen(
@@ -102,8 +98,6 @@ def service(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def start_service(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start another service beside the common one, with other settings (without prefix)."""
-    from contextlib import ExitStack
-
     with ExitStack() as running:
 
         def start(*arguments: str, **settings: str) -> Service:

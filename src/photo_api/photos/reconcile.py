@@ -5,7 +5,7 @@ adopted into new rows, missing renditions are made again, missing originals are 
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -52,13 +52,24 @@ class Report:
         return asdict(self) | {"clean": self.clean}
 
 
+def _silent(_: str) -> None:
+    """For who does not want to know how far it is."""
+
+
 async def reconcile(
-    db: Database, store: ObjectStore, *, repair: bool, adopt: bool, force: bool
+    db: Database,
+    store: ObjectStore,
+    *,
+    repair: bool,
+    adopt: bool,
+    force: bool,
+    progress: Callable[[str], None] = _silent,
 ) -> Report:
     """Find all differences; with `adopt` recreate rows of orphaned originals, with `repair` move
     (other) orphans to quarantine and enqueue missing renditions. Orphans above 1 % of the objects
     look like a wrong database or bucket, and are left alone unless `force`."""
-    async with _listed(db, store) as connection:
+    async with _listed(db, store, progress) as connection:
+        progress("comparing")
         report = await _compare(connection, store)
         if (repair or adopt) and not force:
             report.refused = _refusal(report)
@@ -68,25 +79,31 @@ async def reconcile(
             for key in report.orphans:
                 await _adopt(connection, store, key, report)
         if repair:
-            for key in report.orphans:
+            for number, key in enumerate(report.orphans, 1):
                 await _quarantine(connection, store, key, report)
+                progress(f"{number} of {len(report.orphans)} objects without a row looked after")
             await _requeue(connection, report)
     return report
 
 
 @asynccontextmanager
-async def _listed(db: Database, store: ObjectStore) -> AsyncIterator[Any]:
+async def _listed(
+    db: Database, store: ObjectStore, progress: Callable[[str], None]
+) -> AsyncIterator[Any]:
     """A connection whose temporary table `listed` holds every object outside staging."""
     async with db.acquire() as connection:
         await connection.execute("CREATE TEMP TABLE listed (key text, modified timestamptz)")
         try:
             batch: list[tuple[str, Any]] = []
+            listed = 0
             for prefix in PREFIXES:
                 async for info in store.list(prefix):
                     batch.append((info.key, info.last_modified))
                     if len(batch) == BATCH:
                         await connection.copy_records_to_table("listed", records=batch)
                         batch.clear()
+                        listed += BATCH
+                        progress(f"{listed} objects listed")
             await connection.copy_records_to_table("listed", records=batch)
             await connection.execute(
                 "CREATE INDEX ON listed (key); ANALYZE listed", timeout=PATIENCE

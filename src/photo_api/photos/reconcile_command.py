@@ -30,9 +30,9 @@ async def reconcile_command(
             open_credentials(s3) as credentials,
         ):
             store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
-            if not as_json:
-                print("listing the store and comparing …", file=sys.stderr)
-            report = await reconcile(db, store, repair=repair, adopt=adopt, force=force)
+            report = await reconcile(
+                db, store, repair=repair, adopt=adopt, force=force, progress=_progress
+            )
             await store.aclose()
     except UNREADABLE as error:
         reason = f"{type(error).__name__}: {error}"
@@ -40,6 +40,12 @@ async def reconcile_command(
         return 2
     print(json.dumps(report.as_dict()) if as_json else _text(report))
     return 0 if report.clean and not report.refused else 1
+
+
+def _progress(text: str) -> None:
+    """On a terminal one line that changes; nothing into logs and pipes."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[2K{text} … ", end="", file=sys.stderr, flush=True)
 
 
 def _text(report: Report) -> str:
