@@ -24,7 +24,6 @@ from photo_api.http.middleware import (
     ErrorBoundary,
     LoadShedding,
     RequestContext,
-    TrailingSlash,
 )
 from photo_api.http.state import AppState
 from photo_api.lifecycle.drain import Drain
@@ -120,7 +119,7 @@ def _wrap(
     app: FastAPI, settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
 ) -> ASGIApp:
     """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
-    wrapped: ASGIApp = TrailingSlash(BodyLimit(app, LARGEST_JSON, {UPLOAD_PATH}))
+    wrapped: ASGIApp = BodyLimit(app, LARGEST_JSON, {UPLOAD_PATH})
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CORSMiddleware(

@@ -5,6 +5,26 @@ from collections.abc import Mapping
 import orjson
 from starlette.responses import Response
 
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class JsonResponse(Response):
+    """An application/json answer whose headers are put together directly: Starlette's own way
+    through a mapping takes as long as encoding a small body."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str] | None) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), JSON_TYPE]
+        if headers:
+            self.raw_headers += [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in headers.items()
+            ]
+
 
 def encode(content: object) -> bytes:
     """JSON with datetimes as RFC 3339 in UTC with `Z`."""
@@ -15,7 +35,7 @@ def json_response(
     content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An application/json answer."""
-    return Response(encode(content), status, headers, media_type="application/json")
+    return JsonResponse(encode(content), status, headers)
 
 
 def no_content() -> Response:
