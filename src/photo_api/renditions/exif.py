@@ -78,7 +78,8 @@ def _processor_time(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGVTALRM, stop)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        # Again and again: what is raised inside a callback of the garbage collector is swallowed.
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds / 2)
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
