@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -149,8 +149,12 @@ class Service:
 
     def children(self, module: str) -> list[psutil.Process]:
         """Its processes that run this module."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in family if module in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if module in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     @property
     def log(self) -> str:

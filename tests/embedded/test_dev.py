@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,12 @@ class Dev:
 
     def server(self, program: str) -> psutil.Process | None:
         """The running postmaster (`postgres`) or store (`weed`)."""
-        children = psutil.Process(self.process.pid).children()
-        return next((item for item in children if item.name() == program), None)
+        for child in psutil.Process(self.process.pid).children():
+            # Helpers of a start come and go while one looks.
+            with suppress(psutil.NoSuchProcess):
+                if child.name() == program:
+                    return child
+        return None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -18,8 +18,11 @@ from tests.service import User, jpeg, put
 
 
 def by_command(dev: Dev, text: str) -> psutil.Process | None:
-    family = dev.family()
-    return next((item for item in family if text in " ".join(item.cmdline())), None)
+    for process in dev.family():
+        with suppress(psutil.NoSuchProcess):
+            if text in " ".join(process.cmdline()):
+                return process
+    return None
 
 
 def image(user: User, photo_id: int, url: str | None = None) -> bytes:
