@@ -14,5 +14,3 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 HEALTH_PATH = "/health"
 LIVE_PATH = "/health/live"
-
-SERVICE_NAME = "photo-api"

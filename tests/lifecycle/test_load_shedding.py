@@ -21,5 +21,8 @@ def test_beyond_the_limit_it_is_503_at_once(start_service: Callable[..., Service
         shed = httpx.get(f"{service.url}/api/auth/me")
         assert (shed.json()["code"], shed.headers["Retry-After"]) == ("overloaded", "1")
         assert httpx.get(f"{service.url}/health").status_code == 200
+        assert httpx.get(f"{service.url}/api/health").status_code == 200
+        sneaky = httpx.get(f"{service.url}/api/share/health/health")
+        assert sneaky.status_code == 503, "the path's beginning counts, not what is in it"
         assert httpx.get(f"{service.url}/health/live").status_code == 200
     eventually(lambda: httpx.get(f"{service.url}/api/auth/me").status_code == 401)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import API_PREFIX, HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.lifecycle.drain import Drain, Phase
@@ -91,7 +91,7 @@ class LoadShedding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         shed = scope["type"] == "http" and self.drain.in_flight > self.limit
-        if shed and HEALTH_PATH not in scope["path"]:
+        if shed and not scope["path"].removeprefix(API_PREFIX).startswith(HEALTH_PATH):
             busy = ApiError(Code.OVERLOADED, "This instance is busy; try again", retry_after=1)
             await error_response(busy, scope["state"]["request_id"])(scope, receive, send)
             return

@@ -58,15 +58,6 @@ async def change(db: Any, boot_id: str, state: str, event: str, cause: str | Non
     )  # fmt: skip
 
 
-async def record(db: Any, boot_id: str, event: str, cause: str | None) -> None:
-    """An event that changes no state."""
-    await db.execute(
-        "INSERT INTO instance_events (boot_id, instance, event, cause)"
-        " SELECT boot_id, instance, $2, $3 FROM instances WHERE boot_id = $1::uuid",
-        boot_id, event, cause,
-    )  # fmt: skip
-
-
 async def heartbeat(db: Any, boot_id: str, load: str) -> str | None:
     """The state that the row has; None when there is no row (any more). `load` is JSON; the depth
     of the job queue, which all share, is added to it."""
