@@ -14,7 +14,7 @@ from bench.world import World, create_world
 from photo_api.db.migrations import migrate
 from photo_api.db.pool import Database, open_database
 from photo_api.embedded.stack import EmbeddedAddresses, EmbeddedStack
-from photo_api.settings import Settings, load
+from photo_api.settings.loading import Settings, load
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
 
@@ -61,7 +61,7 @@ async def open_ground(folder: Path) -> AsyncIterator[Ground]:
         await migrate(settings.database)
         async with (
             open_database(settings.database, "bench") as db,
-            open_credentials(settings.s3) as credentials,
+            open_credentials(settings.s3, settings.cloud) as credentials,
         ):
             s3 = settings.s3
             store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)

@@ -28,7 +28,7 @@ from photo_api.db.pool import open_database
 from photo_api.lifecycle import worker
 from photo_api.photos import upload_queries
 from photo_api.renditions.formats import SNIFF_LENGTH
-from photo_api.settings import Settings, load
+from photo_api.settings.loading import Settings, load
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
 
@@ -56,7 +56,7 @@ def limit_app(settings: Settings, plan: Plan) -> Starlette:
         s3 = settings.s3
         async with (
             open_database(settings.database, "bench limit") as db,
-            open_credentials(s3) as credentials,
+            open_credentials(s3, settings.cloud) as credentials,
         ):
             yield {"db": db, "store": S3Store(s3.endpoint, s3.bucket, s3.region, credentials)}
 

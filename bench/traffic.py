@@ -14,7 +14,7 @@ from bench.world import PASSWORD, World
 from photo_api.db.pool import Database
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.photos.upload_queries import insert_pending
-from photo_api.settings import Settings
+from photo_api.settings.loading import Settings
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
 

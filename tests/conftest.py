@@ -84,6 +84,7 @@ def environ(stack: dict[str, Any]) -> dict[str, str]:
         "PHOTO_API_TRUSTED_PROXIES": "127.0.0.0/8",
         "PHOTO_API_LAME_DUCK": "0",
         "PHOTO_API_DRAIN_WAIT": "3",
+        "PHOTO_API_METADATA_URL": "",
         "PHOTO_API_OPS_TOKEN": "b7e151628aed2a6abf7158809cf4f3c7",
     }
 

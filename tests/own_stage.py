@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from photo_api.db.pool import open_database
-from photo_api.settings import load
+from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store

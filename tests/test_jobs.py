@@ -23,7 +23,7 @@ from photo_api.jobs.runner import LeaseLost
 from photo_api.photos.upload_queries import insert_ready, note_object
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.job import RenditionJob
-from photo_api.settings import load
+from photo_api.settings.loading import load
 from tests.own_stage import ask, database_of, execute, holds, own_database, store_of
 from tests.photographs import encode
 from tests.service import User, eventually, running_service
@@ -285,7 +285,7 @@ async def running(settings: dict[str, str]) -> AsyncIterator[Recorder]:
         recorder = Recorder(db)
         handlers = {"renditions": recorder}
         work = asyncio.create_task(
-            runner.Runner(db, handlers, loaded.jobs, "tests").run(loaded.database.url)
+            runner.Runner(db, handlers, loaded.jobs, "tests").run(loaded.database)
         )
         yield recorder
         work.cancel()

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from photo_api import app as composition
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.identity import identify
-from photo_api.settings import load
+from photo_api.settings.loading import load
 from tests.service import PASSWORD, cli, jpeg
 
 SOURCES = Path(__file__).parent.parent / "src"

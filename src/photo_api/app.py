@@ -32,7 +32,7 @@ from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.routes import router as health
 from photo_api.photos.presentation import PhotoPresenter
 from photo_api.photos.routes import router as photos
-from photo_api.settings import Settings
+from photo_api.settings.loading import Settings
 from photo_api.shares.routes import router as shares
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.opening import open_credentials
@@ -86,7 +86,7 @@ async def _open(
 ) -> AppState:
     s3 = settings.s3
     db = await stack.enter_async_context(open_database(settings.database, "photo-api web"))
-    credentials = await stack.enter_async_context(open_credentials(s3))
+    credentials = await stack.enter_async_context(open_credentials(s3, settings.cloud))
     store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
     stack.push_async_callback(store.aclose)
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)

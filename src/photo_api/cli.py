@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from photo_api.contract import DEFAULT_PORT
-from photo_api.environment import SettingsError
-from photo_api.settings import Settings, load, table
+from photo_api.settings.environment import SettingsError
+from photo_api.settings.loading import Settings, load, table
 
 
 def main(argv: Sequence[str] | None = None) -> int:

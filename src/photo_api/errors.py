@@ -21,6 +21,7 @@ class Code(Enum):
     INACTIVE_USER = ("inactive_user", HTTPStatus.FORBIDDEN)
     NOT_FOUND = ("not_found", HTTPStatus.NOT_FOUND)
     METHOD_NOT_ALLOWED = ("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED)
+    REQUEST_TIMEOUT = ("request_timeout", HTTPStatus.REQUEST_TIMEOUT)
     NOT_UPLOADED = ("not_uploaded", HTTPStatus.CONFLICT)
     UPLOAD_MISMATCH = ("upload_mismatch", HTTPStatus.CONFLICT)
     UPLOAD_EXPIRED = ("upload_expired", HTTPStatus.CONFLICT)
@@ -34,6 +35,7 @@ class Code(Enum):
     INTERNAL = ("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR)
     OVERLOADED = ("overloaded", HTTPStatus.SERVICE_UNAVAILABLE)
     DATABASE_UNAVAILABLE = ("database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
+    DATABASE_READ_ONLY = ("database_read_only", HTTPStatus.SERVICE_UNAVAILABLE)
     STORAGE_UNAVAILABLE = ("storage_unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def __init__(self, wire: str, status: HTTPStatus) -> None:

@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-import asyncpg
-
-from photo_api.settings import DatabaseSettings
+from photo_api.db.connect import connect
+from photo_api.settings.dependencies import DatabaseSettings
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ async def applied_migrations(connection: Any) -> set[str]:
 async def migrate(settings: DatabaseSettings) -> list[str]:
     """Apply what is missing; gives the names applied. Any number of instances may call this at the
     same moment: one works, the others wait."""
-    connection = await asyncpg.connect(settings.url, timeout=10)
+    connection = await connect(settings, "photo-api migrate", timeout=10, session=True)
     try:
         async with _exclusive(connection):
             return await _apply_missing(connection)

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from photo_api.settings import DatabaseSettings
+from photo_api.settings.dependencies import DatabaseSettings
 
 
 class DatabaseUnavailable(Exception):

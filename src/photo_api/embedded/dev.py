@@ -15,10 +15,10 @@ from photo_api.embedded.ports import PortTaken, is_free
 from photo_api.embedded.processes import EmbeddedError
 from photo_api.embedded.secrets import Secrets
 from photo_api.embedded.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
-from photo_api.environment import PREFIX
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.supervisor import Supervisor
-from photo_api.settings import Settings, load
+from photo_api.settings.environment import PREFIX
+from photo_api.settings.loading import Settings, load
 from photo_api.telemetry.logs import configure_logging
 
 T = TypeVar("T")
@@ -151,6 +151,7 @@ def service_environment(
         "LAME_DUCK": "0",
         "DRAIN_WAIT": LONGEST_DRAIN,
         "LOG_FORMAT": "text",
+        "METADATA_URL": "",
     }
     for name, key in (("JWT_KEYS", secrets.jwt_key), ("SECRET_KEYS", secrets.secret_key)):
         if f"{PREFIX}{name}_FILE" not in environ:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.requests import Request
 
-from photo_api.environment import Network
+from photo_api.settings.environment import Network
 
 
 def client_address(request: Request, trusted: Sequence[Network]) -> str:

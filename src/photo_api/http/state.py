@@ -17,7 +17,7 @@ from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
 from photo_api.photos.presentation import PhotoPresenter
-from photo_api.settings import Settings
+from photo_api.settings.loading import Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
 

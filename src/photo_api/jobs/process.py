@@ -19,7 +19,7 @@ from photo_api.lifecycle.orders import Orders
 from photo_api.photos.sweep import sweep
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.job import KIND, RenditionJob
-from photo_api.settings import Settings, load
+from photo_api.settings.loading import Settings, load
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
@@ -47,7 +47,7 @@ def main() -> None:
 async def _run(settings: Settings, worker: str, orders: Orders) -> None:
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(open_database(settings.database, "photo-api jobs"))
-        credentials = await stack.enter_async_context(open_credentials(settings.s3))
+        credentials = await stack.enter_async_context(open_credentials(settings.s3, settings.cloud))
         s3 = settings.s3
         store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
         stack.push_async_callback(store.aclose)
@@ -77,7 +77,7 @@ async def _work(
     handlers = {KIND: RenditionJob(db, store, decoders)}
     runner = Runner(db, handlers, jobs, worker)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(runner.run(settings.database.url))
+        tasks.create_task(runner.run(settings.database))
         tasks.create_task(_sweep_regularly(settings, db, store))
 
 

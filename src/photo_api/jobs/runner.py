@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-import asyncpg
-
+from photo_api.db.connect import FAILURES, connect
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.settings import JobSettings
+from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.settings.serving import JobSettings
 
 log = logging.getLogger(__name__)
 
@@ -47,18 +47,18 @@ class Runner:
         self._worker = worker
         self._wake = asyncio.Event()
 
-    async def run(self, database_url: str) -> None:
+    async def run(self, database: DatabaseSettings) -> None:
         """Until cancelled: then jobs at work are handed back, so that another worker runs them at
         once."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(database_url))
+            tasks.create_task(self._listen(database))
             for _ in range(self._settings.concurrency):
                 tasks.create_task(self._work())
 
-    async def _listen(self, database_url: str) -> None:
+    async def _listen(self, database: DatabaseSettings) -> None:
         while True:
             try:
-                connection = await asyncpg.connect(database_url, timeout=5)
+                connection = await connect(database, "photo-api listen", timeout=5, session=True)
                 closed = asyncio.Event()
                 connection.add_termination_listener(lambda *_: closed.set())  # noqa: B023
                 await connection.add_listener(queue.CHANNEL, lambda *_: self._wake.set())
@@ -66,7 +66,7 @@ class Runner:
                     await closed.wait()
                 finally:
                     connection.terminate()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except FAILURES as error:
                 log.warning("not listening for jobs: %s", type(error).__name__)
             await asyncio.sleep(1 + random.random())
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.db.connect import FAILURES, connect
 from photo_api.db.migrations import applied_migrations, known_migrations
 from photo_api.lifecycle.drain import Drain, Phase
 from photo_api.lifecycle.identity import Identity
-from photo_api.settings import DatabaseSettings
+from photo_api.settings.dependencies import DatabaseSettings
 
 PROBE_TIMEOUT = 1.5
 FRESH = 1.0
@@ -38,7 +39,7 @@ class Health:
     ill."""
 
     def __init__(self, settings: DatabaseSettings, identity: Identity, drain: Drain) -> None:
-        self._url = settings.url
+        self._settings = settings
         self._identity = identity
         self._drain = drain
         self._connection: asyncpg.Connection | None = None
@@ -81,7 +82,7 @@ class Health:
                 error = await self._ask()
         except TimeoutError:
             error = f"no answer within {PROBE_TIMEOUT:g} s"
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
+        except FAILURES as failure:
             error = type(failure).__name__
         if error is not None:
             self.close()
@@ -90,7 +91,9 @@ class Health:
 
     async def _ask(self) -> str | None:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, timeout=PROBE_TIMEOUT)
+            self._connection = await connect(
+                self._settings, "photo-api probe", timeout=PROBE_TIMEOUT
+            )
         await self._connection.fetchval("SELECT 1")
         if not self._schema_complete:
             applied = await applied_migrations(self._connection)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from photo_api.contract import RELEASE
-from photo_api.settings import LifecycleSettings
+from photo_api.settings.instance import LifecycleSettings
 
 
 @dataclass(frozen=True, slots=True)

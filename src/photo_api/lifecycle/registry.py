@@ -17,8 +17,10 @@ from typing import Any
 import asyncpg
 
 from photo_api.contract import LIVE_PATH
+from photo_api.db.connect import FAILURES, connect
 from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.identity import Identity
+from photo_api.settings.dependencies import DatabaseSettings
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,6 @@ TIME_BOX = 2.0
 """Seconds that one write may take, so that a hung database holds nothing up."""
 
 PRUNE_EVERY = 3600.0
-DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Registry:
 
     def __init__(
         self,
-        database_url: str,
+        database: DatabaseSettings,
         identity: Identity,
         *,
         address: str,
@@ -53,7 +54,7 @@ class Registry:
         workers: int,
         load: Callable[[], Mapping[str, object]],
     ) -> None:
-        self._url = database_url
+        self._database = database
         self._identity = identity
         self._place = {"address": address, "port": port, "workers": workers}
         self._load = load
@@ -82,7 +83,7 @@ class Registry:
             try:
                 async with asyncio.timeout(TIME_BOX):
                     await self._write()
-            except DATABASE_ERRORS as error:
+            except FAILURES as error:
                 self._unbroken_since = None
                 self._drop_connection()
                 log.warning("registry not written: %s", type(error).__name__)
@@ -144,7 +145,7 @@ class Registry:
             for row in silent:
                 if not await is_alive(row["address"], row["port"]):
                     await self._declare_lost(row["boot_id"])
-        except DATABASE_ERRORS as error:
+        except FAILURES as error:
             log.warning("cannot look after others: %s", type(error).__name__)
 
     async def _declare_lost(self, boot_id: str) -> None:
@@ -155,7 +156,7 @@ class Registry:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, timeout=TIME_BOX)
+            self._connection = await connect(self._database, "photo-api registry", timeout=TIME_BOX)
         return self._connection
 
     def _drop_connection(self) -> None:

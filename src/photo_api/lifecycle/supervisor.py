@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from photo_api.lifecycle.identity import Identity, identify
 from photo_api.lifecycle.load import LoadMeter, resident_bytes
 from photo_api.lifecycle.process import Process
-from photo_api.settings import Settings
+from photo_api.settings.loading import Settings
 
 if TYPE_CHECKING:
     from photo_api.lifecycle.registry import Registry
@@ -120,7 +120,7 @@ class Supervisor:
 
         host = self._address[0]
         return Registry(
-            self._settings.database.url,
+            self._settings.database,
             identity,
             address=identity.instance if host in WILDCARDS else host,
             port=self.port,

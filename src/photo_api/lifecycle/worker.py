@@ -19,7 +19,7 @@ from photo_api.app import create_app
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
-from photo_api.settings import Settings, load
+from photo_api.settings.loading import Settings, load
 from photo_api.telemetry.logs import configure_logging, open_access_log
 
 BACKLOG = 2048

@@ -7,7 +7,7 @@ import asyncpg
 
 from photo_api.db.pool import DatabaseUnavailable, open_database
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
-from photo_api.settings import Settings
+from photo_api.settings.loading import Settings
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
@@ -27,7 +27,7 @@ async def reconcile_command(
     try:
         async with (
             open_database(settings.database, "photo-api reconcile") as db,
-            open_credentials(s3) as credentials,
+            open_credentials(s3, settings.cloud) as credentials,
         ):
             store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
             report = await reconcile(

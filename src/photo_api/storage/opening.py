@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from photo_api.settings import S3Settings
+from photo_api.settings.dependencies import S3Settings
+from photo_api.settings.instance import CloudSettings
 from photo_api.storage.credentials import CredentialSource, StaticCredentials
 
 
 @asynccontextmanager
-async def open_credentials(settings: S3Settings) -> AsyncIterator[CredentialSource]:
+async def open_credentials(
+    settings: S3Settings, cloud: CloudSettings
+) -> AsyncIterator[CredentialSource]:
     """The configured keys, or those of the instance's role, renewed for as long as this is open."""
     if settings.access_key:
         yield StaticCredentials(settings.access_key, settings.secret_key)
@@ -16,5 +19,5 @@ async def open_credentials(settings: S3Settings) -> AsyncIterator[CredentialSour
     # Most fleets have keys: they need no HTTP client on the serving path.
     from photo_api.storage.instance_role import InstanceRoleCredentials
 
-    async with InstanceRoleCredentials(settings.metadata_url) as credentials:
+    async with InstanceRoleCredentials(cloud.metadata_url) as credentials:
         yield credentials

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import orjson
 
-from photo_api.settings import LogSettings
+from photo_api.settings.instance import LogSettings
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 

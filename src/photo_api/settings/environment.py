@@ -46,6 +46,10 @@ def database_url(value: str) -> str:
     return value
 
 
+def optional_database_url(value: str) -> str:
+    return database_url(value) if value else ""
+
+
 def number(low: float, high: float) -> Callable[[str], float]:
     def parse(value: str) -> float:
         number = float(value)
@@ -71,6 +75,16 @@ def choice(*allowed: str) -> Callable[[str], str]:
         if value not in allowed:
             raise ValueError(f"must be one of {', '.join(allowed)}")
         return value
+
+    return parse
+
+
+def several(*allowed: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        chosen = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not set(chosen) <= set(allowed):
+            raise ValueError(f"must be a list of {', '.join(allowed)}")
+        return chosen
 
     return parse
 

@@ -1,0 +1,86 @@
+"""Settings of what the service stands on: the database and the object store."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from photo_api.settings.environment import (
+    choice,
+    database_url,
+    integer,
+    number,
+    optional_database_url,
+    optional_url,
+    setting,
+    url,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    url: str = setting(
+        "DATABASE_URL",
+        "PostgreSQL address, `postgresql://user:password@host:5432/name`",
+        parse=database_url,
+        secret=True,
+    )
+    direct_url: str = setting(
+        "DATABASE_DIRECT_URL",
+        "address past a transaction pooler, for LISTEN and locks; empty: DATABASE_URL",
+        default="",
+        parse=optional_database_url,
+        secret=True,
+    )
+    pooler: Literal["none", "transaction"] = setting(
+        "DATABASE_POOLER",
+        "`transaction` when DATABASE_URL is a pooler that gives a connection per transaction"
+        " (PgBouncer, …): nothing is prepared then, and DATABASE_DIRECT_URL must be set",
+        default="none",
+        parse=choice("none", "transaction"),
+    )
+    pool_size: int = setting(
+        "DATABASE_POOL", "connections per worker", default="10", parse=integer(1, 500)
+    )
+    pool_wait: float = setting(
+        "DATABASE_POOL_WAIT",
+        "seconds a request waits for a connection before it gets 503",
+        default="3",
+        parse=number(0.1, 60),
+    )
+    statement_timeout: float = setting(
+        "DATABASE_STATEMENT_TIMEOUT",
+        "seconds one statement may take",
+        default="10",
+        parse=number(0.5, 600),
+    )
+    max_instances: int = setting(
+        "MAX_INSTANCES",
+        "instances that the group may grow to; at start they are held against the database's"
+        " `max_connections`",
+        default="10",
+        parse=integer(1, 10_000),
+    )
+
+    @property
+    def session_url(self) -> str:
+        """Where a session lasts: for LISTEN, advisory locks and migrations."""
+        return self.direct_url or self.url
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    endpoint: str = setting("S3_ENDPOINT", "the store's address as this server uses it", parse=url)
+    public_endpoint: str = setting(
+        "S3_PUBLIC_ENDPOINT",
+        "the store's address in the URLs that clients get; empty: the same",
+        default="",
+        parse=optional_url,
+    )
+    bucket: str = setting("S3_BUCKET", "the bucket that holds everything", default="photos")
+    region: str = setting("S3_REGION", "the region that is signed", default="us-east-1")
+    access_key: str = setting(
+        "S3_ACCESS_KEY",
+        "access key; empty: credentials of the provider's instance role",
+        default="",
+        secret=True,
+    )
+    secret_key: str = setting("S3_SECRET_KEY", "its secret key", default="", secret=True)

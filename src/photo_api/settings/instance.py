@@ -1,0 +1,135 @@
+"""Settings of one instance: its life, its machine and its logs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from photo_api.settings.environment import (
+    choice,
+    integer,
+    number,
+    optional_url,
+    setting,
+    several,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleSettings:
+    instance_ip: str = setting(
+        "INSTANCE_IP",
+        "the instance's name in answers and logs; empty: the address that the cloud's metadata or"
+        " else the default route tells",
+        default="",
+    )
+    node_name: str = setting(
+        "NODE_NAME", "the machine's name in the registry; empty: its host name", default=""
+    )
+    region: str = setting(
+        "REGION", "where the machine stands; empty: what the cloud's metadata tells", default=""
+    )
+    ops_token: str = setting(
+        "OPS_TOKEN",
+        "bearer token with which `/health/detailed` tells the configuration; empty: never",
+        default="",
+        secret=True,
+    )
+    lame_duck: float = setting(
+        "LAME_DUCK",
+        "seconds of serving on after readiness has failed, until balancers have noticed",
+        default="15",
+        parse=number(0, 600),
+    )
+    drain_wait: float = setting(
+        "DRAIN_WAIT",
+        "seconds that requests in flight get to finish",
+        default="30",
+        parse=number(0, 600),
+    )
+    log_flush: float = setting(
+        "LOG_FLUSH",
+        "seconds that queued log lines get to be written at the end",
+        default="5",
+        parse=number(0, 600),
+    )
+    grace: float = setting(
+        "GRACE",
+        "seconds from the stop order to the kill: systemd's TimeoutStopSec, or the platform's;"
+        " LAME_DUCK + DRAIN_WAIT + LOG_FLUSH + 2 must fit",
+        default="60",
+        parse=number(1, 3600),
+    )
+    health_checks: tuple[str, ...] = setting(
+        "HEALTH_CHECKS",
+        "checks that decide `/health`: `database`, or `database,storage`",
+        default="database",
+        parse=several("database", "storage"),
+    )
+    run_dir: str = setting(
+        "RUN_DIR",
+        "folder of the sockets by which `photo-api drain` reaches the instances of this machine;"
+        " empty: systemd's RUNTIME_DIRECTORY, else a folder of the user's own",
+        default="",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    metadata_url: str = setting(
+        "METADATA_URL",
+        "the cloud's metadata service (IMDSv2, OpenStack), for the name, the region, the instance"
+        " role and termination notices; empty: none is asked",
+        default="http://169.254.169.254",
+        parse=optional_url,
+    )
+    metadata_timeout: float = setting(
+        "METADATA_TIMEOUT",
+        "seconds in which it must answer at start, or counts as absent",
+        default="0.5",
+        parse=number(0.05, 10),
+    )
+    notice_interval: float = setting(
+        "NOTICE_INTERVAL",
+        "seconds between looks for a termination notice, where there is AWS metadata",
+        default="5",
+        parse=number(0.1, 60),
+    )
+    autoscaling_group: str = setting(
+        "AUTOSCALING_GROUP",
+        "the AWS Auto Scaling group whose termination hook is completed after the drain; empty:"
+        " none",
+        default="",
+    )
+    lifecycle_hook: str = setting("LIFECYCLE_HOOK", "the name of that termination hook", default="")
+    autoscaling_url: str = setting(
+        "AUTOSCALING_URL",
+        "the Auto Scaling API; empty: that of the region",
+        default="",
+        parse=optional_url,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    format: Literal["json", "text"] = setting(
+        "LOG_FORMAT",
+        "`json` for machines or `text` for people",
+        default="json",
+        parse=choice("json", "text"),
+    )
+    level: str = setting(
+        "LOG_LEVEL",
+        "least level that is logged; access lines are INFO",
+        default="INFO",
+        parse=choice("DEBUG", "INFO", "WARNING", "ERROR"),
+    )
+    sink: str = setting(
+        "LOG_SINK",
+        "file that gets every log line besides standard error, by way of a queue; empty: none",
+        default="",
+    )
+    queue: int = setting(
+        "LOG_QUEUE",
+        "lines that may wait for the sink per process; when it is full, the oldest go",
+        default="10000",
+        parse=integer(10, 10_000_000),
+    )

@@ -1,0 +1,143 @@
+"""All settings of the serving plane: declared once, read from the environment once, frozen.
+
+Each field says its variable (without the prefix PHOTO_API_), its meaning, its default and how its
+text is read. `load` collects every fault before it refuses, so that an operator mends them in one
+go. A secret may be given as a file instead: PHOTO_API_<NAME>_FILE.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast
+
+from photo_api.settings.dependencies import DatabaseSettings, S3Settings
+from photo_api.settings.environment import PREFIX, SettingsError, Variable, choice, read, setting
+from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
+from photo_api.settings.serving import (
+    AuthSettings,
+    DeliverySettings,
+    HttpSettings,
+    JobSettings,
+    UploadSettings,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that `create_app` and its neighbours are made from."""
+
+    database: DatabaseSettings
+    s3: S3Settings
+    auth: AuthSettings
+    http: HttpSettings
+    uploads: UploadSettings
+    delivery: DeliverySettings
+    jobs: JobSettings
+    lifecycle: LifecycleSettings
+    cloud: CloudSettings
+    logs: LogSettings
+    mode: Literal["production", "development"] = setting(
+        "MODE",
+        "`production` refuses absent and published secrets; `development` is for one's own machine",
+        default="production",
+        parse=choice("production", "development"),
+    )
+
+
+GROUPS: Mapping[str, type[Any]] = {
+    item.name: cast(type[Any], item.type) for item in fields(Settings) if not item.metadata
+}
+
+
+def variables() -> Iterator[tuple[str, Variable]]:
+    """Every setting as (path in `Settings`, its declaration), in the order of declaration."""
+    for item in fields(Settings):
+        if "variable" in item.metadata:
+            yield item.name, item.metadata["variable"]
+    for group, kind in GROUPS.items():
+        for item in fields(kind):
+            yield f"{group}.{item.name}", item.metadata["variable"]
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from `environ`. Raises `SettingsError` with every fault at once, unknown
+    PHOTO_API_ variables among them: a typo must not fall back to a default in silence."""
+    problems = _unknown(environ)
+    values = {path: read(variable, environ, problems) for path, variable in variables()}
+    if not problems:
+        problems += _contradictions(values)
+    if problems:
+        raise SettingsError(problems)
+    groups = {
+        group: kind(**{item.name: values[f"{group}.{item.name}"] for item in fields(kind)})
+        for group, kind in GROUPS.items()
+    }
+    return Settings(mode=cast(Literal["production", "development"], values["mode"]), **groups)
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = {PREFIX + variable.name for _, variable in variables()}
+    known |= {PREFIX + variable.name + "_FILE" for _, variable in variables() if variable.secret}
+    return [
+        f"{name} is not a setting; `photo-api config table` lists them"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+PUBLISHED = ("change", "secret", "example", "password", "insecure", "test", "development")
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if bool(values["s3.access_key"]) != bool(values["s3.secret_key"]):
+        problems.append(f"{PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY must be set together")
+    if values["database.pooler"] == "transaction" and not values["database.direct_url"]:
+        problems.append(
+            f"{PREFIX}DATABASE_DIRECT_URL must be set with {PREFIX}DATABASE_POOLER=transaction:"
+            " LISTEN and locks need the database itself"
+        )
+    if bool(values["cloud.autoscaling_group"]) != bool(values["cloud.lifecycle_hook"]):
+        problems.append(f"{PREFIX}AUTOSCALING_GROUP and {PREFIX}LIFECYCLE_HOOK go together")
+    problems += _stop_budget(values)
+    if values["mode"] == "production":
+        for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS")):
+            for kid, secret in values[path].items():
+                if any(word in secret.lower() for word in PUBLISHED) or len(set(secret)) < 10:
+                    problems.append(
+                        f"{PREFIX}{name}: the secret of {kid!r} is not random; make one with"
+                        " `openssl rand -hex 32`"
+                    )
+    return problems
+
+
+STOP_MARGIN = 2.0
+"""Seconds for what has no setting of its own: cutting what is left, the last word to the registry
+and the end of the processes."""
+
+
+def _stop_budget(values: Mapping[str, Any]) -> list[str]:
+    parts = {name: values[f"lifecycle.{name.lower()}"] for name in STOP_PARTS}
+    needed, grace = sum(parts.values()) + STOP_MARGIN, values["lifecycle.grace"]
+    if needed <= grace:
+        return []
+    terms = " + ".join(f"{name} {seconds:g}" for name, seconds in parts.items())
+    return [
+        f"{PREFIX}GRACE {grace:g} s is too short: {terms} + {STOP_MARGIN:g} = {needed:g} s, so the"
+        f" platform would kill the instance {needed - grace:g} s before its drain is over; raise"
+        f" {PREFIX}GRACE (and the platform's kill delay) to {needed:g}, or lower one of the others"
+    ]
+
+
+STOP_PARTS = ("LAME_DUCK", "DRAIN_WAIT", "LOG_FLUSH")
+
+
+def table() -> str:
+    """The Markdown table of all settings that docs/settings.md holds."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for _, variable in variables():
+        default = "(required)" if variable.default is None else variable.default or "(empty)"
+        name = f"`{PREFIX}{variable.name}`"
+        if variable.secret:
+            name += f" or `{PREFIX}{variable.name}_FILE`"
+        lines.append(f"| {name} | {default} | {variable.doc} |")
+    return "\n".join(lines) + "\n"
