@@ -26,6 +26,7 @@ from starlette.routing import Route
 from bench.plan import ALIVE_PATH, CONFIRM_PATH, Answer, Confirmation, OneStatement, Plan
 from photo_api.db.pool import open_database
 from photo_api.lifecycle import worker
+from photo_api.lifecycle.protocol import Connections
 from photo_api.photos import upload_queries
 from photo_api.renditions.formats import SNIFF_LENGTH
 from photo_api.settings.loading import Settings, load
@@ -44,7 +45,7 @@ def main() -> None:
     plan: Plan = pickle.loads(options.plan.read_bytes())
     settings = load(os.environ)
     listening = socket.create_server(("127.0.0.1", options.port), backlog=worker.BACKLOG)
-    config = worker.server_config(settings, limit_app(settings, plan))
+    config = worker.server_config(settings, limit_app(settings, plan), Connections())
     uvicorn.Server(config).run(sockets=[listening])
 
 

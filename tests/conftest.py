@@ -66,7 +66,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def environ(stack: dict[str, Any]) -> dict[str, str]:
+def environ(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The settings with which the service under test runs."""
     return {
         "PATH": os.environ["PATH"],
@@ -85,6 +85,7 @@ def environ(stack: dict[str, Any]) -> dict[str, str]:
         "PHOTO_API_LAME_DUCK": "0",
         "PHOTO_API_DRAIN_WAIT": "3",
         "PHOTO_API_METADATA_URL": "",
+        "PHOTO_API_RUN_DIR": str(tmp_path_factory.mktemp("run")),
         "PHOTO_API_OPS_TOKEN": "b7e151628aed2a6abf7158809cf4f3c7",
     }
 

@@ -20,12 +20,19 @@ from tests.service import cli
 @contextmanager
 def own_database(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
     """The service's settings with a database that no other test uses, migrated."""
+    with empty_database(stack, environ) as settings:
+        migrated = cli(settings, "migrate")
+        assert migrated.returncode == 0, migrated.stderr
+        yield settings
+
+
+@contextmanager
+def empty_database(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The service's settings with a database that nobody has migrated yet."""
     name = f"own_{secrets.token_hex(8)}"
     settings = environ | {"PHOTO_API_DATABASE_URL": _with_path(stack["database_url"], name)}
     asyncio.run(execute(stack["superuser_url"], f"CREATE DATABASE {name} OWNER photo_api"))
     try:
-        migrated = cli(settings, "migrate")
-        assert migrated.returncode == 0, migrated.stderr
         yield settings
     finally:
         asyncio.run(execute(stack["superuser_url"], f"DROP DATABASE {name} WITH (FORCE)"))

@@ -160,15 +160,26 @@ class Service:
     def log(self) -> str:
         return self.log_file.read_text()
 
+    def is_healthy(self) -> bool:
+        assert self.process.poll() is None, self.log
+        try:
+            return httpx.get(f"{self.url}/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
 
 def cli(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `photo-api …` to its end."""
+    """Run `photo-api …` to its end. With MIGRATE_WITH, a folder of sources, `migrate` is that of
+    another release."""
+    # As the working directory, because that is where `-m` looks first.
+    sources = os.environ.get("MIGRATE_WITH") if arguments[:1] == ("migrate",) else None
     return subprocess.run(
         [sys.executable, "-m", "photo_api.cli", *arguments],
+        cwd=sources,
         env=dict(environ),
         capture_output=True,
         text=True,
@@ -189,8 +200,15 @@ def running_service(environ: dict[str, str], folder: Path, *arguments: str) -> I
     """Migrate, serve on a free port, wait until healthy, and end it."""
     migrated = cli(environ, "migrate")
     assert migrated.returncode == 0, migrated.stderr
+    with serving(environ, folder / "service.log", *arguments) as service:
+        eventually(service.is_healthy, 30)
+        yield service
+
+
+@contextmanager
+def serving(environ: dict[str, str], log_file: Path, *arguments: str) -> Iterator[Service]:
+    """Serve on a free port, ready or not, and end it."""
     port = free_port()
-    log_file = folder / "service.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
@@ -203,10 +221,8 @@ def running_service(environ: dict[str, str], folder: Path, *arguments: str) -> I
             stderr=log,
             preexec_fn=_die_with_parent,
         )
-    service = Service(f"http://127.0.0.1:{port}", process, log_file, environ)
     try:
-        eventually(lambda: _healthy(service), 30)
-        yield service
+        yield Service(f"http://127.0.0.1:{port}", process, log_file, environ)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -220,11 +236,3 @@ def _die_with_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def _healthy(service: Service) -> bool:
-    assert service.process.poll() is None, service.log
-    try:
-        return httpx.get(f"{service.url}/health").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from photo_api.db.pool import Database
+from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
 from photo_api.jobs.runner import LeaseLost
@@ -24,6 +24,7 @@ from photo_api.photos.upload_queries import insert_ready, note_object
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.job import RenditionJob
 from photo_api.settings.loading import load
+from tests.outages.faulty_store import faulty_store
 from tests.own_stage import ask, database_of, execute, holds, own_database, store_of
 from tests.photographs import encode
 from tests.service import User, eventually, running_service
@@ -285,7 +286,9 @@ async def running(settings: dict[str, str]) -> AsyncIterator[Recorder]:
         recorder = Recorder(db)
         handlers = {"renditions": recorder}
         work = asyncio.create_task(
-            runner.Runner(db, handlers, loaded.jobs, "tests").run(loaded.database)
+            runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests").run(
+                loaded.database
+            )
         )
         yield recorder
         work.cancel()
@@ -419,17 +422,78 @@ async def test_a_late_result_changes_no_photo(
 def test_a_failing_job_is_tried_again_and_then_buried(
     settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
 ) -> None:
-    """Here the worker cannot reach the store."""
+    """Here the store works but has trouble with this one object."""
     photo_id = user.upload()["id"]
-    start_worker(S3_ENDPOINT="http://127.0.0.1:9", JOB_MAX_ATTEMPTS="2")
-    eventually(lambda: job_of(settings, photo_id)["state"] == "queued", 10)
-    assert user.photo(photo_id)["renditions"] == "pending"
-    photo = user.rendered(photo_id, 20)
+    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+        relay.answers(500, only=f"/{photo_id}/")
+        start_worker(S3_ENDPOINT=relay.endpoint, JOB_MAX_ATTEMPTS="2")
+        retried = "SELECT 1 FROM jobs WHERE subject_id = $1 AND error IS NOT NULL"
+        eventually(lambda: ask(settings, retried, photo_id), 10)
+        assert user.photo(photo_id)["renditions"] == "pending"
+        photo = user.rendered(photo_id, 20)
     assert (photo["renditions"], photo["renditions_error"]) == ("failed", "attempts_exhausted")
     job = job_of(settings, photo_id)
     assert (job["state"], job["attempt"]) == ("dead", 2)
     assert "StoreUnavailable" in job["error"]
     assert user.api.get(f"/photos/{photo_id}/image", follow_redirects=True).status_code == 200
+
+
+def test_an_outage_of_the_store_is_not_held_against_a_job(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    photo_id = user.upload()["id"]
+    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+        relay.refuses()
+        start_worker(S3_ENDPOINT=relay.endpoint, JOB_MAX_ATTEMPTS="2")
+        eventually(lambda: job_of(settings, photo_id)["handed_back"] >= 3, 20)
+        job = job_of(settings, photo_id)
+        assert job["state"] != "dead"
+        assert "StoreUnavailable" in job["error"] or "StoreDown" in job["error"]
+        relay.passes()
+        assert user.rendered(photo_id)["renditions"] == "ready"
+
+
+async def test_a_postponed_job_waits_and_has_not_failed(connections: list[Any]) -> None:
+    connection = connections[0]
+    await enqueue(connection)
+    job = await leased_by(connection, "one")
+    await queue.postpone(connection, job, 60, "no store")
+    assert await queue.lease(connection, "one", 60, KINDS) is None, "not before its time"
+    await connection.execute("UPDATE jobs SET available_at = now()")
+    again = await leased_by(connection, "two")
+    assert (again.attempt, again.failures) == (2, 0)
+    await queue.postpone(connection, job, 60, "late")
+    assert await queue.renew(connection, again, 60), "who lost the lease postpones nothing"
+
+
+async def test_a_lost_database_is_not_held_against_a_job(
+    settings: dict[str, str], connections: list[Any]
+) -> None:
+    """Its result cannot be written, nor that it could not; both happen when there is one again."""
+
+    class Interrupted(Recorder):
+        runs = 0
+
+        async def run(self, job: Job) -> None:
+            self.runs += 1
+            if self.runs == 1:
+                raise DatabaseUnavailable("while it ran")
+            assert job.failures == 0
+            await super().run(job)
+
+    loaded = load(settings)
+    async with database_of(settings) as db, asyncio.timeout(20):
+        handler = Interrupted(db)
+        work = asyncio.create_task(
+            runner.Runner(
+                db, store_of(settings), {"renditions": handler}, loaded.jobs, "tests"
+            ).run(loaded.database)
+        )
+        await enqueue(connections[0], 1)
+        assert await handler.done.get() == 1
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
 
 
 def test_a_job_whose_workers_always_die_is_buried(

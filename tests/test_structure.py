@@ -17,8 +17,9 @@ from fastapi import FastAPI
 
 from photo_api import app as composition
 from photo_api.lifecycle.drain import Drain
+from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import identify
-from photo_api.settings.loading import load
+from photo_api.settings.loading import Settings, load
 from tests.service import PASSWORD, cli, jpeg
 
 SOURCES = Path(__file__).parent.parent / "src"
@@ -27,6 +28,12 @@ DECLARATIONS = {"APIRouter", "TypeVar", "MappingProxyType", "Path", "StringConst
 
 def _no_log(**_: object) -> None:
     """Nobody reads an access log here."""
+
+
+def _application(settings: Settings) -> Any:
+    identity = identify(settings.lifecycle)
+    health = Health(identity, Drain(), settings.lifecycle.health_checks)
+    return composition.create_app(settings, identity, health, _no_log)
 
 
 class InProcess:
@@ -48,8 +55,7 @@ class InProcess:
 async def in_process(environ: dict[str, str]) -> AsyncIterator[InProcess]:
     cli(environ, "migrate")
     settings = load({key: value for key, value in environ.items() if key != "PATH"})
-    drain = Drain()
-    application = composition.create_app(settings, identify(settings.lifecycle), drain, _no_log)
+    application = _application(settings)
     statements: list[str] = []
 
     async def listen(connection: Any) -> None:
@@ -178,9 +184,7 @@ async def _files_passed(service: InProcess, method: str, path: str, **request: A
 
 def _routes(environ: dict[str, str]) -> list[Any]:
     settings = load({key: value for key, value in environ.items() if key != "PATH"})
-    application: Any = composition.create_app(
-        settings, identify(settings.lifecycle), Drain(), _no_log
-    )
+    application = _application(settings)
     while not isinstance(application, FastAPI):
         application = application.app
     return list(application.routes)

@@ -16,9 +16,11 @@ import httpx
 import psutil
 import pytest
 
+from photo_api.db import leases
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
-from photo_api.photos.sweep import sweep
+from photo_api.photos import sweep as one_round
+from photo_api.photos.sweep import Swept
 from photo_api.photos.upload_queries import KEY_GRACE, insert_ready, make_ready, note_object
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.job import RenditionJob, RenditionsSwept
@@ -61,6 +63,13 @@ async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
     store = store_of(settings)
     yield store
     await store.aclose()
+
+
+async def sweep(db: Database, store: S3Store, longest_put: int) -> Swept:
+    """One round under a lease of its own."""
+    lease = await leases.acquire(db, f"sweep-{uuid4().hex}", "tests", 60)
+    assert lease is not None
+    return await one_round.sweep(db, store, longest_put, lease)
 
 
 async def exists(store: S3Store, key: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from photo_api.accounts.tokens import AccessTokens, InvalidToken
+from photo_api.accounts.tokens import CLOCK_SKEW, AccessTokens, InvalidToken
 
 OLD, NEW = "o" * 32, "n" * 32
 CLAIMS: dict[str, Any] = {"sub": "7", "iss": "photo-api", "aud": "photo-api"}
@@ -25,9 +25,9 @@ def tokens() -> AccessTokens:
 
 def test_a_token_names_its_user_and_key(tokens: AccessTokens) -> None:
     token = tokens.issue(7)
-    user_id, expires = tokens.verify(token)
+    user_id, good_until = tokens.verify(token)
     assert user_id == 7
-    assert 55 < expires - time.time() <= 60
+    assert 55 < good_until - CLOCK_SKEW - time.time() <= 60
     decoded = jwt.decode(token, OctKey.import_key(NEW))
     assert decoded.header["kid"] == "new"
     assert {"sub", "iss", "aud", "iat", "exp"} <= set(decoded.claims)
@@ -91,3 +91,12 @@ def test_a_clock_that_is_ahead_elsewhere_does_no_harm(tokens: AccessTokens) -> N
     ahead = int(time.time()) + 120
     claims = CLAIMS | {"iat": ahead, "exp": ahead + 60}
     assert tokens.verify(signed(NEW, "new", claims))[0] == 7
+
+
+def test_a_token_lasts_its_time_whichever_clock_it_meets(tokens: AccessTokens) -> None:
+    """Issued by an instance 2 minutes behind, shown at its end to one 2 minutes ahead."""
+    just = CLAIMS | {"exp": int(time.time()) - CLOCK_SKEW + 5}
+    assert tokens.verify(signed(NEW, "new", just))[0] == 7
+    over = CLAIMS | {"exp": int(time.time()) - CLOCK_SKEW - 1}
+    with pytest.raises(InvalidToken):
+        tokens.verify(signed(NEW, "new", over))

@@ -29,14 +29,13 @@ from photo_api.http.state import AppState
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
-from photo_api.lifecycle.routes import router as health
+from photo_api.lifecycle.routes import router as health_routes
 from photo_api.photos.presentation import PhotoPresenter
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
 from photo_api.shares.routes import router as shares
 from photo_api.shares.sealing import Sealer
-from photo_api.storage.opening import open_credentials
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.opening import open_credentials, open_store
 from photo_api.telemetry.logs import AccessLog
 
 THROTTLE_CONTEXT = b"throttle:"
@@ -51,15 +50,15 @@ class LifespanState(TypedDict):
 
 
 def create_app(
-    settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
+    settings: Settings, identity: Identity, health: Health, access_log: AccessLog
 ) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         async with AsyncExitStack() as stack:
-            state = await _open(settings, identity, drain, stack)
-            drain.serve()
+            state = await _open(settings, identity, health, stack)
+            health.drain.serve()
             yield {"app": state}
 
     app = FastAPI(
@@ -73,26 +72,24 @@ def create_app(
     )
     # Not include_router, which would put each router behind a matching of its own: routes are tried
     # in this order, those that are asked for most first.
-    for router in (photos, albums, shares, health, accounts):
+    for router in (photos, albums, shares, health_routes, accounts):
         app.router.routes.extend(router.routes)
-    app.include_router(health, prefix=API_PREFIX, include_in_schema=False)
+    app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
     install_error_handlers(app)
     install_docs(app)
-    return _wrap(app, settings, identity, drain, access_log)
+    return _wrap(app, settings, identity, health.drain, access_log)
 
 
 async def _open(
-    settings: Settings, identity: Identity, drain: Drain, stack: AsyncExitStack
+    settings: Settings, identity: Identity, health: Health, stack: AsyncExitStack
 ) -> AppState:
     s3 = settings.s3
     db = await stack.enter_async_context(open_database(settings.database, "photo-api web"))
     credentials = await stack.enter_async_context(open_credentials(s3, settings.cloud))
-    store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
-    stack.push_async_callback(store.aclose)
+    store = await stack.enter_async_context(open_store(s3, credentials))
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)
-    health = Health(settings.database, identity, drain)
-    stack.callback(health.close)
+    health.watch_storage(store.ping)
     public = s3.public_endpoint or s3.endpoint
     signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, settings.delivery.window)
     tokens = AccessTokens(settings.auth.jwt_keys, settings.auth.access_ttl)
@@ -100,7 +97,7 @@ async def _open(
     return AppState(
         settings=settings,
         identity=identity,
-        drain=drain,
+        drain=health.drain,
         health=health,
         db=db,
         store=store,

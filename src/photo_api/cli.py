@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from photo_api.contract import DEFAULT_PORT
 from photo_api.settings.environment import SettingsError
-from photo_api.settings.loading import Settings, load, table
+from photo_api.settings.loading import load, table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,12 +43,22 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port (%(default)s)")
     serve.add_argument("--workers", type=_workers, default=1, help="web processes (%(default)s)")
     serve.add_argument("--no-jobs", action="store_true", help="leave jobs to `photo-api worker`")
+    serve.add_argument(
+        "--migrate", action="store_true", help="bring the schema up to this release first"
+    )
     serve.set_defaults(run=_serve)
 
     worker = commands.add_parser("worker", help="run jobs only")
     worker.set_defaults(run=_worker)
 
+    _add_drain(commands.add_parser("drain", help="end an instance of this machine gracefully"))
+
     migrate = commands.add_parser("migrate", help="bring the database's schema up to this release")
+    migrate.add_argument(
+        "--allow-breaking",
+        action="store_true",
+        help="also apply migrations that break the release that runs now",
+    )
     migrate.add_argument("--json", action="store_true", help="print the result as JSON")
     migrate.set_defaults(run=_migrate)
 
@@ -56,6 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_users(commands.add_parser("users", help="activate or deactivate an account"))
     _add_config(commands.add_parser("config", help="check or list the settings"))
     return parser
+
+
+def _add_drain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pid", type=int, help="which one, if several run here")
+    parser.add_argument("--cause", default="photo-api drain", help="what the registry will tell")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=90,
+        help="seconds to wait for its end; 0: none (%(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print each step as JSON")
+    parser.set_defaults(run=_drain)
 
 
 def _add_reconcile(parser: argparse.ArgumentParser) -> None:
@@ -108,44 +131,64 @@ def _embedded(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    return _supervise(options.host, options.port, options.workers, not options.no_jobs, options)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    return _supervise("", 0, 0, True, options)
+
+
+def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse.Namespace) -> int:
+    from photo_api.lifecycle.signals import block
+
+    block()
     settings = load(os.environ)
-    jobs = not options.no_jobs
-    return _supervise(settings, options.host, options.port, options.workers, jobs)
 
+    from photo_api.lifecycle.serving import supervise
 
-def _worker(_: argparse.Namespace) -> int:
-    return _supervise(load(os.environ), "", 0, 0, True)
-
-
-def _supervise(settings: Settings, host: str, port: int, workers: int, jobs: bool) -> int:
-    from photo_api.lifecycle.identity import identify
-    from photo_api.lifecycle.supervisor import Supervisor
-    from photo_api.telemetry.logs import configure_logging
-
-    configure_logging(settings.logs, identify(settings.lifecycle).instance, "main")
-
-    async def run() -> int:
-        supervisor = Supervisor(
-            settings, os.environ, host=host, port=port, workers=workers, jobs=jobs
-        )
-        return await supervisor.run()
-
+    work = supervise(
+        settings,
+        os.environ,
+        host=host,
+        port=port,
+        workers=workers,
+        jobs=jobs,
+        migrate=getattr(options, "migrate", False),
+    )
     try:
-        return asyncio.run(run())
+        return asyncio.run(work)
     except OSError as error:
         print(f"Cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return 1
 
 
-def _migrate(options: argparse.Namespace) -> int:
-    import asyncpg
+def _drain(options: argparse.Namespace) -> int:
+    from photo_api.lifecycle.drain_command import drain_command
 
-    from photo_api.db.migrations import migrate
+    return asyncio.run(
+        drain_command(
+            os.environ,
+            pid=options.pid,
+            cause=options.cause,
+            wait=options.wait,
+            as_json=options.json,
+        )
+    )
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from photo_api.db.connect import FAILURES
+    from photo_api.db.migrations import BreakingMigrations, migrate
 
     settings = load(os.environ)
     try:
-        applied = asyncio.run(migrate(settings.database))
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        applied = asyncio.run(migrate(settings.database, options.allow_breaking))
+    except BreakingMigrations as refused:
+        if options.json:
+            print(json.dumps({"applied": [], "refused": refused.reasons}))
+        print(refused, file=sys.stderr)
+        return 1
+    except FAILURES as error:
         print(f"Cannot migrate: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     if options.json:

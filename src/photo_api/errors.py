@@ -30,6 +30,7 @@ class Code(Enum):
     TOO_LARGE = ("too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     RANGE_NOT_SATISFIABLE = ("range_not_satisfiable", HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
     VALIDATION = ("validation_error", HTTPStatus.UNPROCESSABLE_ENTITY)
+    HEADERS_TOO_LARGE = ("headers_too_large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     IDEMPOTENCY_KEY_REUSED = ("idempotency_key_reused", HTTPStatus.UNPROCESSABLE_ENTITY)
     TOO_MANY_REQUESTS = ("too_many_requests", HTTPStatus.TOO_MANY_REQUESTS)
     INTERNAL = ("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR)

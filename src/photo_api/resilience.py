@@ -55,6 +55,12 @@ class Breaker:
         if self._failures == self._limit:
             self._next_try = self._clock() + self._pause * random.uniform(0.75, 1.25)
 
+    def trip(self) -> None:
+        """Open at once, for whoever has proof that the dependency is gone."""
+        if not self.is_open:
+            self._failures = self._limit - 1
+            self.failed()
+
 
 class RetryBudget:
     """Retries may be a tenth of the requests, with ten saved up at most: when everything fails, a

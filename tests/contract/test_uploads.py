@@ -1,14 +1,16 @@
 """Direct uploads: presign, PUT, confirm."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.service import Service, User, eventually, jpeg, put
+from tests.own_stage import own_database
+from tests.service import Service, User, eventually, jpeg, put, running_service
 
 FORBIDDEN_IN_BROWSERS = {"host", "content-length"}
 
@@ -143,20 +145,33 @@ def test_a_confirmed_photo_cannot_be_changed_with_its_url(alice: User) -> None:
     assert image.content == data
 
 
-async def test_nor_after_the_sweep(
-    start_service: Callable[..., Service], stack: dict[str, Any]
-) -> None:
+@pytest.fixture
+def sweeping(stack: dict[str, Any], environ: dict[str, str], tmp_path: Path) -> Iterator[Service]:
+    """A service that sweeps after short times, over a database of its own: among those that share
+    one, a single instance sweeps for all."""
+    changed = {
+        "PHOTO_API_UPLOAD_URL_TTL": "2",
+        "PHOTO_API_UPLOAD_LONGEST_PUT": "0",
+        "PHOTO_API_SWEEP_INTERVAL": "0.3",
+    }
+    with (
+        own_database(stack, environ | changed) as settings,
+        running_service(settings, tmp_path) as service,
+    ):
+        yield service
+
+
+async def test_nor_after_the_sweep(sweeping: Service) -> None:
     """With a short-lived URL: after it has expired the staged bytes are gone, and the photo stays
     what it was, whatever is tried."""
     import asyncpg
 
-    service = start_service(UPLOAD_URL_TTL="2", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.5")
     data, other = jpeg(seed=5), jpeg(seed=6)
-    with service.new_user() as user:
+    with sweeping.new_user() as user:
         presigned = user.presign(user.album()["id"], data)
         put(presigned, data)
         user.confirm(presigned["photo_id"])
-        connection = await asyncpg.connect(stack["database_url"])
+        connection = await asyncpg.connect(sweeping.environ["PHOTO_API_DATABASE_URL"])
         deadline = 20.0
         query = "SELECT 1 FROM unreferenced_objects WHERE object_key = $1"
         import asyncio
@@ -172,15 +187,12 @@ async def test_nor_after_the_sweep(
         assert image.content == data
 
 
-def test_an_abandoned_upload_is_swept(
-    start_service: Callable[..., Service], stack: dict[str, Any]
-) -> None:
-    service = start_service(UPLOAD_URL_TTL="1", UPLOAD_LONGEST_PUT="0", SWEEP_INTERVAL="0.3")
+def test_an_abandoned_upload_is_swept(sweeping: Service) -> None:
     data = jpeg()
-    with service.new_user() as user:
+    with sweeping.new_user() as user:
         presigned = user.presign(user.album()["id"], data)
         put(presigned, data)
-        eventually(lambda: '"uploads":1' in service.log.replace(" ", ""), 15)
+        eventually(lambda: '"uploads":1' in sweeping.log.replace(" ", ""), 15)
         assert user.confirm(presigned["photo_id"]).status_code == 404
 
 

@@ -1,9 +1,10 @@
 """SQL of accounts and refresh tokens."""
 
-from datetime import datetime
 from typing import Any
 
 import asyncpg
+
+from photo_api.db.leases import FENCE, HELD, Lease
 
 
 async def insert_user(db: Any, email: str, username: str, password_hash: str) -> Any | None:
@@ -86,11 +87,13 @@ async def revoke_family_of(db: Any, token_hash: bytes) -> bool:
     ) is not None  # fmt: skip
 
 
-async def prune(db: Any, before: datetime) -> None:
-    """Forget tokens that expired before then, and families without any."""
-    await db.execute("DELETE FROM refresh_tokens WHERE expires_at < $1", before)
+async def prune(db: Any, lease: Lease) -> None:
+    """Forget tokens that have expired, and families without any."""
     await db.execute(
-        "DELETE FROM refresh_families f WHERE created_at < $1"
+        f"WITH {FENCE} DELETE FROM refresh_tokens WHERE expires_at < now() AND {HELD}", *lease
+    )
+    await db.execute(
+        f"WITH {FENCE} DELETE FROM refresh_families f WHERE created_at < now() AND {HELD}"
         " AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.family_id = f.id)",
-        before,
+        *lease,
     )

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
 
@@ -125,6 +126,10 @@ def _too_many(seconds: int) -> ApiError:
     )
 
 
-async def prune_attempts(db: Any) -> None:
+async def prune_attempts(db: Any, lease: Lease) -> None:
     """Forget windows that are over."""
-    await db.execute("DELETE FROM login_attempts WHERE window_ends < now() - interval '1 hour'")
+    await db.execute(
+        f"WITH {FENCE} DELETE FROM login_attempts"
+        f" WHERE window_ends < now() - interval '1 hour' AND {HELD}",
+        *lease,
+    )

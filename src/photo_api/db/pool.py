@@ -1,13 +1,32 @@
-"""The connection pool: bounded waiting, and no round trip to reset what nobody changed."""
+"""The connection pool: bounded waiting, quick refusal while the server is down, and no round trip
+to reset what nobody changed."""
 
+import asyncio
+import logging
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 import orjson
 
+from photo_api.db.connect import FAILURES, connect_to_primary, session_options
+from photo_api.resilience import PAUSE, Breaker
 from photo_api.settings.dependencies import DatabaseSettings
+
+log = logging.getLogger(__name__)
+
+CONNECT_SHARE = 2 / 3
+"""Share of the pool's wait after which a connection that is not made counts as a failure. Less than
+all of it, so that this is seen before the request that waits for it gives up."""
+
+ANSWER_WAIT = 1.0
+"""Seconds in which a server that let a statement run into its timeout has to answer anything."""
+
+IDLE_LIFETIME = 300.0
+PARTING = 2.0
+"""Seconds for closing the pool, after which a hung server gets no more goodbyes."""
 
 
 class DatabaseUnavailable(Exception):
@@ -16,29 +35,65 @@ class DatabaseUnavailable(Exception):
 
 class Database:
     """A pool of connections to PostgreSQL. Errors of the driver pass through unchanged; only
-    `http.errors` makes answers of them."""
+    `http.errors` makes answers of them.
 
-    def __init__(self, pool: asyncpg.Pool, wait: float) -> None:
-        self._pool = pool
-        self._wait = wait
+    While the server is down nobody waits for it: a task of the pool asks whether it is back, and
+    everybody else is refused at once. A pool whose connections are merely all in use refuses only
+    who has waited.
+    """
+
+    def __init__(self, settings: DatabaseSettings, name: str, size: int) -> None:
+        self._url = settings.url
+        self._options = session_options(settings, name) | {
+            "command_timeout": settings.statement_timeout
+        }
+        self._wait = settings.pool_wait
+        self._connect_wait = settings.pool_wait * CONNECT_SHARE
+        self._breaker = Breaker("database")
+        self._asking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._pool = asyncpg.create_pool(
+            min_size=0,
+            max_size=size,
+            max_inactive_connection_lifetime=IDLE_LIFETIME,
+            connect=self._connect,
+            reset=_keep,
+        )
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Any]:
-        """A connection, outside any transaction. Raises `DatabaseUnavailable` after the wait."""
+        """A connection, outside any transaction. Raises `DatabaseUnavailable` after the wait, or at
+        once while the server is down."""
+        if self._breaker.is_open:
+            raise DatabaseUnavailable("the server does not answer")
         try:
             connection = await self._pool.acquire(timeout=self._wait)
-        except (TimeoutError, OSError, asyncpg.PostgresError) as error:
+        except FAILURES as error:
+            if isinstance(error, TimeoutError):
+                self._start_asking()
             raise DatabaseUnavailable(type(error).__name__) from error
         try:
             yield connection
+            self._breaker.succeeded()
+        except TimeoutError:
+            await self._settle(connection)
+            raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            self._start_looking()
+            raise
         finally:
-            await self._pool.release(connection)
+            await self._release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
         """A connection inside a transaction, committed once at the end or rolled back."""
         async with self.acquire() as connection, connection.transaction():
-            yield connection
+            try:
+                yield connection
+            except TimeoutError:
+                # Before the rollback, which would wait as long again for a server that is hung.
+                await self._settle(connection)
+                raise
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         async with self.acquire() as connection:
@@ -57,6 +112,118 @@ class Database:
         async with self.acquire() as connection:
             return str(await connection.execute(query, *args))
 
+    async def open(self) -> None:
+        """Make the pool usable; connects to nothing."""
+        await self._pool
+
+    async def close(self) -> None:
+        """Let go of all connections, within `PARTING` seconds."""
+        tasks = [task for task in (self._asking, self._looking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(*FAILURES):
+            async with asyncio.timeout(PARTING):
+                await self._pool.close()
+
+    async def _connect(self, *_: object, **made_for: Any) -> asyncpg.Connection:
+        """What the pool makes its connections with."""
+        try:
+            async with asyncio.timeout(self._connect_wait):
+                connection = await self._open(made_for)
+        except FAILURES:
+            await self._failed()
+            raise
+        self._breaker.succeeded()
+        return connection
+
+    async def _open(self, made_for: dict[str, Any]) -> asyncpg.Connection:
+        connection = await connect_to_primary(
+            self._url, self._options | made_for, timeout=self._connect_wait
+        )
+        try:
+            await _set_codecs(connection)
+        except BaseException:
+            # Here and not in the pool's `init`, after which a hung server would get a goodbye.
+            connection.terminate()
+            raise
+        return connection
+
+    async def _release(self, connection: Any) -> None:
+        try:
+            await self._pool.release(connection)
+        except TimeoutError:
+            await self._suspect()
+        except FAILURES as error:
+            # The driver has thrown the connection away; what was asked of it is done.
+            log.debug("connection lost on its way back: %s", type(error).__name__)
+
+    async def _settle(self, connection: Any) -> None:
+        """After a statement's timeout: was it slow, or is its server gone? The driver has asked for
+        its cancellation, which anything asked now waits for."""
+        try:
+            await connection.execute("SELECT 1", timeout=ANSWER_WAIT)
+        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+            with suppress(asyncpg.InterfaceError):  # terminated and released already
+                connection.terminate()
+            await self._suspect()
+        except asyncpg.PostgresError:
+            pass  # an answer, for instance that the transaction has failed
+
+    async def _suspect(self) -> None:
+        """A connection turned out to be dead, and its siblings may be: none is used again."""
+        await self._pool.expire_connections()
+        await self._failed()
+
+    async def _failed(self, *, proof: bool = False) -> None:
+        was_open = self._breaker.is_open
+        if proof:
+            self._breaker.trip()
+        else:
+            self._breaker.failed()
+        if self._breaker.is_open and not was_open:
+            log.warning("the database is taken to be down")
+            await self._pool.expire_connections()
+            self._start_asking()
+
+    def _start_asking(self) -> None:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_until_answered())
+
+    async def _ask_until_answered(self) -> None:
+        """Ask the server over fresh connections, until it answers. One that does not take a new
+        connection in time is down, however many of the pool's are merely busy."""
+        while True:
+            was_open = self._breaker.is_open
+            try:
+                await _part(await self._connect())
+                if was_open:
+                    log.warning("the database answers again")
+            except (OSError, TimeoutError):
+                await self._failed(proof=True)
+            except FAILURES as error:
+                log.debug("the database refuses: %s", type(error).__name__)
+            await asyncio.sleep(PAUSE * random.uniform(0.75, 1.25))
+            if not self._breaker.is_open:
+                return
+
+    def _start_looking(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_for_primary())
+
+    async def _look_for_primary(self) -> None:
+        """After a write that was refused: when a fresh connection may write, the pool's are those
+        of a former primary, and all are replaced."""
+        with suppress(*FAILURES):
+            connection = await self._connect()
+            try:
+                if await connection.fetchval("SHOW transaction_read_only") == "off":
+                    await self._pool.expire_connections()
+                    log.warning("connections to a read-only server are replaced")
+            finally:
+                await _part(connection)
+        await asyncio.sleep(PAUSE)
+
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
@@ -72,24 +239,21 @@ async def _keep(_: asyncpg.Connection) -> None:
     driver's own reset is one more round trip for each request."""
 
 
+async def _part(connection: asyncpg.Connection) -> None:
+    with suppress(*FAILURES):
+        await connection.close(timeout=ANSWER_WAIT)
+
+
 @asynccontextmanager
-async def open_database(settings: DatabaseSettings, name: str) -> AsyncIterator[Database]:
-    """The pool for one process; `name` shows in pg_stat_activity. It starts empty, so a process
-    can start (and say that it is not ready) while the database is down."""
-    pool = asyncpg.create_pool(
-        settings.url,
-        min_size=0,
-        max_size=settings.pool_size,
-        command_timeout=settings.statement_timeout,
-        timeout=settings.pool_wait,
-        max_inactive_connection_lifetime=300,
-        init=_set_codecs,
-        reset=_keep,
-        server_settings={
-            "application_name": name,
-            "timezone": "UTC",
-            "idle_in_transaction_session_timeout": "60s",
-        },
-    )
-    async with pool:
-        yield Database(pool, settings.pool_wait)
+async def open_database(
+    settings: DatabaseSettings, name: str, size: int | None = None
+) -> AsyncIterator[Database]:
+    """The pool for one process, of `size` connections or as the settings say; `name` shows in
+    pg_stat_activity. It starts empty, so a process can start (and say that it is not ready) while
+    the database is down."""
+    database = Database(settings, name, size or settings.pool_size)
+    try:
+        await database.open()
+        yield database
+    finally:
+        await database.close()

@@ -19,11 +19,12 @@ from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.supervisor import Supervisor
 from photo_api.settings.environment import PREFIX
 from photo_api.settings.loading import Settings, load
-from photo_api.telemetry.logs import configure_logging
+from photo_api.telemetry.logs import log_shipping
 
 T = TypeVar("T")
 
 DEFAULT_S3_PORT = 8333
+OWN_FLUSH = 0.5
 LONGEST_DRAIN = "3"  # seconds, so that Ctrl-C ends everything within 5
 
 
@@ -96,14 +97,17 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
             return 0
         settings, service_environ = prepared
         _print_places(options, settings)
-        supervisor = Supervisor(
-            settings,
-            service_environ,
-            host=options.host,
-            port=options.port,
-            workers=options.workers,
-        )
-        return await _supervise(stack, supervisor)
+        identity = identify(settings.lifecycle)
+        with log_shipping(settings.logs, identity.instance, "main", OWN_FLUSH):
+            supervisor = Supervisor(
+                settings,
+                service_environ,
+                identity,
+                host=options.host,
+                port=options.port,
+                workers=options.workers,
+            )
+            return await _supervise(stack, supervisor)
     finally:
         # The end takes a second and is not hurried: a signal in it would leave servers behind.
         _on_signals(lambda: None)
@@ -117,7 +121,6 @@ async def _prepare(
     addresses = await stack.start()
     service_environ = service_environment(environ, options, addresses, stack.secrets)
     settings = load(service_environ)
-    configure_logging(settings.logs, identify(settings.lifecycle).instance, "main")
     await migrate(settings.database)
     return settings, service_environ
 
@@ -150,8 +153,10 @@ def service_environment(
         "CORS_ORIGINS": ",".join(options.origins),
         "LAME_DUCK": "0",
         "DRAIN_WAIT": LONGEST_DRAIN,
+        "LOG_FLUSH": "0.5",
         "LOG_FORMAT": "text",
         "METADATA_URL": "",
+        "RUN_DIR": str(options.data.absolute() / "run"),
     }
     for name, key in (("JWT_KEYS", secrets.jwt_key), ("SECRET_KEYS", secrets.secret_key)):
         if f"{PREFIX}{name}_FILE" not in environ:

@@ -23,12 +23,12 @@ DATABASE_DOWN: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
-    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InsufficientResourcesError,
     TimeoutError,
     ConnectionError,
 )
@@ -38,6 +38,7 @@ BY_STATUS = {
     400: Code.BAD_REQUEST,
     404: Code.NOT_FOUND,
     405: Code.METHOD_NOT_ALLOWED,
+    408: Code.REQUEST_TIMEOUT,
     413: Code.TOO_LARGE,
 }
 
@@ -97,6 +98,15 @@ async def _database_down(request: Request, error: Exception) -> Response:
     return _answer(request, ApiError(Code.DATABASE_UNAVAILABLE, text, retry_after=RETRY_SOON))
 
 
+async def _database_read_only(request: Request, _: Exception) -> Response:
+    log.warning(
+        "database is read-only",
+        extra={"fields": {"request_id": request.state.request_id}},
+    )
+    text = "Nothing can be changed right now, only read; try again"
+    return _answer(request, ApiError(Code.DATABASE_READ_ONLY, text, retry_after=RETRY_SOON))
+
+
 async def _store_down(request: Request, error: Exception) -> Response:
     log.warning(
         "object store unavailable: %s",
@@ -125,5 +135,6 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(StoreUnavailable, _store_down)
     app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(asyncpg.ReadOnlySQLTransactionError, _database_read_only)
     for kind in DATABASE_DOWN:
         app.add_exception_handler(kind, _database_down)

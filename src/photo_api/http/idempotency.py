@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
 
@@ -177,6 +178,15 @@ async def claim_long(db: Database, key: Key | None) -> AsyncIterator[LongClaim |
         with suppress(asyncio.CancelledError):
             await alive
         await claim.release(db)
+
+
+async def prune_keys(db: Any, lease: Lease) -> None:
+    """Forget keys an hour after they stopped counting."""
+    await db.execute(
+        f"WITH {FENCE} DELETE FROM idempotency_keys"
+        f" WHERE created_at < now() - interval '25 hours' AND {HELD}",
+        *lease,
+    )
 
 
 async def _keep_alive(claim: LongClaim, db: Database) -> None:

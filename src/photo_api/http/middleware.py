@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from photo_api.contract import API_PREFIX, HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
-from photo_api.lifecycle.drain import Drain, Phase
+from photo_api.lifecycle.drain import Drain
 from photo_api.telemetry.logs import AccessLog
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class RequestContext:
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
-                if self.drain.phase is Phase.DRAINING:
+                if self.drain.closing:
                     headers.append((b"connection", b"close"))
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
@@ -62,6 +62,7 @@ class RequestContext:
             await self.app(scope, receive, send_with_identity)
         finally:
             self.drain.in_flight -= 1
+            self.drain.served += 1
             self.access_log(
                 request_id=request_id,
                 method=scope["method"],

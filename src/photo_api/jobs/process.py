@@ -1,4 +1,4 @@
-"""The job process beside the web workers: renditions and the sweep.
+"""The job process beside the web workers: renditions and the fleet's maintenance.
 
 Run as `python -m photo_api.jobs.process --name jobs --boot-id ID --orders FD`; it takes its orders
 as a web worker does, and `drain` already hands back what it has leased.
@@ -8,24 +8,27 @@ import argparse
 import asyncio
 import logging
 import os
-import random
 import signal
 from contextlib import AsyncExitStack, suppress
 
-from photo_api.db.pool import Database, open_database
+from photo_api.db.capacity import job_pool
+from photo_api.db.connect import FAILURES
+from photo_api.db.migrations import missing_migrations
+from photo_api.db.pool import Database, DatabaseUnavailable, open_database
+from photo_api.jobs.maintenance import Maintenance
 from photo_api.jobs.runner import Runner
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
-from photo_api.photos.sweep import sweep
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.job import KIND, RenditionJob
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.base import ObjectStore
-from photo_api.storage.opening import open_credentials
-from photo_api.storage.s3 import S3Store
-from photo_api.telemetry.logs import configure_logging
+from photo_api.storage.opening import open_credentials, open_store
+from photo_api.telemetry.logs import log_shipping
 
 log = logging.getLogger(__name__)
+
+SCHEMA_POLL = 0.5
 
 
 def main() -> None:
@@ -35,26 +38,28 @@ def main() -> None:
     parser.add_argument("--boot-id", required=True)
     parser.add_argument("--orders", type=int, required=True)
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     settings = load(os.environ)
     identity = identify(settings.lifecycle, options.boot_id)
-    configure_logging(settings.logs, identity.instance, options.name)
-    # The boot's id: whoever declares this instance lost frees its leases by it.
-    asyncio.run(_run(settings, identity.boot_id, Orders(options.orders)))
+    flush = settings.lifecycle.log_flush
+    with log_shipping(settings.logs, identity.instance, options.name, flush):
+        # The boot's id: whoever declares this instance lost frees its leases by it.
+        asyncio.run(_run(settings, identity.boot_id, Orders(options.orders)))
 
 
 async def _run(settings: Settings, worker: str, orders: Orders) -> None:
     async with AsyncExitStack() as stack:
-        db = await stack.enter_async_context(open_database(settings.database, "photo-api jobs"))
+        size = job_pool(settings.jobs.concurrency)
+        db = await stack.enter_async_context(
+            open_database(settings.database, "photo-api jobs", size)
+        )
         credentials = await stack.enter_async_context(open_credentials(settings.s3, settings.cloud))
-        s3 = settings.s3
-        store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
-        stack.push_async_callback(store.aclose)
+        store = await stack.enter_async_context(open_store(settings.s3, credentials))
         work = asyncio.create_task(_work(settings, db, store, worker, stack))
         await orders.report("ready")
         async for order in orders:
-            if order in ("drain", "stop"):
+            if order in ("drain", "retire", "stop"):
                 work.cancel()
             if order == "stop":
                 break
@@ -75,19 +80,29 @@ async def _work(
     for decoder in decoders:
         stack.push_async_callback(decoder.aclose)
     handlers = {KIND: RenditionJob(db, store, decoders)}
-    runner = Runner(db, handlers, jobs, worker)
+    runner = Runner(db, store, handlers, jobs, worker)
+    await _wait_for_schema(db)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(settings.database))
-        tasks.create_task(_sweep_regularly(settings, db, store))
+        longest_put = settings.uploads.longest_put
+        maintenance = Maintenance(db, store, jobs.sweep_interval, longest_put, worker)
+        tasks.create_task(maintenance.run())
 
 
-async def _sweep_regularly(settings: Settings, db: Database, store: ObjectStore) -> None:
+async def _wait_for_schema(db: Database) -> None:
+    """An instance may boot before its database is there, or before anybody has migrated it."""
+    waits = False
     while True:
-        await asyncio.sleep(settings.jobs.sweep_interval * random.uniform(0.8, 1.2))
         try:
-            await sweep(db, store, settings.uploads.longest_put)
-        except Exception as error:  # the next round tries again
-            log.warning("sweep failed: %s", type(error).__name__)
+            missing = await missing_migrations(db)
+        except (DatabaseUnavailable, *FAILURES) as error:
+            missing = [type(error).__name__]
+        if not missing:
+            return
+        if not waits:
+            log.info("waiting for the schema", extra={"fields": {"missing": missing}})
+        waits = True
+        await asyncio.sleep(SCHEMA_POLL)
 
 
 if __name__ == "__main__":

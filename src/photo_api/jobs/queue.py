@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from photo_api.db.leases import FENCE, HELD, Lease
+
 CHANNEL = "photo_api_jobs"
 RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
 
@@ -94,6 +96,16 @@ async def hand_back(db: Any, job: Job) -> None:
     )  # fmt: skip
 
 
+async def postpone(db: Any, job: Job, seconds: float, reason: str) -> None:
+    """Queue it again for then; not a failure, as what it needs is down."""
+    await db.execute(
+        "UPDATE jobs SET state = 'queued', worker = NULL, error = $4,"
+        " available_at = now() + make_interval(secs => $3), handed_back = handed_back + 1"
+        " WHERE id = $1 AND attempt = $2 AND state = 'leased'",
+        job.id, job.attempt, seconds, reason,
+    )  # fmt: skip
+
+
 async def depth(db: Any) -> Any:
     """Numbers of waiting, running and dead jobs, and the age in seconds of the oldest waiting."""
     return await db.fetchrow(
@@ -106,7 +118,10 @@ async def depth(db: Any) -> Any:
     )
 
 
-async def prune_dead(db: Any) -> None:
+async def prune_dead(db: Any, lease: Lease) -> None:
+    """Forget what has been dead for 30 days."""
     await db.execute(
-        "DELETE FROM jobs WHERE state = 'dead' AND available_at < now() - interval '30 days'"
+        f"WITH {FENCE} DELETE FROM jobs"
+        f" WHERE state = 'dead' AND available_at < now() - interval '30 days' AND {HELD}",
+        *lease,
     )

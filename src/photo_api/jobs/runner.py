@@ -3,21 +3,30 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+import asyncpg
+
 from photo_api.db.connect import FAILURES, connect
-from photo_api.db.pool import Database
+from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.serving import JobSettings
+from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 POLL = 2.0
 """Seconds between looks without a notification: for retries that fall due and lost leases."""
+
+OUTAGE_PAUSE = (1.0, 2.0)
+"""Seconds for which a job rests, and who ran it, when what they need is down."""
+
+CERTAIN_OUTAGES = (StoreDown, DatabaseUnavailable, asyncpg.ReadOnlySQLTransactionError)
 
 
 class LeaseLost(Exception):
@@ -39,9 +48,15 @@ class Runner:
     """Runs up to `concurrency` jobs at once until told to stop."""
 
     def __init__(
-        self, db: Database, handlers: Mapping[str, Handler], settings: JobSettings, worker: str
+        self,
+        db: Database,
+        store: ObjectStore,
+        handlers: Mapping[str, Handler],
+        settings: JobSettings,
+        worker: str,
     ) -> None:
         self._db = db
+        self._store = store
         self._handlers = handlers
         self._settings = settings
         self._worker = worker
@@ -106,8 +121,41 @@ class Runner:
             log.info("job handed back", extra={"fields": fields})
             raise
         except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:500]
+            if await self._is_outage(error):
+                log.warning("job postponed: %s", reason, extra={"fields": fields})
+                await self._postpone(job, reason)
+                return
             log.warning("job failed", exc_info=True, extra={"fields": fields})
-            await self._fail(job, f"{type(error).__name__}: {error}"[:500])
+            await self._fail(job, reason)
+
+    async def _is_outage(self, error: Exception) -> bool:
+        """Whether everything fails now, and not only this job: a store that answers a ping but does
+        not give one object may never give it."""
+        if isinstance(error, CERTAIN_OUTAGES):
+            return True
+        try:
+            if isinstance(error, StoreUnavailable):
+                await self._store.ping()
+            elif isinstance(error, FAILURES):
+                await self._db.fetchval("SELECT 1")
+        except (StoreUnavailable, DatabaseUnavailable, *FAILURES):
+            return True
+        return False
+
+    async def _postpone(self, job: Job, reason: str) -> None:
+        """Give the job back when the database can be told, at the latest when the lease is over;
+        then rest, so that not every job of a long queue is tried in vain."""
+        pause = random.uniform(*OUTAGE_PAUSE)
+        over = time.monotonic() + self._settings.lease
+        while time.monotonic() < over:
+            try:
+                await queue.postpone(self._db, job, pause, reason)
+                break
+            except Exception as error:
+                log.warning("cannot hand a job back: %s", type(error).__name__)
+                await asyncio.sleep(1)
+        await asyncio.sleep(pause)
 
     async def _with_lease(self, job: Job) -> None:
         """Run the handler while renewing; a lease that is lost cancels the handler."""

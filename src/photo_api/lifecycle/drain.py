@@ -4,26 +4,39 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """What `/health` says when nothing is wrong."""
+    """What `/health` says when nothing is wrong. A retiring worker leaves an instance that goes on
+    serving by others."""
 
     STARTING = "starting"
     SERVING = "healthy"
+    RETIRING = "retiring"
     DRAINING = "draining"
 
 
 class Drain:
-    """One worker's explicit state: starting → serving → draining, never back. `in_flight` counts
-    requests to the end of their bodies."""
+    """One worker's explicit state: starting → serving → (retiring →) draining, never back.
+    `in_flight` counts requests to the end of their bodies, `served` those that ended."""
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self.in_flight = 0
+        self.served = 0
+
+    @property
+    def closing(self) -> bool:
+        """Whether answers carry `Connection: close`."""
+        return self.phase is Phase.DRAINING or self.phase is Phase.RETIRING
 
     def serve(self) -> None:
         """Startup is done; without effect once draining."""
         if self.phase is Phase.STARTING:
             self.phase = Phase.SERVING
 
+    def retire(self) -> None:
+        """Another worker takes over; readiness is the instance's and stays."""
+        if self.phase is not Phase.DRAINING:
+            self.phase = Phase.RETIRING
+
     def begin(self) -> None:
-        """Readiness fails from now on and answers carry `Connection: close`."""
+        """Readiness fails from now on."""
         self.phase = Phase.DRAINING

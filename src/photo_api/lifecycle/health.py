@@ -1,62 +1,78 @@
-"""Liveness and readiness. One time-boxed probe per process, shared by all who ask."""
+"""Liveness and readiness of an instance, as its supervisor tells every worker once a second.
+
+A worker never asks a dependency in order to answer for its health: the answer is at hand whatever
+hangs, and a storm of probes costs nobody anything.
+"""
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
-
-from photo_api.db.connect import FAILURES, connect
-from photo_api.db.migrations import applied_migrations, known_migrations
+from photo_api.lifecycle.checks import Check, found
 from photo_api.lifecycle.drain import Drain, Phase
 from photo_api.lifecycle.identity import Identity
-from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.telemetry.shipping import LogQueue
 
-PROBE_TIMEOUT = 1.5
-FRESH = 1.0
-"""Seconds for which a probe's result is given again: a storm of probes is one query a second."""
+STORAGE_TIMEOUT = 3.0
+STALE = {"database": 5.0, "storage": 30.0}
+"""Seconds after which what was told counts no more: whoever should look has stopped looking."""
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One dependency as it was found. `at` is on the monotonic clock."""
-
-    ok: bool
-    latency_ms: float
-    at: float
-    error: str | None = None
-
-    def body(self) -> dict[str, Any]:
-        age = round((time.monotonic() - self.at) * 1000)
-        body = {"ok": self.ok, "latency_ms": round(self.latency_ms, 1), "age_ms": age}
-        return body if self.error is None else {**body, "error": self.error}
+NOT_SERVING = (Phase.STARTING, Phase.DRAINING)
 
 
 class Health:
-    """Probes the database over a connection of its own, so that a busy pool looks busy and not
-    ill."""
+    """What this worker knows. `required` names the checks that decide readiness."""
 
-    def __init__(self, settings: DatabaseSettings, identity: Identity, drain: Drain) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        identity: Identity,
+        drain: Drain,
+        required: tuple[str, ...],
+        log_queue: LogQueue | None = None,
+    ) -> None:
         self._identity = identity
-        self._drain = drain
-        self._connection: asyncpg.Connection | None = None
-        self._schema_complete = False
-        self._check: Check | None = None
-        self._probe: asyncio.Task[Check] | None = None
+        self.drain = drain
+        self._required = required
+        self._log_queue = log_queue
+        self._checks: Mapping[str, Check] = {}
+        self.about: dict[str, Any] = {}
+        """What the supervisor tells of the instance: its port and its number of workers."""
+        self._ping: Callable[[], Awaitable[None]] | None = None
 
-    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+    def told(self, checks: Mapping[str, Check]) -> None:
+        """Take over what the supervisor found."""
+        self._checks = checks
+
+    def readiness(self) -> tuple[bool, dict[str, Any]]:
         """(whether this instance should get traffic, the contract's body)."""
-        check = await self.database()
-        if self._drain.phase is not Phase.SERVING:
-            status = self._drain.phase.value
+        checks = {name: self.check(name) for name in self._required}
+        if self.drain.phase in NOT_SERVING:
+            status = self.drain.phase.value
         else:
-            status = "healthy" if check.ok else "unhealthy"
-        return status == "healthy", self.body(status, {"database": check.body()})
+            status = "healthy" if all(check.ok for check in checks.values()) else "unhealthy"
+        body = self.body(status, {name: check.body() for name, check in checks.items()})
+        return status == "healthy", body
+
+    def check(self, name: str) -> Check:
+        """The last that was heard of a dependency."""
+        check = self._checks.get(name)
+        if check is None:
+            return Check(False, 0, time.monotonic(), "not looked at yet")
+        if check.age > STALE[name]:
+            return Check(False, check.latency_ms, check.at, "not looked at any more")
+        return check
+
+    def log_queue(self) -> dict[str, Any]:
+        """Lines of this worker that wait for the log sink, and that were lost on the way there."""
+        if self._log_queue is None:
+            return {"ok": True, "waiting": 0, "lost": 0}
+        state = self._log_queue.state()
+        return {"ok": state["lost"] == 0, **state}
 
     def body(self, status: str, checks: dict[str, Any]) -> dict[str, Any]:
+        """The contract's body."""
         return {
             "status": status,
             "instance": self._identity.instance,
@@ -65,46 +81,20 @@ class Health:
             "checks": checks,
         }
 
-    async def database(self) -> Check:
-        """The database and its schema, as found within the last second."""
-        if self._check is not None and time.monotonic() - self._check.at < FRESH:
-            return self._check
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._probe_database())
-        self._check = await asyncio.shield(self._probe)
-        return self._check
+    def watch_storage(self, ping: Callable[[], Awaitable[None]]) -> None:
+        """How this worker looks at the object store when the supervisor wants to know."""
+        self._ping = ping
 
-    async def _probe_database(self) -> Check:
+    async def look_at_storage(self) -> Check:
+        """The object store as this worker finds it, within 3 s."""
         started = time.monotonic()
         error = None
         try:
-            async with asyncio.timeout(PROBE_TIMEOUT):
-                error = await self._ask()
+            async with asyncio.timeout(STORAGE_TIMEOUT):
+                if self._ping is not None:
+                    await self._ping()
         except TimeoutError:
-            error = f"no answer within {PROBE_TIMEOUT:g} s"
-        except FAILURES as failure:
-            error = type(failure).__name__
-        if error is not None:
-            self.close()
-        now = time.monotonic()
-        return Check(error is None, (now - started) * 1000, now, error)
-
-    async def _ask(self) -> str | None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(
-                self._settings, "photo-api probe", timeout=PROBE_TIMEOUT
-            )
-        await self._connection.fetchval("SELECT 1")
-        if not self._schema_complete:
-            applied = await applied_migrations(self._connection)
-            missing = [item.name for item in known_migrations() if item.name not in applied]
-            if missing:
-                return f"schema incomplete, run photo-api migrate: {', '.join(missing)}"
-            self._schema_complete = True
-        return None
-
-    def close(self) -> None:
-        """Drop the probe's connection without a word to the server, which may be hung."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+            error = f"no answer within {STORAGE_TIMEOUT:g} s"
+        except Exception as failure:  # whatever it is, it is what this check reports
+            error = f"{type(failure).__name__}: {failure}"[:200]
+        return found(started, error)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from photo_api.contract import RELEASE
+from photo_api.lifecycle.metadata import Metadata
 from photo_api.settings.instance import LifecycleSettings
 
 
@@ -20,13 +21,17 @@ class Identity:
     version: str
 
 
-def identify(settings: LifecycleSettings, boot_id: str | None = None) -> Identity:
-    """This boot's identity; a worker is given the boot id of its supervisor."""
+def identify(
+    settings: LifecycleSettings, boot_id: str | None = None, metadata: Metadata | None = None
+) -> Identity:
+    """This boot's identity: what is configured comes first, then what the cloud's metadata tells,
+    then what the machine knows. A worker is given the boot id of its supervisor."""
+    address, region = (metadata.address, metadata.region) if metadata else (None, None)
     return Identity(
         boot_id=boot_id or str(uuid4()),
-        instance=settings.instance_ip or default_route(),
+        instance=settings.instance_ip or address or default_route(),
         node=settings.node_name or socket.gethostname(),
-        region=settings.region or None,
+        region=settings.region or region or None,
         version=RELEASE,
     )
 

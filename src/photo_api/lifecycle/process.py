@@ -1,14 +1,14 @@
-"""The supervisor's side of one child process: start, order, watch, restart."""
+"""The supervisor's side of one place among its processes: kept filled until it is stopped."""
 
 import asyncio
 import logging
-import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from photo_api.lifecycle.child import Child, WorkerLoad
 
 log = logging.getLogger(__name__)
 
@@ -17,23 +17,22 @@ LONGEST_HEAD_START = 3.0
 STABLE = 10.0
 """Seconds after which a process that dies is taken to have died for a new reason."""
 
+LONGEST_START = 30.0
+RETIREMENT = 2.0
+"""Seconds in which a retired worker answers `Connection: close` on the connections it has."""
 
-@contextmanager
-def _ignored_from_birth() -> Iterator[None]:
-    """A child inherits which signals are blocked, so that none can end it before it has got as far
-    as ignoring them. Those that come for us meanwhile are delivered afterwards."""
-    numbers = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        # Not the mask from before: several starts overlap. Each forks before it first waits.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A child and the task that waits for its end."""
+
+    child: Child
+    end: asyncio.Task[int]
 
 
 class Process:
-    """A child that is kept alive until it is stopped. It lives in a session of its own, so that a
-    Ctrl-C or a group signal does not reach it beside its supervisor's orders."""
+    """A process that is started again whenever it dies, and replaced on demand. `heard` gets what
+    its processes report, `died` their exit codes."""
 
     def __init__(
         self,
@@ -43,102 +42,151 @@ class Process:
         environ: Mapping[str, str],
         inherited: Sequence[int] = (),
         after: "Sequence[Process]" = (),
+        longest_end: float = 60.0,
     ) -> None:
         self.name = name
-        self.pid: int | None = None
         self.ready = asyncio.Event()
-        self.in_flight = 0
+        self.heard: Callable[[Process, Child, str, str], None] = lambda *_: None
+        self.died: Callable[[Process, int], None] = lambda *_: None
         self._command = [sys.executable, "-m", module, "--name", name, *arguments]
         self._environ = dict(environ)
         self._inherited = tuple(inherited)
-        self._orders: socket.socket | None = None
         self._after = after
-        self._stopping = False
-        self._woken = asyncio.Event()
+        self._longest_end = longest_end
+        self._running: list[Running] = []
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._ended = WorkerLoad()
+        self._stopped = asyncio.Event()
+        self._replacement_wanted = asyncio.Event()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the process, and of those that it replaced and that still finish."""
+        return [item.child.pid for item in self._running if item.child.pid is not None]
+
+    @property
+    def load(self) -> WorkerLoad:
+        """Of all its processes together, since the first."""
+        return total([self._ended, *(item.child.load for item in self._running)])
 
     async def keep_running(self) -> None:
         """Run it, and again whenever it dies, until `stop` was ordered. Cancelling kills it. The
         first start waits until those it comes `after` have had the processor to be ready."""
         if self._after:
-            waiting = [
-                asyncio.create_task(self._woken.wait()),
-                asyncio.create_task(_all_ready(self._after)),
-            ]
-            await asyncio.wait(
-                waiting, timeout=LONGEST_HEAD_START, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in waiting:
+            await self._unless_stopped(_all_ready(self._after), LONGEST_HEAD_START)
+        try:
+            await self._keep_one_running()
+            await asyncio.gather(*(item.end for item in self._running), *self._retiring)
+        finally:
+            left = [*(item.end for item in self._running), *self._retiring]
+            for task in left:
                 task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _keep_one_running(self) -> None:
         backoff = FIRST_BACKOFF
-        while not self._stopping:
+        while not self._stopped.is_set():
             started = time.monotonic()
-            code = await self._run_once()
-            if self._stopping:
+            present = self._start()
+            while not present.end.done():
+                wanted = asyncio.create_task(self._replacement_wanted.wait())
+                await asyncio.wait({present.end, wanted}, return_when=asyncio.FIRST_COMPLETED)
+                wanted.cancel()
+                if not present.end.done():
+                    present = await self._replaced(present)
+            if self._stopped.is_set():
                 return
             backoff = FIRST_BACKOFF if time.monotonic() - started > STABLE else backoff
-            log.error(
-                "process died; restarting",
-                extra={"fields": {"name": self.name, "exit": code, "backoff_s": backoff}},
-            )
-            await asyncio.sleep(backoff)
+            self.ready.clear()
+            fields = {"name": self.name, "exit": present.end.result(), "backoff_s": backoff}
+            log.error("process died; restarting", extra={"fields": fields})
+            self.died(self, present.end.result())
+            await self._unless_stopped(asyncio.sleep(backoff), None)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
-    async def _run_once(self) -> int:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            descriptor = theirs.fileno()
-            with _ignored_from_birth():
-                child = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    "--orders",
-                    str(descriptor),
-                    stdin=subprocess.DEVNULL,
-                    env=self._environ,
-                    pass_fds=(*self._inherited, descriptor),
-                    start_new_session=True,
-                )
-        self.pid, self._orders = child.pid, ours
-        listening = asyncio.create_task(self._listen(ours))
-        try:
-            return await child.wait()
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-            listening.cancel()
-            self.ready.clear()
-            self.in_flight = 0
-            self.pid, self._orders = None, None
-            ours.close()
+    def _start(self) -> Running:
+        child = Child(self._hear)
+        end = asyncio.create_task(child.run(self._command, self._environ, self._inherited))
+        running = Running(child, end)
+        self._running.append(running)
+        end.add_done_callback(lambda _: self._forget(running))
+        return running
 
-    async def _listen(self, ours: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        pending = b""
-        with suppress(OSError):
-            while received := await loop.sock_recv(ours, 256):
-                *lines, pending = (pending + received).split(b"\n")
-                for line in lines:
-                    self._take_report(line.decode())
+    def _forget(self, running: Running) -> None:
+        self._running.remove(running)
+        last = running.child.load
+        self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
 
-    def _take_report(self, report: str) -> None:
-        event, _, value = report.partition(" ")
+    def _hear(self, child: Child, event: str, value: str) -> None:
         if event == "ready":
             self.ready.set()
-        elif event == "in-flight":
-            self.in_flight = int(value)
+        self.heard(self, child, event, value)
+
+    async def _replaced(self, present: Running) -> Running:
+        """The successor, once it is ready and the present process retires; the present one when
+        there is none."""
+        self._replacement_wanted.clear()
+        successor = self._start()
+        is_ready = asyncio.create_task(successor.child.ready.wait())
+        await self._unless_stopped(
+            asyncio.wait({is_ready, successor.end}, return_when=asyncio.FIRST_COMPLETED),
+            LONGEST_START,
+        )
+        is_ready.cancel()
+        if self._stopped.is_set():
+            return present
+        if not successor.child.ready.is_set():
+            log.error("a replacement did not start", extra={"fields": {"name": self.name}})
+            successor.end.cancel()
+            return present
+        task = asyncio.create_task(self._retire(present))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        log.info("process replaced", extra={"fields": {"name": self.name}})
+        return successor
+
+    async def _retire(self, running: Running) -> None:
+        """No new connections at once; those that it has are closed with an answer each, or when
+        they stay idle; requests in flight are finished."""
+        running.child.order("retire")
+        await self._unless_stopped(asyncio.wait([running.end]), RETIREMENT)
+        running.child.order("stop")
+        await asyncio.wait([running.end], timeout=self._longest_end)
+        running.end.cancel()
+
+    def replace(self) -> None:
+        """Start another one in its place, and let it go when the other is ready."""
+        self._replacement_wanted.set()
 
     def order(self, order: str) -> None:
-        """Send an order; after `stop` the process is not restarted."""
+        """Send an order; after `stop` nothing is started any more."""
         if order == "stop":
-            self._stopping = True
-            self._woken.set()
-        if self._orders is not None:
-            with suppress(OSError):
-                self._orders.send(order.encode() + b"\n")
+            self._stopped.set()
+        for running in self._running:
+            running.child.order(order)
+
+    async def _unless_stopped(
+        self, waiting: Coroutine[Any, Any, object], timeout: float | None
+    ) -> None:
+        tasks = [asyncio.create_task(waiting), asyncio.create_task(self._stopped.wait())]
+        try:
+            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _all_ready(processes: Sequence[Process]) -> bool:
+def total(loads: Sequence[WorkerLoad]) -> WorkerLoad:
+    """Of several processes together."""
+    return WorkerLoad(
+        in_flight=sum(load.in_flight for load in loads),
+        accepted=sum(load.accepted for load in loads),
+        last_accepted=max((load.last_accepted for load in loads), default=0.0),
+        cut=sum(load.cut for load in loads),
+    )
+
+
+async def _all_ready(processes: Sequence[Process]) -> None:
     for process in processes:
         await process.ready.wait()
-    return True

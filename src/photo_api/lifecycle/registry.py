@@ -11,6 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +29,18 @@ HEARTBEAT = 5.0
 TIME_BOX = 2.0
 """Seconds that one write may take, so that a hung database holds nothing up."""
 
-PRUNE_EVERY = 3600.0
+MOST_PENDING = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of state that still has to be written."""
+    """Something that happened and still has to be written; `state` None leaves the state. `at` is
+    on the monotonic clock."""
 
-    state: str
+    state: str | None
     event: str
     cause: str | None
+    at: float
 
 
 class Registry:
@@ -59,23 +62,32 @@ class Registry:
         self._place = {"address": address, "port": port, "workers": workers}
         self._load = load
         self._connection: asyncpg.Connection | None = None
-        self._pending: deque[Change] = deque()
+        # Bounded: after a long outage the newest events are worth more than memory.
+        self._pending: deque[Change] = deque(maxlen=MOST_PENDING)
         self._state = "starting"
         self._enlisted = False
         self._unbroken_since: float | None = None
-        self._pruned = time.monotonic()
+        self._noted = asyncio.Event()
         self._busy = asyncio.Lock()
 
     def change(self, state: str, event: str, cause: str | None = None) -> None:
         """Note a change of state, in order; `keep` or `flush` writes it."""
         self._state = state
-        self._pending.append(Change(state, event, cause))
+        self._pending.append(Change(state, event, cause, time.monotonic()))
+
+    def note(self, event: str, cause: str) -> None:
+        """Note what happened without a change of state; written as soon as that is possible."""
+        self._pending.append(Change(None, event, cause, time.monotonic()))
+        self._noted.set()
 
     async def keep(self) -> None:
-        """Heartbeats until cancelled."""
+        """Heartbeats until cancelled, and what happened in between at once."""
         while True:
+            self._noted.clear()
             await self.flush()
-            await asyncio.sleep(HEARTBEAT * random.uniform(0.9, 1.1))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT * random.uniform(0.9, 1.1)):
+                    await self._noted.wait()
 
     async def flush(self) -> bool:
         """Write what is pending and a heartbeat now; whether that worked within the time box."""
@@ -86,10 +98,25 @@ class Registry:
             except FAILURES as error:
                 self._unbroken_since = None
                 self._drop_connection()
-                log.warning("registry not written: %s", type(error).__name__)
+                # Before the migration there is no registry, and readiness says so already.
+                unmigrated = isinstance(error, asyncpg.UndefinedTableError)
+                level = logging.INFO if unmigrated else logging.WARNING
+                log.log(level, "registry not written: %s", type(error).__name__)
                 return False
         await self._watch_others()
         return True
+
+    async def removed_from_balancers(self) -> bool:
+        """Whether there are balancers and all of them send nothing to this instance any more; False
+        also when the database cannot tell."""
+        async with self._busy:
+            try:
+                async with asyncio.timeout(TIME_BOX):
+                    connection = await self._connected()
+                    return await queries.removed_from_balancers(connection, self._identity.boot_id)
+            except FAILURES:
+                self._drop_connection()
+                return False
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -111,11 +138,18 @@ class Registry:
             self._enlisted = True
         while self._pending:
             change = self._pending[0]
-            await queries.change(
-                connection, identity.boot_id, change.state, change.event, change.cause
-            )
-            self._pending.popleft()
+            await self._write_change(connection, change)
+            if self._pending and self._pending[0] is change:
+                self._pending.popleft()
         await self._beat(connection)
+
+    async def _write_change(self, connection: Any, change: Change) -> None:
+        boot_id = self._identity.boot_id
+        if change.state is None:
+            ago = time.monotonic() - change.at
+            await queries.add_event(connection, boot_id, change.event, change.cause, ago)
+        else:
+            await queries.change(connection, boot_id, change.state, change.event, change.cause)
 
     async def _beat(self, connection: Any) -> None:
         boot_id = self._identity.boot_id
@@ -126,12 +160,8 @@ class Registry:
         elif state == "lost" and self._state != "stopped":
             await queries.change(connection, boot_id, self._state, "recovered")
             log.warning("was taken for lost; is back", extra={"fields": {"state": self._state}})
-        now = time.monotonic()
         if self._unbroken_since is None:
-            self._unbroken_since = now
-        if now - self._pruned > PRUNE_EVERY:
-            await queries.prune(connection)
-            self._pruned = now
+            self._unbroken_since = time.monotonic()
 
     async def _watch_others(self) -> None:
         """Declare others lost, but only if our own heartbeats have succeeded for a whole timeout:

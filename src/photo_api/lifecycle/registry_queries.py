@@ -5,6 +5,8 @@ Every change of state is one statement that writes the row, its event and the no
 
 from typing import Any
 
+from photo_api.db.leases import FENCE, HELD, Lease
+
 CHANNEL = "photo_api_instances"
 LOST_AFTER = 20.0
 """Seconds without a heartbeat after which an instance may be declared lost."""
@@ -58,6 +60,29 @@ async def change(db: Any, boot_id: str, state: str, event: str, cause: str | Non
     )  # fmt: skip
 
 
+async def add_event(db: Any, boot_id: str, event: str, cause: str | None, ago: float) -> None:
+    """Write down what happened `ago` seconds ago; the state stays."""
+    await db.execute(
+        "INSERT INTO instance_events (boot_id, instance, event, cause, at)"
+        " SELECT boot_id, instance, $2, $3, now() - make_interval(secs => $4)"
+        " FROM instances WHERE boot_id = $1::uuid",
+        boot_id, event, cause, ago,
+    )  # fmt: skip
+
+
+async def removed_from_balancers(db: Any, boot_id: str) -> bool:
+    """Whether there is a live balancer, and every one has acknowledged the removal of this boot."""
+    return bool(
+        await db.fetchval(
+            "SELECT count(*) > 0 AND count(*) = count(removal.boot_id) FROM balancers"
+            " LEFT JOIN balancer_removals AS removal"
+            "  ON removal.balancer_id = balancers.id AND removal.boot_id = $1::uuid"
+            " WHERE balancers.seen_at > now() - make_interval(secs => $2)",
+            boot_id, LOST_AFTER,
+        )
+    )  # fmt: skip
+
+
 async def heartbeat(db: Any, boot_id: str, load: str) -> str | None:
     """The state that the row has; None when there is no row (any more). `load` is JSON; the depth
     of the job queue, which all share, is added to it."""
@@ -104,10 +129,15 @@ async def declare_lost(db: Any, boot_id: str, by: str) -> bool:
     ) is not None  # fmt: skip
 
 
-async def prune(db: Any) -> None:
+async def prune(db: Any, lease: Lease) -> None:
     """Rows live 7 days beyond their last sign of life, events 100 days."""
     await db.execute(
-        "DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
-        f" AND state NOT IN {ALIVE}"
+        f"WITH {FENCE} DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
+        f" AND state NOT IN {ALIVE} AND {HELD}",
+        *lease,
     )
-    await db.execute("DELETE FROM instance_events WHERE at < now() - interval '100 days'")
+    await db.execute(
+        f"WITH {FENCE} DELETE FROM instance_events"
+        f" WHERE at < now() - interval '100 days' AND {HELD}",
+        *lease,
+    )

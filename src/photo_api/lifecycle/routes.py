@@ -11,7 +11,7 @@ from photo_api.db.migrations import known_migrations
 from photo_api.http.json import json_response
 from photo_api.http.state import Anyone, AppState
 from photo_api.jobs import queue
-from photo_api.lifecycle.health import Check
+from photo_api.lifecycle.checks import found
 
 router = APIRouter(tags=["health"])
 
@@ -49,16 +49,21 @@ async def live(state: Anyone) -> Response:
 @router.api_route("/health/readiness", methods=["GET", "HEAD"], responses=_documented(200, 503))
 async def ready(state: Anyone) -> Response:
     """Whether this instance should get traffic. Answers within 2 seconds."""
-    healthy, body = await state.health.readiness()
+    healthy, body = state.health.readiness()
     return _answer(healthy, body)
 
 
 @router.api_route("/health/detailed", methods=["GET", "HEAD"], responses=_documented(200, 503))
 async def detailed(request: Request, state: Anyone) -> Response:
-    """Readiness with the checks of the object store and the job queue besides, which do not decide
+    """Readiness with the checks of object store, jobs and log queue besides, which do not decide
     it. To the operator's token also the configuration, without any secret."""
-    healthy, body = await state.health.readiness()
-    body["checks"] |= {"storage": await _storage(state), "jobs": await _jobs(state)}
+    healthy, body = state.health.readiness()
+    body["checks"] = {
+        "database": state.health.check("database").body(),
+        "storage": state.health.check("storage").body(),
+        "jobs": await _jobs(state),
+        "logs": state.health.log_queue(),
+    }
     if _is_operator(request, state):
         body["config"] = _config(state)
     return _answer(healthy, body)
@@ -68,26 +73,16 @@ def _answer(healthy: bool, body: dict[str, Any]) -> Response:
     return json_response(body, 200 if healthy else 503, {"Cache-Control": "no-store"})
 
 
-async def _storage(state: AppState) -> dict[str, Any]:
-    started = time.monotonic()
-    error = None
-    try:
-        await state.store.ping()
-    except Exception as failure:  # whatever it is, it is what this check reports
-        error = type(failure).__name__
-    now = time.monotonic()
-    return Check(error is None, (now - started) * 1000, now, error).body()
-
-
 async def _jobs(state: AppState) -> dict[str, Any]:
     started = time.monotonic()
+    if not state.health.check("database").ok:
+        return found(started, "the database is not available").body()
     error, numbers = None, {}
     try:
         numbers = dict(await queue.depth(state.db))
-    except Exception as failure:
+    except Exception as failure:  # whatever it is, it is what this check reports
         error = type(failure).__name__
-    now = time.monotonic()
-    return Check(error is None, (now - started) * 1000, now, error).body() | numbers
+    return found(started, error).body() | numbers
 
 
 def _is_operator(request: Request, state: AppState) -> bool:
@@ -97,10 +92,15 @@ def _is_operator(request: Request, state: AppState) -> bool:
 
 
 def _config(state: AppState) -> dict[str, Any]:
-    settings = state.settings
+    settings, life = state.settings, state.settings.lifecycle
     return {
-        "lame_duck": settings.lifecycle.lame_duck,
-        "drain_wait": settings.lifecycle.drain_wait,
+        **state.health.about,
+        "lame_duck": life.lame_duck,
+        "drain_wait": life.drain_wait,
+        "log_flush": life.log_flush,
+        "grace": life.grace,
+        # Nothing cuts a request that makes progress but the end of its instance.
+        "longest_request": life.drain_wait,
         "keep_alive": settings.http.keep_alive,
         "pool": settings.database.pool_size,
         "release": state.identity.version,

@@ -1,88 +1,97 @@
-"""The parent of an instance's processes: it binds the socket, starts the workers, and is the only
-one that obeys SIGTERM and SIGINT."""
+"""The parent of an instance's processes: it binds the socket, starts the workers, looks at what
+they depend on, and is the only one that obeys signals."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from photo_api.lifecycle.identity import Identity, identify
+from photo_api.lifecycle.child import Child
+from photo_api.lifecycle.control import RunDirectoryError, control_socket, run_directories
+from photo_api.lifecycle.ending import CUT, carried, finish, lame_duck
+from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.load import LoadMeter, resident_bytes
+from photo_api.lifecycle.metadata import Metadata
+from photo_api.lifecycle.migrating import migrate_at_start
+from photo_api.lifecycle.orphans import reap_orphans
 from photo_api.lifecycle.process import Process
+from photo_api.lifecycle.signals import Handlers
+from photo_api.lifecycle.systemd import notify
 from photo_api.settings.loading import Settings
 
 if TYPE_CHECKING:
+    from photo_api.lifecycle.monitor import Monitor
     from photo_api.lifecycle.registry import Registry
 
 log = logging.getLogger(__name__)
 
-SECOND_SIGNAL = 1.0
-"""A signal this many seconds after the first is a second one; sooner it is an echo of it (a group
-signal and a direct one, say)."""
-
+KEEP_HOUSE = 1.0
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104  (to be told apart, not bound)
-
-CUT = 1.0
-"""Seconds beyond the drain wait after which a process that still runs is killed."""
 
 
 class Supervisor:
-    """Runs `workers` web workers and, unless `jobs` is false, one job process."""
+    """Runs `workers` web workers and, unless `jobs` is false, one job process. With `migrate` it
+    brings the schema up to this release first."""
 
     def __init__(
         self,
         settings: Settings,
         environ: Mapping[str, str],
+        identity: Identity,
         *,
         host: str,
         port: int,
         workers: int,
         jobs: bool = True,
+        migrate: bool = False,
+        metadata: Metadata | None = None,
     ) -> None:
         self._settings = settings
         self._environ = environ
         self._address = (host, port)
         self._workers = workers
         self._jobs = jobs
+        self._migrate = migrate
         self._stop = asyncio.Event()
         self._end_now = asyncio.Event()
-        self._first_signal: float | None = None
         self._cause = "failure"
-        self.ready = asyncio.Event()
+        self._state = "starting"
+        self._identity = identity
+        self._metadata = metadata
+        self._processes: list[Process] = []
         self.port = port
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
-        self._handle_signals()
-        identity = identify(self._settings.lifecycle)
+        handlers = Handlers(self.stop, self._end_now.set, self._replace_workers)
+        handlers.install()
         with _bind(self._address) if self._workers else socket.socket() as listening:
             if self._workers:
                 self.port = listening.getsockname()[1]
-            processes = self._processes(identity, listening)
-            running = [asyncio.create_task(item.keep_running()) for item in processes]
-            await asyncio.sleep(0)  # they are started now, and import while the registry does
-            registry = self._registry(identity, processes)
-            helpers: list[asyncio.Task[Any]] = [
-                asyncio.create_task(self._announce(processes, registry)),
-                asyncio.create_task(registry.keep()),
+            self._processes = self._make_processes(listening)
+            running = [asyncio.create_task(item.keep_running()) for item in self._processes]
+            await asyncio.sleep(0)  # they are started now, and import while the rest here does
+            registry = self._make_registry()
+            monitor = self._make_monitor(registry)
+            helpers = [
+                asyncio.create_task(work)
+                for work in self._housekeeping(registry, monitor, handlers)
             ]
+            clean = False
             try:
                 await self._stop.wait()
-                registry.change("draining", "draining", self._cause)
-                helpers.append(asyncio.create_task(registry.flush()))
-                code = await self._drain(processes, running, listening)
+                clean = await self._drain(registry, running, listening)
             finally:
                 for task in (*helpers, *running):
                     task.cancel()
                 await asyncio.gather(*helpers, *running, return_exceptions=True)
-                registry.change("stopped", "stopped", self._cause)
-                await registry.flush()
-                await registry.close()
-        return code
+                await self._say_stopped(registry)
+        await self._complete_termination()
+        return 0 if clean else 1
 
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
@@ -91,101 +100,205 @@ class Supervisor:
             log.info("draining", extra={"fields": {"cause": reason}})
             self._stop.set()
 
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
+    def status(self) -> dict[str, object]:
+        """For the control socket."""
+        return {
+            "pid": os.getpid(),
+            "port": self.port,
+            "instance": self._identity.instance,
+            "boot_id": self._identity.boot_id,
+            "version": self._identity.version,
+            "state": self._state,
+            "in_flight": carried(self._processes).in_flight,
+        }
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        now = time.monotonic()
-        if self._first_signal is None:
-            self._first_signal = now
-            self.stop(number.name)
-        elif now - self._first_signal >= SECOND_SIGNAL:
-            log.warning("second signal: ending at once")
-            self._end_now.set()
+    def _make_processes(self, listening: socket.socket) -> list[Process]:
+        common = ["--boot-id", self._identity.boot_id]
+        environ = {**self._environ, **_told(self._identity)}
+        life = self._settings.lifecycle
+        descriptor = listening.fileno()
+        web = [
+            Process(
+                f"web-{number}",
+                "photo_api.lifecycle.worker",
+                [*common, "--socket", str(descriptor)],
+                environ,
+                [descriptor],
+                longest_end=life.drain_wait + life.log_flush + CUT,
+            )
+            for number in range(1, self._workers + 1)
+        ]
+        if not self._jobs:
+            return web
+        return [*web, Process("jobs", "photo_api.jobs.process", common, environ, after=web)]
 
-    def _registry(self, identity: Identity, processes: list[Process]) -> "Registry":
+    def _make_registry(self) -> "Registry":
+        # The database's driver is imported while the workers start.
         from photo_api.lifecycle.registry import Registry
 
         meter = LoadMeter()
 
         def load() -> dict[str, object]:
-            pids = [os.getpid(), *(process.pid for process in processes)]
+            pids = [os.getpid(), *(pid for process in self._processes for pid in process.pids)]
             return {
                 "cpu_percent": meter.cpu_percent(),
-                "in_flight": sum(process.in_flight for process in processes),
+                "in_flight": carried(self._processes).in_flight,
                 "memory_bytes": resident_bytes(pids),
             }
 
         host = self._address[0]
         return Registry(
             self._settings.database,
-            identity,
-            address=identity.instance if host in WILDCARDS else host,
+            self._identity,
+            address=self._identity.instance if host in WILDCARDS else host,
             port=self.port,
             workers=self._workers,
             load=load,
         )
 
-    def _processes(self, identity: Identity, listening: socket.socket) -> list[Process]:
-        common = ["--boot-id", identity.boot_id]
-        descriptor = listening.fileno()
-        processes = [
-            Process(
-                f"web-{number}",
-                "photo_api.lifecycle.worker",
-                [*common, "--socket", str(descriptor)],
-                self._environ,
-                [descriptor],
-            )
-            for number in range(1, self._workers + 1)
-        ]
-        if self._jobs:
-            web = list(processes)
-            processes.append(
-                Process("jobs", "photo_api.jobs.process", common, self._environ, after=web)
-            )
-        return processes
+    def _make_monitor(self, registry: "Registry") -> "Monitor":
+        from photo_api.lifecycle.monitor import Monitor
+        from photo_api.lifecycle.probe import DatabaseProbe
 
-    async def _announce(self, processes: list[Process], registry: "Registry") -> None:
-        await asyncio.gather(*(process.ready.wait() for process in processes))
+        web = self._processes[: self._workers]
+        monitor = Monitor(DatabaseProbe(self._settings.database), web, registry.note)
+
+        about = {"port": self.port, "workers": self._workers}
+
+        def died(process: Process, code: int) -> None:
+            registry.note("worker_died", f"{process.name} {_exit(code)}")
+
+        def heard(process: Process, child: Child, event: str, value: str) -> None:
+            if event == "ready":
+                child.order(f"about {json.dumps(about)}")
+                monitor.tell(child)
+            elif event == "check":
+                monitor.take_report(value)
+            elif event == "recycle":
+                registry.note("worker_replaced", f"{process.name} after {value} requests")
+                process.replace()
+
+        for process in self._processes:
+            process.died, process.heard = died, heard
+        return monitor
+
+    def _housekeeping(
+        self, registry: "Registry", monitor: "Monitor", handlers: Handlers
+    ) -> list[Coroutine[Any, Any, object]]:
+        work: list[Coroutine[Any, Any, object]] = [
+            self._announce(registry, monitor),
+            registry.keep(),
+            monitor.run(),
+            self._serve_control(),
+            _keep_house(handlers, self._processes),
+        ]
+        if self._migrate:
+            work.append(migrate_at_start(self._settings.database))
+        if self._is_on_amazon():
+            work.append(self._follow_notices())
+        return work
+
+    async def _follow_notices(self) -> None:
+        from photo_api.lifecycle.notices import notice
+
+        self.stop(await notice(self._settings.cloud))
+
+    async def _complete_termination(self) -> None:
+        """Whoever stopped us: the group may be terminating this machine and wait for our word."""
+        from photo_api.lifecycle.notices import complete_lifecycle_action
+
+        if self._is_on_amazon():
+            region = self._identity.region
+            await complete_lifecycle_action(self._settings.cloud, self._metadata, region)
+
+    def _is_on_amazon(self) -> bool:
+        return self._metadata is not None and self._metadata.provider == "aws"
+
+    async def _serve_control(self) -> None:
+        configured = self._settings.lifecycle.run_dir
+        directory = run_directories(configured, self._environ)[0]
+        try:
+            async with control_socket(directory, self.status, self.stop):
+                await asyncio.Event().wait()
+        except RunDirectoryError as error:
+            log.warning("`photo-api drain` cannot reach this instance: %s", error)
+
+    async def _announce(self, registry: "Registry", monitor: "Monitor") -> None:
+        """The service manager hears when all processes run, the registry when they can serve: a
+        database that is away at boot must not end in a restart."""
+        await asyncio.gather(*(process.ready.wait() for process in self._processes))
+        notify(self._environ, f"READY=1\nSTATUS=serving on port {self.port}")
+        await monitor.database_ok.wait()
+        if self._stop.is_set():
+            return
+        self._state = "ready"
         registry.change("ready", "ready")
         await registry.flush()
         log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
-        self.ready.set()
+
+    def _replace_workers(self) -> None:
+        log.info("replacing the workers")
+        for process in self._processes:
+            process.replace()
 
     async def _drain(
-        self, processes: list[Process], running: list[asyncio.Task[None]], listening: socket.socket
-    ) -> int:
-        """Readiness fails at once, serving goes on for the lame duck, then requests in flight get
-        to finish. 0 when everybody ended by themselves."""
-        for process in processes:
+        self, registry: "Registry", running: list[asyncio.Task[None]], listening: socket.socket
+    ) -> bool:
+        """Readiness fails at once, then the registry hears of it; serving goes on for the lame
+        duck, and then requests in flight get to finish. Whether everybody ended by themselves."""
+        for process in self._processes:
             process.order("drain")
-        await self._unless_ended_now(asyncio.sleep(self._settings.lifecycle.lame_duck))
-        for process in processes:
-            process.order("stop")
-        # Connections that nobody has accepted yet would be reset: workers hold the socket too, and
-        # the last of them closes it after it has accepted what is there.
-        listening.close()
-        limit = self._settings.lifecycle.drain_wait + CUT
-        everybody = asyncio.gather(*running, return_exceptions=True)
-        await self._unless_ended_now(asyncio.wait([everybody], timeout=limit))
-        clean = everybody.done()
-        if not clean:
-            names = [item.name for item in processes if item.pid is not None]
-            log.error("killed at the limit", extra={"fields": {"processes": names}})
-        return 0 if clean else 1
+        notify(self._environ, "STOPPING=1\nSTATUS=draining")
+        self._state = "draining"
+        registry.change("draining", "draining", self._cause)
+        writing = asyncio.create_task(registry.flush())
+        life = self._settings.lifecycle
+        duck = lame_duck(life.lame_duck, self._processes, registry.removed_from_balancers)
+        await self._unless_ended_now(duck)
+        ending = finish(self._processes, running, listening, life.drain_wait + life.log_flush)
+        clean = await self._unless_ended_now(ending)
+        writing.cancel()
+        return bool(clean)
 
-    async def _unless_ended_now(self, waiting: Coroutine[Any, Any, object]) -> None:
-        tasks = [asyncio.create_task(waiting), asyncio.create_task(_event(self._end_now))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
+    async def _say_stopped(self, registry: "Registry") -> None:
+        cut = carried(self._processes).cut
+        cause = self._cause if not cut else f"{self._cause}; {cut} requests cut at the limit"
+        registry.change("stopped", "stopped", cause)
+        if not await registry.flush():
+            log.warning("the registry does not know that this instance stopped")
+        await registry.close()
+
+    async def _unless_ended_now(self, work: Coroutine[Any, Any, Any]) -> object:
+        """What `work` gives; None when a second signal came first."""
+        task = asyncio.create_task(work)
+        ended = asyncio.create_task(self._end_now.wait())
+        try:
+            await asyncio.wait([task, ended], return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for item in (task, ended):
+                item.cancel()
 
 
-async def _event(event: asyncio.Event) -> object:
-    return await event.wait()
+def _told(identity: Identity) -> dict[str, str]:
+    """Who the instance is, for its workers: nobody else asks the cloud's metadata."""
+    return {
+        "PHOTO_API_INSTANCE_IP": identity.instance,
+        "PHOTO_API_NODE_NAME": identity.node,
+        "PHOTO_API_REGION": identity.region or "",
+    }
+
+
+async def _keep_house(handlers: Handlers, processes: list[Process]) -> None:
+    while True:
+        await asyncio.sleep(KEEP_HOUSE)
+        handlers.keep()
+        if os.getpid() == 1:
+            reap_orphans({pid for process in processes for pid in process.pids})
+
+
+def _exit(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
 
 def _bind(address: tuple[str, int]) -> socket.socket:

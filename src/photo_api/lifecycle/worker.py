@@ -1,38 +1,61 @@
 """One web worker: a uvicorn server that takes its orders from the supervisor and from no signal.
 
 Run as `python -m photo_api.lifecycle.worker --name web-1 --boot-id ID --socket FD --orders FD`.
-The orders arrive as lines over a socket: `drain` (readiness fails, serve on), `stop` (accept no
-more, finish what is in flight). Its end means that the supervisor is dead, and so ends the worker.
+The orders arrive over a socket: `drain` (readiness fails, serve on), `retire` (accept no more),
+`stop` (finish what is in flight). Their end means that the supervisor is dead, and ends the worker.
 """
 
 import argparse
 import asyncio
+import json
+import logging
+import math
 import os
+import random
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import uvicorn
 
 from photo_api.app import create_app
-from photo_api.lifecycle.drain import Drain
+from photo_api.lifecycle.checks import from_line, to_line
+from photo_api.lifecycle.child import WorkerLoad
+from photo_api.lifecycle.drain import Drain, Phase
+from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
+from photo_api.lifecycle.protocol import Connections, protocol_class
 from photo_api.settings.loading import Settings, load
-from photo_api.telemetry.logs import configure_logging, open_access_log
+from photo_api.telemetry.logs import log_shipping, open_access_log
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-LOAD_INTERVAL = 1.0
+LOAD_INTERVAL, LOAD_INTERVAL_AT_END = 1.0, 0.2
+JUST_BEFORE = 0.1
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Server(uvicorn.Server):
     """uvicorn without signal handlers, and with a word to the supervisor when it listens."""
 
-    def __init__(self, config: uvicorn.Config, orders: Orders, drain: Drain) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        orders: Orders,
+        health: Health,
+        connections: Connections,
+        recycle_after: int,
+    ) -> None:
         super().__init__(config)
         self._orders = orders
-        self._drain = drain
+        self._health = health
+        self._connections = connections
+        self._recycle_after = recycle_after
+        self._cut = 0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -41,27 +64,88 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         following = asyncio.create_task(self._follow())
         await super().startup(sockets)
+        _insist_on_ignoring()
         if not self.should_exit:
             await self._orders.report("ready")
         self._tasks = (following, asyncio.create_task(self._report_load()))
 
     async def _follow(self) -> None:
-        async for order in self._orders:
-            if order == "drain":
-                self._drain.begin()
+        async for message in self._orders:
+            order, _, value = message.partition(" ")
+            if order == "checks":
+                self._health.told(from_line(value))
+            elif order == "about":
+                self._health.about = json.loads(value)
+            elif order == "look-at-storage":
+                self._looking = asyncio.create_task(self._look_at_storage())
+            elif order == "drain":
+                self._health.drain.begin()
+            elif order == "retire":
+                self._retire()
             elif order == "stop":
-                self._drain.begin()
-                self.should_exit = True
+                self._stop()
         # The supervisor is gone and nobody would ever stop this worker.
         os._exit(1)
 
+    def _retire(self) -> None:
+        """The successor accepts from now on; the shared socket stays open in it."""
+        self._health.drain.retire()
+        for server in self.servers:
+            server.close()
+
+    def _stop(self) -> None:
+        drain = self._health.drain
+        if drain.phase is not Phase.RETIRING:
+            drain.begin()
+        self.should_exit = True
+        limit = self.config.timeout_graceful_shutdown or 0
+        asyncio.get_running_loop().call_later(limit - JUST_BEFORE, self._count_cut)
+
+    def _count_cut(self) -> None:
+        """What is in flight now is cut in a moment."""
+        self._cut = self._health.drain.in_flight
+        if self._cut:
+            log.error("requests cut at the limit", extra={"fields": {"requests": self._cut}})
+            self._telling = asyncio.create_task(self._orders.report(f"load {self._load()}"))
+
+    async def _look_at_storage(self) -> None:
+        check = await self._health.look_at_storage()
+        await self._orders.report(f"check {to_line({'storage': check})}")
+
+    def _load(self) -> str:
+        load = WorkerLoad(
+            in_flight=self._health.drain.in_flight,
+            accepted=self._connections.accepted,
+            last_accepted=self._connections.last_accepted,
+            cut=self._cut,
+        )
+        return json.dumps(asdict(load))
+
     async def _report_load(self) -> None:
-        reported = 0
+        drain, reported = self._health.drain, ""
+        recycle_at = _recycle_at(self._recycle_after)
         while True:
-            await asyncio.sleep(LOAD_INTERVAL)
-            if self._drain.in_flight != reported:
-                reported = self._drain.in_flight
-                await self._orders.report(f"in-flight {reported}")
+            await asyncio.sleep(LOAD_INTERVAL_AT_END if drain.closing else LOAD_INTERVAL)
+            load = self._load()
+            if load != reported:
+                reported = load
+                await self._orders.report(f"load {load}")
+            if drain.served >= recycle_at:
+                recycle_at = math.inf
+                await self._orders.report(f"recycle {drain.served}")
+
+
+def _insist_on_ignoring() -> None:
+    """A library that took these signals at import would end this worker before its requests."""
+    for number in IGNORED:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            log.error("somebody displaced the handling of %s", number.name)
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _recycle_at(requests: int) -> float:
+    """Spread, so that the workers of an instance are not all replaced at one moment."""
+    return requests * random.uniform(0.9, 1.1) if requests else math.inf
 
 
 def main() -> None:
@@ -72,25 +156,32 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--orders", type=int, required=True)
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     settings = load(os.environ)
     identity = identify(settings.lifecycle, options.boot_id)
-    configure_logging(settings.logs, identity.instance, options.name)
-    drain = Drain()
-    access_log = open_access_log(settings.logs, identity.instance, options.name)
-    app = create_app(settings, identity, drain, access_log)
-    server = Server(server_config(settings, app), Orders(options.orders), drain)
-    listening = socket.socket(fileno=options.socket)
-    server.run(sockets=[listening])
+    flush = settings.lifecycle.log_flush
+    with log_shipping(settings.logs, identity.instance, options.name, flush) as queue:
+        connections = Connections()
+        health = Health(identity, Drain(), settings.lifecycle.health_checks, queue)
+        access_log = open_access_log(settings.logs, identity.instance, options.name, queue)
+        app = create_app(settings, identity, health, access_log)
+        server = Server(
+            server_config(settings, app, connections),
+            Orders(options.orders),
+            health,
+            connections,
+            settings.http.recycle_after,
+        )
+        server.run(sockets=[socket.socket(fileno=options.socket)])
 
 
-def server_config(settings: Settings, app: object) -> uvicorn.Config:
+def server_config(settings: Settings, app: object, connections: Connections) -> uvicorn.Config:
     """uvicorn as every worker runs it, and whatever is compared with a worker."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="uvloop",
-        http="httptools",
+        http=protocol_class(settings.http, connections),
         lifespan="on",
         ws="none",
         access_log=False,

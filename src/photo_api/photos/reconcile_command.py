@@ -9,8 +9,7 @@ from photo_api.db.pool import DatabaseUnavailable, open_database
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings.loading import Settings
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.opening import open_credentials
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.opening import open_credentials, open_store
 
 SHOWN = 20
 UNREADABLE = (
@@ -23,17 +22,15 @@ async def reconcile_command(
 ) -> int:
     """0: table and store agree (or do so now), 1: they differ or it was refused, 2: one of them
     cannot be read."""
-    s3 = settings.s3
     try:
         async with (
             open_database(settings.database, "photo-api reconcile") as db,
-            open_credentials(s3, settings.cloud) as credentials,
+            open_credentials(settings.s3, settings.cloud) as credentials,
+            open_store(settings.s3, credentials) as store,
         ):
-            store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
             report = await reconcile(
                 db, store, repair=repair, adopt=adopt, force=force, progress=_progress
             )
-            await store.aclose()
     except UNREADABLE as error:
         reason = f"{type(error).__name__}: {error}"
         print(f"Cannot read the database or the store: {reason}", file=sys.stderr)

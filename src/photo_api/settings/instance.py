@@ -54,7 +54,7 @@ class LifecycleSettings:
     grace: float = setting(
         "GRACE",
         "seconds from the stop order to the kill: systemd's TimeoutStopSec, or the platform's;"
-        " LAME_DUCK + DRAIN_WAIT + LOG_FLUSH + 2 must fit",
+        " LAME_DUCK + DRAIN_WAIT + LOG_FLUSH + 4 must fit",
         default="60",
         parse=number(1, 3600),
     )

@@ -110,9 +110,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-STOP_MARGIN = 2.0
-"""Seconds for what has no setting of its own: cutting what is left, the last word to the registry
-and the end of the processes."""
+STOP_MARGIN = 4.0
+"""Seconds for what has no setting of its own: cutting what is left (1), the last word to the
+registry (2) and the supervisor's own log lines (1)."""
 
 
 def _stop_budget(values: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from photo_api.photos.presentation import COLUMNS
 
 SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
@@ -57,18 +59,29 @@ async def revoke_share(db: Any, owner_id: int, album_id: int, share_id: int) -> 
     ) is not None  # fmt: skip
 
 
+COUNT_VIEW = """, counted AS (
+    UPDATE shares s SET view_count = s.view_count + 1 FROM share
+    WHERE s.id = share.id AND NOT share.expired
+)"""
+
+
 async def view(db: Any, token_hash: bytes, after: int, skip: int, limit: int) -> list[Any]:
     """The shared album with its photos behind position `after`, the view counted, in one
-    statement. No row: unknown or revoked; a row with `expired`: nothing was counted."""
+    statement. No row: unknown or revoked; a row with `expired`: nothing was counted. A database
+    that takes no writes for the moment still shows the album, and the view is not counted."""
+    try:
+        return await _view(db, COUNT_VIEW, token_hash, after, skip, limit)
+    except asyncpg.ReadOnlySQLTransactionError:
+        return await _view(db, "", token_hash, after, skip, limit)
+
+
+async def _view(db: Any, count: str, *args: object) -> list[Any]:
     rows: list[Any] = await db.fetch(
         f"""
         WITH share AS (
             SELECT id, album_id, coalesce(expires_at <= now(), false) AS expired
             FROM shares WHERE token_hash = $1 AND is_active
-        ), counted AS (
-            UPDATE shares s SET view_count = s.view_count + 1 FROM share
-            WHERE s.id = share.id AND NOT share.expired
-        )
+        ){count}
         SELECT share.expired, a.name, a.description AS album_description, a.photo_count,
                a.created_at AS album_created_at, p.*
         FROM share JOIN albums a ON a.id = share.album_id LEFT JOIN LATERAL (
@@ -77,8 +90,8 @@ async def view(db: Any, token_hash: bytes, after: int, skip: int, limit: int) ->
             ORDER BY m.position OFFSET $3 LIMIT $4
         ) p ON true ORDER BY p.position
         """,
-        token_hash, after, skip, limit,
-    )  # fmt: skip
+        *args,
+    )
     return rows
 
 

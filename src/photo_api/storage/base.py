@@ -14,6 +14,11 @@ class StoreUnavailable(Exception):
     """The store did not answer, or answered that it cannot (5xx, 429, refused, timed out)."""
 
 
+class StoreDown(StoreUnavailable):
+    """Everything in the store fails, so this call was not made or given up: nobody's object is to
+    blame."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """One stored object. `size` is in bytes."""

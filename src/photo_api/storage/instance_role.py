@@ -1,19 +1,17 @@
 """The S3 access key of the machine's own role, from the EC2 metadata service."""
 
 import asyncio
-import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from http.client import HTTPException
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
-from urllib.request import ProxyHandler, Request, build_opener
 
+from photo_api.lifecycle.metadata import InstanceMetadata, NoAnswer, json_object
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.sigv4 import Credentials
 
@@ -22,8 +20,6 @@ log = logging.getLogger(__name__)
 RENEW_BEFORE = 300.0
 """Seconds before a key's end from when on EC2 promises to have the next one."""
 
-_TIMEOUT = 2.0
-_SESSION_SECONDS = "60"
 _RETRY_SECONDS = (5.0, 15.0)
 
 
@@ -35,7 +31,7 @@ class InstanceRoleCredentials:
     """
 
     def __init__(self, metadata_url: str, clock: Callable[[], float] = time.time) -> None:
-        self._url = metadata_url.rstrip("/")
+        self._metadata = InstanceMetadata(metadata_url)
         self._clock = clock
         self._credentials: Credentials | None = None
         self._task: asyncio.Task[None] | None = None
@@ -66,7 +62,7 @@ class InstanceRoleCredentials:
 
     async def refresh(self) -> None:
         """Get a new key. Raises `StoreUnavailable`, and then the present key stays."""
-        self._credentials = await asyncio.to_thread(self._fetch)
+        self._credentials = await fetch_role_credentials(self._metadata)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -82,32 +78,27 @@ class InstanceRoleCredentials:
         due = 0.0 if expires_at is None else expires_at - RENEW_BEFORE - self._clock()
         return max(due, random.uniform(*_RETRY_SECONDS))
 
-    def _fetch(self) -> Credentials:
-        try:
-            token = self._ask(
-                "PUT", "api/token", "X-aws-ec2-metadata-token-ttl-seconds", _SESSION_SECONDS
-            )
-            path = "meta-data/iam/security-credentials/"
-            role = self._ask("GET", path, "X-aws-ec2-metadata-token", token).split("\n")[0]
-            answer = self._ask("GET", path + quote(role), "X-aws-ec2-metadata-token", token)
-            return _parse(answer)
-        except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
-            # Only the kind: a message could quote the answer, which holds the key.
-            raise StoreUnavailable(f"the metadata service: {type(error).__name__}") from None
 
-    def _ask(self, method: str, path: str, header: str, value: str) -> str:
-        request = Request(f"{self._url}/latest/{path}", method=method, headers={header: value})
-        # The address is link-local: a proxy from the environment cannot reach it.
-        with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT) as response:
-            text: str = response.read(65_536).decode()
-            return text.strip()
+async def fetch_role_credentials(metadata: InstanceMetadata) -> Credentials:
+    """The present key of the machine's role. Raises `StoreUnavailable`."""
+    path = "iam/security-credentials/"
+    try:
+        roles = await metadata.get(path)
+        answer = await metadata.get(path + quote(roles.split("\n")[0])) if roles else None
+        if answer is None:
+            raise StoreUnavailable("the machine has no role")
+        return _parse(json_object(answer))
+    except (NoAnswer, ValueError, KeyError, TypeError) as error:
+        # Only the kind: a message could quote the answer, which holds the key.
+        kind = error if isinstance(error, NoAnswer) else type(error).__name__
+        raise StoreUnavailable(f"the metadata service: {kind}") from None
 
 
-def _parse(answer: str) -> Credentials:
-    found = json.loads(answer)
-    return Credentials(
-        access_key=found["AccessKeyId"],
-        secret_key=found["SecretAccessKey"],
-        session_token=found["Token"],
-        expires_at=datetime.fromisoformat(found["Expiration"]).timestamp(),
+def _parse(found: Mapping[str, Any]) -> Credentials:
+    access_key, secret_key, token = (
+        found[name] for name in ("AccessKeyId", "SecretAccessKey", "Token")
     )
+    if not all(isinstance(value, str) for value in (access_key, secret_key, token)):
+        raise TypeError
+    expires = datetime.fromisoformat(found["Expiration"])
+    return Credentials(access_key, secret_key, token, expires.timestamp())

@@ -3,9 +3,29 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from photo_api.resilience import Breaker, RetryBudget
 from photo_api.settings.dependencies import S3Settings
 from photo_api.settings.instance import CloudSettings
 from photo_api.storage.credentials import CredentialSource, StaticCredentials
+from photo_api.storage.guarded import GuardedStore
+from photo_api.storage.s3 import S3Store
+
+TRY_PAUSE = 10.0
+"""Seconds after which a caller finds out whether a failing store is back, if no ping has before."""
+
+
+@asynccontextmanager
+async def open_store(
+    settings: S3Settings, credentials: CredentialSource
+) -> AsyncIterator[GuardedStore]:
+    """The configured store for one process, with a breaker of its own. Nothing is connected yet."""
+    store = S3Store(settings.endpoint, settings.bucket, settings.region, credentials)
+    guarded = GuardedStore(store, Breaker("object store", pause=TRY_PAUSE), RetryBudget())
+    try:
+        yield guarded
+    finally:
+        await guarded.aclose()
+        await store.aclose()
 
 
 @asynccontextmanager

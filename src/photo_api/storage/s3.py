@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -25,8 +26,11 @@ PARTS_IN_FLIGHT = 2
 READ_CHUNK = 256 * 1024
 _STATUS = re.compile(r"status code: (\d{3})")
 _LETTING_GO = 0.1
-_QUICK = timedelta(seconds=2)
+_CONNECT = timedelta(seconds=2)
+_QUICK = timedelta(seconds=2.5)
 _SLOW = timedelta(seconds=20)
+_RETRIES = 2
+"""Of a part of a stream or a page of a list: repeating the whole would be worse, or impossible."""
 
 
 class S3Store:
@@ -39,6 +43,9 @@ class S3Store:
         self._reads = _client(self._bucket, _QUICK)
         # A store answers a PUT or a copy only when all bytes are on its disks.
         self._writes = _client(self._bucket, _SLOW)
+        self._pieces = _client(self._bucket, _SLOW, _RETRIES)
+        # Of its own, since address look-ups wait for asyncio's threads.
+        self._discards = ThreadPoolExecutor(1, "discard-parts")
 
     async def aclose(self) -> None:
         """Wait a moment, so that the process may end.
@@ -47,19 +54,20 @@ class S3Store:
         does so while the interpreter is being taken down aborts the process (pyo3-async-runtimes,
         issue 40).
         """
+        self._discards.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(_LETTING_GO)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
         """Store a stream: one PUT if it ends within the first part, a multipart upload if not."""
         first, ended = await _first_part(chunks)
         if ended:
-            await self.put_bytes(key, b"".join(first), content_type=content_type)
+            await self._put_whole(self._pieces, key, b"".join(first), content_type)
             return
         source = _Source(first, chunks)
         try:
             with _translated("put", key):
                 await obstore.put_async(
-                    self._writes,
+                    self._pieces,
                     key,
                     source,
                     attributes={"Content-Type": content_type},
@@ -68,6 +76,8 @@ class S3Store:
                     max_concurrency=PARTS_IN_FLIGHT,
                 )
         except BaseException as error:
+            if source.failure is None and isinstance(error, StoreUnavailable):
+                raise  # it would fail at this too, and take its time; the sweep has the key
             await self._discard_parts(key)
             if source.failure is not None and isinstance(error, Exception):
                 raise source.failure from None
@@ -75,9 +85,14 @@ class S3Store:
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store bytes by one PUT."""
+        await self._put_whole(self._writes, key, data, content_type)
+
+    async def _put_whole(
+        self, client: obstore.store.S3Store, key: str, data: bytes, content_type: str
+    ) -> None:
         with _translated("put", key):
             await obstore.put_async(
-                self._writes,
+                client,
                 key,
                 data,
                 attributes={"Content-Type": content_type},
@@ -129,7 +144,7 @@ class S3Store:
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """All objects under `prefix`, fetched 1,000 at a time as they are consumed."""
         with _translated("list", prefix):
-            pages = obstore.list(self._reads, prefix.rstrip("/") or None, chunk_size=1000)
+            pages = obstore.list(self._pieces, prefix.rstrip("/") or None, chunk_size=1000)
             async for page in pages:
                 for meta in page:
                     yield _info(meta)
@@ -157,7 +172,8 @@ class S3Store:
                 raise
 
     async def discard_parts(self, key: str) -> None:
-        await asyncio.to_thread(abort_uploads, self._bucket, key)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._discards, abort_uploads, self._bucket, key)
 
     async def _discard_parts(self, key: str) -> None:
         """obstore aborts an upload on some errors, but not when its future is cancelled."""
@@ -165,9 +181,9 @@ class S3Store:
             await asyncio.shield(self.discard_parts(key))
 
 
-def _client(bucket: Bucket, read_timeout: timedelta) -> obstore.store.S3Store:
+def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstore.store.S3Store:
     retry: RetryConfig = {
-        "max_retries": 2,
+        "max_retries": retries,
         "retry_timeout": timedelta(seconds=3),
         "backoff": {
             "init_backoff": timedelta(milliseconds=100),
@@ -199,7 +215,7 @@ def _client(bucket: Bucket, read_timeout: timedelta) -> obstore.store.S3Store:
         # The total includes the body, which flows as fast as the slowest browser reads it.
         client_options={
             "allow_http": True,
-            "connect_timeout": timedelta(seconds=3),
+            "connect_timeout": _CONNECT,
             "read_timeout": read_timeout,
             "timeout": timedelta(hours=1),
         },

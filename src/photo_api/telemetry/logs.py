@@ -3,12 +3,15 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
 import orjson
 
 from photo_api.settings.instance import LogSettings
+from photo_api.telemetry.shipping import LogQueue, open_log_queue
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
@@ -45,15 +48,31 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record) + "".join(f" {k}={v}" for k, v in fields.items())
 
 
+class QueueHandler(logging.Handler):
+    """Puts each record into the queue as one line."""
+
+    def __init__(self, queue: LogQueue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._queue.put(self.format(record).encode() + b"\n")
+        except Exception:  # a line that cannot be formatted ends no request
+            self.handleError(record)
+
+
 class AccessLog(Protocol):
     """Writes one line for one request."""
 
     def __call__(self, **fields: object) -> None: ...
 
 
-def open_access_log(settings: LogSettings, instance: str, process: str) -> AccessLog:
-    """The access log of this process, on standard error like all other lines. JSON lines are
-    written without a log record in between, which would cost as much as a small query."""
+def open_access_log(
+    settings: LogSettings, instance: str, process: str, queue: LogQueue | None = None
+) -> AccessLog:
+    """The access log of this process, on standard error and in `queue` like all other lines. JSON
+    lines are written without a log record in between, which would cost as much as a small query."""
     if settings.level not in ("DEBUG", "INFO"):
         return lambda **_: None
     if settings.format == "text":
@@ -69,22 +88,46 @@ def open_access_log(settings: LogSettings, instance: str, process: str) -> Acces
     }
 
     def write(**fields: object) -> None:
-        line = {"time": datetime.now(UTC), **always, **fields}
+        line = orjson.dumps({"time": datetime.now(UTC), **always, **fields}, option=JSON_LINE)
+        if queue is not None:
+            queue.put(line)
         # Short enough to be one atomic write, also into a pipe.
-        os.write(output, orjson.dumps(line, option=JSON_LINE))
+        os.write(output, line)
 
     return write
 
 
-def configure_logging(settings: LogSettings, instance: str, process: str) -> None:
-    """Send everything of this process to standard error. `process` is its role, such as `web-1`."""
+def configure_logging(
+    settings: LogSettings, instance: str, process: str, queue: LogQueue | None = None
+) -> None:
+    """Send everything of this process to standard error and, always as JSON, into `queue`.
+    `process` is its role, such as `web-1`."""
     handler = logging.StreamHandler(sys.stderr)
     json_lines = settings.format == "json"
     handler.setFormatter(JsonFormatter(instance, process) if json_lines else TextFormatter(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    if queue is not None:
+        shipped = QueueHandler(queue)
+        shipped.setFormatter(JsonFormatter(instance, process))
+        root.addHandler(shipped)
     root.setLevel(settings.level)
     # Its own lines repeat ours, and name paths with tokens in them.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+@contextmanager
+def log_shipping(
+    settings: LogSettings, instance: str, process: str, flush: float
+) -> Iterator[LogQueue | None]:
+    """Logging as by `configure_logging`, with the queue to the sink of the settings, if there is
+    one. At the end the queue gets `flush` seconds to be emptied, unless it was closed before."""
+    queue = open_log_queue(settings, process)
+    configure_logging(settings, instance, process, queue)
+    try:
+        yield queue
+    finally:
+        if queue is not None:
+            queue.close(flush)

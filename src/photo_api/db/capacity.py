@@ -1,0 +1,71 @@
+"""Whether the whole group's connections fit into the database: found at start, and not on the day
+on which the group grows."""
+
+from typing import Any
+
+from photo_api.settings.dependencies import DatabaseSettings
+
+PROBE, REGISTRY, LISTEN = 1, 1, 1
+"""Connections of an instance beside its pools."""
+
+JOB_SPARE = 3
+"""What the job process needs beside one connection for each job: renewing leases, the sweep, and
+looking for the next job."""
+
+ROUND = 10
+
+
+def job_pool(concurrency: int) -> int:
+    """Connections in the pool of a job process that runs so many jobs at once."""
+    return concurrency + JOB_SPARE
+
+
+def beside_workers(jobs: int) -> int:
+    """Connections of one instance that its web workers' pools are not; `jobs` is how many jobs it
+    runs at once, 0 without a job process."""
+    return PROBE + REGISTRY + (job_pool(jobs) + LISTEN if jobs else 0)
+
+
+def connections_needed(settings: DatabaseSettings, workers: int, jobs: int) -> int:
+    """Connections that the group may hold when it has grown to its limit."""
+    each = workers * settings.pool_size + beside_workers(jobs)
+    return settings.max_instances * each
+
+
+def advice(
+    settings: DatabaseSettings, workers: int, jobs: int, *, limit: int, reserved: int
+) -> str | None:
+    """What is wrong and what to do about it, or None when all fits into `limit` connections, of
+    which `reserved` are for superusers and others."""
+    needed, usable = connections_needed(settings, workers, jobs), limit - reserved
+    if needed <= usable:
+        return None
+    beside = beside_workers(jobs)
+    workers_named = f"{workers} worker{'' if workers == 1 else 's'}"
+    ways = [
+        "put a transaction pooler in front",
+        f"or raise max_connections to {-(-(needed + reserved) // ROUND) * ROUND}",
+    ]
+    fitting = (usable // settings.max_instances - beside) // workers if workers else 0
+    if fitting >= 1:
+        ways.insert(0, f"set PHOTO_API_DATABASE_POOL to {fitting}")
+    return (
+        f"{settings.max_instances} instances × ({workers_named} × {settings.pool_size} + {beside})"
+        f" = {needed} connections, but the server takes {usable}: {', '.join(ways)}"
+    )
+
+
+async def check_capacity(
+    connection: Any, settings: DatabaseSettings, workers: int, jobs: int
+) -> str | None:
+    """`advice` for the server behind `connection`. None behind a transaction pooler: there the
+    pooler's own limits count, which the server does not know."""
+    if settings.pooler == "transaction":
+        return None
+    limit, reserved = await connection.fetchrow(
+        "SELECT current_setting('max_connections')::int,"
+        " current_setting('superuser_reserved_connections')::int"
+        # Since PostgreSQL 16.
+        " + coalesce(current_setting('reserved_connections', true)::int, 0)"
+    )
+    return advice(settings, workers, jobs, limit=limit, reserved=reserved)

@@ -1,0 +1,123 @@
+"""What one instance does for the whole fleet: the sweep, pruning and statistics.
+
+Every job process tries for the lease. When its holder is silent for the lease's time another takes
+over; a holder that drains lets go of it at once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from photo_api.accounts import queries as accounts
+from photo_api.accounts.throttle import prune_attempts
+from photo_api.db import leases
+from photo_api.db.leases import Lease
+from photo_api.db.pool import Database
+from photo_api.http.idempotency import prune_keys
+from photo_api.jobs import statistics
+from photo_api.jobs.queue import prune_dead
+from photo_api.lifecycle import registry_queries as registry
+from photo_api.photos.sweep import sweep
+from photo_api.storage.base import ObjectStore
+
+log = logging.getLogger(__name__)
+
+LEASE = "maintenance"
+SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
+STATISTICS_EVERY = 60.0
+RELEASE_TIME_BOX = 2.0
+
+
+class Maintenance:
+    """Rounds every `interval` seconds while this process holds the lease, as `holder`.
+    `longest_put` in seconds, as for the uploads' own deadline."""
+
+    def __init__(
+        self, db: Database, store: ObjectStore, interval: float, longest_put: int, holder: str
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._interval = interval
+        self._longest_put = longest_put
+        self._holder = holder
+        self._seconds = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
+
+    async def run(self) -> None:
+        """Until cancelled: then the lease is let go, so that another takes over at once."""
+        while True:
+            lease = await self._acquire()
+            if lease is not None:
+                fields = {"lease": lease.name, "token": lease.token}
+                log.info("holds the lease", extra={"fields": fields})
+                try:
+                    await self._while_held(lease)
+                finally:
+                    await self._release(lease)
+                log.info("lost the lease", extra={"fields": fields})
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return self._seconds / 3 * random.uniform(0.8, 1.2)
+
+    async def _acquire(self) -> Lease | None:
+        try:
+            return await leases.acquire(self._db, LEASE, self._holder, self._seconds)
+        except Exception as error:
+            log.warning("cannot ask for the lease: %s", type(error).__name__)
+            return None
+
+    async def _release(self, lease: Lease) -> None:
+        with suppress(Exception):  # it runs out by itself
+            async with asyncio.timeout(RELEASE_TIME_BOX):
+                await leases.release(self._db, lease)
+
+    async def _while_held(self, lease: Lease) -> None:
+        tasks = [
+            asyncio.create_task(self._renew(lease)),
+            asyncio.create_task(self._regularly(self._interval, self._clear_away, lease)),
+            asyncio.create_task(self._regularly(STATISTICS_EVERY, self._count, lease)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew(self, lease: Lease) -> None:
+        """Returns when the lease is lost. A database that does not answer is no proof of that."""
+        while True:
+            await asyncio.sleep(self._pause())
+            try:
+                if not await leases.renew(self._db, lease, self._seconds):
+                    return
+            except Exception as error:
+                log.warning("cannot renew the lease: %s", type(error).__name__)
+
+    async def _regularly(
+        self, seconds: float, work: Callable[[Lease], Awaitable[object]], lease: Lease
+    ) -> None:
+        while True:
+            try:
+                await work(lease)
+            except Exception as error:  # the next round tries again
+                log.warning("maintenance failed: %s", type(error).__name__)
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+
+    async def _clear_away(self, lease: Lease) -> None:
+        await prune(self._db, lease)
+        await sweep(self._db, self._store, self._longest_put, lease)
+
+    async def _count(self, lease: Lease) -> None:
+        await statistics.count(self._db, lease)
+
+
+async def prune(db: Database, lease: Lease) -> None:
+    """Forget records whose time is over."""
+    await prune_keys(db, lease)
+    await prune_attempts(db, lease)
+    await accounts.prune(db, lease)
+    await prune_dead(db, lease)
+    await registry.prune(db, lease)

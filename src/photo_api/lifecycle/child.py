@@ -1,0 +1,91 @@
+"""One child process of the supervisor: started once, ordered about, and heard until its death."""
+
+import asyncio
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from photo_api.lifecycle.orders import messages, socket_pair
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """What a worker last reported: requests in flight, connections accepted so far and when the
+    last was (monotonic), and requests that it had to cut at the end."""
+
+    in_flight: int = 0
+    accepted: int = 0
+    last_accepted: float = 0.0
+    cut: int = 0
+
+
+@contextmanager
+def _ignored_from_birth() -> Iterator[None]:
+    """A child inherits which signals are blocked, so that none can end it before it has got as far
+    as ignoring them. Those that come for us meanwhile are delivered afterwards."""
+    numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        # Not the mask from before: several starts overlap. Each forks before it first waits.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+class Child:
+    """A process in a session of its own, so that a Ctrl-C or a group signal does not reach it
+    beside its supervisor's orders."""
+
+    def __init__(self, on_report: Callable[["Child", str, str], None]) -> None:
+        self.pid: int | None = None
+        self.ready = asyncio.Event()
+        self.load = WorkerLoad()
+        self._on_report = on_report
+        self._orders, self._theirs = socket_pair()
+
+    async def run(
+        self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
+    ) -> int:
+        """Start it and wait for its end; the exit code. Cancelling kills it."""
+        with self._theirs as theirs:
+            descriptor = theirs.fileno()
+            with _ignored_from_birth():
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    "--orders",
+                    str(descriptor),
+                    stdin=subprocess.DEVNULL,
+                    env=environ,
+                    pass_fds=(*inherited, descriptor),
+                    start_new_session=True,
+                )
+        self.pid = process.pid
+        listening = asyncio.create_task(self._listen())
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            # What it said last may still be on its way.
+            await asyncio.wait([listening], timeout=1)
+            listening.cancel()
+            self.pid = None
+            self._orders.close()
+
+    async def _listen(self) -> None:
+        async for message in messages(self._orders):
+            event, _, value = message.partition(" ")
+            if event == "ready":
+                self.ready.set()
+            elif event == "load":
+                self.load = WorkerLoad(**json.loads(value))
+            self._on_report(self, event, value)
+
+    def order(self, order: str) -> None:
+        """Send an order; one that cannot be sent is for a process that hangs or is gone."""
+        with suppress(OSError):
+            self._orders.send(order.encode())

@@ -1,0 +1,276 @@
+"""What the cloud tells a machine about itself, from its metadata service at a link-local address.
+
+Two formats are known: Amazon's with session tokens ("Use the Instance Metadata Service to access
+instance metadata" in the EC2 user guide) and OpenStack's ("Metadata service" in Nova's user guide).
+Only the standard library is used: this is in the way of every start.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from photo_api.settings.instance import CloudSettings
+
+log = logging.getLogger(__name__)
+
+MAX_ANSWER = 65_536
+"""Bytes of head, and again of body, beyond which an answer is refused."""
+
+REQUEST_TIMEOUT = 2.0
+SESSION_SECONDS = 300
+RENEW_BEFORE = 60.0
+"""Seconds before a session's end from when the next one is begun."""
+
+REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
+_INSTANCE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_TOKEN: Final = re.compile(r"[!-~]{1,1024}")
+
+
+class NoAnswer(Exception):
+    """The service could not be asked, or its answer is not one to go by. Tells the kind only, for
+    the answer itself may hold a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer with any status."""
+
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known of this machine. `address` is its private IP address, `region` Amazon's region
+    or OpenStack's availability zone; both are None when the service does not tell."""
+
+    provider: Literal["aws", "openstack"]
+    address: str | None
+    region: str | None
+    instance_id: str
+
+
+async def look_up(cloud: CloudSettings) -> Metadata | None:
+    """This machine's metadata; None where no service answers within `cloud.metadata_timeout`
+    seconds in all. Wanted even when address and region are configured: termination notices are read
+    only where Amazon's metadata was found."""
+    if not cloud.metadata_url:
+        return None
+    asked = [
+        asyncio.create_task(_none_if_silent(ask(cloud.metadata_url)))
+        for ask in (_openstack, _amazon)
+    ]
+    try:
+        await asyncio.wait(asked, timeout=cloud.metadata_timeout)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    # OpenStack first: some of its kin also speak Amazon's language, and never the reverse.
+    answers = [task.result() for task in asked if not task.cancelled()]
+    found = next(filter(None, answers), None)
+    log.info("cloud metadata", extra={"fields": {"provider": found.provider if found else None}})
+    return found
+
+
+async def _none_if_silent(asking: Coroutine[Any, Any, Metadata | None]) -> Metadata | None:
+    try:
+        return await asking
+    except NoAnswer:
+        return None
+
+
+async def _amazon(url: str) -> Metadata | None:
+    service = InstanceMetadata(url)
+    instance_id = await service.get("instance-id")
+    address, region = await asyncio.gather(
+        service.get("local-ipv4"), service.get("placement/region")
+    )
+    return _checked("aws", address, region, instance_id)
+
+
+async def _openstack(url: str) -> Metadata | None:
+    described = _text(await ask("GET", f"{url}/openstack/latest/meta_data.json"))
+    if described is None:
+        return None
+    found = json_object(described)
+    address = None
+    with suppress(NoAnswer):
+        # Only the EC2-compatible tree tells it. Nova wants no token there; its kin may.
+        address = _text(await ask("GET", f"{url}/latest/meta-data/local-ipv4"))
+    return _checked("openstack", address, found.get("availability_zone"), found.get("uuid"))
+
+
+def _checked(
+    provider: Literal["aws", "openstack"], address: object, region: object, instance_id: object
+) -> Metadata | None:
+    """What of it can be believed; None when there is no believable instance id."""
+    known = _valid("instance id", instance_id, _is(_INSTANCE_ID))
+    if known is None:
+        return None
+    return Metadata(
+        provider,
+        _valid("address", address, _is_address),
+        _valid("region", region, _is(REGION)),
+        known,
+    )
+
+
+def _valid(name: str, value: object, is_valid: Callable[[str], object]) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and is_valid(value):
+        return value
+    log.warning("the cloud's metadata has no valid %s: %.100r", name, value)
+    return None
+
+
+def _is(pattern: re.Pattern[str]) -> Callable[[str], object]:
+    return pattern.fullmatch
+
+
+def _is_address(value: str) -> bool:
+    try:
+        return "%" not in value and not ip_address(value).is_unspecified
+    except ValueError:
+        return False
+
+
+class InstanceMetadata:
+    """Amazon's metadata service, version 2: every question carries a session token, renewed before
+    its end and when the service has forgotten it."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = f"{url.rstrip('/')}/latest"
+        self._clock = clock
+        self._token = ""
+        self._renew_at = 0.0
+        self._renewing = asyncio.Lock()
+
+    async def get(self, path: str) -> str | None:
+        """The item `path` below meta-data; None when there is none. Raises `NoAnswer`."""
+        token = await self._session()
+        answer = await self._ask(path, token)
+        if answer.status == 401:
+            answer = await self._ask(path, await self._session(instead_of=token))
+        return _text(answer)
+
+    async def _ask(self, path: str, token: str) -> Answer:
+        return await ask(
+            "GET", f"{self._url}/meta-data/{path}", {"X-aws-ec2-metadata-token": token}
+        )
+
+    async def _session(self, instead_of: str | None = None) -> str:
+        async with self._renewing:
+            if not self._token or self._token == instead_of or self._clock() >= self._renew_at:
+                lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(SESSION_SECONDS)}
+                began = self._clock()
+                token = _text(await ask("PUT", f"{self._url}/api/token", lifetime))
+                if token is None or not _TOKEN.fullmatch(token):
+                    raise NoAnswer("no session token")
+                self._token, self._renew_at = token, began + SESSION_SECONDS - RENEW_BEFORE
+            return self._token
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object that `text` is. Raises `NoAnswer` when it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise NoAnswer("not JSON") from None
+    if not isinstance(found, dict):
+        raise NoAnswer("not a JSON object")
+    return found
+
+
+def _text(answer: Answer) -> str | None:
+    if answer.status == 404:
+        return None
+    if answer.status != 200:
+        raise NoAnswer(f"status {answer.status}")
+    return answer.body.strip()
+
+
+async def ask(
+    method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Answer:
+    """One request on a connection of its own, straight to the address whatever proxies the
+    environment names, following no redirect, within `REQUEST_TIMEOUT` seconds. Raises `NoAnswer`.
+    """
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT):
+            return await _ask(method, url, headers or {}, body)
+    except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
+        raise NoAnswer(type(error).__name__) from None
+
+
+async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    default = 443 if secure else 80
+    lines = [
+        f"{method} {parts.path or '/'} HTTP/1.1",
+        f"Host: {parts.netloc.rpartition('@')[2].removesuffix(f':{default}')}",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise ValueError("a header would break the request")
+    reader, writer = await asyncio.open_connection(
+        parts.hostname,
+        parts.port or default,
+        ssl=ssl.create_default_context() if secure else None,
+        limit=MAX_ANSWER,
+    )
+    try:
+        writer.write("\r\n".join((*lines, "\r\n")).encode() + body)
+        return await _read_answer(reader)
+    finally:
+        writer.close()
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> Answer:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    status_line, *lines = head.split("\r\n")
+    fields = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = await _read_chunks(reader)
+    else:
+        length = int(headers.get("content-length", -1))
+        body = await _read_all(reader) if length < 0 else await _read_exactly(reader, length)
+    return Answer(int(status_line.split(" ")[1]), body.decode())
+
+
+async def _read_exactly(reader: asyncio.StreamReader, length: int) -> bytes:
+    if length > MAX_ANSWER:
+        raise ValueError("the answer is too long")
+    return await reader.readexactly(length)
+
+
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while more := await reader.read(MAX_ANSWER):
+        body += more
+        if len(body) > MAX_ANSWER:
+            raise ValueError("the answer is too long")
+    return body
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        body += (await _read_exactly(reader, size + 2))[:-2]
+        if len(body) > MAX_ANSWER:
+            raise ValueError("the answer is too long")
+    return body

@@ -1,0 +1,32 @@
+"""Bringing the schema up to this release while the instance starts."""
+
+import asyncio
+import logging
+import random
+
+from photo_api.settings.dependencies import DatabaseSettings
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+
+
+async def migrate_at_start(database: DatabaseSettings) -> None:
+    """Migrate as soon as the database is there; the instance is not ready until then. A migration
+    that would break the release before is left to somebody who allows it."""
+    from photo_api.db.connect import FAILURES
+    from photo_api.db.migrations import BreakingMigrations, migrate
+
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            await migrate(database)
+        except BreakingMigrations as refusal:
+            log.error("not migrated: %s", refusal)
+            return
+        except FAILURES as error:
+            log.warning("cannot migrate yet: %s: %s", type(error).__name__, error)
+            await asyncio.sleep(pause * random.uniform(0.75, 1.25))
+            pause = min(pause * 2, LONGEST_PAUSE)
+        else:
+            return

@@ -1,0 +1,84 @@
+"""The supervisor's look at what the instance depends on: once a second, whoever asks."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from photo_api.lifecycle.checks import Check, from_line, to_line
+from photo_api.lifecycle.child import Child
+from photo_api.lifecycle.probe import DatabaseProbe
+from photo_api.lifecycle.process import Process
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+STORAGE_INTERVAL = 10.0
+
+
+class Monitor:
+    """Probes the database itself, has a web worker look at the object store, and tells all workers.
+    A check whose result changes is a log line, and an event by `note(event, cause)`."""
+
+    def __init__(
+        self,
+        database: DatabaseProbe,
+        workers: Sequence[Process],
+        note: Callable[[str, str], None],
+    ) -> None:
+        self._database = database
+        self._workers = workers
+        self._note = note
+        self._checks: dict[str, Check] = {}
+        self._storage_asked = -STORAGE_INTERVAL
+        self.database_ok = asyncio.Event()
+        """Set once the database was there, with every migration of this release."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                began = time.monotonic()
+                self.take("database", await self._database.check())
+                self._ask_for_storage(began)
+                await asyncio.sleep(max(0.0, began + INTERVAL - time.monotonic()))
+        finally:
+            self._database.close()
+
+    def take_report(self, line: str) -> None:
+        """What a worker found out, as it reports it."""
+        for name, check in from_line(line).items():
+            self.take(name, check)
+
+    def take(self, name: str, check: Check) -> None:
+        """Note a result, and tell the workers."""
+        before = self._checks.get(name)
+        self._checks[name] = check
+        if before is None:
+            if not check.ok:
+                # At the start a dependency that is not there yet is waited for, and no surprise.
+                log.info("waiting", extra={"fields": {"check": name, "error": check.error}})
+        elif before.ok != check.ok:
+            self._changed(name, check, before)
+        if name == "database" and check.ok:
+            self.database_ok.set()
+        for worker in self._workers:
+            self.tell(worker)
+
+    def tell(self, worker: Process | Child) -> None:
+        """Tell a worker all that is known."""
+        worker.order(f"checks {to_line(self._checks)}")
+
+    def _changed(self, name: str, check: Check, before: Check) -> None:
+        fields = {"check": name, "ok": check.ok, "error": check.error or before.error}
+        level = logging.INFO if check.ok else logging.WARNING
+        message = "a check passes again" if check.ok else "a check fails"
+        log.log(level, message, extra={"fields": fields})
+        verb = "passes" if check.ok else "fails"
+        self._note(f"check_{verb}", f"{name}: {check.error or f'after {before.error}'}")
+
+    def _ask_for_storage(self, now: float) -> None:
+        ready = [worker for worker in self._workers if worker.ready.is_set()]
+        if ready and now - self._storage_asked >= STORAGE_INTERVAL:
+            self._storage_asked = now
+            ready[0].order("look-at-storage")

@@ -1,0 +1,57 @@
+"""The one probe of the database that an instance has, however many ask for its health."""
+
+import asyncio
+import time
+
+import asyncpg
+
+from photo_api.db.connect import FAILURES, connect
+from photo_api.db.migrations import applied_migrations, known_migrations
+from photo_api.lifecycle.checks import Check, found
+from photo_api.settings.dependencies import DatabaseSettings
+
+PROBE_TIMEOUT = 1.5
+
+
+class DatabaseProbe:
+    """Looks over a connection of its own, so that a busy pool looks busy and not ill."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._connection: asyncpg.Connection | None = None
+        self._schema_complete = False
+
+    async def check(self) -> Check:
+        """`SELECT 1` within 1.5 s; and, until that was once so, whether the schema has every
+        migration that this release knows (newer ones are fine)."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                error = await self._ask()
+        except TimeoutError:
+            error = f"no answer within {PROBE_TIMEOUT:g} s"
+        except FAILURES as failure:
+            error = type(failure).__name__
+        if error is not None:
+            self.close()
+        return found(started, error)
+
+    async def _ask(self) -> str | None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(
+                self._settings, "photo-api probe", timeout=PROBE_TIMEOUT
+            )
+        await self._connection.fetchval("SELECT 1")
+        if not self._schema_complete:
+            applied = await applied_migrations(self._connection)
+            missing = [item.name for item in known_migrations() if item.name not in applied]
+            if missing:
+                return f"schema incomplete, run photo-api migrate: {', '.join(missing)}"
+            self._schema_complete = True
+        return None
+
+    def close(self) -> None:
+        """Drop the connection without a word to the server, which may be hung."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

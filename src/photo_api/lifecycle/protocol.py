@@ -1,0 +1,317 @@
+"""HTTP/1.1 in a worker: uvicorn's protocol, with limits on what a client can hold open.
+
+uvicorn limits only how long a connection may idle after an answer. Here a request's head has its
+time and its size, an answer that nobody takes ends, and a connection that is idle when the worker
+stops may bring one more request, which would otherwise meet a reset.
+"""
+
+import asyncio
+import os
+import select
+import sys
+import time
+from fcntl import ioctl
+from termios import TIOCOUTQ
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from photo_api.contract import REQUEST_ID_HEADER
+from photo_api.errors import ApiError, Code
+from photo_api.http.errors import error_response
+from photo_api.http.timeouts import BodyTimeout
+from photo_api.settings.serving import HttpSettings
+
+LARGEST_HEAD = 64 * 1024
+"""Bytes of a request's head; also of a body's trailers and chunk extensions between two pieces."""
+
+LINGER = 0.5
+"""Seconds for which a connection that is idle when the worker stops is kept for one request."""
+
+RETRY_CLOSE = 0.05
+
+WITHOUT_BODY = ("GET", "HEAD")
+
+
+class Connections:
+    """A worker's connections, counted. `last_accepted` is when the newest came, on the monotonic
+    clock, or before the first when the worker began; `stopping` makes every answer the last on its
+    connection and closes idle ones after `LINGER`."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.last_accepted = time.monotonic()
+        self.stopping = False
+        self._open: set[LimitedProtocol] = set()
+
+    def opened(self, connection: "LimitedProtocol") -> None:
+        self.accepted += 1
+        self.last_accepted = time.monotonic()
+        self._open.add(connection)
+
+    def closed(self, connection: "LimitedProtocol") -> None:
+        self._open.discard(connection)
+
+    @property
+    def idle(self) -> int:
+        """Open ones on which no request is being read or answered; counted when asked."""
+        return sum(connection.is_idle for connection in self._open)
+
+
+class _HeadTooLarge(Exception):
+    """Stops the parser, whose error then ends in `send_400_response`."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection; `protocol_class` makes the class that uvicorn is given."""
+
+    limits: HttpSettings
+    counted: Connections
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._app_for_bodies: Any = BodyTimeout(config.loaded_app, self.limits.body_timeout)
+        self._in_head = False
+        self._in_body = False
+        self._unparsed = 0  # bytes that have made neither a head nor a piece of a body yet
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is being read or answered."""
+        return not (self._in_head or self._in_body or self._is_answering())
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.counted.opened(self)
+        self._limit_client()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.counted.closed(self)
+        self._stop_request_timer()
+        self._stop_watching()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > LARGEST_HEAD:
+            self._refuse(_too_large())
+        elif self.cycle is None or self.cycle.response_complete:
+            self._limit_client()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        # A head behind another request in the same piece is not in the count.
+        if (self._unparsed > LARGEST_HEAD or not self._unparsed) and self._head() > LARGEST_HEAD:
+            raise _HeadTooLarge
+        super().on_headers_complete()
+        self._in_head, self._in_body, self._unparsed = False, True, 0
+        if self._request_timer is not None:
+            self._stop_request_timer()
+        if self.counted.stopping:
+            self.cycle.keep_alive = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Chosen here, so that a GET passes no layer more."""
+        if cycle.scope["method"] not in WITHOUT_BODY:
+            app = self._app_for_bodies
+        super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body, self._unparsed = False, 0
+        if self._request_timer is not None:
+            self._stop_request_timer()
+        super().on_message_complete()
+
+    def _head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    # The client's time for a request
+
+    def _limit_client(self) -> None:
+        """Nothing is being answered: whatever comes next has its time, counted from its first
+        byte and not begun again by more of them."""
+        if self._request_timer is not None or self.transport.is_closing():
+            return
+        if self._in_body:  # the rest of a request that was refused before its end
+            seconds = self.limits.body_timeout
+        elif self._in_head or self._unparsed:
+            seconds = self.limits.header_timeout
+        else:
+            self._unset_keepalive_if_required()
+            idle = LINGER if self.counted.stopping else self.timeout_keep_alive
+            self.timeout_keep_alive_task = self.loop.call_later(
+                idle, self.timeout_keep_alive_handler
+            )
+            return
+        self._request_timer = self.loop.call_later(seconds, self._out_of_time)
+
+    def _stop_request_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _out_of_time(self) -> None:
+        self._request_timer = None
+        if self._in_head:
+            text = f"The request's head did not come within {self.limits.header_timeout:g} s"
+            self._refuse(ApiError(Code.REQUEST_TIMEOUT, text))
+        else:
+            self._close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, unless a request has arrived on it that nobody has read yet."""
+        self.timeout_keep_alive_task = None
+        if self.transport.is_closing():
+            return
+        if self._has_unread():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                RETRY_CLOSE, self.timeout_keep_alive_handler
+            )
+        else:
+            self._close()
+
+    def _has_unread(self) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def shutdown(self) -> None:
+        """uvicorn's word that the worker stops. Whoever was not told `Connection: close` yet may
+        have sent a request already, so it gets `LINGER` to arrive and the answer that tells."""
+        self.counted.stopping = True
+        if not self._is_answering():
+            self._limit_client()
+        elif not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    # The client's time for an answer
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self._watch_sending()
+        waiting = self._in_head or self._in_body or self.counted.stopping
+        if waiting and self.cycle.response_complete:
+            self._limit_client()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_sending()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_watching()
+
+    def _watch_sending(self) -> None:
+        """While the application waits for the client, or is done and only the client is waited
+        for: some of what is unsent must go within each `send_timeout`."""
+        self._stop_watching()
+        self._unsent = self._count_unsent()
+        self._send_timer = self.loop.call_later(self.limits.send_timeout, self._check_sending)
+
+    def _stop_watching(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _check_sending(self) -> None:
+        self._send_timer = None
+        if not self.transport.get_write_buffer_size():
+            return
+        if self._count_unsent() < self._unsent:
+            self._watch_sending()
+        elif self.flow.write_paused or not self._is_answering():
+            self.transport.abort()
+
+    def _count_unsent(self) -> int:
+        """Bytes here and in the kernel, which takes no more from us before megabytes have gone:
+        a slow client, that takes some all the time, would look like one that takes nothing."""
+        queued = ioctl(self._descriptor(), TIOCOUTQ, bytes(4))
+        return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
+
+    def _descriptor(self) -> int:
+        descriptor: int = self.transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    def _close(self) -> None:
+        """What is unsent still goes, if it goes within `send_timeout`."""
+        if self.transport.get_write_buffer_size():
+            self._watch_sending()
+        self.transport.close()
+
+    # What never becomes a request
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn calls this for whatever its parser or this class could not take."""
+        large = self._in_head and self._head() > LARGEST_HEAD
+        self._refuse(_too_large() if large else ApiError(Code.BAD_REQUEST, msg))
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer and close; after an earlier request's answer just close."""
+        if self.transport.is_closing():
+            return
+        if self._is_answering():
+            if not self._in_body:
+                self.cycle.keep_alive = False
+                self.flow.pause_reading()
+                return
+            if self.cycle.response_started or self.pipeline:
+                self._close()
+                return
+        request_id = os.urandom(16).hex()
+        answer = error_response(error, request_id)
+        headers = [
+            *self.server_state.default_headers,
+            *answer.raw_headers,
+            (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[answer.status_code] + lines + b"\r\n" + answer.body)
+        self._close()
+
+
+def _too_large() -> ApiError:
+    return ApiError(
+        Code.HEADERS_TOO_LARGE, f"A request's head may have at most {LARGEST_HEAD} bytes"
+    )
+
+
+def protocol_class(settings: HttpSettings, connections: Connections) -> type[LimitedProtocol]:
+    """The class whose instances uvicorn makes, one for each connection, with these limits; they
+    count themselves in `connections`."""
+
+    class Protocol(LimitedProtocol):
+        limits = settings
+        counted = connections
+
+    return Protocol

@@ -1,0 +1,19 @@
+"""Readiness and stopping as systemd wants to hear of them: sd_notify(3), protocol version 1."""
+
+import socket
+from collections.abc import Mapping
+
+
+def notify(environ: Mapping[str, str], state: str) -> bool:
+    """Send lines such as `READY=1` to the service manager; whether there is one that took them."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]  # an abstract socket
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+            manager.sendto(state.encode(), address)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,246 @@
+"""An object store asked with care: few retries, bounded waits, and a breaker for outages."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from photo_api.resilience import Breaker, BreakerOpen, RetryBudget
+from photo_api.storage.base import (
+    ObjectInfo,
+    ObjectMissing,
+    ObjectStore,
+    ObjectStream,
+    StoreDown,
+    StoreUnavailable,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LONGEST_READ = 2.25
+"""Seconds that one try may take of what has a short answer."""
+RETRY_WITHIN = 3.0
+"""Seconds after its begin in which a call may be tried once more."""
+RETRY_PAUSE = (0.05, 0.15)
+PATIENCE = 1.25
+"""Seconds without progress after which a write asks whether the store is there at all."""
+PING_TIMEOUT = 2.0
+PING_PAUSE = (0.75, 1.25)
+
+
+class GuardedStore:
+    """Another store, with a policy for its failures.
+
+    Short calls are tried a second time, within a budget; streams are not, once begun. A write may
+    take long where the store answers a ping meanwhile. After several failures in a row, or a hang,
+    every call raises `StoreDown` at once until a ping, or the rare call that is let through, has
+    succeeded: pings alone would not do where listing the bucket is not permitted.
+    """
+
+    def __init__(self, store: ObjectStore, breaker: Breaker, budget: RetryBudget) -> None:
+        self._store = store
+        self._breaker = breaker
+        self._budget = budget
+        self._probe: asyncio.Task[bool] | None = None
+        self._recovery: asyncio.Task[None] | None = None
+
+    async def aclose(self) -> None:
+        """Stop looking whether the store is back. The store itself stays open."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._recovery
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+        """Store a stream, for as long as it moves or the store answers a ping."""
+        self._admit()
+        flow = _Flow(chunks)
+        with self._counted():
+            await self._watched(self._store.put(key, flow, content_type=content_type), flow.moved)
+
+    async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Store bytes, twice if need be."""
+        await self._written(lambda: self._store.put_bytes(key, data, content_type=content_type))
+
+    async def get(self, key: str) -> bytes:
+        """The whole object, for as long as bytes come."""
+        return await self._asked(lambda: self._store.get(key))
+
+    async def peek(self, key: str, length: int) -> tuple[ObjectInfo, bytes]:
+        """The description and first bytes."""
+        return await self._read(lambda: self._store.peek(key, length))
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Stream start..end; what fails after the first byte is not repeated."""
+        stream = await self._read(lambda: self._store.open(key, start, end))
+        return replace(stream, chunks=self._body(stream.chunks))
+
+    async def _body(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        with self._counted():
+            async for chunk in chunks:
+                yield chunk
+
+    async def head(self, key: str) -> ObjectInfo:
+        """The object's description."""
+        return await self._read(lambda: self._store.head(key))
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy inside the store, twice if need be."""
+        await self._written(lambda: self._store.copy(source, target))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, twice if need be."""
+        await self._written(lambda: self._store.delete(keys))
+
+    async def discard_parts(self, key: str) -> None:
+        """Once; whoever asks comes again."""
+        self._admit()
+        with self._counted():
+            await self._store.discard_parts(key)
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """All objects under `prefix`."""
+        self._admit()
+        with self._counted():
+            async for info in self._store.list(prefix):
+                yield info
+
+    async def ping(self) -> None:
+        """Ask past an open breaker, and close it when there is an answer."""
+        await _within(PING_TIMEOUT, self._store.ping())
+        if self._breaker.is_open:
+            self._succeeded()
+
+    async def _read(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._asked(lambda: _within(LONGEST_READ, call()))
+
+    async def _written(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._asked(lambda: self._watched(call(), lambda: False))
+
+    async def _asked(self, call: Callable[[], Awaitable[T]]) -> T:
+        """A call, and another if it failed soon, the budget allows it and this was no outage."""
+        self._admit()
+        self._budget.request()
+        latest = time.monotonic() + RETRY_WITHIN
+        try:
+            with self._counted():
+                return await call()
+        except StoreUnavailable:
+            if time.monotonic() > latest or self._breaker.is_open or not self._budget.may_retry():
+                raise
+        await asyncio.sleep(random.uniform(*RETRY_PAUSE))
+        with self._counted():
+            return await call()
+
+    async def _watched(self, call: Awaitable[T], moved: Callable[[], bool]) -> T:
+        """A write to its end, which is given up when it stands still and so does the store."""
+        work = asyncio.ensure_future(call)
+        work.add_done_callback(_seen)
+        try:
+            while not (await asyncio.wait({work}, timeout=PATIENCE))[0]:
+                if not moved() and not await self._answers():
+                    self._breaker.trip()
+                    raise StoreDown("the store does not answer")
+            return work.result()
+        finally:
+            # Not awaited: what it does to clean up needs the store.
+            work.cancel()
+
+    async def _answers(self) -> bool:
+        """Whether the store says anything at all; asked once for all who wait."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._answer())
+        return await asyncio.shield(self._probe)
+
+    async def _answer(self) -> bool:
+        try:
+            async with asyncio.timeout(PING_TIMEOUT):
+                await self._store.ping()
+        except TimeoutError:
+            return False
+        except StoreUnavailable:  # a refusal is an answer
+            pass
+        return True
+
+    def _admit(self) -> None:
+        try:
+            self._breaker.check()
+        except BreakerOpen:
+            raise StoreDown("the store has been failing; it is not asked") from None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """What fails for another reason (a client that went away) says nothing of the store."""
+        try:
+            yield
+        except ObjectMissing:
+            self._succeeded()
+            raise
+        except StoreUnavailable as error:
+            self._failed(error)
+            raise
+        self._succeeded()
+
+    def _succeeded(self) -> None:
+        if self._breaker.is_open:
+            log.warning("the object store is back")
+        self._breaker.succeeded()
+
+    def _failed(self, error: StoreUnavailable) -> None:
+        self._breaker.failed()
+        if self._breaker.is_open and (self._recovery is None or self._recovery.done()):
+            log.warning("the object store is taken to be down: %s", error)
+            self._recovery = asyncio.create_task(self._wait_for_recovery())
+
+    async def _wait_for_recovery(self) -> None:
+        while self._breaker.is_open:
+            await asyncio.sleep(random.uniform(*PING_PAUSE))
+            with suppress(StoreUnavailable):
+                await self.ping()
+
+
+async def _within(seconds: float, call: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError:
+        raise StoreUnavailable(f"no answer within {seconds:g} s") from None
+
+
+def _seen(work: "asyncio.Future[T]") -> None:
+    """Take note of an error that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()
+
+
+class _Flow:
+    """A stream on its way to the store. It moves when chunks are taken, and it is not the store
+    that holds it up while its source is waited for."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._fetching = False
+        self._taken = 0
+        self._looked_at = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._fetching = True
+        try:
+            chunk = await anext(self._chunks)
+        finally:
+            self._fetching = False
+        self._taken += 1
+        return chunk
+
+    def moved(self) -> bool:
+        """Whether it has since this was asked last."""
+        before, self._looked_at = self._looked_at, self._taken
+        return self._fetching or self._taken > before

@@ -1,0 +1,254 @@
+"""PostgreSQL servers of a test's own: to be stopped, frozen, killed, followed and promoted."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from photo_api.embedded.postgres import _binary
+from photo_api.embedded.privileges import server_account
+from photo_api.settings.dependencies import DatabaseSettings
+from tests.service import eventually, free_port
+
+FAST = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB")
+
+
+def tied(death_signal: str) -> list[str]:
+    """The start of a command that runs as no root, and ends with this process."""
+    setpriv = shutil.which("setpriv")
+    assert setpriv, "setpriv is missing; install the package util-linux"
+    return [setpriv, *server_account().setpriv, "--pdeathsig", death_signal, "--"]
+
+
+class Cluster:
+    """One server on 127.0.0.1, with a database `photo_api` that a role of this name owns."""
+
+    def __init__(self, folder: Path, password: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.password = password
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def create(cls, folder: Path) -> "Cluster":
+        """A new one, running."""
+        cluster = cls(folder / "one", secrets.token_hex(16))
+        server_account().make_folder(folder)
+        secret = folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(cluster.password)
+        server_account().own(secret)
+        cluster._run(
+            "initdb", "-D", str(cluster.folder), f"--pwfile={secret}", "-U", "postgres",
+            "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions",
+        )  # fmt: skip
+        cluster.start()
+        role = f"CREATE ROLE photo_api LOGIN PASSWORD '{cluster.password}'"
+        for statement in (role, "CREATE DATABASE photo_api OWNER photo_api"):
+            cluster.sql(statement, "postgres")
+        return cluster
+
+    def standby(self, folder: Path) -> "Cluster":
+        """A second server that follows this one, running."""
+        follower = Cluster(folder / "two", self.password)
+        self._run(
+            "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
+            "-D", str(follower.folder), "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
+        )  # fmt: skip
+        follower.start()
+        return follower
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://photo_api:{self.password}@{self.place}/photo_api"
+
+    @property
+    def superuser_url(self) -> str:
+        return f"postgresql://postgres:{self.password}@{self.place}/photo_api"
+
+    def start(self, *options: str) -> None:
+        """Start it, also after it was killed, and wait until it answers."""
+        with (self.folder.parent / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *tied("QUIT"),
+                    *(_binary("postgres"), "-D", str(self.folder), "-p", str(self.port)),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+                    *(*FAST, *options),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(self.password),
+                cwd="/",
+                start_new_session=True,
+            )
+        eventually(self._answers, 60)
+
+    def stop(self) -> None:
+        """A fast shutdown: clients are cut off. Safe to repeat."""
+        if self._process is not None and self._process.poll() is None:
+            self.thaw()
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """kill -9 of the server and all that it started."""
+        assert self._process is not None
+        family = self._family()
+        self._signal(signal.SIGKILL, family)
+        self._process.wait(10)
+        psutil.wait_procs(family, 10)
+
+    def freeze(self) -> None:
+        """The server hangs: connections stay, and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # first, so that it starts nothing meanwhile
+        self._signal(signal.SIGSTOP, self._family())
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT, self._family())
+
+    def session(self) -> "Session":
+        """A superuser's session that stays open."""
+        command = [_binary("psql"), "-XAtq", self.superuser_url]
+        return Session([*tied("KILL"), *command], _environment(self.password))
+
+    def follow(self, primary: "Cluster") -> None:
+        """Come back as the standby of what was this one's standby; only after a clean stop."""
+        place = f"host=127.0.0.1 port={primary.port} user=postgres password={self.password}"
+        (self.folder / "standby.signal").touch()
+        self.start("-c", f"primary_conninfo={place}", "-c", "recovery_target_timeline=latest")
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        assert self.sql("SELECT pg_promote()") == "t"
+
+    def sql(self, statement: str, database: str = "photo_api") -> str:
+        """A statement as the superuser, committed by itself; its first value."""
+        return self._run(
+            "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
+            "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement,
+        ).strip()  # fmt: skip
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder.parent / "postgres.log").read_text()
+        command = [_binary("pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-t", "5"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def _family(self) -> list[psutil.Process]:
+        assert self._process is not None
+        with suppress(psutil.NoSuchProcess):
+            own = psutil.Process(self._process.pid)
+            return [own, *own.children(recursive=True)]
+        return []
+
+    def _signal(self, number: signal.Signals, processes: list[psutil.Process]) -> None:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def _run(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [*tied("KILL"), _binary(program), *arguments],
+            env=_environment(self.password),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+class Session:
+    """psql, statement by statement."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._psql = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=dict(environment),
+            cwd="/",
+        )
+
+    def say(self, statement: str) -> None:
+        """Returns when it is done."""
+        assert self._psql.stdin is not None
+        assert self._psql.stdout is not None
+        self._psql.stdin.write(f"{statement};\n\\echo done\n")
+        self._psql.stdin.flush()
+        while (line := self._psql.stdout.readline()) != "done\n":
+            assert line, "psql has ended"
+
+    def close(self) -> None:
+        """What is open is rolled back."""
+        self._psql.communicate(timeout=10)
+
+
+def _environment(password: str) -> Mapping[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    return kept | {"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10"}
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    cluster = Cluster.create(folder)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def running_pair(folder: Path) -> Iterator[tuple[Cluster, Cluster]]:
+    """A primary and its streaming standby, which has caught up."""
+    with ExitStack() as running:
+        primary = running.enter_context(running_cluster(folder))
+        standby = primary.standby(folder)
+        running.callback(standby.stop)
+        streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        eventually(lambda: primary.sql(streaming) == "1", 30)
+        yield primary, standby
+
+
+def caught_up(primary: Cluster, standby: Cluster) -> None:
+    """Wait until the standby has all that the primary has by now."""
+    place = primary.sql("SELECT pg_current_wal_lsn()")
+    eventually(lambda: standby.sql(f"SELECT pg_last_wal_replay_lsn() >= '{place}'") == "t", 30)
+
+
+def both(primary: Cluster, standby: Cluster) -> str:
+    """The address that names both."""
+    return primary.url.replace(primary.place, f"{primary.place},{standby.place}")
+
+
+def settings(url: str, **changed: object) -> DatabaseSettings:
+    """Settings of a small, impatient pool."""
+    usual: dict[str, object] = {
+        "url": url,
+        "direct_url": "",
+        "pooler": "none",
+        "pool_size": 3,
+        "pool_wait": 1.0,
+        "statement_timeout": 2.0,
+        "max_instances": 10,
+    }
+    return DatabaseSettings(**(usual | changed))  # type: ignore[arg-type]

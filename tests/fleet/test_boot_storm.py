@@ -1,0 +1,47 @@
+"""Many instances that boot at the same moment, on a database that nobody has prepared."""
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from photo_api.db.migrations import known_migrations
+from tests.own_stage import ask, empty_database
+from tests.service import eventually, serving
+
+# So that ten fit into the test server's connections, of which an instance speaks up otherwise.
+SMALL_POOLS = {"PHOTO_API_DATABASE_POOL": "2", "PHOTO_API_MAX_INSTANCES": "10"}
+
+
+@pytest.mark.parametrize(
+    ("instances", "arguments"),
+    [
+        pytest.param(4, ["--no-jobs"], id="four"),
+        pytest.param(10, [], id="ten", marks=pytest.mark.slow),
+    ],
+)
+def test_all_become_ready_and_each_migration_runs_once(
+    stack: dict[str, Any],
+    environ: dict[str, str],
+    tmp_path: Path,
+    instances: int,
+    arguments: list[str],
+) -> None:
+    logs = [tmp_path / f"{number}.log" for number in range(instances)]
+    with empty_database(stack, environ | SMALL_POOLS) as settings, ExitStack() as running:
+        services = [
+            running.enter_context(serving(settings, log, "--migrate", *arguments)) for log in logs
+        ]
+        for service in services:
+            eventually(service.is_healthy, 90, 0.2)
+        ready = "SELECT boot_id FROM instances WHERE state = 'ready'"
+        eventually(lambda: len(ask(settings, ready)) == instances, 30)
+        lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    prefix = "applied migration "
+    messages = [line["message"] for line in lines]
+    applied = Counter(text.removeprefix(prefix) for text in messages if text.startswith(prefix))
+    assert applied == {item.name: 1 for item in known_migrations()}
+    assert [line for line in lines if line["level"] in ("WARNING", "ERROR")] == []

@@ -1,0 +1,60 @@
+"""A worker is replaced, on demand or after so many requests, and nobody notices."""
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.lifecycle.clients import clients
+from tests.lifecycle.test_drain import WORKERS, StartService
+from tests.service import Service, eventually
+
+WEB = "photo_api.lifecycle.worker"
+
+
+def _pids(service: Service) -> set[int]:
+    return {worker.pid for worker in service.children(WEB)}
+
+
+def _all_replaced(service: Service, before: set[int]) -> Callable[[], bool]:
+    return lambda: not (_pids(service) & before) and len(_pids(service)) >= len(before)
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_sighup_replaces_every_worker_without_a_broken_request(
+    start_service: StartService, workers: tuple[str, ...]
+) -> None:
+    service = start_service(*workers)
+    with service.new_user() as user:
+        headers = {"Authorization": user.api.headers["Authorization"]}
+        with clients(8, service.url, "/api/albums/", headers) as busy:
+            before = _pids(service)
+            service.process.send_signal(signal.SIGHUP)
+            eventually(_all_replaced(service, before), 40)
+        assert not [client.broken for client in busy if client.broken]
+        assert {status for client in busy for status in client.outcomes} == {"200"}
+    assert service.stop() == 0
+
+
+def test_a_worker_is_replaced_after_so_many_requests(start_service: StartService) -> None:
+    service = start_service(RECYCLE_AFTER="200")
+    with clients(4, service.url, "/health", {}) as busy:
+        before = _pids(service)
+        eventually(_all_replaced(service, before), 40)
+        again = _pids(service)
+        eventually(_all_replaced(service, again), 40)
+    assert not [client.broken for client in busy if client.broken]
+    assert {status for client in busy for status in client.outcomes} == {"200"}, (
+        "a worker that retires does not make the instance unhealthy"
+    )
+    assert "process died" not in service.log
+
+
+def test_a_stop_during_a_replacement_ends_both(start_service: StartService) -> None:
+    """Stopped while the successor starts: both end, and it counts as a clean end."""
+    service = start_service()
+    service.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(_pids(service)) == 2, 10, 0.01)
+    both = service.children(WEB)
+    assert service.stop() == 0
+    assert not [worker for worker in both if worker.is_running()]

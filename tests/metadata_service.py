@@ -1,0 +1,283 @@
+"""A cloud for one machine, on a loopback port: its metadata service and its Auto Scaling API.
+
+Written against, in Amazon's documentation: "Use the Instance Metadata Service to access instance
+metadata", "Instance metadata categories", "Retrieve security credentials from instance metadata"
+and "Spot Instance interruption notices" (EC2 user guide), "Retrieve the target lifecycle state
+through instance metadata" (EC2 Auto Scaling user guide), "CompleteLifecycleAction" and "Common
+Errors" (EC2 Auto Scaling API reference, version 2011-01-01). And in OpenStack's: "Metadata service"
+(Nova user guide), with its EC2-compatible tree that wants no token.
+
+Session tokens are enforced (401), and signatures are checked with botocore.
+"""
+
+import hmac
+import json
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from typing import Any, Literal
+from unittest import mock
+from urllib.parse import parse_qsl
+
+import botocore.auth
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from photo_api.settings.instance import CloudSettings
+
+ROLE = "photo-role"
+ERROR_CODES = {403: "AccessDenied", 500: "InternalFailure", 503: "ServiceUnavailable"}
+API_NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
+
+
+class FakeCloud(ThreadingHTTPServer):
+    """The attributes are what it answers; tests change them. `status` other than 200 is answered to
+    everything below meta-data, 500 to the items in `broken`; `delay` (seconds) comes before every
+    answer; `api_statuses` are answered by the API, one to each request, before it works."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, provider: Literal["aws", "openstack", "both"] = "aws") -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.provider = provider
+        self.address = "10.20.30.40"
+        self.region = "eu-north-1"
+        self.zone = "kr-pub-a"
+        self.instance_id = "i-0123456789abcdef0"
+        self.uuid = "d8e02d56-2648-49a3-bf97-6be8f1204f38"
+        self.target_state: str | None = "InService"
+        self.spot: str | None = None
+        self.status = 200
+        self.broken: set[str] = set()
+        self.delay = 0.0
+        self.access_key = "ASIAIOSFODNN7EXAMPLE"
+        self.secret_key = secrets.token_hex(20)
+        self.session_token = secrets.token_hex(30)
+        self.api_statuses: deque[int] = deque()
+        self.asked: list[str] = []
+        self.completed: list[dict[str, str]] = []
+        self.tokens: dict[str, float] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are none of our business."""
+
+
+@contextmanager
+def running_cloud(provider: Literal["aws", "openstack", "both"] = "aws") -> Iterator[FakeCloud]:
+    with FakeCloud(provider) as cloud:
+        threading.Thread(target=cloud.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield cloud
+        finally:
+            cloud.shutdown()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    server: FakeCloud
+
+    def do_PUT(self) -> None:
+        """A session token, as IMDSv2 gives them; Nova knows no such path."""
+        self._begin()
+        if self.path != "/latest/api/token" or self.server.provider == "openstack":
+            return self._answer(404)
+        if self.headers.get("X-Forwarded-For") is not None:
+            return self._answer(403)
+        lifetime = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
+        if not lifetime.isdecimal() or not 1 <= int(lifetime) <= 21_600:
+            return self._answer(400)
+        token = secrets.token_urlsafe(40) + "=="
+        self.server.tokens[token] = time.monotonic() + int(lifetime)
+        self._answer(200, token, {"X-aws-ec2-metadata-token-ttl-seconds": lifetime})
+
+    def do_GET(self) -> None:
+        self._begin()
+        if self.path.startswith("/openstack/"):
+            found = self._openstack() if self.server.provider != "aws" else None
+        elif self.server.provider == "openstack":
+            # A clone of EC2's tree as it was in 2009: without regions, roles and notices.
+            found = {"local-ipv4": self.server.address, "instance-id": "i-00000001"}.get(
+                self.path.removeprefix("/latest/meta-data/")
+            )
+        elif self.server.tokens.get(self.headers.get("X-aws-ec2-metadata-token", ""), 0) < (
+            time.monotonic()
+        ):
+            return self._answer(401)
+        else:
+            found = self._amazon()
+        if self.server.status != 200:
+            return self._answer(self.server.status)
+        if self.path.removeprefix("/latest/meta-data/") in self.server.broken:
+            return self._answer(500)
+        self._answer(404) if found is None else self._answer(200, found)
+
+    def _openstack(self) -> str | None:
+        if self.path != "/openstack/latest/meta_data.json":
+            return None
+        described = {
+            "uuid": self.server.uuid,
+            "availability_zone": self.server.zone,
+            "hostname": "photos.novalocal",
+            "launch_index": 0,
+            "name": "photos",
+        }
+        return json.dumps(described)
+
+    def _amazon(self) -> str | None:
+        expires = datetime.now(UTC) + timedelta(hours=6)
+        key = {
+            "Code": "Success",
+            "LastUpdated": "2026-01-01T00:00:00Z",
+            "Type": "AWS-HMAC",
+            "AccessKeyId": self.server.access_key,
+            "SecretAccessKey": self.server.secret_key,
+            "Token": self.server.session_token,
+            "Expiration": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        items = {
+            "instance-id": self.server.instance_id,
+            "local-ipv4": self.server.address,
+            "placement/region": self.server.region,
+            "autoscaling/target-lifecycle-state": self.server.target_state,
+            "spot/instance-action": self.server.spot,
+            "iam/security-credentials/": ROLE,
+            f"iam/security-credentials/{ROLE}": json.dumps(key),
+        }
+        return items.get(self.path.removeprefix("/latest/meta-data/"))
+
+    def do_POST(self) -> None:
+        """The Auto Scaling API."""
+        self._begin()
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.api_statuses:
+            status = self.server.api_statuses.popleft()
+            return self._error(status, ERROR_CODES.get(status, "Throttling"))
+        if not self._is_signed(body):
+            return self._error(403, "SignatureDoesNotMatch")
+        form = dict(parse_qsl(body.decode(), strict_parsing=True))
+        if (form.get("Action"), form.get("Version")) != ("CompleteLifecycleAction", "2011-01-01"):
+            return self._error(400, "InvalidAction")
+        if form.get("InstanceId") != self.server.instance_id or (
+            self.server.target_state != "Terminated"
+        ):
+            return self._error(400, "ValidationError")
+        self.server.completed.append(form)
+        result = "<CompleteLifecycleActionResult/>"
+        self._xml(200, "CompleteLifecycleActionResponse", result)
+
+    def _is_signed(self, body: bytes) -> bool:
+        """Whether botocore, given the same request and key, signs it likewise."""
+        sent = self.headers.get("Authorization", "")
+        date = self.headers.get("X-Amz-Date", "19700101T000000Z")
+        token = self.headers.get("X-Amz-Security-Token", "")
+        moment = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        fresh = abs((datetime.now(UTC) - moment).total_seconds()) < 300
+        headers = {"Content-Type": self.headers["Content-Type"]}
+        request = AWSRequest("POST", self.server.url + self.path, headers=headers, data=body)
+        key = Credentials(self.server.access_key, self.server.secret_key, self.server.session_token)
+        with mock.patch.object(
+            botocore.auth, "get_current_datetime", return_value=moment.replace(tzinfo=None)
+        ):
+            SigV4Auth(key, "autoscaling", self.server.region).add_auth(request)
+        theirs = request.headers["Authorization"]
+        return (
+            fresh
+            and hmac.compare_digest(token, self.server.session_token)
+            and hmac.compare_digest(sent.replace(",", ", "), theirs)
+        )
+
+    def _error(self, status: int, code: str) -> None:
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>…</Message></Error>"
+        self._xml(status, "ErrorResponse", error)
+
+    def _xml(self, status: int, name: str, content: str) -> None:
+        self._answer(status, f'<{name} xmlns="{API_NAMESPACE}">{content}</{name}>')
+
+    def _begin(self) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        time.sleep(self.server.delay)
+
+    def _answer(self, status: int, text: str = "", headers: dict[str, str] | None = None) -> None:
+        body = text.encode()
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Quiet."""
+
+
+def cloud_settings(metadata_url: str, **changes: Any) -> CloudSettings:
+    """Settings that ask this service, look for notices often and name a termination hook."""
+    settings = CloudSettings(
+        metadata_url=metadata_url,
+        metadata_timeout=5.0,
+        notice_interval=0.1,
+        autoscaling_group="photos",
+        lifecycle_hook="drain",
+        autoscaling_url=metadata_url,
+    )
+    return replace(settings, **changes)
+
+
+@contextmanager
+def raw_server(answer: bytes = b"", pause: float = 0.0, keep_open: bool = False) -> Iterator[str]:
+    """The URL of a server that answers every request with these bytes, one each `pause` seconds
+    if that is not 0; then it closes the connection, or keeps it open in silence."""
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.connection.recv(65_536)
+                pieces = [answer[at : at + 1] for at in range(len(answer))] if pause else [answer]
+                for piece in pieces:
+                    self.connection.sendall(piece)
+                    time.sleep(pause)
+                if keep_open:
+                    ended.wait(60)
+
+    class Server(ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 64
+
+    ended = threading.Event()
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            ended.set()
+            server.shutdown()
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """The URL of an address where connections are neither accepted nor refused."""
+    with ExitStack() as open_sockets:
+        listening = open_sockets.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):  # fill the queue: what comes then is dropped
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"

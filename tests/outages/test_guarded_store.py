@@ -1,0 +1,335 @@
+"""The store's guard: retries, time limits and the breaker, on the real store behind a relay."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from photo_api.resilience import FAILURES_TO_OPEN, Breaker, RetryBudget
+from photo_api.settings.loading import load
+from photo_api.storage.base import ObjectMissing, StoreDown, StoreUnavailable
+from photo_api.storage.credentials import StaticCredentials
+from photo_api.storage.guarded import GuardedStore
+from photo_api.storage.opening import open_store
+from photo_api.storage.s3 import S3Store
+from photo_api.storage.sigv4 import Credentials
+from tests.outages.faulty_store import FaultyStore, faulty_store
+
+MIB = 1024 * 1024
+PROMISED = 5.0
+"""Seconds in which a request is answered that meets a hanging store."""
+BUSY = 3.0
+"""What a busy machine may add to that."""
+
+
+@pytest.fixture
+def faulty(stack: dict[str, Any]) -> Iterator[FaultyStore]:
+    with faulty_store(stack["s3_endpoint"]) as relay:
+        yield relay
+
+
+@asynccontextmanager
+async def opened(environ: dict[str, str], faulty: FaultyStore) -> AsyncIterator[GuardedStore]:
+    s3 = load(environ | {"PHOTO_API_S3_ENDPOINT": faulty.endpoint}).s3
+    async with open_store(s3, StaticCredentials(s3.access_key, s3.secret_key)) as store:
+        yield store
+
+
+@pytest.fixture
+async def store(environ: dict[str, str], faulty: FaultyStore) -> AsyncIterator[GuardedStore]:
+    """As every process opens it."""
+    async with opened(environ, faulty) as store:
+        yield store
+
+
+@pytest.fixture
+def key() -> str:
+    return f"test-{uuid4().hex}/object"
+
+
+async def fails(call: Awaitable[object]) -> float:
+    """The seconds after which it failed."""
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await call
+    return time.monotonic() - began
+
+
+async def until_down(store: GuardedStore, faulty: FaultyStore) -> None:
+    """Fail until the store is not asked any more."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await store.head("x")
+            except StoreDown:
+                return
+            except StoreUnavailable:
+                pass
+
+
+async def until_up(store: GuardedStore) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await store.head("x")
+            except ObjectMissing:
+                return
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def chunks(count: int, pause: float = 0.0) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield bytes(MIB)
+        await asyncio.sleep(pause)
+
+
+async def test_a_single_failure_is_not_seen(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    async def mend() -> None:
+        before = faulty.requests
+        while faulty.requests == before:
+            await asyncio.sleep(0.001)
+        faulty.passes()
+
+    await store.put_bytes(key, b"bytes", content_type="image/png")
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.put_bytes(key, b"bytes", content_type="image/png"),
+        lambda: store.get(key),
+        lambda: store.peek(key, 3),
+        lambda: store.open(key),
+        lambda: store.head(key),
+        lambda: store.copy(key, f"{key}-copy"),
+        lambda: store.delete([f"{key}-copy"]),
+    ]
+    for call in calls:
+        faulty.answers(503, "SlowDown")
+        await asyncio.gather(call(), mend())
+
+
+async def test_what_is_missing_is_no_failure(store: GuardedStore) -> None:
+    for _ in range(2 * FAILURES_TO_OPEN):
+        with pytest.raises(ObjectMissing):
+            await store.get(uuid4().hex)
+
+
+async def test_one_bad_object_does_not_stop_the_others(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    await store.put_bytes(key, b"good", content_type="image/png")
+    faulty.answers(500, only="bad-object")
+    for _ in range(2 * FAILURES_TO_OPEN):
+        with pytest.raises(StoreUnavailable):
+            await store.get("bad-object")
+        assert await store.get(key) == b"good"
+
+
+async def test_a_failing_store_is_left_alone(store: GuardedStore, faulty: FaultyStore) -> None:
+    faulty.answers(500)
+    await until_down(store, faulty)
+    before = faulty.requests
+    calls = [store.put_bytes("x", b"", content_type="image/png") for _ in range(500)]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(error) for error in found} == {StoreDown}
+    assert "has been failing" in str(found[0])
+    assert faulty.requests - before < 20, "pings, and perhaps one that is let through"
+
+
+async def test_retries_stay_within_their_budget(
+    stack: dict[str, Any], environ: dict[str, str], faulty: FaultyStore
+) -> None:
+    """A store in which every second request or more fails sees little more than its usual load."""
+    s3 = load(environ).s3
+    source = StaticCredentials(s3.access_key, s3.secret_key)
+    inner = S3Store(faulty.endpoint, s3.bucket, s3.region, source)
+    store = GuardedStore(inner, Breaker("never open", failures=10**9), RetryBudget())
+    faulty.answers(500)
+    for _ in range(60):
+        await fails(store.head("x"))
+    assert faulty.requests <= 60 * 1.1 + 10
+
+
+async def test_a_ping_passes_an_open_breaker_and_closes_it(
+    stack: dict[str, Any], environ: dict[str, str], faulty: FaultyStore
+) -> None:
+    s3 = load(environ).s3
+    inner = S3Store(
+        faulty.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
+    )
+    breaker = Breaker("object store", pause=3600)
+    store = GuardedStore(inner, breaker, RetryBudget())
+    breaker.trip()
+    with pytest.raises(StoreDown):
+        await store.head("x")
+    faulty.answers(500)
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
+    assert breaker.is_open
+    faulty.passes()
+    await store.ping()
+    with pytest.raises(ObjectMissing):
+        await store.head("x")
+
+
+async def test_without_permission_to_list_a_call_finds_out_that_the_store_is_back(
+    environ: dict[str, str], faulty: FaultyStore
+) -> None:
+    s3 = load(environ).s3
+    inner = S3Store(
+        faulty.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
+    )
+    store = GuardedStore(inner, Breaker("object store", pause=0.5), RetryBudget())
+    faulty.answers(500)
+    await until_down(store, faulty)
+    faulty.answers(403, "AccessDenied", only="list-type=2")
+    await until_up(store)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("fault", ["hang", "refuse"])
+async def test_each_call_is_bounded(
+    store: GuardedStore,
+    faulty: FaultyStore,
+    environ: dict[str, str],
+    key: str,
+    fault: str,
+) -> None:
+    """Also an upload in parts that has begun. Each gets a store of its own, whose breaker is
+    closed."""
+    (faulty.hangs if fault == "hang" else faulty.refuses)()
+
+    async def alone(call: Callable[[GuardedStore], Awaitable[object]]) -> float:
+        async with opened(environ, faulty) as own:
+            return await fails(call(own))
+
+    async def listed(own: GuardedStore) -> None:
+        await own.ping()
+
+    took = await asyncio.gather(
+        alone(lambda own: own.get(key)),
+        alone(lambda own: own.head(key)),
+        alone(lambda own: own.peek(key, 5)),
+        alone(lambda own: own.open(key)),
+        alone(lambda own: own.copy(key, f"{key}-copy")),
+        alone(lambda own: own.delete([key])),
+        alone(lambda own: own.put_bytes(key, bytes(MIB), content_type="image/png")),
+        alone(lambda own: own.put(key, chunks(1), content_type="image/png")),
+        alone(lambda own: own.put(key, chunks(12), content_type="image/png")),
+        alone(listed),
+    )
+    assert max(took) < PROMISED + BUSY, took
+
+
+async def test_a_write_that_hangs_takes_the_store_for_down_at_once(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    faulty.hangs()
+    await fails(store.copy(key, f"{key}-copy"))
+    with pytest.raises(StoreDown, match="not asked"):
+        await store.head(key)
+
+
+async def test_a_hanging_upload_is_given_up_and_leaves_nothing(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        async for chunk in chunks(7):
+            yield chunk
+        faulty.hangs()
+        async for chunk in chunks(20):
+            yield chunk
+
+    assert await fails(store.put(key, stream(), content_type="image/png")) < PROMISED + BUSY
+    faulty.passes()
+    await until_up(store)
+    with pytest.raises(ObjectMissing):
+        await store.head(key)
+
+
+@pytest.mark.slow
+async def test_a_slow_upload_is_not_cut(store: GuardedStore, faulty: FaultyStore, key: str) -> None:
+    """A part takes longer than the patience, and the store answers pings meanwhile."""
+    faulty.slow(rate=MIB)
+    await store.put(key, chunks(11), content_type="image/png")
+    faulty.passes()
+    assert (await store.head(key)).size == 11 * MIB
+
+
+async def test_a_slow_client_is_no_hanging_store(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    """Nothing is asked of the store while the client is silent."""
+
+    async def pausing() -> AsyncIterator[bytes]:
+        async for chunk in chunks(7):
+            yield chunk
+        faulty.hangs(only="list-type=2")
+        await asyncio.sleep(4.5)
+        yield bytes(MIB)
+
+    await store.put(key, pausing(), content_type="image/png")
+    assert (await store.head(key)).size == 8 * MIB
+
+
+async def test_a_client_that_goes_away_says_nothing_of_the_store(
+    store: GuardedStore, key: str
+) -> None:
+    class Gone(Exception):
+        pass
+
+    async def broken(count: int) -> AsyncIterator[bytes]:
+        async for chunk in chunks(count):
+            yield chunk
+        raise Gone
+
+    for count in (1, 7):
+        for _ in range(FAILURES_TO_OPEN + 1):
+            with pytest.raises(Gone):
+                await store.put(key, broken(count), content_type="image/png")
+    with pytest.raises(ObjectMissing):
+        await store.head(key)
+
+
+async def test_a_stream_that_breaks_off_is_not_repeated(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    await store.put_bytes(key, bytes(8 * MIB), content_type="image/png")
+    faulty.resets()
+    before = faulty.requests
+    with pytest.raises(StoreUnavailable):
+        async for _ in (await store.open(key)).chunks:
+            pass
+    assert faulty.requests - before <= 2
+
+
+class FromRole:
+    """A role's key, as `InstanceRoleCredentials` gives it: none once it has expired."""
+
+    def __init__(self, key: Credentials) -> None:
+        self.key: Credentials | None = key
+
+    def current(self) -> Credentials:
+        if self.key is None:
+            raise StoreUnavailable("the machine's role gives no valid access key")
+        return self.key
+
+
+async def test_an_expired_role_is_an_outage_that_ends_with_the_next_key(
+    environ: dict[str, str], faulty: FaultyStore
+) -> None:
+    s3 = load(environ).s3
+    key = Credentials(s3.access_key, s3.secret_key, expires_at=time.time() + 0.5)
+    source = FromRole(key)
+    s3 = load(environ | {"PHOTO_API_S3_ENDPOINT": faulty.endpoint}).s3
+    async with open_store(s3, source) as store:
+        await store.ping()
+        source.key = None
+        await asyncio.sleep(0.6)
+        await until_down(store, faulty)
+        source.key = Credentials(s3.access_key, s3.secret_key, expires_at=time.time() + 3600)
+        await until_up(store)

@@ -1,0 +1,306 @@
+"""Leases: one holder at a time, and whoever was away for too long changes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from photo_api.db import leases
+from photo_api.db.leases import FENCE, HELD, Lease
+from photo_api.db.pool import Database
+from photo_api.jobs.maintenance import LEASE, SHORTEST_LEASE, prune
+from photo_api.jobs.statistics import count, statistics
+from photo_api.photos.sweep import sweep
+from photo_api.storage.s3 import S3Store
+from tests.own_stage import ask, database_of, own_database, store_of
+from tests.service import eventually
+from tests.test_jobs import Worker, start_worker  # noqa: F401  (a fixture)
+from tests.test_sweep import PausingStore
+
+PRUNED = (
+    "photos",
+    "unreferenced_objects",
+    "idempotency_keys",
+    "login_attempts",
+    "refresh_tokens",
+    "refresh_families",
+    "jobs",
+    "instances",
+    "instance_events",
+)
+
+
+@pytest.fixture(scope="module")
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    quick = environ | {"PHOTO_API_SWEEP_INTERVAL": "0.5"}
+    with own_database(stack, quick) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
+    async with database_of(settings) as db:
+        yield db
+
+
+@pytest.fixture
+async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
+    store = store_of(settings)
+    yield store
+    await store.aclose()
+
+
+async def taken(db: Any, name: str, seconds: float = 60) -> Lease:
+    lease = await leases.acquire(db, name, "tests", seconds)
+    assert lease is not None
+    return lease
+
+
+async def run_out(db: Any, lease: Lease) -> None:
+    query = "UPDATE leases SET expires_at = now() - interval '1 second' WHERE name = $1"
+    await db.execute(query, lease.name)
+
+
+async def test_one_holder_at_a_time_with_a_token_that_grows(db: Database) -> None:
+    name = uuid4().hex
+    first = await taken(db, name)
+    assert await leases.acquire(db, name, "another", 60) is None
+    assert await leases.renew(db, first, 60)
+    await run_out(db, first)
+    second = await taken(db, name)
+    assert second.token > first.token
+    assert not await leases.renew(db, first, 60)
+    await leases.release(db, first)
+    assert await leases.acquire(db, name, "another", 60) is None, "it was not the first one's"
+    await leases.release(db, second)
+    third = await taken(db, name)
+    assert third.token > second.token
+
+
+async def test_of_ten_at_once_one_gets_it(db: Database) -> None:
+    name = uuid4().hex
+    got = await asyncio.gather(*(leases.acquire(db, name, str(n), 60) for n in range(10)))
+    assert len([lease for lease in got if lease is not None]) == 1
+
+
+async def test_a_lease_that_nobody_wanted_is_renewed_late(db: Database) -> None:
+    """A database that was gone for an hour changes no holder."""
+    lease = await taken(db, uuid4().hex)
+    await run_out(db, lease)
+    assert await leases.renew(db, lease, 60)
+
+
+async def leave_old_rows(db: Database) -> None:
+    """One row in each table whose time is over."""
+    user = await db.fetchval(
+        "INSERT INTO users (email, username, password_hash) VALUES ($1, 'old', '') RETURNING id",
+        f"{uuid4().hex}@example.org",
+    )
+    photo = (
+        "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type,"
+        " file_size, upload_expires_at, gone_at) VALUES ($1, $2, 0, '', '', 1,"
+        " now() - interval '8 days', now() - interval '8 days')"
+    )
+    await db.execute(photo, user, "gone")
+    await db.execute(
+        "INSERT INTO unreferenced_objects VALUES ($1, now() - interval '1 day')", uuid4().hex
+    )
+    await db.execute(
+        "INSERT INTO idempotency_keys (user_id, route, key, owner, created_at)"
+        " VALUES ($1, '', '', gen_random_uuid(), now() - interval '26 hours')",
+        user,
+    )
+    await db.execute(
+        "INSERT INTO login_attempts VALUES ('pair', $1, now() - interval '2 hours')", uuid4().bytes
+    )
+    await db.execute(
+        "WITH family AS (INSERT INTO refresh_families (user_id, created_at)"
+        "  VALUES ($1, now() - interval '1 day') RETURNING id)"
+        " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
+        " SELECT $2, id, now() - interval '1 minute' FROM family",
+        user,
+        uuid4().bytes,
+    )
+    await db.execute(
+        "INSERT INTO jobs (kind, subject_id, state, available_at)"
+        " VALUES ('none', 0, 'dead', now() - interval '31 days')"
+    )
+    await db.execute(
+        "INSERT INTO instances (boot_id, instance, node, version, address, port, workers, state,"
+        " heartbeat_at) VALUES (gen_random_uuid(), '', '', '', '', 1, 1, 'lost',"
+        " now() - interval '8 days')"
+    )
+    await db.execute(
+        "INSERT INTO instance_events (at, boot_id, instance, event)"
+        " VALUES (now() - interval '101 days', gen_random_uuid(), '', '')"
+    )
+
+
+async def sizes(db: Database) -> dict[str, int]:
+    return {name: await db.fetchval(f"SELECT count(*) FROM {name}") for name in PRUNED}
+
+
+async def test_who_lost_the_lease_changes_nothing(db: Database, store: S3Store) -> None:
+    await leave_old_rows(db)
+    stale = await taken(db, uuid4().hex)
+    await run_out(db, stale)
+    before, pending = await sizes(db), "SELECT count(*) FROM photos WHERE status = 'pending'"
+    assert min(before.values()) >= 1
+    await db.execute("UPDATE photos SET status = 'pending'")
+    for state in ("run out", "taken over"):
+        await prune(db, stale)
+        assert (await sweep(db, store, 3600, stale)).uploads == 0
+        await count(db, stale)
+        assert await sizes(db) == before, state
+        assert await db.fetchval(pending) == before["photos"]
+        assert await statistics(db) == {}
+        if state == "run out":
+            successor = await taken(db, stale.name)
+    await prune(db, successor)
+    assert (await sweep(db, store, 3600, successor)).uploads == before["photos"]
+    await db.execute("UPDATE photos SET gone_at = now() - interval '8 days'")
+    await sweep(db, store, 3600, successor)
+    await prune(db, successor)
+    assert set((await sizes(db)).values()) == {0}
+
+
+async def test_a_takeover_waits_for_the_statement_that_is_at_work(
+    settings: dict[str, str], db: Database
+) -> None:
+    """Else the old holder's change could land after the new one's."""
+    url, name = settings["PHOTO_API_DATABASE_URL"], uuid4().hex
+    old, blocker = await asyncpg.connect(url), await asyncpg.connect(url)
+    key = uuid4().bytes
+    await db.execute("INSERT INTO login_attempts VALUES ('pair', $1, now())", key)
+    lease = await taken(db, name, 1)
+    await blocker.execute("BEGIN")
+    await blocker.execute("UPDATE login_attempts SET failures = 1 WHERE key = $1", key)
+    delete = f"WITH {FENCE} DELETE FROM login_attempts WHERE key = $3 AND {HELD}"
+    deleting = asyncio.create_task(old.execute(delete, *lease, key))
+    await asyncio.sleep(1.2)
+    taking = asyncio.create_task(taken(db, name))
+    await asyncio.sleep(0.3)
+    assert not taking.done()
+    await blocker.execute("COMMIT")
+    assert await deleting == "DELETE 1"
+    assert (await taking).token > lease.token
+    assert await old.execute(delete, *lease, key) == "DELETE 0"
+    await old.close()
+    await blocker.close()
+
+
+async def test_a_sweep_that_loses_its_lease_takes_nothing_more(
+    settings: dict[str, str], db: Database, store: S3Store
+) -> None:
+    """It was stopped between taking keys and deleting their bytes."""
+    due = "INSERT INTO unreferenced_objects VALUES ($1, now() - interval '1 day')"
+    look = "SELECT taken FROM unreferenced_objects WHERE object_key = $1"
+    first, second = (f"photos/1/1/{uuid4().hex}" for _ in range(2))
+    await db.execute(due, first)
+    lease = await taken(db, uuid4().hex)
+    pausing = PausingStore(settings)
+    sweeping = asyncio.create_task(sweep(db, pausing, 3600, lease))
+    await pausing.deleting.wait()
+    await run_out(db, lease)
+    successor = await taken(db, lease.name)
+    await db.execute(due, second)
+    pausing.may_go_on.set()
+    await sweeping
+    assert await db.fetchval(look, second) is False
+    assert await db.fetchval(look, first) is True, "left to the successor"
+    await db.execute("UPDATE unreferenced_objects SET delete_after = now() - interval '1 second'")
+    await sweep(db, store, 3600, successor)
+    assert await db.fetch("SELECT * FROM unreferenced_objects") == []
+
+
+async def test_statistics_are_what_is_there(db: Database) -> None:
+    user = await db.fetchval(
+        "INSERT INTO users (email, username, password_hash) VALUES ($1, 'x', '') RETURNING id",
+        f"{uuid4().hex}@example.org",
+    )
+    await db.execute("INSERT INTO albums (owner_id, name) VALUES ($1, ''), ($1, '')", user)
+    for status, size in (("ready", 10), ("ready", 32), ("gone", 100)):
+        await db.execute(
+            "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type,"
+            " file_size, object_key) VALUES ($1, $2, 0, '', '', $3, $4)",
+            user, status, size, uuid4().hex,
+        )  # fmt: skip
+    await db.execute("INSERT INTO jobs (kind, subject_id, state) VALUES ('none', 0, 'dead')")
+    lease = await taken(db, uuid4().hex)
+    await count(db, lease)
+    numbers = await statistics(db)
+    assert numbers.pop("at") is not None
+    users = await db.fetchval("SELECT count(*) FROM users")
+    assert numbers == {
+        "users": users,
+        "albums": 2,
+        "photos_ready": 2,
+        "bytes_ready": 42,
+        "jobs_queued": 0,
+        "jobs_dead": 1,
+    }
+    await db.execute("DELETE FROM albums")
+    await count(db, lease)
+    assert (await statistics(db))["albums"] == 0
+
+
+# Job processes
+
+
+def holders(workers: list[Worker]) -> list[Worker]:
+    """Those that have taken the lease and not noticed that they lost it."""
+    return [
+        worker
+        for worker in workers
+        if worker.log.count('"holds the lease"') > worker.log.count('"lost the lease"')
+    ]
+
+
+def lease_row(settings: dict[str, str]) -> Any:
+    query = "SELECT holder, token, expires_at <= now() AS free FROM leases WHERE name = $1"
+    return ask(settings, query, LEASE)[0]
+
+
+def test_one_job_process_maintains_and_another_takes_over_from_the_dead(
+    settings: dict[str, str],
+    start_worker: Callable[..., Worker],  # noqa: F811
+) -> None:
+    workers = [start_worker() for _ in range(3)]
+    [doomed] = eventually(lambda: holders(workers))
+    before = lease_row(settings)
+    doomed.kill()
+    others = [worker for worker in workers if worker is not doomed]
+    assert len(eventually(lambda: holders(others), SHORTEST_LEASE + 10)) == 1
+    after = lease_row(settings)
+    assert after["token"] == before["token"] + 1
+    assert after["holder"] != before["holder"]
+
+
+def test_a_frozen_holder_finds_itself_replaced_when_it_wakes(
+    settings: dict[str, str],
+    start_worker: Callable[..., Worker],  # noqa: F811
+) -> None:
+    workers = [start_worker() for _ in range(2)]
+    [first] = eventually(lambda: holders(workers))
+    [second] = [worker for worker in workers if worker is not first]
+    frozen = first.jobs
+    frozen.suspend()
+    eventually(lambda: holders([second]), SHORTEST_LEASE + 10)
+    row = lease_row(settings)
+    frozen.resume()
+    eventually(lambda: '"lost the lease"' in first.log, SHORTEST_LEASE + 10)
+    assert lease_row(settings)["token"] >= row["token"]
+
+
+def test_a_drain_lets_the_lease_go(
+    settings: dict[str, str],
+    start_worker: Callable[..., Worker],  # noqa: F811
+) -> None:
+    worker = start_worker(SWEEP_INTERVAL="60")
+    eventually(lambda: holders([worker]), SHORTEST_LEASE + 10)
+    worker.process.terminate()
+    assert worker.process.wait(15) == 0
+    assert lease_row(settings)["free"], "and not only a minute later"

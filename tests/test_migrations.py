@@ -1,0 +1,173 @@
+"""Migrations: what breaks the release that runs is refused, all else it can live with.
+
+The slow tests run the suite of one release on the schema of another: that of the last tag on this
+tree's, and, as a proof that this finds anything, this tree's on schemas that are made here.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from photo_api.db.migrations import BreakingMigrations, Migration, known_migrations, migrate
+from photo_api.settings.loading import load
+from tests.own_stage import ask, empty_database
+from tests.service import cli
+
+ROOT = Path(__file__).parent.parent
+SUBSET = ("test_albums.py", "test_accounts.py", "test_refresh.py")
+LONGEST_SUITE = 900
+
+ADDS = Migration("9001_adds", "ALTER TABLE albums ADD COLUMN note text;\n")
+INDEXES = Migration(
+    "9002_indexes",
+    "-- outside a transaction\n"
+    "DROP INDEX CONCURRENTLY IF EXISTS albums_note;\n"
+    "CREATE INDEX CONCURRENTLY albums_note ON albums (note);\n",
+)
+RENAMES = Migration(
+    "9003_renames",
+    "-- breaks the release before: it reads albums.name\n"
+    "ALTER TABLE albums RENAME COLUMN name TO title;\n",
+)
+APPLIED = "SELECT name FROM schema_migrations ORDER BY name"
+
+
+@pytest.fixture
+def empty(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    with empty_database(stack, environ) as settings:
+        yield settings
+
+
+def sources_with(folder: Path, *migrations: Migration) -> Path:
+    """This tree's sources, with more migrations."""
+    sources = folder / "src"
+    shutil.copytree(ROOT / "src", sources, ignore=shutil.ignore_patterns("__pycache__"))
+    for item in migrations:
+        (sources / f"photo_api/db/sql/{item.name}.sql").write_text(item.sql)
+    return sources
+
+
+def test_each_migration_has_a_number_of_its_own() -> None:
+    numbers = [item.name.partition("_")[0] for item in known_migrations()]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
+def test_the_header_tells_how_a_migration_wants_to_be_applied(tmp_path: Path) -> None:
+    sql = "{}\nCREATE TABLE x ();\n-- breaks the release before: not in the header\n"
+    both = "-- breaks the release before:  it reads x \n-- outside a transaction"
+    for name, header in (("0002_both", both), ("0001_plain", "-- about x")):
+        (tmp_path / f"{name}.sql").write_text(sql.format(header))
+    plain, marked = known_migrations(tmp_path)
+    assert (plain.name, plain.outside, plain.breaks) == ("0001_plain", False, None)
+    assert (marked.name, marked.outside, marked.breaks) == ("0002_both", True, "it reads x")
+
+
+async def test_an_empty_database_takes_every_migration(empty: dict[str, str]) -> None:
+    """Nobody works on it who could break."""
+    every = [*known_migrations(), ADDS, INDEXES, RENAMES]
+    settings = load({key: value for key, value in empty.items() if key != "PATH"}).database
+    assert await migrate(settings, migrations=every) == [item.name for item in every]
+    assert await migrate(settings, migrations=every) == []
+
+
+async def test_what_breaks_the_release_before_is_refused_before_anything_is_applied(
+    empty: dict[str, str],
+) -> None:
+    settings = load({key: value for key, value in empty.items() if key != "PATH"}).database
+    known = known_migrations()
+    before = await migrate(settings, migrations=known)
+    with pytest.raises(BreakingMigrations) as refused:
+        await migrate(settings, migrations=[*known, ADDS, RENAMES])
+    assert refused.value.reasons == {RENAMES.name: "it reads albums.name"}
+    connection = await asyncpg.connect(empty["PHOTO_API_DATABASE_URL"])
+    assert [row["name"] for row in await connection.fetch(APPLIED)] == before
+    await connection.close()
+    allowed = await migrate(settings, True, [*known, ADDS, RENAMES])
+    assert allowed == [ADDS.name, RENAMES.name]
+    assert await migrate(settings, migrations=[*known, ADDS, RENAMES, INDEXES]) == [INDEXES.name]
+
+
+def test_the_command_names_what_it_refuses(
+    empty: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = json.loads(cli(empty, "migrate", "--json").stdout)
+    assert before == {"applied": [item.name for item in known_migrations()]}
+    monkeypatch.setenv("MIGRATE_WITH", str(sources_with(tmp_path, ADDS, RENAMES)))
+    refused = cli(empty, "migrate")
+    assert refused.returncode == 1
+    for part in (RENAMES.name, "it reads albums.name", "--allow-breaking"):
+        assert part in refused.stderr
+    as_json = cli(empty, "migrate", "--json")
+    assert as_json.returncode == 1
+    reasons = {RENAMES.name: "it reads albums.name"}
+    assert json.loads(as_json.stdout) == {"applied": [], "refused": reasons}
+    assert [row["name"] for row in ask(empty, APPLIED)] == before["applied"]
+    allowed = cli(empty, "migrate", "--allow-breaking", "--json")
+    assert allowed.returncode == 0, allowed.stderr
+    assert json.loads(allowed.stdout) == {"applied": [ADDS.name, RENAMES.name]}
+
+
+def run_suite(release: Path, migrate_with: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """Tests of the release in this folder, on the schema that other sources make."""
+    # From its sources: whatever `-m` starts there is of that release and not the installed one.
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-x", "-m", "not slow"),
+            *("-c", "../pyproject.toml", "--rootdir", ".."),
+            *(f"../tests/contract/{name}" for name in tests),
+        ],
+        cwd=release / "src",
+        env=os.environ | {"MIGRATE_WITH": str(migrate_with)},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SUITE,
+        check=False,
+    )
+
+
+def last_release() -> str | None:
+    """The newest tag of a release that is not the very tree at hand."""
+    command = ["git", "tag", "--list", "v*", "--sort=-v:refname", "--no-contains", "HEAD"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    tags = listed.stdout.split()
+    return tags[0] if tags else None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LONGEST_SUITE)
+def test_the_release_before_passes_its_suite_on_this_schema(tmp_path: Path) -> None:
+    tag = last_release()
+    if tag is None:
+        pytest.skip("no release before this one is tagged")
+    exported = subprocess.run(["git", "archive", tag], cwd=ROOT, capture_output=True, check=True)
+    with tarfile.open(fileobj=BytesIO(exported.stdout)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    done = run_suite(tmp_path, ROOT / "src", "")
+    assert done.returncode == 0, done.stdout[-10_000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LONGEST_SUITE)
+def test_a_compatible_schema_passes(tmp_path: Path) -> None:
+    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES), *SUBSET)
+    assert done.returncode == 0, done.stdout[-10_000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LONGEST_SUITE)
+def test_a_schema_that_breaks_the_release_is_found(tmp_path: Path) -> None:
+    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES, RENAMES), *SUBSET)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-10_000:]
