@@ -34,6 +34,7 @@ class Cluster:
         self.port = free_port()
         self.password = password
         self._process: subprocess.Popen[bytes] | None = None
+        self._waker: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def create(cls, folder: Path) -> "Cluster":
@@ -117,10 +118,20 @@ class Cluster:
         """The server hangs: connections stay, and nobody answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)  # first, so that it starts nothing meanwhile
-        self._signal(signal.SIGSTOP, self._family())
+        family = self._family()
+        self._signal(signal.SIGSTOP, family)
+        # A frozen process does not even end with this one; this wakes it then too.
+        self._waker = subprocess.Popen(
+            ["sh", "-c", 'read _; kill -CONT "$@"', "sh", *(str(one.pid) for one in family)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def thaw(self) -> None:
-        self._signal(signal.SIGCONT, self._family())
+        if self._waker is not None:
+            self._waker.communicate(timeout=10)
+            self._waker = None
 
     def session(self) -> "Session":
         """A superuser's session that stays open."""

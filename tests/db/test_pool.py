@@ -142,31 +142,32 @@ async def test_a_hung_server_is_found_out_and_then_costs_nobody_time(
 
 
 @pytest.mark.slow
-async def test_a_transaction_on_a_hung_server_ends_with_its_statement(
-    cluster: Cluster, database: Database
-) -> None:
-    async def freeze_and_ask() -> None:
+async def test_a_transaction_on_a_hung_server_ends_with_its_statement(cluster: Cluster) -> None:
+    async def freeze_and_ask(database: Database) -> None:
         async with database.transaction() as connection:
             cluster.freeze()
             await connection.fetchval("SELECT 1")
 
-    started = time.monotonic()
-    try:
-        with pytest.raises(FAILURES):
-            await freeze_and_ask()
-        assert time.monotonic() - started < 8, "and its rollback is not waited for besides"
-    finally:
-        cluster.thaw()
-    await until_answered(database)
+    patient = settings(cluster.url, statement_timeout=6)
+    async with open_database(patient, "tests") as database:
+        started = time.monotonic()
+        try:
+            with pytest.raises(FAILURES):
+                await freeze_and_ask(database)
+            assert time.monotonic() - started < 11, "its rollback is not waited for besides"
+        finally:
+            cluster.thaw()
+        await until_answered(database)
 
 
 async def test_it_closes_in_time_though_the_server_hangs(cluster: Cluster) -> None:
     try:
-        async with open_database(settings(cluster.url), "tests") as database:
+        patient = settings(cluster.url, statement_timeout=60)
+        async with open_database(patient, "tests") as database:
             assert await answers(database)
             cluster.freeze()
             started = time.monotonic()
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 15
     finally:
         cluster.thaw()
 

@@ -140,7 +140,9 @@ def test_listening_goes_past_the_pooler(cluster: Cluster, service: Service) -> N
 async def test_json_is_decoded_on_connections_without_prepared_statements(
     cluster: Cluster, pooler: str
 ) -> None:
-    pooled = settings(pooler, pooler="transaction", direct_url=cluster.url, pool_size=8)
+    pooled = settings(
+        pooler, pooler="transaction", direct_url=cluster.url, pool_size=8, pool_wait=60
+    )
     async with open_database(pooled, "tests") as database:
 
         async def ask(number: int) -> object:

@@ -1,19 +1,39 @@
 """Many instances that boot at the same moment, on a database that nobody has prepared."""
 
+import asyncio
 import json
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
-from photo_api.db.migrations import known_migrations
+from photo_api.db.migrations import LOCK, known_migrations
 from tests.own_stage import ask, empty_database
 from tests.service import eventually, serving
 
 # So that ten fit into the test server's connections, of which an instance speaks up otherwise.
 SMALL_POOLS = {"PHOTO_API_DATABASE_POOL": "2", "PHOTO_API_MAX_INSTANCES": "10"}
+
+MIGRATING = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'photo-api migrate'"
+    " AND datname = current_database()"
+)
+
+
+@contextmanager
+def nobody_migrates(settings: dict[str, str]) -> Iterator[None]:
+    """Hold everybody up who wants to migrate, so that they all begin at the same moment."""
+    with asyncio.Runner() as loop:
+        holder = loop.run(asyncpg.connect(settings["PHOTO_API_DATABASE_URL"]))
+        loop.run(holder.execute(f"SELECT pg_advisory_lock({LOCK})"))
+        try:
+            yield
+        finally:
+            loop.run(holder.close())
 
 
 @pytest.mark.parametrize(
@@ -32,9 +52,13 @@ def test_all_become_ready_and_each_migration_runs_once(
 ) -> None:
     logs = [tmp_path / f"{number}.log" for number in range(instances)]
     with empty_database(stack, environ | SMALL_POOLS) as settings, ExitStack() as running:
-        services = [
-            running.enter_context(serving(settings, log, "--migrate", *arguments)) for log in logs
-        ]
+        with nobody_migrates(settings):
+            services = [
+                running.enter_context(serving(settings, log, "--migrate", *arguments))
+                for log in logs
+            ]
+            eventually(lambda: len(ask(settings, MIGRATING)) == instances, 60, 0.2)
+            assert not any(service.is_healthy() for service in services)
         for service in services:
             eventually(service.is_healthy, 90, 0.2)
         ready = "SELECT boot_id FROM instances WHERE state = 'ready'"

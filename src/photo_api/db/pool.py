@@ -50,6 +50,7 @@ class Database:
         self._wait = settings.pool_wait
         self._connect_wait = settings.pool_wait * CONNECT_SHARE
         self._breaker = Breaker("database")
+        self._failing = False  # has the breaker counted anything: all that a request looks at
         self._asking: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._pool = asyncpg.create_pool(
@@ -64,7 +65,7 @@ class Database:
     async def acquire(self) -> AsyncIterator[Any]:
         """A connection, outside any transaction. Raises `DatabaseUnavailable` after the wait, or at
         once while the server is down."""
-        if self._breaker.is_open:
+        if self._failing and self._breaker.is_open:
             raise DatabaseUnavailable("the server does not answer")
         try:
             connection = await self._pool.acquire(timeout=self._wait)
@@ -74,7 +75,8 @@ class Database:
             raise DatabaseUnavailable(type(error).__name__) from error
         try:
             yield connection
-            self._breaker.succeeded()
+            if self._failing:
+                self._succeeded()
         except TimeoutError:
             await self._settle(connection)
             raise
@@ -134,7 +136,7 @@ class Database:
         except FAILURES:
             await self._failed()
             raise
-        self._breaker.succeeded()
+        self._succeeded()
         return connection
 
     async def _open(self, made_for: dict[str, Any]) -> asyncpg.Connection:
@@ -175,7 +177,12 @@ class Database:
         await self._pool.expire_connections()
         await self._failed()
 
+    def _succeeded(self) -> None:
+        self._failing = False
+        self._breaker.succeeded()
+
     async def _failed(self, *, proof: bool = False) -> None:
+        self._failing = True
         was_open = self._breaker.is_open
         if proof:
             self._breaker.trip()

@@ -23,12 +23,13 @@ class RunDirectoryError(Exception):
 
 def run_directories(configured: str, environ: Mapping[str, str]) -> list[Path]:
     """Where an instance may have its socket, the most particular first. The first that is set is
-    where a new one goes."""
+    where a new one goes. A configured one is the only one."""
+    if configured:
+        return [Path(configured)]
     own = f"/tmp/photo-api-{os.getuid()}"  # noqa: S108  (made 0700, and refused if another's)
     system = "/run/photo-api" if os.getuid() == 0 else ""
     user = environ.get("XDG_RUNTIME_DIR", "")
     candidates = [
-        configured,
         environ.get("RUNTIME_DIRECTORY", "").split(":")[0],
         system,
         f"{user}/photo-api" if user else "",

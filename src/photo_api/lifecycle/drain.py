@@ -15,17 +15,14 @@ class Phase(Enum):
 
 class Drain:
     """One worker's explicit state: starting → serving → (retiring →) draining, never back.
-    `in_flight` counts requests to the end of their bodies, `served` those that ended."""
+    `in_flight` counts requests to the end of their bodies, `served` those that ended; while
+    `closing`, answers carry `Connection: close`."""
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self.in_flight = 0
         self.served = 0
-
-    @property
-    def closing(self) -> bool:
-        """Whether answers carry `Connection: close`."""
-        return self.phase is Phase.DRAINING or self.phase is Phase.RETIRING
+        self.closing = False
 
     def serve(self) -> None:
         """Startup is done; without effect once draining."""
@@ -36,7 +33,9 @@ class Drain:
         """Another worker takes over; readiness is the instance's and stays."""
         if self.phase is not Phase.DRAINING:
             self.phase = Phase.RETIRING
+            self.closing = True
 
     def begin(self) -> None:
         """Readiness fails from now on."""
         self.phase = Phase.DRAINING
+        self.closing = True

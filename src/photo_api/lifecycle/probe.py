@@ -6,7 +6,7 @@ import time
 import asyncpg
 
 from photo_api.db.connect import FAILURES, connect
-from photo_api.db.migrations import applied_migrations, known_migrations
+from photo_api.db.migrations import missing_migrations
 from photo_api.lifecycle.checks import Check, found
 from photo_api.settings.dependencies import DatabaseSettings
 
@@ -43,8 +43,7 @@ class DatabaseProbe:
             )
         await self._connection.fetchval("SELECT 1")
         if not self._schema_complete:
-            applied = await applied_migrations(self._connection)
-            missing = [item.name for item in known_migrations() if item.name not in applied]
+            missing = await missing_migrations(self._connection)
             if missing:
                 return f"schema incomplete, run photo-api migrate: {', '.join(missing)}"
             self._schema_complete = True

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 
 from photo_api.contract import LIVE_PATH
+from photo_api.db.capacity import check_capacity
 from photo_api.db.connect import FAILURES, connect
 from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.identity import Identity
@@ -105,6 +106,16 @@ class Registry:
                 return False
         await self._watch_others()
         return True
+
+    async def warn_of_capacity(self, workers: int, jobs: int) -> None:
+        """Say so if the whole group's connections do not fit into the database."""
+        async with self._busy:
+            with suppress(*FAILURES):
+                async with asyncio.timeout(TIME_BOX):
+                    connection = await self._connected()
+                    advice = await check_capacity(connection, self._database, workers, jobs)
+                if advice is not None:
+                    log.warning("the database takes too few connections: %s", advice)
 
     async def removed_from_balancers(self) -> bool:
         """Whether there are balancers and all of them send nothing to this instance any more; False

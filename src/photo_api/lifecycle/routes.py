@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,6 +12,7 @@ from photo_api.db.migrations import known_migrations
 from photo_api.http.json import json_response
 from photo_api.http.state import Anyone, AppState
 from photo_api.jobs import queue
+from photo_api.jobs.statistics import statistics
 from photo_api.lifecycle.checks import found
 
 router = APIRouter(tags=["health"])
@@ -56,7 +58,8 @@ async def ready(state: Anyone) -> Response:
 @router.api_route("/health/detailed", methods=["GET", "HEAD"], responses=_documented(200, 503))
 async def detailed(request: Request, state: Anyone) -> Response:
     """Readiness with the checks of object store, jobs and log queue besides, which do not decide
-    it. To the operator's token also the configuration, without any secret."""
+    it. To the operator's token also the configuration, without any secret, and
+    statistics."""
     healthy, body = state.health.readiness()
     body["checks"] = {
         "database": state.health.check("database").body(),
@@ -66,6 +69,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
     }
     if _is_operator(request, state):
         body["config"] = _config(state)
+        body["statistics"] = await _statistics(state)
     return _answer(healthy, body)
 
 
@@ -83,6 +87,14 @@ async def _jobs(state: AppState) -> dict[str, Any]:
     except Exception as failure:  # whatever it is, it is what this check reports
         error = type(failure).__name__
     return found(started, error).body() | numbers
+
+
+async def _statistics(state: AppState) -> dict[str, Any]:
+    """Of the whole service; empty while the database is not available."""
+    with suppress(Exception):
+        if state.health.check("database").ok:
+            return await statistics(state.db)
+    return {}
 
 
 def _is_operator(request: Request, state: AppState) -> bool:

@@ -234,6 +234,8 @@ class Supervisor:
         self._state = "ready"
         registry.change("ready", "ready")
         await registry.flush()
+        jobs = self._settings.jobs.concurrency if self._jobs else 0
+        await registry.warn_of_capacity(self._workers, jobs)
         log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
 
     def _replace_workers(self) -> None:

@@ -14,8 +14,8 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 import uvicorn
@@ -100,6 +100,36 @@ class Server(uvicorn.Server):
         self.should_exit = True
         limit = self.config.timeout_graceful_shutdown or 0
         asyncio.get_running_loop().call_later(limit - JUST_BEFORE, self._count_cut)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._health.drain.phase is Phase.DRAINING:
+            await self._accept_the_last(sockets or [])
+        await super().shutdown(sockets)
+
+    async def _accept_the_last(self, sockets: list[socket.socket]) -> None:
+        """Closing a socket resets the connections that wait in it to be accepted, whose requests
+        may be on their way. So they are accepted, and further ones refused by the kernel in the
+        same breath, for all processes that share the socket."""
+        waiting = []
+        for listening in sockets:
+            listening.setblocking(False)
+            with suppress(OSError):  # nobody waits any more, or another worker was first
+                while True:
+                    waiting.append(listening.accept()[0])
+            with suppress(OSError):
+                listening.shutdown(socket.SHUT_RD)
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            with suppress(OSError):
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def _count_cut(self) -> None:
         """What is in flight now is cut in a moment."""

@@ -1,0 +1,50 @@
+"""The table of faults names a test for each, and the test exists."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs/reliability.md"
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+def rows() -> list[str]:
+    """The lines that tell of a fault: neither a table's heading nor the line under it."""
+    lines = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("|")]
+    return [line for line in lines if not line.startswith(("| fault |", "| ---"))]
+
+
+def functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text()) if path.exists() else ast.Module([], [])
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in tree.body if isinstance(node, kinds)}
+
+
+def test_every_fault_names_a_test_that_exists() -> None:
+    assert rows()
+    for row in rows():
+        *_, cell, _ = row.split("|")
+        named = TEST.findall(cell)
+        assert named, f"no test: {row}"
+        for file, name in named:
+            assert name in functions(ROOT / file), f"{file} has no {name}: {row}"
+
+
+def test_every_fault_says_what_is_seen() -> None:
+    for row in rows():
+        cells = [cell.strip() for cell in row.split("|")]
+        assert len(cells) == 6, row
+        assert all(cells[1:-1]), row
+
+
+def test_every_outage_has_its_row() -> None:
+    """Each test of an outage through the whole service is in the table."""
+    shown = DOCUMENT.read_text()
+    file = "tests/outages/test_storage.py"
+    missing = [
+        name
+        for name in functions(ROOT / file)
+        if name.startswith("test_") and f"`{file}::{name}`" not in shown
+    ]
+    assert missing == []
