@@ -13,4 +13,5 @@ REQUEST_ID_HEADER = "X-Request-ID"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
 LIVE_PATH = "/health/live"

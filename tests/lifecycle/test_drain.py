@@ -103,7 +103,7 @@ def test_a_stuck_request_is_cut_at_the_limit(
         assert service.process.wait(10) == 0
     assert not [process for process in family if _runs(process)]
     assert "requests cut at the limit" in service.log
-    assert last_row(service)["cause"] == "SIGTERM; 1 requests cut at the limit"
+    assert last_row(service)["cause"] == "SIGTERM; 1 request cut at the limit"
 
 
 def last_row(service: Service) -> Any:

@@ -185,3 +185,27 @@ def _eventually_looked_at(service: Service) -> dict[str, Any]:
             return check
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_the_identity_is_in_every_answer_line_row_and_metric(service: Service) -> None:
+    answer = httpx.get(f"{service.url}/health")
+    instance = answer.json()["instance"]
+    assert answer.headers["X-Instance"] == instance
+    metrics = httpx.get(f"{service.url}/metrics").text
+    row = ask(service.environ, ROW, int(service.url.rsplit(":", 1)[1]))[0]
+    labels = {
+        "instance": instance,
+        "node": row["node"],
+        "region": "",
+        "version": answer.json()["version"],
+        "boot_id": str(row["boot_id"]),
+    }
+    written = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    assert f"photo_api_info{{{written}}} 1\n" in metrics
+    assert 'photo_api_check_ok{check="database"} 1\n' in metrics
+    lines = [line for line in service.log.splitlines() if line.startswith("{")]
+    assert lines
+    assert all(f'"instance":"{instance}"' in line for line in lines)
+
+
+ROW = "SELECT * FROM instances WHERE port = $1 ORDER BY started_at DESC LIMIT 1"

@@ -189,14 +189,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _ring(self) -> None:
         self._timer = None
+        if self._deadline == math.inf or self.transport.is_closing():
+            return
         if self._deadline > self._timer_at:
-            if self._deadline < math.inf and not self.transport.is_closing():
-                self._set_deadline(self._deadline)
+            self._set_deadline(self._deadline)
         elif self._in_head:
             text = f"The request's head did not come within {self.limits.header_timeout:g} s"
             self._refuse(ApiError(Code.REQUEST_TIMEOUT, text))
-        elif self.transport.is_closing():
-            return
         elif self._counting or not self._has_unread():
             self._close()
         else:  # a request has arrived that nobody has read yet

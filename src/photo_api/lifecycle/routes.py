@@ -6,14 +6,17 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+from photo_api.contract import METRICS_PATH
 from photo_api.db.migrations import known_migrations
 from photo_api.http.json import json_response
 from photo_api.http.state import Anyone, AppState
 from photo_api.jobs import queue
 from photo_api.jobs.statistics import statistics
 from photo_api.lifecycle.checks import found
+from photo_api.lifecycle.health import STALE
+from photo_api.telemetry.metrics import CONTENT_TYPE, exposition
 
 router = APIRouter(tags=["health"])
 
@@ -71,6 +74,22 @@ async def detailed(request: Request, state: Anyone) -> Response:
         body["config"] = _config(state)
         body["statistics"] = await _statistics(state)
     return _answer(healthy, body)
+
+
+@router.get(
+    METRICS_PATH,
+    response_class=PlainTextResponse,
+    responses={
+        200: {
+            "description": "Prometheus text format",
+            "content": {"text/plain": {"example": 'photo_api_info{instance="10.0.1.10"} 1\n'}},
+        }
+    },
+)
+async def metrics(state: Anyone) -> Response:
+    """For Prometheus: who this instance is, and how its dependencies are."""
+    checks = {name: state.health.check(name) for name in STALE}
+    return Response(exposition(state.identity, checks), media_type=CONTENT_TYPE)
 
 
 def _answer(healthy: bool, body: dict[str, Any]) -> Response:

@@ -264,7 +264,8 @@ class Supervisor:
 
     async def _say_stopped(self, registry: "Registry") -> None:
         cut = carried(self._processes).cut
-        cause = self._cause if not cut else f"{self._cause}; {cut} requests cut at the limit"
+        requests = "request" if cut == 1 else "requests"
+        cause = f"{self._cause}; {cut} {requests} cut at the limit" if cut else self._cause
         registry.change("stopped", "stopped", cause)
         if not await registry.flush():
             log.warning("the registry does not know that this instance stopped")

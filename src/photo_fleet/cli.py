@@ -1,0 +1,81 @@
+"""The `photo-fleet` command. Only the module of the command that is asked for is imported.
+
+A command's module offers `add_arguments(parser)` and `run(options) -> int`; one that serves several
+commands finds its name in `options.command`, and before that in `parser.get_default("command")`.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from photo_fleet.loading import SpecError
+
+DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Command(NamedTuple):
+    """One subcommand and the module that does it."""
+
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS = (
+    Command("check", "check_command", "find what contradicts in the spec, with the arithmetic"),
+    Command("render", "render_command", "write nginx, systemd and cloud-init files of the spec"),
+    Command("balance", "balance_command", "keep nginx's members as the registry has them"),
+    Command("role", "role_command", "print the SQL of the balancer's database role"),
+    Command("up", "up_command", "run a whole fleet on this machine"),
+    Command("status", "fleet_commands", "show the fleet that runs here"),
+    Command("scale", "fleet_commands", "set how many instances it should have"),
+    Command("deploy", "fleet_commands", "replace its instances one at a time"),
+    Command("drain", "fleet_commands", "end one of its instances gracefully"),
+    Command("kill", "fleet_commands", "end one of its instances at once, as a drill"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the exit code: 0 done, 1 failed, 2 wrong usage or unreadable spec."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    asked = next((word for word in arguments if not word.startswith("-")), "")
+    options = _parser(asked).parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser(asked: str) -> argparse.ArgumentParser:
+    """All commands by name and help; the arguments only of the one that is `asked` for."""
+    parser = argparse.ArgumentParser(
+        prog="photo-fleet", description="The operations plane of Photo API: a fleet from one spec."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        subparser = commands.add_parser(command.name, help=command.help, description=command.help)
+        subparser.set_defaults(command=command.name)
+        if command.name == asked:
+            _complete(subparser, f"photo_fleet.{command.module}")
+    return parser
+
+
+def _complete(parser: argparse.ArgumentParser, name: str) -> None:
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        parser.error("this command is not part of this release")
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
