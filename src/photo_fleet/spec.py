@@ -21,6 +21,18 @@ class Service:
     keep_alive: float = 75
     pool: int = 10
     job_concurrency: int = 1
+    public_url: str = ""
+    """Address under which people reach the service; empty: set on the machine."""
+    store: str = ""
+    """The object store's address as an instance reaches it; empty: the balancer's `store`."""
+    store_region: str = "us-east-1"
+    store_credentials: Literal["keys", "role"] = "keys"
+    """`keys`: an access key and its secret; `role`: those of the machine's role in the cloud."""
+    package: str = "photo-api"
+    """What pip installs on a new machine: a requirement, a wheel's path or address, or the path of
+    a requirements file (`*.txt`) with hashes."""
+    secrets_hook: str = "/usr/local/sbin/photo-api-secrets"
+    """Program of the machine's image that fetches the secrets into the folder that it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,8 @@ class Balancer:
     upload_limit: int = 60 * 1024 * 1024
     buffer_uploads: bool = True
     trusted_hops: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    """Networks from which balancers speak to instances; only their X-Forwarded-For is believed."""
     store: str = ""
     """The object store's address as the balancer's host reaches it; empty: not passed through."""
     bucket: str = "photos"

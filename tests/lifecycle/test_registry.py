@@ -9,6 +9,7 @@ import pytest
 
 from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.registry import is_alive
+from tests.own_stage import ask
 from tests.service import Service, eventually, free_port
 
 
@@ -130,3 +131,10 @@ def test_a_worker_that_dies_is_replaced(
     with service.new_user() as user:
         assert user.api.get("/auth/me").status_code == 200
     assert "process died; restarting" in service.log
+    event = "SELECT cause FROM instance_events WHERE event = 'worker_died' AND boot_id = $1"
+    boot = ask(service.environ, BOOT, port_of(service))[0]["boot_id"]
+    causes = eventually(lambda: ask(service.environ, event, boot))
+    assert [row["cause"].split(" ", 1)[1] for row in causes] == ["killed by SIGKILL"]
+
+
+BOOT = "SELECT boot_id FROM instances WHERE port = $1 ORDER BY started_at DESC LIMIT 1"
