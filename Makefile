@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test test-slow lint bench lock clean
+.PHONY: run fleet demo test test-slow lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/photo-api dev
+
+# Needs nginx with its Lua module, and says so.
+fleet: $(VENV)/.run
+	@exec $(BIN)/photo-fleet up $(FLEET) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)

@@ -15,3 +15,10 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 HEALTH_PATH = "/health"
 METRICS_PATH = "/metrics"
 LIVE_PATH = "/health/live"
+
+REGISTRY_CHANNEL = "photo_api_instances"
+"""PostgreSQL's NOTIFY channel that tells of each change of an instance's state."""
+
+LOST_AFTER = 20.0
+"""Seconds without a heartbeat after which an instance may be declared lost, and after which nobody
+waits for a balancer any more."""

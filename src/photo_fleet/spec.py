@@ -2,36 +2,65 @@
 otherwise repeat.
 
 Times are in seconds, sizes in bytes, rates in requests a second; `fleet.example.toml` explains each
-field, and `loading` reads a file into these.
+field, and `loading` reads a file into these. An annotation says what a file may hold there.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
+from photo_fleet.units import Count, Duration, Networks, Range, Rate, Size, Text, Threshold
+
+Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
+Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
+File = Annotated[str, Text("/[A-Za-z0-9/_.+-]+", "/etc/ssl/photos.pem")]
+OptionalFile = Annotated[str, Text("(/[A-Za-z0-9/_.+-]+)?", "/etc/ssl/photos.pem")]
+Address = Annotated[
+    str,
+    Text(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?", "http://10.0.0.5:8333"),
+]
+ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
+Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
+Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
+Package = Annotated[str, Text(r"[A-Za-z0-9/_.:+=<>~!@%,#\[\]-]+", "photo-api==0.1.0")]
+Loopback = Annotated[str, Text(r"127(\.[0-9]{1,3}){3}", "127.0.1.1")]
+
+Port = Annotated[int, Count(1, 65_535)]
+Instances = Annotated[int, Count(1, 10_000)]
+Connections = Annotated[int, Count(0, 100_000)]
+Attempts = Annotated[int, Count(1, 100)]
+
+Wait = Annotated[float, Duration(0, 600)]
+"""A part of an instance's end, as far as the service itself allows."""
+
+Grace = Annotated[float, Duration(1, 3600)]
+Timeout = Annotated[float, Duration(0.1, 3600)]
+IdleTime = Annotated[float, Duration(1, 3600, whole=True)]
+Interval = Annotated[float, Duration(0.1, 86_400)]
+Window = Annotated[float, Duration(0, 86_400)]
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """One instance: what it is started with."""
 
-    port: int = DEFAULT_PORT
-    workers: int = 1
-    longest_request: float = 30
-    keep_alive: float = 75
-    pool: int = 10
-    job_concurrency: int = 1
-    public_url: str = ""
+    port: Port = DEFAULT_PORT
+    workers: Annotated[int, Count(1, 64)] = 1
+    longest_request: Timeout = 30
+    keep_alive: IdleTime = 75
+    pool: Annotated[int, Count(1, 500)] = 10
+    job_concurrency: Annotated[int, Count(1, 64)] = 1
+    public_url: Address = ""
     """Address under which people reach the service; empty: set on the machine."""
-    store: str = ""
+    store: Address = ""
     """The object store's address as an instance reaches it; empty: the balancer's `store`."""
-    store_region: str = "us-east-1"
+    store_region: Region = "us-east-1"
     store_credentials: Literal["keys", "role"] = "keys"
     """`keys`: an access key and its secret; `role`: those of the machine's role in the cloud."""
-    package: str = "photo-api"
+    package: Package = "photo-api"
     """What pip installs on a new machine: a requirement, a wheel's path or address, or the path of
     a requirements file (`*.txt`) with hashes."""
-    secrets_hook: str = "/usr/local/sbin/photo-api-secrets"
+    secrets_hook: File = "/usr/local/sbin/photo-api-secrets"
     """Program of the machine's image that fetches the secrets into the folder that it is given."""
 
 
@@ -40,11 +69,11 @@ class HealthCheck:
     """How a balancer looks at an instance: `unhealthy` failures in a row take it out, `healthy`
     successes bring it in."""
 
-    path: str = HEALTH_PATH
-    interval: float = 30
-    timeout: float = 5
-    healthy: int = 2
-    unhealthy: int = 3
+    path: Path = HEALTH_PATH
+    interval: Interval = 30
+    timeout: Timeout = 5
+    healthy: Attempts = 2
+    unhealthy: Attempts = 3
 
     @property
     def slowest_removal(self) -> float:
@@ -58,8 +87,8 @@ class HealthCheck:
 class RateLimit:
     """Requests a second per client address, and how many may come at once beyond that."""
 
-    rate: float
-    burst: int
+    rate: Annotated[float, Rate(0.01, 100_000)]
+    burst: Annotated[int, Count(0, 100_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +105,8 @@ class RateLimits:
 class Tls:
     """Paths of PEM files on the balancer's host; empty: plain HTTP."""
 
-    certificate: str = ""
-    key: str = ""
+    certificate: OptionalFile = ""
+    key: OptionalFile = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +116,21 @@ class Balancer:
     kind: Literal["nginx", "cloud"] = "nginx"
     membership: Literal["lua", "reload"] = "lua"
     algorithm: Literal["round-robin", "least-connections"] = "round-robin"
-    port: int = 80
-    server_name: str = "_"
-    keep_alive: float = 60
-    client_keep_alive: float = 75
-    connect_timeout: float = 3
-    send_timeout: float = 30
-    read_timeout: float = 30
-    upload_limit: int = 60 * 1024 * 1024
+    port: Port = 80
+    server_name: ServerName = "_"
+    keep_alive: IdleTime = 60
+    client_keep_alive: IdleTime = 75
+    connect_timeout: Timeout = 3
+    send_timeout: Timeout = 30
+    read_timeout: Timeout = 30
+    upload_limit: Annotated[int, Size(1, 5 * 1024**3)] = 60 * 1024 * 1024
     buffer_uploads: bool = True
-    trusted_hops: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
+    trusted_hops: Annotated[tuple[str, ...], Networks()] = ()
+    networks: Annotated[tuple[str, ...], Networks()] = ()
     """Networks from which balancers speak to instances; only their X-Forwarded-For is believed."""
-    store: str = ""
+    store: Address = ""
     """The object store's address as the balancer's host reaches it; empty: not passed through."""
-    bucket: str = "photos"
+    bucket: Bucket = "photos"
     tls: Tls = Tls()
     rate_limits: RateLimits = RateLimits()
 
@@ -112,11 +141,11 @@ class Drain:
     its kill."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
-    lame_duck: float = 15
-    in_flight_wait: float = 30
-    log_flush: float = 5
-    grace: float = 60
-    kill_delay: float = 90
+    lame_duck: Wait = 15
+    in_flight_wait: Wait = 30
+    log_flush: Wait = 5
+    grace: Grace = 60
+    kill_delay: Grace = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +154,10 @@ class Policy:
     all of `duration`, change the number of instances by `step`."""
 
     metric: Literal["cpu", "in_flight", "queue_age"]
-    threshold: float
-    duration: float
-    step: int
-    cooldown: float
+    threshold: Annotated[float, Threshold()]
+    duration: Window
+    step: Annotated[int, Count(-100, 100, zero=False)]
+    cooldown: Window
     """Seconds after any change of size in which this rule does nothing."""
 
     @property
@@ -141,19 +170,19 @@ class Policy:
 class Local:
     """The driver that runs instances as processes of one machine."""
 
-    cores_per_instance: float = 1.0
-    base_address: str = "127.0.1.1"
+    cores_per_instance: Annotated[float, Range(0.01, 1024)] = 1.0
+    base_address: Loopback = "127.0.1.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """The autoscaling group. `replace_on` is the path whose failure has an instance replaced."""
 
-    min: int = 2
-    max: int = 10
-    desired: int = 3
-    replace_on: str = LIVE_PATH
-    warm_up: float = 60
+    min: Instances = 2
+    max: Instances = 10
+    desired: Instances = 3
+    replace_on: Path = LIVE_PATH
+    warm_up: Window = 60
     policies: tuple[Policy, ...] = (
         Policy("cpu", 70, 300, +1, 300),
         Policy("cpu", 30, 600, -1, 300),
@@ -165,8 +194,8 @@ class Group:
 class Database:
     """The limits that all instances share."""
 
-    max_connections: int = 100
-    reserved: int = 10
+    max_connections: Connections = 200
+    reserved: Connections = 10
     pooler: Literal["none", "transaction"] = "none"
 
 
@@ -174,15 +203,15 @@ class Database:
 class Metrics:
     """Where instances are scraped."""
 
-    path: str = "/metrics"
-    interval: float = 15
+    path: Path = "/metrics"
+    interval: Interval = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """The whole spec."""
 
-    name: str = "photo-api"
+    name: Name = "photo-api"
     service: Service = field(default_factory=Service)
     health_check: HealthCheck = field(default_factory=HealthCheck)
     balancer: Balancer = field(default_factory=Balancer)

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps everything")
     parser.add_argument("--s3-port", type=_port, help="port of the store (any free one)")
     parser.add_argument("--database-port", type=_port, help="TCP port besides the Unix socket")
+    parser.add_argument("--max-connections", type=int, help="that the database takes (100)")
     parser.add_argument("--test", action="store_true", help="faster, not safe against power loss")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed too")
     parser.add_argument(
@@ -39,13 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def run_embedded(args: argparse.Namespace) -> int:
     """Run both until a signal, the parent's death, the end of stdin or their own failure."""
+    options = TEST_OPTIONS if args.test else {}
+    if args.max_connections:
+        options = {**options, "max_connections": str(args.max_connections)}
     stack = EmbeddedStack(
         args.data,
         s3_port=args.s3_port,
         cors_origins=args.cors_origin,
         database_port=args.database_port,
         durable=not args.test,
-        database_options=TEST_OPTIONS if args.test else None,
+        database_options=options,
     )
     ending = asyncio.ensure_future(_asked_to_end(args.with_parent))
     running = asyncio.ensure_future(_announce_and_run(stack))

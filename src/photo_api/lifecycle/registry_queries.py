@@ -5,11 +5,11 @@ Every change of state is one statement that writes the row, its event and the no
 
 from typing import Any
 
+from photo_api import contract
 from photo_api.db.leases import FENCE, HELD, Lease
 
-CHANNEL = "photo_api_instances"
-LOST_AFTER = 20.0
-"""Seconds without a heartbeat after which an instance may be declared lost."""
+CHANNEL = contract.REGISTRY_CHANNEL
+LOST_AFTER = contract.LOST_AFTER
 
 ALIVE = "('starting', 'ready', 'draining')"
 

@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
         drain = self._health.drain
         if drain.phase is not Phase.RETIRING:
             drain.begin()
-        self.should_exit = True
+        self._connections.stopping = self.should_exit = True
         limit = self.config.timeout_graceful_shutdown or 0
         asyncio.get_running_loop().call_later(limit - JUST_BEFORE, self._count_cut)
 

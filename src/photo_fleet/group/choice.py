@@ -19,9 +19,9 @@ class Candidate:
 def first_to_leave(candidates: Sequence[Candidate]) -> str:
     """The name of the one whose loss costs least. Raises ValueError when there is none.
 
-    In this order: one that is failing; one that is not ready yet; one of the oldest release, so that
-    a shrinking group also finishes a deploy; then the newest boot, because the others have proven
-    themselves for longer and their caches are warm.
+    In this order: one that is failing; one that is not ready yet; one of the oldest release, so
+    that a shrinking group also finishes a deploy; then the newest boot, because the others have
+    proven themselves for longer and their caches are warm.
     """
     return min(candidates, key=_cost).name
 

@@ -10,8 +10,8 @@ MISSED = 3
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One ready instance at one moment. `ready_since` is on the clock of the policy; `values` are by
-    metric, and one that could not be measured is absent."""
+    """One ready instance at one moment. `ready_since` is on the clock of the policy; `values` are
+    by metric, and one that could not be measured is absent."""
 
     name: str
     ready_since: float

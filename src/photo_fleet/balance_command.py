@@ -1,0 +1,187 @@
+"""`photo-fleet balance`: keep the members of this machine's nginx as the registry has them."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from photo_fleet.balancer.follow import Balance
+from photo_fleet.balancer.log_lines import log_to_stderr
+from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
+from photo_fleet.balancer.state import StateInUse
+from photo_fleet.loading import load
+from photo_fleet.spec import Fleet
+
+SPEC_FILE = Path("fleet.toml")
+VARIABLE = "PHOTO_FLEET_DATABASE_URL"
+SOCKET = Path("/run/photo-fleet/members.sock")
+STATE = Path("/var/lib/photo-fleet")
+
+ONCE_WITHIN = 30.0
+"""Seconds that `--once` gives the database, nginx and all probes together, beyond their own
+timeouts."""
+
+DONE, FAILED, UNUSABLE = 0, 1, 2
+
+
+class Unusable(Exception):
+    """The command cannot start as it is called; the text says what to change."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("file", nargs="?", type=Path, help=f"the spec ({SPEC_FILE}, or defaults)")
+    parser.add_argument(
+        "--database-url",
+        metavar="URL",
+        help=f"the registry's database; without it {VARIABLE} or the file {VARIABLE}_FILE, which"
+        " other users of this machine cannot read off the process list",
+    )
+    parser.add_argument(
+        "--socket",
+        type=Path,
+        default=SOCKET,
+        help="nginx's control API; with membership"
+        " by reload, pid file and members are beside it (%(default)s)",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=STATE,
+        metavar="DIR",
+        help="keeps this balancer's id and how it stands (%(default)s)",
+    )
+    parser.add_argument(
+        "--name", default=socket.gethostname(), help="what to call this balancer (%(default)s)"
+    )
+    parser.add_argument(
+        "--probe-scale",
+        type=_scale,
+        default=1.0,
+        metavar="N",
+        help="probe members N times as often, never with less patience (%(default)g)",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="set the members once, print them, and end"
+    )
+    parser.add_argument("--json", action="store_true", help="with --once: print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code: 0 ended as asked, 1 could not go on or (with `--once`) not within its time,
+    2 not usable as called. Raises SpecError."""
+    fleet = _fleet(options.file)
+    try:
+        url = database_url(options.database_url, os.environ)
+    except Unusable as error:
+        print(f"photo-fleet balance: {error}", file=sys.stderr)
+        return UNUSABLE
+    log_to_stderr()
+    balance = Balance(
+        url,
+        _nginx(fleet, options.socket),
+        state=options.state,
+        name=options.name,
+        check=fleet.health_check,
+        probe_scale=options.probe_scale,
+    )
+    try:
+        if options.once:
+            return asyncio.run(_once(balance, fleet, options.json))
+        asyncio.run(_until_told(balance))
+    except (StateInUse, OSError) as error:
+        print(f"photo-fleet balance: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def database_url(given: str | None, environ: Mapping[str, str]) -> str:
+    """From the argument, the variable or the file that the other variable names. Raises
+    Unusable."""
+    file = environ.get(f"{VARIABLE}_FILE")
+    if given is None and file is not None:
+        if environ.get(VARIABLE):
+            raise Unusable(f"set only one of {VARIABLE} and {VARIABLE}_FILE")
+        try:
+            given = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise Unusable(f"{VARIABLE}_FILE: {file} cannot be read: {reason}") from None
+    url = given if given is not None else environ.get(VARIABLE, "")
+    if not url:
+        raise Unusable(
+            f"the registry's database is not named: set {VARIABLE} or {VARIABLE}_FILE, with the"
+            " role that `photo-fleet role` creates"
+        )
+    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+        raise Unusable("the database's address must read postgresql://user:password@host:5432/name")
+    return url
+
+
+async def _until_told(balance: Balance) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, balance.stop)
+    await balance.run()
+
+
+async def _once(balance: Balance, fleet: Fleet, as_json: bool) -> int:
+    check = fleet.health_check
+    running = asyncio.create_task(_until_told(balance))
+    limit = ONCE_WITHIN + check.healthy * check.timeout
+    try:
+        async with asyncio.timeout(limit):
+            while not balance.settled and not running.done():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass
+    settled, state = balance.settled, balance.state()
+    balance.stop()
+    await running
+    if as_json:
+        print(json.dumps({"settled": settled, **state}))
+    elif settled:
+        print(f"nginx has {len(state['members'])} members.")
+        for member in state["members"]:
+            print(f"  {member['instance']}  {member['address']}  {member['id']}")
+    if settled:
+        return DONE
+    print(f"photo-fleet balance: {_obstacle(state, limit)}", file=sys.stderr)
+    return FAILED
+
+
+def _obstacle(state: Mapping[str, object], limit: float) -> str:
+    if not state["nginx"]:
+        return "nginx does not answer on the socket; does it run, and with these rendered files?"
+    if not state["database"]:
+        return "the registry does not answer; the log line above says why"
+    return f"the members did not settle within {limit:g} s"
+
+
+def _nginx(fleet: Fleet, socket: Path) -> Nginx:
+    if fleet.balancer.membership == "lua":
+        return NginxSocket(socket)
+
+    from photo_fleet.balancer.nginx_reload import NginxReload
+    from photo_fleet.render.nginx_members import members_file
+
+    return NginxReload(socket.parent, lambda addresses: members_file(fleet, addresses))
+
+
+def _fleet(file: Path | None) -> Fleet:
+    if file is None and not SPEC_FILE.exists():
+        return Fleet()
+    return load(file or SPEC_FILE)
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 1 <= scale <= 1000:
+        raise argparse.ArgumentTypeError("between 1 and 1000")
+    return scale

@@ -1,0 +1,108 @@
+"""The balancer's connection to the registry: listening, seen every few seconds, bounded in time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from photo_api.contract import REGISTRY_CHANNEL
+from photo_fleet.balancer import registry
+from photo_fleet.balancer.database import connect
+from photo_fleet.balancer.membership import Registered
+from photo_fleet.balancer.state import StateFile
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 5.0
+TIME_BOX = 2.0
+"""Seconds that one look at the registry may take, so that a hung database is an absent one."""
+
+PRUNE_EVERY = 60.0
+
+
+class RegistryLink:
+    """Reads and writes under the id of `state`; `wake` is called when an instance has changed.
+    Every method raises one of `database.FAILURES`, after which the next one connects anew."""
+
+    def __init__(self, url: str, state: StateFile, wake: Callable[[], None]) -> None:
+        self._url = url
+        self._state = state
+        self._wake = wake
+        self._connection: Any = None
+        self._beat_at = self._pruned_at = float("-inf")
+        self._unusable: set[str] = set()
+        self._acknowledged: set[str] = set()
+
+    async def read(self, known: Collection[str]) -> list[Registered]:
+        """All boots that may run and those of `known`; on the way this balancer is seen."""
+        async with self._bounded() as connection:
+            await self._keep_house(connection)
+            rows = await registry.instances(connection, known)
+        found = {row["boot_id"]: registry.registered(row) for row in rows}
+        self._warn_of(row for row in rows if found[row["boot_id"]] is None)
+        return [one for one in found.values() if one is not None]
+
+    async def acknowledge(self, boots: frozenset[str]) -> frozenset[str]:
+        """Say of these, once each, that nothing is sent to them any more; those said now."""
+        self._acknowledged &= boots
+        new = boots - self._acknowledged
+        if new:
+            async with self._bounded() as connection:
+                await registry.acknowledge(connection, self._state.id, new)
+            self._acknowledged |= new
+        return new
+
+    async def leave(self) -> None:
+        """Nobody is to wait for this balancer any more."""
+        async with self._bounded() as connection:
+            await registry.leave(connection, self._state.id)
+
+    def drop(self) -> None:
+        """Let go of the connection without a farewell."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[Any]:
+        """The connection for at most `TIME_BOX` seconds; given up when anything goes wrong."""
+        try:
+            async with asyncio.timeout(TIME_BOX):
+                yield await self._connected()
+        except BaseException:
+            self.drop()
+            raise
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._url)
+            self._beat_at = self._pruned_at = float("-inf")
+            self._acknowledged.clear()
+            await self._connection.add_listener(REGISTRY_CHANNEL, lambda *_: self._wake())
+        return self._connection
+
+    async def _keep_house(self, connection: Any) -> None:
+        now = time.monotonic()
+        if now - self._beat_at >= HEARTBEAT:
+            if not await registry.beat(connection, self._state.id, self._state.name):
+                # The state came along when a machine was copied.
+                log.warning("another balancer lives under this id; taking a new one")
+                self._state.renew()
+                self._acknowledged.clear()
+                await registry.beat(connection, self._state.id, self._state.name)
+            self._beat_at = now
+        if now - self._pruned_at >= PRUNE_EVERY:
+            await registry.prune(connection, self._state.id)
+            self._pruned_at = now
+
+    def _warn_of(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            if row["boot_id"] not in self._unusable:
+                self._unusable.add(row["boot_id"])
+                fields = {"boot_id": row["boot_id"], "address": row["address"]}
+                log.warning(
+                    "no IP address and port, so never a member: start it with `--host` and one",
+                    extra={"fields": fields},
+                )

@@ -1,0 +1,122 @@
+"""`photo-fleet check`: what contradicts in a spec, for people and for machines."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from photo_fleet.checks import check
+from photo_fleet.findings import Finding
+from photo_fleet.loading import SpecError, load
+from photo_fleet.spec import Fleet
+
+DEFAULT_FILE = "fleet.toml"
+BUILT_IN = "built-in defaults"
+
+FINE, CONTRADICTS, UNUSABLE = 0, 1, 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help=f"the spec ({DEFAULT_FILE}; without one, the built-in defaults)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    parser.add_argument(
+        "--probe",
+        metavar="URL",
+        help="also compare the instance at this address with the spec; its PHOTO_API_OPS_TOKEN"
+        " is taken from the environment",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code: 0 nothing or warnings only, 1 errors, 2 no usable spec or no server."""
+    try:
+        name, fleet = spec_of(options.file)
+    except SpecError as error:
+        if not options.json:
+            raise
+        problems = [
+            {"file": one.file, "line": one.line, "key": one.key, "text": one.text}
+            for one in error.problems
+        ]
+        print(json.dumps({"ok": False, "problems": problems, "findings": []}))
+        return UNUSABLE
+    findings = check(fleet)
+    if options.probe is not None:
+        differences = _probed(fleet, options.probe, options.json)
+        if differences is None:
+            return UNUSABLE
+        findings += differences
+    fails = any(finding.level == "error" or options.strict for finding in findings)
+    if options.json:
+        print(json.dumps(_body(name, findings, not fails), ensure_ascii=False))
+    else:
+        _tell(name, findings, options.strict)
+    return CONTRADICTS if fails else FINE
+
+
+def spec_of(file: str | None) -> tuple[str, Fleet]:
+    """The spec that is meant, and its name: the file; without one, fleet.toml of the working
+    directory; without that, the built-in defaults. Raises SpecError."""
+    if file is None and not Path(DEFAULT_FILE).exists():
+        return BUILT_IN, Fleet()
+    name = file or DEFAULT_FILE
+    return name, load(name)
+
+
+def _probed(fleet: Fleet, url: str, as_json: bool) -> list[Finding] | None:
+    """What differs at the server; None, and told, when it cannot be asked."""
+    from photo_fleet.probe import ProbeError, compare, reported
+
+    token = os.environ.get("PHOTO_API_OPS_TOKEN", "")
+    try:
+        if not token:
+            raise ProbeError(
+                "PHOTO_API_OPS_TOKEN is not set: a server tells its configuration only to those"
+                " who have it"
+            )
+        return compare(fleet, reported(url, token))
+    except ProbeError as error:
+        if as_json:
+            problem = {"file": "", "line": 0, "key": "", "text": str(error)}
+            print(json.dumps({"ok": False, "problems": [problem], "findings": []}))
+        else:
+            print(error, file=sys.stderr)
+        return None
+
+
+def _body(name: str, findings: list[Finding], ok: bool) -> dict[str, object]:
+    levels = [finding.level for finding in findings]
+    return {
+        "ok": ok,
+        "file": name,
+        "errors": levels.count("error"),
+        "warnings": levels.count("warning"),
+        "problems": [],
+        "findings": [finding.body() for finding in findings],
+    }
+
+
+def _tell(name: str, findings: list[Finding], strict: bool) -> None:
+    if name == BUILT_IN:
+        print(f"There is no {DEFAULT_FILE} here: these are the built-in defaults.")
+    for finding in findings:
+        print(f"{finding.level} {finding.code}: {finding.numbers}")
+        print(f"  so that: {finding.consequence}")
+        print(f"  mend it: {finding.remedy}")
+    levels = [finding.level for finding in findings]
+    errors, warnings = levels.count("error"), levels.count("warning")
+    counted = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    also = "; with --strict warnings are errors" if strict and warnings else ""
+    print(f"{name}: {counted}{also}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

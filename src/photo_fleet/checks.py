@@ -1,0 +1,58 @@
+"""The inequalities between the spec's numbers, as findings.
+
+A remedy is not believed but tried: what does not remove its finding is not proposed, nor what
+brings an error that was not there, unless every remedy does.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from photo_fleet.changes import Changes, changed, is_possible, told
+from photo_fleet.findings import Fault, Finding
+from photo_fleet.rules import balancing, health, sizing, stopping
+from photo_fleet.spec import Fleet
+
+Rule = Callable[[Fleet], Iterator[Fault]]
+
+RULES: tuple[Rule, ...] = (*stopping.RULES, *health.RULES, *balancing.RULES, *sizing.RULES)
+
+
+def check(fleet: Fleet) -> list[Finding]:
+    """Everything that contradicts, errors first, otherwise in the order of `RULES`."""
+    faults = _faults(fleet)
+    errors = {fault.code for fault in faults if fault.level == "error"}
+    findings = [_finding(fleet, fault, errors) for fault in faults]
+    return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def _faults(fleet: Fleet) -> list[Fault]:
+    return list(chain.from_iterable(rule(fleet) for rule in RULES))
+
+
+def _finding(fleet: Fleet, fault: Fault, errors: set[str]) -> Finding:
+    brought = [
+        (way, codes - errors)
+        for way in fault.ways
+        if (codes := _errors_after(fleet, way, fault.code)) is not None
+    ]
+    # Rather a remedy that has to be followed by another than none.
+    least = min((len(new) for _, new in brought), default=0)
+    kept = [(way, new) for way, new in brought if len(new) == least]
+    proposed = ", or ".join(told(fleet, way) + _sequel(new) for way, new in kept)
+    remedy = f"set {proposed}" if kept else "no single change mends this: see its numbers"
+    ways = tuple(way for way, _ in kept)
+    return Finding(fault.level, fault.code, fault.numbers, fault.consequence, remedy, ways)
+
+
+def _errors_after(fleet: Fleet, way: Changes, code: str) -> set[str] | None:
+    """The errors that are there after a change; None when it is impossible or does not mend."""
+    if not way or not is_possible(fleet, way):
+        return None
+    after = _faults(changed(fleet, way))
+    if any(fault.code == code for fault in after):
+        return None
+    return {fault.code for fault in after if fault.level == "error"}
+
+
+def _sequel(new: set[str]) -> str:
+    return f" (and then mend {', '.join(sorted(new))})" if new else ""

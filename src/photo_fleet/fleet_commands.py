@@ -1,0 +1,88 @@
+"""`photo-fleet status | scale | deploy | drain | kill`: said to the fleet that `up` runs."""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from photo_fleet.local_fleet.control import NoFleet, ask
+from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command that `parser` is for understands."""
+    command = parser.get_default("command")
+    if command == "scale":
+        parser.add_argument("size", type=int, metavar="N", help="instances, from min to max")
+    elif command in ("drain", "kill"):
+        parser.add_argument("name", metavar="NAME", help="an instance, as `status` shows it")
+    elif command == "deploy":
+        parser.add_argument(
+            "--release",
+            type=Path,
+            metavar="DIR",
+            help="source tree or virtual environment to start instances from (that of `up`)",
+        )
+        parser.add_argument(
+            "--start-limit",
+            type=float,
+            default=60,
+            metavar="SECONDS",
+            help="in which a newcomer must get ready (%(default)g)",
+        )
+    parser.add_argument(
+        "--data", type=Path, default=DEFAULT_DATA, help="the fleet's folder (%(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, a line for each step")
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 done, 1 refused, failed or gone back, 2 no fleet runs there."""
+    layout = Layout(options.data.absolute())
+    try:
+        answer = asyncio.run(ask(layout.control, _request(options), _progress(options.json)))
+    except NoFleet as error:
+        print(f"photo-fleet {options.command}: {error}", file=sys.stderr)
+        return 2
+    if not answer.pop("done"):
+        if options.json:
+            print(json.dumps(answer))
+        print(f"photo-fleet {options.command}: {answer['error']}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(answer))
+    elif options.command == "status":
+        _show(answer)
+    else:
+        print(f"{answer['text']} ({answer['seconds']:g} s)")
+    return 0
+
+
+def _request(options: argparse.Namespace) -> dict[str, object]:
+    request: dict[str, object] = {"do": options.command}
+    if options.command == "scale":
+        request["size"] = options.size
+    elif options.command in ("drain", "kill"):
+        request["name"] = options.name
+    elif options.command == "deploy":
+        request["start_limit"] = options.start_limit
+        if options.release is not None:
+            request["release"] = str(options.release.absolute())
+    return request
+
+
+def _progress(as_json: bool) -> Any:
+    def say(text: str) -> None:
+        print(json.dumps({"progress": text}) if as_json else text, flush=True)
+
+    return say
+
+
+def _show(status: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from photo_fleet.view import picture
+
+    Console(highlight=False).print(picture(status))

@@ -1,0 +1,109 @@
+"""What the registry tells about the instances of this group: read, never written."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+TIME_BOX = 2.0
+"""Seconds that one look may take, so that a hung database holds nothing up."""
+
+EVENTS_AT_ONCE = 200
+FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+QUEUE_AGE = (
+    "SELECT coalesce(extract(epoch FROM now() - min(available_at)), 0)::float8"
+    " FROM jobs WHERE state = 'queued' AND available_at <= now()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One boot, as the registry has it."""
+
+    boot_id: str
+    instance: str
+    port: int
+    state: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that an instance, or another one about it, wrote down."""
+
+    at: datetime
+    instance: str
+    event: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Rows by instance, what happened since the look before, and the age in seconds of the oldest
+    job that waits."""
+
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    events: Sequence[Event] = ()
+    queue_age: float = 0.0
+
+
+class Registry:
+    """Looks at what has begun since the first look, over one connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Any = None
+        self._began: datetime | None = None
+        self._last_event = 0
+
+    async def look(self) -> Look | None:
+        """The present; None while the database does not answer."""
+        try:
+            async with asyncio.timeout(TIME_BOX):
+                return await self._look()
+        except asyncpg.UndefinedTableError:
+            return Look()  # nobody has migrated yet
+        except FAILURES:
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _look(self) -> Look:
+        connection = await self._connected()
+        # Of two boots with the same name the newer is written last.
+        rows = await connection.fetch(
+            "SELECT boot_id::text, instance, port, state, version FROM instances"
+            " WHERE started_at >= $1 ORDER BY started_at",
+            self._began,
+        )
+        events = await connection.fetch(
+            "SELECT id, at, instance, event, coalesce(cause, '') AS cause FROM instance_events"
+            " WHERE id > $1 AND at >= $2 ORDER BY id LIMIT $3",
+            self._last_event, self._began, EVENTS_AT_ONCE,
+        )  # fmt: skip
+        age = await connection.fetchval(QUEUE_AGE)
+        if events:
+            self._last_event = events[-1]["id"]
+        return Look(
+            {row["instance"]: Row(**row) for row in rows},
+            [Event(row["at"], row["instance"], row["event"], row["cause"]) for row in events],
+            age,
+        )
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._url, timeout=TIME_BOX, server_settings={"application_name": "photo-fleet up"}
+            )
+            if self._began is None:
+                self._began = await self._connection.fetchval("SELECT clock_timestamp()")
+        return self._connection

@@ -1,0 +1,95 @@
+"""A rolling deploy: one newcomer at a time, and back when the first one is no good."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from photo_fleet.group.instance import Instance, Release
+from photo_fleet.group.local import Front, LocalGroup, Refused
+from photo_fleet.processes import CannotStart
+
+LOOK = 0.2
+
+
+class RolledBack(Exception):
+    """The newcomer did not become ready and is gone; the old ones serve on. The text says why."""
+
+
+async def roll_out(
+    group: LocalGroup,
+    front: Front,
+    release: Release,
+    start_limit: float,
+    say: Callable[[str], None],
+) -> int:
+    """Replace every instance by one of `release`; how many were.
+
+    A newcomer must be ready and get requests within `start_limit` seconds before an old one drains,
+    so the group is one larger for a while and never smaller. When the first newcomer does not
+    arrive, everything stays as it was; the release counts as proven as soon as it does. Raises
+    `RolledBack`, and `Refused` when the group is not at its desired size.
+    """
+    if not group.settled:
+        raise Refused("the group is on the way to its desired size; wait for `status` to show it")
+    former, replaced = group.release, 0
+    group.deploying = True
+    try:
+        while _next_old(group, release) is not None:
+            newcomer = await _arrived(group, front, release, start_limit)
+            if newcomer is None:
+                raise RolledBack(_failure(former, release, replaced, start_limit))
+            group.release = release
+            newcomer.on_trial = False
+            replaced += 1
+            # Not the one from before: it may have died meanwhile.
+            if old := _next_old(group, release):
+                say(f"{newcomer.name} serves {release.label}; {old.name} drains")
+                group.leave(old, f"deploy of {release.label}")
+                await _gone(group, old)
+    finally:
+        group.deploying = False
+    return replaced
+
+
+def _next_old(group: LocalGroup, release: Release) -> Instance | None:
+    """The oldest boot of another release that stays."""
+    others = [item for item in group.staying if item.release.number != release.number]
+    return min(others, key=lambda item: item.boot, default=None)
+
+
+async def _arrived(
+    group: LocalGroup, front: Front, release: Release, limit: float
+) -> Instance | None:
+    """A new instance, once it gets requests; None when it died or took too long, and was told to
+    go."""
+    try:
+        newcomer = await group.start(release, on_trial=True)
+    except CannotStart:
+        return None
+    deadline = time.monotonic() + limit
+    try:
+        while time.monotonic() < deadline and newcomer.process.alive:
+            if newcomer.ready and front.is_member(newcomer.boot_id):
+                return newcomer
+            await asyncio.sleep(LOOK)
+    except asyncio.CancelledError:
+        group.leave(newcomer, "the deploy was given up")
+        raise
+    if newcomer.process.alive:
+        group.leave(newcomer, f"not ready within {limit:g} s")
+    return None
+
+
+async def _gone(group: LocalGroup, instance: Instance) -> None:
+    while instance.name in group.instances:
+        await asyncio.sleep(LOOK)
+
+
+def _failure(former: Release, release: Release, replaced: int, limit: float) -> str:
+    why = f"an instance of {release.label} did not become ready within {limit:g} s, or died"
+    if replaced == 0:
+        return f"{why}; it is gone, and {former.label} serves on unchanged"
+    return (
+        f"{why}; {replaced} others of it serve, the rest is still {former.label}:"
+        " deploy again, or deploy the former release"
+    )

@@ -1,0 +1,124 @@
+"""What a local fleet does when another terminal asks: each waits until it is done."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from photo_fleet.group.local import LocalGroup, Refused
+from photo_fleet.group.rollout import roll_out
+from photo_fleet.local_fleet.control import Say
+from photo_fleet.local_fleet.front import NginxFront
+from photo_fleet.local_fleet.launcher import Launcher
+
+LOOK = 0.2
+LONGEST_WAIT = 600.0
+
+Request = Mapping[str, Any]
+
+
+class Commands:
+    """`status`, `scale`, `deploy`, `drain` and `kill`."""
+
+    def __init__(
+        self,
+        group: LocalGroup,
+        front: NginxFront,
+        launcher: Launcher,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._group = group
+        self._front = front
+        self._launcher = launcher
+        self._status = status
+
+    async def act(self, request: Request, say: Say) -> dict[str, object]:
+        """Do it; what is to be told at the end. Raises `Refused` and `RolledBack`."""
+        acts: dict[object, Callable[[Request, Say], Awaitable[dict[str, object]]]] = {
+            "status": self._tell,
+            "scale": self._scale,
+            "deploy": self._deploy,
+            "drain": self._drain,
+            "kill": self._kill,
+        }
+        act = acts.get(request.get("do"))
+        if act is None:
+            raise Refused(f"this fleet does not know {request.get('do')!r}; is it another release?")
+        return await act(request, say)
+
+    async def _tell(self, _: Request, say: Say) -> dict[str, object]:
+        return self._status()
+
+    async def _scale(self, request: Request, say: Say) -> dict[str, object]:
+        size = int(request["size"])
+        self._refuse_while_deploying()
+        began = time.monotonic()
+        self._group.scale(size, "on demand")
+        await self._arrive(say)
+        return {"text": f"{size} instances serve", "size": size, "seconds": _since(began)}
+
+    async def _deploy(self, request: Request, say: Say) -> dict[str, object]:
+        self._refuse_while_deploying()
+        folder = request.get("release")
+        began = time.monotonic()
+        release = self._launcher.release(Path(folder) if folder else None)
+        say(f"release {release.label}: one newcomer at a time")
+        limit = float(request.get("start_limit", 60))
+        replaced = await roll_out(self._group, self._front, release, limit, say)
+        text = f"{replaced} instances serve release {release.label}"
+        return {
+            "text": text,
+            "replaced": replaced,
+            "release": release.label,
+            "seconds": _since(began),
+        }
+
+    async def _drain(self, request: Request, say: Say) -> dict[str, object]:
+        instance = self._group.find(str(request["name"]))
+        began = time.monotonic()
+        self._group.leave(instance, "drain on demand")
+        say(f"{instance.name} drains; another one takes its place")
+        while instance.name in self._group.instances:
+            await asyncio.sleep(LOOK)
+        await self._arrive(say)
+        text = f"{instance.name} has drained and is replaced"
+        return {"text": text, "name": instance.name, "seconds": _since(began)}
+
+    async def _kill(self, request: Request, say: Say) -> dict[str, object]:
+        instance = self._group.find(str(request["name"]))
+        began = time.monotonic()
+        self._group.kill(instance)
+        say(f"{instance.name} was killed; another one takes its place")
+        while instance.name in self._group.instances:
+            await asyncio.sleep(LOOK)
+        await self._arrive(say)
+        text = f"{instance.name} was killed and is replaced"
+        return {"text": text, "name": instance.name, "seconds": _since(began)}
+
+    async def _arrive(self, say: Say) -> None:
+        """Wait until as many as are desired get requests. Raises `Refused` if they never do."""
+        deadline, last = time.monotonic() + LONGEST_WAIT, ""
+        while not (self._group.settled and self._all_members()):
+            present = f"{self._serving()} of {self._group.desired} serve"
+            if present != last:
+                say(present)
+                last = present
+            if time.monotonic() > deadline:
+                raise Refused(f"{present} after {LONGEST_WAIT:g} s; see the logs of the others")
+            await asyncio.sleep(LOOK)
+
+    def _all_members(self) -> bool:
+        return self._serving() == self._group.desired
+
+    def _serving(self) -> int:
+        front = self._front
+        return sum(item.ready and front.is_member(item.boot_id) for item in self._group.staying)
+
+    def _refuse_while_deploying(self) -> None:
+        if self._group.deploying:
+            raise Refused("a deploy is under way; wait until it is over")
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 1)

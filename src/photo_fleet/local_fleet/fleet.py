@@ -1,0 +1,208 @@
+"""A whole fleet on one machine: database, store, nginx, balancer and group, started and ended."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from photo_fleet.balancer.follow import Balance
+from photo_fleet.balancer.nginx_members import NginxSocket
+from photo_fleet.checks import check
+from photo_fleet.group.local import LocalGroup
+from photo_fleet.group.registry import Registry
+from photo_fleet.local_fleet.commands import Commands
+from photo_fleet.local_fleet.control import control_socket
+from photo_fleet.local_fleet.embedded import Addresses, Embedded
+from photo_fleet.local_fleet.front import NginxFront
+from photo_fleet.local_fleet.journal import Journal, JournalHandler
+from photo_fleet.local_fleet.launcher import Launcher, caller_environment
+from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
+from photo_fleet.local_fleet.secrets import load_or_create
+from photo_fleet.local_fleet.traffic import Traffic
+from photo_fleet.processes import CannotStart
+from photo_fleet.render.places import Places
+from photo_fleet.spec import Fleet
+
+BALANCER_LOG = "photo_fleet.balancer"
+NGINX_PAUSE = 1.0
+EVENTS_SHOWN = 30
+
+
+class LocalFleet:
+    """The fleet of `spec` in one folder, reached at `port` of loopback. `time_scale` shortens
+    policies and probes, never a drain."""
+
+    def __init__(self, spec: Fleet, layout: Layout, port: int, time_scale: float = 1.0) -> None:
+        self._spec = spec
+        self._layout = layout
+        self._port = port
+        self._time_scale = time_scale
+        self._group: LocalGroup | None = None
+        self._front: NginxFront | None = None
+        self._traffic: Traffic | None = None
+        self.url = f"http://127.0.0.1:{port}"
+        self.journal = Journal()
+        self.hurry = asyncio.Event()
+        """Set: what still drains at the end is killed."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then everything drains and ends. Raises `CannotStart` when a part cannot
+        run, or when the database or the store could not be kept."""
+        self._layout.prepare()
+        required_nginx(Places.below(self._layout.data, self._port))
+        check_port(self._port)
+        async with AsyncExitStack() as running:
+            tell = self.journal.tell
+            for finding in check(self._spec):
+                tell("", finding.level, f"{finding.numbers}: {finding.consequence}")
+            tell("", "up", "starting PostgreSQL, SeaweedFS and nginx")
+            starting = asyncio.ensure_future(self._start(running))
+            if not await _first(starting, stop):
+                return
+            embedded, nginx, work = starting.result()
+            tell("", "up", f"{self.url} passes to {self._spec.group.desired} instances to come")
+            ended = asyncio.ensure_future(_failure(embedded, work))
+            keeper = asyncio.ensure_future(self._keep(nginx))
+            running.push_async_callback(_cancel, ended, keeper)
+            if await _first(ended, stop):
+                raise CannotStart(ended.result())
+            tell("", "down", "everything drains and ends")
+
+    def status(self) -> dict[str, Any]:
+        """Everything that people and machines may want to know."""
+        group, front, bounds = self._group, self._front, self._spec.group
+        return {
+            "fleet": self._spec.name,
+            "url": self.url,
+            "data": str(self._layout.data),
+            "time_scale": self._time_scale,
+            "min": bounds.min,
+            "max": bounds.max,
+            "desired": group.desired if group else bounds.desired,
+            "settled": group is not None and group.settled,
+            "deploying": group is not None and group.deploying,
+            "release": group.release.label if group else "",
+            "database": group is not None and group.database_ok,
+            "panic": front is not None and front.panic,
+            "averages": group.averages if group else {},
+            "decision": group.last_decision if group else "",
+            "instances": group.status() if group else [],
+            "requests": self._traffic.describe() if self._traffic else {},
+            "events": [item.describe() for item in self.journal.last(EVENTS_SHOWN)],
+        }
+
+    async def _start(
+        self, running: AsyncExitStack
+    ) -> tuple[Embedded, Nginx, list[asyncio.Task[None]]]:
+        """Start all; `running` ends them in the opposite order."""
+        layout, spec = self._layout, self._spec
+        embedded = await Embedded.start(layout, self.url, spec.database.max_connections)
+        running.push_async_callback(embedded.stop)
+        launcher = self._make_launcher(embedded.addresses)
+        await launcher.migrate()
+        nginx = Nginx(spec, layout, embedded.addresses, self._port)
+        nginx.forget_members()
+        running.push_async_callback(nginx.stop)
+        await nginx.start()
+        balance = self._make_balance(embedded.addresses, nginx)
+        front = self._front = NginxFront(balance, nginx.members_socket)
+        traffic = self._traffic = Traffic(nginx.access_log)
+        work = [await running.enter_async_context(self._balancing(balance))]
+        group = self._group = self._make_group(embedded.addresses, launcher, front)
+        running.push_async_callback(group.close, self.hurry)
+        commands = Commands(group, front, launcher, self.status)
+        await running.enter_async_context(control_socket(layout.control, commands.act))
+        for item in (group.run(), front.follow(), traffic.follow()):
+            task = asyncio.create_task(item)
+            running.push_async_callback(_cancel, task)
+            work.append(task)
+        return embedded, nginx, work
+
+    def _make_launcher(self, addresses: Addresses) -> Launcher:
+        secrets = load_or_create(self._layout.secrets)
+        environ = caller_environment()
+        return Launcher(self._spec, self._layout, addresses, secrets, self.url, environ)
+
+    def _make_balance(self, addresses: Addresses, nginx: Nginx) -> Balance:
+        return Balance(
+            addresses.database_url,
+            NginxSocket(nginx.members_socket),
+            state=self._layout.balancer,
+            name=f"{self._spec.name} on port {self._port}",
+            check=self._spec.health_check,
+            probe_scale=self._time_scale,
+        )
+
+    def _make_group(
+        self, addresses: Addresses, launcher: Launcher, front: NginxFront
+    ) -> LocalGroup:
+        return LocalGroup(
+            self._spec,
+            launcher,
+            Registry(addresses.database_url),
+            front,
+            self.journal.tell,
+            release=launcher.release(None),
+            time_scale=self._time_scale,
+        )
+
+    @asynccontextmanager
+    async def _balancing(self, balance: Balance) -> AsyncIterator[asyncio.Task[None]]:
+        """The balancer, until the instances have drained; what it says goes into the journal."""
+        log = logging.getLogger(BALANCER_LOG)
+        handler = JournalHandler(self.journal)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        task = asyncio.create_task(balance.run())
+        try:
+            yield task
+        finally:
+            balance.stop()
+            with suppress(Exception):
+                await task
+            log.removeHandler(handler)
+
+    async def _keep(self, nginx: Nginx) -> None:
+        """Start nginx again whenever it dies."""
+        while True:
+            code = await nginx.died()
+            self.journal.tell("", "nginx", f"ended with {code}; starting it again")
+            try:
+                await nginx.start()
+            except CannotStart as error:
+                self.journal.tell("", "nginx", str(error))
+                await asyncio.sleep(NGINX_PAUSE)
+
+
+async def _cancel(*tasks: "asyncio.Future[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first(work: "asyncio.Future[Any]", stop: asyncio.Event) -> bool:
+    """Whether `work` was done before `stop` was set; if not, it is cancelled. Raises what it
+    raised."""
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+        return work.done()
+    finally:
+        await _cancel(*(item for item in (work, stopped) if not item.done()))
+
+
+async def _failure(embedded: Embedded, work: list[asyncio.Task[None]]) -> str:
+    """Why the fleet cannot go on; waits until that is so."""
+    gone = asyncio.ensure_future(embedded.running.wait())
+    done, _ = await asyncio.wait([gone, *work], return_when=asyncio.FIRST_COMPLETED)
+    if gone in done:
+        log = embedded.running.program.log
+        return f"the database or the store ended, see {log}:\n{embedded.running.last_words()}"
+    gone.cancel()
+    error = next(iter(done)).exception()
+    return f"a part of the fleet failed: {type(error).__name__}: {error}"

@@ -1,0 +1,65 @@
+"""What happened in the fleet, for the terminal, for `status` and for machines."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """`at` is Unix time; `instance` is empty for what concerns all."""
+
+    at: float
+    instance: str
+    kind: str
+    text: str
+
+    def describe(self) -> dict[str, object]:
+        """For machines."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(self.at))
+        who = f"{self.instance} " if self.instance else ""
+        return f"{clock}  {who}{self.kind}" + (f": {self.text}" if self.text else "")
+
+
+class Journal:
+    """The last happenings; `heard` gets each as it comes."""
+
+    def __init__(self) -> None:
+        self.heard: Callable[[Happening], None] = lambda _: None
+        self._kept: deque[Happening] = deque(maxlen=KEPT)
+
+    def tell(self, instance: str, kind: str, text: str) -> None:
+        """Note it now, each as one line: some of it comes from outside."""
+        happening = Happening(time.time(), _line(instance), _line(kind), _line(text))
+        self._kept.append(happening)
+        self.heard(happening)
+
+    def last(self, number: int) -> list[Happening]:
+        """The newest last."""
+        return list(self._kept)[-number:]
+
+
+def _line(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+class JournalHandler(logging.Handler):
+    """Takes down what a library logs: the message is the kind, its fields are the text."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.INFO)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; `member` among the fields is whom it is about."""
+        fields = dict(getattr(record, "fields", {}))
+        instance = str(fields.pop("member", ""))
+        text = str(fields.get("cause", "")) or " ".join(f"{k}={v}" for k, v in fields.items())
+        self._journal.tell(instance, record.getMessage(), text)

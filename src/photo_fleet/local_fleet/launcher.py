@@ -1,0 +1,137 @@
+"""How instances of a local fleet are started: the command, and an environment from the spec."""
+
+import asyncio
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from photo_fleet.group.instance import Release
+from photo_fleet.group.local import Refused
+from photo_fleet.local_fleet.embedded import Addresses
+from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.secrets import Secrets
+from photo_fleet.processes import CannotStart, Program, Running
+from photo_fleet.spec import Fleet
+
+PREFIX = "PHOTO_API_"
+LONGEST_MIGRATION = 600.0
+
+
+class Launcher:
+    """Makes releases and the programs that are instances of them. PHOTO_API_ variables of this
+    process reach the instances, unless the spec or the stage decides about them."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        layout: Layout,
+        addresses: Addresses,
+        secrets: Secrets,
+        public_url: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._workers = fleet.service.workers
+        self._layout = layout
+        ours = {
+            **_numbers(fleet),
+            **_shared(addresses, secrets, public_url),
+            "RUN_DIR": str(layout.run / "instances"),
+        }
+        removed = {f"{PREFIX}{name}_FILE" for name in ours}
+        inherited = {name: value for name, value in environ.items() if name not in removed}
+        self._environ = {**inherited, **{PREFIX + name: value for name, value in ours.items()}}
+        self._releases = 0
+
+    def release(self, folder: Path | None) -> Release:
+        """The next release: the one of this process, or that of `folder`, a source tree or a
+        virtual environment. Raises `Refused` when it is neither."""
+        self._releases += 1
+        number = self._releases
+        module = ("-m", "photo_api.cli")
+        if folder is None:
+            return Release(number, f"#{number}", (sys.executable, *module))
+        folder = folder.absolute()
+        label = f"#{number} {folder.name}"
+        for python in (folder / "bin/python", folder / ".venv/bin/python"):
+            if python.is_file() and (python.parent / "photo-api").is_file():
+                return Release(number, label, (str(python), *module), folder=folder)
+        if (folder / "src/photo_api/cli.py").is_file():
+            environ = {"PYTHONPATH": str(folder / "src")}
+            return Release(number, label, (sys.executable, *module), environ, folder)
+        raise Refused(
+            f"{folder} is no release: it has neither src/photo_api (a source tree) nor"
+            " bin/photo-api (a virtual environment)"
+        )
+
+    async def migrate(self) -> None:
+        """Bring the schema up to the release of this process. Raises `CannotStart`."""
+        command = [sys.executable, "-m", "photo_api.cli", "migrate"]
+        log = self._layout.logs / "migrate.log"
+        program = Program("photo-api migrate", command, self._environ, log, self._layout.run)
+        running = await Running.start(program)
+        try:
+            code = await asyncio.wait_for(running.wait(), LONGEST_MIGRATION)
+        except TimeoutError:
+            code = 1
+        finally:
+            running.kill()
+        if code:
+            raise CannotStart(f"cannot migrate, see {log}:\n{running.last_words()}")
+
+    def program(self, name: str, release: Release) -> Program:
+        """`photo-api serve` under this name, its address. It is killed with this process."""
+        arguments = ["serve", "--host", name, "--port", "0", "--workers", str(self._workers)]
+        environ = {**self._environ, f"{PREFIX}INSTANCE_IP": name, **release.environ}
+        return Program(
+            name=name,
+            command=[*release.command, *arguments, "--migrate"],
+            environ=environ,
+            log=self._layout.logs / f"{name}.log",
+            folder=self._layout.run,
+        )
+
+
+def _numbers(fleet: Fleet) -> dict[str, str]:
+    """The spec's numbers as settings of an instance."""
+    drain, service = fleet.drain, fleet.service
+    return {
+        "LAME_DUCK": f"{drain.lame_duck:g}",
+        "DRAIN_WAIT": f"{drain.in_flight_wait:g}",
+        "LOG_FLUSH": f"{drain.log_flush:g}",
+        "GRACE": f"{drain.grace:g}",
+        "KEEP_ALIVE": str(math.ceil(service.keep_alive)),
+        "DATABASE_POOL": str(service.pool),
+        "JOB_CONCURRENCY": str(service.job_concurrency),
+        "MAX_INSTANCES": str(fleet.group.max),
+    }
+
+
+def _shared(addresses: Addresses, secrets: Secrets, public_url: str) -> dict[str, str]:
+    """What every instance must have alike."""
+    port = urlsplit(public_url).port
+    return {
+        "MODE": "production",
+        "DATABASE_URL": addresses.database_url,
+        "S3_ENDPOINT": addresses.s3_endpoint,
+        "S3_PUBLIC_ENDPOINT": public_url,
+        "S3_BUCKET": addresses.bucket,
+        "S3_REGION": addresses.region,
+        "S3_ACCESS_KEY": addresses.access_key,
+        "S3_SECRET_KEY": addresses.secret_key,
+        "JWT_KEYS": f"fleet:{secrets.jwt_key}",
+        "SECRET_KEYS": f"fleet:{secrets.secret_key}",
+        "OPS_TOKEN": secrets.ops_token,
+        "PUBLIC_URL": public_url,
+        "CORS_ORIGINS": f"{public_url},http://localhost:{port}",
+        "TRUSTED_PROXIES": "127.0.0.0/8",
+        "METADATA_URL": "",
+        "LOG_FORMAT": "json",
+    }
+
+
+def caller_environment() -> dict[str, str]:
+    """This process's environment without what would turn an instance into something else."""
+    return {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}

@@ -1,0 +1,74 @@
+"""Where a local fleet keeps its things, all below one folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from photo_fleet.processes import CannotStart
+
+DEFAULT_DATA = Path("data/fleet")
+
+LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's path, by unix(7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of the fleet in `data`, an absolute path."""
+
+    data: Path
+
+    @property
+    def embedded(self) -> Path:
+        """Of the database and the store."""
+        return self.data / "embedded"
+
+    @property
+    def run(self) -> Path:
+        """Of sockets."""
+        return self.data / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
+
+    @property
+    def nginx(self) -> Path:
+        """Of the rendered configuration."""
+        return self.data / "nginx"
+
+    @property
+    def temp(self) -> Path:
+        """Of uploads that nginx is taking in."""
+        return self.data / "temp"
+
+    @property
+    def balancer(self) -> Path:
+        """Of what the balancer remembers."""
+        return self.data / "balancer"
+
+    @property
+    def secrets(self) -> Path:
+        return self.data / "fleet-secrets.json"
+
+    @property
+    def control(self) -> Path:
+        """The socket by which other terminals reach this fleet."""
+        return self.run / "fleet.sock"
+
+    def prepare(self) -> None:
+        """Make the folders, for our user alone. Raises `CannotStart`."""
+        longest = max(len(os.fsencode(self.run / name)) for name in ("members.sock", "fleet.sock"))
+        if longest > LONGEST_SOCKET:
+            raise CannotStart(
+                f"the path {self.data} is {longest - LONGEST_SOCKET} bytes too long for the sockets"
+                " in it; choose a shorter --data"
+            )
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            for folder in (self.run, self.logs, self.nginx, self.temp, self.balancer):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot write to {error.filename}: {error.strerror}; choose another --data"
+            ) from None

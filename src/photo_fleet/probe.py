@@ -1,0 +1,125 @@
+"""What a running server says of its configuration, held against the spec."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from photo_api.contract import HEALTH_PATH
+from photo_fleet.changes import changed, told
+from photo_fleet.findings import Finding, Level
+from photo_fleet.spec import Fleet
+from photo_fleet.units import is_number
+
+PATIENCE = 10.0
+LONGEST_ANSWER = 1_000_000
+
+LEVELS: Mapping[str, Level] = {"port": "warning"}
+"""A server behind a translated port is no contradiction; any other difference is one."""
+
+REPORTED = {
+    "lame_duck": ("drain", "lame_duck", "PHOTO_API_LAME_DUCK"),
+    "drain_wait": ("drain", "in_flight_wait", "PHOTO_API_DRAIN_WAIT"),
+    "log_flush": ("drain", "log_flush", "PHOTO_API_LOG_FLUSH"),
+    "grace": ("drain", "grace", "PHOTO_API_GRACE"),
+    "keep_alive": ("service", "keep_alive", "PHOTO_API_KEEP_ALIVE"),
+    "pool": ("service", "pool", "PHOTO_API_DATABASE_POOL"),
+    "workers": ("service", "workers", "--workers"),
+    "port": ("service", "port", "--port"),
+}
+"""Names of the server's report: table and key of the spec, and how the server is told."""
+
+
+class ProbeError(Exception):
+    """The server cannot be compared; the message says why and what to do."""
+
+
+def reported(url: str, token: str) -> dict[str, Any]:
+    """The `config` of the server at `url`, which only the operator's token opens. Raises
+    `ProbeError`. A redirect is not followed: the token is for this server alone."""
+    place = _place(url)
+    try:
+        answer = httpx.get(
+            f"{place}{HEALTH_PATH}/detailed",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=PATIENCE,
+            trust_env=False,
+        )
+    except httpx.HTTPError as error:
+        raise ProbeError(
+            f"{place} does not answer ({type(error).__name__}): is it the address of an instance?"
+        ) from error
+    body = _body(answer)
+    if body is None or "status" not in body:
+        raise ProbeError(
+            f"{place}{HEALTH_PATH}/detailed answered {answer.status_code} and not as the service"
+            " does: is it the address of an instance?"
+        )
+    config = body.get("config")
+    if not isinstance(config, dict):
+        raise ProbeError(
+            f"{place} answers, but tells its configuration to nobody with this PHOTO_API_OPS_TOKEN:"
+            " set the one with which the server was started"
+        )
+    return config
+
+
+def _place(url: str) -> str:
+    """Scheme, host and port; a password in the address is neither sent nor shown."""
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ProbeError("the address has no usable port") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ProbeError(
+            "--probe takes the http:// or https:// address of an instance, such as"
+            " http://10.0.0.1:8000"
+        )
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _body(answer: httpx.Response) -> dict[str, Any] | None:
+    if len(answer.content) > LONGEST_ANSWER:
+        return None
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def compare(fleet: Fleet, config: Mapping[str, Any]) -> list[Finding]:
+    """A finding for each number in which the server differs from the spec."""
+    findings = []
+    for name, (table, key, told_by) in REPORTED.items():
+        expected = getattr(getattr(fleet, table), key)
+        found = config.get(name)
+        if found != expected:
+            difference = _difference(fleet, f"{table}.{key}", told_by, expected, found)
+            findings.append(replace(difference, level=LEVELS.get(name, "error")))
+    return findings
+
+
+def _difference(fleet: Fleet, key: str, told_by: str, expected: float, found: Any) -> Finding:
+    code = "server-" + key.rpartition(".")[2].replace("_", "-")
+    if not is_number(found):
+        return Finding(
+            "error",
+            code,
+            f"{key} is {expected:g} in the spec; the server does not report it",
+            "nobody can tell whether the spec is true for this server",
+            "compare with a server of the spec's release",
+        )
+    way = {key: type(expected)(found)}
+    return Finding(
+        "error",
+        code,
+        f"{key} is {expected:g} in the spec and {found:g} at the server",
+        "what the spec promises does not hold for this server",
+        f"start the server with {told_by} {expected:g}, or set {told(changed(fleet, way), way)}",
+        (way,),
+    )

@@ -1,0 +1,122 @@
+"""cloud-init user data: a fresh machine of Debian or Ubuntu becomes an instance.
+
+Nothing in it is secret: the machine fetches its secrets itself, by a program of its image. Nothing
+has to be saved when the machine goes: the unit drains the instance, and its state is elsewhere.
+"""
+
+import json
+import shlex
+
+from photo_fleet.render.environment import ENVIRONMENT, SECRETS, secrets
+from photo_fleet.render.environment import files as environment_files
+from photo_fleet.render.systemd import instance_files
+from photo_fleet.spec import Fleet
+
+INSTALLER = "/usr/local/sbin/photo-api-install"
+UNIT = "photo-api.service"
+
+LARGEST = 16 * 1024
+"""Bytes of user data that every cloud takes (AWS has the lowest limit)."""
+
+_INSTALLER = """\
+#!/bin/sh
+# Makes this machine an instance and starts it. Safe to run again: what is done stays.
+set -eu
+package={package}
+hook={hook}
+home=/opt/photo-api
+secrets={secrets}
+
+fail() {{
+  echo "photo-api-install: $1" >&2
+  exit 1
+}}
+
+install_package() {{
+  case "$package" in
+    *.txt) "$home/bin/pip" install --quiet --no-input --require-hashes -r "$package" ;;
+    *) "$home/bin/pip" install --quiet --no-input "$package" ;;
+  esac
+}}
+
+[ -x "$hook" ] || fail "$hook is missing: the machine's image must bring it"
+
+umask 077
+mkdir -p "$secrets"
+"$hook" "$secrets" || fail "$hook failed"
+chmod -R go= "$secrets"
+for name in {names}; do
+  [ -s "$secrets/$name" ] || fail "$hook has not written $secrets/$name"
+done
+
+# The service runs as a user of its own, which must be able to read its program.
+umask 022
+python3 -m venv "$home"
+tries=5
+until install_package; do
+  tries=$((tries - 1))
+  [ "$tries" -gt 0 ] || fail "$package cannot be installed"
+  sleep 10
+done
+[ -x "$home/bin/photo-api" ] || fail "$package does not bring the command photo-api"
+
+systemctl daemon-reload
+systemctl enable {unit}
+systemctl start {unit}
+"""
+
+
+def files(fleet: Fleet) -> dict[str, str]:
+    """`user-data.yaml`. Raises ValueError when it is larger than every cloud takes."""
+    text = "\n".join(_lines(fleet)) + "\n"
+    if len(text.encode()) > LARGEST:
+        size = len(text.encode())
+        raise ValueError(f"the user data has {size} bytes; clouds take {LARGEST}")
+    return {"user-data.yaml": text}
+
+
+def notes(fleet: Fleet) -> list[str]:
+    """What the machine's image has to bring."""
+    names = ", ".join(secret.name for secret in secrets(fleet))
+    return [
+        f"cloud-init: the image must bring {fleet.service.secrets_hook}, which is called with the"
+        f" folder {SECRETS} and writes these files into it: {names}"
+    ]
+
+
+def installer(fleet: Fleet) -> str:
+    """The shell script that the machine runs once, at its first boot."""
+    return _INSTALLER.format(
+        package=shlex.quote(fleet.service.package),
+        hook=shlex.quote(fleet.service.secrets_hook),
+        secrets=SECRETS,
+        names=" ".join(secret.name for secret in secrets(fleet)),
+        unit=UNIT,
+    )
+
+
+def _lines(fleet: Fleet) -> list[str]:
+    unit = instance_files(fleet)[UNIT]
+    return [
+        "#cloud-config",
+        "# Rendered from the fleet spec: change it there.",
+        "package_update: true",
+        "packages: [python3, python3-venv]",
+        "write_files:",
+        *_file(ENVIRONMENT, "0600", environment_files(fleet)["photo-api.env"]),
+        *_file(f"/etc/systemd/system/{UNIT}", "0644", unit),
+        *_file(INSTALLER, "0700", installer(fleet)),
+        "runcmd:",
+        f"  - [{json.dumps(INSTALLER)}]",
+    ]
+
+
+def _file(path: str, mode: str, content: str) -> list[str]:
+    """An item of `write_files`. The content's first line has no space in front, so that the block's
+    indentation is that of the first line (YAML 1.2, 8.1.1.1)."""
+    return [
+        f"  - path: {json.dumps(path)}",
+        f"    permissions: {json.dumps(mode)}",
+        "    content: |",
+        *(f"      {line}" if line else "" for line in content.splitlines()),
+    ]

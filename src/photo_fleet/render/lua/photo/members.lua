@@ -1,0 +1,241 @@
+-- The members: one set for all workers in a shared dict, which outlives reloads; and what nginx
+-- itself learns of each: requests in flight, failed connections, quarantine.
+local json = require "photo.json"
+local checked = require "photo.member_list"
+
+local members = {}
+local dict = ngx.shared.photo_members
+
+local FAILURES, WINDOW, QUARANTINE = 3, 10, 10 -- failed connections, seconds, seconds
+local options = { file = "", algorithm = "round-robin" }
+local current = { generation = 0, panic = false, list = json.array() }
+
+local function slot()
+  return ngx.worker.id() or 0
+end
+
+local function in_flight_key(id, worker)
+  return "in_flight:" .. id .. ":" .. worker
+end
+
+local function understood(set)
+  for _, member in ipairs(set.members) do
+    member.host, member.port = member.address:match("^(.*):(%d+)$")
+    member.port = tonumber(member.port)
+    member.in_flight_key = in_flight_key(member.id, slot())
+    member.quarantine_key = "quarantine:" .. member.id
+    member.requests_key = "requests:" .. member.id
+  end
+  return { generation = set.generation, panic = set.panic, list = set.members }
+end
+
+-- What holds now, for every worker alike: `generation`, `panic`, `list`.
+function members.current()
+  if (dict:get("generation") or 0) ~= current.generation then
+    current = understood(json.decode(dict:get("set")))
+  end
+  return current
+end
+
+function members.in_flight(id)
+  local sum = 0
+  for worker = 0, ngx.worker.count() - 1 do
+    sum = sum + (dict:get(in_flight_key(id, worker)) or 0)
+  end
+  return math.max(sum, 0)
+end
+
+local function start_counting(id)
+  for _, counter in ipairs { "requests:", "errors:", "failures:" } do
+    dict:add(counter .. id, 0)
+  end
+end
+
+local function forget(id)
+  for _, counter in ipairs { "requests:", "errors:", "failures:", "quarantine:" } do
+    dict:delete(counter .. id)
+  end
+  for worker = 0, ngx.worker.count() - 1 do dict:delete(in_flight_key(id, worker)) end
+end
+
+-- Ids of removed members whose requests are not over yet.
+function members.leaving()
+  return json.decode(dict:get("leaving") or "[]")
+end
+
+local function note_leaving(list)
+  local stays, leaving = {}, json.array()
+  for _, member in ipairs(list) do stays[member.id] = true end
+  local gone = members.leaving()
+  for _, member in ipairs(members.current().list) do gone[#gone + 1] = member.id end
+  for _, id in ipairs(gone) do
+    if not stays[id] and members.in_flight(id) > 0 then
+      leaving[#leaving + 1] = id
+    elseif not stays[id] then
+      forget(id)
+    end
+  end
+  dict:set("leaving", json.encode(leaving))
+end
+
+local function hold(generation, list, panic)
+  local text = json.encode { generation = generation, members = list, panic = panic }
+  for _, member in ipairs(list) do start_counting(member.id) end
+  assert(dict:safe_set("set", text))
+  dict:set("generation", generation)
+  return text
+end
+
+-- Have exactly these. The generation, and what went wrong with keeping them for a restart, if
+-- anything did.
+function members.replace(list, panic)
+  local generation = (dict:get("generation") or 0) + 1
+  note_leaving(list)
+  local text = hold(generation, list, panic)
+  local beside = options.file .. ".new"
+  local file, problem = io.open(beside, "w")
+  if not file then return generation, problem end
+  local written
+  written, problem = file:write(text, "\n")
+  file:close()
+  if written then written, problem = os.rename(beside, options.file) end
+  return generation, not written and problem or nil
+end
+
+-- At nginx's start and at each reload, before there are workers.
+function members.setup(given)
+  options = given
+  if dict:get("generation") then return end
+  local file = io.open(options.file)
+  if not file then return end
+  local set, problem = json.decode(file:read("*a"))
+  file:close()
+  local list
+  if set then list, problem = checked(set) end
+  if list then
+    hold(tonumber(set.generation) or 1, list, set.panic == true)
+  else
+    ngx.log(ngx.ERR, options.file, " cannot be used: ", problem)
+  end
+end
+
+-- A worker in the place of one that crashed: nobody will end that one's requests.
+local function take_over()
+  local before = dict:get("worker:" .. slot())
+  dict:set("worker:" .. slot(), ngx.worker.pid())
+  local still_there = before and io.open("/proc/" .. before .. "/stat")
+  if still_there then
+    still_there:close()
+  elseif before then
+    for _, member in ipairs(members.current().list) do
+      dict:delete(in_flight_key(member.id, slot()))
+    end
+  end
+end
+
+-- When this worker says that it has seen a generation, every request for which it chose by an
+-- older one has left: both happen in one thread.
+local function confirm(premature)
+  if not premature then dict:set("seen:" .. slot(), members.current().generation) end
+end
+
+function members.start_worker()
+  take_over()
+  confirm(false)
+  assert(ngx.timer.every(0.05, confirm))
+end
+
+-- Whether all workers have seen this generation within so many seconds.
+function members.confirmed(generation, seconds)
+  ngx.update_time()
+  local deadline = ngx.now() + seconds
+  for worker = 0, ngx.worker.count() - 1 do
+    while (dict:get("seen:" .. worker) or -1) < generation do
+      if ngx.now() > deadline then return false end
+      ngx.sleep(0.01)
+    end
+  end
+  return true
+end
+
+-- Those that may be chosen: not `failed`, which just did, and not in quarantine, while others are
+-- there.
+function members.eligible(failed)
+  local well, others = {}, {}
+  local list = members.current().list
+  for _, member in ipairs(list) do
+    if member.id ~= failed then
+      others[#others + 1] = member
+      if not dict:get(member.quarantine_key) then well[#well + 1] = member end
+    end
+  end
+  return #well > 0 and well or #others > 0 and others or list
+end
+
+-- One of the eligible, or nil where there is no member.
+function members.choose(failed)
+  local eligible = members.eligible(failed)
+  if #eligible == 0 then return nil end
+  -- A second attempt is nobody's turn: else the member after a broken one would never have one.
+  local turn = failed and dict:get("turn") or dict:incr("turn", 1, 0)
+  local first = turn % #eligible
+  local chosen, least = eligible[first + 1], nil
+  if options.algorithm == "least-connections" then
+    for i = 0, #eligible - 1 do
+      local candidate = eligible[(first + i) % #eligible + 1]
+      local busy = members.in_flight(candidate.id)
+      if not least or busy < least then chosen, least = candidate, busy end
+    end
+  end
+  return chosen
+end
+
+function members.enter(member)
+  dict:incr(member.in_flight_key, 1, 0)
+  dict:incr(member.requests_key, 1)
+end
+
+function members.leave(id)
+  dict:incr(in_flight_key(id, slot()), -1)
+end
+
+function members.count_error(id)
+  dict:incr("errors:" .. id, 1)
+end
+
+local function report(_, id)
+  ngx.log(ngx.CRIT, "member ", id, " is left out for ", QUARANTINE, " s: ", FAILURES,
+          " connections to it failed within ", WINDOW, " s")
+end
+
+-- Three marks, used in turn, each of which lasts for the window: where all three are there, three
+-- failures lie within it.
+function members.count_failure(id)
+  local number = dict:incr("failures:" .. id, 1)
+  if not number then return end -- it was removed meanwhile
+  dict:set("failure:" .. number % FAILURES .. ":" .. id, true, WINDOW)
+  for mark = 0, FAILURES - 1 do
+    if not dict:get("failure:" .. mark .. ":" .. id) then return end
+  end
+  if dict:add("quarantine:" .. id, ngx.now() + QUARANTINE, QUARANTINE) then
+    -- From a timer, because a request's log lines show its URL.
+    ngx.timer.at(0, report, id)
+  end
+end
+
+-- What GET /members tells of one member.
+function members.described(member)
+  local id = member.id
+  return {
+    id = id,
+    address = member.address,
+    instance = member.instance,
+    in_flight = members.in_flight(id),
+    requests = dict:get("requests:" .. id) or 0,
+    errors = dict:get("errors:" .. id) or 0,
+    failures = dict:get("failures:" .. id) or 0,
+    quarantined_until = dict:get("quarantine:" .. id) or json.null,
+  }
+end
+
+return members

@@ -1,0 +1,74 @@
+"""nginx's own errors, in the shape that the service's errors have."""
+
+import json
+from dataclasses import dataclass
+
+from photo_fleet.render.nginx_text import Lines, block
+from photo_fleet.spec import Balancer
+
+FOLDER = "/.error"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeError:
+    """What the client is told; `instead_of` are codes of nginx that no client should see."""
+
+    status: int
+    code: str
+    detail: str
+    retry_after: int | None = None
+    instead_of: tuple[int, ...] = ()
+
+
+def edge_errors(balancer: Balancer) -> list[EdgeError]:
+    """Every error that nginx answers itself."""
+    limit = f"{balancer.upload_limit} bytes"
+    uncertain = "what it was to change may have been changed: look, or repeat it with the same key"
+    return [
+        EdgeError(400, "bad_request", "This is not a valid HTTP request", None, (495, 496, 497)),
+        EdgeError(404, "not_found", "Not found"),
+        EdgeError(405, "method_not_allowed", "This method is not allowed here"),
+        EdgeError(408, "request_timeout", "The request did not come in time"),
+        EdgeError(413, "too_large", f"A request may have at most {limit}"),
+        EdgeError(414, "bad_request", "The address is too long"),
+        EdgeError(429, "too_many_requests", "Too many requests from this address", 1),
+        EdgeError(431, "headers_too_large", "The headers are too large", None, (494,)),
+        EdgeError(500, "internal_error", "Something went wrong on our side", None),
+        EdgeError(502, "bad_gateway", f"No instance answered, and {uncertain}"),
+        EdgeError(503, "overloaded", "No instance is available right now; try again", 2),
+        EdgeError(504, "gateway_timeout", f"The answer took too long, and {uncertain}"),
+    ]
+
+
+def error_pages(balancer: Balancer) -> Lines:
+    """Which location answers which error. `=` leaves the status to the location."""
+    lines = []
+    for error in edge_errors(balancer):
+        codes = " ".join(str(status) for status in (error.status, *error.instead_of))
+        lines.append(f"error_page {codes} = {FOLDER}/{error.status};")
+    return lines
+
+
+def error_locations(balancer: Balancer, headers: Lines) -> Lines:
+    """Addresses and not names, because a request without a valid address must find them too.
+    `headers` are those of every answer: a location with a header of its own inherits none."""
+    lines: Lines = []
+    for error in edge_errors(balancer):
+        lines += block(f"location = {FOLDER}/{error.status}", _answer(error, headers))
+    return lines
+
+
+def refusal(error: EdgeError) -> str:
+    """The directive that answers with this error."""
+    body = {"detail": error.detail, "code": error.code, "request_id": "$request_id_or_own"}
+    return f"return {error.status} '{json.dumps(body)}';"
+
+
+def _answer(error: EdgeError, headers: Lines) -> Lines:
+    lines = ["internal;", "default_type application/json;"]
+    if error.retry_after is not None:
+        lines += [*headers, f"add_header Retry-After {error.retry_after} always;"]
+    if error.status == 502:
+        # Nobody was there to ask, which a client may take for certain.
+        lines.append(f"if ($no_member) {{ rewrite ^ {FOLDER}/503 last; }}")
+    return [*lines, refusal(error)]

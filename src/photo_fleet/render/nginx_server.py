@@ -1,0 +1,163 @@
+"""The server that people reach: which address goes where."""
+
+from photo_fleet.render import nginx_errors as errors
+from photo_fleet.render.nginx_members import UPSTREAM, edge_health
+from photo_fleet.render.nginx_store import store_location
+from photo_fleet.render.nginx_text import Lines, block, plain, time
+from photo_fleet.render.places import Places
+from photo_fleet.spec import Balancer, Fleet, RateLimit
+
+HEADERS = ["add_header X-Request-ID $own_request_id always;"]
+"""Of every answer that is not an instance's: those bring their own."""
+
+HEALTH_TIME_LIMIT = 3
+"""Seconds: who asks for health does not wait longer."""
+
+TLS = [
+    "ssl_protocols TLSv1.2 TLSv1.3;",
+    "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+    ":ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+    ":ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;",
+    "ssl_prefer_server_ciphers off;",
+    "ssl_session_cache shared:tls:10m;",
+    "ssl_session_timeout 1d;",
+    "ssl_session_tickets off;",
+]
+
+
+def servers(fleet: Fleet, places: Places) -> Lines:
+    """One server, and with certificates another that sends plain HTTP to it."""
+    balancer = fleet.balancer
+    port = balancer.port if places.port is None else places.port
+    plain_listen = f"listen {places.address}:{port} default_server;"
+    names = [plain(name, "balancer.server_name") for name in balancer.server_name.split()]
+    name = f"server_name {' '.join(names)};"
+    if not balancer.tls.certificate:
+        return block("server", [plain_listen, name, "", *_body(fleet, places)])
+    tls = [
+        f"listen {places.address}:{places.tls_port} ssl http2 default_server;",
+        name,
+        f"ssl_certificate {plain(balancer.tls.certificate, 'balancer.tls.certificate')};",
+        f"ssl_certificate_key {plain(balancer.tls.key, 'balancer.tls.key')};",
+        *TLS,
+    ]
+    return [
+        *block("server", [plain_listen, name, "", *_redirect(balancer, places)]),
+        "",
+        *block("server", [*tls, "", *_body(fleet, places)]),
+    ]
+
+
+def _redirect(balancer: Balancer, places: Places) -> Lines:
+    port = "" if places.tls_port == 443 else f":{places.tls_port}"
+    return [
+        *HEADERS,
+        *errors.error_pages(balancer),
+        *edge_health(balancer),
+        f"location / {{ return 308 https://$host{port}$request_uri; }}",
+        *errors.error_locations(balancer, HEADERS),
+    ]
+
+
+def _body(fleet: Fleet, places: Places) -> Lines:
+    balancer = fleet.balancer
+    sections = [
+        [
+            "# Evaluated here, before an error page or an index file changes the address.",
+            "set $noted $logged_path;",
+        ],
+        HEADERS,
+        _to_members(balancer),
+        errors.error_pages(balancer),
+        _api_locations(balancer),
+        _health_locations(balancer),
+        _docs_locations(balancer),
+        store_location(balancer, places, HEADERS),
+        _pages(places),
+        ["location / { return 404; }"],
+        errors.error_locations(balancer, HEADERS),
+    ]
+    return [line for section in sections if section for line in (*section, "")][:-1]
+
+
+def _to_members(balancer: Balancer) -> Lines:
+    """How a request is passed on. Locations that set a header themselves inherit none of these."""
+    return [
+        "proxy_http_version 1.1;",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $host_as_sent;",
+        "# The address that we see: what the client claims ends here.",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Forwarded-Proto $forwarded_proto;",
+        "proxy_set_header X-Request-ID $request_id_or_own;",
+        *(f'proxy_set_header {name} "";' for name in ("Forwarded", "X-Real-IP", "Upgrade", "TE")),
+        "proxy_redirect off;",
+        "proxy_intercept_errors off;",
+        f"proxy_connect_timeout {time(balancer.connect_timeout)};",
+        f"proxy_send_timeout {time(balancer.send_timeout)};",
+        f"proxy_read_timeout {time(balancer.read_timeout)};",
+        "# Once more, at another member: after a broken connection, not after a timeout; POST and",
+        "# PATCH only while nothing was sent.",
+        "proxy_next_upstream error;",
+        "proxy_next_upstream_tries 2;",
+        *_buffering(balancer),
+    ]
+
+
+def _buffering(balancer: Balancer) -> Lines:
+    buffered = "on" if balancer.buffer_uploads else "off"
+    return [
+        "# Slow clients are nginx's business: an instance gets an upload when all of it is here.",
+        f"proxy_request_buffering {buffered};",
+        f"client_max_body_size {balancer.upload_limit};",
+        "client_body_buffer_size 64k;",
+        "# Signed URLs in answers make long headers.",
+        "proxy_buffer_size 16k;",
+        "proxy_buffers 8 16k;",
+        "proxy_busy_buffers_size 32k;",
+    ]
+
+
+def _limited(head: str, zone: str, balancer: Balancer, *more: str) -> Lines:
+    limit: RateLimit = getattr(balancer.rate_limits, zone)
+    burst = f" burst={limit.burst} nodelay" if limit.burst else ""
+    body = [f"limit_req zone={zone}{burst};", *more, f"proxy_pass http://{UPSTREAM};"]
+    return block(f"location {head}", body)
+
+
+def _api_locations(balancer: Balancer) -> Lines:
+    image = r'~ "^/api/(?:photos/[^/]+|share/[^/]+/photos/[^/]+)/image/?$"'
+    return [
+        "# nginx would lead from a prefix without its slash to the one with it.",
+        "location = /api { return 404; }",
+        *_limited("/api/", "general", balancer),
+        "# Compressed, an answer's length tells of the tokens in it.",
+        *_limited("/api/auth", "auth", balancer, "gzip off;"),
+        *_limited("/api/share", "share", balancer),
+        *_limited(image, "image", balancer),
+    ]
+
+
+def _health_locations(balancer: Balancer) -> Lines:
+    limits = [f"proxy_{what}_timeout {HEALTH_TIME_LIMIT}s;" for what in ("connect", "send", "read")]
+    return [
+        *block(r"location ~ ^(?:/api)?/health(?:/|$)", [*limits, f"proxy_pass http://{UPSTREAM};"]),
+        *edge_health(balancer),
+    ]
+
+
+def _docs_locations(balancer: Balancer) -> Lines:
+    paths = ("= /docs", "= /redoc", "= /openapi.json", "/docs-assets")
+    return [line for path in paths for line in _limited(path, "general", balancer)]
+
+
+def _pages(places: Places) -> Lines:
+    """Until there is a gallery, one page stands for it and for shared albums."""
+    page = [
+        *HEADERS,
+        'add_header Referrer-Policy "no-referrer" always;',
+        f"root {places.prefix}/pages;",
+        "default_type text/html;",
+        "try_files /index.html =404;",
+    ]
+    return [*block("location = /", page), *block("location /share/", page)]

@@ -1,0 +1,34 @@
+"""How nginx's configuration is written."""
+
+import re
+from collections.abc import Iterable
+
+Lines = list[str]
+
+_PLAIN = re.compile(r"[\w./:@%+=,*\[\]-]+")
+
+
+def block(head: str, body: Iterable[str]) -> Lines:
+    """`head { … }`, indented."""
+    return [f"{head} {{", *(f"    {line}" if line else "" for line in body), "}"]
+
+
+def plain(text: str, what: str) -> str:
+    """A value of the spec as one word of the configuration. Raises ValueError for one that nginx
+    would read as more than that."""
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(f"{what} is {text!r}: nginx takes letters, digits and . / : - _ there")
+    return text
+
+
+def time(seconds: float) -> str:
+    """nginx's shortest time is a millisecond."""
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
+
+
+def rate(per_second: float) -> str:
+    """Whole requests a second, or else a minute, which is all that nginx knows."""
+    if per_second == int(per_second):
+        return f"{int(per_second)}r/s"
+    return f"{max(1, round(per_second * 60))}r/m"

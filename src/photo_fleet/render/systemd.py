@@ -1,0 +1,265 @@
+"""systemd units of the spec, for systemd 252 (Debian 12) and newer.
+
+Units stop in the reverse of the order in which they start. So what an ending instance needs to the
+last (network, names, journal, log shipper) comes before it: `After=`.
+"""
+
+import math
+
+from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SITE, secrets
+from photo_fleet.render.places import Places
+from photo_fleet.render.sandbox import sandbox
+from photo_fleet.spec import Fleet
+
+PROGRAMS = "/opt/photo-api/bin"
+NGINX = "/usr/sbin/nginx"
+SPEC = "/etc/photo-fleet/fleet.toml"
+BALANCE_DATABASE = "/etc/photo-fleet/secrets/database-url"
+
+BALANCER_USER = "photo-fleet"
+"""nginx and `photo-fleet balance` share it, for they share a socket and a file."""
+
+LOG_SHIPPERS = (
+    "rsyslog.service",
+    "systemd-journal-upload.service",
+    "fluent-bit.service",
+    "vector.service",
+    "alloy.service",
+)
+"""Units of these names, where there are any, take the last lines before they stop themselves."""
+
+START_LIMIT = 90
+"""Seconds until READY=1: the processes run then, whether or not the database is there yet."""
+
+STOP_MARGIN = 10
+"""Seconds beyond the longest request, at which nginx cuts what is left, that it gets to end."""
+
+Section = list[str]
+
+
+def instance_files(fleet: Fleet) -> dict[str, str]:
+    """The units of an instance's machine: the service, and the worker that only runs jobs."""
+    service = fleet.service
+    serve = (
+        f"{PROGRAMS}/photo-api serve --host 0.0.0.0 --port {service.port}"
+        f" --workers {service.workers} --migrate"
+    )
+    return {
+        "photo-api.service": _instance(fleet, "photo-api", "instance", serve, service.port),
+        "photo-api-worker.service": _instance(
+            fleet, "photo-api-worker", "worker (jobs only)", f"{PROGRAMS}/photo-api worker"
+        ),
+    }
+
+
+def balancer_files(fleet: Fleet, places: Places | None = None) -> dict[str, str]:
+    """The units of an nginx host and the user that they share; nothing for a cloud's balancer."""
+    if fleet.balancer.kind != "nginx":
+        return {}
+    where = places or Places()
+    return {
+        "photo-fleet-nginx.service": _nginx(fleet, where),
+        "photo-fleet-balance.service": _balance(where),
+        "photo-fleet.sysusers.conf": f'u {BALANCER_USER} - "Photo API balancer"\n',
+    }
+
+
+def notes(fleet: Fleet) -> list[str]:
+    """What the hosts must have besides the units."""
+    if fleet.balancer.kind != "nginx":
+        return []
+    found = [
+        f"each nginx host needs the spec as {SPEC}, the address of the registry's database in"
+        f" {BALANCE_DATABASE} (its role: `photo-fleet role`), and photo-fleet.sysusers.conf in"
+        " /etc/sysusers.d (then `systemd-sysusers`)"
+    ]
+    if fleet.balancer.tls.key:
+        found.append(
+            f"nginx runs as {BALANCER_USER} and reads {fleet.balancer.tls.key} at every reload:"
+            " let that group read it, after each renewal too"
+        )
+    return found
+
+
+def _nginx(fleet: Fleet, places: Places) -> str:
+    program = f"{NGINX} -e {places.error_log} -c {places.prefix}/nginx.conf"
+    service = [
+        "Type=exec",
+        "# What a killed nginx left would keep the new one from listening.",
+        f"ExecStartPre=-/bin/rm -f {places.members_socket}",
+        *_first_members(fleet, places),
+        f"ExecStartPre={program} -t -q",
+        f"ExecStart={program}",
+        f"ExecReload={program} -t -q",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        *_shared_folders(),
+        "",
+        "# Workers finish what they carry; QUIT means that to nginx, and TERM the opposite.",
+        "KillMode=mixed",
+        "KillSignal=SIGQUIT",
+        f"TimeoutStopSec={math.ceil(fleet.service.longest_request + STOP_MARGIN)}",
+        "",
+        *_restart(),
+        "",
+        *_balancer_user(),
+        *sandbox(write_execute=fleet.balancer.membership == "lua", own_users=False, umask="0027"),
+        *_capabilities(fleet.balancer.port, places.tls_port if fleet.balancer.tls.key else 0),
+    ]
+    description = _description(
+        "Photo API balancer (nginx)",
+        "Conflicts=nginx.service",
+        "Wants=photo-fleet-balance.service",
+        after=("nginx.service", "photo-fleet-balance.service"),
+    )
+    return _unit(description, service)
+
+
+def _first_members(fleet: Fleet, places: Places) -> Section:
+    if fleet.balancer.membership == "lua":
+        return []
+    include = places.members_include
+    copy = f"test -e {include} || cp {places.prefix}/members.conf {include}"
+    return ["# nginx does not start without it.", f"ExecStartPre=/bin/sh -c '{copy}'"]
+
+
+def _balance(places: Places) -> str:
+    command = (
+        f"{PROGRAMS}/photo-fleet balance {SPEC} --socket {places.members_socket}"
+        f" --state {places.temp} --name %H"
+    )
+    service = [
+        "Type=exec",
+        f"ExecStart={command}",
+        f"LoadCredential=database-url:{BALANCE_DATABASE}",
+        "Environment=PHOTO_FLEET_DATABASE_URL_FILE=%d/database-url",
+        *_shared_folders(),
+        "",
+        "KillMode=mixed",
+        "TimeoutStopSec=15",
+        "",
+        *_restart("# 2: it cannot be used as it is configured.", "2"),
+        "",
+        *_balancer_user(),
+        *sandbox(write_execute=False, own_users=False, umask="0027"),
+        *_capabilities(),
+    ]
+    description = _description(
+        "Photo API membership of the balancer",
+        "# It starts before nginx and so stops after it: as long as nginx may send to an instance,",
+        "# a draining one waits for this balancer's word.",
+        "Before=photo-fleet-nginx.service",
+    )
+    return _unit(description, service)
+
+
+def _shared_folders() -> Section:
+    """/run is kept when only one of the two units stops."""
+    return [
+        f"RuntimeDirectory={BALANCER_USER}",
+        "RuntimeDirectoryMode=0750",
+        "RuntimeDirectoryPreserve=yes",
+        f"StateDirectory={BALANCER_USER}",
+        "StateDirectoryMode=0750",
+        f"LogsDirectory={BALANCER_USER}",
+        "LogsDirectoryMode=0750",
+    ]
+
+
+def _balancer_user() -> Section:
+    return [f"User={BALANCER_USER}", f"Group={BALANCER_USER}"]
+
+
+def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -> str:
+    """One unit of the serving plane. Its user exists only while it runs, and no file of the
+    machine belongs to it."""
+    credentials = [
+        line
+        for secret in secrets(fleet)
+        for line in (
+            f"LoadCredential={secret.name}:{SECRETS}/{secret.name}",
+            f"Environment=PHOTO_API_{secret.variable}_FILE=%d/{secret.name}",
+        )
+    ]
+    service = [
+        "Type=notify",
+        "NotifyAccess=main",
+        f"ExecStart={command}",
+        "# The workers are replaced one by one.",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        f"EnvironmentFile={ENVIRONMENT}",
+        f"EnvironmentFile=-{SITE}",
+        *credentials,
+        f"RuntimeDirectory={name}",
+        "RuntimeDirectoryMode=0700",
+        f"LogsDirectory={name}",
+        "LogsDirectoryMode=0700",
+        "",
+        *_ending(fleet),
+        "",
+        *_restart("# 2: the configuration cannot be used, and a restart does not mend that.", "2"),
+        "# A decoder that the kernel kills for its memory is replaced; the instance goes on.",
+        "OOMPolicy=continue",
+        "",
+        "DynamicUser=yes",
+        *sandbox(write_execute=False, umask="0077", own_users=not _is_privileged(port)),
+        *_capabilities(port),
+    ]
+    return _unit(_description(f"Photo API {what}"), service)
+
+
+def _ending(fleet: Fleet) -> Section:
+    return [
+        "# The first process alone hears SIGTERM and ends the others when their requests are done:",
+        f"# lame duck {fleet.drain.lame_duck:g} s, requests in flight"
+        f" {fleet.drain.in_flight_wait:g} s, log flush {fleet.drain.log_flush:g} s.",
+        "KillMode=mixed",
+        "KillSignal=SIGTERM",
+        f"TimeoutStopSec={math.ceil(fleet.drain.grace)}",
+    ]
+
+
+def _restart(reason: str = "", *never: str) -> Section:
+    return [
+        f"TimeoutStartSec={START_LIMIT}",
+        "Restart=on-failure",
+        "RestartSec=5",
+        *([reason, f"RestartPreventExitStatus={' '.join(never)}"] if never else []),
+    ]
+
+
+def _is_privileged(port: int) -> bool:
+    return 0 < port < 1024
+
+
+def _capabilities(*ports: int) -> Section:
+    """A port below 1024 needs a capability, which counts only outside a user namespace."""
+    if not any(_is_privileged(port) for port in ports):
+        return ["CapabilityBoundingSet="]
+    return [
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    ]
+
+
+def _description(text: str, *more: str, after: tuple[str, ...] = ()) -> Section:
+    return [
+        f"Description={text}",
+        *more,
+        "Wants=network-online.target",
+        "After=network-online.target nss-lookup.target systemd-journald.socket",
+        "# Log shippers stop later than what they ship.",
+        f"After={' '.join(LOG_SHIPPERS)}",
+        *([f"After={' '.join(after)}"] if after else []),
+        "# Tries again for as long as it takes.",
+        "StartLimitIntervalSec=0",
+    ]
+
+
+def _unit(description: Section, service: Section) -> str:
+    sections = [
+        ["# Rendered from the fleet spec: change it there, or by a drop-in (systemctl edit)."],
+        ["[Unit]", *description],
+        ["[Service]", *service],
+        ["[Install]", "WantedBy=multi-user.target"],
+    ]
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"

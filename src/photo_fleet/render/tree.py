@@ -1,0 +1,32 @@
+"""All files of a spec: one tree, by what they are for."""
+
+from photo_fleet.render import cloud_init, environment, nginx, systemd
+from photo_fleet.render.places import Places
+from photo_fleet.spec import Fleet
+
+
+def files(fleet: Fleet) -> dict[str, str]:
+    """Text by relative path: `nginx/` and `systemd/` for hosts, `cloud-init/` for the group's
+    machines. Raises ValueError when the spec has a text that a file cannot hold."""
+    trees = {
+        "systemd": systemd.instance_files(fleet)
+        | systemd.balancer_files(fleet)
+        | environment.files(fleet),
+        "cloud-init": cloud_init.files(fleet),
+        "nginx": nginx.files(fleet, Places()) if fleet.balancer.kind == "nginx" else {},
+    }
+    return {
+        f"{folder}/{path}": text
+        for folder, tree in sorted(trees.items())
+        for path, text in sorted(tree.items())
+    }
+
+
+def notes(fleet: Fleet) -> list[str]:
+    """What the files cannot do by themselves, a sentence each."""
+    return [
+        *(nginx.notes(fleet) if fleet.balancer.kind == "nginx" else []),
+        *systemd.notes(fleet),
+        *environment.notes(fleet),
+        *cloud_init.notes(fleet),
+    ]

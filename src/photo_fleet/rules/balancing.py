@@ -1,0 +1,102 @@
+"""Whether the balancer and the service fit together."""
+
+from collections.abc import Iterator
+
+from photo_fleet.findings import Fault
+from photo_fleet.spec import Fleet
+
+IDLE_MARGIN = 15.0
+"""Seconds by which the service outlives the balancer's idle connections to it."""
+
+USUAL_IDLE = 60.0
+
+MIB = 1024 * 1024
+SERVICE_UPLOAD = 50 * MIB
+"""What the service takes as one photo, unless it is told otherwise."""
+
+FORM = MIB
+"""What a form adds to the photo in it, generously."""
+
+
+def keep_alive(fleet: Fleet) -> Iterator[Fault]:
+    """The side that sends requests closes idle connections first."""
+    service, balancer = fleet.service, fleet.balancer
+    if service.keep_alive > balancer.keep_alive:
+        return
+    yield Fault(
+        "error",
+        "keep-alive",
+        f"service.keep_alive {service.keep_alive:g}s ≤ balancer.keep_alive"
+        f" {balancer.keep_alive:g}s",
+        "now and then the balancer sends a request on a connection that the service is just"
+        " closing: an upload that meets this fails with 502",
+        (
+            {"service.keep_alive": balancer.keep_alive + IDLE_MARGIN},
+            {"balancer.keep_alive": service.keep_alive - IDLE_MARGIN},
+            {"service.keep_alive": USUAL_IDLE + IDLE_MARGIN, "balancer.keep_alive": USUAL_IDLE},
+        ),
+    )
+
+
+def membership(fleet: Fleet) -> Iterator[Fault]:
+    """Members are data, not configuration."""
+    if fleet.balancer.kind != "nginx" or fleet.balancer.membership == "lua":
+        return
+    yield Fault(
+        "warning",
+        "membership-reload",
+        'balancer.membership is "reload": nginx is reloaded at each change of members, up to'
+        f" {2 * fleet.group.max} times when the group of {fleet.group.max} is renewed",
+        "each reload closes the idle keep-alive connections of clients, whose next request may"
+        " fail, and slow buffered uploads that began before it may go to a removed member",
+        ({"balancer.membership": "lua"},),
+    )
+
+
+def buffering(fleet: Fleet) -> Iterator[Fault]:
+    """Slow clients hold the balancer and not an instance."""
+    if fleet.balancer.buffer_uploads:
+        return
+    wait = fleet.drain.in_flight_wait
+    slowest = f"{fleet.balancer.upload_limit / wait / 1000:.0f} kB/s" if wait else "any speed"
+    yield Fault(
+        "warning",
+        "upload-buffering",
+        f"balancer.buffer_uploads is false, drain.in_flight_wait {wait:g}s",
+        f"slow clients hold connections of instances, and an upload of the largest size below"
+        f" {slowest} is cut when its instance leaves",
+        ({"balancer.buffer_uploads": True},),
+    )
+
+
+def upload_limit(fleet: Fleet) -> Iterator[Fault]:
+    """What the service takes passes the balancer."""
+    limit, needed = fleet.balancer.upload_limit, SERVICE_UPLOAD + FORM
+    if limit >= needed:
+        return
+    yield Fault(
+        "warning",
+        "upload-limit",
+        f"balancer.upload_limit {limit / MIB:.4g} MiB < {SERVICE_UPLOAD // MIB} MiB, the service's"
+        f" largest photo, + {FORM // MIB} MiB for the form around it",
+        "the balancer refuses photos with 413 that the service would take",
+        ({"balancer.upload_limit": needed},),
+    )
+
+
+def tls(fleet: Fleet) -> Iterator[Fault]:
+    """A certificate and its key come together."""
+    pair = fleet.balancer.tls
+    if bool(pair.certificate) == bool(pair.key):
+        return
+    given, lacking = ("certificate", "key") if pair.certificate else ("key", "certificate")
+    yield Fault(
+        "error",
+        "tls-pair",
+        f"balancer.tls.{given} is given and balancer.tls.{lacking} is not",
+        "nginx does not start",
+        ({f"balancer.tls.{given}": ""},),
+    )
+
+
+RULES = (keep_alive, membership, buffering, upload_limit, tls)

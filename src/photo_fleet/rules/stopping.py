@@ -1,0 +1,174 @@
+"""Whether an instance can end without losing a request: removal, stop budget, kill."""
+
+from collections.abc import Iterator
+from math import ceil
+
+from photo_fleet.changes import Changes, changed
+from photo_fleet.findings import Fault
+from photo_fleet.spec import Drain, Fleet
+
+HEALTH_MARGIN = 10.0
+"""Seconds beyond the slowest removal by health: clocks of probes are not ours."""
+
+PROPAGATION = {"nginx": 3.0, "cloud": 10.0}
+"""Seconds in which a balancer that is told of a removal acts on it: ours within one, and one more
+each for a lost notification and a retry; clouds within several."""
+
+TOLD_LAME_DUCK = 10.0
+"""Seconds of lame duck that suffice wherever balancers are told."""
+
+STOP_MARGIN = 4.0
+"""Seconds that the service itself takes for what has no setting: cutting what is left (1), the
+last word to the registry (2), its supervisor's log lines (1). It refuses to start without them."""
+
+
+def lame_duck(fleet: Fleet) -> Iterator[Fault]:
+    """The lame duck outlasts the slowest balancer's removal."""
+    drain, probes = fleet.drain, fleet.health_check
+    needed = lame_duck_needed(fleet)
+    if drain.lame_duck >= needed:
+        return
+    told_first: Changes = {
+        "drain.removal": "deregister-first",
+        "drain.lame_duck": max(drain.lame_duck, TOLD_LAME_DUCK),
+    }
+    if drain.removal == "deregister-first":
+        numbers = (
+            f"balancers that are told act within {needed:g}s,"
+            f" but drain.lame_duck is {drain.lame_duck:g}s"
+        )
+        slowest = needed
+        ways: list[Changes] = [{"drain.lame_duck": TOLD_LAME_DUCK}]
+    else:
+        slowest = probes.slowest_removal
+        numbers = (
+            f'drain.removal is "health-only": health_check.unhealthy {probes.unhealthy} ×'
+            f" health_check.interval {probes.interval:g}s + health_check.timeout"
+            f" {probes.timeout:g}s = {slowest:g}s, + {HEALTH_MARGIN:g}s margin = {needed:g}s,"
+            f" but drain.lame_duck is {drain.lame_duck:g}s"
+        )
+        ways = [{"drain.lame_duck": needed}, told_first]
+    yield Fault(
+        "error",
+        "lame-duck",
+        numbers,
+        f"up to {slowest:g} s of traffic reaches an instance that takes no connection after"
+        f" {drain.lame_duck:g} s and stops after {drain.grace:g} s",
+        tuple(with_grace(fleet, _differences(fleet, way)) for way in ways),
+    )
+
+
+def lame_duck_needed(fleet: Fleet) -> float:
+    """Seconds that an instance must go on serving after its stop order."""
+    if fleet.drain.removal == "deregister-first":
+        return PROPAGATION[fleet.balancer.kind]
+    return fleet.health_check.slowest_removal + HEALTH_MARGIN
+
+
+def _differences(fleet: Fleet, way: Changes) -> Changes:
+    return {key: way[key] for key in way if changed(fleet, {key: way[key]}) != fleet}
+
+
+def stop_budget(fleet: Fleet) -> Iterator[Fault]:
+    """The grace period holds all that happens between stop order and end."""
+    drain, needed = fleet.drain, _budget(fleet)
+    if needed <= drain.grace:
+        return
+    longest = fleet.service.longest_request
+    part = f"service.longest_request {longest:g}s"
+    if longest < drain.in_flight_wait:
+        part = f"drain.in_flight_wait {drain.in_flight_wait:g}s"
+    yield Fault(
+        "error",
+        "stop-budget",
+        f"drain.lame_duck {drain.lame_duck:g}s + {part} + drain.log_flush {drain.log_flush:g}s"
+        f" + {STOP_MARGIN:g}s of the service's own = {needed:g}s > drain.grace {drain.grace:g}s",
+        f"an instance is killed up to {needed - drain.grace:g} s before its drain is over: requests"
+        " still in flight fail, and its last log lines are lost",
+        (
+            with_grace(fleet, {"drain.grace": float(ceil(needed))}),
+            {"service.longest_request": drain.in_flight_wait},
+            {"drain.lame_duck": lame_duck_needed(fleet)},
+        ),
+    )
+
+
+def _budget(fleet: Fleet) -> float:
+    """Seconds from the stop order to the end when a longest request has just begun."""
+    beyond = max(0.0, fleet.service.longest_request - fleet.drain.in_flight_wait)
+    return _service_budget(fleet.drain) + beyond
+
+
+def _service_budget(drain: Drain) -> float:
+    return drain.lame_duck + drain.in_flight_wait + drain.log_flush + STOP_MARGIN
+
+
+def with_grace(fleet: Fleet, changes: Changes) -> Changes:
+    """`changes`, and the grace and kill delay that they need."""
+    wider, after = dict(changes), changed(fleet, changes)
+    was_enough = _budget(fleet) <= fleet.drain.grace
+    needed = _budget(after) if was_enough else _service_budget(after.drain)
+    grace = max(after.drain.grace, float(ceil(needed)))
+    if grace > after.drain.grace:
+        wider["drain.grace"] = grace
+    if grace > after.drain.kill_delay:
+        wider["drain.kill_delay"] = grace
+    return wider
+
+
+def kill_delay(fleet: Fleet) -> Iterator[Fault]:
+    """The platform waits at least as long as the unit's TimeoutStopSec, which is the grace."""
+    drain = fleet.drain
+    if drain.kill_delay >= drain.grace:
+        return
+    yield Fault(
+        "error",
+        "kill-delay",
+        f"drain.kill_delay {drain.kill_delay:g}s < drain.grace {drain.grace:g}s"
+        " (the unit's TimeoutStopSec)",
+        f"the platform kills the machine {drain.grace - drain.kill_delay:g} s before its service"
+        " has to be done",
+        ({"drain.kill_delay": drain.grace}, {"drain.grace": drain.kill_delay}),
+    )
+
+
+TIMEOUTS = ("service.longest_request", "balancer.read_timeout", "balancer.send_timeout")
+
+
+def read_timeout(fleet: Fleet) -> Iterator[Fault]:
+    """Nothing may run longer than a leaving instance waits for it."""
+    wait = fleet.drain.in_flight_wait
+    service, balancer = fleet.service, fleet.balancer
+    values = (service.longest_request, balancer.read_timeout, balancer.send_timeout)
+    beyond = {key: value for key, value in zip(TIMEOUTS, values, strict=True) if value > wait}
+    if not beyond:
+        return
+    longest = max(beyond.values())
+    yield Fault(
+        "error",
+        "read-timeout",
+        ", ".join(f"{key} {value:g}s" for key, value in beyond.items())
+        + f" > drain.in_flight_wait {wait:g}s",
+        f"a request that may take {longest:g} s is cut after {wait:g} s when its instance leaves",
+        (
+            dict.fromkeys(beyond, wait),
+            with_grace(fleet, {"drain.in_flight_wait": longest}),
+        ),
+    )
+
+
+def longest_request(fleet: Fleet) -> Iterator[Fault]:
+    """The balancer waits at least as long as the service may take."""
+    longest, patience = fleet.service.longest_request, fleet.balancer.read_timeout
+    if patience >= longest:
+        return
+    yield Fault(
+        "warning",
+        "longest-request",
+        f"balancer.read_timeout {patience:g}s < service.longest_request {longest:g}s",
+        f"after {patience:g} s the client gets 504 for a request that the service goes on to do",
+        ({"balancer.read_timeout": longest}, {"service.longest_request": patience}),
+    )
+
+
+RULES = (lame_duck, stop_budget, kill_delay, read_timeout, longest_request)

@@ -1,0 +1,118 @@
+"""`photo-fleet up`: a whole fleet on this machine, until Ctrl-C."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from photo_fleet import loading
+from photo_fleet.local_fleet.fleet import LocalFleet
+from photo_fleet.local_fleet.journal import Happening
+from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
+from photo_fleet.processes import CannotStart
+from photo_fleet.spec import Fleet
+
+DEFAULT_PORT = 8080
+DEFAULT_FILE = Path("fleet.toml")
+SECOND_SIGNAL = 1.0
+"""A signal this many seconds after the first is a second one, and ends everything at once."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `up` understands."""
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="spec (fleet.toml)")
+    parser.add_argument(
+        "--data", type=Path, default=DEFAULT_DATA, help="folder that keeps everything (%(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help="where nginx listens (%(default)s)"
+    )
+    parser.add_argument(
+        "--time-scale",
+        type=_factor,
+        default=1.0,
+        metavar="N",
+        help="make policy windows, cooldowns, warm-up and probe intervals N times as short; drains"
+        " and timeouts stay (%(default)g)",
+    )
+    parser.add_argument("--no-view", action="store_true", help="lines instead of the live view")
+    parser.add_argument("--json", action="store_true", help="each happening as a line of JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run it; 0 when it was asked to end and did, 1 when it could not run. Raises `SpecError`."""
+    spec = _spec(options)
+    fleet = LocalFleet(spec, Layout(options.data.absolute()), options.port, options.time_scale)
+    try:
+        asyncio.run(_run(fleet, options))
+    except CannotStart as error:
+        print(f"photo-fleet up: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    _on_signals(fleet, stop)
+    if options.json:
+        fleet.journal.heard = lambda item: print(json.dumps(item.describe()), flush=True)
+    elif options.no_view or not sys.stdout.isatty():
+        fleet.journal.heard = _print
+    else:
+        from photo_fleet.view import show
+
+        showing = asyncio.create_task(show(fleet.status))
+        try:
+            await fleet.run(stop)
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+        return
+    await fleet.run(stop)
+
+
+def _print(item: Happening) -> None:
+    print(item, flush=True)
+
+
+def _on_signals(fleet: LocalFleet, stop: asyncio.Event) -> None:
+    """The first one drains, a second one kills what still drains."""
+    first: list[float] = []
+
+    def ask() -> None:
+        now = time.monotonic()
+        if first and now - first[0] >= SECOND_SIGNAL:
+            fleet.hurry.set()
+        elif not first:
+            first.append(now)
+            stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, ask)
+
+
+def _spec(options: argparse.Namespace) -> Fleet:
+    if options.file is not None:
+        return loading.load(options.file)
+    if DEFAULT_FILE.exists():
+        return loading.load(DEFAULT_FILE)
+    print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)
+    return Fleet()
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is between 1 and 65535")
+    return port
+
+
+def _factor(text: str) -> float:
+    factor = float(text)
+    if not 1 <= factor <= 1000:
+        raise argparse.ArgumentTypeError("between 1 and 1000")
+    return factor

@@ -1,0 +1,179 @@
+"""`photo-fleet up` as a process, and what belongs to it."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.service import User, eventually, free_port
+
+SPEC = """
+name = "stage"
+[service]
+pool = 4
+[health_check]
+interval = "30s"
+[balancer.rate_limits]
+general = {{ rate = "10000/s", burst = 10000 }}
+auth = {{ rate = "1000/s", burst = 1000 }}
+image = {{ rate = "10000/s", burst = 10000 }}
+share = {{ rate = "10000/s", burst = 10000 }}
+[group]
+min = {low}
+max = {high}
+desired = {desired}
+warm_up = "60s"
+[[group.policies]]
+metric = "cpu"
+threshold = 70
+duration = "5m"
+step = 1
+cooldown = "5m"
+[[group.policies]]
+metric = "cpu"
+threshold = {remove_below}
+duration = "10m"
+step = -1
+cooldown = "5m"
+[group.local]
+cores_per_instance = {cores}
+"""
+
+
+@dataclass
+class Up:
+    """A running fleet."""
+
+    url: str
+    data: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def command(self, *arguments: str, expect: int = 0) -> str:
+        """What `photo-fleet …` prints, said from another terminal."""
+        done = fleet_command(*arguments, "--data", str(self.data))
+        assert done.returncode == expect, f"{arguments}: {done.stdout}{done.stderr}\n{self.said}"
+        return done.stdout if expect == 0 else done.stderr
+
+    def status(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.command("status", "--json"))
+        return told
+
+    def serving(self) -> list[dict[str, Any]]:
+        """Its instances that are ready and get requests."""
+        instances: list[dict[str, Any]] = self.status()["instances"]
+        return [item for item in instances if item["state"] == "ready" and item["member"]]
+
+    def wait_for(self, size: int, seconds: float = 90) -> list[dict[str, Any]]:
+        """Its instances, once so many serve and no other is left."""
+
+        def arrived() -> list[dict[str, Any]]:
+            assert self.process.poll() is None, self.said
+            status = self.status()
+            settled = status["settled"] and len(status["instances"]) == size
+            return self.serving() if settled and len(self.serving()) == size else []
+
+        return eventually(arrived, seconds, 0.3)
+
+    def new_user(self) -> User:
+        return User(self.url)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """All that belong to it, itself included."""
+        return [item for item in psutil.process_iter() if self._owns(item)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        mark = str(self.data)
+        with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            told = [*process.cmdline(), process.cwd(), *process.environ().values()]
+            # Whoever merely asks it something is not part of it.
+            asks = any(word.startswith("photo_fleet") for word in told) and "up" not in told
+            return not asks and any(mark in word for word in told)
+        return False
+
+
+def fleet_command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `photo-fleet …` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "photo_fleet.cli", *arguments],
+        env={**_environ(), **environ},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@contextmanager
+def fleet_up(
+    folder: Path,
+    *,
+    low: int = 2,
+    high: int = 4,
+    desired: int = 2,
+    cores: float = 2,
+    remove_below: float = 0.1,
+    options: Sequence[str] = (),
+) -> Iterator[Up]:
+    """A fleet in `folder`, all its instances serving. By default it never changes its size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = folder / "fleet.toml"
+    numbers = {"low": low, "high": high, "desired": desired}
+    spec.write_text(SPEC.format(**numbers, cores=cores, remove_below=remove_below))
+    port, log, data = free_port(), folder / "up.log", folder / "data"
+    command = [sys.executable, "-m", "photo_fleet.cli", "up", str(spec), "--data", str(data)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--no-view", *options],
+            env=_environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    up = Up(f"http://127.0.0.1:{port}", data, process, log)
+    try:
+        eventually(lambda: _listens(up), 90, 0.2)
+        up.wait_for(desired)
+        yield up
+    finally:
+        _end(up)
+
+
+def _listens(up: Up) -> bool:
+    assert up.process.poll() is None, up.said
+    return (up.data / "run/fleet.sock").exists()
+
+
+def _end(up: Up) -> None:
+    if up.process.poll() is None:
+        up.process.send_signal(signal.SIGINT)
+        try:
+            up.process.wait(30)
+        except subprocess.TimeoutExpired:
+            up.process.kill()
+            up.process.wait()
+
+
+def _environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PHOTO_API_")}
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)

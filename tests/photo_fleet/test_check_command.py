@@ -1,0 +1,241 @@
+"""`photo-fleet check` for people, for scripts, and against a server that runs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from photo_fleet.changes import changed
+from photo_fleet.cli import COMMANDS, main
+from photo_fleet.loading import load
+from photo_fleet.probe import REPORTED, compare, reported
+from photo_fleet.spec import Fleet
+from tests.service import Service
+
+ROOT = Path(__file__).parent.parent.parent
+GUIDE, MENDED = str(ROOT / "examples/guide.toml"), str(ROOT / "examples/guide-mended.toml")
+
+
+def photo_fleet(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own, in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "photo_fleet.cli", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_guide_fails_and_says_why(tmp_path: Path) -> None:
+    checked = photo_fleet(tmp_path, "check", GUIDE)
+    assert checked.returncode == 1, checked.stderr
+    assert "up to 95 s of traffic reaches an instance" in checked.stdout
+    assert f"{GUIDE}: 4 errors, 1 warning" in checked.stdout
+
+
+def test_the_mended_guide_passes_unless_warnings_count(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", MENDED]) == 0
+    assert f"{MENDED}: 0 errors, 1 warning" in capsys.readouterr().out
+    assert main(["check", "--strict", MENDED]) == 1
+    assert "with --strict warnings are errors" in capsys.readouterr().out
+
+
+def test_machines_get_all_of_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", GUIDE]) == 1
+    body = json.loads(capsys.readouterr().out)
+    assert (body["ok"], body["errors"], body["warnings"]) == (False, 4, 1)
+    (replace_on,) = [one for one in body["findings"] if one["code"] == "replace-on"]
+    assert replace_on["changes"] == {"group.replace_on": "/health/live"}
+    assert replace_on["level"] == "error"
+    assert {"numbers", "consequence", "remedy"} <= replace_on.keys()
+
+
+def test_strict_tells_machines_that_warnings_are_not_ok(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "--json", "--strict", MENDED]) == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_without_a_file_the_defaults_are_checked_and_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 0
+    assert "There is no fleet.toml here: these are the built-in defaults." in (
+        capsys.readouterr().out
+    )
+    (tmp_path / "fleet.toml").write_text('[group]\nreplace_on = "/health"\n')
+    assert main(["check"]) == 1
+    assert "fleet.toml: 1 error, 1 warning" in capsys.readouterr().out
+
+
+def test_an_unusable_spec_is_told_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text("[drain]\ngrace = 60\nlame_duk = 1\n")
+    checked = photo_fleet(tmp_path, "check")
+    assert checked.returncode == 2
+    assert 'fleet.toml:2: drain.grace = 60 needs a unit: write "60s"' in checked.stderr
+    assert "fleet.toml:3: drain.lame_duk is not a key; did you mean lame_duck?" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+def test_machines_get_the_problems_of_an_unusable_spec(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text("[drain]\ngrace = 60\n")
+    assert main(["check", "--json", str(path)]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["file"], problem["line"], problem["key"]) == (str(path), 2, "drain.grace")
+
+
+def test_a_file_that_is_not_there_is_no_reason_for_the_defaults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path / "absent.toml")]) == 2
+    assert "absent.toml: cannot be read" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_2() -> None:
+    for arguments in ([], ["chekc"], ["check", "--jsno"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+
+
+def test_checking_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
+    program = (
+        "import sys; from photo_fleet.cli import main; main(['check', sys.argv[1]]);"
+        "print([name for name in ('asyncpg', 'httpx', 'rich', 'asyncio') if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, MENDED], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_is_told_by_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"  {command.name} " in told
+
+
+def spec_of(service: Service, folder: Path, **changes: str) -> str:
+    """A spec file that says what `service` was started with, except for `changes`."""
+    numbers = {
+        "port": str(urlsplit(service.url).port),
+        "lame_duck": '"3s"',
+        "wait": '"3s"',
+        "pool": "10",
+        **changes,
+    }
+    path = folder / "fleet.toml"
+    path.write_text(
+        "[service]\n"
+        f'port = {numbers["port"]}\npool = {numbers["pool"]}\nlongest_request = "3s"\n'
+        '[balancer]\nsend_timeout = "3s"\nread_timeout = "3s"\n'
+        f"[drain]\nlame_duck = {numbers['lame_duck']}\nin_flight_wait = {numbers['wait']}\n"
+    )
+    return str(path)
+
+
+@pytest.fixture
+def instance(start_service: Callable[..., Service]) -> Service:
+    return start_service(LAME_DUCK="3")
+
+
+def test_a_server_is_compared_with_the_spec(instance: Service, tmp_path: Path) -> None:
+    token = {"PHOTO_API_OPS_TOKEN": instance.environ["PHOTO_API_OPS_TOKEN"]}
+    probe = ("--probe", f"{instance.url}/")
+
+    same = photo_fleet(tmp_path, "check", spec_of(instance, tmp_path), *probe, **token)
+    assert same.returncode == 0, same.stdout
+    assert "0 errors, 1 warning" in same.stdout
+
+    spec = spec_of(instance, tmp_path, lame_duck='"20s"', pool="5", port="8000")
+    differs = photo_fleet(tmp_path, "check", spec, *probe, "--json", **token)
+    assert differs.returncode == 1, differs.stderr
+    found = {one["code"]: one for one in json.loads(differs.stdout)["findings"]}
+    assert found.keys() == {"n-plus-one", "server-lame-duck", "server-pool", "server-port"}
+    assert found["server-lame-duck"]["numbers"] == (
+        "drain.lame_duck is 20 in the spec and 3 at the server"
+    )
+    assert (
+        "PHOTO_API_LAME_DUCK 20, or set drain.lame_duck to 3s"
+        in (found["server-lame-duck"]["remedy"])
+    )
+    assert found["server-port"]["level"] == "warning"
+
+    absent = photo_fleet(tmp_path, "check", spec, *probe)
+    assert absent.returncode == 2
+    assert "PHOTO_API_OPS_TOKEN is not set" in absent.stderr
+
+    wrong = photo_fleet(tmp_path, "check", spec, *probe, PHOTO_API_OPS_TOKEN="no-such-token")
+    assert wrong.returncode == 2
+    assert "tells its configuration to nobody with this PHOTO_API_OPS_TOKEN" in wrong.stderr
+    assert "no-such-token" not in wrong.stderr + wrong.stdout
+
+
+def test_the_service_reports_every_number_that_is_compared(service: Service) -> None:
+    config = reported(service.url, service.environ["PHOTO_API_OPS_TOKEN"])
+    assert config.keys() >= REPORTED.keys()
+
+
+def test_the_remedy_of_a_difference_makes_the_spec_true(service: Service) -> None:
+    config = reported(service.url, service.environ["PHOTO_API_OPS_TOKEN"])
+    fleet = Fleet()
+    for finding in compare(fleet, config):
+        fleet = changed(fleet, finding.changes)
+    assert compare(fleet, config) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1:1", "http://127.0.0.1:1 does not answer"),
+        ("127.0.0.1:8000", "--probe takes the http:// or https:// address"),
+        ("ftp://127.0.0.1", "--probe takes the http:// or https:// address"),
+        ("http://127.0.0.1:99999", "no usable port"),
+        ("http://me:hunter22@127.0.0.1:1", "http://127.0.0.1:1 does not answer"),
+    ],
+)
+def test_an_address_without_a_server_is_told(
+    url: str,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PHOTO_API_OPS_TOKEN", "token")
+    assert main(["check", MENDED, "--probe", url]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert "hunter22" not in error
+    assert main(["check", MENDED, "--json", "--probe", url]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert told in problem["text"]
+
+
+def test_a_server_that_is_not_ours_is_told(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHOTO_API_OPS_TOKEN", "token")
+    store = environ["PHOTO_API_S3_ENDPOINT"]
+    assert main(["check", MENDED, "--probe", store]) == 2
+    assert "not as the service does" in capsys.readouterr().err
+
+
+def test_a_report_of_nonsense_is_a_difference() -> None:
+    config = dict.fromkeys(REPORTED, "\x1b[2J")
+    found = compare(load(MENDED), config)
+    assert len(found) == len(REPORTED)
+    assert all("\x1b" not in one.numbers + one.remedy for one in found)

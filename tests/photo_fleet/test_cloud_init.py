@@ -1,0 +1,206 @@
+"""The user data: what a fresh machine does with it."""
+
+import dataclasses
+import importlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from photo_fleet.render import cloud_init
+from photo_fleet.render.environment import files as environment_files
+from photo_fleet.render.systemd import instance_files
+from photo_fleet.spec import Database, Fleet, Service
+from tests.photo_fleet.golden_files import assert_golden
+
+MODULES = {"package_update", "packages", "write_files", "runcmd"}
+
+
+def read(fleet: Fleet) -> dict[str, Any]:
+    yaml: Any = importlib.import_module("yaml")  # has no types
+    document: dict[str, Any] = yaml.safe_load(cloud_init.files(fleet)["user-data.yaml"])
+    return document
+
+
+def written(fleet: Fleet) -> dict[str, Any]:
+    return {item["path"]: item for item in read(fleet)["write_files"]}
+
+
+def with_package(package: str) -> Fleet:
+    return Fleet(service=Service(package=package))
+
+
+def test_user_data_are_exactly_these() -> None:
+    assert_golden("cloud-init", cloud_init.files(Fleet()))
+
+
+def test_it_is_cloud_config_that_uses_four_modules() -> None:
+    assert cloud_init.files(Fleet())["user-data.yaml"].startswith("#cloud-config\n")
+    document = read(Fleet())
+    assert document.keys() == MODULES
+    assert document["packages"] == ["python3", "python3-venv"]
+    assert document["runcmd"] == [["/usr/local/sbin/photo-api-install"]]
+    for item in document["write_files"]:
+        assert item.keys() == {"path", "permissions", "content"}
+        assert isinstance(item["permissions"], str)
+
+
+def test_the_machine_gets_the_rendered_unit_and_environment() -> None:
+    files = written(Fleet())
+    unit = files["/etc/systemd/system/photo-api.service"]
+    environment = files["/etc/photo-api/photo-api.env"]
+    assert unit["content"] == instance_files(Fleet())["photo-api.service"]
+    assert environment["content"] == environment_files(Fleet())["photo-api.env"]
+    assert (unit["permissions"], environment["permissions"]) == ("0644", "0600")
+
+
+@pytest.mark.parametrize("package", ["photo-api", "it's $(touch gone); `id`", "/a b/x.whl"])
+def test_the_installer_takes_the_package_as_one_word(package: str, tmp_path: Path) -> None:
+    script = cloud_init.installer(with_package(package))
+    line = next(line for line in script.splitlines() if line.startswith("package="))
+    shown = subprocess.run(
+        ["sh", "-c", f'{line}\nprintf %s "$package"'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert shown.stdout == package
+    assert not list(tmp_path.iterdir())
+
+
+class Machine:
+    """The installer run for real in a folder that stands for the machine: only pip's source and
+    `systemctl` are stand-ins, for neither a registry nor systemd is here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hook, self.bin = folder / "hook", folder / "bin"
+        self.secrets, self.home = folder / "secrets", folder / "home"
+        self.bin.mkdir()
+        self.program("bin/systemctl", f'echo "$@" >> {folder}/systemctl.log')
+        self.program("bin/sleep", "exit 0")
+        self.program("hook", f'for name in {self.names}; do echo "of $name" > "$1/$name"; done')
+
+    @property
+    def names(self) -> str:
+        return "database-url s3-access-key s3-secret-key jwt-keys secret-keys ops-token"
+
+    def program(self, name: str, body: str) -> None:
+        (self.folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (self.folder / name).chmod(0o755)
+
+    def install(self, package: Path | str) -> subprocess.CompletedProcess[str]:
+        script = cloud_init.installer(
+            Fleet(service=Service(package=str(package), secrets_hook=str(self.hook)))
+        )
+        script = script.replace("/opt/photo-api", str(self.home))
+        script = script.replace("/etc/photo-api/secrets", str(self.secrets))
+        environ = {"PATH": f"{self.bin}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+        return subprocess.run(
+            ["sh", "-c", script], env=environ, capture_output=True, text=True, timeout=100
+        )
+
+    @property
+    def orders(self) -> list[str]:
+        log = self.folder / "systemctl.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A wheel with the command `photo-api` that needs no registry."""
+    folder = tmp_path / "wheel"
+    info = folder / "photo_api-0.0.1.dist-info"
+    info.mkdir(parents=True)
+    (folder / "photo_api.py").write_text("def main():\n    print('photo-api')\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: photo-api\nVersion: 0.0.1\n")
+    (info / "WHEEL").write_text(
+        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    (info / "entry_points.txt").write_text("[console_scripts]\nphoto-api = photo_api:main\n")
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    (info / "RECORD").write_text("".join(f"{name},,\n" for name in [*names, f"{info.name}/RECORD"]))
+    archive = shutil.make_archive(str(tmp_path / "made"), "zip", folder)
+    wheel = tmp_path / "photo_api-0.0.1-py3-none-any.whl"
+    Path(archive).rename(wheel)
+    return wheel
+
+
+@pytest.mark.slow
+def test_the_installer_installs_fetches_secrets_and_starts(machine: Machine, package: Path) -> None:
+    done = machine.install(package)
+    assert done.returncode == 0, done.stderr
+    says = subprocess.run([machine.home / "bin/photo-api"], capture_output=True, text=True)
+    assert says.stdout == "photo-api\n"
+    assert machine.secrets.stat().st_mode & 0o777 == 0o700
+    for name in machine.names.split():
+        assert (machine.secrets / name).stat().st_mode & 0o777 == 0o600
+    assert (machine.home / "bin/photo-api").stat().st_mode & 0o005 == 0o005
+    assert machine.orders == [
+        "daemon-reload",
+        "enable photo-api.service",
+        "start photo-api.service",
+    ]
+
+    again = machine.install(package)
+    assert again.returncode == 0, again.stderr
+
+
+def test_the_installer_starts_nothing_without_its_secrets(machine: Machine, package: Path) -> None:
+    machine.program("hook", 'echo x > "$1/jwt-keys"')
+    done = machine.install(package)
+    assert done.returncode == 1
+    assert f"has not written {machine.secrets}/database-url" in done.stderr
+    assert machine.orders == []
+
+
+@pytest.mark.parametrize("body", ["exit 3", None])
+def test_the_installer_says_what_the_image_lacks(
+    body: str | None, machine: Machine, package: Path
+) -> None:
+    if body is None:
+        machine.hook.unlink()
+    else:
+        machine.program("hook", body)
+    done = machine.install(package)
+    assert done.returncode == 1
+    assert str(machine.hook) in done.stderr
+    assert machine.orders == []
+
+
+@pytest.mark.slow
+def test_the_installer_tries_five_times_and_says_what_it_could_not_install(
+    machine: Machine,
+) -> None:
+    machine.program("bin/sleep", f"echo x >> {machine.folder}/slept")
+    done = machine.install("no-such-package")
+    assert done.returncode == 1
+    assert "no-such-package cannot be installed" in done.stderr
+    assert (machine.folder / "slept").read_text().count("x") == 4
+
+
+def test_no_secret_and_no_registry_stands_in_the_user_data() -> None:
+    text = cloud_init.files(with_package("photo-api==0.1.0"))["user-data.yaml"]
+    assert "index-url" not in text
+    assert "http" not in text.replace("https://photos.example.org", "").replace(
+        "https://s3.example.org", ""
+    )
+
+
+def test_user_data_that_no_cloud_takes_are_refused() -> None:
+    with pytest.raises(ValueError, match="clouds take 16384"):
+        cloud_init.files(with_package("x" * 20_000))
+
+
+def test_a_transaction_pooler_needs_one_more_secret() -> None:
+    fleet = dataclasses.replace(Fleet(), database=Database(pooler="transaction"))
+    assert "database-direct-url" in cloud_init.installer(fleet)
+    assert "database-direct-url" in cloud_init.notes(fleet)[0]

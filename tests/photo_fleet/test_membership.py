@@ -1,0 +1,345 @@
+"""Who is in the balancer and why, on a clock that the test moves."""
+
+from collections.abc import Callable
+
+from photo_fleet.balancer.membership import Member, Membership, Outcome, Probe, Registered
+from photo_fleet.balancer.probes import judge
+from photo_fleet.spec import HealthCheck
+
+CHECK = HealthCheck(interval=30, timeout=5, healthy=2, unhealthy=3)
+OK = Probe(Outcome.HEALTHY, "200 healthy")
+SICK = Probe(Outcome.FAILED, "503 unhealthy")
+REFUSED = Probe(Outcome.REFUSED, "connection refused")
+DRAINING = Probe(Outcome.DRAINING, "draining")
+
+
+class World:
+    """Instances a, b, c … with what their probes would see, and one balancer that looks at them
+    every tenth of a second."""
+
+    def __init__(self, names: str = "", probe_scale: float = 1.0) -> None:
+        self.now = 1000.0
+        self.states = dict.fromkeys(names, "ready")
+        self.answers: dict[str, Probe] = {}
+        self.addresses: dict[str, str] = {}
+        self.probed_at: dict[str, list[float]] = {}
+        self.registry_away = False
+        self.membership = Membership(CHECK, probe_scale)
+
+    def member(self, name: str) -> Member:
+        return Member(name, self.addresses.get(name, f"10.0.0.{ord(name)}:8000"), name)
+
+    def look(self) -> None:
+        """Read the registry, or fail to."""
+        if self.registry_away:
+            self.membership.cut_off(self.now)
+            return
+        rows = [
+            Registered(self.member(name), state, float(number))
+            for number, (name, state) in enumerate(self.states.items())
+        ]
+        self.membership.registered(rows, self.now)
+
+    def pass_time(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> float:
+        """Let time pass, until `unless`; how much did."""
+        began = self.now
+        while self.now - began < seconds - 0.01 and not unless():
+            self.look()
+            for member in self.membership.due(self.now):
+                self.probed_at.setdefault(member.id, []).append(self.now)
+                self.membership.probed(member, self.answers.get(member.id, OK), self.now)
+            self.now += 0.1
+        return self.now - began
+
+    @property
+    def members(self) -> str:
+        return "".join(member.id for member in self.membership.decide().members)
+
+    @property
+    def panic(self) -> bool:
+        return self.membership.decide().panic
+
+
+def settled(names: str, probe_scale: float = 1.0) -> World:
+    """A world in which all of these are members."""
+    world = World(names, probe_scale)
+    world.pass_time(3)
+    assert world.members == names
+    return world
+
+
+def test_the_first_of_an_empty_set_enters_at_its_first_success() -> None:
+    world = World("a")
+    world.pass_time(0.1)
+    assert world.members == "a"
+
+
+def test_the_others_enter_after_as_many_successes_as_the_spec_asks() -> None:
+    world = World("a")
+    world.pass_time(1)
+    world.states["b"] = "ready"
+    world.pass_time(0.5)
+    assert world.members == "a", "one probe of two"
+    world.pass_time(1)
+    assert world.members == "ab"
+    first, second = world.probed_at["b"][:2]
+    assert 0.9 <= second - first <= 1.2, "every second until it is in"
+
+
+def test_one_whose_probes_fail_does_not_enter() -> None:
+    world = World("ab")
+    world.answers["b"] = SICK
+    world.pass_time(10)
+    assert world.members == "a"
+    assert 9 <= len(world.probed_at["b"]) <= 11, "and is probed on every second"
+
+
+def test_a_candidate_that_fails_between_begins_anew() -> None:
+    world = settled("a")
+    world.states["b"] = "ready"
+    world.pass_time(0.5)
+    world.answers["b"] = SICK
+    world.pass_time(1)
+    world.answers["b"] = OK
+    world.pass_time(1)
+    assert world.members == "a"
+    world.pass_time(1)
+    assert world.members == "ab"
+
+
+def test_one_that_is_not_ready_is_not_probed() -> None:
+    world = World("a")
+    world.states["a"] = "starting"
+    world.pass_time(5)
+    assert world.members == ""
+    assert not world.probed_at
+
+
+def test_drain_stop_and_loss_take_out_at_once_also_the_last_one() -> None:
+    for state in ("draining", "stopped", "lost"):
+        world = settled("ab")
+        world.states["a"] = state
+        world.look()
+        assert world.members == "b", state
+        assert world.membership.cause("a") == state
+        world.states["b"] = state
+        world.look()
+        assert world.members == "", state
+
+
+def test_one_that_vanishes_from_the_registry_leaves() -> None:
+    world = settled("ab")
+    del world.states["a"]
+    world.look()
+    assert world.members == "b"
+    assert world.membership.cause("a") == "no longer in the registry"
+
+
+def test_a_member_leaves_after_as_many_failures_in_a_row_as_the_spec_says() -> None:
+    world = settled("abc")
+    world.answers["b"] = SICK
+    world.pass_time(60)
+    assert world.members == "abc", "two failures at most"
+    world.pass_time(31)
+    assert world.members == "ac"
+    assert world.membership.cause("b") == "3 probes failed: 503 unhealthy"
+    world.answers["b"] = OK
+    assert world.pass_time(10, unless=lambda: world.members == "abc") < 2.5
+
+
+def test_failures_that_are_not_in_a_row_take_nobody_out() -> None:
+    world = settled("abc")
+    for _ in range(10):
+        world.answers["b"] = SICK
+        world.pass_time(60)
+        world.answers["b"] = OK
+        world.pass_time(31)
+        assert world.members == "abc"
+
+
+def test_a_time_scale_shortens_the_interval_and_not_the_count() -> None:
+    world = settled("abc", probe_scale=60)
+    world.answers["b"] = SICK
+    assert 0.9 <= world.pass_time(20, unless=lambda: world.members == "ac") <= 2.5
+
+
+def test_panic_keeps_all_when_fewer_than_half_would_remain() -> None:
+    world = settled("abcd")
+    world.answers |= {"a": SICK, "b": SICK}
+    world.pass_time(95)
+    assert (world.members, world.panic) == ("cd", False), "half is enough"
+    world.answers["c"] = SICK
+    world.pass_time(95)
+    assert (world.members, world.panic) == ("abcd", True)
+    world.answers["a"] = OK
+    world.pass_time(3)
+    assert (world.members, world.panic) == ("ad", False)
+
+
+def test_the_only_member_is_kept_however_sick() -> None:
+    world = settled("a")
+    world.answers["a"] = REFUSED
+    world.pass_time(200)
+    assert (world.members, world.panic) == ("a", True)
+
+
+def test_those_that_drain_leave_in_panic_too() -> None:
+    world = settled("abcd")
+    world.answers |= dict.fromkeys("abcd", SICK)
+    world.pass_time(95)
+    assert (world.members, world.panic) == ("abcd", True)
+    world.states |= {"a": "draining", "b": "lost", "c": "stopped"}
+    world.look()
+    assert world.members == "d"
+
+
+def test_a_newcomer_that_never_passed_is_no_part_of_panic() -> None:
+    world = settled("a")
+    world.answers |= {"b": SICK, "c": SICK}
+    world.states |= {"b": "ready", "c": "ready"}
+    world.pass_time(200)
+    assert (world.members, world.panic) == ("a", False)
+
+
+def test_a_drain_that_the_registry_has_not_heard_of_is_seen_by_the_probe() -> None:
+    world = settled("ab")
+    world.answers["a"] = DRAINING
+    world.pass_time(31)
+    assert world.members == "b"
+    world.answers["a"] = OK
+    world.pass_time(31)
+    assert world.members == "b", "nobody comes back from a drain"
+    assert world.membership.draining == frozenset(), "acknowledged is only what the registry knows"
+    world.states["a"] = "draining"
+    world.look()
+    assert world.membership.draining == {"a"}
+
+
+def test_one_that_was_lost_and_is_back_has_to_pass_again() -> None:
+    world = settled("ab")
+    world.states["a"] = "lost"
+    world.look()
+    world.states["a"] = "ready"
+    world.answers["a"] = SICK
+    world.pass_time(10)
+    assert world.members == "b"
+    world.answers["a"] = OK
+    world.pass_time(3)
+    assert world.members == "ab"
+
+
+def test_an_address_belongs_to_the_boot_that_came_last() -> None:
+    world = settled("ab")
+    world.addresses["c"] = world.member("a").address
+    world.states["c"] = "starting"
+    world.look()
+    assert world.members == "b"
+    assert world.membership.cause("a") == "another instance has its address"
+    world.states["c"] = "ready"
+    world.pass_time(3)
+    assert world.members == "bc"
+
+
+def test_two_balancers_decide_each_by_their_own_probes() -> None:
+    one, other = settled("abc"), settled("abc")
+    other.answers["a"] = Probe(Outcome.FAILED, "no answer within 5 s")
+    for world in (one, other):
+        world.pass_time(95)
+    assert (one.members, other.members) == ("abc", "bc")
+    for world in (one, other):
+        world.states["b"] = "draining"
+        world.look()
+        assert world.membership.draining == {"b"}
+    assert (one.members, other.members) == ("ac", "c")
+
+
+def test_without_the_registry_the_last_set_is_kept() -> None:
+    world = settled("abc")
+    world.registry_away = True
+    world.answers |= dict.fromkeys("abc", SICK)
+    world.pass_time(300)
+    assert (world.members, world.panic) == ("abc", False), "what fails there fails for all"
+
+
+def test_without_the_registry_a_refused_connection_takes_out_unless_few_would_remain() -> None:
+    world = settled("abcd")
+    world.registry_away = True
+    world.answers["a"] = REFUSED
+    assert 1 < world.pass_time(20, unless=lambda: world.members == "bcd") < 5
+    assert world.membership.cause("a") == "3 connections refused, registry away"
+    world.answers |= dict.fromkeys("bcd", REFUSED)
+    world.pass_time(10)
+    assert (world.members, world.panic) == ("abcd", True)
+
+
+def test_without_the_registry_a_drain_is_seen_within_about_a_second() -> None:
+    world = settled("abc")
+    world.registry_away = True
+    world.answers["a"] = DRAINING
+    assert world.pass_time(20, unless=lambda: world.members == "bc") < 1.5
+
+
+def test_without_the_registry_nobody_new_comes_in() -> None:
+    world = settled("a")
+    world.states["b"] = "ready"
+    world.pass_time(0.5)
+    world.registry_away = True
+    world.pass_time(30)
+    assert world.members == "a"
+
+
+def test_when_the_registry_is_back_failures_are_counted_anew() -> None:
+    world = settled("abc")
+    world.answers |= dict.fromkeys("abc", SICK)
+    world.pass_time(59)
+    world.registry_away = True
+    world.pass_time(60)
+    world.registry_away = False
+    world.pass_time(2)
+    assert (world.members, world.panic) == ("abc", False)
+    world.states["a"] = "draining"
+    world.look()
+    assert world.members == "bc"
+
+
+def test_what_nginx_has_is_where_a_restart_begins() -> None:
+    world = World("ab")
+    world.membership.adopt([world.member("a"), world.member("z")], world.now)
+    assert world.members == "az"
+    world.look()
+    assert world.members == "a", "z is not registered, b has not passed its probes"
+    world.pass_time(2)
+    assert world.members == "ab"
+
+
+def test_a_restart_without_the_registry_keeps_what_nginx_has() -> None:
+    world = World()
+    world.registry_away = True
+    world.membership.adopt([world.member("a"), world.member("b")], world.now)
+    world.pass_time(60)
+    assert world.members == "ab"
+
+
+def test_settled_is_when_nobody_is_on_the_way_in() -> None:
+    world = World("ab")
+    world.answers["b"] = SICK
+    world.look()
+    assert not world.membership.settled
+    world.pass_time(0.1)
+    assert world.membership.settled, "a is in, b has failed"
+    world.states["c"] = "ready"
+    world.pass_time(0.1)
+    assert not world.membership.settled, "c has passed one probe of two"
+
+
+def test_an_answer_is_judged_by_its_code_and_a_drain_by_its_body() -> None:
+    def seen(code: str, body: str = "") -> Probe:
+        return judge(f"HTTP/1.1 {code}\r\nServer: x\r\n\r\n{body}".encode())
+
+    assert seen("200 OK", '{"status": "healthy"}') == OK
+    assert seen("200 OK", "fine").outcome is Outcome.HEALTHY
+    assert seen("503 No", '{"status": "unhealthy"}') == SICK
+    assert seen("503 No", '{"status": "draining"}') == DRAINING
+    assert seen("301 Moved").outcome is Outcome.FAILED
+    assert judge(b"") == Probe(Outcome.FAILED, "closed without an answer")
+    assert judge(b"SSH-2.0 200\r\n") == Probe(Outcome.FAILED, "not HTTP")

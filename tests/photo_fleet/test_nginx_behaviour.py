@@ -1,0 +1,512 @@
+"""What nginx with a rendered configuration does: to requests, answers, uploads and its logs."""
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from photo_fleet.render.places import Places
+from photo_fleet.spec import Balancer, Fleet, RateLimit, RateLimits, Tls
+from tests.photo_fleet.nginx_stage import (
+    UNLIMITED,
+    Backend,
+    Backends,
+    Front,
+    backends,
+    hang,
+    running_front,
+    short_folder,
+    spec,
+)
+from tests.photo_fleet.test_nginx_text import write_certificate
+from tests.service import Service, User, eventually, free_port, jpeg, put
+
+pytestmark = pytest.mark.needs("nginx")
+
+SIGNATURE = "X-Amz-Signature=" + "0f" * 32
+TOKEN = "s3cr3t-share-token"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Backends]:
+    with backends() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def member(servers: Backends) -> Backend:
+    return servers.start()
+
+
+@pytest.fixture(scope="module")
+def store(servers: Backends) -> Backend:
+    return servers.start()
+
+
+@pytest.fixture(scope="module")
+def front(member: Backend, store: Backend) -> Iterator[Front]:
+    fleet = spec(store=f"http://{store.address}", upload_limit=1_000_000)
+    with running_front(fleet, member) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _fresh(member: Backend, store: Backend) -> None:
+    for backend in (member, store):
+        backend.requests.clear()
+        backend.status, backend.headers = 200, {}
+
+
+def raw(front: Front, request: str) -> tuple[str, dict[str, str], str]:
+    """Status line, headers and body of the answer to exactly these bytes."""
+    host, port = front.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request.encode())
+        answer = connection.makefile("rb")
+        status = answer.readline().decode().rstrip()
+        lines = iter(lambda: answer.readline().decode().rstrip(), "")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        return status, headers, answer.read(int(headers.get("content-length", 0))).decode()
+
+
+def get_raw(front: Front, target: str, method: str = "GET") -> tuple[str, dict[str, str], str]:
+    return raw(front, f"{method} {target} HTTP/1.1\r\nHost: photos\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/albums",
+        "/api/albums/?a=%2F&b=+",
+        "/api/%61lbums//x/./y",
+        "/api/auth",
+        "/docs",
+        "/health/",
+    ],
+)
+def test_a_request_passes_as_it_came(front: Front, member: Backend, target: str) -> None:
+    get_raw(front, target)
+    [request] = member.requests
+    assert (request.target, request.headers["host"]) == (target, "photos")
+    assert "connection" not in request.headers
+
+
+def test_an_answer_passes_as_it_came(front: Front, member: Backend) -> None:
+    member.status = 404
+    member.headers = {"X-Request-ID": "abc", "Location": "http://elsewhere/x", "Retry-After": "7"}
+    answer = httpx.get(f"{front.url}/api/x", headers={"X-Request-ID": "abc"})
+    assert answer.json() == {"from": member.name}
+    assert answer.headers.get_list("X-Request-ID") == ["abc"]
+    assert (answer.status_code, answer.headers["Location"]) == (404, "http://elsewhere/x")
+    assert answer.headers["X-Instance"] == member.name
+
+
+@pytest.mark.parametrize("given", ["abc-1.2:3_4", "a" * 129, "a b", "", '"}'])
+def test_a_sane_request_id_passes_and_others_are_replaced(
+    front: Front, member: Backend, given: str
+) -> None:
+    answer = httpx.get(f"{front.url}/api/x", headers={"X-Request-ID": given})
+    [request] = member.requests
+    sent = request.headers["x-request-id"]
+    assert (sent == given) is (given == "abc-1.2:3_4")
+    assert len(sent) in (11, 32)
+    assert answer.headers["X-Request-ID"] == sent
+
+
+def test_what_a_stranger_claims_about_addresses_is_not_passed(
+    front: Front, member: Backend
+) -> None:
+    claims = {
+        "X-Forwarded-For": "198.51.100.7",
+        "X-Forwarded-Proto": "https",
+        "X-Real-IP": "198.51.100.7",
+        "Forwarded": "for=198.51.100.7",
+    }
+    httpx.get(f"{front.url}/api/x", headers=claims)
+    [request] = member.requests
+    assert request.headers["x-forwarded-for"] == "127.0.0.1"
+    assert request.headers["x-forwarded-proto"] == "http"
+    assert not {"x-real-ip", "forwarded"} & set(request.headers)
+
+
+def test_trusted_hops_are_believed_and_not_those_beyond(servers: Backends) -> None:
+    member = servers.start()
+    fleet = spec(trusted_hops=("127.0.0.0/8", "10.0.0.0/8"))
+    with running_front(fleet, member) as front:
+        claims = {
+            "X-Forwarded-For": "203.0.113.1, 198.51.100.7, 10.1.2.3",
+            "X-Forwarded-Proto": "https",
+            "X-Request-ID": "hops",
+        }
+        httpx.get(f"{front.url}/api/x", headers=claims)
+        assert front.logged("hops")["client"] == "198.51.100.7"
+    [request] = member.requests
+    assert request.headers["x-forwarded-for"] == "198.51.100.7"
+    assert request.headers["x-forwarded-proto"] == "https"
+
+
+def is_error(status: str, headers: dict[str, str], body: str, expected: int, code: str) -> None:
+    """Whether it is the contract's error."""
+    told = json.loads(body)
+    assert int(status.split()[1]) == expected
+    assert set(told) == {"detail", "code", "request_id"}
+    assert told["code"] == code
+    assert told["request_id"] == headers["x-request-id"]
+    assert headers["content-type"] == "application/json"
+    assert headers["server"] == "nginx"
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status", "code"),
+    [
+        ("GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        ("GET /api HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        ("GET /photos HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        ("GET /.error/500 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        ("GET /api/x HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "bad_request"),
+        ("GET api HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (
+            "TRACE /api/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            405,
+            "method_not_allowed",
+        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405, "method_not_allowed"),
+        (
+            "POST /api/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000001\r\n"
+            "Connection: close\r\n\r\n",
+            413,
+            "too_large",
+        ),
+        (f"GET /api/{'x' * 17_000} HTTP/1.1\r\nHost: a\r\n\r\n", 414, "bad_request"),
+        (f"GET /api/x HTTP/1.1\r\nHost: a\r\nX: {'x' * 17_000}\r\n\r\n", 431, "headers_too_large"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else None,
+)
+def test_nginx_s_own_errors_have_the_contract_s_body(
+    front: Front, member: Backend, request_text: str, status: int, code: str
+) -> None:
+    is_error(*raw(front, request_text), status, code)
+    assert member.requests == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/metrics",
+        "/metrics/",
+        "//metrics",
+        "/api/../metrics",
+        "/api/%2e%2e/metrics",
+        "/health/..%2fmetrics",
+        "/photos/../metrics?" + SIGNATURE,
+        "/members",
+        "/healthy",
+        "/docsx",
+    ],
+)
+def test_what_is_not_for_people_is_not_passed(front: Front, member: Backend, target: str) -> None:
+    assert get_raw(front, target)[0].split()[1] == "404"
+    assert member.requests == []
+
+
+def test_the_page_at_the_root_stands_for_the_gallery(front: Front, member: Backend) -> None:
+    for path in ("/", f"/share/{TOKEN}"):
+        page = httpx.get(front.url + path)
+        assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html")
+        assert 'href="/docs"' in page.text
+        assert page.headers["Referrer-Policy"] == "no-referrer"
+        assert page.headers["X-Request-ID"]
+    assert member.requests == []
+
+
+def test_the_store_never_sees_who_asks(front: Front, store: Backend) -> None:
+    target = f"/photos/originals/a%2Fb%20c.jpg?X-Amz-Expires=60&{SIGNATURE}"
+    private = {
+        "Authorization": "Bearer a-token",
+        "Cookie": "session=a-token",
+        "Referer": f"{front.url}/share/{TOKEN}",
+        "X-Amz-Copy-Source": "/photos/originals/other",
+    }
+    for method in ("GET", "HEAD", "PUT", "OPTIONS"):
+        body = b"data" if method == "PUT" else None
+        answer = httpx.request(method, front.url + target, headers=private, content=body)
+        assert answer.status_code == 200
+    assert [request.method for request in store.requests] == ["GET", "HEAD", "PUT", "OPTIONS"]
+    for request in store.requests:
+        assert request.target == target
+        assert request.headers["host"] == front.url.removeprefix("http://")
+        assert "token" not in str(request)
+        assert "x-amz-copy-source" not in request.headers
+    assert store.requests[2].body == b"data"
+
+
+def test_what_comes_from_the_store_cannot_act_on_our_origin(front: Front, store: Backend) -> None:
+    store.headers = {
+        "Content-Security-Policy": "default-src *",
+        "X-Content-Type-Options": "sniff",
+        "Set-Cookie": "a=b",
+        "X-Accel-Redirect": "/api/secret",
+        "Access-Control-Allow-Origin": "*",
+    }
+    answer = httpx.get(f"{front.url}/photos/a.svg?{SIGNATURE}")
+    assert answer.json() == {"from": store.name}
+    assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    [policy] = answer.headers.get_list("Content-Security-Policy")
+    assert "sandbox" in policy
+    assert "Set-Cookie" not in answer.headers
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "/photos/a.jpg", 404),
+        ("PUT", "/photos/a.jpg?uploads", 404),
+        ("GET", "/photos/a.jpg?X-Amz-Signature=", 404),
+        ("GET", f"/photos/a.jpg?not{SIGNATURE}", 404),
+        ("GET", f"/photos/../other/a.jpg?{SIGNATURE}", 404),
+        ("GET", f"/other/../photos/a.jpg?{SIGNATURE}", 404),
+        ("GET", f"/?{SIGNATURE}", 200),
+        ("DELETE", f"/photos/a.jpg?{SIGNATURE}", 405),
+        ("POST", f"/photos/a.jpg?{SIGNATURE}", 405),
+    ],
+)
+def test_only_signed_reads_and_uploads_reach_the_store(
+    front: Front, store: Backend, method: str, target: str, status: int
+) -> None:
+    assert int(get_raw(front, target, method)[0].split()[1]) == status
+    assert store.requests == []
+
+
+def test_without_a_store_there_is_none(servers: Backends) -> None:
+    with running_front(None, servers.start()) as front:
+        assert httpx.get(f"{front.url}/photos/a.jpg?{SIGNATURE}").status_code == 404
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_slow_upload_reaches_an_instance_when_all_of_it_is_here(
+    servers: Backends, buffered: bool
+) -> None:
+    member = servers.start()
+    with running_front(spec(buffer_uploads=buffered), member) as front:
+        host, port = front.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(
+                b"POST /api/photos/ HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
+            )
+            client.sendall(b"x" * 100_000)
+            if buffered:
+                time.sleep(0.5)
+                assert member.connections == 0
+            else:
+                eventually(lambda: member.connections == 1)
+            client.sendall(b"x" * 100_000)
+            assert b"200 Something" in client.recv(1000)
+        assert len(member.requests[0].body) == 200_000
+
+
+def test_an_upload_goes_to_a_member_of_when_it_is_complete(servers: Backends) -> None:
+    before, after = servers.start(), servers.start()
+    with running_front(None, before) as front:
+        host, port = front.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(
+                b"POST /api/photos/ HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+            )
+            client.sendall(b"x" * 50_000)
+            time.sleep(0.2)
+            front.put(after)
+            client.sendall(b"x" * 50_000)
+            assert after.name.encode() in client.recv(1000)
+        assert before.requests == []
+
+
+def test_each_kind_of_route_has_a_limit_for_each_client(servers: Backends) -> None:
+    slow = RateLimit(0.1, 1)
+    limits = RateLimits(
+        RateLimit(0.1, 5), replace(slow, burst=4), replace(slow, burst=3), replace(slow, burst=2)
+    )
+    fleet = Fleet(
+        balancer=Balancer(rate_limits=limits, trusted_hops=("127.0.0.1",)),
+    )
+    paths = {
+        "/api/albums": 6,
+        "/api/auth/login": 5,
+        "/api/photos/7/image": 4,
+        f"/api/share/{TOKEN}/photos/7/image": 0,
+        f"/api/share/{TOKEN}": 3,
+        "/docs": 0,
+        "/health": 7,
+    }
+    with running_front(fleet, servers.start()) as front:
+        for path, allowed in paths.items():
+            assert statuses(front, path, "198.51.100.7") == [200] * allowed + [429] * (7 - allowed)
+        assert statuses(front, "/docs", "198.51.100.8")[0] == 200, "another client"
+        # One client has all of an IPv6 network.
+        assert statuses(front, "/docs", "2001:db8::1")[-1] == 429
+        assert statuses(front, "/docs", "2001:db8::2:1")[0] == 429
+        assert statuses(front, "/docs", "2001:db8:0:1::1")[0] == 200
+        refused = httpx.get(f"{front.url}/docs", headers={"X-Forwarded-For": "198.51.100.7"})
+        assert refused.headers["Retry-After"] == "1"
+        assert refused.json()["code"] == "too_many_requests"
+        assert refused.json()["request_id"] == refused.headers["X-Request-ID"]
+
+
+def statuses(front: Front, path: str, client: str) -> list[int]:
+    headers = {"X-Forwarded-For": client}
+    with httpx.Client(base_url=front.url, headers=headers) as asking:
+        return [asking.get(path).status_code for _ in range(7)]
+
+
+def test_the_log_tells_what_happened(front: Front, member: Backend) -> None:
+    httpx.post(f"{front.url}/api/albums/7?secret=1", headers={"X-Request-ID": "told"})
+    line = front.logged("told")
+    assert line["method"] == "POST"
+    assert line["path"] == "/api/albums/7"
+    assert (line["status"], line["tries"], line["instance"]) == (200, 1, member.name)
+    assert line["upstream"] == member.address
+    assert line["client"] == "127.0.0.1"
+    assert line["boot"] == f"boot-{member.name}"
+    for name in ("seconds", "connect_seconds", "header_seconds", "response_seconds", "bytes"):
+        assert float(line[name]) >= 0
+    assert "T" in line["time"]
+
+
+def test_errors_are_logged_as_what_was_asked(front: Front, store: Backend) -> None:
+    headers = {"X-Request-ID": "too-large"}
+    httpx.post(f"{front.url}/api/photos/", content=bytes(1_000_001), headers=headers)
+    line = front.logged("too-large")
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/api/photos/", 413)
+    assert (line["instance"], line["tries"]) == ("", 0)
+
+
+def test_health_is_not_logged(front: Front) -> None:
+    for path in ("/health", "/health/live", "/api/health/", "/edge/health"):
+        assert httpx.get(front.url + path, headers={"X-Request-ID": "unseen"}).status_code == 200
+    httpx.get(f"{front.url}/healthy", headers={"X-Request-ID": "seen"})
+    assert front.logged("seen")["path"] == "/healthy"
+    assert "unseen" not in front.logs
+
+
+def test_no_log_holds_a_share_token_or_a_signature(servers: Backends) -> None:
+    """Whatever way the path is written, and whatever goes wrong."""
+    member, store = servers.refusing(), servers.refusing()
+    limit = RateLimits(*[RateLimit(1, 3)] * 4)
+    fleet = Fleet(
+        balancer=Balancer(
+            rate_limits=limit, store=f"http://{store.address}", upload_limit=1, connect_timeout=1
+        )
+    )
+    targets = [
+        f"/api/share/{TOKEN}",
+        f"/api/share/{TOKEN}/photos/1/image",
+        f"/share/{TOKEN}",
+        f"//api//share/./{TOKEN}",
+        f"/api/%73hare%2F{TOKEN}",
+        f"/api/albums?token={TOKEN}",
+        f"/photos/a.jpg?{SIGNATURE}",
+        f"/api/share/{TOKEN}/{'x' * 17_000}",
+    ]
+    referrer = f"Referer: https://photos/share/{TOKEN}\r\nConnection: close\r\n\r\n"
+    with running_front(fleet, member) as front:
+        for target in targets * 3:
+            for body in ("", "Content-Length: 2\r\n"):
+                raw(front, f"GET {target} HTTP/1.1\r\nHost: photos\r\n{body}{referrer}")
+        httpx.get(f"{front.url}/x", headers={"X-Request-ID": "last"})
+        front.logged("last")
+        assert "/api/share/***/photos/1/image" in front.logs
+        assert TOKEN not in front.logs
+        assert "0f0f" not in front.logs
+
+
+def test_health_waits_three_seconds_at_most(servers: Backends) -> None:
+    with running_front(None, servers.start(hang)) as front:
+        started = time.monotonic()
+        assert httpx.get(f"{front.url}/health", timeout=25).status_code == 504
+        assert 2.5 < time.monotonic() - started < 20
+
+
+def test_json_is_compressed_and_tokens_are_not(front: Front, member: Backend) -> None:
+    member.headers = {"X-Padding": "1"}
+    long_name, member.name = member.name, "x" * 2000
+    member.headers["X-Instance"] = "short"
+    try:
+        listed = httpx.get(f"{front.url}/api/albums")
+        login = httpx.get(f"{front.url}/api/auth/me")
+    finally:
+        member.name = long_name
+    assert listed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in login.headers
+    assert listed.json() == login.json()
+
+
+def test_with_a_certificate_http_leads_to_https(servers: Backends) -> None:
+    member = servers.start()
+    with short_folder() as folder:
+        write_certificate(folder)
+        tls = Tls(str(folder / "cert.pem"), str(folder / "key.pem"))
+        places = replace(Places.below(folder, free_port()), tls_port=free_port())
+        secure = f"https://127.0.0.1:{places.tls_port}"
+        with running_front(spec(tls=tls), member, folder=folder, places=places) as front:
+            moved = httpx.post(f"{front.url}/api/albums?a=1")
+            assert (moved.status_code, moved.headers["Location"]) == (
+                308,
+                f"{secure}/api/albums?a=1",
+            )
+            assert httpx.get(f"{front.url}/edge/health").json()["members"] == 1
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            answer = httpx.get(f"{secure}/api/albums", verify=trusting)
+            assert answer.json() == {"from": member.name}
+            assert member.requests[0].headers["x-forwarded-proto"] == "https"
+            trusting.set_ciphers("AES128-SHA")
+            trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(f"{secure}/api/albums", verify=trusting)
+            plain = httpx.get(f"http://127.0.0.1:{places.tls_port}/api/albums")
+            assert (plain.status_code, plain.json()["code"]) == (400, "bad_request")
+
+
+def test_the_whole_service_behind_it(
+    start_service: Callable[..., Service], environ: dict[str, str]
+) -> None:
+    """Also the store: signed URLs lead through nginx."""
+    with short_folder() as folder:
+        places = Places.below(folder, free_port())
+        url = f"http://127.0.0.1:{places.port}"
+        service = start_service(S3_PUBLIC_ENDPOINT=url)
+        fleet = Fleet(
+            balancer=Balancer(
+                rate_limits=UNLIMITED,
+                store=environ["PHOTO_API_S3_ENDPOINT"],
+                bucket=environ["PHOTO_API_S3_BUCKET"],
+            )
+        )
+        address = service.url.removeprefix("http://")
+        only = {"id": "boot", "address": address, "instance": "127.0.0.1"}
+        with running_front(fleet, only, folder=folder, places=places) as front:
+            for page in ("/docs", "/redoc", "/openapi.json", "/docs-assets/swagger-ui.css"):
+                assert httpx.get(front.url + page).status_code == 200
+            assert httpx.get(f"{front.url}/health").json()["status"] == "healthy"
+            use(front)
+
+
+def use(front: Front) -> None:
+    """A direct upload, one through the server, and both read back, all through nginx."""
+    with User(front.url) as user:
+        data, album = jpeg(), user.album()["id"]
+        presigned = user.presign(album, data)
+        assert presigned["upload_url"].startswith(f"{front.url}/")
+        assert put(presigned, data).is_success
+        assert user.confirm(presigned["photo_id"]).status_code == 200
+        image = user.api.get(f"/photos/{presigned['photo_id']}/image", follow_redirects=True)
+        assert image.content == data
+        assert image.headers["X-Content-Type-Options"] == "nosniff"
+        uploaded = user.upload(jpeg(), album)
+        assert user.api.get(uploaded["url"], follow_redirects=True).is_success
+        assert user.api.get("/nothing").json()["code"] == "not_found"

@@ -1,0 +1,438 @@
+"""Who gets which request: members, retries, quarantine, and changes while requests come."""
+
+import os
+import signal
+import socket
+import stat
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from photo_fleet.spec import Fleet
+from tests.photo_fleet.nginx_stage import (
+    Backend,
+    Backends,
+    Front,
+    answer,
+    backends,
+    break_off,
+    hang,
+    reset,
+    running_front,
+    short_folder,
+    spec,
+    start,
+)
+from tests.service import eventually
+
+pytestmark = pytest.mark.needs("nginx")
+
+
+@pytest.fixture
+def servers() -> Iterator[Backends]:
+    with backends() as started:
+        yield started
+
+
+def who_answers(front: Front, requests: int) -> Counter[str]:
+    with httpx.Client(base_url=front.url) as client:
+        return Counter(client.get("/api/albums").json()["from"] for _ in range(requests))
+
+
+def test_requests_go_round(servers: Backends) -> None:
+    three = [servers.start() for _ in range(3)]
+    with running_front(None, *three) as front:
+        assert who_answers(front, 30) == {one.name: 10 for one in three}
+        assert [front.member(one)["requests"] for one in three] == [10, 10, 10]
+
+
+def test_the_least_busy_member_is_chosen(servers: Backends) -> None:
+    busy, idle = servers.start(hang), servers.start()
+    with running_front(spec(algorithm="least-connections"), busy, idle) as front:
+        with hanging_requests(front, busy):
+            assert front.member(busy)["in_flight"] == 1
+            assert who_answers(front, 10) == {idle.name: 10}
+        eventually(lambda: front.member(busy)["in_flight"] == 0)
+        assert front.member(idle)["in_flight"] == 0
+
+
+@contextmanager
+def hanging_requests(front: Front, busy: Backend) -> Iterator[None]:
+    """A client that waits for this member, which does not answer, until the block ends."""
+    sockets = []
+    while not busy.requests:
+        host, port = front.url.removeprefix("http://").split(":")
+        sockets.append(socket.create_connection((host, int(port))))
+        sockets[-1].sendall(b"GET /api/albums HTTP/1.1\r\nHost: photos\r\n\r\n")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def test_nobody_there_is_503_with_retry_after(servers: Backends) -> None:
+    with running_front() as front:
+        for answered in (
+            httpx.get(f"{front.url}/api/albums"),
+            httpx.post(f"{front.url}/api/albums", json={"name": "A"}),
+            httpx.get(f"{front.url}/health"),
+        ):
+            assert answered.status_code == 503
+            assert answered.headers["Retry-After"] == "2"
+            assert answered.json()["code"] == "overloaded"
+        edge = httpx.get(f"{front.url}/edge/health")
+        assert (edge.status_code, edge.json()) == (503, {"status": "unhealthy", "members": 0})
+        front.put(servers.start())
+        edge = httpx.get(f"{front.url}/edge/health")
+        assert (edge.status_code, edge.json()) == (200, {"status": "healthy", "members": 1})
+        assert httpx.get(f"{front.url}/api/albums").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST", "PATCH"])
+def test_a_refused_connection_is_tried_elsewhere_once(servers: Backends, method: str) -> None:
+    """Nothing was sent, so any method may be."""
+    gone, well = servers.refusing(), servers.start()
+    with running_front(None, gone, well) as front:
+        answers = [httpx.request(method, f"{front.url}/api/albums") for _ in range(4)]
+        assert {one.status_code for one in answers} == {200}
+        assert len(well.requests) == 4
+        assert front.member(gone)["failures"] == 2
+        assert front.member(gone)["in_flight"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "attempts"),
+    [("GET", 200, 2), ("HEAD", 200, 2), ("DELETE", 200, 2), ("POST", 502, 1), ("PATCH", 502, 1)],
+)
+def test_after_a_broken_connection_only_what_may_be_repeated_is(
+    servers: Backends, method: str, status: int, attempts: int
+) -> None:
+    """The member had read the request: it may have acted on it."""
+    breaking, well = servers.start(reset), servers.start()
+    with running_front(None, breaking) as front:
+        _choose_first(front, breaking, well)
+        body = b"{}" if method in ("POST", "PATCH") else None
+        answered = httpx.request(method, f"{front.url}/api/albums", content=body)
+        assert answered.status_code == status
+        assert (len(breaking.requests), len(well.requests)) == (1, attempts - 1)
+        assert front.member(breaking)["failures"] == 0, "it was connected"
+
+
+def _choose_first(front: Front, first: Backend, second: Backend) -> None:
+    """With two members the first turn, of an nginx that has had no request, is the second's."""
+    front.put(second, first)
+
+
+def test_what_breaks_on_a_kept_connection_is_not_repeated_either(servers: Backends) -> None:
+    one, other = servers.start(), servers.start()
+    with running_front(None, one, other) as front, httpx.Client(base_url=front.url) as client:
+        for _ in range(8):
+            assert client.post("/api/albums").status_code == 200
+        for backend in (one, other):
+            backend.behaviour = reset
+            backend.requests.clear()
+        assert client.post("/api/albums").status_code == 502
+        assert len(one.requests) + len(other.requests) == 1
+        assert client.get("/api/albums").status_code == 502
+        assert len(one.requests) + len(other.requests) == 3, "one retry, and no more"
+
+
+def test_an_answer_that_has_begun_is_not_asked_for_again(servers: Backends) -> None:
+    breaking, well = servers.start(break_off), servers.start()
+    with running_front() as front:
+        _choose_first(front, breaking, well)
+        assert httpx.delete(f"{front.url}/api/albums/1").status_code == 502
+        assert (len(breaking.requests), len(well.requests)) == (1, 0)
+
+
+def test_a_timeout_is_not_tried_elsewhere(servers: Backends) -> None:
+    slow, well = servers.start(hang), servers.start()
+    with running_front(spec(read_timeout=0.5)) as front:
+        _choose_first(front, slow, well)
+        answered = httpx.get(f"{front.url}/api/albums")
+        assert (answered.status_code, answered.json()["code"]) == (504, "gateway_timeout")
+        assert (len(slow.requests), len(well.requests)) == (1, 0)
+        assert front.member(slow)["errors"] == 1
+
+
+def test_two_broken_members_are_all_that_is_tried(servers: Backends) -> None:
+    gone = [servers.refusing() for _ in range(3)]
+    with running_front(None, *gone) as front:
+        answered = httpx.get(f"{front.url}/api/albums")
+        assert (answered.status_code, answered.json()["code"]) == (502, "bad_gateway")
+        assert front.logged(answered.json()["request_id"])["tries"] == 2
+        assert sum(front.member(one)["failures"] for one in gone) == 2
+
+
+def test_three_refused_connections_quarantine_a_member_for_ten_seconds(servers: Backends) -> None:
+    gone, well = servers.refusing(), servers.start()
+    with running_front(None, gone, well) as front:
+        before = time.time()
+        eventually(lambda: who_answers(front, 2) and front.member(gone)["quarantined_until"], 10)
+        until = front.member(gone)["quarantined_until"]
+        assert before + 10 <= until <= time.time() + 10
+        assert front.member(gone)["failures"] == 3
+        assert who_answers(front, 10) == {well.name: 10}
+        assert front.member(gone)["failures"] == 3, "nobody asked it"
+        assert "boot-127.0.1.1 is left out for 10 s" in eventually(lambda: front.logs, 5)
+        assert "/api/albums" not in Path(front.places.error_log).read_text()
+
+
+@pytest.mark.slow
+def test_a_member_comes_back_from_its_quarantine(servers: Backends) -> None:
+    gone, well = servers.refusing(), servers.start()
+    with running_front(None, gone, well) as front:
+        eventually(lambda: who_answers(front, 2) and front.member(gone)["quarantined_until"], 10)
+        servers.listen_again(gone)
+        eventually(lambda: gone.name in who_answers(front, 2), 20, 0.5)
+        assert front.member(gone)["quarantined_until"] is None
+
+
+def test_when_all_are_in_quarantine_all_are_tried(servers: Backends) -> None:
+    both = [servers.refusing(), servers.refusing()]
+    with running_front(None, *both) as front:
+        for _ in range(3):
+            assert httpx.get(f"{front.url}/api/albums").status_code == 502
+        assert all(front.member(one)["quarantined_until"] for one in both)
+        for one in both:
+            servers.listen_again(one)
+        assert who_answers(front, 4) == {one.name: 2 for one in both}
+
+
+def test_a_removed_member_gets_no_request_after_the_answer(servers: Backends) -> None:
+    """Also not over connections that are kept, and not as the second attempt."""
+    leaving, staying, breaking = servers.start(), servers.start(), servers.start(reset)
+    with running_front(None, leaving, staying) as front:
+        with Clients(front, 8) as clients:
+            eventually(lambda: len(leaving.requests) > 200, 20)
+            front.put(staying, breaking)
+            at_answer = len(leaving.requests)
+            clients.ask_on(300)
+        assert len(leaving.requests) == at_answer
+        assert leaving.connections <= 20, "connections were kept"
+        assert clients.failed == [], "GETs only: the broken connections were made good"
+
+
+def test_no_request_fails_while_members_change_twenty_times(servers: Backends) -> None:
+    six = [servers.start() for _ in range(6)]
+    with running_front(None, *six[:3]) as front:
+        with Clients(front, 6, "GET", "POST") as clients:
+            for change in range(20):
+                members = [six[(change + n) % 6] for n in range(3)]
+                told = front.put(*members)
+                removed = [one for one in six if one not in members]
+                counts = [len(one.requests) for one in removed]
+                clients.ask_on(20)
+                assert [len(one.requests) for one in removed] == counts
+        assert told["generation"] == 21
+        assert clients.failed == []
+        assert clients.connections == 6, "nobody had to connect anew"
+
+
+class Clients:
+    """Clients who keep their connections and ask without a pause until the block ends."""
+
+    def __init__(self, front: Front, number: int, *methods: str) -> None:
+        self.url = front.url
+        self.methods = methods or ("GET",)
+        self.answered = 0
+        self.connections = 0
+        self.failed: list[str] = []
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(number)]
+
+    def _ask(self) -> None:
+        limits = httpx.Limits(max_connections=1)
+        with httpx.Client(base_url=self.url, limits=limits, timeout=30) as client:
+            while not self._ending.is_set():
+                for method in self.methods:
+                    self._note(client, method)
+
+    def _note(self, client: httpx.Client, method: str) -> None:
+        def traced(event: str, _: object) -> None:
+            self.connections += event == "connection.connect_tcp.complete"
+
+        try:
+            answered = client.request(method, "/api/albums", extensions={"trace": traced})
+        except httpx.TransportError as error:
+            self.failed.append(f"{method}: {error!r}")
+            return
+        self.answered += 1
+        if answered.status_code != 200:
+            self.failed.append(f"{method}: {answered.status_code} {answered.text}")
+
+    def ask_on(self, requests: int) -> None:
+        """Until so many more are answered."""
+        goal = self.answered + requests
+        eventually(lambda: self.answered > goal, 30, 0.01)
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_a_removed_member_s_last_requests_are_shown_until_they_end(servers: Backends) -> None:
+    busy, other = servers.start(hang), servers.start()
+    with running_front(None, busy) as front:
+        with hanging_requests(front, busy):
+            front.put(other)
+            assert front.held()["leaving"] == [{"id": f"boot-{busy.name}", "in_flight": 1}]
+        eventually(lambda: front.held()["leaving"] == [])
+
+
+def test_a_restart_keeps_the_members(servers: Backends) -> None:
+    member = servers.start()
+    with short_folder() as folder:
+        with running_front(None, member, folder=folder) as front:
+            front.put(member, panic=True)
+            places = front.places
+        with running_front(None, folder=folder, places=places) as front:
+            assert front.held()["generation"] == 2
+            assert front.held()["panic"] is True
+            assert who_answers(front, 3) == {member.name: 3}
+            assert front.put()["generation"] == 3
+
+
+def test_a_damaged_file_of_members_is_told_and_not_used(servers: Backends) -> None:
+    for damaged in ("{", '{"generation": 3, "members": [{"id": "a"}]}', "[]"):
+        with short_folder() as folder:
+            (folder / "run").mkdir()
+            (folder / "run" / "members.json").write_text(damaged)
+            with running_front(None, folder=folder) as front:
+                assert front.held()["members"] == []
+                assert "members.json cannot be used" in front.logs
+
+
+def test_a_reload_and_a_crashed_worker_change_nothing(servers: Backends) -> None:
+    busy, member = servers.start(hang), servers.start()
+    with running_front(None, busy) as front:
+        with hanging_requests(front, busy):
+            for worker in workers(front):
+                os.kill(worker, signal.SIGKILL)
+        front.put(busy, member)
+        assert front.member(busy)["in_flight"] == 0, "nobody will end the crashed worker's"
+        before = workers(front)
+        front.process.send_signal(signal.SIGHUP)
+        eventually(lambda: not set(before) & set(workers(front)), 10)
+        front.put(member)
+        assert who_answers(front, 4) == {member.name: 4}
+
+
+def workers(front: Front) -> list[int]:
+    path = f"/proc/{front.process.pid}/task/{front.process.pid}/children"
+    return [int(pid) for pid in Path(path).read_text().split()]
+
+
+def test_a_killed_nginx_s_socket_does_not_hinder_the_next(servers: Backends) -> None:
+    with running_front(None, servers.start()) as front:
+        old_workers = workers(front)
+        front.process.kill()
+        front.process.wait()
+        for worker in old_workers:
+            os.kill(worker, signal.SIGKILL)
+        front.process = again = start(front.places)
+        try:
+            eventually(lambda: Path(front.places.members_socket).exists(), 10)
+            assert len(eventually(lambda: _held_or_none(front), 10)["members"]) == 1
+        finally:
+            again.terminate()
+            again.wait(10)
+
+
+def _held_or_none(front: Front) -> dict[str, Any]:
+    try:
+        return front.held()
+    except httpx.TransportError:
+        return {}
+
+
+def test_only_its_own_user_and_group_reach_the_control_socket() -> None:
+    with running_front() as front:
+        mode = stat.S_IMODE(os.stat(front.places.members_socket).st_mode)
+        assert mode == 0o660
+        assert httpx.get(f"{front.url}/members").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ('{"members": [], }', "not JSON"),
+        ('{"members": []} x', "not JSON"),
+        ("[" * 100, "not JSON: nested too deeply"),
+        ("[]", "members must be a list"),
+        ('{"members": {}}', "members must be a list"),
+        ('{"members": [1]}', "member 1 needs an id"),
+        ('{"members": [{"id": "a b", "instance": "i", "address": "10.0.0.1:80"}]}', "needs an id"),
+        ('{"members": [{"id": "a", "instance": "i", "address": "evil.example:80"}]}', "an address"),
+        ('{"members": [{"id": "a", "instance": "i", "address": "10.0.0.256:80"}]}', "an address"),
+        ('{"members": [{"id": "a", "instance": "i", "address": "10.0.0.1:0"}]}', "an address"),
+        (
+            '{"members": [{"id": "a", "instance": "i", "address": "10.0.0.1:1"},'
+            ' {"id": "a", "instance": "i", "address": "10.0.0.1:2"}]}',
+            "member 2 is there twice",
+        ),
+    ],
+)
+def test_what_is_no_list_of_members_changes_nothing(
+    strict: Front, body: str, complaint: str
+) -> None:
+    before = strict.held()
+    refused = strict.control("PUT", body)
+    assert refused.status_code == 400
+    assert complaint in refused.json()["detail"]
+    assert strict.held() == before
+    assert len(before["members"]) == 1
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Front]:
+    member = {"id": "a", "address": "[2001:db8::1]:8000", "instance": "2001:db8::1"}
+    with running_front(None, member) as front:
+        yield front
+
+
+def test_the_control_api_knows_two_methods(strict: Front) -> None:
+    refused = strict.control("DELETE")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, PUT")
+    assert strict.control("GET", path="/").status_code == 404
+
+
+def test_without_lua_a_file_tells_who_the_members_are(servers: Backends) -> None:
+    fleet: Fleet = spec(membership="reload")
+    one, two, gone = servers.start(), servers.start(), servers.refusing()
+    with running_front(fleet, one, two, gone) as front:
+        edge = httpx.get(f"{front.url}/edge/health")
+        assert (edge.status_code, edge.json()) == (200, {"status": "healthy", "members": 3})
+        answered = who_answers(front, 20)
+        assert set(answered) == {one.name, two.name}
+        one.behaviour = two.behaviour = reset
+        assert httpx.post(f"{front.url}/api/albums").status_code == 502
+    with running_front(fleet) as front:
+        none = httpx.get(f"{front.url}/api/albums")
+        assert (none.status_code, none.json()["code"]) == (503, "overloaded")
+        assert none.headers["Retry-After"] == "2"
+        assert httpx.get(f"{front.url}/edge/health").status_code == 503
+
+
+def test_connections_to_members_are_kept(servers: Backends) -> None:
+    one = servers.start(answer)
+    with running_front(None, one) as front:
+        who_answers(front, 40)
+        assert one.connections <= len(workers(front))

@@ -1,0 +1,205 @@
+"""The operator's guide names only what exists, and says the same in both of its languages."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import photo_api.cli
+import photo_fleet.cli
+from photo_api.settings.loading import variables
+from tests.own_stage import ask, own_database
+
+ROOT = Path(__file__).parent.parent
+ENGLISH = ROOT / "docs/operations.md"
+KOREAN = ROOT / "docs/ko/operations.md"
+GUIDES = [pytest.param(ENGLISH, id="en"), pytest.param(KOREAN, id="ko")]
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+SPAN = re.compile(r"`([^`\n]+)`")
+COMMAND = re.compile(r"(?<![\w/.-])(photo-api|photo-fleet|make) ([a-z][a-z-]*)([^|&;\n]*)")
+VARIABLE = re.compile(r"PHOTO_API_[A-Z0-9_]*[A-Z0-9]")
+UNIT_OF = re.compile(r"(?:systemctl|journalctl)[^|\n]*")
+
+MAINS: dict[str, Callable[[list[str]], int]] = {
+    "photo-api": photo_api.cli.main,
+    "photo-fleet": photo_fleet.cli.main,
+}
+NESTED = {("photo-api", "config")}
+
+SAMPLE = """
+    WITH boots (boot_id, instance, state) AS (VALUES
+        (gen_random_uuid(), '10.0.1.10', 'ready'), (gen_random_uuid(), '10.0.1.11', 'stopped')
+    ), rows AS (
+        INSERT INTO instances (boot_id, instance, node, version, address, port, workers, state, load)
+        SELECT boot_id, instance, 'node', '0.1.0', instance, 8000, 1, state,
+            '{"cpu_percent": 12.5, "in_flight": 3, "memory_bytes": 104857600, "queue_depth": 0}'
+        FROM boots
+    ), jobs AS (
+        INSERT INTO jobs (kind, subject_id, state, error) VALUES ('renditions', 1, 'dead', 'why')
+    )
+    INSERT INTO instance_events (boot_id, instance, event, cause)
+    SELECT boot_id, instance, event, cause FROM boots, (VALUES
+        ('started', NULL), ('check_fails', 'database: no answer within 1.5 s'),
+        ('worker_died', 'web-1 killed by SIGKILL'), ('draining', 'SIGTERM'),
+        ('stopped', 'SIGTERM; 1 request cut at the limit')
+    ) AS happened (event, cause)
+"""
+
+
+def blocks(guide: Path, *languages: str) -> list[str]:
+    """Texts of the code blocks in these languages."""
+    found = BLOCK.findall(guide.read_text())
+    return [text for language, text in found if language in languages]
+
+
+def code(guide: Path) -> list[str]:
+    """Lines of shell blocks, and what stands in backticks."""
+    prose = BLOCK.sub("", guide.read_text())
+    lines = [line for text in blocks(guide, "sh") for line in text.splitlines()]
+    return [*lines, *SPAN.findall(prose)]
+
+
+def commands(guide: Path) -> list[tuple[str, str, str]]:
+    """(program, subcommand, arguments) of each command that the guide names, in order."""
+    return [
+        (program, name, arguments.strip())
+        for line in code(guide)
+        for program, name, arguments in COMMAND.findall(UNIT_OF.sub("", line))
+    ]
+
+
+def statements(guide: Path) -> list[str]:
+    """Each SQL statement by itself."""
+    return [
+        one.strip() for text in blocks(guide, "sql") for one in text.split(";") if one.strip()
+    ]
+
+
+def headings(guide: Path) -> list[tuple[int, str]]:
+    """(depth, text) in order."""
+    prose = BLOCK.sub("", guide.read_text())
+    return [(len(marks), text) for marks, text in re.findall(r"^(#+) (.+)$", prose, re.M)]
+
+
+def links(guide: Path) -> list[str]:
+    return re.findall(r"\]\((?!https?:)([^)]+)\)", BLOCK.sub("", guide.read_text()))
+
+
+def anchors(guide: Path) -> list[str]:
+    """Of its headings, as GitHub makes them."""
+    return [
+        re.sub(r"[^\w -]", "", text.lower().replace("`", "")).replace(" ", "-")
+        for _, text in headings(guide)
+    ]
+
+
+def help_of(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
+    """What `--help` prints; fails when there is no such command."""
+    program, *subcommands = words
+    with pytest.raises(SystemExit) as ended:
+        MAINS[program]([*subcommands, "--help"])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, f"{' '.join(words)}: {printed.err}"
+    return printed.out
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_command_and_option_exists(guide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = [item for item in commands(guide) if item[0] != "make"]
+    assert {program for program, _, _ in named} == set(MAINS)
+    helps: dict[tuple[str, ...], str] = {}
+    for program, name, arguments in named:
+        given = shlex.split(arguments)
+        words: tuple[str, ...] = (program, name)
+        if words in NESTED:
+            words = (*words, given[0])
+        if words not in helps:
+            helps[words] = help_of(words, capsys)
+        for option in (word.partition("=")[0] for word in given if word.startswith("--")):
+            known = re.search(rf"(?<![\w-]){option}(?![\w-])", helps[words])
+            assert known, f"{' '.join(words)} has no {option}"
+
+
+def test_every_command_of_the_fleet_is_told() -> None:
+    told = {name for program, name, _ in commands(ENGLISH) if program == "photo-fleet"}
+    assert told == {command.name for command in photo_fleet.cli.COMMANDS if command.name in told}
+    daily = {"check", "render", "balance", "role", "up", "status", "scale", "deploy", "drain", "kill"}
+    assert daily <= told
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_target_of_make_exists(guide: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    told = {name for program, name, _ in commands(guide) if program == "make"}
+    assert told
+    assert told <= targets
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_variable_exists(guide: Path) -> None:
+    known = {f"PHOTO_API_{item.name}" for _, item in variables()}
+    known |= {f"PHOTO_API_{item.name}_FILE" for _, item in variables() if item.secret}
+    assert set(VARIABLE.findall(guide.read_text())) - known == set()
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_finding_exists(guide: Path) -> None:
+    """Codes in parentheses after `photo-fleet check` are those of its rules."""
+    rules = "".join(path.read_text() for path in (ROOT / "src/photo_fleet/rules").glob("*.py"))
+    known = set(re.findall(r'^ +"([a-z]+(?:-[a-z]+)+|connections|flapping|cooldown)",$', rules, re.M))
+    groups = re.findall(r"\(((?:`[a-z-]+`(?:, )?)+)\)", guide.read_text())
+    told = {name for group in groups for name in SPAN.findall(group)}
+    assert {"lame-duck", "connections", "flapping"} <= told
+    assert told <= known
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_links_lead_to_files_and_headings(guide: Path) -> None:
+    for link in links(guide):
+        path, _, anchor = link.partition("#")
+        assert (guide.parent / path).exists(), link
+        if not path:
+            assert anchor in anchors(guide), link
+
+
+def test_every_statement_runs(stack: dict[str, Any], environ: dict[str, str]) -> None:
+    with own_database(stack, environ) as settings:
+        ask(settings, SAMPLE)
+        for statement in statements(ENGLISH):
+            ask(settings, statement)
+
+
+def test_a_balancer_s_role_may_read_the_events(
+    stack: dict[str, Any], environ: dict[str, str]
+) -> None:
+    """The drains of the day, as the guide shows them, tell what was cut."""
+    (drains,) = [text for text in statements(ENGLISH) if "AS outcome" in text]
+    with own_database(stack, environ) as settings:
+        ask(settings, SAMPLE)
+        outcomes = {row["outcome"] for row in ask(settings, drains)}
+    assert outcomes == {"SIGTERM; 1 request cut at the limit"}
+
+
+def test_both_languages_say_the_same() -> None:
+    assert [depth for depth, _ in headings(KOREAN)] == [depth for depth, _ in headings(ENGLISH)]
+    assert commands(KOREAN) == commands(ENGLISH)
+    assert statements(KOREAN) == statements(ENGLISH)
+    for languages in (("sh",), ("json",), ("promql",)):
+        assert blocks(KOREAN, *languages) == blocks(ENGLISH, *languages)
+    for found in (tables, variables_in_order):
+        assert found(KOREAN) == found(ENGLISH)
+
+
+def tables(guide: Path) -> list[int]:
+    """The number of cells of each row: nothing is left out."""
+    rows = [line for line in guide.read_text().splitlines() if line.startswith("|")]
+    return [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+
+
+def variables_in_order(guide: Path) -> list[str]:
+    """Sorted, because languages order their sentences differently."""
+    return sorted(VARIABLE.findall(guide.read_text()))
