@@ -30,6 +30,7 @@ from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.routes import router as health_routes
+from photo_api.lifecycle.routes import scraped
 from photo_api.photos.presentation import PhotoPresenter
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
@@ -72,7 +73,7 @@ def create_app(
     )
     # Not include_router, which would put each router behind a matching of its own: routes are tried
     # in this order, those that are asked for most first.
-    for router in (photos, albums, shares, health_routes, accounts):
+    for router in (photos, albums, shares, health_routes, accounts, scraped):
         app.router.routes.extend(router.routes)
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
     install_error_handlers(app)

@@ -192,6 +192,7 @@ def test_the_identity_is_in_every_answer_line_row_and_metric(service: Service) -
     instance = answer.json()["instance"]
     assert answer.headers["X-Instance"] == instance
     metrics = httpx.get(f"{service.url}/metrics").text
+    assert httpx.get(f"{service.url}/api/metrics").status_code == 404, "balancers pass /api/ on"
     row = ask(service.environ, ROW, int(service.url.rsplit(":", 1)[1]))[0]
     labels = {
         "instance": instance,

@@ -158,7 +158,7 @@ def fleet_up(
 
 def _listens(up: Up) -> bool:
     assert up.process.poll() is None, up.said
-    return (up.data / "run/fleet.sock").exists()
+    return fleet_command("status", "--data", str(up.data)).returncode == 0
 
 
 def _end(up: Up) -> None:

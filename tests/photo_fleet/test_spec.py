@@ -176,6 +176,10 @@ def test_a_threshold_has_the_unit_of_its_metric(metric: str, text: str, threshol
             "[service]\nworkers = true",
             "fleet.toml:2: service.workers = true must be a whole number",
         ),
+        (
+            "[drain]\ngrace = true",
+            "fleet.toml:2: drain.grace = true is no duration: write a number",
+        ),
         ("[service]\nport = 0", "fleet.toml:2: service.port = 0 must be between 1 and 65535"),
         (
             "[balancer]\nupload_limit = 60",

@@ -19,6 +19,8 @@ from photo_api.lifecycle.health import STALE
 from photo_api.telemetry.metrics import CONTENT_TYPE, exposition
 
 router = APIRouter(tags=["health"])
+scraped = APIRouter(tags=["health"])
+"""Only at the root, where balancers do not pass it on."""
 
 HEALTH_EXAMPLE = {
     "status": "healthy",
@@ -76,7 +78,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
     return _answer(healthy, body)
 
 
-@router.get(
+@scraped.get(
     METRICS_PATH,
     response_class=PlainTextResponse,
     responses={
