@@ -6,11 +6,11 @@ import json
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from photo_fleet import loading
 from photo_fleet.local_fleet.fleet import LocalFleet
-from photo_fleet.local_fleet.journal import Happening
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 from photo_fleet.processes import CannotStart
 from photo_fleet.spec import Fleet
@@ -58,9 +58,9 @@ async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     _on_signals(fleet, stop)
     if options.json:
-        fleet.journal.heard = lambda item: print(json.dumps(item.describe()), flush=True)
+        fleet.journal.heard = lambda item: _print(json.dumps(item.describe()))
     elif options.no_view or not sys.stdout.isatty():
-        fleet.journal.heard = _print
+        fleet.journal.heard = lambda item: _print(str(item))
     else:
         from photo_fleet.view import show
 
@@ -74,8 +74,10 @@ async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
     await fleet.run(stop)
 
 
-def _print(item: Happening) -> None:
-    print(item, flush=True)
+def _print(line: str) -> None:
+    # A terminal that is gone ends no fleet; its hang-up does, after a drain.
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def _on_signals(fleet: LocalFleet, stop: asyncio.Event) -> None:

@@ -1,0 +1,102 @@
+"""What a drill writes down: one entry for each request, one for each fault, one for each upload that
+was acknowledged.
+
+Times are seconds since the drill's load began.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Outcome(Enum):
+    """How a request ended; exactly one of these. `CUT` is a failure of an answer that had begun."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CUT = "cut"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as its client saw it. `kind` is the act (`list`, `upload`, `login`, …), `target`
+    who answers it: the service (`api`) or the object store behind the same address (`store`).
+    `due` is when the open-loop schedule wanted it sent; latency counts from there."""
+
+    id: str
+    client: str
+    kind: str
+    method: str
+    target: str
+    due: float
+    sent: float
+    ended: float
+    outcome: Outcome
+    status: int | None
+    instance: str | None
+    detail: str = ""
+    idempotency_key: str | None = None
+
+    @property
+    def latency(self) -> float:
+        """Seconds from when it was due to its end."""
+        return self.ended - self.due
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A photo whose upload or confirmation was acknowledged; deleted ones are expected to be gone.
+    `sha256` in hex."""
+
+    photo_id: int
+    client: str
+    sha256: str
+    acknowledged: float
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that the drill did to the fleet, and how long it lasted; `instance` is whom it hit,
+    None when it hit what all share."""
+
+    name: str
+    began: float
+    ended: float
+    instance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The fleet at one moment: how many instances are in which state."""
+
+    at: float
+    states: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancies:
+    """What the reconciliation of ledger, logs, tables and store found, each with words that name
+    it: effects that happened twice, rows without object or objects without row after the sweep, and
+    acknowledged uploads that are gone or have other bytes."""
+
+    duplicates: tuple[str, ...] = ()
+    ghosts: tuple[str, ...] = ()
+    acknowledged_lost: tuple[str, ...] = ()
+    half_done: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One scenario's run: everything that its verdict is made of."""
+
+    scenario: str
+    seed: int
+    requests: tuple[Request, ...]
+    uploads: tuple[Upload, ...]
+    faults: tuple[Fault, ...]
+    samples: tuple[Sample, ...]
+    discrepancies: Discrepancies
+    recovered: float | None = None
+    """Seconds from the end of an outage to the first request of each kind that was ok again."""
