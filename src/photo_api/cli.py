@@ -14,7 +14,10 @@ from photo_api.settings.loading import load, table
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
-    options = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["embedded"]:  # its options are its own, and argparse would read them here
+        return _embedded(arguments[1:])
+    options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -34,9 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     dev = commands.add_parser("dev", help="serve on this machine with embedded database and store")
     dev.set_defaults(run=_dev)
 
-    embedded = commands.add_parser("embedded", help="run only the embedded database and store")
-    embedded.add_argument("arguments", nargs=argparse.REMAINDER)
-    embedded.set_defaults(run=_embedded)
+    commands.add_parser("embedded", help="run only the embedded database and store")
 
     serve = commands.add_parser("serve", help="serve the API and run jobs")
     serve.add_argument("--host", default="0.0.0.0", help="address to bind (%(default)s)")  # noqa: S104  (a server)
@@ -124,10 +125,10 @@ def _dev(_: argparse.Namespace) -> int:
     return asyncio.run(run_dev(os.environ))
 
 
-def _embedded(options: argparse.Namespace) -> int:
+def _embedded(arguments: Sequence[str]) -> int:
     from photo_api.embedded.command import main as embedded
 
-    return embedded(options.arguments)
+    return embedded(list(arguments))
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ def run_embedded(
     """Start it with pipes, by which it notices the end of the test."""
     arguments = ["--data", str(data), "--test", *options]
     return subprocess.Popen(
-        [*prefix, sys.executable, "-m", "photo_api.embedded.command", *arguments],
+        [*prefix, sys.executable, "-m", "photo_api.cli", "embedded", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
