@@ -3,23 +3,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Most tests wait most of the time; two processes, each with a database and a store of its own.
+BESIDE = -n 2 --dist loadfile
+
 .PHONY: run fleet demo test test-slow lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/photo-api dev
 
-# Needs nginx with its Lua module, and says so.
+# Needs nginx with its Lua module: installs it as root, else says so.
 fleet: $(VENV)/.run
+	@scripts/debian-packages fleet
 	@exec $(BIN)/photo-fleet up $(FLEET) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)
 
 test: lint
-	@exec $(BIN)/pytest -m "not slow"
+	@exec $(BIN)/pytest $(BESIDE) -m "not slow"
 
 test-slow: $(VENV)/.dev
-	@exec $(BIN)/pytest -m slow
+	@exec $(BIN)/pytest $(BESIDE) -m slow
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

@@ -54,6 +54,8 @@ class Upload:
     sha256: str
     acknowledged: float
     deleted: bool = False
+    delete_asked: bool = False
+    """Its deletion was sent, and perhaps never answered: it may be there or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Fault:
     began: float
     ended: float
     instance: str | None = None
+    left: float | None = None
+    """When that instance had left the balancer's members; None when it never did, or need not."""
 
 
 @dataclass(frozen=True, slots=True)

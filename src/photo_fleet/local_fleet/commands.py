@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Commands:
         folder = request.get("release")
         began = time.monotonic()
         release = self._launcher.release(Path(folder) if folder else None)
+        release = replace(release, environ={**release.environ, **request.get("environ", {})})
         say(f"release {release.label}: one newcomer at a time")
         limit = float(request.get("start_limit", 60))
         replaced = await roll_out(self._group, self._front, release, limit, say)

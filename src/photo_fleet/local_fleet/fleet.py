@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -32,10 +32,23 @@ EVENTS_SHOWN = 30
 
 class LocalFleet:
     """The fleet of `spec` in one folder, reached at `port` of loopback. `time_scale` shortens
-    policies and probes, never a drain."""
+    policies and probes, never a drain. The instances get `environ`, or that of this process.
+    `between` takes where the database and the store are, and gives where the fleet shall look for
+    them: at what somebody has put in between."""
 
-    def __init__(self, spec: Fleet, layout: Layout, port: int, time_scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        spec: Fleet,
+        layout: Layout,
+        port: int,
+        time_scale: float = 1.0,
+        *,
+        environ: Mapping[str, str] | None = None,
+        between: Callable[[Addresses], Addresses] = lambda addresses: addresses,
+    ) -> None:
         self._spec = spec
+        self._environ = caller_environment() if environ is None else environ
+        self._between = between
         self._layout = layout
         self._port = port
         self._time_scale = time_scale
@@ -100,17 +113,18 @@ class LocalFleet:
         layout, spec = self._layout, self._spec
         embedded = await Embedded.start(layout, self.url, spec.database.max_connections)
         running.push_async_callback(embedded.stop)
-        launcher = self._make_launcher(embedded.addresses)
+        addresses = self._between(embedded.addresses)
+        launcher = self._make_launcher(addresses)
         await launcher.migrate()
-        nginx = Nginx(spec, layout, embedded.addresses, self._port)
+        nginx = Nginx(spec, layout, addresses, self._port)
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
         await nginx.start()
-        balance = self._make_balance(embedded.addresses, nginx)
+        balance = self._make_balance(addresses, nginx)
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
-        group = self._group = self._make_group(embedded.addresses, launcher, front)
+        group = self._group = self._make_group(addresses, launcher, front)
         running.push_async_callback(group.close, self.hurry)
         commands = Commands(group, front, launcher, self.status)
         await running.enter_async_context(control_socket(layout.control, commands.act))
@@ -122,8 +136,7 @@ class LocalFleet:
 
     def _make_launcher(self, addresses: Addresses) -> Launcher:
         secrets = load_or_create(self._layout.secrets)
-        environ = caller_environment()
-        return Launcher(self._spec, self._layout, addresses, secrets, self.url, environ)
+        return Launcher(self._spec, self._layout, addresses, secrets, self.url, self._environ)
 
     def _make_balance(self, addresses: Addresses, nginx: Nginx) -> Balance:
         return Balance(

@@ -1,0 +1,144 @@
+"""People who use the fleet: an account each, an address of their own, and what they remember."""
+
+import random
+import ssl
+from asyncio import Lock
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from photo_fleet.drill.ledger import Ledger
+from photo_fleet.drill.transport import Answer, Call, Line, client_address, json_body
+
+PASSWORD = "a password for drills"  # noqa: S105  (accounts of a drill hold nothing)
+EXPIRES_SOON = 60.0
+"""Seconds before the end of an access token at which its owner gets another."""
+
+
+class Person:
+    """Somebody with an account. `photos` are theirs that they believe to be there, with digests;
+    `inbox` is the album that uploads go to, `arranged` the one that is edited."""
+
+    def __init__(
+        self,
+        number: int,
+        url: str,
+        ledger: Ledger,
+        *,
+        local: bool = True,
+        tls: ssl.SSLContext | None = None,
+        fresh: float = 0.0,
+    ) -> None:
+        self.name = f"client-{number}"
+        self.ledger = ledger
+        self.email = ""
+        self.id = 0
+        self.photos: dict[int, str] = {}
+        self.deleting: set[int] = set()
+        self.inbox = 0
+        self.arranged = 0
+        self.shares: list[str] = []
+        self._fresh = fresh
+        self._token = ""
+        self._refresh_token = ""
+        self._expires = 0.0
+        self._session = Lock()
+        address = client_address(number) if local else None
+        self._line = Line(url, ledger, self.name, address=address, tls=tls)
+
+    async def sign_up(self, due: float | None = None) -> bool:
+        """Open an account and log in; whether that worked."""
+        self.email = f"{self.ledger.mint()}@example.org"
+        account = {"email": self.email, "username": self.name, "password": PASSWORD}
+        # A repetition is answered with 400 when the first was carried out and its answer lost.
+        call = Call(
+            "register",
+            "POST",
+            "/auth/register",
+            (201,),
+            provoked=lambda status: status == 400,
+            fits=lambda _, body: orjson.loads(body)["email"] == self.email,
+            **json_body(account),
+        )
+        answer = await self._line.insist(call, due=due)
+        if answer.ok:
+            self.id = answer.json()["id"]
+        return answer.status in (201, 400) and await self.log_in()
+
+    async def log_in(self, due: float | None = None) -> bool:
+        """Begin another session; whether that worked."""
+        content = {"email": self.email, "password": PASSWORD}
+        return await self._get_tokens("login", "/auth/login", content, due)
+
+    async def refresh(self, due: float | None = None) -> bool:
+        """Exchange the refresh token, or log in where that is not possible."""
+        content = {"refresh_token": self._refresh_token}
+        return await self._get_tokens("refresh", "/auth/refresh", content, due)
+
+    async def keep_session(self) -> bool:
+        """Make sure of an access token; whether there is one."""
+        if self._token and self.ledger.now() < self._expires - EXPIRES_SOON:
+            return True
+        async with self._session:
+            if self._token and self.ledger.now() < self._expires - EXPIRES_SOON:
+                return True
+            return (bool(self._refresh_token) and await self.refresh()) or await self.log_in()
+
+    async def act(
+        self, call: Call, chance: random.Random, *, due: float | None = None, once: bool = False
+    ) -> Answer:
+        """Send it as oneself (to the store as anybody), over a kept or a fresh connection. Unless
+        `once`, what fails is tried a second time."""
+        if call.target == "api":
+            call = _with_headers(call, {"Authorization": f"Bearer {self._token}"})
+        fresh = chance.random() < self._fresh
+        send = self._line.send if once else self._line.insist
+        answer = await send(call, due=due, fresh=fresh)
+        if answer.status == 401:
+            self._token = ""
+        return answer
+
+    async def visit(self, call: Call, chance: random.Random, due: float) -> Answer:
+        """Send it as somebody without an account."""
+        return await self._line.send(call, due=due, fresh=chance.random() < self._fresh)
+
+    def is_leaving(self, photo_id: int) -> bool:
+        """Whether one of our own acts deletes or has deleted the photo."""
+        return photo_id in self.deleting
+
+    async def _get_tokens(
+        self, kind: str, path: str, content: Mapping[str, str], due: float | None
+    ) -> bool:
+        call = Call(kind, "POST", path, fits=_has_tokens, **json_body(content))
+        answer = await self._line.insist(call, due=due)
+        if answer.ok:
+            told: dict[str, Any] = answer.json()
+            self._token, self._refresh_token = told["access_token"], told["refresh_token"]
+            self._expires = self.ledger.now() + told["expires_in"]
+        elif answer.status == 401:
+            self._token = self._refresh_token = ""
+        return answer.ok
+
+    async def __aenter__(self) -> Self:
+        await self._line.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._line.__aexit__(kind, error, trace)
+
+
+def _has_tokens(_: Mapping[str, str], body: bytes) -> bool:
+    told = orjson.loads(body)
+    return bool(told["access_token"] and told["refresh_token"] and told["expires_in"] > 0)
+
+
+def _with_headers(call: Call, headers: Mapping[str, str]) -> Call:
+    return replace(call, headers={**call.headers, **headers})

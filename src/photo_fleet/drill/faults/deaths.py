@@ -1,0 +1,75 @@
+"""What ends without warning: a machine, a process of it, a worker of nginx; and what stands still."""
+
+import asyncio
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.processes import children, command_line, family, is_there, send
+from photo_fleet.drill.records import Fault
+
+WEB_WORKER = "photo_api.lifecycle.worker"
+NGINX_WORKER = "nginx: worker process"
+
+
+async def kill_instance(scene: Scene) -> Fault:
+    """All its processes at once, as a machine dies; ends when another one is in its place."""
+    victim = scene.victim()
+    processes = family(victim["pid"])
+    began = scene.now()
+    send(processes, SIGKILL)
+    left = await scene.out(victim["boot_id"])
+    await scene.stage.settled()
+    return scene.span("kill-instance", began, victim["name"], left)
+
+
+async def kill_worker(scene: Scene) -> Fault:
+    """A web worker of an instance; ends when the instance has another."""
+    victim = scene.victim()
+    worker = _workers(victim["pid"])[0]
+    began = scene.now()
+    send([worker], SIGKILL)
+    await scene.until(lambda: any(pid != worker for pid in _workers(victim["pid"])))
+    return scene.span("kill-worker", began, victim["name"])
+
+
+async def kill_nginx_worker(scene: Scene) -> Fault:
+    """One worker of nginx; ends when there are as many again."""
+    master = scene.stage.nginx_pid
+    workers = _nginx_workers(master)
+    began = scene.now()
+    worker = scene.chance.choice(workers)
+    send([worker], SIGKILL)
+    await scene.until(
+        lambda: not is_there(worker) and len(_nginx_workers(master)) == len(workers)
+    )
+    return scene.span("kill-nginx-worker", began)
+
+
+async def freeze_instance(scene: Scene, *, seconds: float) -> Fault:
+    """All processes of an instance stand still for so long, if they are not replaced before."""
+    victim = scene.victim()
+    processes = family(victim["pid"])
+    began = scene.now()
+    send(processes, SIGSTOP)
+    left: float | None = None
+    try:
+        leaving = asyncio.create_task(scene.out(victim["boot_id"]))
+        await asyncio.wait([leaving], timeout=seconds)
+        if leaving.done():
+            left = leaving.result()
+        else:
+            leaving.cancel()
+        await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+    finally:
+        send(processes, SIGCONT)
+    await scene.stage.settled()
+    return scene.span("freeze-instance", began, victim["name"], left)
+
+
+def _workers(pid: int) -> list[int]:
+    return [child for child in children(pid) if WEB_WORKER in command_line(child)]
+
+
+def _nginx_workers(master: int) -> list[int]:
+    found = [child for child in children(master) if command_line(child).startswith(NGINX_WORKER)]
+    return [pid for pid in found if "shutting down" not in command_line(pid)]

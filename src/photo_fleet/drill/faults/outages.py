@@ -1,0 +1,123 @@
+"""What all share is away for a while: the database, or the object store."""
+
+import asyncio
+from contextlib import suppress
+from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, Signals
+from typing import Any
+
+import asyncpg
+
+from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.processes import family, is_there, send
+from photo_fleet.drill.records import Fault
+from photo_fleet.drill.store_relay import WELL, Conduct
+
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+MORE_THAN_ENOUGH = 1000
+
+
+async def restart_database(scene: Scene) -> Fault:
+    """PostgreSQL's fast shutdown, which cuts everybody's connection, and a start at once."""
+    began = scene.now()
+    await _ended(scene, scene.stage.database_pid, SIGINT)
+    await _database_answers(scene)
+    return scene.span("database-restart", began)
+
+
+async def stop_database(scene: Scene, *, seconds: float) -> Fault:
+    """The same, with so long before the start."""
+    stage, began = scene.stage, scene.now()
+    keeper = stage.keeper_pid
+    send([keeper], SIGSTOP)  # who else would start it again
+    try:
+        await _ended(scene, stage.database_pid, SIGINT)
+        await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+    finally:
+        send([keeper], SIGCONT)
+    await _database_answers(scene)
+    return scene.span("database-stop", began)
+
+
+async def freeze_database(scene: Scene, *, seconds: float) -> Fault:
+    """All processes of PostgreSQL stand still: connections stay open, and nothing is answered."""
+    processes = family(scene.stage.database_pid)
+    began = scene.now()
+    send(processes, SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        send(processes, SIGCONT)
+    await _database_answers(scene)
+    return scene.span("database-freeze", began)
+
+
+async def fill_connections(scene: Scene, *, seconds: float) -> Fault:
+    """A stranger takes every connection that the database still has."""
+    began, url = scene.now(), scene.stage.database_url
+    taken: list[Any] = []
+    try:
+        with suppress(*UNREACHABLE):
+            while len(taken) < MORE_THAN_ENOUGH:
+                taken.append(await asyncpg.connect(url, timeout=5))
+        await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+    finally:
+        await asyncio.gather(*(item.close(timeout=5) for item in taken), return_exceptions=True)
+    return scene.span("database-full", began)
+
+
+async def restart_store(scene: Scene) -> Fault:
+    """The object store dies and is started again at once."""
+    stage, began = scene.stage, scene.now()
+    await _ended(scene, stage.store_pid, SIGKILL)
+    await _store_answers(scene)
+    return scene.span("store-restart", began)
+
+
+async def store_answers(scene: Scene, *, status: int, seconds: float) -> Fault:
+    """The store answers every request with this status."""
+    return await _store_is(scene, Conduct("answer", status=status), f"store-{status}", seconds)
+
+
+async def store_hangs(scene: Scene, *, seconds: float) -> Fault:
+    """The store takes requests and never answers."""
+    return await _store_is(scene, Conduct("hang"), "store-hang", seconds)
+
+
+async def store_refuses(scene: Scene, *, seconds: float) -> Fault:
+    """Nobody listens where the store was."""
+    return await _store_is(scene, Conduct("refuse"), "store-refuse", seconds)
+
+
+async def store_is_slow(scene: Scene, *, delay: float, seconds: float) -> Fault:
+    """The store takes so much longer for each request."""
+    return await _store_is(scene, Conduct("slow", delay=delay), "store-slow", seconds)
+
+
+async def _store_is(scene: Scene, conduct: Conduct, name: str, seconds: float) -> Fault:
+    began = scene.now()
+    await scene.stage.relay.behave(conduct)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await scene.stage.relay.behave(WELL)
+    return scene.span(name, began)
+
+
+async def _ended(scene: Scene, pid: int, number: Signals) -> None:
+    send([pid], number)
+    await scene.until(lambda: not is_there(pid))
+
+
+async def _database_answers(scene: Scene) -> None:
+    async with asyncio.timeout(90):
+        while True:
+            with suppress(*UNREACHABLE):
+                await scene.stage.query("SELECT 1")
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _store_answers(scene: Scene) -> None:
+    async with asyncio.timeout(90):
+        while not await scene.stage.store_answers():
+            await asyncio.sleep(0.1)

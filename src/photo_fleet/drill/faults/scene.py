@@ -1,0 +1,51 @@
+"""What every fault needs: the stage, the drill's clock, and the words for what it did."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from photo_fleet.drill.records import Fault
+from photo_fleet.drill.stage import Stage
+
+LOOK = 0.05
+LONGEST_WAIT = 90.0
+
+
+@dataclass(slots=True)
+class Scene:
+    """A stage under load. `now` is the ledger's clock; `chance` decides whom a fault hits."""
+
+    stage: Stage
+    now: Callable[[], float]
+    chance: random.Random = field(default_factory=random.Random)
+
+    def victim(self) -> dict[str, Any]:
+        """One that serves. Raises `LookupError` when nobody does."""
+        serving = self.stage.serving()
+        if not serving:
+            raise LookupError("no instance serves")
+        return self.chance.choice(serving)
+
+    def span(
+        self, name: str, began: float, instance: str | None = None, left: float | None = None
+    ) -> Fault:
+        """A fault that ends now."""
+        return Fault(name, began, self.now(), instance, left)
+
+    async def until(self, reached: Callable[[], bool], seconds: float = LONGEST_WAIT) -> None:
+        """Look again and again. Raises `TimeoutError`."""
+        async with asyncio.timeout(seconds):
+            while not reached():
+                await asyncio.sleep(LOOK)
+
+    async def out(self, boot_id: str) -> float:
+        """When the balancer had let go of this boot, on the drill's clock."""
+        await self.until(lambda: not self._is_member(boot_id))
+        return self.now()
+
+    def _is_member(self, boot_id: str) -> bool:
+        return any(
+            item["boot_id"] == boot_id and item["member"] for item in self.stage.instances()
+        )

@@ -1,0 +1,272 @@
+"""What a scenario's run must hold: each gate is a pure function from a record to its violations.
+
+A request is *unserved* when it was refused, failed, cut or lost; a 4xx that the load itself
+provoked is none of these. What a fault may excuse, a gate says by time and instance. A request
+whose instance is not known is taken for one of the instance that was hit: it got no answer that
+could have told.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from photo_fleet.drill.records import Fault, Outcome, Record, Request
+from photo_fleet.drill.statistics import Ending, ending, recovery, unserved
+
+MOMENT = 0.5
+"""Seconds that a signal and its effects may take on a busy machine: what was sent so shortly after
+a kill can have reached the one that was killed."""
+
+RECOVERY = 30.0
+"""Seconds after an outage in which refusals may be its consequence."""
+
+EXAMPLES = 5
+READS = frozenset({"GET", "HEAD"})
+STORE_FAULT = "store-"
+"""With this begin the names of faults of the object store."""
+
+
+class Gate(Enum):
+    """What a scenario is held to."""
+
+    LOSSLESS = "lossless"
+    KILL = "kill"
+    PROXY_KILL = "proxy-kill"
+    PAUSE = "pause"
+    FREEZE = "freeze"
+    OUTAGE = "outage"
+    COMPARISON = "comparison"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What a gate forbids and how often it happened, with words for some of these. `rule` is one
+    of `MEANINGS`."""
+
+    rule: str
+    count: int
+    examples: tuple[str, ...]
+
+
+MEANINGS = {
+    "no-evidence": "nothing was sent, or nothing was done to the fleet",
+    "refused": "turned away although the fleet should carry the load",
+    "failed": "answered by 5xx or wrongly, or the connection broke",
+    "cut": "the answer broke off",
+    "lost": "never answered",
+    "duplicate": "took effect twice",
+    "ghost": "a photo without its file, or a file without photo that the sweep left",
+    "acknowledged-loss": "acknowledged to its client, and gone or changed",
+    "half-done": "neither wholly done nor wholly undone",
+    "read-failed": "a GET or HEAD whose answer had not begun was not served",
+    "cut-elsewhere": "cut without being in flight at the instance that was hit",
+    "write-failed-elsewhere": "not served without being in flight at the instance that was hit",
+    "elsewhere": "not served although the fault cannot have touched it",
+    "store-failed": "a request to the object store, which was not what was down",
+    "refused-without-outage": "refused before an outage or long after it",
+    "not-recovered": "some kind of request was never served again",
+}
+"""Every rule, in words."""
+
+Rules = Callable[[Record], list[Violation]]
+
+
+def violations(gate: Gate, record: Record) -> list[Violation]:
+    """What the record has that the gate forbids; empty when it holds."""
+    return GATES[gate](record)
+
+
+def lossless(record: Record) -> list[Violation]:
+    """Nothing may go wrong for anyone."""
+    return [*_always(record), *_by_ending(record.requests)]
+
+
+def kill(record: Record) -> list[Violation]:
+    """An instance or a worker died at once: what was in flight there may be cut, and writes may
+    fail; a read that had no answer yet is sent to another one."""
+    wrong = [item for item in record.requests if unserved(item)]
+    reads = [item for item in wrong if item.method in READS and item.outcome is not Outcome.CUT]
+    stray = [
+        item
+        for item in wrong
+        if (item.method not in READS or item.outcome is Outcome.CUT)
+        and not _in_flight_at(record.faults, item)
+    ]
+    return [
+        *_always(record),
+        *_found("read-failed", reads),
+        *_found("cut-elsewhere", [item for item in stray if item.outcome is Outcome.CUT]),
+        *_found(
+            "write-failed-elsewhere", [item for item in stray if item.outcome is not Outcome.CUT]
+        ),
+    ]
+
+
+def proxy_kill(record: Record) -> list[Violation]:
+    """A worker of nginx died at once: whatever was open then may fail, to whomever it went."""
+    return _only(record, lambda item: _overlaps(record.faults, item, _moment_after))
+
+
+def pause(record: Record) -> list[Violation]:
+    """A balancer took no new connections for a while: what was sent meanwhile may fail."""
+    return _only(record, lambda item: _overlaps(record.faults, item, lambda fault: fault.ended))
+
+
+def freeze(record: Record) -> list[Violation]:
+    """An instance stood still: what was sent to it until it had left the members may fail."""
+    return _only(record, lambda item: _at_frozen(record.faults, item))
+
+
+def outage(record: Record) -> list[Violation]:
+    """Something that all need was away: the service refuses, cleanly, and comes back by itself.
+    Requests to a store that is itself down are nobody's fault."""
+    to_api = [item for item in record.requests if item.target == "api"]
+    to_store = [item for item in record.requests if item.target != "api" and unserved(item)]
+    store_is_down = any(fault.name.startswith(STORE_FAULT) for fault in record.faults)
+    return [
+        *_always(record),
+        *_by_ending([item for item in to_api if ending(item) is not Ending.REFUSED]),
+        *_found("refused-without-outage", _refused_without(record.faults, to_api)),
+        *_found("store-failed", [] if store_is_down else to_store),
+        *_not_recovered(record),
+    ]
+
+
+def comparison(_: Record) -> list[Violation]:
+    """Reported beside another scenario, and held to nothing."""
+    return []
+
+
+GATES: dict[Gate, Rules] = {
+    Gate.LOSSLESS: lossless,
+    Gate.KILL: kill,
+    Gate.PROXY_KILL: proxy_kill,
+    Gate.PAUSE: pause,
+    Gate.FREEZE: freeze,
+    Gate.OUTAGE: outage,
+    Gate.COMPARISON: comparison,
+}
+
+
+def _always(record: Record) -> list[Violation]:
+    """What no fault excuses; and a run in which nothing happened proves nothing."""
+    found = record.discrepancies
+    missing = [
+        words
+        for words, there in (("no request", record.requests), ("no fault", record.faults))
+        if not there
+    ]
+    return [
+        *_named("no-evidence", missing),
+        *_named("duplicate", found.duplicates),
+        *_named("ghost", found.ghosts),
+        *_named("acknowledged-loss", found.acknowledged_lost),
+        *_named("half-done", found.half_done),
+    ]
+
+
+def _by_ending(requests: Sequence[Request]) -> list[Violation]:
+    """One rule for each way of not being served."""
+    return [
+        violation
+        for way in (Ending.REFUSED, Ending.FAILED, Ending.CUT, Ending.LOST)
+        for violation in _found(way.value, [item for item in requests if ending(item) is way])
+    ]
+
+
+def _only(record: Record, excused: Callable[[Request], bool]) -> list[Violation]:
+    """Nobody else may go unserved."""
+    stray = [item for item in record.requests if unserved(item) and not excused(item)]
+    return [*_always(record), *_found("elsewhere", stray)]
+
+
+def _in_flight_at(faults: Iterable[Fault], request: Request) -> bool:
+    return request.target == "api" and _overlaps(_of_instance(faults, request), request)
+
+
+def _at_frozen(faults: Iterable[Fault], request: Request) -> bool:
+    return request.target == "api" and _overlaps(
+        _of_instance(faults, request), request, _when_out_of_reach
+    )
+
+
+def _of_instance(faults: Iterable[Fault], request: Request) -> list[Fault]:
+    return [fault for fault in faults if request.instance in (None, fault.instance)]
+
+
+def _moment_after(fault: Fault) -> float:
+    return fault.began
+
+
+def _when_out_of_reach(fault: Fault) -> float:
+    return fault.ended if fault.left is None else fault.left
+
+
+def _overlaps(
+    faults: Iterable[Fault], request: Request, until: Callable[[Fault], float] = _moment_after
+) -> bool:
+    """Whether it was under way at some time from a fault's beginning until then."""
+    return any(
+        request.sent <= until(fault) + MOMENT and request.ended >= fault.began for fault in faults
+    )
+
+
+def _refused_without(faults: Iterable[Fault], requests: Iterable[Request]) -> list[Request]:
+    spans = [(fault.began, fault.ended + RECOVERY) for fault in faults]
+    return [
+        item
+        for item in requests
+        if ending(item) is Ending.REFUSED
+        and not any(item.ended >= began and item.sent <= over for began, over in spans)
+    ]
+
+
+def _not_recovered(record: Record) -> list[Violation]:
+    if not record.faults or recovery(record) is not None:
+        return []
+    over = max(fault.ended for fault in record.faults)
+    return _named("not-recovered", [f"since {over:.1f} s"])
+
+
+def _found(rule: str, requests: Sequence[Request]) -> list[Violation]:
+    return _named(rule, [describe(item) for item in requests])
+
+
+def _named(rule: str, words: Sequence[str]) -> list[Violation]:
+    examples = tuple(without_secrets(text) for text in words[:EXAMPLES])
+    return [Violation(rule, len(words), examples)] if words else []
+
+
+def describe(request: Request) -> str:
+    """In one line: when, what, where and how it ended."""
+    answer = "no answer" if request.status is None else str(request.status)
+    where = f" at {request.instance}" if request.instance else ""
+    said = f": {request.detail}" if request.detail else ""
+    return (
+        f"{request.sent:.2f}–{request.ended:.2f} s {request.kind} ({request.method}, "
+        f"{request.target}) {request.outcome.value}, {answer}{where}{said} [{request.id}]"
+    )
+
+
+LONGEST_WORDS = 400
+SECRETS = (
+    (re.compile(r"(?<=://)[^/\s@]+@"), ""),
+    (re.compile(r"\?[^\s\"'<>)\]]+"), "?…"),
+    (re.compile(r"(?<=/share/)[^/\s?\"'<>)\]]+"), "…"),
+    (re.compile(r"(?i)(bearer\s+)[^\s\"',]+"), r"\1…"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
+    (
+        re.compile(r"(?i)((?:password|token|secret|signature)[\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"),
+        r"\1…",
+    ),
+)
+
+
+def without_secrets(text: str) -> str:
+    """Fit for a log or a report: no queries of URLs, share tokens, passwords or bearer tokens, no
+    control characters, not too long."""
+    for pattern, instead in SECRETS:
+        text = pattern.sub(instead, text)
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"

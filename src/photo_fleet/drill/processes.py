@@ -1,0 +1,60 @@
+"""Processes of the stage as the kernel knows them, and signals to them."""
+
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """The living ones of a process, the oldest first; none of one that is gone."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal() and _parent(entry) == pid:
+            found.append(int(entry))
+    return sorted(found, key=_started)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    return [pid, *(member for child in children(pid) for member in family(child))]
+
+
+def command_line(pid: int) -> str:
+    """Its words with blanks in between; empty of one that is gone."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return words.replace(b"\0", b" ").decode(errors="replace").strip()
+    return ""
+
+
+def is_there(pid: int) -> bool:
+    """Whether it runs; one that ended and that nobody has waited for yet does not."""
+    fields = _stat(str(pid))
+    return bool(fields) and fields[0] not in "ZX"
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """The signal to each of them that is still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _parent(pid: str) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields and fields[0] not in "ZX" else 0
+
+
+def _started(pid: int) -> int:
+    fields = _stat(str(pid))
+    return int(fields[19]) if fields else 0
+
+
+def _stat(pid: str) -> list[str]:
+    """The fields of proc_stat(5) from the third on; none of a process that is gone."""
+    with suppress(OSError):
+        # The second field, a name in parentheses, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []

@@ -1,0 +1,289 @@
+"""How a client's requests travel: from an address of its own, through one function that writes the
+ledger."""
+
+import asyncio
+import resource
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+
+from photo_api.contract import (
+    API_PREFIX,
+    IDEMPOTENCY_HEADER,
+    INSTANCE_HEADER,
+    REQUEST_ID_HEADER,
+)
+from photo_fleet.drill.classify import Seen, error_code, outcome_of
+from photo_fleet.drill.ledger import Draft, Ledger
+from photo_fleet.drill.records import Outcome
+
+PATIENCE = 60.0
+"""Seconds that a client waits for the end of an answer, from when it has sent its request."""
+
+CLIENTS_A_NETWORK = 250
+PIECES = 40
+"""In how many pieces a slow client sends a body."""
+
+SLOW_READ = 1024
+"""Bytes that a slow client reads at a time."""
+
+AGAIN_AFTER, LONGEST_PAUSE = 1.0, 10.0
+
+
+def _nobody(_: int) -> bool:
+    return False
+
+
+def _anything(_: Mapping[str, str], __: bytes) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `provoked(status)` says, when the answer is there, whether this refusal is the
+    client's own doing; `fits(headers, body)` whether a success is what it should be. `takes` are seconds
+    over which a slow client sends its body, `reads` those over which it reads the answer's."""
+
+    kind: str
+    method: str
+    url: str
+    expected: tuple[int, ...] = (200,)
+    target: str = "api"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    key: str | None = None
+    provoked: Callable[[int], bool] = _nobody
+    fits: Callable[[Mapping[str, str], bytes], bool] = _anything
+    takes: float = 0.0
+    reads: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client got. `again_after` is Retry-After in seconds; None when there was none."""
+
+    outcome: Outcome
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    again_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.OK
+
+    @property
+    def worth_repeating(self) -> bool:
+        """Whether a real client would try once more: it failed, or it was told to come again."""
+        return not self.ok and (self.outcome is not Outcome.REFUSED or self.again_after is not None)
+
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+def json_body(content: object) -> dict[str, Any]:
+    """The parts of a `Call` that send this as JSON."""
+    return {"body": orjson.dumps(content), "headers": {"Content-Type": "application/json"}}
+
+
+def client_address(number: int) -> str:
+    """The loopback address of a client by its number, of which there are 64,000: 127.2.x.y."""
+    network, host = divmod(number, CLIENTS_A_NETWORK)
+    return f"127.2.{network}.{host + 1}"
+
+
+def allow_connections() -> None:
+    """Let this process open as many sockets as the system permits: the first that is missing would
+    look as if the fleet had refused it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class Line:
+    """One client's way to the fleet at `url`: connections that it keeps, and fresh ones."""
+
+    def __init__(
+        self,
+        url: str,
+        ledger: Ledger,
+        name: str,
+        *,
+        address: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._base = url.rstrip("/") + API_PREFIX
+        self._ledger = ledger
+        self._name = name
+        self._patience = patience
+        verify = tls if tls is not None else ssl.create_default_context()
+        self._kept = _client(address, verify, keep=20)
+        self._fresh = _client(address, verify, keep=0)
+
+    async def send(self, call: Call, *, due: float | None = None, fresh: bool = False) -> Answer:
+        """Send it and write down how it ended; never raises for what the network does. `call.url`
+        is relative to the API's base, or whole."""
+        draft = self._ledger.open(
+            client=self._name,
+            kind=call.kind,
+            method=call.method,
+            target=call.target,
+            due=due,
+            idempotency_key=call.key,
+        )
+        view = _View(call)
+        client = self._fresh if fresh else self._kept
+        try:
+            async with asyncio.timeout(self._patience + call.takes + call.reads):
+                await view.watch(client, self._request(client, call, draft))
+        except TimeoutError:
+            view.error, view.timed_out = f"no end within {self._patience:g} s", True
+        except (httpx.TransportError, httpx.DecodingError, OSError) as error:
+            view.error = _name(error)
+        except asyncio.CancelledError:
+            view.error, view.timed_out = "given up", True
+            self._note(draft, view)
+            raise
+        except BaseException as error:
+            view.error = _name(error)
+            self._note(draft, view)
+            raise
+        return self._note(draft, view)
+
+    async def insist(self, call: Call, *, due: float | None = None, fresh: bool = False) -> Answer:
+        """As a real client does: what failed, or is to be repeated later, is sent once more, with
+        the same key and as a request of its own."""
+        answer = await self.send(call, due=due, fresh=fresh)
+        if not answer.worth_repeating:
+            return answer
+        pause = AGAIN_AFTER if answer.again_after is None else answer.again_after
+        await asyncio.sleep(min(pause, LONGEST_PAUSE))
+        return await self.send(call, fresh=fresh)
+
+    def _request(self, client: httpx.AsyncClient, call: Call, draft: Draft) -> httpx.Request:
+        url = call.url if "://" in call.url else self._base + call.url
+        headers = {**call.headers, REQUEST_ID_HEADER: draft.id}
+        if call.key is not None:
+            headers[IDEMPOTENCY_HEADER] = call.key
+        content: bytes | AsyncIterator[bytes] | None = call.body
+        if call.body is not None and call.takes:
+            headers["Content-Length"] = str(len(call.body))
+            content = _trickle(call.body, call.takes)
+        return client.build_request(call.method, url, headers=headers, content=content)
+
+    def _note(self, draft: Draft, view: "_View") -> Answer:
+        outcome, detail = outcome_of(view.seen())
+        self._ledger.close(
+            draft,
+            outcome,
+            status=view.status,
+            instance=view.headers.get(INSTANCE_HEADER),
+            detail=detail,
+        )
+        return Answer(outcome, view.status, view.headers, view.body, _seconds(view.headers))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._kept.aclose()
+        await self._fresh.aclose()
+
+
+class _View:
+    """What a client has seen of a call so far."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.body = b""
+        self.fits = True
+        self.error: str | None = None
+        self.timed_out = False
+
+    async def watch(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
+        """The answer, as far as it comes."""
+        answer = await client.send(request, stream=True)
+        try:
+            self.status, self.headers = answer.status_code, answer.headers
+            if self._call.reads:
+                self.body = await self._read_slowly(answer)
+            else:
+                self.body = await answer.aread()
+        finally:
+            await answer.aclose()
+        if self.status in self._call.expected:
+            self.fits = _fits(self._call, self.headers, self.body)
+
+    async def _read_slowly(self, answer: httpx.Response) -> bytes:
+        length = int(answer.headers.get("Content-Length", 0))
+        pause = self._call.reads / max(1, length / SLOW_READ)
+        pieces = []
+        async for piece in answer.aiter_bytes(SLOW_READ):
+            pieces.append(piece)
+            await asyncio.sleep(pause)
+        return b"".join(pieces)
+
+    def seen(self) -> Seen:
+        return Seen(
+            expected=self._call.expected,
+            status=self.status,
+            error=self.error,
+            timed_out=self.timed_out,
+            provoked=self.status is not None and self._call.provoked(self.status),
+            retry_after=_seconds(self.headers) is not None,
+            error_code=error_code(self.body),
+            body_fits=self.fits,
+        )
+
+
+def _client(address: str | None, verify: ssl.SSLContext, keep: int) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=keep)
+    transport = httpx.AsyncHTTPTransport(
+        local_address=address, retries=0, verify=verify, limits=limits
+    )
+    return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=False)
+
+
+def _fits(call: Call, headers: Mapping[str, str], body: bytes) -> bool:
+    """A body that cannot even be read as what it should be does not fit."""
+    try:
+        return call.fits(headers, body)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return False
+
+
+async def _trickle(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    size = len(body) // PIECES + 1
+    for start in range(0, len(body), size):
+        await asyncio.sleep(seconds / PIECES)
+        yield body[start : start + size]
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    try:
+        return float(headers["Retry-After"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _name(error: BaseException) -> str:
+    """An error without its words, which might hold an address with a signature in it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    names = [type(error).__name__]
+    if cause is not None and cause is not error:
+        names.append(type(cause).__name__)
+    return ": ".join(names)

@@ -1,0 +1,143 @@
+"""What a scenario's run amounts to: counts, violations of its gate, and what the numbers allow to
+say. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from photo_fleet.drill.gates import Gate, Violation, violations
+from photo_fleet.drill.records import Record
+from photo_fleet.drill.scenario import Scenario
+from photo_fleet.drill.statistics import (
+    Ending,
+    Latencies,
+    ending,
+    latencies,
+    recovery,
+    upper_bound,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Requests of one kind to one target, by ending; endings that did not occur are left out."""
+
+    target: str
+    kind: str
+    endings: Mapping[Ending, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.endings.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """So many `events` of `trials` were seen; with 95 % confidence their true share is at most
+    `upper` (see `statistics.upper_bound`)."""
+
+    what: str
+    events: int
+    trials: int
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One scenario's result. `recovered` is in seconds: None when some kind of request was never
+    served again."""
+
+    scenario: str
+    seed: int
+    gate: Gate
+    counts: tuple[Count, ...]
+    violations: tuple[Violation, ...]
+    bounds: tuple[Bound, ...]
+    latencies: tuple[Latencies, ...]
+    recovered: float | None
+
+    @property
+    def holds(self) -> bool:
+        return not self.violations
+
+    @property
+    def requests(self) -> int:
+        return sum(count.total for count in self.counts)
+
+    def total(self, ending: Ending, target: str | None = None) -> int:
+        """Requests of this ending, to one target or to all."""
+        counts = [count for count in self.counts if target in (None, count.target)]
+        return sum(count.endings.get(ending, 0) for count in counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A scenario, its run and what this amounts to."""
+
+    scenario: Scenario
+    record: Record
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A whole drill. `began` is an ISO 8601 time, `command` repeats the drill, `machine` says on
+    what it ran."""
+
+    began: str
+    command: str
+    release: str
+    machine: str
+    judged: tuple[Judged, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every gate does; a drill without scenarios proves nothing."""
+        return bool(self.judged) and all(item.verdict.holds for item in self.judged)
+
+
+def judge(record: Record, gate: Gate) -> Verdict:
+    """Hold a run to a gate."""
+    return Verdict(
+        record.scenario,
+        record.seed,
+        gate,
+        _counts(record),
+        tuple(violations(gate, record)),
+        _bounds(record),
+        latencies(record),
+        recovery(record),
+    )
+
+
+def _counts(record: Record) -> tuple[Count, ...]:
+    """Service first, then store."""
+    kinds: dict[tuple[str, str], Counter[Ending]] = {}
+    for request in record.requests:
+        kinds.setdefault((request.target, request.kind), Counter())[ending(request)] += 1
+    return tuple(Count(*key, endings=dict(kinds[key])) for key in sorted(kinds))
+
+
+def _bounds(record: Record) -> tuple[Bound, ...]:
+    """Of requests to the service by way of not being served, and of effects by what should have
+    had one."""
+    to_api = Counter(ending(item) for item in record.requests if item.target == "api")
+    keys = {item.idempotency_key for item in record.requests if item.idempotency_key is not None}
+    live = sum(not upload.deleted for upload in record.uploads)
+    found = record.discrepancies
+    seen = [
+        *(
+            (way.value, to_api[way], to_api.total())
+            for way in (Ending.REFUSED, Ending.FAILED, Ending.CUT, Ending.LOST)
+        ),
+        ("duplicate", len(found.duplicates), len(keys)),
+        ("ghost", len(found.ghosts), len(record.uploads)),
+        ("acknowledged-loss", len(found.acknowledged_lost), live),
+    ]
+    return tuple(_bound(what, events, trials) for what, events, trials in seen)
+
+
+def _bound(what: str, events: int, trials: int) -> Bound:
+    # An upload without acknowledgement can leave a ghost too: more events than trials.
+    trials = max(events, trials)
+    return Bound(what, events, trials, upper_bound(events, trials) if trials else 1.0)
