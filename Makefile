@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Most tests wait most of the time; two processes, each with a database and a store of its own.
 BESIDE = -n 2 --dist loadfile
 
-.PHONY: run fleet demo test test-slow lint bench lock clean
+.PHONY: run fleet drill demo test test-slow lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/photo-api dev
@@ -15,6 +15,10 @@ run: $(VENV)/.run
 fleet: $(VENV)/.run
 	@scripts/debian-packages fleet
 	@exec $(BIN)/photo-fleet up $(FLEET) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
+
+# Needs nginx too; takes about 20 minutes. DRILL="--list" shows what it does.
+drill: $(VENV)/.run
+	@exec $(BIN)/photo-fleet drill $(DRILL)
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)

@@ -34,6 +34,7 @@ COMMANDS = (
     Command("deploy", "fleet_commands", "replace its instances one at a time"),
     Command("drain", "fleet_commands", "end one of its instances gracefully"),
     Command("kill", "fleet_commands", "end one of its instances at once, as a drill"),
+    Command("drill", "drill_command", "hurt a fleet of its own and account for every request"),
 )
 
 

@@ -15,7 +15,8 @@ IN_PROGRESS = 409
 class Seen:
     """What a client saw of one request. `status` is None when no head of an answer came, `error`
     names what broke it off, `timed_out` says that it was the client's patience. `expected` are the
-    statuses of success, `provoked` says that this status is the client's own doing."""
+    statuses of success, `provoked` says that this status is the client's own doing, `contract` that
+    errors must have the body that the API's contract gives them (the store's have another)."""
 
     expected: Collection[int]
     status: int | None = None
@@ -25,6 +26,7 @@ class Seen:
     retry_after: bool = False
     error_code: str | None = None
     body_fits: bool = True
+    contract: bool = True
 
 
 def outcome_of(seen: Seen) -> tuple[Outcome, str]:
@@ -45,7 +47,9 @@ def outcome_of(seen: Seen) -> tuple[Outcome, str]:
 
 def _refusal(seen: Seen) -> tuple[Outcome, str]:
     told = f"{seen.status} {seen.error_code or 'without an error body'}"
-    if seen.error_code is None:
+    if not seen.contract:
+        told = f"{seen.status} {seen.error_code or 'of the store'}"
+    elif seen.error_code is None:
         return Outcome.FAILED, told
     if seen.provoked:
         return Outcome.REFUSED, told

@@ -5,6 +5,7 @@ import ssl
 from asyncio import Lock
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,22 +49,27 @@ class Person:
         self._session = Lock()
         address = client_address(number) if local else None
         self._line = Line(url, ledger, self.name, address=address, tls=tls)
+        self._same = partial(Person, number, url, local=local, tls=tls, fresh=fresh)
+
+    def newcomer(self, ledger: Ledger | None = None) -> "Person":
+        """Somebody else at the same address, without an account yet."""
+        return self._same(ledger=ledger or self.ledger)
 
     async def sign_up(self, due: float | None = None) -> bool:
         """Open an account and log in; whether that worked."""
         self.email = f"{self.ledger.mint()}@example.org"
         account = {"email": self.email, "username": self.name, "password": PASSWORD}
-        # A repetition is answered with 400 when the first was carried out and its answer lost.
         call = Call(
             "register",
             "POST",
             "/auth/register",
             (201,),
-            provoked=lambda status: status == 400,
             fits=lambda _, body: orjson.loads(body)["email"] == self.email,
             **json_body(account),
         )
-        answer = await self._line.insist(call, due=due)
+        # The first may have been carried out and only its answer be lost.
+        again = replace(call, provoked=lambda status: status == 400)
+        answer = await self._line.insist(call, due=due, again=again)
         if answer.ok:
             self.id = answer.json()["id"]
         return answer.status in (201, 400) and await self.log_in()
@@ -73,10 +79,12 @@ class Person:
         content = {"email": self.email, "password": PASSWORD}
         return await self._get_tokens("login", "/auth/login", content, due)
 
-    async def refresh(self, due: float | None = None) -> bool:
-        """Exchange the refresh token, or log in where that is not possible."""
-        content = {"refresh_token": self._refresh_token}
-        return await self._get_tokens("refresh", "/auth/refresh", content, due)
+    async def refresh(self, due: float | None = None) -> None:
+        """Exchange the refresh token, or log in where there is none. Does nothing while that is
+        going on already."""
+        if not self._session.locked():
+            async with self._session:
+                await self._renew(due)
 
     async def keep_session(self) -> bool:
         """Make sure of an access token; whether there is one."""
@@ -85,19 +93,22 @@ class Person:
         async with self._session:
             if self._token and self.ledger.now() < self._expires - EXPIRES_SOON:
                 return True
-            return (bool(self._refresh_token) and await self.refresh()) or await self.log_in()
+            return await self._renew(None)
+
+    async def fetch(self, call: Call) -> Answer:
+        """Send it as oneself over a kept connection, and a second time when it fails."""
+        return await self._line.insist(self._signed(call))
 
     async def act(
         self, call: Call, chance: random.Random, *, due: float | None = None, once: bool = False
     ) -> Answer:
-        """Send it as oneself (to the store as anybody), over a kept or a fresh connection. Unless
-        `once`, what fails is tried a second time."""
-        if call.target == "api":
-            call = _with_headers(call, {"Authorization": f"Bearer {self._token}"})
+        """Send it as oneself over a kept or a fresh connection. Unless `once`, what fails is tried
+        a second time."""
+        call = self._signed(call)
         fresh = chance.random() < self._fresh
         send = self._line.send if once else self._line.insist
         answer = await send(call, due=due, fresh=fresh)
-        if answer.status == 401:
+        if answer.status == 401 and call.target == "api":
             self._token = ""
         return answer
 
@@ -109,17 +120,33 @@ class Person:
         """Whether one of our own acts deletes or has deleted the photo."""
         return photo_id in self.deleting
 
+    def _signed(self, call: Call) -> Call:
+        """With the token, where it belongs: the store knows its visitors by the URL."""
+        if call.target != "api":
+            return call
+        headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
+        return replace(call, headers=headers)
+
+    async def _renew(self, due: float | None) -> bool:
+        if self._refresh_token:
+            content = {"refresh_token": self._refresh_token}
+            if await self._get_tokens("refresh", "/auth/refresh", content, due):
+                return True
+        return await self.log_in(None if self._refresh_token else due)
+
     async def _get_tokens(
         self, kind: str, path: str, content: Mapping[str, str], due: float | None
     ) -> bool:
         call = Call(kind, "POST", path, fits=_has_tokens, **json_body(content))
-        answer = await self._line.insist(call, due=due)
+        # A refresh token whose use was never answered may have been used up.
+        again = replace(call, provoked=lambda status: kind == "refresh" and status == 401)
+        answer = await self._line.insist(call, due=due, again=again)
         if answer.ok:
             told: dict[str, Any] = answer.json()
             self._token, self._refresh_token = told["access_token"], told["refresh_token"]
             self._expires = self.ledger.now() + told["expires_in"]
-        elif answer.status == 401:
-            self._token = self._refresh_token = ""
+        else:
+            self._refresh_token = ""
         return answer.ok
 
     async def __aenter__(self) -> Self:
@@ -138,7 +165,3 @@ class Person:
 def _has_tokens(_: Mapping[str, str], body: bytes) -> bool:
     told = orjson.loads(body)
     return bool(told["access_token"] and told["refresh_token"] and told["expires_in"] > 0)
-
-
-def _with_headers(call: Call, headers: Mapping[str, str]) -> Call:
-    return replace(call, headers={**call.headers, **headers})

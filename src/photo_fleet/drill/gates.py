@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from photo_fleet.drill.records import Fault, Outcome, Record, Request
-from photo_fleet.drill.statistics import Ending, ending, recovery, unserved
+from photo_fleet.drill.statistics import Ending, ending, never_served_again, recovery, unserved
 
 MOMENT = 0.5
 """Seconds that a signal and its effects may take on a busy machine: what was sent so shortly after
@@ -223,14 +223,12 @@ def _refused_without(faults: Iterable[Fault], requests: Iterable[Request]) -> li
 
 
 def _not_recovered(record: Record) -> list[Violation]:
-    if not record.faults or recovery(record) is not None:
-        return []
-    over = max(fault.ended for fault in record.faults)
-    return _named("not-recovered", [f"since {over:.1f} s"])
+    kinds = never_served_again(record) if recovery(record) is None else []
+    return _named("not-recovered", kinds)
 
 
 def _found(rule: str, requests: Sequence[Request]) -> list[Violation]:
-    return _named(rule, [describe(item) for item in requests])
+    return _named(rule, [describe(item) for item in sorted(requests, key=lambda item: item.sent)])
 
 
 def _named(rule: str, words: Sequence[str]) -> list[Violation]:

@@ -145,7 +145,7 @@ class Ledger:
             ("creation", self._creations.values()),
         ):
             for item in items:
-                told: dict[str, Any] = {"type": kind, **asdict(item)}  # type: ignore[call-overload]
+                told: dict[str, Any] = {"type": kind, **asdict(item)}
                 yield orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
     def write(self, path: Path) -> None:

@@ -54,7 +54,7 @@ class Arrival:
 
 
 def weights_of(text: str) -> dict[str, float]:
-    """Weights as on a command line: `thumbnail=3,upload=1`. Raises `ValueError` for what is none."""
+    """Weights as on a command line: `thumbnail=3,upload=1`. Raises `ValueError`."""
     weights = {}
     for item in text.split(","):
         name, _, number = item.partition("=")

@@ -9,11 +9,8 @@ from pathlib import Path
 
 def children(pid: int) -> list[int]:
     """The living ones of a process, the oldest first; none of one that is gone."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal() and _parent(entry) == pid:
-            found.append(int(entry))
-    return sorted(found, key=_started)
+    entries = [entry for entry in os.listdir("/proc") if entry.isdecimal()]
+    return sorted((int(entry) for entry in entries if _parent(entry) == pid), key=_started)
 
 
 def family(pid: int) -> list[int]:

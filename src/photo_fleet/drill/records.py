@@ -1,5 +1,5 @@
-"""What a drill writes down: one entry for each request, one for each fault, one for each upload that
-was acknowledged.
+"""What a drill writes down: one entry for each request, one for each fault, one for each upload
+that was acknowledged.
 
 Times are seconds since the drill's load began.
 """

@@ -1,5 +1,5 @@
-"""What a scenario is: what stands, what load it carries, what is done to it and when, and which gate
-it is held to.
+"""What a scenario is: what stands, what load it carries, what is done to it and when, and which
+gate it is held to.
 
 Times are in seconds since the load began.
 """

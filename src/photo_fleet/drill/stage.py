@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import socket
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -13,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
+import httpx
 
+from photo_fleet.drill.processes import children, command_line
 from photo_fleet.drill.store_relay import StoreRelay
 from photo_fleet.group.local import Refused
-from photo_fleet.local_fleet.control import NoFleet, ask
+from photo_fleet.local_fleet.control import ask
 from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.layout import Layout
@@ -33,40 +34,28 @@ from photo_fleet.spec import (
     Service,
 )
 
+SMALLEST, LARGEST = 2, 12
+CONNECTIONS_EACH = 12
 LOOK = 0.2
 LONGEST_START = 180.0
 LONGEST_SETTLING = 120.0
-LONGEST_SWEEP = 60.0
 NO_LIMIT = RateLimit(100_000, 100_000)
 
 SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
 """What differs from a production's settings, besides what the spec says."""
 
-AGED = (
-    "UPDATE photos SET upload_expires_at = upload_expires_at - interval '1 day'"
-    " WHERE status = 'pending'",
-    "UPDATE unreferenced_objects SET delete_after = delete_after - interval '1 day'"
-    " WHERE delete_after > now()",
-)
-LEFT_TO_SWEEP = (
-    "SELECT (SELECT count(*) FROM photos WHERE status = 'pending')"
-    " + (SELECT count(*) FROM unreferenced_objects)"
-)
-WORK_LEFT = "SELECT count(*) FROM jobs WHERE state <> 'dead'"
-
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a scenario wants of its stage: instances at its beginning, and at most; how the balancer
-    learns that one leaves; seconds between its probes."""
+    """What a scenario wants of its stage besides its size: how the balancer learns that an instance
+    leaves, seconds between its probes, and seconds for which an access token is valid."""
 
-    size: int = 3
-    largest: int = 6
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
+    access_ttl: int = 1800
 
 
-def stage_spec(demands: Demands) -> Fleet:
+def stage_spec(demands: Demands, size: int) -> Fleet:
     """A fleet whose size changes only when told to, whose limits are in nobody's way, and whose
     instances leave as soon as every balancer has let go of them."""
     return Fleet(
@@ -75,32 +64,28 @@ def stage_spec(demands: Demands) -> Fleet:
         health_check=HealthCheck(interval=demands.probe_interval, timeout=3),
         balancer=Balancer(rate_limits=RateLimits(NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT)),
         drain=Drain(removal=demands.removal, lame_duck=3, log_flush=1, grace=60),
-        group=Group(
-            min=min(2, demands.size),
-            max=demands.largest,
-            desired=demands.size,
-            warm_up=0,
-            policies=(),
-        ),
-        database=Database(max_connections=max(60, 12 * (demands.largest + 1) + 20)),
+        group=Group(min=SMALLEST, max=LARGEST, desired=size, warm_up=0, policies=()),
+        database=Database(max_connections=CONNECTIONS_EACH * (LARGEST + 1) + 20),
     )
 
 
 class Stage:
     """A running fleet in `folder`, reached at `url`; `addresses` lead to what all share."""
 
-    def __init__(self, folder: Path, demands: Demands) -> None:
+    def __init__(self, folder: Path, demands: Demands, size: int) -> None:
         self.folder = folder
         self.demands = demands
         self.relay = StoreRelay(_free_port())
         self._layout = Layout(folder)
         self._found: Addresses | None = None
-        environ = {**_environ(), **{f"PHOTO_API_{name}": value for name, value in SETTINGS.items()}}
+        self._running: asyncio.Task[None] | None = None
+        settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
+        environ = {f"PHOTO_API_{name}": value for name, value in settings.items()}
         self._fleet = LocalFleet(
-            stage_spec(demands),
+            stage_spec(demands, size),
             self._layout,
             _free_port(),
-            environ=environ,
+            environ={**_environ(), **environ},
             between=self._put_relay_between,
         )
         self.url = self._fleet.url
@@ -108,21 +93,15 @@ class Stage:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, demands: Demands, say: Callable[[str], None]
+        cls, folder: Path, demands: Demands, size: int, say: Callable[[str], None]
     ) -> AsyncIterator["Stage"]:
         """Build it, with all instances serving. Raises `CannotStart`."""
-        stage, stop = cls(folder, demands), asyncio.Event()
+        stage, stop = cls(folder, demands, size), asyncio.Event()
         stage._fleet.journal.heard = lambda item: say(str(item))
         await stage.relay.start()
-        running = asyncio.create_task(stage._fleet.run(stop))
+        running = stage._running = asyncio.create_task(stage._fleet.run(stop))
         try:
-            settling = asyncio.create_task(stage.settled(LONGEST_START))
-            await asyncio.wait([running, settling], return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                settling.cancel()
-                running.result()
-                raise CannotStart("the fleet ended before it served")
-            settling.result()
+            await stage.settled(LONGEST_START)
             yield stage
         finally:
             stop.set()
@@ -144,14 +123,14 @@ class Stage:
         return self.addresses.database_url
 
     @property
-    def access_log(self) -> Path:
+    def access_logs(self) -> list[Path]:
         """nginx's, a line of JSON for each request."""
-        return self._layout.logs / "access.log"
+        return sorted(self._layout.logs.glob("access.log*"))
 
     @property
     def instance_logs(self) -> list[Path]:
         """Those of all instances that there were."""
-        return sorted(self._layout.logs.glob("127.*.log"))
+        return sorted(self._layout.logs.glob("127.*.log*"))
 
     @property
     def nginx_pid(self) -> int:
@@ -161,15 +140,21 @@ class Stage:
     @property
     def database_pid(self) -> int:
         """That of PostgreSQL's first process. Raises `OSError` while there is none."""
-        file = self._layout.embedded / "postgres" / "postmaster.pid"
+        file = self._layout.embedded / "postgres" / "cluster" / "postmaster.pid"
         return int(file.read_text().splitlines()[0])
+
+    @property
+    def store_pid(self) -> int:
+        """That of the object store. Raises `LookupError` while there is none."""
+        for pid in children(self.keeper_pid):
+            if "weed" in command_line(pid):
+                return pid
+        raise LookupError("no object store runs")
 
     @property
     def keeper_pid(self) -> int:
         """That of the process which starts the database and the store again when they end."""
-        # The database is its child, and the store too.
-        stat = Path(f"/proc/{self.database_pid}/stat").read_text()
-        return int(stat.rpartition(")")[2].split()[1])
+        return self._fleet_pid("photo_api.embedded.command")
 
     def instances(self) -> list[dict[str, Any]]:
         """As `photo-fleet status` shows them, the oldest first."""
@@ -193,13 +178,21 @@ class Stage:
         return answer
 
     async def settled(self, seconds: float = LONGEST_SETTLING) -> None:
-        """Wait until as many serve as are desired, and no other is left. Raises `TimeoutError`."""
+        """Wait until as many serve as are desired, and no other is left. Raises `TimeoutError`, and
+        `CannotStart` when the fleet has ended."""
         async with asyncio.timeout(seconds):
             while not self._is_settled():
+                self.check()
                 await asyncio.sleep(LOOK)
 
+    def check(self) -> None:
+        """Raises `CannotStart`, with the reason, when the fleet has ended by itself."""
+        if self._running is not None and self._running.done():
+            self._running.result()
+            raise CannotStart("the fleet has ended")
+
     async def resized(self, size: int) -> None:
-        """Bring it to `size` instances, if it has another number. Raises `Refused`, `NoFleet`."""
+        """Bring it to `size` instances, unless it has them. Raises `Refused`, `TimeoutError`."""
         if self._fleet.status()["desired"] != size:
             await self.order(do="scale", size=size)
         await self.settled()
@@ -212,43 +205,26 @@ class Stage:
         finally:
             await connection.close()
 
-    async def swept(self) -> bool:
-        """Let a day pass for what nobody claims any more, and wait until the sweep has cleared it
-        away; False when it has not within a minute. Only for a stage that nobody uses."""
-        async with _patience(LONGEST_SWEEP / 2):
-            while (await self.query(WORK_LEFT))[0][0]:
-                await asyncio.sleep(LOOK)
-        for statement in AGED:
-            await self.query(statement)
-        async with _patience(LONGEST_SWEEP):
-            while (await self.query(LEFT_TO_SWEEP))[0][0]:
-                await asyncio.sleep(LOOK)
-            return True
-        return False
-
-    def environ(self) -> Mapping[str, str]:
-        """Settings with which a `photo-api` command reads this stage's database and store; secrets
-        among them."""
-        addresses = self.addresses
-        secrets = self.secrets()
-        ours = {
-            "MODE": "production",
-            "DATABASE_URL": addresses.database_url,
-            "S3_ENDPOINT": addresses.s3_endpoint,
-            "S3_BUCKET": addresses.bucket,
-            "S3_REGION": addresses.region,
-            "S3_ACCESS_KEY": addresses.access_key,
-            "S3_SECRET_KEY": addresses.secret_key,
-            "JWT_KEYS": f"fleet:{secrets['jwt_key']}",
-            "SECRET_KEYS": f"fleet:{secrets['secret_key']}",
-            "METADATA_URL": "",
-        }
-        return {**_environ(), **{f"PHOTO_API_{name}": value for name, value in ours.items()}}
-
     def secrets(self) -> Mapping[str, str]:
         """Those that all instances share."""
         found: dict[str, str] = json.loads(self._layout.secrets.read_text())
         return found
+
+    async def store_answers(self) -> bool:
+        """Whether the store takes requests."""
+        with suppress(httpx.HTTPError):
+            async with httpx.AsyncClient(timeout=2) as http:
+                answer = await http.get(f"{self.relay.url}/{self.addresses.bucket}/nothing")
+                return answer.status_code < 500
+        return False
+
+    def _fleet_pid(self, mark: str) -> int:
+        """Of a program that belongs to this fleet. Raises `LookupError`."""
+        for pid in children(os.getpid()):
+            words = command_line(pid)
+            if mark in words and str(self.folder) in words:
+                return pid
+        raise LookupError(f"{mark} does not run")
 
     def _is_settled(self) -> bool:
         status = self._fleet.status()
@@ -259,13 +235,6 @@ class Stage:
         self.relay.endpoint = addresses.s3_endpoint
         self._found = replace(addresses, s3_endpoint=self.relay.url)
         return self._found
-
-
-@asynccontextmanager
-async def _patience(seconds: float) -> AsyncIterator[None]:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            yield
 
 
 def _environ() -> dict[str, str]:
@@ -279,6 +248,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-__all__ = ["Demands", "NoFleet", "Stage", "stage_spec"]

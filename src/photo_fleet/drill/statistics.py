@@ -35,7 +35,7 @@ class Ending(Enum):
 
 
 class Phase(Enum):
-    """When a request was due, as seen from the faults of its run."""
+    """When a request was under way, as seen from the faults of its run."""
 
     BEFORE = "before"
     DURING = "during"
@@ -133,15 +133,16 @@ def unserved(request: Request) -> bool:
 
 
 def phase(record: Record, request: Request) -> Phase:
-    """The faults of a run and what lies between them are one phase."""
-    if not record.faults or request.due < min(fault.began for fault in record.faults):
+    """The faults of a run and what lies between them are one phase; to it belongs whatever was due
+    or under way in it, so that what a fault delays does not count as slow before it."""
+    if not record.faults or request.ended < min(fault.began for fault in record.faults):
         return Phase.BEFORE
     end = max(fault.ended for fault in record.faults) + AFTERMATH
     return Phase.DURING if request.due <= end else Phase.AFTER
 
 
 def latencies(record: Record) -> tuple[Latencies, ...]:
-    """By phase: of what the service answered, refusals included, from when it was due."""
+    """By phase: of what the service answered, refusals included, counted from when it was due."""
     found: dict[Phase, list[float]] = {name: [] for name in Phase}
     for request in record.requests:
         if _measurable(request):
@@ -158,19 +159,37 @@ def _measurable(request: Request) -> bool:
 
 
 def recovery(record: Record) -> float | None:
-    """Seconds from the end of the last fault until each kind of request to the service that was
-    sent since had been served again; 0 when none was sent; None when some kind never was."""
+    """Seconds from the end of the last fault until the service served again: until the first
+    request sent since was served, and one of each kind that still went unserved since. None when
+    some kind never was; 0 when none was sent."""
     if record.recovered is not None:
         return record.recovered
-    over = max((fault.ended for fault in record.faults), default=0.0)
-    later = [item for item in record.requests if item.target == "api" and item.sent >= over]
+    if never_served_again(record):
+        return None
+    later = _since_faults(record)
     first: dict[str, float] = {}
     for request in later:
         if not unserved(request):
             first[request.kind] = min(first.get(request.kind, math.inf), request.ended)
-    if {request.kind for request in later} - set(first):
-        return None
-    return max(max(first.values(), default=over) - over, 0.0)
+    # A kind that is rare and was never refused does not make the service slow to recover.
+    moments = [first[request.kind] for request in later if unserved(request)]
+    return max([*moments, min(first.values(), default=_over(record))]) - _over(record)
+
+
+def never_served_again(record: Record) -> list[str]:
+    """Kinds of requests to the service that were sent after the last fault, and none was served."""
+    later = _since_faults(record)
+    served = {request.kind for request in later if not unserved(request)}
+    return sorted({request.kind for request in later} - served)
+
+
+def _since_faults(record: Record) -> list[Request]:
+    over = _over(record)
+    return [item for item in record.requests if item.target == "api" and item.sent >= over]
+
+
+def _over(record: Record) -> float:
+    return max((fault.ended for fault in record.faults), default=0.0)
 
 
 def intervals(record: Record, most: int = 240) -> tuple[Interval, ...]:

@@ -22,10 +22,12 @@ CODES = {429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
 @dataclass(frozen=True, slots=True)
 class Conduct:
     """How the store behaves: `pass`, `refuse` connections, `hang` without an answer, `answer`
-    everything with `status`, or be `slow` by `delay` seconds for each request."""
+    everything (or `only_writes`) with `status`, or be `slow` by `delay` seconds for each
+    request."""
 
     manner: Literal["pass", "refuse", "hang", "answer", "slow"] = "pass"
     status: int = 503
+    only_writes: bool = False
     delay: float = 0.0
 
 
@@ -96,7 +98,7 @@ class StoreRelay:
         """Do to a request that begins what the store's conduct asks for; whether it goes on to the
         store. Raises `OSError` when its connection is to be closed."""
         conduct = self._conduct
-        if conduct.manner == "answer":
+        if conduct.manner == "answer" and not (conduct.only_writes and _is_read(chunk)):
             await connection.answer(chunk, conduct.status)
             return False
         if conduct.manner == "hang":
@@ -169,3 +171,7 @@ class _Connection:
                 self._writer.write(chunk)
                 await self._writer.drain()
         self._writer.close()
+
+
+def _is_read(chunk: bytes) -> bool:
+    return chunk.startswith((b"GET ", b"HEAD "))

@@ -46,8 +46,9 @@ def _anything(_: Mapping[str, str], __: bytes) -> bool:
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. `provoked(status)` says, when the answer is there, whether this refusal is the
-    client's own doing; `fits(headers, body)` whether a success is what it should be. `takes` are seconds
-    over which a slow client sends its body, `reads` those over which it reads the answer's."""
+    client's own doing; `fits(headers, body)` whether a success is what it should be. `takes` are
+    seconds over which a slow client sends its body, `reads` those over which it reads the answer's.
+    """
 
     kind: str
     method: str
@@ -155,15 +156,22 @@ class Line:
             raise
         return self._note(draft, view)
 
-    async def insist(self, call: Call, *, due: float | None = None, fresh: bool = False) -> Answer:
-        """As a real client does: what failed, or is to be repeated later, is sent once more, with
-        the same key and as a request of its own."""
+    async def insist(
+        self,
+        call: Call,
+        *,
+        due: float | None = None,
+        fresh: bool = False,
+        again: Call | None = None,
+    ) -> Answer:
+        """As a real client does: what failed, or is to be repeated later, is sent once more (as
+        `again`, where that is not the very same), with the same key and as a request of its own."""
         answer = await self.send(call, due=due, fresh=fresh)
         if not answer.worth_repeating:
             return answer
         pause = AGAIN_AFTER if answer.again_after is None else answer.again_after
         await asyncio.sleep(min(pause, LONGEST_PAUSE))
-        return await self.send(call, fresh=fresh)
+        return await self.send(again or call, fresh=fresh)
 
     def _request(self, client: httpx.AsyncClient, call: Call, draft: Draft) -> httpx.Request:
         url = call.url if "://" in call.url else self._base + call.url
@@ -245,6 +253,7 @@ class _View:
             retry_after=_seconds(self.headers) is not None,
             error_code=error_code(self.body),
             body_fits=self.fits,
+            contract=self._call.target == "api",
         )
 
 
@@ -253,7 +262,8 @@ def _client(address: str | None, verify: ssl.SSLContext, keep: int) -> httpx.Asy
     transport = httpx.AsyncHTTPTransport(
         local_address=address, retries=0, verify=verify, limits=limits
     )
-    return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=False)
+    forever = httpx.Timeout(None)  # patience is for the whole request
+    return httpx.AsyncClient(transport=transport, timeout=forever, follow_redirects=False)
 
 
 def _fits(call: Call, headers: Mapping[str, str], body: bytes) -> bool:
@@ -280,10 +290,10 @@ def _seconds(headers: Mapping[str, str]) -> float | None:
 
 def _name(error: BaseException) -> str:
     """An error without its words, which might hold an address with a signature in it."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
     names = [type(error).__name__]
-    if cause is not None and cause is not error:
-        names.append(type(cause).__name__)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            names[1:] = [type(cause).__name__]
+        cause = cause.__cause__ or cause.__context__
     return ": ".join(names)

@@ -17,6 +17,9 @@ from photo_fleet.drill.statistics import (
     upper_bound,
 )
 
+UNSERVED = (Ending.REFUSED, Ending.FAILED, Ending.CUT, Ending.LOST)
+EFFECTS = ("duplicate", "ghost", "acknowledged-loss")
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -63,6 +66,19 @@ class Verdict:
     @property
     def requests(self) -> int:
         return sum(count.total for count in self.counts)
+
+    @property
+    def effects(self) -> int:
+        """Duplicates, ghosts and acknowledged losses together."""
+        return sum(bound.events for bound in self.bounds if bound.what in EFFECTS)
+
+    def bound(self, what: str) -> Bound:
+        """That of `unserved`, of an ending or of an effect."""
+        return next(bound for bound in self.bounds if bound.what == what)
+
+    def unserved(self, target: str) -> int:
+        """Requests to `api` or `store` that were not served."""
+        return sum(self.total(way, target) for way in UNSERVED)
 
     def total(self, ending: Ending, target: str | None = None) -> int:
         """Requests of this ending, to one target or to all."""
@@ -119,17 +135,16 @@ def _counts(record: Record) -> tuple[Count, ...]:
 
 
 def _bounds(record: Record) -> tuple[Bound, ...]:
-    """Of requests to the service by way of not being served, and of effects by what should have
-    had one."""
+    """Of requests to the service, all that were not served and then each way by itself; and of
+    effects by what should have had one."""
     to_api = Counter(ending(item) for item in record.requests if item.target == "api")
     keys = {item.idempotency_key for item in record.requests if item.idempotency_key is not None}
     live = sum(not upload.deleted for upload in record.uploads)
     found = record.discrepancies
+    sent = to_api.total()
     seen = [
-        *(
-            (way.value, to_api[way], to_api.total())
-            for way in (Ending.REFUSED, Ending.FAILED, Ending.CUT, Ending.LOST)
-        ),
+        ("unserved", sum(to_api[way] for way in UNSERVED), sent),
+        *((way.value, to_api[way], sent) for way in UNSERVED),
         ("duplicate", len(found.duplicates), len(keys)),
         ("ghost", len(found.ghosts), len(record.uploads)),
         ("acknowledged-loss", len(found.acknowledged_lost), live),

@@ -1,4 +1,4 @@
-"""What ends without warning: a machine, a process of it, a worker of nginx; and what stands still."""
+"""What ends without warning (a machine, a process of it, a worker of nginx) or stands still."""
 
 import asyncio
 from signal import SIGCONT, SIGKILL, SIGSTOP
@@ -32,17 +32,15 @@ async def kill_worker(scene: Scene) -> Fault:
     return scene.span("kill-worker", began, victim["name"])
 
 
-async def kill_nginx_worker(scene: Scene) -> Fault:
+async def kill_proxy_worker(scene: Scene) -> Fault:
     """One worker of nginx; ends when there are as many again."""
     master = scene.stage.nginx_pid
     workers = _nginx_workers(master)
     began = scene.now()
     worker = scene.chance.choice(workers)
     send([worker], SIGKILL)
-    await scene.until(
-        lambda: not is_there(worker) and len(_nginx_workers(master)) == len(workers)
-    )
-    return scene.span("kill-nginx-worker", began)
+    await scene.until(lambda: not is_there(worker) and len(_nginx_workers(master)) == len(workers))
+    return scene.span("kill-proxy-worker", began)
 
 
 async def freeze_instance(scene: Scene, *, seconds: float) -> Fault:

@@ -14,6 +14,13 @@ from photo_fleet.drill.store_relay import WELL, Conduct
 
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 MORE_THAN_ENOUGH = 1000
+OURS = {"application_name": "photo-fleet drill"}
+DRIVE_OUT = """
+    SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (
+        SELECT pid FROM pg_stat_activity WHERE usename = current_user
+        AND application_name <> 'photo-fleet drill' OFFSET $1
+    ) AS others
+"""
 
 
 async def restart_database(scene: Scene) -> Fault:
@@ -51,18 +58,30 @@ async def freeze_database(scene: Scene, *, seconds: float) -> Fault:
     return scene.span("database-freeze", began)
 
 
-async def fill_connections(scene: Scene, *, seconds: float) -> Fault:
-    """A stranger takes every connection that the database still has."""
+async def limit_connections(scene: Scene, *, connections: int, seconds: float) -> Fault:
+    """A stranger holds all connections but so few; who had others loses them."""
     began, url = scene.now(), scene.stage.database_url
     taken: list[Any] = []
     try:
-        with suppress(*UNREACHABLE):
-            while len(taken) < MORE_THAN_ENOUGH:
-                taken.append(await asyncpg.connect(url, timeout=5))
-        await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+        async with asyncio.timeout(max(1.0, seconds)):
+            await _take_all_but(connections, url, taken)
+            await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+    except TimeoutError:
+        pass
     finally:
         await asyncio.gather(*(item.close(timeout=5) for item in taken), return_exceptions=True)
-    return scene.span("database-full", began)
+    return scene.span("database-limit", began)
+
+
+async def _take_all_but(connections: int, url: str, taken: list[Any]) -> None:
+    """Take what is free, and drive out the others until only so many are left to them."""
+    taken.append(await asyncpg.connect(url, timeout=5, server_settings=OURS))
+    while True:
+        with suppress(*UNREACHABLE):
+            while len(taken) < MORE_THAN_ENOUGH:
+                taken.append(await asyncpg.connect(url, timeout=5, server_settings=OURS))
+        if not await taken[0].fetchval(DRIVE_OUT, connections):
+            return
 
 
 async def restart_store(scene: Scene) -> Fault:
@@ -73,19 +92,17 @@ async def restart_store(scene: Scene) -> Fault:
     return scene.span("store-restart", began)
 
 
-async def store_answers(scene: Scene, *, status: int, seconds: float) -> Fault:
-    """The store answers every request with this status."""
-    return await _store_is(scene, Conduct("answer", status=status), f"store-{status}", seconds)
+async def store_answers(
+    scene: Scene, *, status: int, seconds: float, writes: bool = False
+) -> Fault:
+    """The store answers every request with this status, or only those that `writes`."""
+    conduct = Conduct("answer", status=status, only_writes=writes)
+    return await _store_is(scene, conduct, "store-answer", seconds)
 
 
 async def store_hangs(scene: Scene, *, seconds: float) -> Fault:
     """The store takes requests and never answers."""
     return await _store_is(scene, Conduct("hang"), "store-hang", seconds)
-
-
-async def store_refuses(scene: Scene, *, seconds: float) -> Fault:
-    """Nobody listens where the store was."""
-    return await _store_is(scene, Conduct("refuse"), "store-refuse", seconds)
 
 
 async def store_is_slow(scene: Scene, *, delay: float, seconds: float) -> Fault:

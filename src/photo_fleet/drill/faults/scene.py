@@ -46,6 +46,4 @@ class Scene:
         return self.now()
 
     def _is_member(self, boot_id: str) -> bool:
-        return any(
-            item["boot_id"] == boot_id and item["member"] for item in self.stage.instances()
-        )
+        return any(item["boot_id"] == boot_id and item["member"] for item in self.stage.instances())

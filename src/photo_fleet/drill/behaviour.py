@@ -1,0 +1,211 @@
+"""What people do: each act sends one request or a few, and remembers what came of them."""
+
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+
+from photo_fleet.drill.clients import Person
+from photo_fleet.drill.transport import Answer, Call, json_body
+
+Act = Callable[[Person, random.Random, float], Awaitable[None]]
+
+UNKNOWN_PHOTO = 2**53 - 1
+PAGES = (10, 50)
+MOST_SHARES = 20
+FEWEST_PHOTOS = 3
+"""What nobody deletes below, so that there is always something to look at."""
+
+RIFF, WEBP = b"RIFF", b"WEBP"
+
+
+async def list_photos(person: Person, chance: random.Random, due: float) -> None:
+    """A page of the newest photos."""
+    limit = chance.choice(PAGES)
+    call = Call("list_photos", "GET", f"/photos/?limit={limit}", fits=_is_list)
+    await person.act(call, chance, due=due, once=True)
+
+
+async def list_albums(person: Person, chance: random.Random, due: float) -> None:
+    """All albums, or one with its photos."""
+    if chance.random() < 0.5:
+        call = Call("list_albums", "GET", "/albums/", fits=_is_list)
+    else:
+        path = f"/albums/{person.inbox}?limit=50"
+        call = Call("list_albums", "GET", path, fits=_has("id", person.inbox))
+    await person.act(call, chance, due=due, once=True)
+
+
+async def thumbnail(person: Person, chance: random.Random, due: float) -> None:
+    """A small picture, by redirect."""
+    await look_at(person, chance, due, "thumbnail", "thumbnail")
+
+
+async def look_at(
+    person: Person,
+    chance: random.Random,
+    due: float | None,
+    kind: str,
+    size: str,
+    *,
+    photo: int | None = None,
+    reads: float = 0.0,
+) -> Answer | None:
+    """Ask for an image and follow the redirect to the store; None when there is no photo or no
+    redirect. Which photo is up to chance unless it is given."""
+    if photo is None:
+        if not person.photos:
+            return None
+        photo = chance.choice(list(person.photos))
+    asked = photo
+    digest = person.photos[asked]
+
+    def is_gone(status: int) -> bool:
+        return status in (403, 404) and person.is_leaving(asked)
+
+    def fits(_: Mapping[str, str], body: bytes) -> bool:
+        # A thumbnail is WebP; until it is made, or when all is wanted, the original comes.
+        if size != "original" and body[:4] == RIFF and body[8:12] == WEBP:
+            return True
+        return hashlib.sha256(body).hexdigest() == digest
+
+    path = f"/photos/{asked}/image?size={size}"
+    call = Call(kind, "GET", path, (302,), provoked=is_gone, fits=_leads_on)
+    redirect = await person.act(call, chance, due=due, once=True)
+    if not redirect.ok:
+        return None
+    address = redirect.headers["Location"]
+    call = Call(kind, "GET", address, target="store", provoked=is_gone, fits=fits, reads=reads)
+    return await person.act(call, chance, once=True)
+
+
+async def edit_album(person: Person, chance: random.Random, due: float) -> None:
+    """New name and description, both the same, so that one without the other would show."""
+    text = person.ledger.mint()
+    content = json_body({"name": text, "description": text})
+    path = f"/albums/{person.arranged}"
+    call = Call("edit_album", "PATCH", path, fits=_has("name", text), **content)
+    await person.act(call, chance, due=due)
+
+
+async def arrange_album(person: Person, chance: random.Random, due: float) -> None:
+    """Put some photos into an album, or take them out."""
+    if not person.photos:
+        return
+    some = chance.sample(list(person.photos), min(3, len(person.photos)))
+    method = chance.choice(("POST", "DELETE"))
+    path = f"/albums/{person.arranged}/photos"
+    content = json_body({"photo_ids": some})
+    call = Call("arrange_album", method, path, fits=_counts_up_to(len(some)), **content)
+    await person.act(call, chance, due=due)
+
+
+async def create_album(person: Person, chance: random.Random, due: float | None) -> None:
+    """An album that stays empty."""
+    await new_album(person, chance, due)
+
+
+async def new_album(person: Person, chance: random.Random, due: float | None) -> int | None:
+    """Its id, or None."""
+    name = person.ledger.mint()
+    call = Call(
+        "create_album",
+        "POST",
+        "/albums/",
+        (201,),
+        key=name,
+        fits=_has("name", name),
+        **json_body({"name": name}),
+    )
+    person.ledger.intend(name, person.name, "album", name)
+    answer = await person.act(call, chance, due=due)
+    if not answer.ok:
+        return None
+    album: int = answer.json()["id"]
+    person.ledger.created(name, "album", album)
+    return album
+
+
+async def create_share(person: Person, chance: random.Random, due: float | None) -> None:
+    """A link to the arranged album."""
+    key = person.ledger.mint()
+    call = Call(
+        "create_share",
+        "POST",
+        f"/albums/{person.arranged}/share",
+        (201,),
+        key=key,
+        fits=_has("album_id", person.arranged),
+        **json_body({"expires_in_days": 30}),
+    )
+    person.ledger.intend(key, person.name, "share", str(person.arranged))
+    answer = await person.act(call, chance, due=due)
+    if answer.ok:
+        person.ledger.created(key, "share", answer.json()["id"])
+        person.shares = [*person.shares, answer.json()["token"]][-MOST_SHARES:]
+
+
+async def view_share(person: Person, chance: random.Random, due: float) -> None:
+    """A visitor with a link."""
+    if person.shares:
+        call = Call("view_share", "GET", f"/share/{chance.choice(person.shares)}", fits=_has_photos)
+        await person.visit(call, chance, due)
+
+
+async def delete_photo(person: Person, chance: random.Random, due: float) -> None:
+    """One of the photos, for good. 404 is what a deletion that was carried out already is answered
+    with, by whomever it was repeated; that it was there before is found by reconciling."""
+    if len(person.photos) <= FEWEST_PHOTOS:
+        return
+    photo = chance.choice(list(person.photos))
+    del person.photos[photo]
+    person.deleting.add(photo)
+    person.ledger.delete_asked(photo)
+    call = Call("delete_photo", "DELETE", f"/photos/{photo}", (204, 404))
+    answer = await person.act(call, chance, due=due)
+    if answer.ok:
+        person.ledger.deleted(photo)
+
+
+async def missing(person: Person, chance: random.Random, due: float) -> None:
+    """A photo that there is not: clients make mistakes."""
+    path = f"/photos/{UNKNOWN_PHOTO}"
+    call = Call("missing", "GET", path, provoked=lambda status: status == 404)
+    await person.act(call, chance, due=due, once=True)
+
+
+async def refresh(person: Person, _: random.Random, due: float) -> None:
+    """Another access token."""
+    await person.refresh(due)
+
+
+async def login(person: Person, _: random.Random, due: float) -> None:
+    """The same person at another device."""
+    await person.log_in(due)
+
+
+async def sign_up(person: Person, _: random.Random, due: float) -> None:
+    """Somebody new."""
+    async with person.newcomer() as newcomer:
+        await newcomer.sign_up(due)
+
+
+def _is_list(_: Mapping[str, str], body: bytes) -> bool:
+    return isinstance(orjson.loads(body), list)
+
+
+def _has_photos(_: Mapping[str, str], body: bytes) -> bool:
+    return isinstance(orjson.loads(body)["photos"], list)
+
+
+def _leads_on(headers: Mapping[str, str], _: bytes) -> bool:
+    return bool(headers["Location"])
+
+
+def _has(name: str, value: object) -> Callable[[Mapping[str, str], bytes], bool]:
+    return lambda _, body: bool(orjson.loads(body)[name] == value)
+
+
+def _counts_up_to(most: int) -> Callable[[Mapping[str, str], bytes], bool]:
+    return lambda _, body: 0 <= orjson.loads(body)["count"] <= most

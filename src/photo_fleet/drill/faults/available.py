@@ -1,0 +1,36 @@
+"""Every fault that can be done to a stage, by its name in the catalogue."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from photo_fleet.drill.faults import changes, deaths, outages, outside
+from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.records import Fault
+from photo_fleet.drill.scenario import Step
+
+AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
+    "observe": outside.observe,
+    "hang-up": outside.hang_up,
+    "scale": changes.scale,
+    "deploy": changes.deploy,
+    "boot": changes.boot,
+    "stop-while-starting": changes.stop_while_starting,
+    "rotate-keys": changes.rotate_keys,
+    "kill-instance": deaths.kill_instance,
+    "kill-worker": deaths.kill_worker,
+    "kill-proxy-worker": deaths.kill_proxy_worker,
+    "freeze-instance": deaths.freeze_instance,
+    "database-restart": outages.restart_database,
+    "database-stop": outages.stop_database,
+    "database-freeze": outages.freeze_database,
+    "database-limit": outages.limit_connections,
+    "store-restart": outages.restart_store,
+    "store-answer": outages.store_answers,
+    "store-hang": outages.store_hangs,
+    "store-slow": outages.store_is_slow,
+}
+
+
+async def inject(scene: Scene, step: Step) -> Fault:
+    """Do what the step says, now; returns when it is over. Raises `KeyError` for a fault that this
+    release cannot do, and what a stage raises that does not do as it is told."""
+    return await AVAILABLE[step.fault](scene, **step.arguments)

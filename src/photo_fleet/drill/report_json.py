@@ -1,0 +1,98 @@
+"""A drill for machines. Keys are only ever added; times and latencies are in seconds.
+
+format      1
+holds       whether every gate holds
+began, command, release, machine
+scenarios   in the order in which they ran:
+  name, title, gate, seed, holds, requests
+  counts        [{target, kind, ok, provoked, refused, failed, cut, lost}]
+  violations    [{rule, meaning, count, examples}]
+  bounds        [{what, events, trials, upper}]: with 95 % confidence the true share of events
+                is at most `upper` (one-sided Clopper-Pearson; 3/n for none of n)
+  latency       {before, during, after: {count, p50, p99}}: of what the service answered, by
+                when it was due; percentiles are null without requests
+  recovered     until every kind of request was served again; null: some kind never was
+  faults        [{name, instance, began, ended, left}]: since the load began; `left` is when the
+                instance had left the balancer's members
+  timeline      [{at, seconds, ok, provoked, refused, failed, cut, lost, p50, p99}]: requests
+                that ended in the `seconds` from `at` on
+  instances     [{at, states: {state: how many}}]
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from photo_fleet.drill.gates import MEANINGS, Violation, without_secrets
+from photo_fleet.drill.statistics import Ending, Interval, intervals
+from photo_fleet.drill.verdict import Drill, Judged
+
+FORMAT = 1
+
+
+def dumps(drill: Drill) -> str:
+    """As JSON text."""
+    return json.dumps(body(drill), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def body(drill: Drill) -> dict[str, Any]:
+    """As JSON's own types."""
+    return {
+        "format": FORMAT,
+        "holds": drill.holds,
+        "began": drill.began,
+        "command": without_secrets(drill.command),
+        "release": drill.release,
+        "machine": drill.machine,
+        "scenarios": [_scenario(item) for item in drill.judged],
+    }
+
+
+def _scenario(judged: Judged) -> dict[str, Any]:
+    verdict, record = judged.verdict, judged.record
+    return {
+        "name": judged.scenario.name,
+        "title": judged.scenario.title,
+        "gate": verdict.gate.value,
+        "seed": verdict.seed,
+        "holds": verdict.holds,
+        "requests": verdict.requests,
+        "counts": [
+            {"target": count.target, "kind": count.kind, **_endings(count.endings)}
+            for count in verdict.counts
+        ],
+        "violations": [_violation(item) for item in verdict.violations],
+        "bounds": [asdict(bound) for bound in verdict.bounds],
+        "latency": {
+            item.phase.value: {"count": item.count, "p50": item.p50, "p99": item.p99}
+            for item in verdict.latencies
+        },
+        "recovered": verdict.recovered,
+        "faults": [asdict(fault) for fault in record.faults],
+        "timeline": [_piece(item) for item in intervals(record)],
+        "instances": [asdict(sample) for sample in record.samples],
+    }
+
+
+def _violation(violation: Violation) -> dict[str, Any]:
+    return {
+        "rule": violation.rule,
+        "meaning": MEANINGS[violation.rule],
+        "count": violation.count,
+        "examples": list(violation.examples),
+    }
+
+
+def _piece(item: Interval) -> dict[str, Any]:
+    return {
+        "at": item.at,
+        "seconds": item.width,
+        **_endings(item.endings),
+        "p50": item.p50,
+        "p99": item.p99,
+    }
+
+
+def _endings(counted: Mapping[Ending, int]) -> dict[str, int]:
+    return {way.value: counted.get(way, 0) for way in Ending}

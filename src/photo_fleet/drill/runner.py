@@ -1,0 +1,260 @@
+"""Runs scenarios: the stage, the load, the faults at their times, and then the reckoning."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import asyncpg
+import httpx
+
+from photo_fleet.drill.downloads import download_all
+from photo_fleet.drill.faults.available import AVAILABLE, inject
+from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.ledger import Ledger
+from photo_fleet.drill.load import Load, NotPrepared
+from photo_fleet.drill.logs import executions
+from photo_fleet.drill.objects import Bucket, CannotList, list_objects
+from photo_fleet.drill.reconcile import Evidence, reconcile
+from photo_fleet.drill.records import Discrepancies, Fault, Record, Sample
+from photo_fleet.drill.scenario import Scenario, Step
+from photo_fleet.drill.stage import Demands, Stage
+from photo_fleet.drill.tables import read_tables, sweep_now
+from photo_fleet.drill.verdict import Judged, judge
+from photo_fleet.group.local import Refused
+from photo_fleet.local_fleet.control import NoFleet
+from photo_fleet.processes import CannotStart
+
+SAMPLE, TOLD_EVERY = 1.0, 10
+TAIL = 6.0
+"""Seconds of load after the last fault is over, so that what comes after it is seen too."""
+
+LONGEST_SWEEP = 90.0
+SHORT_TOKENS = 66
+"""Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
+and clients get another one 60 s before it."""
+
+FAILURES = (
+    CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, OSError, TimeoutError,
+    asyncpg.PostgresError, asyncpg.InterfaceError, httpx.HTTPError,
+)  # fmt: skip
+
+Say = Callable[[str], None]
+
+
+class Broken(Exception):
+    """A scenario could not be carried out, which is no verdict; the text tells why."""
+
+
+@dataclass(slots=True)
+class _Play:
+    """What is gathered while a scenario runs."""
+
+    faults: list[Fault] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+
+def available(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Those that this release can carry out on a stage of its own."""
+    return [
+        item
+        for item in scenarios
+        if item.balancers == 1
+        and not item.health_only
+        and all(step.fault in AVAILABLE for step in item.steps)
+    ]
+
+
+def demands_of(scenario: Scenario) -> Demands:
+    """What its stage must be like."""
+    if any(step.fault == "rotate-keys" for step in scenario.steps):
+        return Demands(access_ttl=SHORT_TOKENS)
+    return Demands()
+
+
+class Runner:
+    """Carries out one scenario after the other; a stage serves several as long as it stays whole.
+    Everything is kept in `folder`. `rate` in acts a second, None: as each scenario says."""
+
+    def __init__(self, folder: Path, seed: int, rate: float | None, say: Say) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._rate = rate
+        self._say = say
+        self._stages = 0
+        self._stage: Stage | None = None
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close_stage()
+
+    async def run(self, scenario: Scenario) -> Judged:
+        """Its verdict. Raises `Broken`."""
+        self._say(f"{scenario.name}: {scenario.title} (about {scenario.estimate:.0f} s)")
+        if self._rate is not None:
+            scenario = replace(scenario, load=replace(scenario.load, rate=self._rate))
+        whole = False
+        try:
+            stage = await self._stage_for(scenario)
+            record = await self._record(stage, scenario)
+            whole = record.discrepancies == Discrepancies()
+        except (ExceptionGroup, *FAILURES) as error:
+            raise Broken(f"{scenario.name}: {_words(error)}") from error
+        finally:
+            # What one scenario broke is not held against the next.
+            if not whole:
+                await self._close_stage()
+        return Judged(scenario, record, judge(record, scenario.gate))
+
+    async def _stage_for(self, scenario: Scenario) -> Stage:
+        demands = demands_of(scenario)
+        if self._stage is not None and self._stage.demands == demands:
+            await self._stage.resized(scenario.instances)
+            return self._stage
+        await self._close_stage()
+        self._stages += 1
+        folder = self._folder / f"stage-{self._stages}"
+        self._say(f"  builds a stage with {scenario.instances} instances in {folder}")
+        log = await asyncio.to_thread(_open_journal, folder)
+        self._open.callback(log.close)
+        opening = Stage.open(folder, demands, scenario.instances, lambda line: _write(log, line))
+        self._stage = await self._open.enter_async_context(opening)
+        return self._stage
+
+    async def _close_stage(self) -> None:
+        self._stage = None
+        await self._open.aclose()
+
+    async def _record(self, stage: Stage, scenario: Scenario) -> Record:
+        ledger = Ledger()
+        async with Load(stage.url, ledger, scenario.load, seed=self._seed) as load:
+            await load.prepare()
+            began = ledger.now()
+            scene = Scene(stage, lambda: ledger.now() - began, random.Random(self._seed))
+            play = await self._play(scene, scenario, load)
+            discrepancies = await self._reckon(stage, load)
+        requests = [item for item in ledger.requests if item.sent >= began]
+        return Record(
+            scenario.name,
+            self._seed,
+            tuple(
+                replace(
+                    item, due=item.due - began, sent=item.sent - began, ended=item.ended - began
+                )
+                for item in requests
+            ),
+            tuple(replace(item, acknowledged=item.acknowledged - began) for item in ledger.uploads),
+            tuple(play.faults),
+            tuple(play.samples),
+            discrepancies,
+        )
+
+    async def _play(self, scene: Scene, scenario: Scenario, load: Load) -> _Play:
+        """The load with all faults; returns when the last client has finished."""
+        play, stop = _Play(), asyncio.Event()
+        async with _beside(self._watch(scene, load, play)):
+            running = asyncio.create_task(load.run(stop))
+            try:
+                for step in scenario.steps:
+                    play.faults.append(await self._do(scene, step))
+                over = max(scenario.seconds, scene.now() + TAIL)
+                await asyncio.sleep(over - scene.now())
+            finally:
+                stop.set()
+                await running
+        return play
+
+    async def _do(self, scene: Scene, step: Step) -> Fault:
+        await asyncio.sleep(max(0.0, step.at - scene.now()))
+        told = " ".join(f"{name}={value:g}" for name, value in step.arguments.items())
+        self._say(f"  {scene.now():5.1f} s  {step.fault} {told}".rstrip())
+        fault = await inject(scene, step)
+        whom = f" of {fault.instance}" if fault.instance else ""
+        self._say(f"  {scene.now():5.1f} s  {step.fault}{whom} is over")
+        return fault
+
+    async def _watch(self, scene: Scene, load: Load, play: _Play) -> None:
+        """Sample the fleet, and now and then say how it stands; until cancelled."""
+        while True:
+            scene.stage.check()
+            play.samples.append(Sample(scene.now(), scene.stage.states()))
+            if len(play.samples) % TOLD_EVERY == 0:
+                ended = Counter(item.outcome.value for item in load.ledger.requests)
+                counts = ", ".join(f"{number} {name}" for name, number in ended.items())
+                self._say(f"  {scene.now():5.1f} s  {counts}; {_told(scene.stage.states())}")
+            await asyncio.sleep(SAMPLE)
+
+    async def _reckon(self, stage: Stage, load: Load) -> Discrepancies:
+        """Let the sweep clear away, and compare everything with everything."""
+        self._say("  reconciles")
+        await stage.settled()
+        left = await sweep_now(stage.database_url, LONGEST_SWEEP)
+        ledger, addresses = load.ledger, stage.addresses
+        bucket = Bucket(
+            addresses.s3_endpoint,
+            addresses.bucket,
+            addresses.region,
+            addresses.access_key,
+            addresses.secret_key,
+        )
+        downloads = await download_all(load.people, ledger.uploads)
+        logs = await asyncio.to_thread(executions, stage.access_logs, stage.instance_logs)
+        tables = await read_tables(stage.database_url)
+        evidence = Evidence(
+            requests=tuple(ledger.requests),
+            uploads=ledger.uploads,
+            creations=ledger.creations,
+            tables=tables,
+            executions=logs,
+            objects=frozenset(await list_objects(bucket)),
+            downloads=downloads,
+        )
+        found = reconcile(evidence)
+        unswept = (f"{left} rows that the sweep did not clear away",) if left else ()
+        return replace(found, ghosts=(*unswept, *found.ghosts))
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do it at the same time, and give it up at the end. Raises what it raised."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        (failure,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(failure, Exception):
+        raise failure
+
+
+def _told(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_words(item) for item in error.exceptions)
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _open_journal(folder: Path) -> TextIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / "journal.log").open("a", encoding="utf-8")
+
+
+def _write(log: TextIO, line: str) -> None:
+    log.write(f"{line}\n")
+    log.flush()

@@ -1,0 +1,138 @@
+"""Acts that bring photos in or take big ones out: directly to the store, through the server, fast
+and slow."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from photo_fleet.drill.behaviour import look_at
+from photo_fleet.drill.clients import Person
+from photo_fleet.drill.pictures import LARGEST, Picture, picture
+from photo_fleet.drill.transport import Call, json_body
+
+BOUNDARY = "a-border-between-parts"
+Seconds = tuple[float, float]
+
+
+async def direct_upload(person: Person, chance: random.Random, due: float | None) -> None:
+    """Presign, PUT to the store, confirm; half of the clients declare a checksum."""
+    title = person.ledger.mint()
+    photo = picture(title, chance)
+    granted = await _presign(person, chance, due, title, photo)
+    if granted is None:
+        return
+    put = Call(
+        "put",
+        "PUT",
+        granted["upload_url"],
+        (200, 201, 204),
+        target="store",
+        headers=granted["upload_headers"],
+        body=photo.data,
+    )
+    if not (await person.act(put, chance)).ok:
+        return
+    photo_id: int = granted["photo_id"]
+    confirm = Call(
+        "confirm",
+        "POST",
+        "/photos/confirm",
+        fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id,
+        **json_body({"photo_id": photo_id}),
+    )
+    if (await person.act(confirm, chance)).ok:
+        person.ledger.acknowledge(photo_id, person.name, photo.sha256)
+        person.photos[photo_id] = photo.sha256
+
+
+async def upload(person: Person, chance: random.Random, due: float | None) -> None:
+    """Through the server."""
+    await upload_through(person, chance, due, "upload")
+
+
+async def slow_upload(
+    person: Person, chance: random.Random, due: float | None, seconds: Seconds
+) -> None:
+    """Through the server, over a bad line."""
+    await upload_through(person, chance, due, "slow_upload", takes=chance.uniform(*seconds))
+
+
+async def slow_download(
+    person: Person, chance: random.Random, due: float | None, seconds: Seconds
+) -> None:
+    """An original, over a bad line."""
+    await look_at(person, chance, due, "slow_download", "original", reads=chance.uniform(*seconds))
+
+
+async def upload_through(
+    person: Person, chance: random.Random, due: float | None, kind: str, takes: float = 0.0
+) -> None:
+    """A form with a photo, sent over `takes` seconds."""
+    title = person.ledger.mint()
+    photo = picture(title, chance, LARGEST if takes else None)
+
+    def fits(_: Mapping[str, str], body: bytes) -> bool:
+        return bool(orjson.loads(body)["file_size"] == len(photo.data))
+
+    call = Call(
+        kind,
+        "POST",
+        "/photos/",
+        (201,),
+        key=title,
+        headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
+        body=form(person.inbox, title, photo.data),
+        fits=fits,
+        takes=takes,
+    )
+    person.ledger.intend(title, person.name, "photo", title)
+    answer = await person.act(call, chance, due=due)
+    if answer.ok:
+        photo_id: int = answer.json()["id"]
+        person.ledger.created(title, "photo", photo_id)
+        person.ledger.acknowledge(photo_id, person.name, photo.sha256)
+        person.photos[photo_id] = photo.sha256
+
+
+async def _presign(
+    person: Person, chance: random.Random, due: float | None, title: str, photo: Picture
+) -> dict[str, Any] | None:
+    content = {
+        "album_id": person.inbox,
+        "filename": "photo.jpg",
+        "content_type": "image/jpeg",
+        "file_size": len(photo.data),
+        "title": title,
+    }
+    if chance.random() < 0.5:
+        content["sha256"] = photo.sha256
+    call = Call(
+        "presign",
+        "POST",
+        "/photos/presigned-url",
+        key=title,
+        fits=lambda _, body: bool(orjson.loads(body)["upload_url"]),
+        **json_body(content),
+    )
+    person.ledger.intend(title, person.name, "photo", title)
+    answer = await person.act(call, chance, due=due)
+    if not answer.ok:
+        return None
+    person.ledger.created(title, "photo", answer.json()["photo_id"])
+    return dict(answer.json())
+
+
+def form(album: int, title: str, data: bytes) -> bytes:
+    """A multipart form as a browser sends it."""
+    fields = {"album_id": str(album), "title": title}
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    file = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    return "".join([*parts, file]).encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()

@@ -1,0 +1,164 @@
+"""`photo-fleet drill`: a fleet of one's own, faults, and the proof that nothing is lost."""
+
+import argparse
+import asyncio
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from photo_api.contract import RELEASE
+from photo_fleet.drill.catalogue import (
+    DEFAULT_SEED,
+    SCENARIOS,
+    UnknownScenario,
+    chosen,
+    listing,
+)
+from photo_fleet.drill.runner import Broken, Runner, available
+from photo_fleet.drill.scenario import Scenario
+from photo_fleet.drill.verdict import Drill, Judged
+from photo_fleet.processes import CannotStart
+
+HOLDS, VIOLATED, UNUSABLE = 0, 1, 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `drill` understands."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="the further scenarios too")
+    which.add_argument("--short", action="store_true", help="three minutes' worth of them")
+    which.add_argument(
+        "--only", type=_names, default=[], metavar="NAME,…", help="these, as --list shows them"
+    )
+    parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help="repeats what chance decided (%(default)s)"
+    )
+    parser.add_argument(
+        "--rate", type=_rate, metavar="R", help="acts a second (as each scenario says)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="leave the fleets' files and logs there"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when all gates hold, 1 when one does not or a scenario could not be carried out, 2 for
+    wrong usage."""
+    offered = available(SCENARIOS)
+    try:
+        scenarios = chosen(offered, everything=options.all, short=options.short, only=options.only)
+    except UnknownScenario as error:
+        return _unusable(str(error))
+    if options.list:
+        print(listing(offered), end="")
+        return HOLDS
+    try:
+        _check_places(options)
+        drill, broken = asyncio.run(_drill(scenarios, options))
+    except (CannotStart, OSError) as error:
+        return _unusable(str(error))
+    _report(drill, options)
+    for text in broken:
+        print(f"photo-fleet drill: could not be carried out: {text}", file=sys.stderr)
+    return HOLDS if drill.holds and not broken else VIOLATED
+
+
+async def _drill(
+    scenarios: Sequence[Scenario], options: argparse.Namespace
+) -> tuple[Drill, list[str]]:
+    began, judged, broken = datetime.now(UTC), list[Judged](), list[str]()
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    async with AsyncExitStack() as running:
+        folder = options.keep.absolute() if options.keep else _temporary(running)
+        runner = Runner(folder, options.seed, options.rate, say)
+        await running.enter_async_context(runner)
+        for scenario in scenarios:
+            try:
+                item = await runner.run(scenario)
+            except Broken as error:
+                broken.append(str(error))
+                say(f"  could not be carried out: {error}")
+                continue
+            judged.append(item)
+            say(f"  {'holds' if item.verdict.holds else 'VIOLATED'}: {_counts(item)}")
+    told = began.isoformat(timespec="seconds")
+    return Drill(told, _command(options), RELEASE, _machine(), tuple(judged)), broken
+
+
+def _report(drill: Drill, options: argparse.Namespace) -> None:
+    if options.html is not None:
+        from photo_fleet.drill.report_html import page
+
+        options.html.write_text(page(drill), encoding="utf-8")
+    if options.json:
+        from photo_fleet.drill.report_json import dumps
+
+        print(dumps(drill), end="")
+    else:
+        from rich.console import Console
+
+        from photo_fleet.drill.report_text import summary
+
+        Console(highlight=False).print(summary(drill))
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Rather now than after an hour. Raises `CannotStart`."""
+    page: Path | None = options.html
+    if page is not None and not os.access(page.absolute().parent, os.W_OK):
+        raise CannotStart(f"cannot write {page}; choose another --html")
+    kept: Path | None = options.keep
+    if kept is not None and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
+        raise CannotStart(f"{kept} is not an empty folder; choose another --keep")
+
+
+def _temporary(running: AsyncExitStack) -> Path:
+    return Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
+
+
+def _counts(item: Judged) -> str:
+    broken = ", ".join(f"{one.rule} × {one.count}" for one in item.verdict.violations)
+    return f"{item.verdict.requests} requests" + (f"; {broken}" if broken else "")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What repeats it; where its files went does not matter."""
+    words = ["photo-fleet", "drill", "--seed", str(options.seed)]
+    words += [f"--{name}" for name in ("all", "short") if getattr(options, name)]
+    words += ["--only", ",".join(options.only)] if options.only else []
+    words += ["--rate", f"{options.rate:g}"] if options.rate is not None else []
+    return shlex.join(words)
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
+
+
+def _unusable(text: str) -> int:
+    print(f"photo-fleet drill: {text}", file=sys.stderr)
+    return UNUSABLE
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0.1 <= rate <= 1000:
+        raise argparse.ArgumentTypeError("between 0.1 and 1000 acts a second")
+    return rate

@@ -1,0 +1,143 @@
+"""The scenarios: what there is, how long it takes, how it is chosen."""
+
+from collections import Counter
+
+import pytest
+
+from photo_fleet.drill.catalogue import (
+    CORE,
+    FURTHER,
+    LONGEST_ALL,
+    LONGEST_CORE,
+    LONGEST_SHORT,
+    SCENARIOS,
+    UnknownScenario,
+    chosen,
+    listing,
+    offered,
+)
+from photo_fleet.drill.gates import STORE_FAULT, Gate
+from photo_fleet.drill.mix import EVERYDAY
+from photo_fleet.drill.scenario import FAULTS, FROM_OUTSIDE, Scenario
+
+GATED = {
+    Gate.LOSSLESS: {
+        "scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "stop-while-starting",
+        "boots", "rotate-keys", "deregister-first", "steady", "hang-up", "skew-clock",
+        "balancer-kill", "two-balancers",
+    },
+    Gate.KILL: {"kill-instance", "kill-worker"},
+    Gate.PROXY_KILL: {"kill-proxy-worker"},
+    Gate.FREEZE: {"freeze-instance"},
+    Gate.PAUSE: {"balancer-pause"},
+    Gate.OUTAGE: {
+        "database-restart", "database-stop", "database-freeze", "database-limit", "store-restart",
+        "store-errors", "store-hang", "store-throttle", "store-slow", "store-full",
+    },
+    Gate.COMPARISON: {"health-only"},
+}  # fmt: skip
+
+
+def named(name: str) -> Scenario:
+    return next(item for item in SCENARIOS if item.name == name)
+
+
+def test_every_scenario_has_its_gate() -> None:
+    found: dict[Gate, set[str]] = {}
+    for item in SCENARIOS:
+        found.setdefault(item.gate, set()).add(item.name)
+    assert found == GATED
+
+
+def test_the_drill_takes_no_longer_than_it_may() -> None:
+    assert sum(item.estimate for item in CORE) <= LONGEST_CORE
+    assert sum(item.estimate for item in SCENARIOS) <= LONGEST_ALL
+    assert sum(item.estimate for item in SCENARIOS if item.short) <= LONGEST_SHORT
+
+
+def test_scenarios_are_whole() -> None:
+    names = Counter(item.name for item in SCENARIOS)
+    assert names.most_common(1)[0][1] == 1
+    for item in SCENARIOS:
+        assert item.core == (item in CORE), item.name
+        assert item.core or not item.short, item.name
+        assert item.steps, item.name
+        moments = [step.at for step in item.steps]
+        assert moments == sorted(moments), item.name
+        assert moments[0] >= 5, "it takes some load before the fault to compare with"
+        assert item.load.rate > 0, item.name
+        assert set(item.load.weights) <= set(EVERYDAY), item.name
+
+
+def test_faults_are_known_end_in_time_and_are_all_used() -> None:
+    used = {step.fault for item in SCENARIOS for step in item.steps}
+    assert used == set(FAULTS)
+    assert set(FAULTS) >= FROM_OUTSIDE
+    for item in SCENARIOS:
+        for step in item.steps:
+            for argument in step.arguments:
+                assert argument == "to" or f"`{argument}`" in FAULTS[step.fault], step
+            if step.fault != "skew-clock":
+                lasts = step.arguments.get("seconds", 0)
+                assert step.at + lasts + 5 <= item.seconds, "and some load after it"
+
+
+def test_a_fault_is_the_store_s_exactly_if_it_is_named_so() -> None:
+    """A gate goes by this."""
+    for item in SCENARIOS:
+        of_store = item.name.startswith("store-")
+        assert all(step.fault.startswith(STORE_FAULT) == of_store for step in item.steps)
+
+
+def test_removal_by_health_has_the_time_that_it_takes_and_its_opposite_beside_it() -> None:
+    removal, beside = named("health-only"), named("deregister-first")
+    assert removal.health_only
+    assert not beside.health_only
+    assert removal.seconds - removal.steps[0].at >= 95, "30 s × 3, with probes that hang 5 s"
+    assert (removal.instances, removal.load) == (beside.instances, beside.load)
+
+
+def test_a_stage_knows_how_large_it_becomes() -> None:
+    assert named("resize").largest == 10
+    assert named("boots").largest == 12
+    assert named("scale-in").largest == 3
+
+
+def test_the_core_is_the_default_and_all_adds_to_it() -> None:
+    assert chosen(SCENARIOS) == list(CORE)
+    assert chosen(SCENARIOS, everything=True) == [*CORE, *FURTHER]
+    short = chosen(SCENARIOS, short=True)
+    assert {item.gate for item in short} == {Gate.LOSSLESS, Gate.KILL, Gate.OUTAGE}
+
+
+def test_scenarios_can_be_chosen_by_name_in_the_catalogue_s_order() -> None:
+    assert [item.name for item in chosen(SCENARIOS, only=["steady", "scale-in"])] == [
+        "scale-in",
+        "steady",
+    ]
+    with pytest.raises(UnknownScenario, match="scale-inn: the scenarios here are scale-in-idle,"):
+        chosen(SCENARIOS, only=["scale-inn"])
+
+
+def test_a_foreign_fleet_is_held_only_to_what_needs_its_address_alone() -> None:
+    assert [item.name for item in chosen(SCENARIOS, outside=True)] == ["steady", "hang-up"]
+    with pytest.raises(UnknownScenario, match="kill-worker"):
+        chosen(SCENARIOS, only=["kill-worker"], outside=True)
+
+
+def test_what_cannot_be_done_is_not_offered() -> None:
+    names = [item.name for item in offered({"scale", "deploy"})]
+    assert names == [
+        *("scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "deregister-first"),
+        "two-balancers",
+    ]
+    assert offered() == list(SCENARIOS)
+
+
+def test_the_listing_names_all_with_their_gates() -> None:
+    lines = listing(SCENARIOS).splitlines()
+    assert len(lines) == len(SCENARIOS) + 2
+    assert lines[2].split()[:4] == ["scale-in", "core,short", "lossless", "52"]
+    assert "An instance leaves under load" in lines[2]
+    assert lines[-1].startswith("core: about 19 min; with --all: about ")
+    assert [line.split()[0] for line in lines if ",target" in line] == ["steady", "hang-up"]

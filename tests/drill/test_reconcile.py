@@ -1,0 +1,278 @@
+"""Whatever the clients' ledger, the logs, the tables and the store disagree on is found, and
+nothing else."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from photo_fleet.drill.downloads import Download
+from photo_fleet.drill.ledger import Creation
+from photo_fleet.drill.load import Load
+from photo_fleet.drill.logs import Execution, nginx_executions, server_executions
+from photo_fleet.drill.mix import Mix
+from photo_fleet.drill.objects import Bucket, CannotList, list_objects
+from photo_fleet.drill.reconcile import Evidence, reconcile
+from photo_fleet.drill.records import Discrepancies, Outcome, Request, Upload
+from photo_fleet.drill.tables import Tables
+from tests.drill.loaded import Stage, own_stage, run_load
+from tests.own_stage import store_of
+
+NOTHING = Discrepancies()
+
+
+def photo(photo_id: int = 1, **more: Any) -> dict[str, Any]:
+    row = {
+        "id": photo_id, "status": "ready", "title": f"t{photo_id}", "album_id": 5,
+        "object_key": f"photos/1/{photo_id}/a.jpg", "thumbnail_key": None, "preview_key": None,
+        "renditions": "ready", "in_album": True, "has_album": True, "has_job": False,
+    }  # fmt: skip
+    return row | more
+
+
+def album(album_id: int = 5, **more: Any) -> dict[str, Any]:
+    row = {"id": album_id, "name": f"a{album_id}", "description": None}
+    return row | {"photo_count": 1, "counted": 1} | more
+
+
+def key_of(key: str, resource: int, status: int | None = 201) -> dict[str, Any]:
+    return {"key": key, "status": status, "resource_id": resource}
+
+
+def request(request_id: str, method: str = "POST") -> Request:
+    return Request(request_id, "c", "k", method, "api", 0, 0, 1, Outcome.OK, 201, "i")
+
+
+SOUND = Evidence(
+    requests=(request("r1"), request("r2")),
+    uploads=(Upload(1, "c", "aa", 1.0),),
+    creations=(
+        Creation("t1", "c", "photo", "t1", 1),
+        Creation("a5", "c", "album", "a5", 5),
+        Creation("s9", "c", "share", "5", 9),
+    ),
+    tables=Tables(
+        photos=(photo(1), photo(2, status="gone", object_key=None, in_album=False)),
+        albums=(album(5),),
+        shares=({"id": 9, "album_id": 5},),
+        keys=(key_of("t1", 1), key_of("a5", 5), key_of("s9", 9)),
+    ),
+    executions=(Execution("r1", "POST", "i", 201, "server"),),
+    objects=frozenset({"photos/1/1/a.jpg"}),
+    downloads={1: Download("aa")},
+)
+
+
+def with_rows(**changes: Any) -> Evidence:
+    return replace(SOUND, tables=replace(SOUND.tables, **changes))
+
+
+def with_upload(**changes: Any) -> Evidence:
+    return replace(SOUND, uploads=(replace(SOUND.uploads[0], **changes),))
+
+
+def executed(*told: tuple[str, str, int, str]) -> Evidence:
+    found = tuple(
+        Execution("r1", method, where, status, log) for method, where, status, log in told
+    )
+    return replace(SOUND, executions=found)
+
+
+def test_what_agrees_has_no_discrepancies() -> None:
+    assert reconcile(SOUND) == NOTHING
+    assert reconcile(Evidence()) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("evidence", "kind", "words"),
+    [
+        (with_rows(albums=(album(5), album(6, name="a5"))), "duplicates", "5, 6"),
+        (
+            with_rows(photos=(photo(1), photo(2, title="t1", status="gone", in_album=False))),
+            "duplicates",
+            "1, 2",
+        ),
+        (
+            with_rows(shares=({"id": 9, "album_id": 5}, {"id": 10, "album_id": 5})),
+            "duplicates",
+            "9, 10",
+        ),
+        (
+            executed(("POST", "i", 201, "server"), ("POST", "j", 201, "server")),
+            "duplicates",
+            "server: i, j",
+        ),
+        (
+            executed(("PATCH", "i", 200, "nginx"), ("PATCH", "j", 200, "nginx")),
+            "duplicates",
+            "nginx: i, j",
+        ),
+        (replace(SOUND, objects=frozenset(), uploads=()), "ghosts", "photo 1 is ready"),
+        (
+            with_rows(photos=(photo(1, thumbnail_key="renditions/1/1/x"),)),
+            "ghosts",
+            "thumbnail_key",
+        ),
+        (replace(SOUND, objects=SOUND.objects | {"staging/1/7/z"}), "ghosts", "staging/1/7/z"),
+        (replace(SOUND, downloads={1: Download("bb")}), "acknowledged_lost", "other bytes"),
+        (replace(SOUND, downloads={}), "acknowledged_lost", "nobody fetched"),
+        (
+            replace(SOUND, downloads={1: Download(None, "the store answered 404")}),
+            "acknowledged_lost",
+            "the store answered 404",
+        ),
+        (with_upload(photo_id=8), "acknowledged_lost", "photo 8 of c was acknowledged and has no"),
+        (with_upload(photo_id=8, deleted=True), "acknowledged_lost", "has no row"),
+        (with_upload(photo_id=2), "acknowledged_lost", "is gone"),
+        (
+            replace(SOUND, creations=(*SOUND.creations, Creation("x", "c", "album", "x", 77))),
+            "acknowledged_lost",
+            "album 77",
+        ),
+        (with_upload(deleted=True), "half_done", "photo 1 was deleted and is ready"),
+        (with_rows(photos=(photo(1, in_album=False),)), "half_done", "not in its album"),
+        (with_rows(photos=(photo(1, renditions="pending"),)), "half_done", "no job"),
+        (with_rows(albums=(album(5, description="other"),)), "half_done", "another"),
+        (with_rows(albums=(album(5, counted=0),)), "half_done", "0 photos and counts 1"),
+        (with_rows(keys=SOUND.tables.keys[1:]), "half_done", "mark t1"),
+        (with_rows(keys=(*SOUND.tables.keys[:2], key_of("s9", 9, None))), "half_done", "mark 5"),
+        (with_rows(keys=(*SOUND.tables.keys[:2], key_of("s9", 11))), "half_done", "share 11"),
+    ],
+)
+def test_each_discrepancy_is_found_and_named_alone(
+    evidence: Evidence, kind: str, words: str
+) -> None:
+    found = reconcile(evidence)
+    told = getattr(found, kind)
+    assert len(told) == 1, found
+    assert words in told[0]
+    assert replace(found, **{kind: ()}) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        # Passed on once more after a refusal, or seen by both logs: executed once.
+        executed(("POST", "i", 503, "server"), ("POST", "j", 201, "server")),
+        executed(("POST", "i", 201, "server"), ("POST", "i:80", 201, "nginx")),
+        executed(("DELETE", "i", 204, "server"), ("DELETE", "j", 204, "server")),
+        # An album of that name was edited, and a wish never came true.
+        with_rows(albums=(album(5, name="new", description="new"),)),
+        replace(SOUND, creations=(*SOUND.creations, Creation("y", "c", "photo", "y"))),
+        # A deletion without an answer may have been carried out.
+        with_upload(photo_id=2, delete_asked=True),
+        with_upload(photo_id=2, deleted=True),
+    ],
+)
+def test_what_merely_looks_odd_is_no_discrepancy(evidence: Evidence) -> None:
+    assert reconcile(evidence) == NOTHING
+
+
+def test_logs_are_read_as_they_are_written() -> None:
+    lines = [
+        b'{"logger":"photo_api.access","request_id":"a","method":"POST","route":"/x",'
+        b'"status":201,"instance":"10.0.0.1","message":"request"}\n',
+        b'{"logger":"photo_api.jobs","message":"done"}\n',
+        b"Traceback (most recent call last):\n",
+        b'{"logger":"photo_api.access","reque',
+    ]
+    assert list(server_executions(lines)) == [Execution("a", "POST", "10.0.0.1", 201, "server")]
+
+    def nginx(statuses: str, heads: str, upstreams: str) -> list[tuple[str, int]]:
+        line = (
+            f'{{"request_id":"a","method":"POST","upstream":"{upstreams}",'
+            f'"upstream_status":"{statuses}","header_seconds":"{heads}"}}'
+        )
+        return [(item.instance, item.status) for item in nginx_executions([line.encode()])]
+
+    assert nginx("201", "0.010", "i:1") == [("i:1", 201)]
+    assert nginx("502, 201", "-, 0.010", "i:1, j:1") == [("j:1", 201)]
+    assert nginx("201, 201", "0.001, 0.010", "i:1, j:1") == [("i:1", 201), ("j:1", 201)]
+    assert nginx("", "", "") == []
+    assert nginx("502", "-", "photo_members") == []
+
+
+@pytest.fixture(scope="module")
+def stage(
+    stack: dict[str, Any], environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    with own_stage(stack, environ, tmp_path_factory.mktemp("drill")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def loaded(stage: Stage) -> Load:
+    """A load that is over, with all that it left swept."""
+
+    async def use() -> Load:
+        weights = {"upload": 2.0, "direct_upload": 2.0, "create_album": 1.0, "edit_album": 1.0}
+        load = await run_load(stage, Mix(rate=20, clients=2, weights=weights), 2)
+        assert await stage.sweep() == 0
+        return load
+
+    return asyncio.run(use())
+
+
+async def execute(stage: Stage, statement: str, *args: object) -> Any:
+    connection = await asyncpg.connect(stage.database_url)
+    try:
+        return await connection.fetchval(statement, *args)
+    finally:
+        await connection.close()
+
+
+def find(settings: Mapping[str, str], stage: Stage) -> Any:
+    return store_of({**settings, "PHOTO_API_S3_BUCKET": stage.bucket.name})
+
+
+async def test_damage_done_by_hand_is_found(
+    stage: Stage, loaded: Load, environ: dict[str, str]
+) -> None:
+    evidence = await stage.gather(loaded)
+    assert reconcile(evidence) == NOTHING
+    assert len(evidence.downloads) == len(loaded.ledger.uploads) > 10
+    store = find(environ, stage)
+    first, second, third, *_ = [row for row in evidence.tables.photos if row["status"] == "ready"]
+
+    await store.delete([first["object_key"]])
+    await store.put_bytes(second["object_key"], b"other bytes", content_type="image/jpeg")
+    await store.put_bytes("photos/1/999/left.jpg", b"x", content_type="image/jpeg")
+    twin = next(item for item in loaded.ledger.creations if item.what == "album" and item.id)
+    statement = "INSERT INTO albums (owner_id, name) SELECT owner_id, $2 FROM albums WHERE id = $1"
+    await execute(stage, f"{statement} RETURNING id", twin.id, twin.mark)
+    await execute(stage, f"{statement} RETURNING id", twin.id, twin.mark)
+    await execute(stage, "DELETE FROM album_photos WHERE photo_id = $1", third["id"])
+
+    found = reconcile(await stage.gather(loaded))
+    assert any(f"photo {first['id']} is ready" in item for item in found.ghosts)
+    assert any("photos/1/999/left.jpg" in item for item in found.ghosts)
+    lost = sorted(found.acknowledged_lost)
+    assert len(lost) == 2
+    assert any(
+        f"photo {first['id']} " in item and "the store answered 404" in item for item in lost
+    )
+    assert any(f"photo {second['id']} " in item and "other bytes" in item for item in lost)
+    assert len(found.duplicates) == 1
+    assert twin.mark in found.duplicates[0]
+    assert [item for item in found.half_done if f"photo {third['id']} " in item]
+    told = str(found)
+    assert "Signature" not in told
+    assert "http" not in told
+
+
+async def test_all_pages_of_a_bucket_are_listed(stage: Stage, environ: dict[str, str]) -> None:
+    store = find(environ, stage)
+    keys = [f"many/a +&ü{number}" for number in range(25)]
+    for key in keys:
+        await store.put_bytes(key, b"1", content_type="text/plain")
+    listed = await list_objects(stage.bucket, page_size=10)
+    assert set(keys) <= listed.keys()
+    assert listed == await list_objects(stage.bucket)
+    assert listed[keys[0]] == 1
+    await store.delete(keys)
+    wrong = Bucket(stage.bucket.endpoint, stage.bucket.name, "us-east-1", "who", "what")
+    with pytest.raises(CannotList, match="403"):
+        await list_objects(wrong)
