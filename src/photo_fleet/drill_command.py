@@ -23,6 +23,7 @@ from photo_fleet.drill.catalogue import (
 )
 from photo_fleet.drill.runner import Broken, Runner, available
 from photo_fleet.drill.scenario import Scenario
+from photo_fleet.drill.self_test_command import self_test
 from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.processes import CannotStart
 
@@ -39,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
     parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="prove the drill: broken variants of a fleet must each make their gate fail",
+    )
+    parser.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, help="repeats what chance decided (%(default)s)"
     )
     parser.add_argument(
@@ -54,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when all gates hold, 1 when one does not or a scenario could not be carried out, 2 for
     wrong usage."""
+    if options.self_test:
+        return self_test(options)
     offered = available(SCENARIOS)
     try:
         scenarios = chosen(offered, everything=options.all, short=options.short, only=options.only)

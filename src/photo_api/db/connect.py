@@ -15,7 +15,13 @@ import asyncpg
 
 from photo_api.settings.dependencies import DatabaseSettings
 
-FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement that met the end of its connection
+)
 """What a lost, refused, hung or failing database raises."""
 
 HEAD_START, LAST_CHANCE = 1 / 8, 1 / 4

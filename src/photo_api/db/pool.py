@@ -165,12 +165,12 @@ class Database:
         its cancellation, which anything asked now waits for."""
         try:
             await connection.execute("SELECT 1", timeout=ANSWER_WAIT)
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+        except FAILURES as error:
+            if _is_an_answer(error):
+                return  # for instance that the transaction has failed
             with suppress(asyncpg.InterfaceError):  # terminated and released already
                 connection.terminate()
             await self._suspect()
-        except asyncpg.PostgresError:
-            pass  # an answer, for instance that the transaction has failed
 
     async def _suspect(self) -> None:
         """A connection turned out to be dead, and its siblings may be: none is used again."""
@@ -239,6 +239,11 @@ async def _set_codecs(connection: asyncpg.Connection) -> None:
         encoder=lambda value: orjson.dumps(value).decode(),
         decoder=orjson.loads,
     )
+
+
+def _is_an_answer(error: BaseException) -> bool:
+    lost = isinstance(error, asyncpg.PostgresConnectionError)
+    return isinstance(error, asyncpg.PostgresError) and not lost
 
 
 async def _keep(_: asyncpg.Connection) -> None:

@@ -41,7 +41,7 @@ and clients get another one 60 s before it."""
 
 FAILURES = (
     CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, OSError, TimeoutError,
-    asyncpg.PostgresError, asyncpg.InterfaceError, httpx.HTTPError,
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, httpx.HTTPError,
 )  # fmt: skip
 
 Say = Callable[[str], None]

@@ -12,7 +12,13 @@ TIME_BOX = 2.0
 """Seconds that one look may take, so that a hung database holds nothing up."""
 
 EVENTS_AT_ONCE = 200
-FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement that met the connection's end
+)
 
 QUEUE_AGE = (
     "SELECT coalesce(extract(epoch FROM now() - min(available_at)), 0)::float8"

@@ -12,7 +12,13 @@ from photo_fleet.drill.processes import family, is_there, send
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.store_relay import WELL, Conduct
 
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 MORE_THAN_ENOUGH = 1000
 OURS = {"application_name": "photo-fleet drill"}
 DRIVE_OUT = """

@@ -1,0 +1,161 @@
+"""What can be broken in an instance, as changes of its modules right after they are imported.
+
+The service itself is never imported from here: it is found as its own process imports it.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+VARIABLE = "PHOTO_DRILL_BREAKS"
+"""Names of breaks with commas in between, in an instance's environment."""
+
+SLOW_CREATION = 2.0
+"""Seconds between a creation and its answer, so that some are always under way."""
+
+NOTICE = 3.0
+"""Seconds for which a server that drains too late accepts nothing and tells nobody."""
+
+Change = Callable[[Any], None]
+
+
+def _exit_at_once(signals: Any) -> None:
+    """SIGTERM ends the process like that."""
+
+    def end(_: object, __: object) -> None:
+        os._exit(0)
+
+    signals.Handlers._on_ending = end
+
+
+def _displace_handler(signals: Any) -> None:
+    """A library took SIGTERM after us, and nobody takes it back."""
+    install = signals.Handlers.install
+
+    def install_and_lose(self: object) -> None:
+        install(self)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def keep(_: object) -> None:
+        return
+
+    signals.Handlers.install, signals.Handlers.keep = install_and_lose, keep
+
+
+def _drain_late(supervisor: Any) -> None:
+    """The workers stop accepting, and only afterwards readiness fails and the registry hears of it;
+    what waits to be accepted by then is reset."""
+    drain = supervisor.Supervisor._drain
+
+    async def close_then_drain(self: Any, registry: Any, running: Any, listening: Any) -> bool:
+        for process in self._processes:
+            process.order("retire")
+        await asyncio.sleep(NOTICE)
+        for process in self._processes:
+            process.order("stop")
+        listening.close()
+        done: bool = await drain(self, registry, running, listening)
+        return done
+
+    supervisor.Supervisor._drain = close_then_drain
+
+
+def _trust_confirmations(direct_upload: Any) -> None:
+    """Whatever is said to be uploaded is believed to be there, and to be what was declared."""
+
+    async def believe(state: Any, photo: Any, key: str) -> str:
+        with suppress(direct_upload.ObjectMissing):
+            await state.store.copy(photo["staging_key"], key)
+        declared: str = photo["content_type"]
+        return declared
+
+    direct_upload._copy_and_verify = believe
+
+
+def _answer_slowly(idempotency: Any) -> None:
+    """No defect: creations take long, so that some are under way at any moment."""
+    create_once: Callable[..., Awaitable[Any]] = idempotency.create_once
+
+    async def create_and_wait(*arguments: Any) -> Any:
+        created = await create_once(*arguments)
+        await asyncio.sleep(SLOW_CREATION)
+        return created
+
+    idempotency.create_once = create_and_wait
+
+
+def _forget_keys(idempotency: Any) -> None:
+    """Every idempotency key is taken for a new one."""
+
+    async def claim(db: Any, key: Any, owner: Any, lease: float | None) -> bool:
+        await db.execute(
+            "DELETE FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3",
+            key.user_id,
+            key.route,
+            key.key,
+        )
+        claimed: bool = await original(db, key, owner, lease)
+        return claimed
+
+    original = idempotency._claim
+    idempotency._claim = claim
+
+
+BREAKS: Mapping[str, tuple[str, Change]] = {
+    "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
+    "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
+    "late-drain": ("photo_api.lifecycle.supervisor", _drain_late),
+    "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
+    "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
+    "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
+}
+"""The module that each changes, and how."""
+
+
+def breaks(text: str) -> list[str]:
+    """Names as in the variable. Raises `KeyError` for one that there is not: an instance that is
+    whole by mistake would prove nothing."""
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        BREAKS[name]
+    return names
+
+
+def install(names: Sequence[str]) -> None:
+    """Have the modules changed when this process imports them."""
+    changes: dict[str, list[Change]] = {}
+    for name in names:
+        module, change = BREAKS[name]
+        changes.setdefault(module, []).append(change)
+    sys.meta_path.insert(0, _Changing(changes))
+
+
+class _Changing(MetaPathFinder):
+    """Finds modules as always, and changes some once they are executed."""
+
+    def __init__(self, changes: Mapping[str, Sequence[Change]]) -> None:
+        self._changes = changes
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._changes:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_change(module: ModuleType) -> None:
+                execute(module)
+                for change in self._changes[fullname]:
+                    change(module)
+
+            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        return spec

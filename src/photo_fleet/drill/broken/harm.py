@@ -1,0 +1,112 @@
+"""What is done to a broken stage besides the faults of the catalogue: what no fleet should have to
+stand, and what clients do that a sound one refuses."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from signal import SIGHUP
+
+import httpx
+
+from photo_fleet.drill import behaviour
+from photo_fleet.drill.clients import Person
+from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.ledger import Ledger
+from photo_fleet.drill.processes import children, command_line, send
+from photo_fleet.drill.records import Fault
+from photo_fleet.drill.stage import Stage
+from photo_fleet.drill.transport import Call, json_body
+
+CARELESS = 900
+"""A number that no client of a load has."""
+
+NEVER_SENT = 3
+KEPT_WAITING = 20.0
+LOOK = 0.1
+
+ONLY_UNSENT = "proxy_next_upstream error;"
+REPLAYED = "proxy_next_upstream error non_idempotent;"
+
+FINISHED = """
+SELECT object_key FROM photos
+WHERE status = 'ready' AND thumbnail_key IS NOT NULL ORDER BY id LIMIT 1
+"""
+
+
+async def confirm_without_upload(scene: Scene) -> Fault:
+    """A client confirms photos that it never sent to the store."""
+    began = scene.now()
+    url, chance = scene.stage.url, random.Random(scene.chance.random())
+    async with Person(CARELESS, url, Ledger()) as person:
+        if not await person.sign_up():
+            raise LookupError("the careless client was not taken in")
+        album = await behaviour.new_album(person, chance, None)
+        for _ in range(NEVER_SENT):
+            content = {
+                "album_id": album,
+                "filename": "photo.jpg",
+                "content_type": "image/jpeg",
+                "file_size": 1000,
+            }
+            granted = await person.fetch(
+                Call("presign", "POST", "/photos/presigned-url", **json_body(content))
+            )
+            if not granted.ok:
+                raise LookupError(f"presigning gave {granted.status}")
+            photo = {"photo_id": granted.json()["photo_id"]}
+            await person.fetch(Call("confirm", "POST", "/photos/confirm", **json_body(photo)))
+    return scene.span("confirm-without-upload", began)
+
+
+async def remove_object(scene: Scene) -> Fault:
+    """An acknowledged photo's original vanishes from the store, past the service: through the
+    store's own files, for which no signature is needed."""
+    began, stage = scene.now(), scene.stage
+    async with asyncio.timeout(KEPT_WAITING):
+        while not (rows := await stage.query(FINISHED)):
+            await asyncio.sleep(LOOK)
+    path = f"/buckets/{stage.addresses.bucket}/{rows[0]['object_key']}"
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+        answer = await http.delete(f"http://127.0.0.1:{_filer_port(stage)}{path}")
+    if answer.status_code != 204:
+        raise LookupError(f"the store's files answered {answer.status_code}")
+    return scene.span("remove-object", began)
+
+
+HARM: Mapping[str, Callable[[Scene], Awaitable[Fault]]] = {
+    "confirm-without-upload": confirm_without_upload,
+    "remove-object": remove_object,
+}
+"""By name, as steps of a scenario."""
+
+
+async def replay_writes(stage: Stage) -> None:
+    """nginx sends again what it sent already, POST and PATCH too. Raises `LookupError` when its
+    configuration no longer says what to do."""
+    changed = await asyncio.to_thread(_replace_in, stage.folder / "nginx")
+    if not changed:
+        raise LookupError(f"nginx's configuration has no {ONLY_UNSENT!r}")
+    master = stage.nginx_pid
+    former = set(children(master))
+    send([master], SIGHUP)
+    async with asyncio.timeout(KEPT_WAITING):
+        while former & set(children(master)):
+            await asyncio.sleep(LOOK)
+
+
+def _replace_in(folder: Path) -> bool:
+    changed = False
+    for path in folder.rglob("*.conf"):
+        text = path.read_text(encoding="utf-8")
+        if ONLY_UNSENT in text:
+            path.write_text(text.replace(ONLY_UNSENT, REPLAYED), encoding="utf-8")
+            changed = True
+    return changed
+
+
+def _filer_port(stage: Stage) -> int:
+    for word in command_line(stage.store_pid).split():
+        if word.startswith("-filer.port="):
+            return int(word.partition("=")[2])
+    raise LookupError("the store has no files of its own")

@@ -1,0 +1,49 @@
+"""`photo-fleet drill --self-test`, with `--list`, `--only`, `--seed`, `--keep` and `--json`."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from photo_fleet.drill.broken.variants import UnknownVariant, chosen
+from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
+
+PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
+NOT_FOR_IT = ("all", "short", "html", "rate")
+
+
+def self_test(options: argparse.Namespace) -> int:
+    """0 when every variant was as it must be, 1 when one passed unnoticed, was found by another
+    rule or could not be carried out, 2 for wrong usage."""
+    given = [f"--{name}" for name in NOT_FOR_IT if getattr(options, name)]
+    if given:
+        return _unusable(f"{', '.join(given)}: not with --self-test")
+    try:
+        variants = chosen(options.only)
+    except UnknownVariant as error:
+        return _unusable(str(error))
+    if options.list:
+        print(listing(variants), end="")
+        return PROVEN
+    kept: Path | None = options.keep
+    if kept is not None and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
+        return _unusable(f"{kept} is not an empty folder; choose another --keep")
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    with ExitStack() as running:
+        if kept is None:
+            kept = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
+        results = asyncio.run(prove(variants, kept.absolute(), options.seed, say))
+    print(dumps(results) if options.json else summary(results), end="")
+    return PROVEN if proven(results) else UNPROVEN
+
+
+def _unusable(text: str) -> int:
+    print(f"photo-fleet drill: {text}", file=sys.stderr)
+    return UNUSABLE

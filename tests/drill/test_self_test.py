@@ -1,0 +1,174 @@
+"""The drill's proof of itself: its table of broken variants, and some of them for real."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from photo_fleet.drill import broken
+from photo_fleet.drill.broken.breaks import BREAKS, VARIABLE, breaks
+from photo_fleet.drill.broken.harm import HARM, NEVER_SENT
+from photo_fleet.drill.broken.variants import (
+    VARIANTS,
+    WITHOUT_VARIANT,
+    UnknownVariant,
+    Variant,
+    chosen,
+)
+from photo_fleet.drill.faults.available import AVAILABLE
+from photo_fleet.drill.gates import MEANINGS, Gate, Violation
+from photo_fleet.drill.records import Record
+from photo_fleet.drill.self_test import Result, body, proven
+from photo_fleet.drill.verdict import judge
+from tests.drill.handmade import record
+
+
+def test_each_rule_has_a_variant_or_says_why_not() -> None:
+    with_variant = {item.rule for item in VARIANTS if item.rule is not None}
+    assert with_variant | set(WITHOUT_VARIANT) == set(MEANINGS)
+    assert not with_variant & set(WITHOUT_VARIANT)
+    assert all(WITHOUT_VARIANT.values())
+
+
+def test_the_table_names_only_what_there_is() -> None:
+    names = [item.name for item in VARIANTS]
+    assert len(set(names)) == len(names)
+    for item in VARIANTS:
+        assert set(item.breaks) <= set(BREAKS)
+        assert {step.fault for step in item.scenario.steps} <= {*AVAILABLE, *HARM}
+        assert item.also <= set(MEANINGS)
+        assert item.rule not in item.also
+    assert not set(HARM) & set(AVAILABLE), "a harm would take the place of a fault"
+
+
+def test_every_break_is_used_and_one_variant_is_sound() -> None:
+    assert {name for item in VARIANTS for name in item.breaks} == set(BREAKS)
+    (sound,) = [item for item in VARIANTS if item.rule is None]
+    assert not sound.also
+    assert not sound.replayed_writes
+
+
+@pytest.mark.parametrize("name", sorted(BREAKS))
+def test_a_process_of_the_service_is_broken_as_its_environment_says(name: str) -> None:
+    module, _ = BREAKS[name]
+    look = f"import sys; from importlib import import_module; m = import_module({module!r}); "
+    look += "told = {k: getattr(v, '__module__', '') for h in [m, *vars(m).values()] "
+    look += "if isinstance(h, type) or h is m for k, v in vars(h).items() if callable(v)}; "
+    look += "print(any(v.endswith('drill.broken.breaks') for v in told.values()))"
+    assert _python(look, name) == "True"
+    assert _python(look, "") == "False"
+
+
+def test_an_unknown_break_ends_the_process_instead_of_leaving_it_whole() -> None:
+    with pytest.raises(KeyError):
+        breaks("exit-at-once,no-such-break")
+    assert breaks("exit-at-once,late-drain") == ["exit-at-once", "late-drain"]
+
+
+def _python(code: str, wanted: str) -> str:
+    environ = {**os.environ, VARIABLE: wanted, "PYTHONPATH": os.pathsep.join(broken.__path__)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def _violated(*rules: str) -> tuple[Violation, ...]:
+    return tuple(Violation(rule, 1, ("an example",)) for rule in rules)
+
+
+def _variant(rule: str | None) -> Variant:
+    return next(item for item in VARIANTS if item.rule == rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "violated", "caught"),
+    [
+        ("failed", ("failed",), True),
+        ("failed", ("failed", "refused"), True),
+        ("failed", ("refused",), False),
+        ("failed", ("failed", "ghost"), False),
+        ("failed", (), False),
+        (None, (), True),
+        (None, ("failed",), False),
+        ("acknowledged-loss", ("acknowledged-loss", "ghost"), True),
+        ("acknowledged-loss", ("ghost",), False),
+    ],
+)
+def test_a_variant_is_caught_by_its_own_rule_and_no_foreign_one(
+    rule: str | None, violated: tuple[str, ...], caught: bool
+) -> None:
+    run: Record = record()
+    verdict = judge(run, Gate.COMPARISON)
+    from dataclasses import replace
+
+    assert _variant(rule).caught(replace(verdict, violations=_violated(*violated))) is caught
+
+
+def test_it_is_proven_only_when_every_variant_was_as_it_must_be() -> None:
+    good = Result(VARIANTS[0], caught=True, requests=9, violations=_violated("acknowledged-loss"))
+    bad = Result(VARIANTS[1], caught=False, problem="the stage did not start")
+    assert proven([good])
+    assert not proven([good, bad])
+    assert not proven([])
+    told = json.loads(json.dumps(body([good, bad])))
+    assert told["proven"] is False
+    assert [item["as_expected"] for item in told["variants"]] == [True, False]
+    assert told["variants"][1]["problem"] == "the stage did not start"
+
+
+def test_variants_are_chosen_by_name() -> None:
+    assert chosen([]) == list(VARIANTS)
+    assert [item.name for item in chosen(["sound", "late-drain"])] == ["late-drain", "sound"]
+    with pytest.raises(UnknownVariant, match="the variants are"):
+        chosen(["no-such-variant"])
+
+
+def self_test(*arguments: str, seconds: float = 30) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "photo_fleet.cli", "drill", "--self-test", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def test_the_list_names_the_variants_and_runs_none() -> None:
+    done = self_test("--list")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [v.name for v in VARIANTS]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--only", "no-such-thing"], "the variants are"),
+        (["--all"], "not with --self-test"),
+        (["--keep", "/etc"], "not an empty folder"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], told: str) -> None:
+    done = self_test(*arguments)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_broken_fleets_make_exactly_their_gates_fail(tmp_path: Path) -> None:
+    names = ["lost-object", "exit-at-once", "trusting-confirm"]
+    done = self_test("--only", ",".join(names), "--json", seconds=220)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    told = {item["name"]: item for item in json.loads(done.stdout)["variants"]}
+    assert set(told) == set(names)
+    counts = {
+        name: {one["rule"]: one["count"] for one in item["violations"]}
+        for name, item in told.items()
+    }
+    assert counts["lost-object"] == {"acknowledged-loss": 1, "ghost": 1}
+    assert counts["trusting-confirm"] == {"ghost": NEVER_SENT}
+    assert counts["exit-at-once"]["failed"] > 0

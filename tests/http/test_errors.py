@@ -1,0 +1,38 @@
+"""What the driver raises when its database goes away is a 503 for the client, whatever it is."""
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from photo_api.http.errors import install_error_handlers
+from photo_api.http.middleware import RequestContext
+from photo_api.lifecycle.drain import Drain
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("cannot switch to state 11; another operation is in progress"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        ConnectionResetError(),
+        TimeoutError(),
+    ],
+)
+async def test_a_lost_database_is_503_with_retry_after(error: Exception) -> None:
+    app = FastAPI()
+    install_error_handlers(app)
+
+    @app.get("/")
+    async def fail() -> None:
+        raise error
+
+    served = RequestContext(app, "here", Drain(), lambda **_: None)
+    transport = httpx.ASGITransport(served, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/")
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "database_unavailable"
+    assert int(answer.headers["Retry-After"]) > 0
