@@ -15,9 +15,10 @@ from photo_api.jobs.maintenance import LEASE, SHORTEST_LEASE, prune
 from photo_api.jobs.statistics import count, statistics
 from photo_api.photos.sweep import sweep
 from photo_api.storage.s3 import S3Store
+from tests.jobs.conftest import start_worker  # noqa: F401  (a fixture)
+from tests.jobs.stage import Worker
 from tests.own_stage import ask, database_of, own_database, store_of
 from tests.service import eventually
-from tests.test_jobs import Worker, start_worker  # noqa: F401  (a fixture)
 from tests.test_sweep import PausingStore
 
 PRUNED = (

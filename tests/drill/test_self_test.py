@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,20 @@ from photo_fleet.drill.broken.variants import (
 )
 from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.gates import MEANINGS, Gate, Violation
-from photo_fleet.drill.records import Record
 from photo_fleet.drill.self_test import Result, body, proven
 from photo_fleet.drill.verdict import judge
-from tests.drill.handmade import record
+from tests.drill.handmade import quiet_run
+
+BREAKS_MODULE = "photo_fleet.drill.broken.breaks"
+
+LOOK_FOR_CHANGES = """
+from importlib import import_module
+module = import_module({module!r})
+places = [module, *(item for item in vars(module).values() if isinstance(item, type))]
+items = [item for place in places for item in vars(place).values()]
+print(any(getattr(item, "__module__", "") == {breaks!r} for item in items))
+"""
+"""Whether a function of the module or of a class in it is one of the breaks'."""
 
 
 def test_each_rule_has_a_variant_or_says_why_not() -> None:
@@ -44,22 +55,20 @@ def test_the_table_names_only_what_there_is() -> None:
     assert not set(HARM) & set(AVAILABLE), "a harm would take the place of a fault"
 
 
-def test_every_break_is_used_and_one_variant_is_sound() -> None:
+def test_every_break_is_used_and_a_sound_fleet_stands_beside_each_gate() -> None:
     assert {name for item in VARIANTS for name in item.breaks} == set(BREAKS)
-    (sound,) = [item for item in VARIANTS if item.rule is None]
-    assert not sound.also
-    assert not sound.replayed_writes
+    sound = [item for item in VARIANTS if item.rule is None]
+    assert {item.scenario.gate for item in sound} == {item.scenario.gate for item in VARIANTS}
+    assert not any(item.also for item in sound)
 
 
 @pytest.mark.parametrize("name", sorted(BREAKS))
 def test_a_process_of_the_service_is_broken_as_its_environment_says(name: str) -> None:
-    module, _ = BREAKS[name]
-    look = f"import sys; from importlib import import_module; m = import_module({module!r}); "
-    look += "told = {k: getattr(v, '__module__', '') for h in [m, *vars(m).values()] "
-    look += "if isinstance(h, type) or h is m for k, v in vars(h).items() if callable(v)}; "
-    look += "print(any(v.endswith('drill.broken.breaks') for v in told.values()))"
-    assert _python(look, name) == "True"
-    assert _python(look, "") == "False"
+    assert _is_changed(BREAKS[name][0], name)
+
+
+def test_a_process_of_the_service_is_whole_when_its_environment_says_nothing() -> None:
+    assert not _is_changed("photo_api.http.idempotency", "")
 
 
 def test_an_unknown_break_ends_the_process_instead_of_leaving_it_whole() -> None:
@@ -68,12 +77,13 @@ def test_an_unknown_break_ends_the_process_instead_of_leaving_it_whole() -> None
     assert breaks("exit-at-once,late-drain") == ["exit-at-once", "late-drain"]
 
 
-def _python(code: str, wanted: str) -> str:
+def _is_changed(module: str, wanted: str) -> bool:
+    code = LOOK_FOR_CHANGES.format(module=module, breaks=BREAKS_MODULE)
     environ = {**os.environ, VARIABLE: wanted, "PYTHONPATH": os.pathsep.join(broken.__path__)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return done.stdout.strip() == "True"
 
 
 def _violated(*rules: str) -> tuple[Violation, ...]:
@@ -101,10 +111,8 @@ def _variant(rule: str | None) -> Variant:
 def test_a_variant_is_caught_by_its_own_rule_and_no_foreign_one(
     rule: str | None, violated: tuple[str, ...], caught: bool
 ) -> None:
-    run: Record = record()
-    verdict = judge(run, Gate.COMPARISON)
-    from dataclasses import replace
-
+    verdict = judge(quiet_run(), Gate.LOSSLESS)
+    assert verdict.holds
     assert _variant(rule).caught(replace(verdict, violations=_violated(*violated))) is caught
 
 

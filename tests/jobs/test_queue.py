@@ -1,0 +1,201 @@
+"""The queue's statements and its runner on a real PostgreSQL."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from photo_api.db.pool import DatabaseUnavailable
+from photo_api.jobs import queue, runner
+from photo_api.jobs.queue import CHANNEL, Job
+from photo_api.photos.upload_queries import insert_ready, note_object
+from photo_api.settings.loading import load
+from tests.jobs.stage import (
+    KINDS,
+    Recorder,
+    enqueue,
+    leased_by,
+    listener,
+    running,
+)
+from tests.own_stage import database_of, store_of
+
+
+async def test_who_lost_a_lease_changes_nothing(connections: list[Any]) -> None:
+    one, two, *_ = connections
+    await enqueue(one)
+    old = await leased_by(one, "one", seconds=0)
+    new = await leased_by(two, "two")
+    assert (new.id, new.attempt) == (old.id, old.attempt + 1)
+    before = await two.fetch("SELECT * FROM jobs")
+    assert not await queue.renew(one, old, 60)
+    assert not await queue.retry_later(one, old, "late")
+    assert not await queue.bury(one, old, "late")
+    assert not await queue.finish(one, old)
+    await queue.hand_back(one, old)
+    assert await two.fetch("SELECT * FROM jobs") == before
+    assert await queue.renew(two, new, 60)
+    assert await queue.finish(two, new)
+    assert not await queue.finish(two, new), "it is done once"
+
+
+async def test_a_job_has_one_holder_however_many_ask(connections: list[Any]) -> None:
+    for number in range(40):
+        await enqueue(connections[0], number)
+
+    async def lease_all(connection: Any) -> list[int]:
+        held = []
+        while (job := await queue.lease(connection, "somebody", 60, KINDS)) is not None:
+            held.append(job.subject_id)
+        return held
+
+    held = await asyncio.gather(*(lease_all(connection) for connection in connections))
+    assert sorted(subject for one in held for subject in one) == list(range(40))
+
+
+async def test_pauses_between_retries_double(connections: list[Any]) -> None:
+    connection = connections[0]
+    await enqueue(connection)
+    for failures in range(10):
+        job = await leased_by(connection, "one")
+        assert job.failures == failures
+        assert await queue.retry_later(connection, job, "no luck")
+        pause = await connection.fetchval(
+            "SELECT extract(epoch FROM available_at - now())::float8 FROM jobs"
+        )
+        longest = min(queue.RETRY_BASE * 2**failures, queue.LONGEST_RETRY) * 1.25
+        assert longest * 0.55 < pause <= longest
+        assert await queue.lease(connection, "one", 60, KINDS) is None, "not before its time"
+        await connection.execute("UPDATE jobs SET available_at = now()")
+
+
+async def test_a_job_handed_back_is_free_at_once_and_has_not_failed(connections: list[Any]) -> None:
+    await enqueue(connections[0])
+    for attempt in range(1, 4):
+        job = await leased_by(connections[0], "one")
+        assert (job.attempt, job.failures) == (attempt, 0)
+        await queue.hand_back(connections[0], job)
+
+
+async def test_a_postponed_job_waits_and_has_not_failed(connections: list[Any]) -> None:
+    connection = connections[0]
+    await enqueue(connection)
+    job = await leased_by(connection, "one")
+    await queue.postpone(connection, job, 60, "no store")
+    assert await queue.lease(connection, "one", 60, KINDS) is None, "not before its time"
+    await connection.execute("UPDATE jobs SET available_at = now()")
+    again = await leased_by(connection, "two")
+    assert (again.attempt, again.failures) == (2, 0)
+    await queue.postpone(connection, job, 60, "late")
+    assert await queue.renew(connection, again, 60), "who lost the lease postpones nothing"
+
+
+async def test_a_dead_job_is_kept_and_never_leased(connections: list[Any]) -> None:
+    connection = connections[0]
+    await enqueue(connection)
+    assert await queue.bury(connection, await leased_by(connection, "one", 0), "hopeless")
+    assert await queue.lease(connection, "two", 60, KINDS) is None
+    assert await connection.fetchval("SELECT error FROM jobs") == "hopeless"
+    numbers = await queue.depth(connection)
+    assert (numbers["queued"], numbers["leased"], numbers["dead"]) == (0, 0, 1)
+
+
+async def test_a_job_of_a_failed_transaction_never_existed(connections: list[Any]) -> None:
+    connection, listener, *_ = connections
+    heard: list[object] = []
+    await listener.add_listener(CHANNEL, lambda *call: heard.append(call))
+    user_id = await connection.fetchval(
+        "INSERT INTO users (email, username, password_hash) VALUES ('a@b', 'a', '') RETURNING id"
+    )
+    album_id = await connection.fetchval(
+        "INSERT INTO albums (owner_id, name) VALUES ($1, 'A') RETURNING id", user_id
+    )
+    await note_object(connection, "photos/1/7/x.jpg", 60)
+
+    async def insert() -> bool:
+        return await insert_ready(
+            connection,
+            user_id,
+            album_id,
+            7,
+            title=None,
+            description=None,
+            filename="x.jpg",
+            content_type="image/jpeg",
+            size=1,
+            sha256=bytes(32),
+            key="photos/1/7/x.jpg",
+        )
+
+    failing = connection.transaction()
+    await failing.start()
+    assert await insert()
+    await failing.rollback()
+    assert await connection.fetch("SELECT * FROM jobs") == []
+    assert await connection.fetchval("SELECT object_key FROM unreferenced_objects")
+    assert heard == []
+    assert await insert()
+    assert await connection.fetchval("SELECT count(*) FROM jobs") == 1
+    await listener.fetch("SELECT 1")
+    assert len(heard) == 1
+
+
+async def test_a_notification_wakes_the_runner(
+    settings: dict[str, str], connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after its connection was lost: it never looks by itself here."""
+    monkeypatch.setattr(runner, "POLL", 3600)
+    connection = connections[0]
+    async with running(settings) as recorder, asyncio.timeout(15):
+        pid = await listener(connection)
+        await enqueue(connection, 1)
+        await asyncio.sleep(0.3)
+        assert recorder.done.empty(), "nobody has said a word"
+        await connection.execute(f"NOTIFY {CHANNEL}")
+        assert await recorder.done.get() == 1
+        await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        await listener(connection, other_than=pid)
+        await enqueue(connection, 2)
+        await connection.execute(f"NOTIFY {CHANNEL}")
+        assert await recorder.done.get() == 2
+
+
+async def test_without_a_notification_it_looks_regularly(
+    settings: dict[str, str], connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "POLL", 0.1)
+    async with running(settings) as recorder, asyncio.timeout(10):
+        await listener(connections[0])
+        await enqueue(connections[0], 1)
+        assert await recorder.done.get() == 1
+
+
+async def test_a_lost_database_is_not_held_against_a_job(
+    settings: dict[str, str], connections: list[Any]
+) -> None:
+    """Its result cannot be written, nor that it could not; both happen when there is one again."""
+
+    class Interrupted(Recorder):
+        runs = 0
+
+        async def run(self, job: Job) -> None:
+            self.runs += 1
+            if self.runs == 1:
+                raise DatabaseUnavailable("while it ran")
+            assert job.failures == 0
+            await super().run(job)
+
+    loaded = load(settings)
+    async with database_of(settings) as db, asyncio.timeout(20):
+        handler = Interrupted(db)
+        work = asyncio.create_task(
+            runner.Runner(
+                db, store_of(settings), {"renditions": handler}, loaded.jobs, "tests"
+            ).run(loaded.database)
+        )
+        await enqueue(connections[0], 1)
+        assert await handler.done.get() == 1
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work

@@ -1,0 +1,241 @@
+"""Job processes that are killed, frozen, drained and fed with bad photos."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from PIL import Image
+
+from photo_api.jobs.runner import LeaseLost
+from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.job import RenditionJob
+from tests.jobs.stage import (
+    LEASE,
+    Worker,
+    hang,
+    job_of,
+    leased,
+    leased_by,
+)
+from tests.outages.faulty_store import faulty_store
+from tests.own_stage import ask, database_of, execute, holds, store_of
+from tests.photographs import encode
+from tests.service import User, eventually, running_service
+
+
+def test_a_killed_worker_s_job_is_done_by_another(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    doomed = start_worker()
+    photo_id = hang(doomed, user)
+    eventually(lambda: leased(settings, photo_id))
+    start_worker()
+    doomed.kill()
+    photo = user.rendered(photo_id, LEASE + 10)
+    assert photo["renditions"] == "ready"
+    assert job_of(settings, photo_id) is None
+
+
+def test_a_frozen_worker_s_late_result_is_refused(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    """The first worker is stopped when it has written one of its two renditions; a second one does
+    the job; then the first goes on where it was."""
+    block = """
+        CREATE FUNCTION block() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW;
+        END $$;
+        CREATE TRIGGER block BEFORE INSERT ON unreferenced_objects FOR EACH ROW
+        WHEN (NEW.object_key LIKE '%-1-preview.webp') EXECUTE FUNCTION block();
+    """
+    asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], block))
+    first = start_worker()
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
+    with asyncio.Runner() as loop:
+        holder = loop.run(asyncpg.connect(settings["PHOTO_API_DATABASE_URL"]))
+        loop.run(holder.execute("SELECT pg_advisory_lock(42)"))
+        photo_id = user.upload()["id"]
+        eventually(lambda: loop.run(holder.fetch(waiting)))
+        frozen = first.jobs
+        frozen.suspend()
+        loop.run(holder.close())
+    start_worker()
+    assert user.rendered(photo_id, LEASE + 10)["renditions"] == "ready"
+    keys = "SELECT thumbnail_key, preview_key FROM photos WHERE id = $1"
+    [kept] = ask(settings, keys, photo_id)
+    assert kept["thumbnail_key"].endswith("-2-thumbnail.webp")
+    frozen.resume()
+    eventually(lambda: "job was taken over; result dropped" in first.log)
+    assert ask(settings, keys, photo_id) == [kept]
+    assert ask(settings, "SELECT * FROM jobs") == []
+    late = "SELECT object_key FROM unreferenced_objects WHERE object_key LIKE '%-1-thumbnail.webp'"
+    [[orphan]] = ask(settings, late)
+    assert holds(settings, orphan)
+    assert all(holds(settings, key) for key in kept)
+
+
+async def test_a_late_result_changes_no_photo(
+    settings: dict[str, str], user: User, connections: list[Any]
+) -> None:
+    """Neither while the successor is at work nor after it; and the sweep knows what it wrote."""
+    photo_id = user.upload()["id"]
+    old = await leased_by(connections[0], "one", seconds=0)
+    new = await leased_by(connections[0], "two")
+    look = "SELECT renditions, thumbnail_key, preview_key FROM photos WHERE id = $1"
+    decoder = Decoder()
+    async with database_of(settings) as db:
+        handler = RenditionJob(db, store_of(settings), [decoder])
+        with pytest.raises(LeaseLost):
+            await handler.run(old)
+        assert tuple(await db.fetchrow(look, photo_id)) == ("pending", None, None)
+        await handler.run(new)
+        result = await db.fetchrow(look, photo_id)
+        assert result["renditions"] == "ready"
+        with pytest.raises(LeaseLost):
+            await handler.run(old)
+        assert await db.fetchrow(look, photo_id) == result
+        noted = await db.fetch("SELECT object_key FROM unreferenced_objects")
+        assert len(noted) == 4, "two renditions for each late run"
+    await decoder.aclose()
+
+
+def test_a_failing_job_is_tried_again_and_then_buried(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    """Here the store works but has trouble with this one object."""
+    photo_id = user.upload()["id"]
+    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+        relay.answers(500, only=f"/{photo_id}/")
+        start_worker(S3_ENDPOINT=relay.endpoint, JOB_MAX_ATTEMPTS="2")
+        retried = "SELECT 1 FROM jobs WHERE subject_id = $1 AND error IS NOT NULL"
+        eventually(lambda: ask(settings, retried, photo_id), 10)
+        assert user.photo(photo_id)["renditions"] == "pending"
+        photo = user.rendered(photo_id, 20)
+    assert (photo["renditions"], photo["renditions_error"]) == ("failed", "attempts_exhausted")
+    job = job_of(settings, photo_id)
+    assert (job["state"], job["attempt"]) == ("dead", 2)
+    assert "StoreUnavailable" in job["error"]
+    assert user.api.get(f"/photos/{photo_id}/image", follow_redirects=True).status_code == 200
+
+
+def test_an_outage_of_the_store_is_not_held_against_a_job(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    photo_id = user.upload()["id"]
+    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+        relay.refuses()
+        start_worker(S3_ENDPOINT=relay.endpoint, JOB_MAX_ATTEMPTS="2")
+        eventually(lambda: job_of(settings, photo_id)["handed_back"] >= 3, 20)
+        job = job_of(settings, photo_id)
+        assert job["state"] != "dead"
+        assert "StoreUnavailable" in job["error"] or "StoreDown" in job["error"]
+        relay.passes()
+        assert user.rendered(photo_id)["renditions"] == "ready"
+
+
+def test_a_job_whose_workers_always_die_is_buried(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    """Nobody is left to say that it failed, and so the lease alone counts."""
+    photo_id = user.upload()["id"]
+    ask(settings, "UPDATE jobs SET state = 'leased', attempt = 5, worker = 'dead'")
+    start_worker(JOB_MAX_ATTEMPTS="5")
+    assert user.rendered(photo_id)["renditions_error"] == "attempts_exhausted"
+    assert job_of(settings, photo_id)["state"] == "dead"
+
+
+def test_a_drained_worker_hands_its_job_back_at_once(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    """At the beginning of its lame duck, and without a mark against the job."""
+    draining = start_worker(JOB_LEASE="600", LAME_DUCK="5")
+    photo_id = hang(draining, user)
+    eventually(lambda: leased(settings, photo_id))
+    draining.process.send_signal(signal.SIGTERM)
+    eventually(lambda: job_of(settings, photo_id)["state"] == "queued", 4)
+    assert draining.process.poll() is None
+    job = job_of(settings, photo_id)
+    assert (job["attempt"], job["handed_back"]) == (1, 1)
+    assert (job["worker"], job["error"]) == (None, None)
+    start_worker(JOB_MAX_ATTEMPTS="1")
+    assert user.rendered(photo_id)["renditions"] == "ready"
+    assert draining.process.wait(15) == 0
+    assert "job handed back" in draining.log
+
+
+def test_a_worker_stopped_without_a_lame_duck_hands_its_job_back_too(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    stopping = start_worker(JOB_LEASE="600", LAME_DUCK="0")
+    photo_id = hang(stopping, user)
+    eventually(lambda: leased(settings, photo_id))
+    stopping.process.send_signal(signal.SIGTERM)
+    assert stopping.process.wait(15) == 0
+    job = job_of(settings, photo_id)
+    assert (job["state"], job["handed_back"]) == ("queued", 1)
+
+
+def test_a_poison_photo_blocks_nobody(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    """A progressive JPEG is held in memory as a whole: this one kills each decoder it gets."""
+    large = Image.new("RGB", (9000, 9000), (10, 200, 30))
+    poison = encode(large, "JPEG", progressive=True, subsampling=0, quality=10)
+    poisonous = user.upload(poison)["id"]
+    good = [user.upload()["id"] for _ in range(3)]
+    worker = start_worker(DECODE_MEMORY=str(512 * 1024**2))
+    assert [user.rendered(photo_id)["renditions"] for photo_id in good] == ["ready"] * 3
+    photo = user.rendered(poisonous)
+    assert (photo["renditions"], photo["renditions_error"]) == ("failed", "decoder_memory")
+    assert worker.jobs.is_running()
+    assert job_of(settings, poisonous) is None
+    assert user.rendered(user.upload()["id"])["renditions"] == "ready"
+
+
+def test_a_photo_that_hangs_leaves_the_other_slots_free(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    worker = start_worker(JOB_CONCURRENCY="2")
+    hung = hang(worker, user)
+    decoder = worker.decoder
+    eventually(lambda: leased(settings, hung))
+    assert user.rendered(user.upload()["id"], 15)["renditions"] == "ready"
+    assert user.photo(hung)["renditions"] == "pending"
+    decoder.resume()
+    assert user.rendered(hung)["renditions"] == "ready"
+
+
+def test_a_job_process_that_dies_is_started_again(
+    user: User, start_worker: Callable[..., Worker]
+) -> None:
+    worker = start_worker()
+    first = worker.jobs
+    os.kill(first.pid, signal.SIGKILL)
+    assert user.rendered(user.upload()["id"])["renditions"] == "ready"
+    assert worker.jobs.pid != first.pid
+
+
+def test_a_job_whose_photo_is_gone_is_simply_done(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    photo_id = user.upload()["id"]
+    user.api.delete(f"/photos/{photo_id}")
+    worker = start_worker()
+    eventually(lambda: job_of(settings, photo_id) is None)
+    assert "job failed" not in worker.log
+
+
+def test_the_service_runs_jobs_itself_unless_told_not_to(
+    settings: dict[str, str], user: User, tmp_path: Path
+) -> None:
+    photo_id = user.upload()["id"]
+    folder = tmp_path / "other"
+    folder.mkdir()
+    with running_service(settings, folder) as service:
+        assert user.rendered(photo_id)["renditions"] == "ready"
+        assert len(service.children("photo_api.jobs.process")) == 1
