@@ -2,18 +2,10 @@
 
 import asyncio
 import hashlib
-import os
-import secrets
-import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
-import httpx
-import psutil
 import pytest
 
 from photo_api.db import leases
@@ -27,8 +19,8 @@ from photo_api.renditions.job import RenditionJob, RenditionsSwept
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
-from tests.own_stage import ask, database_of, holds, own_database, store_of
-from tests.service import Service, User, eventually, jpeg, put, running_service
+from tests.own_stage import database_of, own_database, store_of
+from tests.service import Service, User, jpeg, put, running_service
 
 
 @pytest.fixture(scope="module")
@@ -344,86 +336,3 @@ async def test_with_the_store_down_nothing_is_forgotten(
     assert (
         await db.fetchval("SELECT 1 FROM unreferenced_objects WHERE object_key = $1", key) is None
     )
-
-
-def test_a_server_upload_killed_before_its_commit_is_swept(
-    settings: dict[str, str], user: User, tmp_path: Path
-) -> None:
-    """Its bytes are in the store, its row is not yet in the database: kill -9."""
-    owner = user.account["id"]
-    noted = "SELECT object_key FROM unreferenced_objects WHERE object_key LIKE $1"
-    with running_service(settings, tmp_path, "--no-jobs") as doomed, asyncio.Runner() as loop:
-        holder = loop.run(asyncpg.connect(settings["PHOTO_API_DATABASE_URL"]))
-        album = user.album()["id"]
-        loop.run(holder.execute("BEGIN; LOCK TABLE photos IN SHARE MODE"))
-        sending = Thread(target=send, args=(doomed, user, album))
-        sending.start()
-        eventually(lambda: loop.run(holder.fetch(noted, f"photos/{owner}/%")))
-        [[key]] = loop.run(holder.fetch(noted, f"photos/{owner}/%"))
-        store = store_of(settings)
-        eventually(lambda: loop.run(exists(store, key)))
-        kill(doomed)
-        loop.run(holder.execute("COMMIT"))
-        loop.run(holder.close())
-        sending.join()
-    assert user.api.get("/photos/").json() == []
-    assert holds(settings, key)
-    asyncio.run(age_and_sweep(settings))
-    assert not holds(settings, key)
-    assert ask(settings, noted, f"photos/{owner}/%") == []
-
-
-async def test_the_parts_of_a_broken_off_upload_are_thrown_away(
-    settings: dict[str, str],
-) -> None:
-    """What an instance leaves behind that dies between two parts."""
-    from botocore.session import Session
-
-    bucket, key = settings["PHOTO_API_S3_BUCKET"], f"photos/1/1/{secrets.token_hex(16)}.jpg"
-    s3 = Session().create_client(
-        "s3",
-        endpoint_url=settings["PHOTO_API_S3_ENDPOINT"],
-        region_name=settings["PHOTO_API_S3_REGION"],
-        aws_access_key_id=settings["PHOTO_API_S3_ACCESS_KEY"],
-        aws_secret_access_key=settings["PHOTO_API_S3_SECRET_KEY"],
-    )
-    begun = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-    s3.upload_part(Bucket=bucket, Key=key, UploadId=begun, PartNumber=1, Body=b"x" * 1000)
-
-    def unfinished() -> list[str]:
-        uploads = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-        return [upload["Key"] for upload in uploads if upload["Key"] == key]
-
-    assert unfinished() == [key]
-    async with database_of(settings) as db:
-        await note_object(db, key, -1, in_parts=True)
-        await sweep(db, store_of(settings), 3600)
-    assert unfinished() == []
-
-
-def send(service: Service, user: User, album: int) -> None:
-    """An upload of which no answer comes back."""
-    files = {"file": ("a.jpg", jpeg() + bytes(7_000_000), "image/jpeg")}
-    with pytest.raises(httpx.TransportError):
-        httpx.post(
-            f"{service.url}/api/photos/",
-            data={"album_id": str(album)},
-            files=files,
-            headers={"Authorization": user.api.headers["Authorization"]},
-            timeout=30,
-        )
-
-
-def kill(service: Service) -> None:
-    """As a machine that loses its power."""
-    family = [service.process.pid, *(child.pid for child in service.children("photo_api"))]
-    for pid in family:
-        os.kill(pid, signal.SIGKILL)
-    service.process.wait()
-    psutil.wait_procs([psutil.Process(pid) for pid in family if psutil.pid_exists(pid)], 5)
-
-
-async def age_and_sweep(settings: dict[str, str]) -> None:
-    async with database_of(settings) as db:
-        await let_time_pass(db)
-        await sweep(db, store_of(settings), 3600)
