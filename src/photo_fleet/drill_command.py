@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from photo_api.contract import RELEASE
 from photo_fleet.drill.catalogue import (
@@ -21,9 +22,10 @@ from photo_fleet.drill.catalogue import (
     chosen,
     listing,
 )
-from photo_fleet.drill.runner import Broken, Runner, available
+from photo_fleet.drill.runner import Broken, Runner, Say, available
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.self_test_command import self_test
+from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.processes import CannotStart
 
@@ -37,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--short", action="store_true", help="three minutes' worth of them")
     which.add_argument(
         "--only", type=_names, default=[], metavar="NAME,…", help="these, as --list shows them"
+    )
+    parser.add_argument(
+        "--target",
+        type=_address,
+        metavar="URL",
+        help="a fleet that runs: only what can be done from outside, with accounts that stay there",
     )
     parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
     parser.add_argument(
@@ -64,12 +72,20 @@ def run(options: argparse.Namespace) -> int:
         return self_test(options)
     offered = available(SCENARIOS)
     try:
-        scenarios = chosen(offered, everything=options.all, short=options.short, only=options.only)
+        scenarios = chosen(
+            offered,
+            everything=options.all,
+            short=options.short,
+            only=options.only,
+            outside=options.target is not None,
+        )
     except UnknownScenario as error:
         return _unusable(str(error))
     if options.list:
-        print(listing(offered), end="")
+        print(listing(scenarios if options.target else offered), end="")
         return HOLDS
+    if not scenarios:
+        return _unusable("none of these can be done from outside")
     try:
         _check_places(options)
         drill, broken = asyncio.run(_drill(scenarios, options))
@@ -91,9 +107,7 @@ async def _drill(
         print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     async with AsyncExitStack() as running:
-        folder = options.keep.absolute() if options.keep else _temporary(running)
-        runner = Runner(folder, options.seed, options.rate, say)
-        await running.enter_async_context(runner)
+        runner = await running.enter_async_context(_runner(options, running, say))
         for scenario in scenarios:
             try:
                 item = await runner.run(scenario)
@@ -105,6 +119,13 @@ async def _drill(
             say(f"  {'holds' if item.verdict.holds else 'VIOLATED'}: {_counts(item)}")
     told = began.isoformat(timespec="seconds")
     return Drill(told, _command(options), RELEASE, _machine(), tuple(judged)), broken
+
+
+def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> Runner:
+    if options.target is not None:
+        return TargetRunner(options.target, options.seed, options.rate, say)
+    folder = options.keep.absolute() if options.keep else _temporary(running)
+    return Runner(folder, options.seed, options.rate, say)
 
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:
@@ -147,6 +168,7 @@ def _command(options: argparse.Namespace) -> str:
     """What repeats it; where its files went does not matter."""
     words = ["photo-fleet", "drill", "--seed", str(options.seed)]
     words += [f"--{name}" for name in ("all", "short") if getattr(options, name)]
+    words += ["--target", options.target] if options.target else []
     words += ["--only", ",".join(options.only)] if options.only else []
     words += ["--rate", f"{options.rate:g}"] if options.rate is not None else []
     return shlex.join(words)
@@ -163,6 +185,14 @@ def _unusable(text: str) -> int:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    whole = parts.scheme in ("http", "https") and parts.hostname
+    if not whole or parts.username or parts.path.strip("/") or parts.query:
+        raise argparse.ArgumentTypeError("as https://photos.example.org, without a path or a login")
+    return text.rstrip("/")
 
 
 def _rate(text: str) -> float:

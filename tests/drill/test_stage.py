@@ -126,7 +126,9 @@ async def test_a_slow_store_takes_its_time_for_each_request() -> None:
 def test_the_spec_of_a_stage_has_no_errors(size: int) -> None:
     for demands in {demands_of(item) for item in available(SCENARIOS)} | {Demands()}:
         findings = check(stage_spec(demands, size))
-        assert [item.code for item in findings if item.level == "error"] == []
+        errors = [item.code for item in findings if item.level == "error"]
+        # Ending long before probes notice is the very thing that health-only removal shows.
+        assert (errors == []) is (demands.removal == "deregister-first")
 
 
 def test_every_fault_that_can_be_done_is_in_the_catalogue_s_words() -> None:
@@ -138,7 +140,6 @@ def test_scenarios_that_cannot_be_carried_out_are_not_offered() -> None:
     names = {step.fault for item in offered for step in item.steps}
     assert names <= set(AVAILABLE)
     assert {"scale-in", "kill-instance", "database-restart"} <= {item.name for item in offered}
-    assert all(item.balancers == 1 and not item.health_only for item in offered)
 
 
 def test_a_family_of_processes_is_found_and_signalled() -> None:

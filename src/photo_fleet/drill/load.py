@@ -3,6 +3,7 @@
 import asyncio
 import random
 import ssl
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -25,17 +26,26 @@ class NotPrepared(Exception):
 
 class Load:
     """People who use the fleet at `url` as `mix` says. With `local` each has a loopback address of
-    its own; `seed` repeats what they do, as far as the fleet's answers permit."""
+    its own; `seed` repeats what they do, as far as the fleet's answers permit. They spread evenly
+    over `url` and what `others` lead to the same fleet."""
 
     def __init__(
-        self, url: str, ledger: Ledger, mix: Mix, *, seed: int = 0, local: bool = True
+        self,
+        url: str,
+        ledger: Ledger,
+        mix: Mix,
+        *,
+        seed: int = 0,
+        local: bool = True,
+        others: Sequence[str] = (),
     ) -> None:
         self.ledger = ledger
         self._mix = mix
         self._seed = seed
         tls = ssl.create_default_context()
+        urls = (url, *others)
         self.people = [
-            Person(number, url, ledger, local=local, tls=tls, fresh=mix.fresh)
+            Person(number, urls[number % len(urls)], ledger, local=local, tls=tls, fresh=mix.fresh)
             for number in range(mix.clients)
         ]
         self._running = AsyncExitStack()

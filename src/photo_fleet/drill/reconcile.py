@@ -2,7 +2,7 @@
 evidence is gathered before."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from photo_fleet.drill.downloads import Download
@@ -41,6 +41,17 @@ def reconcile(evidence: Evidence) -> Discrepancies:
             *_half_recorded(evidence),
         ),
     )
+
+
+def lost_by_downloads(
+    uploads: Iterable[Upload], downloads: Mapping[int, Download]
+) -> Iterator[str]:
+    """What downloads alone can tell: acknowledged uploads, not deleted since, whose bytes did not
+    come back."""
+    for upload in uploads:
+        if not (upload.deleted or upload.delete_asked):
+            name = f"photo {upload.photo_id} of {upload.client}"
+            yield from _wrong_bytes(name, upload, downloads.get(upload.photo_id))
 
 
 def _made_twice(evidence: Evidence) -> Iterator[str]:

@@ -39,6 +39,9 @@ SHORT_TOKENS = 66
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
 and clients get another one 60 s before it."""
 
+SPEC_INTERVAL = 30.0
+"""Seconds between a balancer's probes in production."""
+
 FAILURES = (
     CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, OSError, TimeoutError,
     asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, httpx.HTTPError,
@@ -61,20 +64,17 @@ class _Play:
 
 def available(scenarios: Sequence[Scenario]) -> list[Scenario]:
     """Those that this release can carry out on a stage of its own."""
-    return [
-        item
-        for item in scenarios
-        if item.balancers == 1
-        and not item.health_only
-        and all(step.fault in AVAILABLE for step in item.steps)
-    ]
+    return [item for item in scenarios if all(step.fault in AVAILABLE for step in item.steps)]
 
 
 def demands_of(scenario: Scenario) -> Demands:
     """What its stage must be like."""
-    if any(step.fault == "rotate-keys" for step in scenario.steps):
+    faults = {step.fault for step in scenario.steps}
+    if "rotate-keys" in faults:
         return Demands(access_ttl=SHORT_TOKENS)
-    return Demands()
+    if scenario.health_only:
+        return Demands(removal="health-only", probe_interval=SPEC_INTERVAL)
+    return Demands(balancers=scenario.balancers, balancer_process="balancer-kill" in faults)
 
 
 class Runner:
@@ -108,8 +108,7 @@ class Runner:
             scenario = replace(scenario, load=replace(scenario.load, rate=self._rate))
         whole = False
         try:
-            stage = await self._stage_for(scenario)
-            record = await self._record(stage, scenario)
+            record = await self._observe(scenario)
             whole = record.discrepancies == Discrepancies()
         except (ExceptionGroup, *FAILURES) as error:
             raise Broken(f"{scenario.name}: {_words(error)}") from error
@@ -118,6 +117,9 @@ class Runner:
             if not whole:
                 await self._close_stage()
         return Judged(scenario, record, judge(record, scenario.gate))
+
+    async def _observe(self, scenario: Scenario) -> Record:
+        return await self._record(await self._stage_for(scenario), scenario)
 
     async def _stage_for(self, scenario: Scenario) -> Stage:
         demands = demands_of(scenario)
@@ -140,41 +142,32 @@ class Runner:
 
     async def _record(self, stage: Stage, scenario: Scenario) -> Record:
         ledger = Ledger()
-        async with Load(stage.url, ledger, scenario.load, seed=self._seed) as load:
+        clients = Load(stage.url, ledger, scenario.load, seed=self._seed, others=stage.other_urls)
+        async with clients as load:
             await load.prepare()
             began = ledger.now()
             scene = Scene(stage, lambda: ledger.now() - began, random.Random(self._seed))
             play = await self._play(scene, scenario, load)
             discrepancies = await self._reckon(stage, load)
-        requests = [item for item in ledger.requests if item.sent >= began]
-        return Record(
+        told = Record(
             scenario.name,
             self._seed,
-            tuple(
-                replace(
-                    item, due=item.due - began, sent=item.sent - began, ended=item.ended - began
-                )
-                for item in requests
-            ),
-            tuple(replace(item, acknowledged=item.acknowledged - began) for item in ledger.uploads),
+            tuple(ledger.requests),
+            ledger.uploads,
             tuple(play.faults),
             tuple(play.samples),
             discrepancies,
         )
+        return since(began, told)
 
     async def _play(self, scene: Scene, scenario: Scenario, load: Load) -> _Play:
         """The load with all faults; returns when the last client has finished."""
-        play, stop = _Play(), asyncio.Event()
-        async with _beside(self._watch(scene, load, play)):
-            running = asyncio.create_task(load.run(stop))
-            try:
-                for step in scenario.steps:
-                    play.faults.append(await self._do(scene, step))
-                over = max(scenario.seconds, scene.now() + TAIL)
-                await asyncio.sleep(over - scene.now())
-            finally:
-                stop.set()
-                await running
+        play = _Play()
+        async with _beside(self._watch(scene, load, play)), under(load):
+            for step in scenario.steps:
+                play.faults.append(await self._do(scene, step))
+            over = max(scenario.seconds, scene.now() + TAIL)
+            await asyncio.sleep(over - scene.now())
         return play
 
     async def _do(self, scene: Scene, step: Step) -> Fault:
@@ -225,6 +218,33 @@ class Runner:
         found = reconcile(evidence)
         unswept = (f"{left} rows that the sweep did not clear away",) if left else ()
         return replace(found, ghosts=(*unswept, *found.ghosts))
+
+
+@asynccontextmanager
+async def under(load: Load) -> AsyncIterator[None]:
+    """While this is open the load runs; then it waits for the last client to finish."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(load.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+def since(began: float, record: Record) -> Record:
+    """The same with what was sent before left out, and the ledger's times counted from there."""
+    return replace(
+        record,
+        requests=tuple(
+            replace(item, due=item.due - began, sent=item.sent - began, ended=item.ended - began)
+            for item in record.requests
+            if item.sent >= began
+        ),
+        uploads=tuple(
+            replace(item, acknowledged=item.acknowledged - began) for item in record.uploads
+        ),
+    )
 
 
 @asynccontextmanager

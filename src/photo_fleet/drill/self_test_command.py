@@ -12,13 +12,13 @@ from photo_fleet.drill.broken.variants import UnknownVariant, chosen
 from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
-NOT_FOR_IT = ("all", "short", "html", "rate")
+NOT_FOR_IT = ("all", "short", "html", "rate", "target")
 
 
 def self_test(options: argparse.Namespace) -> int:
     """0 when every variant was as it must be, 1 when one passed unnoticed, was found by another
     rule or could not be carried out, 2 for wrong usage."""
-    given = [f"--{name}" for name in NOT_FOR_IT if getattr(options, name)]
+    given = [f"--{name}" for name in NOT_FOR_IT if getattr(options, name, None)]
     if given:
         return _unusable(f"{', '.join(given)}: not with --self-test")
     try:

@@ -5,22 +5,28 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 
+from photo_fleet.balancer.follow import Balance
+from photo_fleet.balancer.nginx_members import NginxSocket
+from photo_fleet.drill.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.processes import children, command_line
 from photo_fleet.drill.store_relay import StoreRelay
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
 from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.fleet import LocalFleet
+from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.processes import CannotStart
 from photo_fleet.spec import (
     Balancer,
@@ -48,11 +54,14 @@ SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
 @dataclass(frozen=True, slots=True)
 class Demands:
     """What a scenario wants of its stage besides its size: how the balancer learns that an instance
-    leaves, seconds between its probes, and seconds for which an access token is valid."""
+    leaves, seconds between its probes, seconds for which an access token is valid, how many
+    balancers there are, and whether the only one is a process of its own."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
     access_ttl: int = 1800
+    balancers: int = 1
+    balancer_process: bool = False
 
 
 def stage_spec(demands: Demands, size: int) -> Fleet:
@@ -78,6 +87,7 @@ class Stage:
         self.relay = StoreRelay(_free_port())
         self._layout = Layout(folder)
         self._found: Addresses | None = None
+        self._keeper: Keeper | None = None
         self._running: asyncio.Task[None] | None = None
         settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
         environ = {f"PHOTO_API_{name}": value for name, value in settings.items()}
@@ -87,8 +97,12 @@ class Stage:
             _free_port(),
             environ={**_environ(), **environ},
             between=self._put_relay_between,
+            keeping=self._keeper_of,
         )
         self.url = self._fleet.url
+        self._second = Layout(folder / "second"), _free_port()
+        second = f"http://127.0.0.1:{self._second[1]}"
+        self.other_urls: tuple[str, ...] = (second,) if demands.balancers > 1 else ()
 
     @classmethod
     @asynccontextmanager
@@ -125,7 +139,8 @@ class Stage:
     @property
     def access_logs(self) -> list[Path]:
         """nginx's, a line of JSON for each request."""
-        return sorted(self._layout.logs.glob("access.log*"))
+        logs = self._layout.logs, self._second[0].logs
+        return sorted(file for folder in logs for file in folder.glob("access.log*"))
 
     @property
     def instance_logs(self) -> list[Path]:
@@ -164,6 +179,43 @@ class Stage:
     def serving(self) -> list[dict[str, Any]]:
         """Those that are ready and get requests."""
         return [item for item in self.instances() if item["state"] == "ready" and item["member"]]
+
+    def member_ids(self) -> set[str]:
+        """The boots that nginx sends to, also those whose instance has ended."""
+        return {member.id for member in self._keeper.members} if self._keeper else set()
+
+    async def kill_balancer(self, seconds: float) -> None:
+        """End the process that keeps nginx's members, for so long. Raises `LookupError` on a stage
+        that has no such process."""
+        if not isinstance(self._keeper, BalancerProcess):
+            raise LookupError("this stage's balancer is no process of its own")
+        await self._keeper.kill(seconds)
+
+    @contextmanager
+    def not_listening(self) -> Iterator[None]:
+        """While this is open nginx's configuration has no port for clients; it takes effect, and
+        its end too, when nginx is told to reload."""
+        address = f"listen {urlsplit(self.url).netloc} "
+        nowhere = f"listen unix:{self._layout.run / 'nobody.sock'} "
+        files = [path for path in self._layout.nginx.rglob("*") if path.is_file()]
+        before = {path: text for path in files if address in (text := path.read_text())}
+        if not before:
+            raise LookupError(f"nginx's configuration does not say {address!r}")
+        try:
+            for path, text in before.items():
+                path.write_text(text.replace(address, nowhere))
+            yield
+        finally:
+            for path, text in before.items():
+                path.write_text(text)
+
+    def listens(self) -> bool:
+        """Whether nginx takes connections of clients."""
+        address = urlsplit(self.url)
+        with suppress(OSError):
+            socket.create_connection((address.hostname, address.port), timeout=1).close()
+            return True
+        return False
 
     def states(self) -> dict[str, int]:
         """How many instances are in which state."""
@@ -230,6 +282,25 @@ class Stage:
         status = self._fleet.status()
         everybody = len(status["instances"]) == status["desired"] == len(self.serving())
         return bool(status["settled"]) and everybody and self._found is not None
+
+    def _keeper_of(self, balance: Balance, addresses: Addresses, nginx: Nginx) -> Keeper:
+        check, url = stage_spec(self.demands, SMALLEST).health_check, addresses.database_url
+        members = NginxSocket(nginx.members_socket)
+        keeper: Keeper = balance
+        if self.demands.removal == "health-only":
+            keeper = ProbesAlone(url, check, members)
+        elif self.demands.balancer_process:
+            keeper = BalancerProcess(self._layout, url, check, members)
+        elif self.demands.balancers > 1:
+            layout, port = self._second
+            layout.prepare()
+            other = Nginx(stage_spec(self.demands, SMALLEST), layout, addresses, port)
+            other.forget_members()
+            socket, name = NginxSocket(other.members_socket), f"drill on port {port}"
+            second = Balance(url, socket, state=layout.balancer, name=name, check=check)
+            keeper = TwoBalancers(balance, second, other)
+        self._keeper = keeper
+        return keeper
 
     def _put_relay_between(self, addresses: Addresses) -> Addresses:
         self.relay.endpoint = addresses.s3_endpoint

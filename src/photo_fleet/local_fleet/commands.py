@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,12 @@ class Commands:
     async def _drain(self, request: Request, say: Say) -> dict[str, object]:
         instance = self._group.find(str(request["name"]))
         began = time.monotonic()
-        self._group.leave(instance, "drain on demand")
-        say(f"{instance.name} drains; another one takes its place")
-        while instance.name in self._group.instances:
-            await asyncio.sleep(LOOK)
-        await self._arrive(say)
+        with self._starting_with(request.get("environ", {})):
+            self._group.leave(instance, "drain on demand")
+            say(f"{instance.name} drains; another one takes its place")
+            while instance.name in self._group.instances:
+                await asyncio.sleep(LOOK)
+            await self._arrive(say)
         text = f"{instance.name} has drained and is replaced"
         return {"text": text, "name": instance.name, "seconds": _since(began)}
 
@@ -97,6 +99,22 @@ class Commands:
         await self._arrive(say)
         text = f"{instance.name} was killed and is replaced"
         return {"text": text, "name": instance.name, "seconds": _since(began)}
+
+    @contextmanager
+    def _starting_with(self, environ: Mapping[str, str]) -> Iterator[None]:
+        """Whoever starts meanwhile has these variables besides its release's own."""
+        if not environ:
+            yield
+            return
+        self._refuse_while_deploying()
+        usual = self._group.release
+        special = replace(usual, environ={**usual.environ, **environ})
+        self._group.release = special
+        try:
+            yield
+        finally:
+            if self._group.release is special:  # and no deploy has come since
+                self._group.release = usual
 
     async def _arrive(self, say: Say) -> None:
         """Wait until as many as are desired get requests. Raises `Refused` if they never do."""

@@ -14,7 +14,7 @@ from photo_fleet.group.registry import Registry
 from photo_fleet.local_fleet.commands import Commands
 from photo_fleet.local_fleet.control import control_socket
 from photo_fleet.local_fleet.embedded import Addresses, Embedded
-from photo_fleet.local_fleet.front import NginxFront
+from photo_fleet.local_fleet.front import Keeper, NginxFront
 from photo_fleet.local_fleet.journal import Journal, JournalHandler
 from photo_fleet.local_fleet.launcher import Launcher, caller_environment
 from photo_fleet.local_fleet.layout import Layout
@@ -27,6 +27,7 @@ from photo_fleet.spec import Fleet
 
 BALANCER_LOG = "photo_fleet.balancer"
 NGINX_PAUSE = 1.0
+FIRST_LOOKS = 20
 EVENTS_SHOWN = 30
 
 
@@ -34,7 +35,8 @@ class LocalFleet:
     """The fleet of `spec` in one folder, reached at `port` of loopback. `time_scale` shortens
     policies and probes, never a drain. The instances get `environ`, or that of this process.
     `between` takes where the database and the store are, and gives where the fleet shall look for
-    them: at what somebody has put in between."""
+    them: at what somebody has put in between. `keeping` may give something else in place of the
+    balancer that would keep nginx's members."""
 
     def __init__(
         self,
@@ -45,8 +47,10 @@ class LocalFleet:
         *,
         environ: Mapping[str, str] | None = None,
         between: Callable[[Addresses], Addresses] = lambda addresses: addresses,
+        keeping: Callable[[Balance, Addresses, Nginx], Keeper] = lambda balance, *_: balance,
     ) -> None:
         self._spec = spec
+        self._keeping = keeping
         self._environ = caller_environment() if environ is None else environ
         self._between = between
         self._layout = layout
@@ -120,11 +124,12 @@ class LocalFleet:
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
         await nginx.start()
-        balance = self._make_balance(addresses, nginx)
+        balance = self._keeping(self._make_balance(addresses, nginx), addresses, nginx)
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
-        group = self._group = self._make_group(addresses, launcher, front)
+        registry = await _began(Registry(addresses.database_url))
+        group = self._group = self._make_group(registry, launcher, front)
         running.push_async_callback(group.close, self.hurry)
         commands = Commands(group, front, launcher, self.status)
         await running.enter_async_context(control_socket(layout.control, commands.act))
@@ -148,13 +153,11 @@ class LocalFleet:
             probe_scale=self._time_scale,
         )
 
-    def _make_group(
-        self, addresses: Addresses, launcher: Launcher, front: NginxFront
-    ) -> LocalGroup:
+    def _make_group(self, registry: Registry, launcher: Launcher, front: NginxFront) -> LocalGroup:
         return LocalGroup(
             self._spec,
             launcher,
-            Registry(addresses.database_url),
+            registry,
             front,
             self.journal.tell,
             release=launcher.release(None),
@@ -162,7 +165,7 @@ class LocalFleet:
         )
 
     @asynccontextmanager
-    async def _balancing(self, balance: Balance) -> AsyncIterator[asyncio.Task[None]]:
+    async def _balancing(self, balance: Keeper) -> AsyncIterator[asyncio.Task[None]]:
         """The balancer, until the instances have drained; what it says goes into the journal."""
         log = logging.getLogger(BALANCER_LOG)
         handler = JournalHandler(self.journal)
@@ -188,6 +191,16 @@ class LocalFleet:
             except CannotStart as error:
                 self.journal.tell("", "nginx", str(error))
                 await asyncio.sleep(NGINX_PAUSE)
+
+
+async def _began(registry: Registry) -> Registry:
+    """It shows what begins after its first look, so that comes before any instance: on a busy
+    machine one could otherwise be ready before, and never be seen. Raises `CannotStart`."""
+    for _ in range(FIRST_LOOKS):
+        if await registry.look() is not None:
+            return registry
+        await asyncio.sleep(0.1)
+    raise CannotStart("the database does not answer; see embedded.log")
 
 
 async def _cancel(*tasks: "asyncio.Future[Any]") -> None:

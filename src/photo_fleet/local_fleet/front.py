@@ -3,20 +3,37 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
-from photo_fleet.balancer.follow import Balance
+from photo_fleet.balancer.membership import Member
 
 LOOK = 1.0
 TIME_BOX = 2.0
 
 
+class Keeper(Protocol):
+    """Whatever keeps nginx's members; `photo_fleet.balancer.follow.Balance` is the real one."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Whom nginx was told last, and has taken."""
+
+    def state(self) -> dict[str, Any]:
+        """How it stands; `panic` is whether members are kept although they are ill."""
+
+    async def run(self) -> None:
+        """Until `stop`."""
+
+    def stop(self) -> None:
+        """End `run`; nginx keeps its members."""
+
+
 class NginxFront:
     """Members as `balance` has them; what they carry as nginx counts it."""
 
-    def __init__(self, balance: Balance, socket: Path) -> None:
+    def __init__(self, balance: Keeper, socket: Path) -> None:
         self._balance = balance
         self._socket = socket
         self._carried: Mapping[str, float] = {}

@@ -17,7 +17,7 @@ from typing import Any
 VARIABLE = "PHOTO_DRILL_BREAKS"
 """Names of breaks with commas in between, in an instance's environment."""
 
-SLOW_CREATION = 2.0
+SLOW_CREATION = 4.0
 """Seconds between a creation and its answer, so that some are always under way."""
 
 NOTICE = 3.0
@@ -108,11 +108,24 @@ def _forget_keys(idempotency: Any) -> None:
     idempotency._claim = claim
 
 
+def _refuse_without_date(errors: Any) -> None:
+    """Who is refused because the store is down is not told when to come again."""
+    refuse: Callable[..., Awaitable[Any]] = errors._store_down
+
+    async def refuse_without_date(request: Any, error: Exception) -> Any:
+        answer = await refuse(request, error)
+        del answer.headers["Retry-After"]
+        return answer
+
+    errors._store_down = refuse_without_date
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
     "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
     "late-drain": ("photo_api.lifecycle.supervisor", _drain_late),
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
+    "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
 }

@@ -9,7 +9,7 @@ from photo_fleet.drill.mix import Mix
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.verdict import Verdict
 
-WRITES = Mix(rate=8, clients=8, weights={"create_album": 3, "list_photos": 2, "thumbnail": 1})
+WRITES = Mix(rate=8, clients=8, weights={"create_album": 6, "list_photos": 1, "thumbnail": 1})
 """Writes that are under way at any moment, where creations are slow."""
 
 UPLOADS = Mix(rate=6, clients=8, weights={"direct_upload": 1, "upload": 1, "thumbnail": 2})
@@ -53,6 +53,11 @@ def _experiment(
         instances=instances,
         load=load,
     )
+
+
+def _store_outage(name: str) -> Scenario:
+    step = Step(4, "store-answer", {"status": 503, "seconds": 6})
+    return _experiment(name, Gate.OUTAGE, (step,), UPLOADS)
 
 
 def _scale_in(name: str) -> Scenario:
@@ -101,7 +106,7 @@ VARIANTS: Sequence[Variant] = (
         _scale_in("late-drain"),
         "failed",
         also=REPEATED,
-        breaks=("late-drain",),
+        breaks=("slow-creations", "late-drain"),
     ),
     Variant(
         "replayed-post",
@@ -110,6 +115,13 @@ VARIANTS: Sequence[Variant] = (
         "duplicate",
         breaks=("slow-creations", "forgotten-keys"),
         replayed_writes=True,
+    ),
+    Variant(
+        "refusal-without-date",
+        "who is refused in an outage is not told when to come again",
+        _store_outage("refusal-without-date"),
+        "failed",
+        breaks=("refusal-without-date",),
     ),
     Variant(
         "sound",
@@ -123,6 +135,20 @@ VARIANTS: Sequence[Variant] = (
         ),
         None,
         breaks=("slow-creations",),
+    ),
+    Variant(
+        "sound-replayed",
+        "the proxy sends POSTs again, and idempotency keys make that harmless",
+        _experiment("sound-replayed", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
+        None,
+        breaks=("slow-creations",),
+        replayed_writes=True,
+    ),
+    Variant(
+        "sound-outage",
+        "nothing is broken, and the store is away for a while",
+        _store_outage("sound-outage"),
+        None,
     ),
 )
 """In the order in which they run."""

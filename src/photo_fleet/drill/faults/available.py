@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from photo_fleet.drill.faults import changes, deaths, outages, outside
-from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.faults import balancers, changes, clocks, deaths, outages, outside
+from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.scenario import Step
 
@@ -19,6 +19,10 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "kill-worker": deaths.kill_worker,
     "kill-proxy-worker": deaths.kill_proxy_worker,
     "freeze-instance": deaths.freeze_instance,
+    "remove-by-health": balancers.remove_by_health,
+    "skew-clock": clocks.skew_clock,
+    "balancer-kill": balancers.kill_balancer,
+    "balancer-pause": balancers.pause_balancer,
     "database-restart": outages.restart_database,
     "database-stop": outages.stop_database,
     "database-freeze": outages.freeze_database,
@@ -30,7 +34,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
 }
 
 
-async def inject(scene: Scene, step: Step) -> Fault:
+async def inject(scene: Surroundings, step: Step) -> Fault:
     """Do what the step says, now; returns when it is over. Raises `KeyError` for a fault that this
     release cannot do, and what a stage raises that does not do as it is told."""
     return await AVAILABLE[step.fault](scene, **step.arguments)

@@ -1,11 +1,14 @@
 """What can be done to any fleet of which only the address is known."""
 
 import asyncio
+import random
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from photo_api.contract import API_PREFIX
-from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 
 BEGUN = (
@@ -16,14 +19,44 @@ LONGEST_HOLD = 1.0
 """Seconds after which a client that began a request goes away."""
 
 
-async def observe(scene: Scene, *, seconds: float) -> Fault:
+class Surroundings(Protocol):
+    """What is known of a fleet: its address, beside the drill's own clock and chance."""
+
+    chance: random.Random
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The drill's clock."""
+
+    @property
+    def url(self) -> str:
+        """The fleet's address."""
+
+    def span(self, name: str, began: float) -> Fault:
+        """A fault that ends now."""
+
+
+@dataclass(slots=True)
+class Foreign:
+    """A fleet of somebody else."""
+
+    url: str
+    now: Callable[[], float]
+    chance: random.Random = field(default_factory=random.Random)
+
+    def span(self, name: str, began: float) -> Fault:
+        """A fault that ends now."""
+        return Fault(name, began, self.now())
+
+
+async def observe(scene: Surroundings, *, seconds: float) -> Fault:
     """Nothing is done."""
     began = scene.now()
     await asyncio.sleep(seconds)
     return scene.span("observe", began)
 
 
-async def hang_up(scene: Scene, *, clients: int, seconds: float) -> Fault:
+async def hang_up(scene: Surroundings, *, clients: int, seconds: float) -> Fault:
     """So many clients begin a request and break it off, again and again."""
     began = scene.now()
     with suppress(TimeoutError):
@@ -32,8 +65,8 @@ async def hang_up(scene: Scene, *, clients: int, seconds: float) -> Fault:
     return scene.span("hang-up", began)
 
 
-async def _begin_and_break_off(scene: Scene) -> None:
-    address = urlsplit(scene.stage.url)
+async def _begin_and_break_off(scene: Surroundings) -> None:
+    address = urlsplit(scene.url)
     while True:
         with suppress(OSError):
             _, writer = await asyncio.open_connection(address.hostname, address.port)

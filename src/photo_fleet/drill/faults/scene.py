@@ -21,6 +21,11 @@ class Scene:
     now: Callable[[], float]
     chance: random.Random = field(default_factory=random.Random)
 
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return self.stage.url
+
     def victim(self) -> dict[str, Any]:
         """One that serves. Raises `LookupError` when nobody does."""
         serving = self.stage.serving()

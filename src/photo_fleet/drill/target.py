@@ -1,0 +1,70 @@
+"""A drill on a fleet that it did not stage: load from outside, and what clients alone can prove."""
+
+import asyncio
+import ipaddress
+import random
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from photo_fleet.drill.downloads import download_all
+from photo_fleet.drill.faults.available import inject
+from photo_fleet.drill.faults.outside import Foreign
+from photo_fleet.drill.ledger import Ledger
+from photo_fleet.drill.load import Load
+from photo_fleet.drill.reconcile import lost_by_downloads
+from photo_fleet.drill.records import Discrepancies, Fault, Record
+from photo_fleet.drill.runner import Runner, Say, since, under
+from photo_fleet.drill.scenario import Scenario
+
+
+class TargetRunner(Runner):
+    """Carries out scenarios from outside on the fleet at `url`. Its tables, logs and store stay out
+    of sight: acknowledged uploads are downloaded, and duplicates and ghosts are not looked for.
+    The accounts that it opens, with their photos, stay there."""
+
+    def __init__(self, url: str, seed: int, rate: float | None, say: Say) -> None:
+        super().__init__(Path(), seed, rate, say)
+        self._url = url
+        self._number = seed
+        self._tell = say
+
+    async def _observe(self, scenario: Scenario) -> Record:
+        ledger, seed = Ledger(), self._number
+        clients = Load(
+            self._url, ledger, scenario.load, seed=seed, local=is_on_this_machine(self._url)
+        )
+        async with clients as load:
+            await load.prepare()
+            began = ledger.now()
+            fleet = Foreign(self._url, lambda: ledger.now() - began, random.Random(seed))
+            faults = await self._faults(fleet, scenario, load)
+            self._tell("  downloads what was acknowledged")
+            downloads = await download_all(load.people, ledger.uploads)
+        lost = tuple(lost_by_downloads(ledger.uploads, downloads))
+        requests, uploads = tuple(ledger.requests), ledger.uploads
+        found = Discrepancies(acknowledged_lost=lost)
+        return since(began, Record(scenario.name, seed, requests, uploads, faults, (), found))
+
+    async def _faults(self, fleet: Foreign, scenario: Scenario, load: Load) -> tuple[Fault, ...]:
+        faults = list[Fault]()
+        async with under(load):
+            for step in scenario.steps:
+                await asyncio.sleep(max(0.0, step.at - fleet.now()))
+                self._tell(f"  {fleet.now():5.1f} s  {step.fault}")
+                faults.append(await inject(fleet, step))
+                ended = Counter(item.outcome.value for item in load.ledger.requests)
+                counts = ", ".join(f"{number} {name}" for name, number in ended.items())
+                self._tell(f"  {fleet.now():5.1f} s  {step.fault} is over; {counts}")
+            await asyncio.sleep(max(0.0, scenario.seconds - fleet.now()))
+        return tuple(faults)
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether clients with loopback addresses reach it."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        return address.version == 4 and address.is_loopback
+    return host == "localhost"
