@@ -4,14 +4,18 @@ import ast
 import re
 from pathlib import Path
 
+from photo_fleet.drill.catalogue import CORE, SCENARIOS
+
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs/reliability.md"
+DRILL = "## The drill"
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
 def rows() -> list[str]:
     """The lines that tell of a fault: neither a table's heading nor the line under it."""
-    lines = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("|")]
+    faults, _, _ = DOCUMENT.read_text().partition(DRILL)
+    lines = [line for line in faults.splitlines() if line.startswith("|")]
     return [line for line in lines if not line.startswith(("| fault |", "| ---"))]
 
 
@@ -48,3 +52,10 @@ def test_every_outage_has_its_row() -> None:
         if name.startswith("test_") and f"`{file}::{name}`" not in shown
     ]
     assert missing == []
+
+
+def test_the_drill_s_table_has_every_scenario_of_the_core() -> None:
+    _, _, drill = DOCUMENT.read_text().partition(DRILL)
+    shown = set(re.findall(r"^\| ([a-z][a-z0-9-]*) \|", drill, re.MULTILINE)) - {"scenario"}
+    assert {scenario.name for scenario in CORE} <= shown
+    assert shown <= {scenario.name for scenario in SCENARIOS}
