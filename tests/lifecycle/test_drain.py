@@ -307,6 +307,20 @@ def test_kill_9_of_the_parent_leaves_no_process(
     eventually(lambda: not [process for process in family if _runs(process)], 2)
 
 
+def test_kill_9_of_the_parent_ends_processes_that_are_stopped_too(
+    start_service: StartService,
+) -> None:
+    """A stopped process does not see the end of its socket; the kernel ends it."""
+    service = start_service()
+    eventually(lambda: '"message":"ready"' in service.log, 20)
+    family = psutil.Process(service.process.pid).children(recursive=True)
+    for process in family:
+        process.suspend()
+    service.process.kill()
+    service.process.wait()
+    eventually(lambda: not [process for process in family if _runs(process)], 2)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_no_worker_acts_on_a_signal(service: Service, number: signal.Signals) -> None:
     """Group signals, Ctrl-C and systemd reach every process; only the supervisor obeys."""

@@ -19,6 +19,7 @@ from photo_api.jobs.maintenance import Maintenance
 from photo_api.jobs.runner import Runner
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
+from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.job import KIND, RenditionJob
 from photo_api.settings.loading import Settings, load
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--boot-id", required=True)
     parser.add_argument("--orders", type=int, required=True)
     options = parser.parse_args()
+    die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     settings = load(os.environ)

@@ -27,6 +27,7 @@ from photo_api.lifecycle.drain import Drain, Phase
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
+from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.lifecycle.protocol import Connections, protocol_class
 from photo_api.settings.loading import Settings, load
 from photo_api.telemetry.logs import log_shipping, open_access_log
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--orders", type=int, required=True)
     options = parser.parse_args()
+    die_with_parent()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     settings = load(os.environ)

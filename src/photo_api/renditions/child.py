@@ -5,11 +5,9 @@ its memory and processor time are bounded. It serves one request after another u
 input ends, and dies with its parent.
 """
 
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from typing import BinaryIO
@@ -17,9 +15,9 @@ from typing import BinaryIO
 import pi_heif
 import pyvips
 
+from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.renditions import images, wire
 
-_PR_SET_PDEATHSIG = 1
 _MAX_STDERR = 1 << 18
 
 
@@ -41,7 +39,7 @@ def main() -> None:
 
 
 def _die_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         sys.exit("the parent is gone")
 
