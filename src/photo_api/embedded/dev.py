@@ -155,6 +155,7 @@ def service_environment(
         "DRAIN_WAIT": LONGEST_DRAIN,
         "LOG_FLUSH": "0.5",
         "LOG_FORMAT": "text",
+        "MAX_INSTANCES": "1",
         "METADATA_URL": "",
         "RUN_DIR": str(options.data.absolute() / "run"),
     }
