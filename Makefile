@@ -16,8 +16,9 @@ fleet: $(VENV)/.run
 	@scripts/debian-packages fleet
 	@exec $(BIN)/photo-fleet up $(FLEET) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
-# Needs nginx too; takes about 20 minutes. DRILL="--list" shows what it does.
+# Needs nginx and faketime too; takes about 20 minutes. DRILL="--list" shows what it does.
 drill: $(VENV)/.run
+	@scripts/debian-packages drill
 	@exec $(BIN)/photo-fleet drill $(DRILL)
 
 demo: $(VENV)/.demo
