@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.spec import Fleet
 from tests.photo_fleet.nginx_stage import (
     Backend,
@@ -101,6 +102,25 @@ def test_a_refused_connection_is_tried_elsewhere_once(servers: Backends, method:
         assert len(well.requests) == 4
         assert front.member(gone)["failures"] == 2
         assert front.member(gone)["in_flight"] == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+def test_a_connection_that_a_vanished_machine_does_not_take_is_tried_elsewhere_once(
+    servers: Backends, method: str
+) -> None:
+    """Nothing was sent here either."""
+    gone, well = servers.refusing(), servers.start()
+    host, port = gone.address.split(":")
+    with (
+        BlackHole(host, int(port)) as hole,
+        running_front(spec(connect_timeout=0.5), gone, well) as front,
+    ):
+        hole.open()
+        answers = [httpx.request(method, f"{front.url}/api/albums") for _ in range(4)]
+        assert {one.status_code for one in answers} == {200}
+        assert len(well.requests) == 4
+        assert front.member(gone)["failures"] == 2
+        assert max(one.elapsed.total_seconds() for one in answers) >= 0.5
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,15 @@ FURTHER = (
         core=False,
     ),
     Scenario(
+        "vanish-instance",
+        "An instance's machine vanishes, and its address answers nobody",
+        Gate.KILL,
+        (Step(8, "vanish-instance"),),
+        40,
+        core=False,
+        instances=3,
+    ),
+    Scenario(
         "skew-clock",
         "An instance's clock is 2 minutes ahead",
         Gate.LOSSLESS,

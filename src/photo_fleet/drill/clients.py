@@ -100,14 +100,23 @@ class Person:
         return await self._line.insist(self._signed(call))
 
     async def act(
-        self, call: Call, chance: random.Random, *, due: float | None = None, once: bool = False
+        self,
+        call: Call,
+        chance: random.Random,
+        *,
+        due: float | None = None,
+        once: bool = False,
+        again: Call | None = None,
     ) -> Answer:
         """Send it as oneself over a kept or a fresh connection. Unless `once`, what fails is tried
-        a second time."""
+        a second time, as `again` where that is not the very same."""
         call = self._signed(call)
         fresh = chance.random() < self._fresh
-        send = self._line.send if once else self._line.insist
-        answer = await send(call, due=due, fresh=fresh)
+        if once:
+            answer = await self._line.send(call, due=due, fresh=fresh)
+        else:
+            second = None if again is None else self._signed(again)
+            answer = await self._line.insist(call, due=due, fresh=fresh, again=second)
         if answer.status == 401 and call.target == "api":
             self._token = ""
         return answer

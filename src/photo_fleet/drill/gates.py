@@ -1,9 +1,8 @@
 """What a scenario's run must hold: each gate is a pure function from a record to its violations.
 
 A request is *unserved* when it was refused, failed, cut or lost; a 4xx that the load itself
-provoked is none of these. What a fault may excuse, a gate says by time and instance. A request
-whose instance is not known is taken for one of the instance that was hit: it got no answer that
-could have told.
+provoked is none of these. What a fault may excuse, a gate says by time, by the instance that had
+the request (its answer names it, or nginx's log does), and by whether nginx lived to write of it.
 """
 
 import re
@@ -59,6 +58,7 @@ MEANINGS = {
     "ghost": "a photo without its file, or a file without photo that the sweep left",
     "acknowledged-loss": "acknowledged to its client, and gone or changed",
     "half-done": "neither wholly done nor wholly undone",
+    "unaccounted": "client, nginx and instance tell different things of it",
     "read-failed": "a GET or HEAD whose answer had not begun was not served",
     "cut-elsewhere": "cut without being in flight at the instance that was hit",
     "write-failed-elsewhere": "not served without being in flight at the instance that was hit",
@@ -104,13 +104,20 @@ def kill(record: Record) -> list[Violation]:
 
 
 def proxy_kill(record: Record) -> list[Violation]:
-    """A worker of nginx died at once: whatever was open then may fail, to whomever it went."""
-    return _only(record, lambda item: _overlaps(record.faults, item, _moment_after))
+    """A worker of nginx died at once: what was open on its connections then may fail, to whomever
+    it went. The others wrote of what they had."""
+    return _only(
+        record, lambda item: not item.logged and _overlaps(record.faults, item, _moment_after)
+    )
 
 
 def pause(record: Record) -> list[Violation]:
-    """A balancer took no new connections for a while: what was sent meanwhile may fail."""
-    return _only(record, lambda item: _overlaps(record.faults, item, lambda fault: fault.ended))
+    """A balancer took no new connections for a while: what was sent meanwhile and never reached it
+    may fail."""
+    return _only(
+        record,
+        lambda item: not item.logged and _overlaps(record.faults, item, lambda fault: fault.ended),
+    )
 
 
 def freeze(record: Record) -> list[Violation]:
@@ -163,6 +170,7 @@ def _always(record: Record) -> list[Violation]:
         *_named("ghost", found.ghosts),
         *_named("acknowledged-loss", found.acknowledged_lost),
         *_named("half-done", found.half_done),
+        *_named("unaccounted", found.unaccounted),
     ]
 
 
@@ -192,7 +200,7 @@ def _at_frozen(faults: Iterable[Fault], request: Request) -> bool:
 
 
 def _of_instance(faults: Iterable[Fault], request: Request) -> list[Fault]:
-    return [fault for fault in faults if request.instance in (None, fault.instance)]
+    return [fault for fault in faults if request.instance == fault.instance is not None]
 
 
 def _moment_after(fault: Fault) -> float:

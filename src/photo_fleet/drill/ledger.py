@@ -14,6 +14,9 @@ from photo_fleet.drill.records import Outcome, Request, Upload
 
 What = Literal["album", "photo", "share"]
 
+DELETION = "delete_photo"
+"""The kind of requests that delete a photo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Creation:

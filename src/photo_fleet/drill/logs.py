@@ -21,6 +21,25 @@ class Execution:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A request went through nginx, which told its client `status`. `upstreams` are the addresses
+    (`host:port`) that it was sent to, one for each try; none when nginx answered itself."""
+
+    request_id: str
+    method: str
+    status: int
+    upstreams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """All that was read."""
+
+    passages: tuple[Passage, ...] = ()
+    executions: tuple[Execution, ...] = ()
+
+
 def server_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
     """Of an instance's log in JSON; whatever else is in it is left out."""
     for told in _objects(lines):
@@ -32,6 +51,17 @@ def server_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
                 int(told["status"]),
                 "server",
             )
+
+
+def passages(lines: Iterable[bytes]) -> Iterator[Passage]:
+    """Of nginx's access log, one for each line."""
+    for told in _objects(lines):
+        yield Passage(
+            str(told["request_id"]),
+            str(told["method"]),
+            int(told["status"]),
+            tuple(item for item in _tries(told.get("upstream")) if _is_address(item)),
+        )
 
 
 def nginx_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
@@ -48,15 +78,21 @@ def nginx_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
                 )
 
 
-def executions(nginx_logs: Iterable[Path], server_logs: Iterable[Path]) -> tuple[Execution, ...]:
+def read_logs(nginx_logs: Iterable[Path], server_logs: Iterable[Path]) -> Logs:
     """Of all these files; one that is not there was never written."""
-    found: list[Execution] = []
-    for paths, read in ((nginx_logs, nginx_executions), (server_logs, server_executions)):
-        for path in paths:
-            if path.exists():
-                with path.open("rb") as file:
-                    found.extend(read(file))
-    return tuple(found)
+    passed: list[Passage] = []
+    executed: list[Execution] = []
+    for path in nginx_logs:
+        lines = _lines(path)
+        passed.extend(passages(lines))
+        executed.extend(nginx_executions(lines))
+    for path in server_logs:
+        executed.extend(server_executions(_lines(path)))
+    return Logs(tuple(passed), tuple(executed))
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
@@ -71,3 +107,8 @@ def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 def _tries(text: object) -> list[str]:
     """nginx separates tries by commas, and internal redirects by colons."""
     return [item.strip() for item in str(text or "").replace(" : ", ", ").split(",")]
+
+
+def _is_address(text: str) -> bool:
+    """Where there was nobody to send to, nginx notes the upstream's name."""
+    return ":" in text

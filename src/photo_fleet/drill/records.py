@@ -22,7 +22,8 @@ class Outcome(Enum):
 class Request:
     """One request as its client saw it. `kind` is the act (`list`, `upload`, `login`, …), `target`
     who answers it: the service (`api`) or the object store behind the same address (`store`).
-    `due` is when the open-loop schedule wanted it sent; latency counts from there."""
+    `due` is when the open-loop schedule wanted it sent; latency counts from there. `instance` is
+    who answered, or to whom nginx sent it last; None: to nobody that is known of."""
 
     id: str
     client: str
@@ -37,6 +38,8 @@ class Request:
     instance: str | None
     detail: str = ""
     idempotency_key: str | None = None
+    logged: bool = False
+    """nginx wrote a line about it: the worker that had it lived to its end."""
 
     @property
     def latency(self) -> float:
@@ -82,13 +85,15 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Discrepancies:
     """What the reconciliation of ledger, logs, tables and store found, each with words that name
-    it: effects that happened twice, rows without object or objects without row after the sweep, and
-    acknowledged uploads that are gone or have other bytes."""
+    it: effects that happened twice, rows without object or objects without row after the sweep,
+    acknowledged uploads that are gone or have other bytes, and requests of which one log tells
+    something else than another."""
 
     duplicates: tuple[str, ...] = ()
     ghosts: tuple[str, ...] = ()
     acknowledged_lost: tuple[str, ...] = ()
     half_done: tuple[str, ...] = ()
+    unaccounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +109,6 @@ class Record:
     discrepancies: Discrepancies
     recovered: float | None = None
     """Seconds from the end of an outage to the first request of each kind that was ok again."""
+    stall: float = 0.0
+    """The longest, in seconds, that the drill itself was late to do anything: so much of any
+    latency may be its own."""

@@ -123,7 +123,10 @@ def _section(number: int, item: Judged) -> str:
         f"<p>{_badge(verdict)} · gate {verdict.gate.value} · seed {verdict.seed} ·"
         f" {verdict.requests} requests, {len(record.uploads)} acknowledged uploads</p>"
         f"{_violations(verdict)}{timeline(record, f's{number}')}{_keys(item)}"
-        f"{_faults(record.faults)}{_latencies(verdict)}{_counts(verdict)}{_bounds(verdict)}"
+        f"{_faults(record.faults)}{_latencies(verdict)}"
+        f'<p class="small">The drill itself was late by at most {seconds(record.stall)} s; any'
+        " latency may hold as much of that.</p>"
+        f"{_counts(verdict)}{_bounds(verdict)}"
         "</section>\n"
     )
 

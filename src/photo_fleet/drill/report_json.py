@@ -12,6 +12,7 @@ scenarios   in the order in which they ran:
   latency       {before, during, after: {count, p50, p99}}: of what the service answered, by
                 when it was due; percentiles are null without requests
   recovered     until every kind of request was served again; null: some kind never was
+  stall         the longest that the drill itself was late; any latency may hold as much of it
   faults        [{name, instance, began, ended, left}]: since the load began; `left` is when the
                 instance had left the balancer's members
   timeline      [{at, seconds, ok, provoked, refused, failed, cut, lost, p50, p99}]: requests
@@ -69,6 +70,7 @@ def _scenario(judged: Judged) -> dict[str, Any]:
             for item in verdict.latencies
         },
         "recovered": verdict.recovered,
+        "stall": record.stall,
         "faults": [asdict(fault) for fault in record.faults],
         "timeline": [_piece(item) for item in intervals(record)],
         "instances": [asdict(sample) for sample in record.samples],

@@ -15,7 +15,8 @@ NOTES = (
     "refused, failed, cut, lost: requests to the service, without refusals that the load provoked;"
     " effects: duplicates, ghosts and acknowledged losses; store: requests to the object store that"
     " were not served; 95 % ≤: upper bound of the share not served (Clopper-Pearson, 3/n for 0);"
-    " p99 in seconds before / during / after the faults; back: seconds until all was served again."
+    " p99 in seconds before / during / after the faults; back: seconds until all was served again;"
+    " stall: the longest that the drill itself was late, which latencies may hold."
 )
 
 
@@ -24,7 +25,7 @@ def summary(drill: Drill) -> RenderableType:
     table = Table(title="Drill", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("scenario", no_wrap=True)
     table.add_column("gate", no_wrap=True)
-    for heading in (*NUMBERS, "p99", "back"):
+    for heading in (*NUMBERS, "p99", "back", "stall"):
         table.add_column(heading, justify="right")
     for item in drill.judged:
         table.add_row(*_row(item))
@@ -43,6 +44,7 @@ def _row(judged: Judged) -> list[Text]:
         Text(percent(verdict.bound("unserved").upper)),
         Text(" / ".join(seconds(_p99(verdict, phase)) for phase in Phase)),
         Text("never" if verdict.recovered is None else seconds(verdict.recovered)),
+        Text(seconds(judged.record.stall)),
     ]
 
 

@@ -13,17 +13,19 @@ from typing import Any, Self, TextIO
 import asyncpg
 import httpx
 
+from photo_fleet.drill.accounts import attributed, unaccounted
 from photo_fleet.drill.downloads import download_all
 from photo_fleet.drill.faults.available import AVAILABLE, inject
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.load import Load, NotPrepared
-from photo_fleet.drill.logs import executions
+from photo_fleet.drill.logs import read_logs
 from photo_fleet.drill.objects import Bucket, CannotList, list_objects
 from photo_fleet.drill.reconcile import Evidence, reconcile
-from photo_fleet.drill.records import Discrepancies, Fault, Record, Sample
+from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sample
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage import Demands, Stage
+from photo_fleet.drill.stall import Stall
 from photo_fleet.drill.tables import read_tables, sweep_now
 from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.group.local import Refused
@@ -58,8 +60,12 @@ class Broken(Exception):
 class _Play:
     """What is gathered while a scenario runs."""
 
+    began: float
+    """When the load began, on the ledger's clock; faults and samples count from there."""
+
     faults: list[Fault] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    stall: Stall = field(default_factory=Stall)
 
 
 def available(scenarios: Sequence[Scenario]) -> list[Scenario]:
@@ -145,30 +151,29 @@ class Runner:
         clients = Load(stage.url, ledger, scenario.load, seed=self._seed, others=stage.other_urls)
         async with clients as load:
             await load.prepare()
-            began = ledger.now()
-            scene = Scene(stage, lambda: ledger.now() - began, random.Random(self._seed))
-            play = await self._play(scene, scenario, load)
-            discrepancies = await self._reckon(stage, load)
+            play = _Play(ledger.now())
+            scene = Scene(stage, lambda: ledger.now() - play.began, random.Random(self._seed))
+            await self._play(scene, scenario, load, play)
+            requests, discrepancies = await self._reckon(stage, load, play)
         told = Record(
             scenario.name,
             self._seed,
-            tuple(ledger.requests),
+            requests,
             ledger.uploads,
             tuple(play.faults),
             tuple(play.samples),
             discrepancies,
+            stall=play.stall.longest,
         )
-        return since(began, told)
+        return since(play.began, told)
 
-    async def _play(self, scene: Scene, scenario: Scenario, load: Load) -> _Play:
+    async def _play(self, scene: Scene, scenario: Scenario, load: Load, play: _Play) -> None:
         """The load with all faults; returns when the last client has finished."""
-        play = _Play()
-        async with _beside(self._watch(scene, load, play)), under(load):
+        async with play.stall.measured(), _beside(self._watch(scene, load, play)), under(load):
             for step in scenario.steps:
                 play.faults.append(await self._do(scene, step))
             over = max(scenario.seconds, scene.now() + TAIL)
             await asyncio.sleep(over - scene.now())
-        return play
 
     async def _do(self, scene: Scene, step: Step) -> Fault:
         await asyncio.sleep(max(0.0, step.at - scene.now()))
@@ -190,8 +195,11 @@ class Runner:
                 self._say(f"  {scene.now():5.1f} s  {counts}; {_told(scene.stage.states())}")
             await asyncio.sleep(SAMPLE)
 
-    async def _reckon(self, stage: Stage, load: Load) -> Discrepancies:
-        """Let the sweep clear away, and compare everything with everything."""
+    async def _reckon(
+        self, stage: Stage, load: Load, play: _Play
+    ) -> tuple[tuple[Request, ...], Discrepancies]:
+        """Let the sweep clear away, and compare everything with everything; the requests as they
+        are known then."""
         self._say("  reconciles")
         await stage.settled()
         left = await sweep_now(stage.database_url, LONGEST_SWEEP)
@@ -204,20 +212,25 @@ class Runner:
             addresses.secret_key,
         )
         downloads = await download_all(load.people, ledger.uploads)
-        logs = await asyncio.to_thread(executions, stage.access_logs, stage.instance_logs)
-        tables = await read_tables(stage.database_url)
+        logs = await asyncio.to_thread(read_logs, stage.access_logs, stage.instance_logs)
+        requests = attributed(ledger.requests, logs)
         evidence = Evidence(
-            requests=tuple(ledger.requests),
+            requests=requests,
             uploads=ledger.uploads,
             creations=ledger.creations,
-            tables=tables,
-            executions=logs,
+            tables=await read_tables(stage.database_url),
+            executions=logs.executions,
             objects=frozenset(await list_objects(bucket)),
             downloads=downloads,
         )
         found = reconcile(evidence)
         unswept = (f"{left} rows that the sweep did not clear away",) if left else ()
-        return replace(found, ghosts=(*unswept, *found.ghosts))
+        faults = [_later(fault, play.began) for fault in play.faults]
+        return requests, replace(
+            found,
+            ghosts=(*unswept, *found.ghosts),
+            unaccounted=unaccounted(requests, logs, faults),
+        )
 
 
 @asynccontextmanager
@@ -245,6 +258,10 @@ def since(began: float, record: Record) -> Record:
             replace(item, acknowledged=item.acknowledged - began) for item in record.uploads
         ),
     )
+
+
+def _later(fault: Fault, seconds: float) -> Fault:
+    return replace(fault, began=fault.began + seconds, ended=fault.ended + seconds)
 
 
 @asynccontextmanager

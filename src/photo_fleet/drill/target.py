@@ -5,6 +5,7 @@ import ipaddress
 import random
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from photo_fleet.drill.reconcile import lost_by_downloads
 from photo_fleet.drill.records import Discrepancies, Fault, Record
 from photo_fleet.drill.runner import Runner, Say, since, under
 from photo_fleet.drill.scenario import Scenario
+from photo_fleet.drill.stall import Stall
 
 
 class TargetRunner(Runner):
@@ -35,7 +37,8 @@ class TargetRunner(Runner):
         clients = Load(
             self._url, ledger, scenario.load, seed=seed, local=is_on_this_machine(self._url)
         )
-        async with clients as load:
+        stall = Stall()
+        async with clients as load, stall.measured():
             await load.prepare()
             began = ledger.now()
             fleet = Foreign(self._url, lambda: ledger.now() - began, random.Random(seed))
@@ -45,7 +48,8 @@ class TargetRunner(Runner):
         lost = tuple(lost_by_downloads(ledger.uploads, downloads))
         requests, uploads = tuple(ledger.requests), ledger.uploads
         found = Discrepancies(acknowledged_lost=lost)
-        return since(began, Record(scenario.name, seed, requests, uploads, faults, (), found))
+        told = Record(scenario.name, seed, requests, uploads, faults, (), found)
+        return since(began, replace(told, stall=stall.longest))
 
     async def _faults(self, fleet: Foreign, scenario: Scenario, load: Load) -> tuple[Fault, ...]:
         faults = list[Fault]()

@@ -96,10 +96,12 @@ def _to_members(balancer: Balancer) -> Lines:
         f"proxy_connect_timeout {time(balancer.connect_timeout)};",
         f"proxy_send_timeout {time(balancer.send_timeout)};",
         f"proxy_read_timeout {time(balancer.read_timeout)};",
-        "# Once more, at another member: after a broken connection, not after a timeout; POST and",
-        "# PATCH only while nothing was sent.",
-        "proxy_next_upstream error;",
+        "# Once more, at another member: after a broken connection, or when a machine that vanished",
+        "# does not take one; POST and PATCH only while nothing was sent. Not after the timeouts of",
+        "# a request that was sent: by then this limit is over.",
+        "proxy_next_upstream error timeout;",
         "proxy_next_upstream_tries 2;",
+        f"proxy_next_upstream_timeout {time(min(balancer.send_timeout, balancer.read_timeout))};",
         *_buffering(balancer),
     ]
 

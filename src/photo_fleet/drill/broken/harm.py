@@ -25,8 +25,8 @@ NEVER_SENT = 3
 KEPT_WAITING = 20.0
 LOOK = 0.1
 
-ONLY_UNSENT = "proxy_next_upstream error;"
-REPLAYED = "proxy_next_upstream error non_idempotent;"
+ONLY_UNSENT = "proxy_next_upstream error timeout;"
+REPLAYED = "proxy_next_upstream error timeout non_idempotent;"
 
 FINISHED = """
 SELECT object_key FROM photos

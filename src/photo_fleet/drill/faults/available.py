@@ -16,6 +16,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "stop-while-starting": changes.stop_while_starting,
     "rotate-keys": changes.rotate_keys,
     "kill-instance": deaths.kill_instance,
+    "vanish-instance": deaths.vanish_instance,
     "kill-worker": deaths.kill_worker,
     "kill-proxy-worker": deaths.kill_proxy_worker,
     "freeze-instance": deaths.freeze_instance,

@@ -4,6 +4,8 @@ import asyncio
 import os
 from signal import SIGHUP
 
+from photo_fleet.drill.faults.black_hole import BlackHole
+from photo_fleet.drill.faults.deaths import LONGEST_DEATH
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 
@@ -12,13 +14,17 @@ LONGEST_REMOVAL = 150.0
 
 
 async def remove_by_health(scene: Scene) -> Fault:
-    """The fleet shrinks by one, and the balancer finds out by its probes; ends when it has."""
+    """The fleet shrinks by one, its machine is gone, and the balancer finds out by its probes; ends
+    when it has."""
     stage, began = scene.stage, scene.now()
-    before = {item["boot_id"]: item["name"] for item in stage.serving()}
+    before = {item["boot_id"]: item for item in stage.serving()}
     await stage.resized(len(before) - 1)
     (boot,) = before.keys() - {item["boot_id"] for item in stage.instances()}
-    await scene.until(lambda: boot not in stage.member_ids(), LONGEST_REMOVAL)
-    return scene.span("remove-by-health", began, before[boot], scene.now())
+    name = before[boot]["name"]
+    with BlackHole(name, before[boot]["port"]) as hole:
+        await hole.open_when_free(LONGEST_DEATH)
+        await scene.until(lambda: boot not in stage.member_ids(), LONGEST_REMOVAL)
+    return scene.span("remove-by-health", began, name, scene.now())
 
 
 async def kill_balancer(scene: Scene, *, seconds: float) -> Fault:

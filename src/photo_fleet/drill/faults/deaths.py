@@ -3,12 +3,15 @@
 import asyncio
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
+from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.processes import children, command_line, family, is_there, send
 from photo_fleet.drill.records import Fault
 
 WEB_WORKER = "photo_api.lifecycle.worker"
 NGINX_WORKER = "nginx: worker process"
+LONGEST_DEATH = 5.0
+"""Seconds until the kernel has closed the sockets of a process that was killed."""
 
 
 async def kill_instance(scene: Scene) -> Fault:
@@ -20,6 +23,21 @@ async def kill_instance(scene: Scene) -> Fault:
     left = await scene.out(victim["boot_id"])
     await scene.stage.settled()
     return scene.span("kill-instance", began, victim["name"], left)
+
+
+async def vanish_instance(scene: Scene) -> Fault:
+    """The same, and then its address does not even refuse connections, as that of a machine that
+    is gone; ends when another one is in its place and the balancer has let go of this one."""
+    victim = scene.victim()
+    processes = family(victim["pid"])
+    began = scene.now()
+    with BlackHole(victim["name"], victim["port"]) as hole:
+        send(processes, SIGKILL)
+        await hole.open_when_free(LONGEST_DEATH)
+        await scene.until(lambda: victim["boot_id"] not in scene.stage.member_ids())
+        left = scene.now()
+        await scene.stage.settled()
+    return scene.span("vanish-instance", began, victim["name"], left)
 
 
 async def kill_worker(scene: Scene) -> Fault:
