@@ -22,6 +22,7 @@ from photo_fleet.drill.catalogue import (
     chosen,
     listing,
 )
+from photo_fleet.drill.mix import EVERYDAY, Wish, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say, available
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.self_test_command import self_test
@@ -57,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate", type=_rate, metavar="R", help="acts a second (as each scenario says)"
+    )
+    parser.add_argument(
+        "--mix",
+        type=_weights,
+        metavar="ACT=N,…",
+        help="what clients do, and how often in proportion (as each scenario says); acts: "
+        + ", ".join(EVERYDAY),
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page")
@@ -122,10 +130,11 @@ async def _drill(
 
 
 def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> Runner:
+    wish = Wish(options.rate, options.mix)
     if options.target is not None:
-        return TargetRunner(options.target, options.seed, options.rate, say)
+        return TargetRunner(options.target, options.seed, wish, say)
     folder = options.keep.absolute() if options.keep else _temporary(running)
-    return Runner(folder, options.seed, options.rate, say)
+    return Runner(folder, options.seed, wish, say)
 
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:
@@ -171,6 +180,8 @@ def _command(options: argparse.Namespace) -> str:
     words += ["--target", options.target] if options.target else []
     words += ["--only", ",".join(options.only)] if options.only else []
     words += ["--rate", f"{options.rate:g}"] if options.rate is not None else []
+    mix = options.mix or {}
+    words += ["--mix", ",".join(f"{act}={weight:g}" for act, weight in mix.items())] if mix else []
     return shlex.join(words)
 
 
@@ -193,6 +204,13 @@ def _address(text: str) -> str:
     if not whole or parts.username or parts.path.strip("/") or parts.query:
         raise argparse.ArgumentTypeError("as https://photos.example.org, without a path or a login")
     return text.rstrip("/")
+
+
+def _weights(text: str) -> dict[str, float]:
+    try:
+        return weights_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _rate(text: str) -> float:

@@ -12,7 +12,7 @@ from photo_api.embedded.bucket import BucketAdmin
 from photo_fleet.drill.downloads import download_all
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.load import Load
-from photo_fleet.drill.logs import executions
+from photo_fleet.drill.logs import read_logs
 from photo_fleet.drill.mix import Mix
 from photo_fleet.drill.objects import Bucket, list_objects
 from photo_fleet.drill.reconcile import Evidence
@@ -44,7 +44,7 @@ class Stage:
             uploads=ledger.uploads,
             creations=ledger.creations,
             tables=await read_tables(self.database_url),
-            executions=executions((), [self.service.log_file]),
+            executions=read_logs((), [self.service.log_file]).executions,
             objects=frozenset(await list_objects(self.bucket)),
             downloads=await download_all(load.people, ledger.uploads),
         )

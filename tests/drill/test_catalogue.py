@@ -26,7 +26,7 @@ GATED = {
         "boots", "rotate-keys", "deregister-first", "steady", "hang-up", "skew-clock",
         "balancer-kill", "two-balancers",
     },
-    Gate.KILL: {"kill-instance", "kill-worker"},
+    Gate.KILL: {"kill-instance", "kill-worker", "vanish-instance"},
     Gate.PROXY_KILL: {"kill-proxy-worker"},
     Gate.FREEZE: {"freeze-instance"},
     Gate.PAUSE: {"balancer-pause"},

@@ -17,6 +17,7 @@ from photo_fleet.drill.downloads import Download
 from photo_fleet.drill.faults.balancers import kill_balancer, pause_balancer, remove_by_health
 from photo_fleet.drill.faults.clocks import _environ
 from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.mix import Wish
 from photo_fleet.drill.reconcile import lost_by_downloads
 from photo_fleet.drill.records import Upload
 from photo_fleet.drill.runner import available, demands_of
@@ -164,7 +165,7 @@ async def test_an_instance_leaves_when_both_balancers_have_let_it_go(tmp_path: P
         assert len(await stage.query("SELECT 1 FROM balancers")) == 2
         assert len(stage.other_urls) == 1
         # Whoever asks the second balancer gets an answer of the fleet.
-        runner = TargetRunner(stage.other_urls[0], 1, 4, lambda _: None)
+        runner = TargetRunner(stage.other_urls[0], 1, Wish(rate=4), lambda _: None)
         shown = replace(scenario, steps=(Step(1, "observe", {"seconds": 2}),), seconds=4)
         judged = await runner.run(shown)
         assert judged.verdict.holds, judged.verdict.violations
@@ -200,7 +201,7 @@ async def test_a_pause_refuses_connections_and_ends(tmp_path: Path) -> None:
         fault = await pausing
         assert 1.5 <= fault.ended - fault.began < 10
         assert stage.listens()
-        judged = await TargetRunner(stage.url, 1, 5, lambda _: None).run(
+        judged = await TargetRunner(stage.url, 1, Wish(rate=5), lambda _: None).run(
             replace(named("steady"), steps=(Step(1, "observe", {"seconds": 3}),), seconds=5)
         )
         assert judged.verdict.holds, judged.verdict.violations

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from photo_fleet.drill.ledger import read_ledger
-from photo_fleet.drill.mix import EVERYDAY, Arrival, Mix, schedule, weights_of
+from photo_fleet.drill.mix import EVERYDAY, Arrival, Mix, Wish, schedule, weights_of
 from photo_fleet.drill.pictures import picture
 from photo_fleet.drill.reconcile import reconcile
 from photo_fleet.drill.records import Discrepancies, Outcome
 from tests.drill.loaded import Stage, own_stage, run_load
 
 ALL_ACTS = dict.fromkeys(EVERYDAY, 1.0) | {"delete_photo": 2.0, "upload": 2.0}
-KINDS = set(EVERYDAY) - {"sign_up"} | {"register", "presign", "put", "confirm"}
+KINDS = set(EVERYDAY) - {"sign_up", "careless_upload"} | {"register", "presign", "put", "confirm"}
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,15 @@ async def test_a_load_of_all_acts_succeeds_and_everything_agrees(
         item
         for item in ledger.requests
         if item.outcome is not Outcome.OK
-        and not (item.outcome is Outcome.REFUSED and item.status == 404)
+        and not (item.outcome is Outcome.REFUSED and item.status in (404, 409))
     ]
     assert not bad
     kinds = Counter(item.kind for item in ledger.requests)
     assert kinds.keys() - {"direct_upload"} == KINDS - {"direct_upload"}, kinds
     assert {item.target for item in ledger.requests} == {"api", "store"}
     assert len({item.id for item in ledger.requests}) == len(ledger.requests)
+    careless = [item for item in ledger.requests if item.kind == "confirm" and item.status == 409]
+    assert careless
     assert len(ledger.uploads) > 10
     assert any(item.deleted for item in ledger.uploads)
     assert all(item.instance for item in ledger.requests if item.target == "api")
@@ -82,9 +84,17 @@ def test_a_schedule_is_the_same_for_the_same_seed_and_keeps_its_rate() -> None:
 
 def test_weights_are_read_from_a_command_line() -> None:
     assert weights_of("thumbnail=3, upload=1.5") == {"thumbnail": 3, "upload": 1.5}
-    for wrong in ("dance=1", "upload", "upload=-1", "upload=0", ""):
+    for wrong in ("dance=1", "upload", "upload=-1", "upload=0", "upload=nan", "upload=inf", ""):
         with pytest.raises(ValueError, match=r"."):
             weights_of(wrong)
+
+
+def test_a_wish_changes_what_a_scenario_says_and_brings_people_for_the_rate() -> None:
+    mix = Mix(rate=10, clients=20)
+    assert Wish().applied(mix) == mix
+    asked = Wish(rate=100, weights={"upload": 1}).applied(mix)
+    assert (asked.rate, asked.clients, asked.weights) == (100, 200, {"upload": 1})
+    assert Wish(rate=1).applied(mix).clients == 20
 
 
 @pytest.mark.parametrize("size", [2_000, 65_000, 66_500, 150_000, 300_000])

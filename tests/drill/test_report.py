@@ -138,12 +138,13 @@ def test_the_numbers_of_a_row_are_right() -> None:
         make(12, target="store", **bad(Outcome.FAILED, 500)),
         fault=Fault("store-restart", BEGAN, ENDED),
         scenario="store-restart",
+        stall=0.25,
     )
     text = printed(drill(judged("store-restart", record)))
     row = next(line for line in text.splitlines() if line.startswith("store-restart"))
-    # requests, refused, failed, cut, lost, effects, store, bound, p99s, recovery
+    # requests, refused, failed, cut, lost, effects, store, bound, p99s, recovery, stall
     assert re.sub(r"\s+", " ", row).strip() == (
-        "store-restart holds 62 1 0 0 0 0 1 14 % 0.020 / 2.5 / 0.020 0.520"
+        "store-restart holds 62 1 0 0 0 0 1 14 % 0.020 / 2.5 / 0.020 0.520 0.250"
     )
 
 

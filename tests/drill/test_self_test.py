@@ -12,6 +12,7 @@ import pytest
 from photo_fleet.drill import broken
 from photo_fleet.drill.broken.breaks import BREAKS, VARIABLE, breaks
 from photo_fleet.drill.broken.harm import HARM
+from photo_fleet.drill.broken.proxy import PROXY_BREAKS
 from photo_fleet.drill.broken.variants import (
     VARIANTS,
     WITHOUT_VARIANT,
@@ -23,6 +24,9 @@ from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.gates import MEANINGS, Gate, Violation
 from photo_fleet.drill.self_test import Result, body, proven
 from photo_fleet.drill.verdict import judge
+from photo_fleet.render.nginx import files
+from photo_fleet.render.places import Places
+from photo_fleet.spec import Fleet
 from tests.drill.handmade import quiet_run
 
 BREAKS_MODULE = "photo_fleet.drill.broken.breaks"
@@ -57,6 +61,7 @@ def test_the_table_names_only_what_there_is() -> None:
 
 def test_every_break_is_used_and_a_sound_fleet_stands_beside_each_gate() -> None:
     assert {name for item in VARIANTS for name in item.breaks} == set(BREAKS)
+    assert {name for item in VARIANTS for name in item.proxy_breaks} == set(PROXY_BREAKS)
     sound = [item for item in VARIANTS if item.rule is None]
     assert {item.scenario.gate for item in sound} == {item.scenario.gate for item in VARIANTS}
     assert not any(item.also for item in sound)
@@ -69,6 +74,20 @@ def test_a_process_of_the_service_is_broken_as_its_environment_says(name: str) -
 
 def test_a_process_of_the_service_is_whole_when_its_environment_says_nothing() -> None:
     assert not _is_changed("photo_api.http.idempotency", "")
+
+
+def test_every_gate_that_can_fail_has_a_broken_variant() -> None:
+    broken_ones = {item.scenario.gate for item in VARIANTS if item.rule is not None}
+    assert broken_ones == set(Gate) - {Gate.COMPARISON}
+
+
+@pytest.mark.parametrize("name", sorted(PROXY_BREAKS))
+def test_the_proxy_s_files_have_what_a_break_changes(name: str, tmp_path: Path) -> None:
+    rendered = files(Fleet(), Places.below(tmp_path, 8080))
+    for old, new in PROXY_BREAKS[name]:
+        having = [text for text in rendered.values() if old in text]
+        assert len(having) == 1, old
+        assert new not in having[0]
 
 
 def test_an_unknown_break_ends_the_process_instead_of_leaving_it_whole() -> None:

@@ -14,11 +14,13 @@ import pytest
 from photo_fleet.checks import check
 from photo_fleet.drill.catalogue import SCENARIOS
 from photo_fleet.drill.faults.available import AVAILABLE
+from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.processes import children, command_line, family, is_there, send
 from photo_fleet.drill.runner import available, demands_of
 from photo_fleet.drill.scenario import FAULTS
 from photo_fleet.drill.stage import Demands, stage_spec
 from photo_fleet.drill.store_relay import WELL, Conduct, StoreRelay
+from photo_fleet.spec import Balancer
 from tests.service import eventually, free_port
 
 BODY = b"x" * 200_000
@@ -129,6 +131,31 @@ def test_the_spec_of_a_stage_has_no_errors(size: int) -> None:
         errors = [item.code for item in findings if item.level == "error"]
         # Ending long before probes notice is the very thing that health-only removal shows.
         assert (errors == []) is (demands.removal == "deregister-first")
+
+
+def test_a_stage_limits_its_clients_as_a_production_does() -> None:
+    assert stage_spec(Demands(), 2).balancer.rate_limits == Balancer().rate_limits
+
+
+async def test_a_black_hole_neither_takes_nor_refuses_connections() -> None:
+    with BlackHole("127.0.0.1", free_port()) as hole:
+        hole.open()
+        host, port = hole.address
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.open_connection(host, port)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(host, port)
+
+
+async def test_a_black_hole_waits_for_an_address_that_is_in_use() -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    with BlackHole(host, port) as hole:
+        with pytest.raises(TimeoutError):
+            await hole.open_when_free(0.2)
+        server.close()
+        await hole.open_when_free(5)
 
 
 def test_every_fault_that_can_be_done_is_in_the_catalogue_s_words() -> None:

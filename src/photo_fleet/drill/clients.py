@@ -15,7 +15,7 @@ from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.transport import Answer, Call, Line, client_address, json_body
 
 PASSWORD = "a password for drills"  # noqa: S105  (accounts of a drill hold nothing)
-EXPIRES_SOON = 60.0
+EXPIRES_SOON = 20.0
 """Seconds before the end of an access token at which its owner gets another."""
 
 

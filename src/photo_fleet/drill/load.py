@@ -135,6 +135,7 @@ def _acts(mix: Mix) -> dict[str, Act]:
         behaviour.login,
         behaviour.sign_up,
         uploading.direct_upload,
+        uploading.careless_upload,
         uploading.upload,
     )
     return {**slowly, **{act.__name__: act for act in plain}}

@@ -1,11 +1,14 @@
 """What a load consists of: which acts how often, how many a second, and when each is due."""
 
+import math
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Arrivals = Literal["poisson", "even"]
+
+HEAVIEST = 1_000_000
 
 EVERYDAY: Mapping[str, float] = {
     "list_photos": 20,
@@ -22,6 +25,7 @@ EVERYDAY: Mapping[str, float] = {
     "create_share": 2,
     "delete_photo": 2,
     "missing": 1,
+    "careless_upload": 0.5,
     "refresh": 2,
     "login": 0.5,
     "sign_up": 0.3,
@@ -43,6 +47,22 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted otherwise than the scenarios say; None: as they say."""
+
+    rate: float | None = None
+    weights: Mapping[str, float] | None = None
+
+    def applied(self, mix: Mix) -> Mix:
+        """At a higher rate there are as many more people, so that none of them meets a limit that
+        is meant for one."""
+        rate = mix.rate if self.rate is None else self.rate
+        clients = max(mix.clients, math.ceil(mix.clients * rate / mix.rate))
+        weights = mix.weights if self.weights is None else self.weights
+        return replace(mix, rate=rate, clients=clients, weights=weights)
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """At `at` seconds this client does this. `seed` decides everything about it that is left to
     chance."""
@@ -60,10 +80,20 @@ def weights_of(text: str) -> dict[str, float]:
         name, _, number = item.partition("=")
         if name.strip() not in EVERYDAY:
             raise ValueError(f"{name.strip()!r} is no act; there are {', '.join(EVERYDAY)}")
-        weights[name.strip()] = float(number)
-    if min(weights.values()) < 0 or not sum(weights.values()):
-        raise ValueError("weights are numbers of which none is negative and one is above 0")
+        weights[name.strip()] = _weight(number)
+    if not sum(weights.values()):
+        raise ValueError("one of the weights must be above 0")
     return weights
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1
+    if not 0 <= weight <= HEAVIEST:
+        raise ValueError(f"{text!r} is no weight; it is a number from 0 to {HEAVIEST}")
+    return weight
 
 
 def schedule(mix: Mix, seed: int) -> Iterator[Arrival]:

@@ -20,6 +20,7 @@ from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.load import Load, NotPrepared
 from photo_fleet.drill.logs import read_logs
+from photo_fleet.drill.mix import Wish
 from photo_fleet.drill.objects import Bucket, CannotList, list_objects
 from photo_fleet.drill.reconcile import Evidence, reconcile
 from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sample
@@ -31,18 +32,19 @@ from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.processes import CannotStart
+from photo_fleet.spec import HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10
 TAIL = 6.0
 """Seconds of load after the last fault is over, so that what comes after it is seen too."""
 
 LONGEST_SWEEP = 90.0
-SHORT_TOKENS = 66
+SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
-and clients get another one 60 s before it."""
+and clients get another one 20 s before it."""
 
-SPEC_INTERVAL = 30.0
-"""Seconds between a balancer's probes in production."""
+IN_PRODUCTION = HealthCheck()
+"""How a balancer looks at instances where only that tells it who has gone."""
 
 FAILURES = (
     CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, OSError, TimeoutError,
@@ -79,18 +81,22 @@ def demands_of(scenario: Scenario) -> Demands:
     if "rotate-keys" in faults:
         return Demands(access_ttl=SHORT_TOKENS)
     if scenario.health_only:
-        return Demands(removal="health-only", probe_interval=SPEC_INTERVAL)
+        return Demands(
+            removal="health-only",
+            probe_interval=IN_PRODUCTION.interval,
+            probe_timeout=IN_PRODUCTION.timeout,
+        )
     return Demands(balancers=scenario.balancers, balancer_process="balancer-kill" in faults)
 
 
 class Runner:
     """Carries out one scenario after the other; a stage serves several as long as it stays whole.
-    Everything is kept in `folder`. `rate` in acts a second, None: as each scenario says."""
+    Everything is kept in `folder`."""
 
-    def __init__(self, folder: Path, seed: int, rate: float | None, say: Say) -> None:
+    def __init__(self, folder: Path, seed: int, wish: Wish, say: Say) -> None:
         self._folder = folder
         self._seed = seed
-        self._rate = rate
+        self._wish = wish
         self._say = say
         self._stages = 0
         self._stage: Stage | None = None
@@ -110,8 +116,7 @@ class Runner:
     async def run(self, scenario: Scenario) -> Judged:
         """Its verdict. Raises `Broken`."""
         self._say(f"{scenario.name}: {scenario.title} (about {scenario.estimate:.0f} s)")
-        if self._rate is not None:
-            scenario = replace(scenario, load=replace(scenario.load, rate=self._rate))
+        scenario = replace(scenario, load=self._wish.applied(scenario.load))
         whole = False
         try:
             record = await self._observe(scenario)

@@ -12,10 +12,12 @@ from typing import Any
 
 from photo_fleet.drill import broken
 from photo_fleet.drill.broken.breaks import VARIABLE
-from photo_fleet.drill.broken.harm import HARM, replay_writes
+from photo_fleet.drill.broken.harm import HARM
+from photo_fleet.drill.broken.proxy import break_proxy
 from photo_fleet.drill.broken.variants import VARIANTS, Variant
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import Violation
+from photo_fleet.drill.mix import Wish
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.runner import Broken, Runner
 from photo_fleet.drill.scenario import Scenario, Step
@@ -42,15 +44,14 @@ class BrokenRunner(Runner):
     """A runner whose stages are those of one variant."""
 
     def __init__(self, folder: Path, seed: int, variant: Variant, say: Say) -> None:
-        super().__init__(folder, seed, None, say)
+        super().__init__(folder, seed, Wish(), say)
         self._variant = variant
         self._tell = say
 
     async def _stage_for(self, scenario: Scenario) -> Stage:
         with _environment(self._variant.breaks):
             stage = await super()._stage_for(scenario)
-        if self._variant.replayed_writes:
-            await replay_writes(stage)
+        await break_proxy(stage, self._variant.proxy_breaks)
         return stage
 
     async def _do(self, scene: Scene, step: Step) -> Fault:

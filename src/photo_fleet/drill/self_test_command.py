@@ -12,7 +12,7 @@ from photo_fleet.drill.broken.variants import UnknownVariant, chosen
 from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
-NOT_FOR_IT = ("all", "short", "html", "rate", "target")
+NOT_FOR_IT = ("all", "short", "html", "rate", "mix", "target")
 
 
 def self_test(options: argparse.Namespace) -> int:

@@ -28,24 +28,13 @@ from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.processes import CannotStart
-from photo_fleet.spec import (
-    Balancer,
-    Database,
-    Drain,
-    Fleet,
-    Group,
-    HealthCheck,
-    RateLimit,
-    RateLimits,
-    Service,
-)
+from photo_fleet.spec import Database, Drain, Fleet, Group, HealthCheck, Service
 
 SMALLEST, LARGEST = 2, 12
 CONNECTIONS_EACH = 12
 LOOK = 0.2
 LONGEST_START = 180.0
 LONGEST_SETTLING = 120.0
-NO_LIMIT = RateLimit(100_000, 100_000)
 
 SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
 """What differs from a production's settings, besides what the spec says."""
@@ -54,24 +43,24 @@ SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
 @dataclass(frozen=True, slots=True)
 class Demands:
     """What a scenario wants of its stage besides its size: how the balancer learns that an instance
-    leaves, seconds between its probes, seconds for which an access token is valid, how many
-    balancers there are, and whether the only one is a process of its own."""
+    leaves, seconds between its probes and for which one waits, seconds for which an access token is
+    valid, how many balancers there are, and whether the only one is a process of its own."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
+    probe_timeout: float = 3.0
     access_ttl: int = 1800
     balancers: int = 1
     balancer_process: bool = False
 
 
 def stage_spec(demands: Demands, size: int) -> Fleet:
-    """A fleet whose size changes only when told to, whose limits are in nobody's way, and whose
-    instances leave as soon as every balancer has let go of them."""
+    """A fleet whose size changes only when told to, and whose instances leave as soon as every
+    balancer has let go of them. Its limits by client address are a production's."""
     return Fleet(
         name="drill",
         service=Service(pool=4),
-        health_check=HealthCheck(interval=demands.probe_interval, timeout=3),
-        balancer=Balancer(rate_limits=RateLimits(NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT)),
+        health_check=HealthCheck(interval=demands.probe_interval, timeout=demands.probe_timeout),
         drain=Drain(removal=demands.removal, lame_duck=3, log_flush=1, grace=60),
         group=Group(min=SMALLEST, max=LARGEST, desired=size, warm_up=0, policies=()),
         database=Database(max_connections=CONNECTIONS_EACH * (LARGEST + 1) + 20),

@@ -14,6 +14,7 @@ from photo_fleet.drill.faults.available import inject
 from photo_fleet.drill.faults.outside import Foreign
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.load import Load
+from photo_fleet.drill.mix import Wish
 from photo_fleet.drill.reconcile import lost_by_downloads
 from photo_fleet.drill.records import Discrepancies, Fault, Record
 from photo_fleet.drill.runner import Runner, Say, since, under
@@ -26,8 +27,8 @@ class TargetRunner(Runner):
     of sight: acknowledged uploads are downloaded, and duplicates and ghosts are not looked for.
     The accounts that it opens, with their photos, stay there."""
 
-    def __init__(self, url: str, seed: int, rate: float | None, say: Say) -> None:
-        super().__init__(Path(), seed, rate, say)
+    def __init__(self, url: str, seed: int, wish: Wish, say: Say) -> None:
+        super().__init__(Path(), seed, wish, say)
         self._url = url
         self._number = seed
         self._tell = say

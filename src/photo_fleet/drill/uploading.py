@@ -3,13 +3,14 @@ and slow."""
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from photo_fleet.drill.behaviour import look_at
 from photo_fleet.drill.clients import Person
-from photo_fleet.drill.pictures import LARGEST, Picture, picture
+from photo_fleet.drill.pictures import LARGEST, SMALLEST, Picture, picture
 from photo_fleet.drill.transport import Call, json_body
 
 BOUNDARY = "a-border-between-parts"
@@ -20,19 +21,9 @@ async def direct_upload(person: Person, chance: random.Random, due: float | None
     """Presign, PUT to the store, confirm; half of the clients declare a checksum."""
     title = person.ledger.mint()
     photo = picture(title, chance)
-    granted = await _presign(person, chance, due, title, photo)
-    if granted is None:
-        return
-    put = Call(
-        "put",
-        "PUT",
-        granted["upload_url"],
-        (200, 201, 204),
-        target="store",
-        headers=granted["upload_headers"],
-        body=photo.data,
-    )
-    if not (await person.act(put, chance)).ok:
+    declared = photo if chance.random() < 0.5 else replace(photo, sha256="")
+    granted = await _presign(person, chance, due, title, declared)
+    if granted is None or not await _put(person, chance, granted, photo.data):
         return
     photo_id: int = granted["photo_id"]
     confirm = Call(
@@ -45,6 +36,24 @@ async def direct_upload(person: Person, chance: random.Random, due: float | None
     if (await person.act(confirm, chance)).ok:
         person.ledger.acknowledge(photo_id, person.name, photo.sha256)
         person.photos[photo_id] = photo.sha256
+
+
+async def careless_upload(person: Person, chance: random.Random, due: float | None) -> None:
+    """Something else than was declared, of the declared size: it must not become a photo."""
+    title = person.ledger.mint()
+    text = chance.randbytes(SMALLEST)
+    granted = await _presign(person, chance, due, title, Picture(text, ""))
+    if granted is None or not await _put(person, chance, granted, text):
+        return
+    confirm = Call(
+        "confirm",
+        "POST",
+        "/photos/confirm",
+        expected=(),
+        provoked=lambda status: status == 409,
+        **json_body({"photo_id": granted["photo_id"]}),
+    )
+    await person.act(confirm, chance)
 
 
 async def upload(person: Person, chance: random.Random, due: float | None) -> None:
@@ -96,9 +105,25 @@ async def upload_through(
         person.photos[photo_id] = photo.sha256
 
 
+async def _put(
+    person: Person, chance: random.Random, granted: Mapping[str, Any], data: bytes
+) -> bool:
+    put = Call(
+        "put",
+        "PUT",
+        granted["upload_url"],
+        (200, 201, 204),
+        target="store",
+        headers=granted["upload_headers"],
+        body=data,
+    )
+    return (await person.act(put, chance)).ok
+
+
 async def _presign(
     person: Person, chance: random.Random, due: float | None, title: str, photo: Picture
 ) -> dict[str, Any] | None:
+    """The grant; a photo without digest is declared without one."""
     content = {
         "album_id": person.inbox,
         "filename": "photo.jpg",
@@ -106,7 +131,7 @@ async def _presign(
         "file_size": len(photo.data),
         "title": title,
     }
-    if chance.random() < 0.5:
+    if photo.sha256:
         content["sha256"] = photo.sha256
     call = Call(
         "presign",

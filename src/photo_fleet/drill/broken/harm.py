@@ -4,8 +4,6 @@ stand, and what clients do that a sound one refuses."""
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from signal import SIGHUP
 
 import httpx
 
@@ -13,7 +11,7 @@ from photo_fleet.drill import behaviour
 from photo_fleet.drill.clients import Person
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.processes import children, command_line, send
+from photo_fleet.drill.processes import command_line
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage import Stage
 from photo_fleet.drill.transport import Call, json_body
@@ -24,9 +22,6 @@ CARELESS = 900
 NEVER_SENT = 3
 KEPT_WAITING = 20.0
 LOOK = 0.1
-
-ONLY_UNSENT = "proxy_next_upstream error timeout;"
-REPLAYED = "proxy_next_upstream error timeout non_idempotent;"
 
 FINISHED = """
 SELECT object_key FROM photos
@@ -79,30 +74,6 @@ HARM: Mapping[str, Callable[[Scene], Awaitable[Fault]]] = {
     "remove-object": remove_object,
 }
 """By name, as steps of a scenario."""
-
-
-async def replay_writes(stage: Stage) -> None:
-    """nginx sends again what it sent already, POST and PATCH too. Raises `LookupError` when its
-    configuration no longer says what to do."""
-    changed = await asyncio.to_thread(_replace_in, stage.folder / "nginx")
-    if not changed:
-        raise LookupError(f"nginx's configuration has no {ONLY_UNSENT!r}")
-    master = stage.nginx_pid
-    former = set(children(master))
-    send([master], SIGHUP)
-    async with asyncio.timeout(KEPT_WAITING):
-        while former & set(children(master)):
-            await asyncio.sleep(LOOK)
-
-
-def _replace_in(folder: Path) -> bool:
-    changed = False
-    for path in folder.rglob("*.conf"):
-        text = path.read_text(encoding="utf-8")
-        if ONLY_UNSENT in text:
-            path.write_text(text.replace(ONLY_UNSENT, REPLAYED), encoding="utf-8")
-            changed = True
-    return changed
 
 
 def _filer_port(stage: Stage) -> int:

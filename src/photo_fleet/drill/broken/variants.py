@@ -15,14 +15,21 @@ WRITES = Mix(rate=8, clients=8, weights={"create_album": 6, "list_photos": 1, "t
 UPLOADS = Mix(rate=6, clients=8, weights={"direct_upload": 1, "upload": 1, "thumbnail": 2})
 """Photos of which nobody reads the original again."""
 
+READS = Mix(rate=8, clients=8, weights={"list_photos": 2, "list_albums": 1, "thumbnail": 1})
+"""What nginx may send to another member when it finds nobody at one."""
+
+CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
+
 SECONDS = 12.0
+FROZEN = 60.0
+"""Seconds: longer than it takes to leave the members and then to time out at nginx."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A broken fleet. `rule` is what its gate must say, None for the sound one, whose gate must
     hold; `also` are rules that the same damage cannot but violate too. `breaks` are changes of the
-    service (`breaks.BREAKS`); with `replayed_writes` the proxy sends again what it sent already."""
+    service (`breaks.BREAKS`), `proxy_breaks` of nginx (`proxy.PROXY_BREAKS`)."""
 
     name: str
     title: str
@@ -30,7 +37,7 @@ class Variant:
     rule: str | None
     also: frozenset[str] = frozenset()
     breaks: tuple[str, ...] = ()
-    replayed_writes: bool = False
+    proxy_breaks: tuple[str, ...] = ()
 
     def caught(self, verdict: Verdict) -> bool:
         """Whether the gate said exactly what it must."""
@@ -41,14 +48,20 @@ class Variant:
 
 
 def _experiment(
-    name: str, gate: Gate, steps: tuple[Step, ...], load: Mix, *, instances: int = 2
+    name: str,
+    gate: Gate,
+    steps: tuple[Step, ...],
+    load: Mix,
+    *,
+    instances: int = 2,
+    seconds: float = SECONDS,
 ) -> Scenario:
     return Scenario(
         name,
         "part of the self-test",
         gate,
         steps,
-        SECONDS,
+        seconds,
         core=False,
         instances=instances,
         load=load,
@@ -64,8 +77,25 @@ def _scale_in(name: str) -> Scenario:
     return _experiment(name, Gate.LOSSLESS, (Step(4, "scale", {"to": 2}),), WRITES, instances=3)
 
 
+def _freeze(name: str) -> Scenario:
+    step = Step(4, "freeze-instance", {"seconds": FROZEN})
+    return _experiment(name, Gate.FREEZE, (step,), READS, instances=3, seconds=FROZEN + 10)
+
+
+def _proxy_kill(name: str) -> Scenario:
+    return _experiment(name, Gate.PROXY_KILL, (Step(4, "kill-proxy-worker"),), READS)
+
+
+def _pause(name: str) -> Scenario:
+    step = Step(4, "balancer-pause", {"seconds": 1})
+    return _experiment(name, Gate.PAUSE, (step,), WRITES, instances=3)
+
+
 REPEATED = frozenset({"refused"})
 """A client repeats what failed, and may be told that the first one's key is still in use."""
+
+DIED = frozenset({*REPEATED, "unaccounted"})
+"""And who ends without a drain takes along the end of its log."""
 
 VARIANTS: Sequence[Variant] = (
     Variant(
@@ -80,7 +110,7 @@ VARIANTS: Sequence[Variant] = (
         "the server ends at once on SIGTERM",
         _scale_in("exit-at-once"),
         "failed",
-        also=REPEATED,
+        also=DIED,
         breaks=("slow-creations", "exit-at-once"),
     ),
     Variant(
@@ -93,11 +123,20 @@ VARIANTS: Sequence[Variant] = (
         breaks=("trusting-confirm",),
     ),
     Variant(
+        "trusting-bytes",
+        "confirmations are believed, whatever the uploaded bytes are",
+        _experiment(
+            "trusting-bytes", Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), CARELESS
+        ),
+        "failed",
+        breaks=("trusting-confirm",),
+    ),
+    Variant(
         "displaced-handler",
         "the handler of SIGTERM was displaced, and the instance is killed at its grace",
         _scale_in("displaced-handler"),
         "failed",
-        also=REPEATED,
+        also=DIED,
         breaks=("slow-creations", "displaced-handler"),
     ),
     Variant(
@@ -114,7 +153,7 @@ VARIANTS: Sequence[Variant] = (
         _experiment("replayed-post", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
         "duplicate",
         breaks=("slow-creations", "forgotten-keys"),
-        replayed_writes=True,
+        proxy_breaks=("replayed-writes",),
     ),
     Variant(
         "refusal-without-date",
@@ -122,6 +161,28 @@ VARIANTS: Sequence[Variant] = (
         _store_outage("refusal-without-date"),
         "failed",
         breaks=("refusal-without-date",),
+    ),
+    Variant(
+        "kept-members",
+        "a frozen instance has left, and the proxy still sends requests to it",
+        _freeze("kept-members"),
+        "elsewhere",
+        proxy_breaks=("kept-members",),
+    ),
+    Variant(
+        "forgetful-worker",
+        "a worker of the proxy that takes a killed one's place knows no members",
+        _proxy_kill("forgetful-worker"),
+        "elsewhere",
+        proxy_breaks=("forgetful-worker",),
+    ),
+    Variant(
+        "exit-at-pause",
+        "the server ends at once on SIGTERM while the balancer takes no connections",
+        _pause("exit-at-pause"),
+        "elsewhere",
+        also=frozenset({"unaccounted"}),
+        breaks=("slow-creations", "exit-at-once"),
     ),
     Variant(
         "sound",
@@ -142,13 +203,32 @@ VARIANTS: Sequence[Variant] = (
         _experiment("sound-replayed", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
         None,
         breaks=("slow-creations",),
-        replayed_writes=True,
+        proxy_breaks=("replayed-writes",),
     ),
     Variant(
         "sound-outage",
         "nothing is broken, and the store is away for a while",
         _store_outage("sound-outage"),
         None,
+    ),
+    Variant(
+        "sound-freeze",
+        "nothing is broken, and an instance stands still",
+        _freeze("sound-freeze"),
+        None,
+    ),
+    Variant(
+        "sound-proxy-kill",
+        "nothing is broken, and a worker of the proxy is killed",
+        _proxy_kill("sound-proxy-kill"),
+        None,
+    ),
+    Variant(
+        "sound-pause",
+        "nothing is broken, and the balancer takes no connections for a second",
+        _pause("sound-pause"),
+        None,
+        breaks=("slow-creations",),
     ),
 )
 """In the order in which they run."""
@@ -164,10 +244,10 @@ WITHOUT_VARIANT: Mapping[str, str] = {
     "cut": "nginx holds back whole answers of the service as small as these; " + BY_HAND,
     "lost": "nginx answers before the patience of the clients ends; " + BY_HAND,
     "half-done": BY_HAND,
+    "unaccounted": BY_HAND,
     "read-failed": BY_HAND,
     "cut-elsewhere": BY_HAND,
     "write-failed-elsewhere": BY_HAND,
-    "elsewhere": BY_HAND,
     "store-failed": BY_HAND,
     "refused-without-outage": BY_HAND,
     "not-recovered": BY_HAND,

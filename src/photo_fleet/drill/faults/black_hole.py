@@ -17,7 +17,7 @@ class BlackHole:
     connection that nobody accepts. Connections that were open before are not touched."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._address = (host, port)
+        self.address = (host, port)
         self._sockets: list[socket.socket] = []
 
     def open(self) -> None:
@@ -25,14 +25,14 @@ class BlackHole:
         listening = socket.socket()
         self._sockets.append(listening)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(self._address)
+        listening.bind(self.address)
         listening.listen(0)
         for _ in range(FILLING):
             filling = socket.socket()
             self._sockets.append(filling)
             filling.setblocking(False)
             with suppress(BlockingIOError):
-                filling.connect(self._address)
+                filling.connect(self.address)
 
     async def open_when_free(self, seconds: float) -> None:
         """As soon as nobody listens there. Raises `TimeoutError`."""
