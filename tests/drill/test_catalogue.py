@@ -139,5 +139,5 @@ def test_the_listing_names_all_with_their_gates() -> None:
     assert len(lines) == len(SCENARIOS) + 2
     assert lines[2].split()[:4] == ["scale-in", "core,short", "lossless", "52"]
     assert "An instance leaves under load" in lines[2]
-    assert lines[-1].startswith("core: about 19 min; with --all: about ")
+    assert lines[-1].startswith("core: about 18 min; with --all: about ")
     assert [line.split()[0] for line in lines if ",target" in line] == ["steady", "hang-up"]

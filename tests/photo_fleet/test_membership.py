@@ -21,6 +21,9 @@ class World:
         self.now = 1000.0
         self.states = dict.fromkeys(names, "ready")
         self.answers: dict[str, Probe] = {}
+        self.hanging: dict[str, float] = {}
+        """Seconds that a probe of it takes."""
+        self._under_way: list[tuple[float, Member]] = []
         self.addresses: dict[str, str] = {}
         self.probed_at: dict[str, list[float]] = {}
         self.registry_away = False
@@ -47,7 +50,11 @@ class World:
             self.look()
             for member in self.membership.due(self.now):
                 self.probed_at.setdefault(member.id, []).append(self.now)
-                self.membership.probed(member, self.answers.get(member.id, OK), self.now)
+                self._under_way.append((self.now + self.hanging.get(member.id, 0), member))
+            for over, member in list(self._under_way):
+                if over <= self.now:
+                    self._under_way.remove((over, member))
+                    self.membership.probed(member, self.answers.get(member.id, OK), self.now)
             self.now += 0.1
         return self.now - began
 
@@ -145,6 +152,17 @@ def test_a_member_leaves_after_as_many_failures_in_a_row_as_the_spec_says() -> N
     assert world.membership.cause("b") == "3 probes failed: 503 unhealthy"
     world.answers["b"] = OK
     assert world.pass_time(10, unless=lambda: world.members == "abc") < 2.5
+
+
+def test_the_interval_counts_from_the_beginning_of_a_probe() -> None:
+    """So one that hangs leaves as soon as is documented: 65 to 95 s with these numbers."""
+    world = settled("abc")
+    world.answers["b"], world.hanging["b"] = SICK, CHECK.timeout
+    longest = 3 * CHECK.interval + CHECK.timeout
+    assert 65 <= world.pass_time(200, unless=lambda: world.members == "ac") <= longest + 0.5
+    first, second, third = world.probed_at["b"][-3:]
+    assert 30 <= second - first <= 30.2
+    assert 30 <= third - second <= 30.2
 
 
 def test_failures_that_are_not_in_a_row_take_nobody_out() -> None:

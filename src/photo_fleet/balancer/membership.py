@@ -68,6 +68,7 @@ class _Watched:
 
     member: Member
     next_probe: float
+    asked: float = 0.0
     admitted: bool = False
     healthy: bool = False
     probing: bool = False
@@ -132,7 +133,7 @@ class Membership:
             if not watched.probing and watched.next_probe <= now and self._wanted(watched)
         ]
         for watched in found:
-            watched.probing = True
+            watched.probing, watched.asked = True, now
         return [watched.member for watched in found]
 
     def probed(self, member: Member, probe: Probe, now: float) -> None:
@@ -152,7 +153,9 @@ class Membership:
         else:
             self._failed(watched, probe)
         steady = watched.healthy and not self._alone
-        watched.next_probe = now + (self._interval if steady else self._pause)
+        # From one beginning to the next: a member that hangs shall not get more time than one that
+        # refuses, but for the timeout of its last probe.
+        watched.next_probe = watched.asked + (self._interval if steady else self._pause)
 
     def decide(self) -> Decision:
         """Whom nginx should have now."""

@@ -15,14 +15,20 @@ WRITES = Mix(rate=8, clients=8, weights={"create_album": 6, "list_photos": 1, "t
 UPLOADS = Mix(rate=6, clients=8, weights={"direct_upload": 1, "upload": 1, "thumbnail": 2})
 """Photos of which nobody reads the original again."""
 
-READS = Mix(rate=8, clients=8, weights={"list_photos": 2, "list_albums": 1, "thumbnail": 1})
-"""What nginx may send to another member when it finds nobody at one."""
+ONLY_WRITES = Mix(rate=16, clients=16, weights={"create_album": 1})
+"""What nobody may send to another member: it meets whatever is wrong with this one."""
+
+READS = Mix(
+    rate=16, clients=16, weights={"list_photos": 2, "list_albums": 1, "thumbnail": 1}, fresh=0.8
+)
+"""Over connections that go to any worker of nginx, and take so little time that hardly one is open
+when a worker is killed."""
 
 CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
 
 SECONDS = 12.0
-FROZEN = 60.0
-"""Seconds: longer than it takes to leave the members and then to time out at nginx."""
+FROZEN = 25.0
+"""Seconds: longer than it takes to leave the members, and then to be killed and replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ def _scale_in(name: str) -> Scenario:
 
 def _freeze(name: str) -> Scenario:
     step = Step(4, "freeze-instance", {"seconds": FROZEN})
-    return _experiment(name, Gate.FREEZE, (step,), READS, instances=3, seconds=FROZEN + 10)
+    return _experiment(name, Gate.FREEZE, (step,), ONLY_WRITES, instances=3, seconds=FROZEN + 10)
 
 
 def _proxy_kill(name: str) -> Scenario:
@@ -93,6 +99,9 @@ def _pause(name: str) -> Scenario:
 
 REPEATED = frozenset({"refused"})
 """A client repeats what failed, and may be told that the first one's key is still in use."""
+
+UNREACHED = frozenset({"acknowledged-loss"})
+"""What is refused to the clients is refused to the drill too when it fetches their uploads."""
 
 DIED = frozenset({*REPEATED, "unaccounted"})
 """And who ends without a drain takes along the end of its log."""
@@ -164,7 +173,7 @@ VARIANTS: Sequence[Variant] = (
     ),
     Variant(
         "kept-members",
-        "a frozen instance has left, and the proxy still sends requests to it",
+        "a frozen instance has left the members, and the proxy still sends requests to it",
         _freeze("kept-members"),
         "elsewhere",
         proxy_breaks=("kept-members",),
@@ -174,6 +183,7 @@ VARIANTS: Sequence[Variant] = (
         "a worker of the proxy that takes a killed one's place knows no members",
         _proxy_kill("forgetful-worker"),
         "elsewhere",
+        also=UNREACHED,
         proxy_breaks=("forgetful-worker",),
     ),
     Variant(
