@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from photo_fleet.drill.catalogue import SCENARIOS
@@ -172,6 +173,25 @@ async def test_an_instance_leaves_when_both_balancers_have_let_it_go(tmp_path: P
         await stage.resized(2)
         removals = await stage.query("SELECT DISTINCT balancer_id FROM balancer_removals")
         assert len(removals) == 2
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_fleet_s_limits_hold_no_drill_up_that_has_one_address_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photo_fleet.drill.target.is_on_this_machine", lambda _: False)
+    async with staged(tmp_path / "s", Demands(), 2) as scene:
+        async with httpx.AsyncClient(base_url=scene.stage.url) as stranger:
+            tries = [stranger.post("/api/auth/login", json={}) for _ in range(60)]
+            answers = [answer.status_code for answer in await asyncio.gather(*tries)]
+        assert answers.count(429) > 10, "the limits are real"
+        await asyncio.sleep(5)
+        judged = await TargetRunner(scene.stage.url, 1, Wish(rate=8), lambda _: None).run(
+            replace(named("steady"), steps=(Step(1, "observe", {"seconds": 6}),), seconds=8)
+        )
+        assert judged.verdict.holds, judged.verdict.violations
 
 
 @pytest.mark.needs("nginx")
