@@ -153,7 +153,7 @@ VARIANTS: Sequence[Variant] = (
         "readiness fails only after the listening socket is closed",
         _scale_in("late-drain"),
         "failed",
-        also=REPEATED,
+        also=DIED,
         breaks=("slow-creations", "late-drain"),
     ),
     Variant(
