@@ -21,6 +21,7 @@ from photo_fleet.drill.catalogue import (
     UnknownScenario,
     chosen,
     listing,
+    listing_json,
 )
 from photo_fleet.drill.mix import EVERYDAY, Wish, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say, available
@@ -90,25 +91,23 @@ def run(options: argparse.Namespace) -> int:
     except UnknownScenario as error:
         return _unusable(str(error))
     if options.list:
-        print(listing(scenarios if options.target else offered), end="")
+        shown = scenarios if options.target else offered
+        print(listing_json(shown) if options.json else listing(shown), end="")
         return HOLDS
     if not scenarios:
         return _unusable("none of these can be done from outside")
     try:
         _check_places(options)
-        drill, broken = asyncio.run(_drill(scenarios, options))
+        drill = asyncio.run(_drill(scenarios, options))
     except (CannotStart, OSError) as error:
         return _unusable(str(error))
     _report(drill, options)
-    for text in broken:
-        print(f"photo-fleet drill: could not be carried out: {text}", file=sys.stderr)
-    return HOLDS if drill.holds and not broken else VIOLATED
+    return HOLDS if drill.holds else VIOLATED
 
 
-async def _drill(
-    scenarios: Sequence[Scenario], options: argparse.Namespace
-) -> tuple[Drill, list[str]]:
-    began, judged, broken = datetime.now(UTC), list[Judged](), list[str]()
+async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> Drill:
+    """Of what was carried out until it was interrupted, if it was."""
+    began, judged, unfinished = datetime.now(UTC), list[Judged](), list[str]()
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -120,13 +119,26 @@ async def _drill(
             try:
                 item = await runner.run(scenario)
             except Broken as error:
-                broken.append(str(error))
+                unfinished.append(str(error))
                 say(f"  could not be carried out: {error}")
                 continue
+            except asyncio.CancelledError:
+                _forget_interrupt()
+                unfinished.append(f"{scenario.name}, and what would come after it: interrupted")
+                say("  interrupted; reports what was done so far")
+                break
             judged.append(item)
             say(f"  {'holds' if item.verdict.holds else 'VIOLATED'}: {_counts(item)}")
     told = began.isoformat(timespec="seconds")
-    return Drill(told, _command(options), RELEASE, _machine(), tuple(judged)), broken
+    command, machine = _command(options), _machine()
+    return Drill(told, command, RELEASE, machine, tuple(judged), tuple(unfinished))
+
+
+def _forget_interrupt() -> None:
+    """What `asyncio.run` cancels on Ctrl-C may end in peace; a second one ends it at once."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
 
 
 def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> Runner:

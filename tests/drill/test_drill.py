@@ -1,16 +1,19 @@
 """The drill's command: what it offers, and three minutes of it."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+DRILL = [sys.executable, "-m", "photo_fleet.cli", "drill"]
+
 
 def drill(*arguments: str, seconds: float = 30) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "photo_fleet.cli", "drill", *arguments],
+        [*DRILL, *arguments],
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -24,6 +27,13 @@ def test_the_list_names_the_scenarios_and_runs_none() -> None:
     assert {"scale-in", "kill-instance", "database-restart"} <= {
         line.split()[0] for line in done.stdout.splitlines() if line
     }
+
+
+def test_the_list_is_there_for_machines_too() -> None:
+    told = json.loads(drill("--list", "--json").stdout)["scenarios"]
+    (resize,) = [item for item in told if item["name"] == "resize"]
+    assert (resize["gate"], resize["core"], resize["target"]) == ("lossless", True, False)
+    assert resize["faults"][0] == {"at": 5, "fault": "scale", "to": 10}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +52,33 @@ def test_the_list_names_the_scenarios_and_runs_none() -> None:
 def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], told: str) -> None:
     done = drill(*arguments)
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_an_interrupted_drill_reports_what_it_has_done_and_leaves_nothing(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [*DRILL, "--only", "steady,hang-up", "--json", "--keep", str(tmp_path / "kept")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "hang-up clients=20" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        printed, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 1, said
+    told = json.loads(printed)
+    assert [item["name"] for item in told["scenarios"]] == ["steady"]
+    assert told["unfinished"] == ["hang-up, and what would come after it: interrupted"]
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False)
+    assert left.stdout == b""
 
 
 @pytest.mark.needs("nginx")

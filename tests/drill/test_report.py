@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -113,7 +114,10 @@ def test_a_drill_holds_if_every_gate_does() -> None:
 
 def test_the_summary_has_a_row_for_each_scenario_and_a_line_for_each_violation() -> None:
     text = printed(drill(good(), compared(), broken()))
-    rows = {line.split()[0]: line for line in text.splitlines() if line[:1].isalpha()}
+    first, second = text.split("\nSeconds")
+    rows = {line.split()[0]: line for line in first.splitlines() if line[:1].isalpha()}
+    assert all(f"\n{name} " in second for name in ("scale-in", "health-only", "kill-instance"))
+    assert max(map(len, first.splitlines())) <= 140
     assert " holds " in rows["scale-in"]
     assert " not gated " in rows["health-only"]
     assert " VIOLATED " in rows["kill-instance"]
@@ -141,11 +145,29 @@ def test_the_numbers_of_a_row_are_right() -> None:
         stall=0.25,
     )
     text = printed(drill(judged("store-restart", record)))
-    row = next(line for line in text.splitlines() if line.startswith("store-restart"))
-    # requests, refused, failed, cut, lost, effects, store, bound, p99s, recovery, stall
-    assert re.sub(r"\s+", " ", row).strip() == (
-        "store-restart holds 62 1 0 0 0 0 1 14 % 0.020 / 2.5 / 0.020 0.520 0.250"
-    )
+    rows = [line for line in text.splitlines() if line.startswith("store-restart")]
+    assert [re.sub(r"\s+", " ", row).strip() for row in rows] == [
+        # requests, refused, failed, cut, lost, effects, store, bound
+        "store-restart holds 62 1 0 0 0 0 1 14 %",
+        # p50s, p99s, recovery, stall
+        "store-restart 0.020 / 0.020 / 0.020 0.020 / 2.5 / 0.020 0.520 0.250",
+    ]
+    assert max(len(line.rstrip()) for line in rows) <= 100
+
+
+def test_what_could_not_be_carried_out_is_told_and_proves_nothing() -> None:
+    told = replace(drill(good()), unfinished=(f"steady: {HOSTILE}",))
+    assert not told.holds
+    text = printed(told, width=400)
+    assert "could not be carried out: steady: <script>" in text
+    assert text.rstrip().endswith("Every gate holds; 1 could not be carried out.")
+    assert "could not be carried out" not in printed(drill(good()))
+    body = report_json.body(told)
+    assert (body["holds"], len(body["unfinished"])) == (False, 1)
+    shown = page(told)
+    assert "<li>steady: &lt;script&gt;" in shown
+    assert 'class="violated"' in shown
+    assert "beef" not in shown + json.dumps(body)
 
 
 def test_numbers_have_the_digits_that_matter() -> None:

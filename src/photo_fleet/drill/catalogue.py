@@ -3,6 +3,7 @@
 How long each takes in all is an estimate on two cores.
 """
 
+import json
 from collections.abc import Collection, Sequence
 
 from photo_fleet.drill.gates import Gate
@@ -336,3 +337,23 @@ def listing(scenarios: Sequence[Scenario]) -> str:
     core = sum(item.estimate for item in scenarios if item.core)
     every = sum(item.estimate for item in scenarios)
     return f"{text}\ncore: about {core / 60:.0f} min; with --all: about {every / 60:.0f} min\n"
+
+
+def listing_json(scenarios: Sequence[Scenario]) -> str:
+    """The same for machines; `seconds` in all."""
+    told = [
+        {
+            "name": item.name,
+            "title": item.title,
+            "gate": item.gate.value,
+            "seconds": item.estimate,
+            "core": item.core,
+            "short": item.short,
+            "target": item.outside,
+            "faults": [
+                {"at": step.at, "fault": step.fault, **step.arguments} for step in item.steps
+            ],
+        }
+        for item in scenarios
+    ]
+    return json.dumps({"scenarios": told}, ensure_ascii=False, indent=1) + "\n"

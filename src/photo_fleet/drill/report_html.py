@@ -59,7 +59,7 @@ def page(drill: Drill) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
-        f"<title>Drill: {escape(_conclusion(drill))}</title><style>{STYLE}</style></head>\n"
+        f"<title>Drill: {escape(drill.conclusion)}</title><style>{STYLE}</style></head>\n"
         f"<body><main>{_head(drill)}{sections}</main></body></html>\n"
     )
 
@@ -69,8 +69,8 @@ def _head(drill: Drill) -> str:
     command = without_secrets(drill.command)
     about = f"{drill.began} · release {drill.release} · {drill.machine} · {command}"
     return (
-        f'<h1>Drill</h1><p class="{manner}">{escape(_conclusion(drill))}</p>'
-        f'<p class="small">{escape(about)}</p>{_overview(drill)}'
+        f'<h1>Drill</h1><p class="{manner}">{escape(drill.conclusion)}</p>'
+        f'<p class="small">{escape(about)}</p>{_unfinished(drill)}{_overview(drill)}'
         '<p class="small">Refused, failed, cut and lost are requests to the service, without'
         " refusals that the load itself provoked. Store: requests to the object store that were not"
         " served. With 95 % confidence the true share of requests that are not served is at most"
@@ -79,11 +79,9 @@ def _head(drill: Drill) -> str:
     )
 
 
-def _conclusion(drill: Drill) -> str:
-    broken = sum(not item.verdict.holds for item in drill.judged)
-    if not drill.judged:
-        return "no scenario ran"
-    return f"{broken} of {len(drill.judged)} gates are violated" if broken else "every gate holds"
+def _unfinished(drill: Drill) -> str:
+    items = "".join(f"<li>{escape(without_secrets(text))}</li>" for text in drill.unfinished)
+    return f"<p>Could not be carried out:</p><ul>{items}</ul>" if items else ""
 
 
 def _overview(drill: Drill) -> str:

@@ -1,7 +1,8 @@
 """A drill for machines. Keys are only ever added; times and latencies are in seconds.
 
 format      1
-holds       whether every gate holds
+holds       whether every gate holds and all was carried out
+unfinished  what could not be carried out, and why
 began, command, release, machine
 scenarios   in the order in which they ran:
   name, title, gate, seed, holds, requests
@@ -46,6 +47,7 @@ def body(drill: Drill) -> dict[str, Any]:
         "command": without_secrets(drill.command),
         "release": drill.release,
         "machine": drill.machine,
+        "unfinished": [without_secrets(text) for text in drill.unfinished],
         "scenarios": [_scenario(item) for item in drill.judged],
     }
 

@@ -1,6 +1,7 @@
-"""A drill for people at a terminal: one row for each scenario, then what was violated."""
+"""A drill for people at a terminal: a row for each scenario in two tables, then what was violated
+and what could not be carried out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,29 +12,44 @@ from photo_fleet.drill.statistics import Phase
 from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
 
 NUMBERS = ("requests", *(way.value for way in UNSERVED), "effects", "store", "95 % ≤")
-NOTES = (
+ABOUT_ENDINGS = (
     "refused, failed, cut, lost: requests to the service, without refusals that the load provoked;"
     " effects: duplicates, ghosts and acknowledged losses; store: requests to the object store that"
-    " were not served; 95 % ≤: upper bound of the share not served (Clopper-Pearson, 3/n for 0);"
-    " p99 in seconds before / during / after the faults; back: seconds until all was served again;"
-    " stall: the longest that the drill itself was late, which latencies may hold."
+    " were not served; 95 % ≤: upper bound of the share not served (Clopper-Pearson, 3/n for 0)"
+)
+ABOUT_TIMES = (
+    "p50, p99: latency before / during / after the faults; back: until all was served again; stall:"
+    " the longest that the drill itself was late, which latencies may hold"
 )
 
 
 def summary(drill: Drill) -> RenderableType:
-    """All of it; as wide as the terminal."""
-    table = Table(title="Drill", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("scenario", no_wrap=True)
-    table.add_column("gate", no_wrap=True)
-    for heading in (*NUMBERS, "p99", "back", "stall"):
-        table.add_column(heading, justify="right")
+    """All of it; no line is longer than 100 characters."""
+    endings = _table("Requests", ("gate", *NUMBERS))
+    times = _table("Seconds", ("p50", "p99", "back", "stall"))
     for item in drill.judged:
-        table.add_row(*_row(item))
-    return Group(table, Text(NOTES, style="dim"), *violation_lines(drill), _conclusion(drill))
+        endings.add_row(*_endings(item.verdict))
+        times.add_row(*_times(item))
+    return Group(
+        endings,
+        Text(ABOUT_ENDINGS, style="dim"),
+        times,
+        Text(ABOUT_TIMES, style="dim"),
+        *violation_lines(drill),
+        *(Text(f"could not be carried out: {text}", "bold red") for text in drill.unfinished),
+        _conclusion(drill),
+    )
 
 
-def _row(judged: Judged) -> list[Text]:
-    verdict = judged.verdict
+def _table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("scenario", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _endings(verdict: Verdict) -> list[Text]:
     numbers = [verdict.requests, *(verdict.total(way, "api") for way in UNSERVED)]
     return [
         Text(verdict.scenario),
@@ -42,7 +58,16 @@ def _row(judged: Judged) -> list[Text]:
         Text(str(verdict.effects)),
         Text(str(verdict.unserved("store"))),
         Text(percent(verdict.bound("unserved").upper)),
-        Text(" / ".join(seconds(_p99(verdict, phase)) for phase in Phase)),
+    ]
+
+
+def _times(judged: Judged) -> list[Text]:
+    verdict = judged.verdict
+    phases = {item.phase: item for item in verdict.latencies}
+    return [
+        Text(verdict.scenario),
+        Text(" / ".join(seconds(phases[phase].p50) for phase in Phase)),
+        Text(" / ".join(seconds(phases[phase].p99) for phase in Phase)),
         Text("never" if verdict.recovered is None else seconds(verdict.recovered)),
         Text(seconds(judged.record.stall)),
     ]
@@ -52,10 +77,6 @@ def _gate(verdict: Verdict) -> Text:
     if verdict.gate is Gate.COMPARISON:
         return Text("not gated", "cyan")
     return Text("holds", "green") if verdict.holds else Text("VIOLATED", "bold red")
-
-
-def _p99(verdict: Verdict, phase: Phase) -> float | None:
-    return next(item.p99 for item in verdict.latencies if item.phase is phase)
 
 
 def violation_lines(drill: Drill) -> Iterator[Text]:
@@ -69,12 +90,8 @@ def violation_lines(drill: Drill) -> Iterator[Text]:
 
 
 def _conclusion(drill: Drill) -> Text:
-    broken = sum(not item.verdict.holds for item in drill.judged)
-    if not drill.judged:
-        return Text("No scenario ran.", "bold red")
-    if broken:
-        return Text(f"{broken} of {len(drill.judged)} gates are violated.", "bold red")
-    return Text("Every gate holds.", "bold green")
+    told = drill.conclusion
+    return Text(f"{told[0].upper()}{told[1:]}.", "bold green" if drill.holds else "bold red")
 
 
 def seconds(value: float | None) -> str:

@@ -98,18 +98,32 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Drill:
     """A whole drill. `began` is an ISO 8601 time, `command` repeats the drill, `machine` says on
-    what it ran."""
+    what it ran, `unfinished` what could not be carried out and why."""
 
     began: str
     command: str
     release: str
     machine: str
     judged: tuple[Judged, ...]
+    unfinished: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Whether every gate does; a drill without scenarios proves nothing."""
-        return bool(self.judged) and all(item.verdict.holds for item in self.judged)
+        """Whether every gate does; a drill without scenarios proves nothing, nor does one that did
+        not come to its end."""
+        held = bool(self.judged) and all(item.verdict.holds for item in self.judged)
+        return held and not self.unfinished
+
+    @property
+    def conclusion(self) -> str:
+        """In one line."""
+        broken = sum(not item.verdict.holds for item in self.judged)
+        if broken:
+            told = f"{broken} of {len(self.judged)} gates are violated"
+        else:
+            told = "every gate holds" if self.judged else "no scenario ran"
+        left = len(self.unfinished)
+        return told + (f"; {left} could not be carried out" if left else "")
 
 
 def judge(record: Record, gate: Gate) -> Verdict:
