@@ -23,7 +23,7 @@ from photo_fleet.drill.catalogue import (
     listing,
     listing_json,
 )
-from photo_fleet.drill.mix import EVERYDAY, Wish, weights_of
+from photo_fleet.drill.clients.mix import EVERYDAY, Wish, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say, available
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.self_test_command import self_test
@@ -151,17 +151,17 @@ def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> R
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:
     if options.html is not None:
-        from photo_fleet.drill.report_html import page
+        from photo_fleet.drill.report.html_page import page
 
         options.html.write_text(page(drill), encoding="utf-8")
     if options.json:
-        from photo_fleet.drill.report_json import dumps
+        from photo_fleet.drill.report.json_body import dumps
 
         print(dumps(drill), end="")
     else:
         from rich.console import Console
 
-        from photo_fleet.drill.report_text import summary
+        from photo_fleet.drill.report.text_tables import summary
 
         Console(highlight=False).print(summary(drill))
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from photo_api.embedded.bucket import BucketAdmin
-from photo_fleet.drill.downloads import download_all
+from photo_fleet.drill.clients.load import Load
+from photo_fleet.drill.clients.mix import Mix
+from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.logs import read_logs
+from photo_fleet.drill.evidence.objects import Bucket, list_objects
+from photo_fleet.drill.evidence.reconcile import Evidence
+from photo_fleet.drill.evidence.tables import read_tables, sweep_now
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.load import Load
-from photo_fleet.drill.logs import read_logs
-from photo_fleet.drill.mix import Mix
-from photo_fleet.drill.objects import Bucket, list_objects
-from photo_fleet.drill.reconcile import Evidence
-from photo_fleet.drill.tables import read_tables, sweep_now
 from tests.own_stage import own_database
 from tests.service import Service, running_service
 

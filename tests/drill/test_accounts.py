@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from photo_fleet.drill.accounts import attributed, unaccounted
-from photo_fleet.drill.logs import Execution, Logs, Passage, passages
+from photo_fleet.drill.evidence.accounts import attributed, unaccounted
+from photo_fleet.drill.evidence.logs import Execution, Logs, Passage, passages
 from photo_fleet.drill.records import Fault, Outcome, Request
 from tests.drill.handmade import HIT, OTHER, Requests, bad
 

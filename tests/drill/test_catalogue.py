@@ -16,8 +16,8 @@ from photo_fleet.drill.catalogue import (
     listing,
     offered,
 )
+from photo_fleet.drill.clients.mix import EVERYDAY
 from photo_fleet.drill.gates import STORE_FAULT, Gate
-from photo_fleet.drill.mix import EVERYDAY
 from photo_fleet.drill.scenario import FAULTS, FROM_OUTSIDE, Scenario
 
 GATED = {

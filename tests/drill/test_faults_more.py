@@ -14,16 +14,16 @@ import httpx
 import pytest
 
 from photo_fleet.drill.catalogue import SCENARIOS
-from photo_fleet.drill.downloads import Download
+from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.evidence.downloads import Download
+from photo_fleet.drill.evidence.reconcile import lost_by_downloads
 from photo_fleet.drill.faults.balancers import kill_balancer, pause_balancer, remove_by_health
 from photo_fleet.drill.faults.clocks import _environ
 from photo_fleet.drill.faults.scene import Scene
-from photo_fleet.drill.mix import Wish
-from photo_fleet.drill.reconcile import lost_by_downloads
 from photo_fleet.drill.records import Upload
 from photo_fleet.drill.runner import available, demands_of
 from photo_fleet.drill.scenario import Scenario, Step
-from photo_fleet.drill.stage import Demands, Stage
+from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
 from photo_fleet.group.registry import Look, Registry
 from photo_fleet.local_fleet.fleet import _began

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from photo_fleet.drill.classify import Seen, error_code, outcome_of
+from photo_fleet.drill.clients.classify import Seen, error_code, outcome_of
+from photo_fleet.drill.clients.transport import Call, Line, client_address, json_body
 from photo_fleet.drill.ledger import Ledger, read_ledger
 from photo_fleet.drill.records import Outcome
-from photo_fleet.drill.transport import Call, Line, client_address, json_body
 
 OK, REFUSED, FAILED, CUT, LOST = Outcome
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

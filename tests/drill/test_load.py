@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from photo_fleet.drill.clients.mix import EVERYDAY, Arrival, Mix, Wish, schedule, weights_of
+from photo_fleet.drill.clients.pictures import picture
+from photo_fleet.drill.evidence.reconcile import reconcile
 from photo_fleet.drill.ledger import read_ledger
-from photo_fleet.drill.mix import EVERYDAY, Arrival, Mix, Wish, schedule, weights_of
-from photo_fleet.drill.pictures import picture
-from photo_fleet.drill.reconcile import reconcile
 from photo_fleet.drill.records import Discrepancies, Outcome
 from tests.drill.loaded import Stage, own_stage, run_load
 

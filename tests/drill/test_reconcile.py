@@ -9,15 +9,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from photo_fleet.drill.downloads import Download
+from photo_fleet.drill.clients.load import Load
+from photo_fleet.drill.clients.mix import Mix
+from photo_fleet.drill.evidence.downloads import Download
+from photo_fleet.drill.evidence.logs import Execution, nginx_executions, server_executions
+from photo_fleet.drill.evidence.objects import Bucket, CannotList, list_objects
+from photo_fleet.drill.evidence.reconcile import Evidence, reconcile
+from photo_fleet.drill.evidence.tables import Tables
 from photo_fleet.drill.ledger import Creation
-from photo_fleet.drill.load import Load
-from photo_fleet.drill.logs import Execution, nginx_executions, server_executions
-from photo_fleet.drill.mix import Mix
-from photo_fleet.drill.objects import Bucket, CannotList, list_objects
-from photo_fleet.drill.reconcile import Evidence, reconcile
 from photo_fleet.drill.records import Discrepancies, Outcome, Request, Upload
-from photo_fleet.drill.tables import Tables
 from tests.drill.loaded import Stage, own_stage, run_load
 from tests.own_stage import store_of
 

@@ -14,13 +14,13 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
-from photo_fleet.drill import report_json
 from photo_fleet.drill.catalogue import SCENARIOS
 from photo_fleet.drill.gates import MEANINGS
 from photo_fleet.drill.records import Discrepancies, Fault, Outcome, Record, Sample
-from photo_fleet.drill.report_html import page
-from photo_fleet.drill.report_svg import description, timeline
-from photo_fleet.drill.report_text import percent, seconds, summary
+from photo_fleet.drill.report import json_body
+from photo_fleet.drill.report.html_page import page
+from photo_fleet.drill.report.svg_timeline import description, timeline
+from photo_fleet.drill.report.text_tables import percent, seconds, summary
 from photo_fleet.drill.verdict import Drill, Judged, judge
 from tests.drill.handmade import BEGAN, ENDED, HIT, Requests, bad, quiet_run
 from tests.test_browser import ARGUMENTS
@@ -162,7 +162,7 @@ def test_what_could_not_be_carried_out_is_told_and_proves_nothing() -> None:
     assert "could not be carried out: steady: <script>" in text
     assert text.rstrip().endswith("Every gate holds; 1 could not be carried out.")
     assert "could not be carried out" not in printed(drill(good()))
-    body = report_json.body(told)
+    body = json_body.body(told)
     assert (body["holds"], len(body["unfinished"])) == (False, 1)
     shown = page(told)
     assert "<li>steady: &lt;script&gt;" in shown
@@ -178,9 +178,9 @@ def test_numbers_have_the_digits_that_matter() -> None:
 
 
 def test_json_has_the_keys_that_its_description_names() -> None:
-    told = json.loads(report_json.dumps(drill(good(), broken())))
-    assert told["format"] == report_json.FORMAT
-    documented = set(re.findall(r"[a-z0-9]+", report_json.__doc__ or ""))
+    told = json.loads(json_body.dumps(drill(good(), broken())))
+    assert told["format"] == json_body.FORMAT
+    documented = set(re.findall(r"[a-z0-9]+", json_body.__doc__ or ""))
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
@@ -224,7 +224,7 @@ def test_the_page_shows_words_as_words_and_keeps_secrets() -> None:
     assert "&lt;odd&gt;" in text
     assert "beef" not in text
     asked = Drill("now", "drill --target http://me:hunter2@h/?token=beef", "1", "<2>", ())
-    for report in (page(asked), report_json.dumps(asked)):
+    for report in (page(asked), json_body.dumps(asked)):
         assert "hunter2" not in report
         assert "beef" not in report
     assert "&lt;2&gt;" in page(asked)

@@ -6,8 +6,8 @@ How long each takes in all is an estimate on two cores.
 import json
 from collections.abc import Collection, Sequence
 
+from photo_fleet.drill.clients.mix import EVERYDAY, Mix
 from photo_fleet.drill.gates import Gate
-from photo_fleet.drill.mix import EVERYDAY, Mix
 from photo_fleet.drill.scenario import FAULTS, Scenario, Step
 
 LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0

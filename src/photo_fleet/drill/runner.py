@@ -13,21 +13,21 @@ from typing import Any, Self, TextIO
 import asyncpg
 import httpx
 
-from photo_fleet.drill.accounts import attributed, unaccounted
-from photo_fleet.drill.downloads import download_all
+from photo_fleet.drill.clients.load import Load, NotPrepared
+from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.evidence.accounts import attributed, unaccounted
+from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.logs import read_logs
+from photo_fleet.drill.evidence.objects import Bucket, CannotList, list_objects
+from photo_fleet.drill.evidence.reconcile import Evidence, reconcile
+from photo_fleet.drill.evidence.tables import read_tables, sweep_now
 from photo_fleet.drill.faults.available import AVAILABLE, inject
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.load import Load, NotPrepared
-from photo_fleet.drill.logs import read_logs
-from photo_fleet.drill.mix import Wish
-from photo_fleet.drill.objects import Bucket, CannotList, list_objects
-from photo_fleet.drill.reconcile import Evidence, reconcile
 from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sample
 from photo_fleet.drill.scenario import Scenario, Step
-from photo_fleet.drill.stage import Demands, Stage
+from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.stall import Stall
-from photo_fleet.drill.tables import read_tables, sweep_now
 from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet

@@ -7,8 +7,8 @@ Times are in seconds since the load began.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from photo_fleet.drill.clients.mix import Mix
 from photo_fleet.drill.gates import Gate
-from photo_fleet.drill.mix import Mix
 
 STAGING = 12.0
 """Seconds that a scenario takes besides its load: its stage, the sweep and the reconciliation."""

@@ -15,13 +15,13 @@ from photo_fleet.drill.broken.breaks import VARIABLE
 from photo_fleet.drill.broken.harm import HARM
 from photo_fleet.drill.broken.proxy import break_proxy
 from photo_fleet.drill.broken.variants import VARIANTS, Variant
+from photo_fleet.drill.clients.mix import Wish
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import Violation
-from photo_fleet.drill.mix import Wish
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.runner import Broken, Runner
 from photo_fleet.drill.scenario import Scenario, Step
-from photo_fleet.drill.stage import Stage
+from photo_fleet.drill.stage.stage import Stage
 
 FORMAT = 1
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from photo_fleet.drill.downloads import download_all
+from photo_fleet.drill.clients.load import Load
+from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.reconcile import lost_by_downloads
 from photo_fleet.drill.faults.available import inject
 from photo_fleet.drill.faults.outside import Foreign
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.load import Load
-from photo_fleet.drill.mix import Wish
-from photo_fleet.drill.reconcile import lost_by_downloads
 from photo_fleet.drill.records import Discrepancies, Fault, Record
 from photo_fleet.drill.runner import Runner, Say, since, under
 from photo_fleet.drill.scenario import Scenario

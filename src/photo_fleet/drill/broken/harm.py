@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import httpx
 
-from photo_fleet.drill import behaviour
-from photo_fleet.drill.clients import Person
+from photo_fleet.drill.clients import behaviour
+from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.transport import Call, json_body
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.processes import command_line
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage import Stage
-from photo_fleet.drill.transport import Call, json_body
+from photo_fleet.drill.stage.processes import command_line
+from photo_fleet.drill.stage.stage import Stage
 
 CARELESS = 900
 """A number that no client of a load has."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGHUP
 
-from photo_fleet.drill.processes import children, send
-from photo_fleet.drill.stage import Stage
+from photo_fleet.drill.stage.processes import children, send
+from photo_fleet.drill.stage.stage import Stage
 
 LONGEST_RELOAD = 20.0
 LOOK = 0.1

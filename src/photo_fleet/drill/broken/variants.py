@@ -4,8 +4,8 @@ gate must be violated by it, and no other."""
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from photo_fleet.drill.clients.mix import Mix
 from photo_fleet.drill.gates import Gate
-from photo_fleet.drill.mix import Mix
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.verdict import Verdict
 

@@ -5,9 +5,9 @@ import secrets
 from signal import SIGTERM
 
 from photo_fleet.drill.faults.scene import Scene
-from photo_fleet.drill.processes import send
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage import Stage
+from photo_fleet.drill.stage.processes import send
+from photo_fleet.drill.stage.stage import Stage
 
 
 async def scale(scene: Scene, *, to: int) -> Fault:

@@ -5,8 +5,8 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
-from photo_fleet.drill.processes import children, command_line, family, is_there, send
 from photo_fleet.drill.records import Fault
+from photo_fleet.drill.stage.processes import children, command_line, family, is_there, send
 
 WEB_WORKER = "photo_api.lifecycle.worker"
 NGINX_WORKER = "nginx: worker process"

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 
 from photo_fleet.drill.faults.scene import Scene
-from photo_fleet.drill.processes import family, is_there, send
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.store_relay import WELL, Conduct
+from photo_fleet.drill.stage.processes import family, is_there, send
+from photo_fleet.drill.stage.store_relay import WELL, Conduct
 
 UNREACHABLE = (
     OSError,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage import Stage
+from photo_fleet.drill.stage.stage import Stage
 
 LOOK = 0.05
 LONGEST_WAIT = 90.0

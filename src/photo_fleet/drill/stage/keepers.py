@@ -22,7 +22,7 @@ from photo_fleet.balancer.membership import (
 )
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.probes import probe
-from photo_fleet.drill.processes import send
+from photo_fleet.drill.stage.processes import send
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.processes import Program, Running

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import orjson
 
-from photo_fleet.drill.clients import Person
+from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.transport import Answer, Call, json_body
 from photo_fleet.drill.ledger import DELETION
-from photo_fleet.drill.transport import Answer, Call, json_body
 
 Act = Callable[[Person, random.Random, float], Awaitable[None]]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from photo_fleet.drill.behaviour import look_at
-from photo_fleet.drill.clients import Person
-from photo_fleet.drill.pictures import LARGEST, SMALLEST, Picture, picture
-from photo_fleet.drill.transport import Call, json_body
+from photo_fleet.drill.clients.behaviour import look_at
+from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.pictures import LARGEST, SMALLEST, Picture, picture
+from photo_fleet.drill.clients.transport import Call, json_body
 
 BOUNDARY = "a-border-between-parts"
 Seconds = tuple[float, float]

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from photo_fleet.drill.evidence.logs import Execution, Logs, Passage
 from photo_fleet.drill.ledger import DELETION
-from photo_fleet.drill.logs import Execution, Logs, Passage
 from photo_fleet.drill.records import Fault, Outcome, Request
 
 LOG_TAIL = 2.0

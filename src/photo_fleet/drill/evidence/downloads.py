@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from photo_fleet.drill.clients import Person
+from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.transport import Answer, Call
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Upload
-from photo_fleet.drill.transport import Answer, Call
 
 AT_ONCE = 4
 

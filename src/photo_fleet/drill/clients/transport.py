@@ -18,7 +18,7 @@ from photo_api.contract import (
     INSTANCE_HEADER,
     REQUEST_ID_HEADER,
 )
-from photo_fleet.drill.classify import Seen, error_code, outcome_of
+from photo_fleet.drill.clients.classify import Seen, error_code, outcome_of
 from photo_fleet.drill.ledger import Draft, Ledger
 from photo_fleet.drill.records import Outcome
 

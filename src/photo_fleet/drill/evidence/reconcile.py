@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from photo_fleet.drill.downloads import Download
+from photo_fleet.drill.evidence.downloads import Download
+from photo_fleet.drill.evidence.logs import Execution
+from photo_fleet.drill.evidence.tables import Row, Tables
 from photo_fleet.drill.ledger import Creation, What
-from photo_fleet.drill.logs import Execution
 from photo_fleet.drill.records import Discrepancies, Request, Upload
-from photo_fleet.drill.tables import Row, Tables
 
 NOT_REPEATABLE = ("POST", "PATCH")
 OBJECTS = ("object_key", "thumbnail_key", "preview_key")

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import orjson
 
+from photo_fleet.drill.clients.transport import Answer, Call, Line, client_address, json_body
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.transport import Answer, Call, Line, client_address, json_body
 
 PASSWORD = "a password for drills"  # noqa: S105  (accounts of a drill hold nothing)
 EXPIRES_SOON = 20.0

@@ -17,9 +17,9 @@ import httpx
 
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
-from photo_fleet.drill.keepers import BalancerProcess, ProbesAlone, TwoBalancers
-from photo_fleet.drill.processes import children, command_line
-from photo_fleet.drill.store_relay import StoreRelay
+from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
+from photo_fleet.drill.stage.processes import children, command_line
+from photo_fleet.drill.stage.store_relay import StoreRelay
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
 from photo_fleet.local_fleet.embedded import Addresses

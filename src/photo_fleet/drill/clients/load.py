@@ -9,12 +9,12 @@ from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
-from photo_fleet.drill import behaviour, uploading
-from photo_fleet.drill.behaviour import Act
-from photo_fleet.drill.clients import Person
+from photo_fleet.drill.clients import behaviour, uploading
+from photo_fleet.drill.clients.behaviour import Act
+from photo_fleet.drill.clients.mix import Mix, schedule
+from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.transport import allow_connections
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.mix import Mix, schedule
-from photo_fleet.drill.transport import allow_connections
 
 AT_ONCE = 4
 """People who open their accounts at the same time; hashing passwords is work."""

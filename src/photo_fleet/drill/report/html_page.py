@@ -6,8 +6,8 @@ from html import escape
 
 from photo_fleet.drill.gates import MEANINGS, Gate, without_secrets
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.report_svg import COLOURS, OTHER_STATE, STATES, timeline
-from photo_fleet.drill.report_text import percent, seconds
+from photo_fleet.drill.report.svg_timeline import COLOURS, OTHER_STATE, STATES, timeline
+from photo_fleet.drill.report.text_tables import percent, seconds
 from photo_fleet.drill.statistics import Ending, Phase
 from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
 
