@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page")
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="leave the fleets' files and logs there"
+        "--keep", type=Path, metavar="DIR", help="leave ledgers, logs and the fleets' files there"
     )
 
 
@@ -143,9 +143,10 @@ def _forget_interrupt() -> None:
 
 def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> Runner:
     wish = Wish(options.rate, options.mix)
-    if options.target is not None:
-        return TargetRunner(options.target, options.seed, wish, say)
     folder = options.keep.absolute() if options.keep else _temporary(running)
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.target is not None:
+        return TargetRunner(options.target, folder, options.seed, wish, say)
     return Runner(folder, options.seed, wish, say)
 
 

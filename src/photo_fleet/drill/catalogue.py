@@ -90,8 +90,8 @@ CORE = (
         "stop-while-starting",
         "SIGTERM to instances that are still starting",
         Gate.LOSSLESS,
-        (Step(5, "stop-while-starting", {"after": 0.3, "times": 3}),),
-        30,
+        (Step(5, "stop-while-starting", {"within": 2.0, "times": 4}),),
+        35,
     ),
     Scenario(
         "freeze-instance",
@@ -127,8 +127,11 @@ CORE = (
         "store-errors",
         "The object store answers 5xx",
         Gate.OUTAGE,
-        (Step(8, "store-answer", {"status": 503, "seconds": 15}),),
-        36,
+        (
+            Step(8, "store-answer", {"status": 500, "seconds": 8}),
+            Step(16, "store-answer", {"status": 503, "seconds": 8}),
+        ),
+        37,
     ),
     Scenario(
         "store-hang",
@@ -241,10 +244,10 @@ FURTHER = (
     ),
     Scenario(
         "skew-clock",
-        "An instance's clock is 2 minutes ahead",
+        "An instance's clock is 2 minutes ahead, then another's 2 minutes behind",
         Gate.LOSSLESS,
-        (Step(5, "skew-clock", {"seconds": 120}),),
-        60,
+        (Step(5, "skew-clock", {"seconds": 120}), Step(35, "skew-clock", {"seconds": -120})),
+        90,
         core=False,
     ),
     Scenario(

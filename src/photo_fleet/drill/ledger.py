@@ -141,7 +141,7 @@ class Ledger:
         self._change(photo_id, deleted=True)
 
     def lines(self) -> Iterable[bytes]:
-        """Everything but what is unfinished, as lines of JSON; `read_ledger` reads them."""
+        """Everything but what is unfinished, as lines of JSON, each with its `type`."""
         for kind, items in (
             ("request", self.requests),
             ("upload", self._uploads.values()),
@@ -156,36 +156,6 @@ class Ledger:
         with path.open("wb") as file:
             file.writelines(self.lines())
 
-    def add_line(self, line: bytes) -> None:
-        """Take in one line of an export. Raises `ValueError` for what is none."""
-        try:
-            told = orjson.loads(line)
-            kind = told.pop("type")
-            if kind == "request":
-                outcome = Outcome(told.pop("outcome"))
-                self.requests.append(Request(**told, outcome=outcome))
-            elif kind == "upload":
-                self._uploads[told["photo_id"]] = Upload(**told)
-            elif kind == "creation":
-                creation = Creation(**told)
-                self._creations[creation.key, creation.what] = creation
-            else:
-                raise ValueError(f"unknown type {kind!r}")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a line of a ledger: {error!r}") from None
-
     def _change(self, photo_id: int, **changes: Any) -> None:
         if photo_id in self._uploads:
             self._uploads[photo_id] = replace(self._uploads[photo_id], **changes)
-
-
-def read_ledger(path: Path) -> Ledger:
-    """An exported ledger. Raises `ValueError` with the number of a line that is none, `OSError`."""
-    ledger = Ledger()
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                ledger.add_line(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}") from None
-    return ledger

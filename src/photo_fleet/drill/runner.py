@@ -160,6 +160,7 @@ class Runner:
             scene = Scene(stage, lambda: ledger.now() - play.began, random.Random(self._seed))
             await self._play(scene, scenario, load, play)
             requests, discrepancies = await self._reckon(stage, load, play)
+        await self._keep(ledger, scenario)
         told = Record(
             scenario.name,
             self._seed,
@@ -171,6 +172,10 @@ class Runner:
             stall=play.stall.longest,
         )
         return since(play.began, told)
+
+    async def _keep(self, ledger: Ledger, scenario: Scenario) -> None:
+        """For whoever looks a request up later."""
+        await asyncio.to_thread(ledger.write, self._folder / f"{scenario.name}.jsonl")
 
     async def _play(self, scene: Scene, scenario: Scenario, load: Load, play: _Play) -> None:
         """The load with all faults; returns when the last client has finished."""

@@ -26,12 +26,13 @@ FAULTS: Mapping[str, str] = {
     "vanish-instance": "the same, and its address answers nobody any more",
     "kill-worker": "SIGKILL to one web worker of one instance",
     "kill-proxy-worker": "SIGKILL to one worker of nginx",
-    "stop-while-starting": "an instance gets SIGTERM `after` seconds of its start, `times` times",
+    "stop-while-starting": "an instance gets SIGTERM within `within` seconds of its start,"
+    " `times` times",
     "freeze-instance": "SIGSTOP to all processes of one instance, SIGCONT after `seconds`",
     "remove-by-health": "one instance ends and its address answers nobody; only failing health"
     " checks take it out",
     "rotate-keys": "new signing and encryption keys in three rolling steps",
-    "skew-clock": "one instance is replaced by one whose clock is `seconds` ahead",
+    "skew-clock": "one instance is replaced by one whose clock is `seconds` ahead, or behind",
     "database-restart": "PostgreSQL restarts at once",
     "database-stop": "PostgreSQL is stopped for `seconds`",
     "database-freeze": "SIGSTOP to all of PostgreSQL, SIGCONT after `seconds`",

@@ -27,8 +27,8 @@ class TargetRunner(Runner):
     of sight: acknowledged uploads are downloaded, and duplicates and ghosts are not looked for.
     The accounts that it opens, with their photos, stay there."""
 
-    def __init__(self, url: str, seed: int, wish: Wish, say: Say) -> None:
-        super().__init__(Path(), seed, wish, say)
+    def __init__(self, url: str, folder: Path, seed: int, wish: Wish, say: Say) -> None:
+        super().__init__(folder, seed, wish, say)
         self._url = url
         self._number = seed
         self._tell = say
@@ -46,6 +46,7 @@ class TargetRunner(Runner):
             faults = await self._faults(fleet, scenario, load)
             self._tell("  downloads what was acknowledged")
             downloads = await download_all(load.people, ledger.uploads)
+        await self._keep(ledger, scenario)
         lost = tuple(lost_by_downloads(ledger.uploads, downloads))
         requests, uploads = tuple(ledger.requests), ledger.uploads
         found = Discrepancies(acknowledged_lost=lost)

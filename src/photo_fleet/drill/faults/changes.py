@@ -32,9 +32,9 @@ async def boot(scene: Scene, *, count: int) -> Fault:
     return scene.span("boot", began)
 
 
-async def stop_while_starting(scene: Scene, *, after: float, times: int) -> Fault:
-    """The fleet grows by one, and so often the newcomer is told to end `after` seconds of its
-    start; ends when the fleet has its former size again."""
+async def stop_while_starting(scene: Scene, *, within: float, times: int) -> Fault:
+    """The fleet grows by one, and so often the newcomer is told to end at any moment `within` so
+    many seconds of its start; ends when the fleet has its former size again."""
     stage, began = scene.stage, scene.now()
     size = len(stage.instances())
     seen = {item["pid"] for item in stage.instances()}
@@ -42,7 +42,7 @@ async def stop_while_starting(scene: Scene, *, after: float, times: int) -> Faul
     try:
         for _ in range(times):
             newcomers = await _newcomers(scene, seen)
-            await asyncio.sleep(after)
+            await asyncio.sleep(scene.chance.uniform(0, within))
             send(newcomers, SIGTERM)
             seen |= newcomers
         await growing

@@ -13,8 +13,8 @@ VARIABLES = ("LD_PRELOAD", "FAKETIME")
 
 
 async def skew_clock(scene: Scene, *, seconds: float) -> Fault:
-    """One instance is replaced by one whose clock is so far ahead, and that one again by a sound
-    one. Raises `LookupError` without the program faketime."""
+    """One instance is replaced by one whose clock is so far ahead (negative: behind), and that one
+    again by a sound one. Raises `LookupError` without the program faketime."""
     environ = await _environ(seconds)
     stage, began = scene.stage, scene.now()
     before = {item["name"] for item in stage.instances()}
