@@ -9,6 +9,7 @@ IDLE_MARGIN = 15.0
 """Seconds by which the service outlives the balancer's idle connections to it."""
 
 USUAL_IDLE = 60.0
+USUAL_CONNECT = 3.0
 
 MIB = 1024 * 1024
 SERVICE_UPLOAD = 50 * MIB
@@ -35,6 +36,25 @@ def keep_alive(fleet: Fleet) -> Iterator[Fault]:
             {"balancer.keep_alive": service.keep_alive - IDLE_MARGIN},
             {"service.keep_alive": USUAL_IDLE + IDLE_MARGIN, "balancer.keep_alive": USUAL_IDLE},
         ),
+    )
+
+
+def connecting(fleet: Fleet) -> Iterator[Fault]:
+    """There is time to try another member when one has vanished."""
+    balancer = fleet.balancer
+    if balancer.kind != "nginx":
+        return
+    name = min(("send_timeout", "read_timeout"), key=lambda item: float(getattr(balancer, item)))
+    patience: float = getattr(balancer, name)
+    if balancer.connect_timeout < patience:
+        return
+    yield Fault(
+        "warning",
+        "connect-timeout",
+        f"balancer.connect_timeout {balancer.connect_timeout:g}s ≥ balancer.{name} {patience:g}s",
+        "a request to a machine that has vanished ends with 504 instead of being tried at another:"
+        " the time in which that is done is over by then",
+        ({"balancer.connect_timeout": min(USUAL_CONNECT, patience / 2)},),
     )
 
 
@@ -99,4 +119,4 @@ def tls(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-RULES = (keep_alive, membership, buffering, upload_limit, tls)
+RULES = (keep_alive, connecting, membership, buffering, upload_limit, tls)
