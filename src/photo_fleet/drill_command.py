@@ -29,7 +29,9 @@ from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.self_test_command import self_test
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
+from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.processes import CannotStart
+from photo_fleet.render.places import Places
 
 HOLDS, VIOLATED, UNUSABLE = 0, 1, 2
 
@@ -169,6 +171,8 @@ def _report(drill: Drill, options: argparse.Namespace) -> None:
 
 def _check_places(options: argparse.Namespace) -> None:
     """Rather now than after an hour. Raises `CannotStart`."""
+    if options.target is None:
+        required_nginx(Places())
     page: Path | None = options.html
     if page is not None and not os.access(page.absolute().parent, os.W_OK):
         raise CannotStart(f"cannot write {page}; choose another --html")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from photo_fleet.cli import main
+
 DRILL = [sys.executable, "-m", "photo_fleet.cli", "drill"]
 
 
@@ -52,6 +54,15 @@ def test_the_list_is_there_for_machines_too() -> None:
 def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], told: str) -> None:
     done = drill(*arguments)
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("more", [["--short"], ["--self-test"]])
+def test_without_nginx_nothing_is_started_and_it_says_what_to_install(
+    more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("photo_fleet.local_fleet.nginx.find_program", lambda _: None)
+    assert main(["drill", *more]) == 2
+    assert "apt-get install nginx" in capsys.readouterr().err
 
 
 @pytest.mark.needs("nginx")

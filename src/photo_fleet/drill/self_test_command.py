@@ -10,6 +10,9 @@ from pathlib import Path
 
 from photo_fleet.drill.broken.variants import UnknownVariant, chosen
 from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
+from photo_fleet.local_fleet.nginx import required_nginx
+from photo_fleet.processes import CannotStart
+from photo_fleet.render.places import Places
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
 NOT_FOR_IT = ("all", "short", "html", "rate", "mix", "target")
@@ -28,6 +31,10 @@ def self_test(options: argparse.Namespace) -> int:
     if options.list:
         print(listing(variants), end="")
         return PROVEN
+    try:
+        required_nginx(Places())
+    except CannotStart as error:
+        return _unusable(str(error))
     kept: Path | None = options.keep
     if kept is not None and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
         return _unusable(f"{kept} is not an empty folder; choose another --keep")
