@@ -11,11 +11,11 @@ from typing import Any
 from photo_api.embedded.bucket import BucketAdmin
 from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.clients.mix import Mix
-from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.gather import gather
 from photo_fleet.drill.evidence.logs import read_logs
-from photo_fleet.drill.evidence.objects import Bucket, list_objects
+from photo_fleet.drill.evidence.objects import Bucket
 from photo_fleet.drill.evidence.reconcile import Evidence
-from photo_fleet.drill.evidence.tables import read_tables, sweep_now
+from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.ledger import Ledger
 from tests.own_stage import own_database
 from tests.service import Service, running_service
@@ -38,16 +38,8 @@ class Stage:
 
     async def gather(self, load: Load) -> Evidence:
         """What is there to compare, once the sweep is through."""
-        ledger = load.ledger
-        return Evidence(
-            requests=tuple(ledger.requests),
-            uploads=ledger.uploads,
-            creations=ledger.creations,
-            tables=await read_tables(self.database_url),
-            executions=read_logs((), [self.service.log_file]).executions,
-            objects=frozenset(await list_objects(self.bucket)),
-            downloads=await download_all(load.people, ledger.uploads),
-        )
+        logs = read_logs((), [self.service.log_file])
+        return await gather(load, self.database_url, self.bucket, logs)
 
     async def sweep(self) -> int:
         return await sweep_now(self.database_url, LONGEST_SWEEP)

@@ -15,12 +15,12 @@ import httpx
 
 from photo_fleet.drill.clients.load import Load, NotPrepared
 from photo_fleet.drill.clients.mix import Wish
-from photo_fleet.drill.evidence.accounts import attributed, unaccounted
-from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.accounts import unaccounted
+from photo_fleet.drill.evidence.gather import gather
 from photo_fleet.drill.evidence.logs import read_logs
-from photo_fleet.drill.evidence.objects import Bucket, CannotList, list_objects
-from photo_fleet.drill.evidence.reconcile import Evidence, reconcile
-from photo_fleet.drill.evidence.tables import read_tables, sweep_now
+from photo_fleet.drill.evidence.objects import CannotList
+from photo_fleet.drill.evidence.reconcile import reconcile
+from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.faults.available import AVAILABLE, inject
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
@@ -213,33 +213,18 @@ class Runner:
         self._say("  reconciles")
         await stage.settled()
         left = await sweep_now(stage.database_url, LONGEST_SWEEP)
-        ledger, addresses = load.ledger, stage.addresses
-        bucket = Bucket(
-            addresses.s3_endpoint,
-            addresses.bucket,
-            addresses.region,
-            addresses.access_key,
-            addresses.secret_key,
-        )
-        downloads = await download_all(load.people, ledger.uploads)
         logs = await asyncio.to_thread(read_logs, stage.access_logs, stage.instance_logs)
-        requests = attributed(ledger.requests, logs)
-        evidence = Evidence(
-            requests=requests,
-            uploads=ledger.uploads,
-            creations=ledger.creations,
-            tables=await read_tables(stage.database_url),
-            executions=logs.executions,
-            objects=frozenset(await list_objects(bucket)),
-            downloads=downloads,
-        )
+        evidence = await gather(load, stage.database_url, stage.bucket, logs)
         found = reconcile(evidence)
         unswept = (f"{left} rows that the sweep did not clear away",) if left else ()
         faults = [_later(fault, play.began) for fault in play.faults]
-        return requests, replace(
+        return evidence.requests, replace(
             found,
             ghosts=(*unswept, *found.ghosts),
-            unaccounted=unaccounted(requests, logs, faults),
+            unaccounted=(
+                *(f"{item.kind} {item.id} has no outcome" for item in load.ledger.unfinished),
+                *unaccounted(evidence.requests, logs, faults),
+            ),
         )
 
 

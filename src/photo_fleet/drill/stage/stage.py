@@ -17,6 +17,7 @@ import httpx
 
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
+from photo_fleet.drill.evidence.objects import Bucket
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.stage.processes import children, command_line
 from photo_fleet.drill.stage.store_relay import StoreRelay
@@ -124,6 +125,13 @@ class Stage:
     def database_url(self) -> str:
         """With the password in it."""
         return self.addresses.database_url
+
+    @property
+    def bucket(self) -> Bucket:
+        """Where photos are, with the service's own key."""
+        found = self.addresses
+        keys = found.access_key, found.secret_key
+        return Bucket(found.s3_endpoint, found.bucket, found.region, *keys)
 
     @property
     def access_logs(self) -> list[Path]:
