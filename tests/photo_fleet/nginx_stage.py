@@ -68,6 +68,13 @@ async def hang(backend: "Backend", request: Received, writer: asyncio.StreamWrit
     await asyncio.sleep(60)
 
 
+async def dawdle(backend: "Backend", request: Received, writer: asyncio.StreamWriter) -> None:
+    """The answer begins at once and takes its time."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
+    await writer.drain()
+    await asyncio.sleep(60)
+
+
 @dataclass
 class Backend:
     """One server. Its behaviour may be changed while it runs."""

@@ -5,7 +5,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from tests.photo_fleet.nginx_stage import (
     answer,
     backends,
     break_off,
+    dawdle,
     hang,
     reset,
     running_front,
@@ -209,6 +211,76 @@ def test_a_member_comes_back_from_its_quarantine(servers: Backends) -> None:
         servers.listen_again(gone)
         eventually(lambda: gone.name in who_answers(front, 2), 20, 0.5)
         assert front.member(gone)["quarantined_until"] is None
+
+
+SILENCE = 5.5
+
+
+@contextmanager
+def requests_under_way(front: Front, count: int, *members: Backend) -> Iterator[None]:
+    """So many wait for each of these until the block ends. Nobody else is there any more."""
+    host, port = front.url.removeprefix("http://").split(":")
+    with ExitStack() as clients:
+        for member in members:
+            front.put(member)
+            for _ in range(count):
+                client = clients.enter_context(socket.create_connection((host, int(port))))
+                client.sendall(b"GET /api/albums HTTP/1.1\r\nHost: photos\r\n\r\n")
+            eventually(partial(_has_requests, member, count))
+        yield
+
+
+def _has_requests(member: Backend, count: int) -> bool:
+    return len(member.requests) == count
+
+
+def test_a_member_that_answers_nobody_is_left_out_after_five_seconds(servers: Backends) -> None:
+    frozen, well = servers.start(hang), servers.start()
+    with running_front() as front, requests_under_way(front, 3, frozen):
+        front.put(frozen, well)
+        time.sleep(SILENCE)
+        assert who_answers(front, 20) == {well.name: 20}
+        assert len(frozen.requests) == 3
+        assert front.member(frozen)["failures"] == 0, "its connections are fine"
+        assert front.member(frozen)["quarantined_until"]
+        assert "none was answered for 5 s" in eventually(lambda: front.logs, 5)
+        assert "/api/albums" not in Path(front.places.error_log).read_text()
+
+
+def test_two_slow_requests_or_many_slow_answers_leave_nobody_out(servers: Backends) -> None:
+    busy, slow, well = servers.start(hang), servers.start(dawdle), servers.start()
+    with (
+        running_front() as front,
+        requests_under_way(front, 2, busy),
+        requests_under_way(front, 5, slow),
+    ):
+        front.put(busy, slow, well)
+        time.sleep(SILENCE)
+        busy.behaviour = slow.behaviour = answer
+        assert who_answers(front, 30) == {one.name: 10 for one in (busy, slow, well)}
+
+
+@pytest.mark.slow
+def test_a_member_that_answers_again_comes_back(servers: Backends) -> None:
+    frozen, well = servers.start(hang), servers.start()
+    with running_front() as front:
+        with requests_under_way(front, 3, frozen):
+            front.put(frozen, well)
+            time.sleep(SILENCE)
+            assert who_answers(front, 4) == {well.name: 4}
+            frozen.behaviour = answer
+        eventually(lambda: frozen.name in who_answers(front, 2), 20, 0.5)
+        assert front.member(frozen)["quarantined_until"] is None
+
+
+def test_when_all_hang_all_are_tried(servers: Backends) -> None:
+    both = [servers.start(hang), servers.start(hang)]
+    with running_front() as front, requests_under_way(front, 3, *both):
+        front.put(*both)
+        time.sleep(SILENCE)
+        for one in both:
+            one.behaviour = answer
+        assert who_answers(front, 4) == {one.name: 2 for one in both}
 
 
 def test_when_all_are_in_quarantine_all_are_tried(servers: Backends) -> None:

@@ -8,7 +8,7 @@ from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
 from photo_fleet.spec import Balancer, Fleet
 
 UPSTREAM = "photo_members"
-LUA_FILES = ("control", "json", "member_list", "members", "upstream")
+LUA_FILES = ("control", "json", "member_list", "members", "upstream", "waiting")
 CONNECTIONS = 64
 """Idle ones that each worker keeps, to all members together."""
 
@@ -66,10 +66,14 @@ def _by_lua(balancer: Balancer, places: Places) -> Lines:
         "lua_shared_dict photo_members 4m;",
         *block("init_by_lua_block", setup),
         *block("init_worker_by_lua_block", start),
-        "# Lua notes here whom a request went to, and that there was nobody.",
+        "# Lua notes here whom a request went to, that it waits there, and that there was nobody.",
         'map "" $member { default ""; }',
+        'map "" $member_waits { default ""; }',
+        "# (Lua can set no variable that nothing else mentions.)",
+        'map $member_waits $_ { default ""; }',
         'map "" $no_member { default ""; }',
         *block(f"upstream {UPSTREAM}", upstream),
+        *block("header_filter_by_lua_block", ['require("photo.upstream").answer()']),
         *block("log_by_lua_block", ['require("photo.upstream").finish()']),
     ]
 

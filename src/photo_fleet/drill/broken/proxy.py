@@ -20,7 +20,7 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "kept-members": (
-        # Whoever is removed keeps getting requests, while it is said that all workers know.
+        # Whoever is removed or hangs keeps getting requests, while it is said that all workers know.
         (
             'if (dict:get("generation") or 0) ~= current.generation then',
             "if #current.list == 0 then",
@@ -29,6 +29,7 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
             'dict:set("seen:" .. slot(), members.current().generation)',
             'dict:set("seen:" .. slot(), dict:get("generation") or 0)',
         ),
+        ("return heard ~= nil and", "return false and"),
     ),
     "forgetful-worker": (
         # A worker that takes the place of one that died knows no members.

@@ -2,6 +2,7 @@
 -- itself learns of each: requests in flight, failed connections, quarantine.
 local json = require "photo.json"
 local checked = require "photo.member_list"
+local waiting = require "photo.waiting"
 
 local members = {}
 local dict = ngx.shared.photo_members
@@ -56,6 +57,7 @@ local function forget(id)
     dict:delete(counter .. id)
   end
   for worker = 0, ngx.worker.count() - 1 do dict:delete(in_flight_key(id, worker)) end
+  waiting.forget(id)
 end
 
 -- Ids of removed members whose requests are not over yet.
@@ -129,6 +131,7 @@ local function take_over()
   elseif before then
     for _, member in ipairs(members.current().list) do
       dict:delete(in_flight_key(member.id, slot()))
+      waiting.forget_worker(member.id)
     end
   end
 end
@@ -158,14 +161,26 @@ function members.confirmed(generation, seconds)
   return true
 end
 
--- Those that may be chosen: not `failed`, which just did, and not in quarantine, while others are
--- there.
+local function report(_, id, cause)
+  ngx.log(ngx.CRIT, "member ", id, " is left out for ", QUARANTINE, " s: ", cause)
+end
+
+local function quarantine(id, cause)
+  if dict:add("quarantine:" .. id, ngx.now() + QUARANTINE, QUARANTINE) then
+    -- From a timer, because a request's log lines show its URL.
+    ngx.timer.at(0, report, id, cause)
+  end
+end
+
+-- Those that may be chosen: not `failed`, which just did, and neither in quarantine nor hanging,
+-- while others are there.
 function members.eligible(failed)
   local well, others = {}, {}
   local list = members.current().list
   for _, member in ipairs(list) do
     if member.id ~= failed then
       others[#others + 1] = member
+      if waiting.hangs(member.id) then quarantine(member.id, waiting.HANGING) end
       if not dict:get(member.quarantine_key) then well[#well + 1] = member end
     end
   end
@@ -203,11 +218,6 @@ function members.count_error(id)
   dict:incr("errors:" .. id, 1)
 end
 
-local function report(_, id)
-  ngx.log(ngx.CRIT, "member ", id, " is left out for ", QUARANTINE, " s: ", FAILURES,
-          " connections to it failed within ", WINDOW, " s")
-end
-
 -- Three marks, used in turn, each of which lasts for the window: where all three are there, three
 -- failures lie within it.
 function members.count_failure(id)
@@ -217,10 +227,7 @@ function members.count_failure(id)
   for mark = 0, FAILURES - 1 do
     if not dict:get("failure:" .. mark .. ":" .. id) then return end
   end
-  if dict:add("quarantine:" .. id, ngx.now() + QUARANTINE, QUARANTINE) then
-    -- From a timer, because a request's log lines show its URL.
-    ngx.timer.at(0, report, id)
-  end
+  quarantine(id, FAILURES .. " connections to it failed within " .. WINDOW .. " s")
 end
 
 -- What GET /members tells of one member.

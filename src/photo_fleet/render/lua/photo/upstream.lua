@@ -1,6 +1,7 @@
 -- Chooses the member for each attempt of a request and counts how the attempt ended.
 local balancer = require "ngx.balancer"
 local members = require "photo.members"
+local waiting = require "photo.waiting"
 
 local upstream = {}
 local NO_MEMBER = -3 -- nginx's NGX_BUSY, which ends the request with 502
@@ -12,8 +13,21 @@ local function of_last_attempt(list)
   return (list or ""):match("([^, :]+)[ :]*$")
 end
 
+-- Kept in a variable of nginx: what Lua keeps is lost when an error page takes the request over.
+local function wait_for(id)
+  ngx.var.member_waits = "1"
+  waiting.began(id)
+end
+
+local function no_longer_wait_for(id)
+  if ngx.var.member_waits ~= "1" then return end
+  ngx.var.member_waits = ""
+  waiting.ended(id)
+end
+
 local function judge_last_attempt(id)
   members.leave(id)
+  no_longer_wait_for(id)
   if of_last_attempt(ngx.var.upstream_connect_time) == "-" then members.count_failure(id) end
 end
 
@@ -39,7 +53,16 @@ function upstream.choose()
   ngx.ctx.attempts = attempts + 1
   assert(balancer.set_current_peer(member.host, member.port))
   members.enter(member)
+  wait_for(member.id)
   ngx.var.member = member.id
+end
+
+-- Before the head of any answer is sent, also of one that nginx makes itself.
+function upstream.answer()
+  if ngx.var.member_waits == "1" and of_last_attempt(ngx.var.upstream_header_time) ~= "-" then
+    ngx.var.member_waits = ""
+    waiting.answered(ngx.var.member)
+  end
 end
 
 -- For every request, whether or not it went to a member.
@@ -49,6 +72,7 @@ function upstream.finish()
   if ngx.status >= 500 then members.count_error(id) end
   if ngx.status == 499 then -- the client gave up, maybe before we were connected
     members.leave(id)
+    no_longer_wait_for(id)
   else
     judge_last_attempt(id)
   end
