@@ -21,7 +21,7 @@ from photo_fleet.drill.faults.balancers import kill_balancer, pause_balancer, re
 from photo_fleet.drill.faults.clocks import _environ
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Upload
-from photo_fleet.drill.runner import available, demands_of
+from photo_fleet.drill.runner import Runner, available, demands_of
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
@@ -151,6 +151,24 @@ async def test_by_health_alone_an_instance_stays_a_member_after_its_end(tmp_path
         assert len(scene.stage.member_ids()) == 2
         assert fault.left is not None
         assert fault.left - fault.began >= 4, "three probes, 2 s apart"
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_machine_that_vanishes_costs_time_and_no_request(tmp_path: Path) -> None:
+    scenario = replace(
+        named("vanish-instance"), steps=(Step(3, "vanish-instance"),), seconds=25, instances=3
+    )
+    async with Runner(tmp_path, 1, Wish(), lambda _: None) as runner:
+        judged = await runner.run(scenario)
+    verdict = judged.verdict
+    assert verdict.holds, verdict.violations
+    assert verdict.unserved("api") == 0
+    assert judged.record.faults[0].left is not None
+    slowest = max(item.latency for item in judged.record.requests)
+    assert slowest >= 3, "somebody waited for an address that answers nobody"
+    assert (tmp_path / "vanish-instance.jsonl").stat().st_size > 10_000
 
 
 @pytest.mark.needs("nginx")
