@@ -281,4 +281,3 @@ def test_a_verdict_tells_latency_around_the_faults_and_recovery() -> None:
         Phase.AFTER: pytest.approx(0.02),
     }
     assert verdict.recovered == pytest.approx(0.52)
-    assert judge(replace(run(Gate.OUTAGE), recovered=7.0), Gate.OUTAGE).recovered == 7.0

@@ -107,8 +107,6 @@ class Record:
     faults: tuple[Fault, ...]
     samples: tuple[Sample, ...]
     discrepancies: Discrepancies
-    recovered: float | None = None
-    """Seconds from the end of an outage to the first request of each kind that was ok again."""
     stall: float = 0.0
     """The longest, in seconds, that the drill itself was late to do anything: so much of any
     latency may be its own."""

@@ -159,21 +159,15 @@ def _measurable(request: Request) -> bool:
 
 
 def recovery(record: Record) -> float | None:
-    """Seconds from the end of the last fault until the service served again: until the first
-    request sent since was served, and one of each kind that still went unserved since. None when
-    some kind never was; 0 when none was sent."""
-    if record.recovered is not None:
-        return record.recovered
+    """Seconds from the end of the last fault until the service served again: until the last request
+    that went unserved was sent, and one was served. None when some kind of request never was; 0
+    when none was sent."""
     if never_served_again(record):
         return None
-    later = _since_faults(record)
-    first: dict[str, float] = {}
-    for request in later:
-        if not unserved(request):
-            first[request.kind] = min(first.get(request.kind, math.inf), request.ended)
-    # A kind that is rare and was never refused does not make the service slow to recover.
-    moments = [first[request.kind] for request in later if unserved(request)]
-    return max([*moments, min(first.values(), default=_over(record))]) - _over(record)
+    over, later = _over(record), _since_faults(record)
+    late = [request.sent for request in later if unserved(request)]
+    served = [request.ended for request in later if not unserved(request)]
+    return max([*late, min(served, default=over)]) - over
 
 
 def never_served_again(record: Record) -> list[str]:

@@ -12,7 +12,8 @@ scenarios   in the order in which they ran:
                 is at most `upper` (one-sided Clopper-Pearson; 3/n for none of n)
   latency       {before, during, after: {count, p50, p99}}: of what the service answered, by
                 when it was due; percentiles are null without requests
-  recovered     until every kind of request was served again; null: some kind never was
+  recovered     from the last fault's end until every request was served again; null: some kind
+                never was
   stall         the longest that the drill itself was late; any latency may hold as much of it
   faults        [{name, instance, began, ended, left}]: since the load began; `left` is when the
                 instance had left the balancer's members
