@@ -14,13 +14,13 @@ from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c1c1c; background: #fff;
-  max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; }
 h2 { font-size: 1.25rem; margin: 0 0 .3rem; }
 section { border-top: 1px solid #bbb; margin-top: 2rem; padding-top: 1.2rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
-th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #ddd;
+caption { text-align: left; font-weight: 600; padding-bottom: .3rem; white-space: nowrap; }
+th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid #ddd;
   vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; } tbody th { font-weight: 400; }
 .number { text-align: right; }
