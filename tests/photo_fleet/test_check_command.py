@@ -143,7 +143,7 @@ def spec_of(service: Service, folder: Path, **changes: str) -> str:
     path.write_text(
         "[service]\n"
         f'port = {numbers["port"]}\npool = {numbers["pool"]}\nlongest_request = "3s"\n'
-        '[balancer]\nsend_timeout = "3s"\nread_timeout = "3s"\n'
+        '[balancer]\nconnect_timeout = "1s"\nsend_timeout = "3s"\nread_timeout = "3s"\n'
         f"[drain]\nlame_duck = {numbers['lame_duck']}\nin_flight_wait = {numbers['wait']}\n"
     )
     return str(path)
