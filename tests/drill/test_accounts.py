@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from photo_fleet.drill.evidence.accounts import attributed, unaccounted
+from photo_fleet.drill.evidence.accounts import DEATHS, attributed, unaccounted
 from photo_fleet.drill.evidence.logs import Execution, Logs, Passage, passages
 from photo_fleet.drill.records import Fault, Outcome, Request
+from photo_fleet.drill.scenario import FAULTS
 from tests.drill.handmade import HIT, OTHER, Requests, bad
 
 make = Requests().make
@@ -133,6 +134,10 @@ def test_each_disagreement_is_told(found: Logs, words: str) -> None:
 def test_who_is_killed_takes_along_the_end_of_its_own_log_only(fault: Fault, open_: int) -> None:
     found = logs(passed(SERVED), executions=answered(SERVED, "nginx"))
     assert len(unaccounted([SERVED], found, [fault])) == open_
+
+
+def test_only_faults_that_there_are_excuse_a_log_that_ends() -> None:
+    assert set(DEATHS) <= set(FAULTS)
 
 
 def test_a_line_of_nginx_tells_where_a_request_was_sent() -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import httpx
 import pytest
@@ -138,7 +138,7 @@ def test_a_stage_limits_its_clients_as_a_production_does() -> None:
 
 
 async def test_a_black_hole_neither_takes_nor_refuses_connections() -> None:
-    with BlackHole("127.0.0.1", free_port()) as hole:
+    with closing(BlackHole("127.0.0.1", free_port())) as hole:
         hole.open()
         host, port = hole.address
         with pytest.raises(TimeoutError):
@@ -151,7 +151,7 @@ async def test_a_black_hole_neither_takes_nor_refuses_connections() -> None:
 async def test_a_black_hole_waits_for_an_address_that_is_in_use() -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    with BlackHole(host, port) as hole:
+    with closing(BlackHole(host, port)) as hole:
         with pytest.raises(TimeoutError):
             await hole.open_when_free(0.2)
         server.close()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def test_a_connection_that_a_vanished_machine_does_not_take_is_tried_elsewhere_o
     gone, well = servers.refusing(), servers.start()
     host, port = gone.address.split(":")
     with (
-        BlackHole(host, int(port)) as hole,
+        closing(BlackHole(host, int(port))) as hole,
         running_front(spec(connect_timeout=0.5), gone, well) as front,
     ):
         hole.open()

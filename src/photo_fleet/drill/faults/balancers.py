@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import closing
 from signal import SIGHUP
 
 from photo_fleet.drill.faults.black_hole import BlackHole
@@ -21,7 +22,7 @@ async def remove_by_health(scene: Scene) -> Fault:
     await stage.resized(len(before) - 1)
     (boot,) = before.keys() - {item["boot_id"] for item in stage.instances()}
     name = before[boot]["name"]
-    with BlackHole(name, before[boot]["port"]) as hole:
+    with closing(BlackHole(name, before[boot]["port"])) as hole:
         await hole.open_when_free(LONGEST_DEATH)
         await scene.until(lambda: boot not in stage.member_ids(), LONGEST_REMOVAL)
     return scene.span("remove-by-health", began, name, scene.now())

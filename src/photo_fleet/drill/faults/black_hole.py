@@ -3,8 +3,6 @@
 import asyncio
 import socket
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 LOOK = 0.005
 FILLING = 2
@@ -49,14 +47,3 @@ class BlackHole:
         """Let go of the address. Safe to repeat."""
         while self._sockets:
             self._sockets.pop().close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

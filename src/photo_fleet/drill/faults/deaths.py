@@ -1,6 +1,7 @@
 """What ends without warning (a machine, a process of it, a worker of nginx) or stands still."""
 
 import asyncio
+from contextlib import closing
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from photo_fleet.drill.faults.black_hole import BlackHole
@@ -31,7 +32,7 @@ async def vanish_instance(scene: Scene) -> Fault:
     victim = scene.victim()
     processes = family(victim["pid"])
     began = scene.now()
-    with BlackHole(victim["name"], victim["port"]) as hole:
+    with closing(BlackHole(victim["name"], victim["port"])) as hole:
         send(processes, SIGKILL)
         await hole.open_when_free(LONGEST_DEATH)
         await scene.until(lambda: victim["boot_id"] not in scene.stage.member_ids())
