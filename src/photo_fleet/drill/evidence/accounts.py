@@ -14,7 +14,7 @@ from photo_fleet.drill.ledger import DELETION
 from photo_fleet.drill.records import Fault, Outcome, Request
 
 LOG_TAIL = 2.0
-"""Seconds of an instance's log that die with it: lines gather for 0.1 s, on a busy machine longer."""
+"""Seconds of an instance's log that die with it: lines gather for 0.1 s, on a busy machine more."""
 
 DEATHS = ("kill-instance", "kill-worker", "vanish-instance", "freeze-instance")
 """Faults at whose instance a process may end by SIGKILL, with what it had not written yet."""
