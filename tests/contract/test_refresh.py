@@ -1,6 +1,8 @@
 """Refresh tokens: rotation, lost answers, second tabs, theft, logout."""
 
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -41,36 +43,66 @@ def test_two_tabs_at_once_stay_logged_in(alice: User) -> None:
     assert len({token_of(answer) for answer in answers}) == 1
 
 
-def test_reuse_after_the_successor_was_used_ends_the_session(alice: User) -> None:
-    first = alice.tokens["refresh_token"]
-    second = token_of(refresh(alice, first))
-    third = token_of(refresh(alice, second))
-    assert refresh(alice, first).status_code == 401
-    assert refresh(alice, third).status_code == 401, "whoever holds the newest may be the thief"
+@asynccontextmanager
+async def tokens_of(user: User, database_url: str) -> AsyncIterator[Any]:
+    """A function that makes the rotations of this user's tokens so many seconds older."""
+    connection = await asyncpg.connect(database_url)
+
+    async def age(seconds: int) -> None:
+        await connection.execute(
+            "UPDATE refresh_tokens SET rotated_at = rotated_at - make_interval(secs => $2)"
+            " WHERE family_id IN (SELECT id FROM refresh_families WHERE user_id = $1)",
+            user.account["id"],
+            float(seconds),
+        )
+
+    try:
+        yield age
+    finally:
+        await connection.close()
 
 
-async def test_the_preceding_token_works_for_30_seconds_only(
+async def test_an_unused_successor_is_given_again_at_any_age(
     alice: User, stack: dict[str, Any]
 ) -> None:
     first = alice.tokens["refresh_token"]
     successor = token_of(refresh(alice, first))
-    connection = await asyncpg.connect(stack["database_url"])
-    await connection.execute(
-        "UPDATE refresh_tokens SET rotated_at = rotated_at - interval '31 seconds'"
-        " WHERE rotated_at IS NOT NULL AND family_id IN"
-        " (SELECT id FROM refresh_families WHERE user_id = $1)",
-        alice.account["id"],
-    )
-    await connection.close()
+    async with tokens_of(alice, stack["database_url"]) as age:
+        await age(9 * 86400)
+    assert token_of(refresh(alice, first)) == successor
+    assert refresh(alice, successor).status_code == 200
+
+
+async def test_a_slow_tab_is_refused_alone(alice: User, stack: dict[str, Any]) -> None:
+    first = alice.tokens["refresh_token"]
+    second = token_of(refresh(alice, first))
+    third = token_of(refresh(alice, second))
     assert refresh(alice, first).status_code == 401
-    assert refresh(alice, successor).status_code == 401
+    async with tokens_of(alice, stack["database_url"]) as age:
+        await age(50)
+        assert refresh(alice, first).status_code == 401
+    assert refresh(alice, third).status_code == 200
 
 
-def test_other_sessions_live_on(alice: User) -> None:
+async def test_late_reuse_ends_the_session(alice: User, stack: dict[str, Any]) -> None:
+    first = alice.tokens["refresh_token"]
+    second = token_of(refresh(alice, first))
+    third = token_of(refresh(alice, second))
+    async with tokens_of(alice, stack["database_url"]) as age:
+        await age(61)
+    assert refresh(alice, first).status_code == 401
+    assert refresh(alice, third).status_code == 401, "whoever holds the newest may be the thief"
+
+
+async def test_other_sessions_live_on(alice: User, stack: dict[str, Any]) -> None:
     other = alice.login().json()["refresh_token"]
     first = alice.tokens["refresh_token"]
-    refresh(alice, token_of(refresh(alice, first)))
+    second = token_of(refresh(alice, first))
+    refresh(alice, second)
+    async with tokens_of(alice, stack["database_url"]) as age:
+        await age(61)
     assert refresh(alice, first).status_code == 401
+    assert refresh(alice, second).status_code == 401
     assert refresh(alice, other).status_code == 200
 
 

@@ -46,17 +46,20 @@ async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> No
 
 
 async def lock_token(connection: asyncpg.Connection, token_hash: bytes) -> Any | None:
-    """The token with its family (locked, so that rotations of one family are in a row), its user
-    and whether its successor has been used."""
+    """The token with its family (locked, so that rotations of one family are in a row), its user,
+    whether it was rotated, whether its successor was used, and whether that is over a minute
+    ago."""
     return await connection.fetchrow(
-        "SELECT t.family_id, t.rotated_at, t.successor_hash, t.expires_at <= now() AS expired,"
-        " t.rotated_at > now() - interval '30 seconds' AS just_rotated,"
-        " f.user_id, f.revoked_at IS NOT NULL AS revoked, u.is_active,"
-        " (SELECT s.rotated_at IS NOT NULL FROM refresh_tokens s"
-        "  WHERE s.token_hash = t.successor_hash) AS successor_used"
-        " FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id"
-        " JOIN users u ON u.id = f.user_id"
-        " WHERE t.token_hash = $1 FOR UPDATE OF f, t",
+        "WITH token AS ("
+        "  SELECT t.*, f.user_id, f.revoked_at IS NOT NULL AS revoked, u.is_active"
+        "  FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id"
+        "  JOIN users u ON u.id = f.user_id"
+        "  WHERE t.token_hash = $1 FOR UPDATE OF f, t)"
+        " SELECT t.family_id, t.user_id, t.revoked, t.is_active, t.successor_hash,"
+        " t.expires_at <= now() AS expired, t.rotated_at IS NOT NULL AS rotated,"
+        " s.rotated_at IS NOT NULL AS successor_used,"
+        " coalesce(s.rotated_at <= now() - interval '1 minute', false) AS outdated"
+        " FROM token t LEFT JOIN refresh_tokens s ON s.token_hash = t.successor_hash",
         token_hash,
     )
 

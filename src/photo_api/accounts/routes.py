@@ -53,22 +53,23 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
 async def refresh(body: RefreshToken, state: Anyone) -> Response:
     """Exchange a refresh token for its successor and a new access token.
 
-    Repeating the request within 30 seconds gives the same successor, so a lost answer or a second
-    tab does no harm; an older token ends the whole session, since somebody else may hold it."""
+    Repeating the request gives the same successor until that is used, so a lost answer or a second
+    tab does no harm. Afterwards it is 401: for a minute for that caller alone, who may be a slow
+    tab; later it ends the whole session, since somebody else may hold the token."""
     presented = digest(body.refresh_token)
     async with state.db.transaction() as connection:
         token = await queries.lock_token(connection, presented)
         successor = None
         if token is not None and not (token["revoked"] or token["expired"]):
-            if token["rotated_at"] is None:
+            if not token["rotated"]:
                 successor = state.refresh_tokens.successor(body.refresh_token)
                 ttl = state.settings.auth.refresh_ttl
                 await queries.rotate(connection, presented, digest(successor), ttl)
-            elif token["just_rotated"] and not token["successor_used"]:
+            elif not token["successor_used"]:
                 successor = state.refresh_tokens.recover(
                     body.refresh_token, token["successor_hash"]
                 )
-            else:
+            elif token["outdated"]:
                 await queries.revoke_family(connection, token["family_id"])
     if token is None or successor is None:
         raise ApiError(Code.UNAUTHENTICATED, "The refresh token is not valid; log in again")
