@@ -282,12 +282,12 @@ def test_adopt_makes_a_photo_of_an_orphan(
 def test_what_cannot_be_adopted_stays(
     settings: dict[str, str], user: User, run: Run, an_hour_later: None
 ) -> None:
-    owner, taken = user.account["id"], photo_with_renditions(user)
+    owner = user.account["id"]
+    photo_with_renditions(user)
     orphans = {
         "no such user": stray(settings, f"photos/999/77/{uuid4().hex}.jpg"),
         "no image": stray(settings, f"photos/{owner}/78/{uuid4().hex}.jpg", b"<html>"),
         "no name of ours": stray(settings, f"photos/{owner}/79/a.jpg"),
-        "an id in use": stray(settings, f"photos/{owner}/{taken}/{uuid4().hex}.jpg"),
         "no possible id": stray(settings, f"photos/{owner}/{2**53}/{uuid4().hex}.jpg"),
     }
     code, report = run("--adopt", "--force")
@@ -295,6 +295,19 @@ def test_what_cannot_be_adopted_stays(
     assert report["orphans"] == sorted(orphans.values())
     assert all(holds(settings, key) for key in orphans.values())
     assert len(user.api.get("/photos/").json()) == 1
+
+
+def test_an_orphan_whose_id_is_in_use_gets_another(
+    settings: dict[str, str], user: User, run: Run, an_hour_later: None
+) -> None:
+    """The database was restored, and uploads went on before anybody reconciled."""
+    owner, taken = user.account["id"], photo_with_renditions(user)
+    stray(settings, f"photos/{owner}/{taken}/{uuid4().hex}.jpg")
+    code, report = run("--adopt", "--force")
+    [adopted] = report["adopted"]
+    assert code == 0
+    assert adopted > taken
+    assert [photo["id"] for photo in user.api.get("/photos/").json()] == [adopted, taken]
 
 
 @pytest.mark.parametrize("distance", [-3, 1000])

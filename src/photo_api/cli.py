@@ -86,6 +86,12 @@ def _add_reconcile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repair", action="store_true", help="move orphans to quarantine")
     parser.add_argument("--adopt", action="store_true", help="recreate rows for orphaned photos")
     parser.add_argument("--force", action="store_true", help="also when over 1 %% would move")
+    parser.add_argument(
+        "--restored",
+        action="store_true",
+        help="the database is from a backup and no instance runs: uploads that it has as"
+        " unfinished, and young objects, are looked at too",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_reconcile)
 
@@ -208,6 +214,7 @@ def _reconcile(options: argparse.Namespace) -> int:
             repair=options.repair,
             adopt=options.adopt,
             force=options.force,
+            restored=options.restored,
             as_json=options.json,
         )
     )

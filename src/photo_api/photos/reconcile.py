@@ -4,16 +4,15 @@ Nothing is ever deleted: orphans (objects that no row knows) are moved to quaran
 adopted into new rows, missing renditions are made again, missing originals are reported.
 """
 
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from photo_api.db.pool import Database
-from photo_api.http.fields import in_range
+from photo_api.photos.adoption import adopt as adopt_original
+from photo_api.photos.adoption import reserve_ids
 from photo_api.photos.upload_queries import ENQUEUE
-from photo_api.renditions.formats import SNIFF_LENGTH, sniff
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 PREFIXES = ("photos/", "renditions/")
@@ -24,7 +23,10 @@ TOLERATED_SHARE = 0.01
 BATCH = 1000
 PATIENCE = 3600.0
 """Seconds for statements over everything; a request's few would not do for millions of photos."""
-OWN_KEY = re.compile(r"photos/(\d{1,16})/(\d{1,16})/[0-9a-f]{32}\.[a-z]+")
+UNFINISHED = """(l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' AND NOT EXISTS (
+    SELECT FROM photos WHERE status <> 'pending' AND id =
+    CASE WHEN l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' THEN split_part(l.key, '/', 3)::bigint END))"""
+"""Whether an original's key is that of an upload under way, and not of a deleted photo."""
 
 
 @dataclass(slots=True)
@@ -63,25 +65,27 @@ async def reconcile(
     repair: bool,
     adopt: bool,
     force: bool,
+    restored: bool = False,
     progress: Callable[[str], None] = _silent,
 ) -> Report:
     """Find all differences; with `adopt` recreate rows of orphaned originals, with `repair` move
     (other) orphans to quarantine and enqueue missing renditions. Orphans above 1 % of the objects
-    look like a wrong database or bucket, and are left alone unless `force`."""
+    look like a wrong database or bucket, and are left alone unless `force`.
+
+    `restored` says that the database is from a backup and serves nobody: then nothing is too young,
+    and an upload that the backup has as unfinished may have become a photo since."""
     async with _listed(db, store, progress) as connection:
         progress("comparing")
-        report = await _compare(connection, store)
+        report = await _compare(connection, store, restored)
         if (repair or adopt) and not force:
             report.refused = _refusal(report)
         if report.refused:
             return report
-        if adopt:
-            for key in report.orphans:
-                await _adopt(connection, store, key, report)
+        left = await _adopted(connection, store, report, progress) if adopt else report.orphans
         if repair:
-            for number, key in enumerate(report.orphans, 1):
+            for number, key in enumerate(left, 1):
                 await _quarantine(connection, store, key, report)
-                progress(f"{number} of {len(report.orphans)} objects without a row looked after")
+                progress(f"{number} of {len(left)} objects without a row looked after")
             await _requeue(connection, report)
     return report
 
@@ -113,22 +117,24 @@ async def _listed(
             await connection.execute("DROP TABLE listed")
 
 
-async def _compare(connection: Any, store: ObjectStore) -> Report:
+async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Report:
     report = Report(
         objects=await connection.fetchval("SELECT count(*) FROM listed"),
         photos=await connection.fetchval("SELECT count(*) FROM photos WHERE status = 'ready'"),
     )
     rows = await connection.fetch(
         f"""
-        SELECT key FROM listed l WHERE modified < now() - interval '{YOUNG}'
+        SELECT key FROM listed l WHERE ($1 OR modified < now() - interval '{YOUNG}')
         AND NOT EXISTS (SELECT FROM photos WHERE object_key = l.key AND status = 'ready')
-        AND NOT EXISTS (SELECT FROM unreferenced_objects WHERE object_key = l.key)
+        AND NOT EXISTS (SELECT FROM unreferenced_objects WHERE object_key = l.key
+                        AND NOT ($1 AND {UNFINISHED}))
         AND NOT EXISTS (
             SELECT FROM photos WHERE status = 'ready' AND l.key IN (thumbnail_key, preview_key)
             AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
                           THEN split_part(l.key, '/', 3)::bigint END)
         ORDER BY key
         """,
+        restored,
         timeout=PATIENCE,
     )
     report.orphans = [row["key"] for row in rows]
@@ -169,45 +175,23 @@ def _refusal(report: Report) -> str | None:
     )
 
 
-async def _adopt(connection: Any, store: ObjectStore, key: str, report: Report) -> None:
-    match = OWN_KEY.fullmatch(key)
-    if match is None:
-        return
-    owner_id, photo_id = map(int, match.groups())
-    if not in_range(photo_id):
-        return
-    try:
-        info, head = await store.peek(key, SNIFF_LENGTH)
-    except ObjectMissing:
-        return
-    content_type = sniff(head)
-    if content_type is None:
-        return
-    adopted = await connection.fetchval(
-        f"""
-        WITH adopted AS (
-            INSERT INTO photos (id, owner_id, album_id, status, original_filename, content_type,
-                file_size, object_key)
-            OVERRIDING SYSTEM VALUE
-            SELECT $2, $1, 0, 'ready', $3, $4, $5, $6 WHERE EXISTS (SELECT FROM users WHERE id = $1)
-            ON CONFLICT DO NOTHING RETURNING id
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM adopted
-        )
-        SELECT id, {ENQUEUE},
-            CASE WHEN id >= last_value THEN setval('photos_id_seq', id) END
-        FROM adopted, photos_id_seq
-        """,
-        owner_id, photo_id, key.rsplit("/", 1)[-1], content_type, info.size, key,
-    )  # fmt: skip
-    if adopted is not None:
-        report.adopted.append(adopted)
+async def _adopted(
+    connection: Any, store: ObjectStore, report: Report, progress: Callable[[str], None]
+) -> list[str]:
+    """Make photos of what can be one; the orphans that stay orphans."""
+    await reserve_ids(connection, report.orphans)
+    left = []
+    for number, key in enumerate(report.orphans, 1):
+        photo_id = await adopt_original(connection, store, key)
+        if photo_id is None:
+            left.append(key)
+        else:
+            report.adopted.append(photo_id)
+        progress(f"{number} of {len(report.orphans)} objects without a row tried")
+    return left
 
 
 async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Report) -> None:
-    match = OWN_KEY.fullmatch(key)
-    if match is not None and int(match[2]) in report.adopted:
-        return
     target = QUARANTINE + key
     await connection.execute(
         "INSERT INTO unreferenced_objects (object_key, delete_after)"

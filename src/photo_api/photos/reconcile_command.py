@@ -5,6 +5,7 @@ import sys
 
 import asyncpg
 
+from photo_api.contract import LOST_AFTER
 from photo_api.db.pool import DatabaseUnavailable, open_database
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings.loading import Settings
@@ -12,13 +13,17 @@ from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.opening import open_credentials, open_store
 
 SHOWN = 20
+RUNNING = (
+    "SELECT count(*) FROM instances WHERE state IN ('starting', 'ready', 'draining')"
+    f" AND heartbeat_at > now() - interval '{LOST_AFTER} seconds'"
+)
 UNREADABLE = (
     DatabaseUnavailable, StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError
 )  # fmt: skip
 
 
 async def reconcile_command(
-    settings: Settings, *, repair: bool, adopt: bool, force: bool, as_json: bool
+    settings: Settings, *, repair: bool, adopt: bool, force: bool, restored: bool, as_json: bool
 ) -> int:
     """0: table and store agree (or do so now), 1: they differ or it was refused, 2: one of them
     cannot be read."""
@@ -28,8 +33,17 @@ async def reconcile_command(
             open_credentials(settings.s3, settings.cloud) as credentials,
             open_store(settings.s3, credentials) as store,
         ):
+            if restored and (running := await db.fetchval(RUNNING)):
+                print(f"Stop the instances first: {running} of them run", file=sys.stderr)
+                return 1
             report = await reconcile(
-                db, store, repair=repair, adopt=adopt, force=force, progress=_progress
+                db,
+                store,
+                repair=repair,
+                adopt=adopt,
+                force=force,
+                restored=restored,
+                progress=_progress,
             )
     except UNREADABLE as error:
         reason = f"{type(error).__name__}: {error}"

@@ -1,0 +1,91 @@
+"""Photos made of originals that no row knows, as after the database was restored from a backup."""
+
+import re
+from typing import Any
+
+from photo_api.http.fields import in_range
+from photo_api.photos.upload_queries import ENQUEUE, make_ready
+from photo_api.renditions.formats import SNIFF_LENGTH, sniff
+from photo_api.storage.base import ObjectMissing, ObjectStore
+
+OWN_KEY = re.compile(r"photos/(\d{1,16})/(\d{1,16})/[0-9a-f]{32}\.[a-z]+")
+
+
+async def adopt(connection: Any, store: ObjectStore, key: str) -> int | None:
+    """The id of the photo that the original at `key` belongs to now; None for what is no original
+    of a user that there is. Needs the temporary table `listed` (key, modified).
+
+    An upload that the table has as pending is confirmed, with its title and album. Otherwise the
+    photo is as old as its object, and has the id in the key unless another photo has it."""
+    match = OWN_KEY.fullmatch(key)
+    if match is None:
+        return None
+    owner_id, photo_id = map(int, match.groups())
+    if not in_range(photo_id):
+        return None
+    try:
+        info, head = await store.peek(key, SNIFF_LENGTH)
+    except ObjectMissing:
+        return None
+    content_type = sniff(head)
+    if content_type is None:
+        return None
+    if await _confirm(connection, owner_id, photo_id, key, content_type):
+        return photo_id
+    return await _insert(connection, owner_id, photo_id, key, content_type, info.size)
+
+
+async def _confirm(
+    connection: Any, owner_id: int, photo_id: int, key: str, content_type: str
+) -> bool:
+    """Whether there was such a pending upload, which has ended as a confirmation ends it."""
+    change = connection.transaction()
+    await change.start()
+    await connection.execute(
+        "INSERT INTO unreferenced_objects (object_key, delete_after) VALUES ($1, now())"
+        " ON CONFLICT DO NOTHING",
+        key,
+    )
+    done = await make_ready(connection, owner_id, photo_id, key, content_type, None)
+    # Otherwise the sweep would take the key for an upload that was given up.
+    await (change.commit() if done else change.rollback())
+    return done
+
+
+async def _insert(
+    connection: Any, owner_id: int, photo_id: int, key: str, content_type: str, size: int
+) -> int | None:
+    adopted: int | None = await connection.fetchval(
+        f"""
+        WITH adopted AS (
+            INSERT INTO photos (id, owner_id, album_id, status, original_filename, content_type,
+                file_size, object_key, created_at)
+            OVERRIDING SYSTEM VALUE
+            SELECT CASE WHEN EXISTS (SELECT FROM photos WHERE id = $2)
+                        THEN nextval(pg_get_serial_sequence('photos', 'id')) ELSE $2 END,
+                $1, 0, 'ready', $3, $4, $5, $6,
+                (SELECT modified FROM listed WHERE listed.key = $6)
+            WHERE EXISTS (SELECT FROM users WHERE id = $1)
+            AND NOT EXISTS (SELECT FROM unreferenced_objects WHERE object_key = $6 AND taken)
+            ON CONFLICT DO NOTHING RETURNING id
+        ), known AS (
+            DELETE FROM unreferenced_objects WHERE object_key = $6 AND EXISTS (SELECT FROM adopted)
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM adopted
+        )
+        SELECT id, {ENQUEUE},
+            CASE WHEN id >= last_value THEN setval('photos_id_seq', id) END
+        FROM adopted, photos_id_seq
+        """,
+        owner_id, photo_id, key.rsplit("/", 1)[-1], content_type, size, key,
+    )  # fmt: skip
+    return adopted
+
+
+async def reserve_ids(connection: Any, keys: list[str]) -> None:
+    """See to it that no new photo gets an id that stands in one of these keys."""
+    ids = [int(match[2]) for key in keys if (match := OWN_KEY.fullmatch(key))]
+    newest = max(filter(in_range, ids), default=0)
+    await connection.execute(
+        "SELECT setval('photos_id_seq', $1) FROM photos_id_seq WHERE last_value < $1", newest
+    )
