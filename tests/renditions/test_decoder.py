@@ -88,7 +88,7 @@ async def test_a_file_larger_than_the_memory_ends_the_child() -> None:
 
 
 async def test_the_processor_limit_ends_the_child() -> None:
-    async with limited(DecodeLimits(cpu_seconds=0)) as decoder:
+    async with limited(DecodeLimits(cpu_seconds=0.3)) as decoder:
         with pytest.raises(DecoderDied) as died:
             await decoder.render(slow())
         assert died.value.reason == "cpu"

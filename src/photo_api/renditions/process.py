@@ -27,7 +27,7 @@ class DecodeLimits:
     """
 
     memory_bytes: int = 1 << 30
-    cpu_seconds: int = 30
+    cpu_seconds: float = 30.0
     wall_seconds: float = 90.0
     max_pixels: int = 100_000_000
     jobs_per_child: int = 50
@@ -115,7 +115,7 @@ class ChildProcess:
 
 
 def _spawn(limits: DecodeLimits, pipe: socket.socket, stderr: int) -> subprocess.Popen[bytes]:
-    arguments = (os.getpid(), limits.memory_bytes, limits.cpu_seconds, limits.max_pixels)
+    arguments = (os.getpid(), limits.memory_bytes, limits.max_pixels, limits.cpu_seconds)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "photo_api.renditions.child", *map(str, arguments)],
         stdin=pipe.fileno(),
@@ -154,7 +154,7 @@ def _tail(file: int) -> str:
 def _cause(status: int, last_words: str) -> str:
     if status == wire.OUT_OF_MEMORY or _MEMORY_WORDS.search(last_words):
         return "memory"
-    return "cpu" if status == -signal.SIGXCPU else "crashed"
+    return "cpu" if status == -signal.SIGPROF else "crashed"
 
 
 def _resident_bytes(pid: int) -> int:
