@@ -4,10 +4,10 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from photo_api.embedded.postgres import Postgres
 from tests.service import free_port
@@ -16,7 +16,8 @@ from tests.service import free_port
 class SlowPath:
     """A TCP relay to the database that holds every piece back for `delay` seconds."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | str) -> None:
+        """To a port of this machine, or to a Unix socket."""
         self.delay = 0.0
         self._target = target
         self._relaying: set[asyncio.Task[object]] = set()
@@ -36,7 +37,10 @@ class SlowPath:
         assert task is not None
         self._relaying.add(task)
         with suppress(OSError, asyncio.CancelledError):
-            back, forth = await asyncio.open_connection("127.0.0.1", self._target)
+            if isinstance(self._target, str):
+                back, forth = await asyncio.open_unix_connection(self._target)
+            else:
+                back, forth = await asyncio.open_connection("127.0.0.1", self._target)
             await asyncio.gather(self._pump(reader, forth), self._pump(back, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,6 +94,19 @@ class OwnDatabase:
         """An address that `slow_down` slows down."""
         async with self._slow.open() as port:
             yield self.url(port)
+
+
+def socket_of(settings: Mapping[str, str]) -> str:
+    """The Unix socket of the database that a service with these settings uses."""
+    (folder,) = parse_qs(urlsplit(settings["PHOTO_API_DATABASE_URL"]).query)["host"]
+    return f"{folder}/.s.PGSQL.5432"
+
+
+def through(settings: Mapping[str, str], port: int) -> str:
+    """The address of that database behind a relay at `port`."""
+    parts = urlsplit(settings["PHOTO_API_DATABASE_URL"])
+    place = f"{parts.username}:{parts.password}@127.0.0.1:{port}"
+    return urlunsplit(parts._replace(netloc=place, query=""))
 
 
 def _children(pid: int) -> list[int]:

@@ -1,5 +1,6 @@
 """The registry: a row for each boot, true to what happens, and a log of it."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,8 @@ import asyncpg
 import pytest
 
 from photo_api.lifecycle import registry_queries as queries
-from photo_api.lifecycle.registry import is_alive
+from photo_api.lifecycle.registry_watch import Answer
+from photo_api.lifecycle.registry_watch import ask as ask_alive
 from tests.own_stage import ask
 from tests.service import Service, eventually, free_port
 
@@ -55,38 +57,69 @@ async def test_a_boot_is_written_down_from_start_to_stop(
     ]
 
 
+async def a_boot(connection: Any) -> queries.Boot:
+    """One more row of an instance that nobody runs."""
+    boot_id = await connection.fetchval("SELECT gen_random_uuid()::text")
+    boot = queries.Boot(boot_id, "10.0.0.9", "n", None, "1", "127.0.0.1", free_port(), 1)
+    await queries.enlist(connection, boot, "starting", "started")
+    return boot
+
+
+async def silent(connection: Any, boot: queries.Boot, seconds: float) -> None:
+    age = "UPDATE instances SET heartbeat_at = now() - make_interval(secs => $2)"
+    await connection.execute(f"{age} WHERE boot_id = $1::uuid", boot.boot_id, seconds)
+
+
+async def state(connection: Any, boot: queries.Boot) -> str:
+    row = await queries.heartbeat(connection, boot.boot_id, "{}")
+    return str(row and row["state"])
+
+
 async def test_the_silent_are_lost_and_their_jobs_free(stack: dict[str, Any]) -> None:
-    """Declared by another; never while a heartbeat is younger than the limit."""
+    """Declared by another; never while a heartbeat is younger than the limit. A job's row that the
+    lost one's open transaction still locks holds nobody up."""
     connection = await asyncpg.connect(stack["database_url"])
-    boot = await connection.fetchval("SELECT gen_random_uuid()::text")
-    other = await connection.fetchval("SELECT gen_random_uuid()::text")
-    await queries.enlist(
-        connection, boot, instance="10.0.0.9", node="n", region=None, version="1",
-        address="127.0.0.1", port=free_port(), workers=1,
-    )  # fmt: skip
-    job = await connection.fetchval(
-        "INSERT INTO jobs (kind, subject_id, state, attempt, worker, available_at)"
-        " VALUES ('none', 0, 'leased', 1, $1, now() + interval '1 hour') RETURNING id",
-        boot,
-    )
-    assert not await queries.declare_lost(connection, boot, "me")
-    await connection.execute(
-        "UPDATE instances SET heartbeat_at = now() - interval '21 seconds'"
-        " WHERE boot_id = $1::uuid",
-        boot,
-    )
-    assert boot in [row["boot_id"] for row in await queries.suspects(connection, other)]
-    assert await queries.declare_lost(connection, boot, "me")
-    assert not await queries.declare_lost(connection, boot, "me"), "once"
+    frozen = await asyncpg.connect(stack["database_url"])
+    boot, me = await a_boot(connection), await a_boot(connection)
+    jobs = [
+        await connection.fetchval(
+            "INSERT INTO jobs (kind, subject_id, state, attempt, worker, available_at)"
+            " VALUES ('none', 0, 'leased', 1, $1, now() + interval '1 hour') RETURNING id",
+            boot.boot_id,
+        )
+        for _ in range(2)
+    ]
+    assert not await queries.declare_lost(connection, [boot.boot_id], me)
+    await silent(connection, boot, 21)
+    suspects = await queries.suspects(connection, me.boot_id, 100)
+    assert boot.boot_id in [row["boot_id"] for row in suspects]
+    async with frozen.transaction():
+        await frozen.execute("SELECT FROM jobs WHERE id = $1 FOR UPDATE", jobs[1])
+        async with asyncio.timeout(60):
+            assert await queries.declare_lost(connection, [boot.boot_id], me) == [boot.boot_id]
+    assert not await queries.declare_lost(connection, [boot.boot_id], me), "once"
     free = "SELECT available_at <= now() FROM jobs WHERE id = $1"
-    assert await connection.fetchval(free, job)
-    await connection.execute("DELETE FROM jobs WHERE id = $1", job)
-    assert await queries.heartbeat(connection, boot, "{}") == "lost"
+    assert [await connection.fetchval(free, job) for job in jobs] == [True, False]
+    await connection.execute("DELETE FROM jobs WHERE id = ANY($1)", jobs)
+    assert await state(connection, boot) == "lost"
     await queries.change(connection, boot, "ready", "recovered")
-    assert await queries.heartbeat(connection, boot, "{}") == "ready"
+    assert await state(connection, boot) == "ready"
     await queries.change(connection, boot, "stopped", "stopped")
     await queries.change(connection, boot, "ready", "ready")
-    assert await queries.heartbeat(connection, boot, "{}") == "stopped", "the last word"
+    assert await state(connection, boot) == "stopped", "the last word"
+    await queries.change(connection, me, "stopped", "stopped")
+    await connection.close()
+    await frozen.close()
+
+
+async def test_who_stood_still_declares_nobody_lost(stack: dict[str, Any]) -> None:
+    connection = await asyncpg.connect(stack["database_url"])
+    boot, me = await a_boot(connection), await a_boot(connection)
+    for one in (boot, me):
+        await silent(connection, one, 21)
+    assert not await queries.declare_lost(connection, [boot.boot_id], me)
+    for one in (boot, me):
+        await queries.change(connection, one, "stopped", "stopped")
     await connection.close()
 
 
@@ -94,24 +127,23 @@ async def test_changes_of_state_notify_and_heartbeats_do_not(stack: dict[str, An
     connection = await asyncpg.connect(stack["database_url"])
     heard: list[str] = []
     await connection.add_listener(queries.CHANNEL, lambda *args: heard.append(str(args[-1])))
-    boot = await connection.fetchval("SELECT gen_random_uuid()::text")
-    await queries.enlist(
-        connection, boot, instance="10.0.0.9", node="n", region=None, version="1",
-        address="127.0.0.1", port=1, workers=1,
-    )  # fmt: skip
+    boot = await a_boot(connection)
     await queries.change(connection, boot, "ready", "ready")
     await queries.change(connection, boot, "ready", "ready")
     for _ in range(3):
-        await queries.heartbeat(connection, boot, "{}")
+        await queries.heartbeat(connection, boot.boot_id, "{}")
     await connection.fetchval("SELECT 1")
-    assert heard.count(boot) == 2
+    assert heard.count(boot.boot_id) == 2
+    await queries.correct(connection, boot, "ready", "draining", "corrected")
+    await connection.fetchval("SELECT 1")
+    assert heard.count(boot.boot_id) == 3
     await queries.change(connection, boot, "stopped", "stopped")
     await connection.close()
 
 
 async def test_alive_is_asked_over_http(service: Service) -> None:
-    assert await is_alive("127.0.0.1", port_of(service))
-    assert not await is_alive("127.0.0.1", free_port())
+    assert await ask_alive("127.0.0.1", port_of(service)) is Answer.ALIVE
+    assert await ask_alive("127.0.0.1", free_port()) is Answer.DEAD
 
 
 @pytest.mark.parametrize("arguments", [(), ("--workers", "3")])

@@ -3,6 +3,8 @@
 Every change of state is one statement that writes the row, its event and the notification.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from photo_api import contract
@@ -11,62 +13,104 @@ from photo_api.db.leases import FENCE, HELD, Lease
 CHANNEL = contract.REGISTRY_CHANNEL
 LOST_AFTER = contract.LOST_AFTER
 
+GAP = 10.0
+"""Seconds between two heartbeats of one instance, by the database's clock, that break its unbroken
+count: it stood still, was suspended, or the database was. Heartbeats are 5.5 s apart at most."""
+
 ALIVE = "('starting', 'ready', 'draining')"
+
+LOOPBACK = "(old.address LIKE '127.%' OR old.address IN ('::1', 'localhost'))"
+
+PLACE = ("instance", "node", "region", "version", "address", "port", "workers")
+"""What a row says of a boot that never changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One boot, as its row should say."""
+
+    boot_id: str
+    instance: str
+    node: str
+    region: str | None
+    version: str
+    address: str
+    port: int
+    workers: int
+
+    @property
+    def place(self) -> list[Any]:
+        return [getattr(self, name) for name in PLACE]
 
 
 async def enlist(
-    db: Any,
-    boot_id: str,
-    *,
-    instance: str,
-    node: str,
-    region: str | None,
-    version: str,
-    address: str,
-    port: int,
-    workers: int,
+    db: Any, me: Boot, state: str, event: str, cause: str | None = None, ago: float = 0
 ) -> None:
-    """A row for this boot, `starting`; without effect when it is there already."""
+    """A row for this boot, which began `ago` seconds ago; without effect when it is there
+    already."""
     await db.execute(
         f"""
         WITH mine AS (
-            INSERT INTO instances (boot_id, instance, node, region, version, address, port, workers)
-            VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
-            RETURNING boot_id, instance
-        ), event AS (
-            INSERT INTO instance_events (boot_id, instance, event)
-            SELECT boot_id, instance, 'started' FROM mine
-        )
-        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM mine
-        """,
-        boot_id, instance, node, region, version, address, port, workers,
-    )  # fmt: skip
-
-
-async def change(db: Any, boot_id: str, state: str, event: str, cause: str | None = None) -> None:
-    """Move to `state`, unless it is in it or has stopped."""
-    await db.execute(
-        f"""
-        WITH mine AS (
-            UPDATE instances SET state = $2, cause = $4, changed_at = now(), heartbeat_at = now()
-            WHERE boot_id = $1::uuid AND state NOT IN ($2, 'stopped') RETURNING boot_id, instance
+            INSERT INTO instances (boot_id, {", ".join(PLACE)}, state, cause, started_at)
+            VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $11,
+                now() - make_interval(secs => $12))
+            ON CONFLICT DO NOTHING RETURNING boot_id, instance
         ), event AS (
             INSERT INTO instance_events (boot_id, instance, event, cause)
-            SELECT boot_id, instance, $3, $4 FROM mine
+            SELECT boot_id, instance, $10, $11 FROM mine
         )
         SELECT pg_notify('{CHANNEL}', boot_id::text) FROM mine
         """,
-        boot_id, state, event, cause,
+        me.boot_id, *me.place, state, event, cause, float(ago),
     )  # fmt: skip
 
 
-async def add_event(db: Any, boot_id: str, event: str, cause: str | None, ago: float) -> None:
+async def change(db: Any, me: Boot, state: str, event: str, cause: str | None = None) -> None:
+    """Move to `state`, unless the row is in it or has stopped. What happened is written down also
+    when there is no row, which the heartbeat finds out."""
+    await db.execute(
+        f"""
+        WITH mine AS (
+            UPDATE instances SET state = $3, cause = $5, changed_at = now()
+            WHERE boot_id = $1::uuid AND state NOT IN ($3, 'stopped') RETURNING boot_id
+        ), event AS (
+            INSERT INTO instance_events (boot_id, instance, event, cause)
+            SELECT $1::uuid, $2, $4, $5 WHERE EXISTS (SELECT FROM mine)
+            OR NOT EXISTS (SELECT FROM instances WHERE boot_id = $1::uuid)
+        )
+        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM mine
+        """,
+        me.boot_id, me.instance, state, event, cause,
+    )  # fmt: skip
+
+
+async def correct(
+    db: Any, me: Boot, said: str, state: str, event: str, cause: str | None = None
+) -> None:
+    """Write what is so over a row that said otherwise, unless it is not in the state `said` any
+    more."""
+    columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(PLACE, 2))
+    await db.execute(
+        f"""
+        WITH mine AS (
+            UPDATE instances SET {columns}, state = $10, cause = $12, changed_at = now()
+            WHERE boot_id = $1::uuid AND state = $9 RETURNING boot_id, instance
+        ), event AS (
+            INSERT INTO instance_events (boot_id, instance, event, cause)
+            SELECT boot_id, instance, $11, $12 FROM mine
+        )
+        SELECT pg_notify('{CHANNEL}', boot_id::text) FROM mine
+        """,
+        me.boot_id, *me.place, said, state, event, cause,
+    )  # fmt: skip
+
+
+async def add_event(db: Any, me: Boot, event: str, cause: str | None, ago: float) -> None:
     """Write down what happened `ago` seconds ago; the state stays."""
     await db.execute(
         "INSERT INTO instance_events (boot_id, instance, event, cause, at)"
-        " SELECT boot_id, instance, $2, $3, now() - make_interval(secs => $4)"
-        " FROM instances WHERE boot_id = $1::uuid",
-        boot_id, event, cause, ago,
+        " VALUES ($1::uuid, $2, $3, $4, now() - make_interval(secs => $5))",
+        me.boot_id, me.instance, event, cause, ago,
     )  # fmt: skip
 
 
@@ -83,50 +127,81 @@ async def removed_from_balancers(db: Any, boot_id: str) -> bool:
     )  # fmt: skip
 
 
-async def heartbeat(db: Any, boot_id: str, load: str) -> str | None:
-    """The state that the row has; None when there is no row (any more). `load` is JSON; the depth
-    of the job queue, which all share, is added to it."""
-    state: str | None = await db.fetchval(
-        "UPDATE instances SET heartbeat_at = now(), load = $2::jsonb || jsonb_build_object("
+async def heartbeat(db: Any, boot_id: str, load: str) -> Any | None:
+    """The row's state and `PLACE`, and as `gap` the seconds since the heartbeat before; None when
+    there is no row (any more). `load` is JSON; the depth of the job queue, which all share, is
+    added to it."""
+    columns = ", ".join(f"mine.{name}" for name in ("state", *PLACE))
+    return await db.fetchrow(
+        "UPDATE instances AS mine SET heartbeat_at = now(),"
+        " load = $2::jsonb || jsonb_build_object("
         "  'queue_depth', (SELECT count(*) FROM jobs WHERE state = 'queued'))"
-        " WHERE boot_id = $1::uuid RETURNING state",
+        " FROM (SELECT boot_id, heartbeat_at FROM instances"
+        "  WHERE boot_id = $1::uuid FOR UPDATE) AS before"
+        " WHERE mine.boot_id = before.boot_id RETURNING"
+        f" {columns}, extract(epoch FROM now() - before.heartbeat_at)::float8 AS gap",
         boot_id, load,
     )  # fmt: skip
-    return state
 
 
-async def suspects(db: Any, boot_id: str) -> list[Any]:
-    """Others that have been silent for too long."""
+async def suspects(db: Any, boot_id: str, most: int) -> list[Any]:
+    """Others that have been silent for too long, at most so many, the longest first. `replaced` is
+    whether another boot lives at its address, and would answer for it."""
     rows: list[Any] = await db.fetch(
-        "SELECT boot_id::text AS boot_id, address, port FROM instances"
-        f" WHERE boot_id <> $1::uuid AND state IN {ALIVE}"
-        " AND heartbeat_at < now() - make_interval(secs => $2)",
-        boot_id, LOST_AFTER,
+        "SELECT boot_id::text AS boot_id, node, address, port, EXISTS (SELECT FROM instances AS new"
+        "  WHERE new.address = old.address AND new.port = old.port"
+        f"  AND (new.node = old.node OR NOT {LOOPBACK})"
+        f"  AND new.boot_id <> old.boot_id AND new.state IN {ALIVE}"
+        "  AND new.heartbeat_at >= now() - make_interval(secs => $2)) AS replaced"
+        f" FROM instances AS old WHERE boot_id <> $1::uuid AND state IN {ALIVE}"
+        " AND heartbeat_at < now() - make_interval(secs => $2)"
+        " ORDER BY heartbeat_at LIMIT $3",
+        boot_id, LOST_AFTER, most,
     )  # fmt: skip
     return rows
 
 
-async def declare_lost(db: Any, boot_id: str, by: str) -> bool:
-    """Whether it was still silent and is lost now: out of the balancer, its jobs free for others.
-    It never means that anybody kills it."""
-    return await db.fetchval(
+async def peers(db: Any, boot_id: str, most: int) -> list[Any]:
+    """Some others that are ready and not silent, at most so many, other ones each time."""
+    rows: list[Any] = await db.fetch(
+        "SELECT boot_id::text AS boot_id, node, address, port FROM instances"
+        " WHERE boot_id <> $1::uuid AND state = 'ready'"
+        " AND heartbeat_at >= now() - make_interval(secs => $2) ORDER BY random() LIMIT $3",
+        boot_id, GAP, most,
+    )  # fmt: skip
+    return rows
+
+
+async def declare_lost(db: Any, boot_ids: Collection[str], me: Boot) -> list[str]:
+    """Those of them that were still silent and are lost now: out of the balancer, their jobs free
+    for others. It never means that anybody kills them. Nobody is lost by the word of one whose own
+    last heartbeat is older than `GAP`: whoever stood still finds everybody silent."""
+    rows = await db.fetch(
         f"""
-        WITH lost AS (
+        WITH silent AS (
+            SELECT boot_id FROM instances
+            WHERE boot_id = ANY($1::text[]::uuid[]) AND state IN {ALIVE}
+            AND heartbeat_at < now() - make_interval(secs => $4)
+            AND EXISTS (SELECT FROM instances WHERE boot_id = $2::uuid
+                AND heartbeat_at > now() - make_interval(secs => $5))
+            FOR UPDATE SKIP LOCKED
+        ), lost AS (
             UPDATE instances SET state = 'lost', cause = 'silent', changed_at = now()
-            WHERE boot_id = $1::uuid AND state IN {ALIVE}
-            AND heartbeat_at < now() - make_interval(secs => $2)
-            RETURNING boot_id, instance
+            FROM silent WHERE instances.boot_id = silent.boot_id
+            RETURNING instances.boot_id, instance
         ), event AS (
             INSERT INTO instance_events (boot_id, instance, event, cause)
             SELECT boot_id, instance, 'lost', 'silent, declared by ' || $3 FROM lost
         ), freed AS (
-            UPDATE jobs SET available_at = now() FROM lost
-            WHERE jobs.state = 'leased' AND jobs.worker = lost.boot_id::text
+            UPDATE jobs SET available_at = now() WHERE id IN (
+                SELECT id FROM jobs JOIN lost ON jobs.worker = lost.boot_id::text
+                WHERE jobs.state = 'leased' FOR UPDATE OF jobs SKIP LOCKED)
         )
-        SELECT true, pg_notify('{CHANNEL}', boot_id::text) FROM lost
+        SELECT boot_id::text AS boot_id, pg_notify('{CHANNEL}', boot_id::text) FROM lost
         """,
-        boot_id, LOST_AFTER, by,
-    ) is not None  # fmt: skip
+        list(boot_ids), me.boot_id, me.instance, LOST_AFTER, GAP,
+    )  # fmt: skip
+    return [row["boot_id"] for row in rows]
 
 
 async def prune(db: Any, lease: Lease) -> None:

@@ -1,0 +1,187 @@
+"""The others of the fleet, looked at by one of them: who is silent, and who of these is lost.
+
+Silence towards the database is no proof, nor is a port that does not answer where the network lets
+nobody through. So an instance is declared lost only by one whose own heartbeats came without a gap
+for a whole `LOST_AFTER`, and only if its port
+
+- refuses or answers wrongly: the machine is there and the process is not, or
+- takes the connection and says nothing: it hangs, or
+- cannot be reached, while this instance reaches other members' ports; if no other member is left,
+  it must have reached this one's since it started itself.
+
+Whoever is not declared lost keeps its row; its leases and jobs run out by themselves.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from typing import Any
+
+from photo_api.contract import LIVE_PATH
+from photo_api.db.connect import FAILURES
+from photo_api.lifecycle import registry_queries as queries
+
+log = logging.getLogger(__name__)
+
+Link = Callable[[], AbstractAsyncContextManager[Any]]
+
+ANSWER_WAIT = 2.0
+"""Seconds for an answer, connecting and all."""
+
+MOST_SUSPECTS, PEERS = 32, 3
+"""How many are asked at the same time."""
+
+MOST_REACHED = 1000
+"""Boots that are remembered as reached."""
+
+CUT_OFF_AFTER = 3
+"""Looks in a row in which no other member could be reached, after which it is said."""
+
+
+class Answer(Enum):
+    """What came of asking a process whether it lives."""
+
+    ALIVE = "alive"
+    DEAD = "dead"  # its machine answers, or something else at its port
+    HANGS = "hangs"
+    UNREACHABLE = "unreachable"
+
+
+class Watch:
+    """Looks at others after each heartbeat, in a task beside, one look at a time. `note` is given
+    an event and its cause."""
+
+    def __init__(self, me: queries.Boot, link: Link, note: Callable[[str, str], None]) -> None:
+        self._me = me
+        self._link = link
+        self._note = note
+        self._unbroken_since: float | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._reached: OrderedDict[str, None] = OrderedDict()
+        self._in_vain = 0
+
+    def interrupted(self) -> None:
+        """A heartbeat has failed: the unbroken count begins again."""
+        self._unbroken_since = None
+        self._break_off()
+
+    def beaten(self, gap: float) -> None:
+        """A heartbeat has succeeded, `gap` seconds after the one before. After an outage of the
+        database, and after one stood still, everybody looks silent: only a whole `LOST_AFTER`
+        without a gap makes a judge."""
+        now = time.monotonic()
+        if gap > queries.GAP:
+            self._break_off()  # what it has seen is from before, or of others that stood still too
+            self._unbroken_since = now
+        self._unbroken_since = self._unbroken_since or now
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(now - self._unbroken_since))
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    def _break_off(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _look(self, unbroken: float) -> None:
+        try:
+            async with self._link() as connection:
+                boot_id = self._me.boot_id
+                peers = await queries.peers(connection, boot_id, PEERS)
+                judging = unbroken >= queries.LOST_AFTER
+                silent = await queries.suspects(connection, boot_id, MOST_SUSPECTS * judging)
+            if lost := await self._lost(peers, silent):
+                async with self._link() as connection:
+                    declared = await queries.declare_lost(connection, lost, self._me)
+                for boot_id in declared:
+                    log.warning("declared lost", extra={"fields": {"lost_boot": boot_id}})
+        except FAILURES as error:
+            log.warning("cannot look after others: %s", type(error).__name__)
+        except Exception:
+            log.exception("cannot look after others")
+
+    async def _lost(self, peers: list[Any], silent: list[Any]) -> list[str]:
+        """The boots of `silent` that there is proof against."""
+        asked = [*peers, *(row for row in silent if not row["replaced"])]
+        answers = await asyncio.gather(*(self._ask(row) for row in asked))
+        found = dict(zip((row["boot_id"] for row in asked), answers, strict=True))
+        reaching = self._remember(peers, found)
+        lost = [row["boot_id"] for row in silent if row["replaced"]]
+        for row in silent:
+            match found.get(row["boot_id"]):
+                case Answer.DEAD | Answer.HANGS:
+                    lost.append(row["boot_id"])
+                case Answer.UNREACHABLE if reaching or (not peers and self._knew(row)):
+                    lost.append(row["boot_id"])
+        return lost
+
+    def _remember(self, peers: list[Any], found: dict[str, Answer]) -> bool:
+        """Whether a peer was reached now; says so when none is, or one is again."""
+        reached = [boot for boot, answer in found.items() if answer is not Answer.UNREACHABLE]
+        for boot in reached:
+            self._reached[boot] = None
+            self._reached.move_to_end(boot)
+        while len(self._reached) > MOST_REACHED:
+            self._reached.popitem(last=False)
+        reaching = any(row["boot_id"] in reached for row in peers)
+        if peers:
+            self._tell(peers, reaching)
+        return reaching
+
+    def _tell(self, peers: list[Any], reaching: bool) -> None:
+        if reaching and self._in_vain >= CUT_OFF_AFTER:
+            log.info("other instances can be reached again")
+            self._note("peers_reachable", f"{len(peers)} asked")
+        self._in_vain = 0 if reaching else self._in_vain + 1
+        if self._in_vain == CUT_OFF_AFTER:
+            asked = ", ".join(f"{row['address']}:{row['port']}" for row in peers)
+            log.warning(
+                "no other instance can be reached, so that none is declared lost by its silence:"
+                " let instances reach each other's port",
+                extra={"fields": {"asked": asked}},
+            )
+            self._note("peers_unreachable", f"no connection to {asked}")
+
+    def _knew(self, row: Any) -> bool:
+        return row["boot_id"] in self._reached
+
+    async def _ask(self, row: Any) -> Answer:
+        if row["node"] != self._me.node and _is_loopback(row["address"]):
+            return Answer.UNREACHABLE  # that would ask this machine
+        return await ask(row["address"], row["port"])
+
+
+async def ask(address: str, port: int) -> Answer:
+    """Whether the process behind this address answers that it lives, asked without any library: a
+    bare HTTP/1.0 request, at most `ANSWER_WAIT` seconds."""
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(ANSWER_WAIT):
+            reader, writer = await asyncio.open_connection(address, port)
+            writer.write(f"GET {LIVE_PATH} HTTP/1.0\r\n\r\n".encode())
+            status = await reader.readline()
+    except TimeoutError:
+        return Answer.UNREACHABLE if writer is None else Answer.HANGS
+    except OSError as error:
+        refused = writer is not None or isinstance(error, ConnectionRefusedError)
+        return Answer.DEAD if refused else Answer.UNREACHABLE
+    finally:
+        if writer is not None:
+            writer.close()
+    return Answer.ALIVE if status.split()[1:2] == [b"200"] else Answer.DEAD
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
