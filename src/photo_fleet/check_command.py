@@ -9,6 +9,7 @@ from pathlib import Path
 from photo_fleet.checks import check
 from photo_fleet.findings import Finding
 from photo_fleet.loading import SpecError, load
+from photo_fleet.render.cloud_init import ports
 from photo_fleet.spec import Fleet
 
 DEFAULT_FILE = "fleet.toml"
@@ -56,9 +57,9 @@ def run(options: argparse.Namespace) -> int:
         findings += differences
     fails = any(finding.level == "error" or options.strict for finding in findings)
     if options.json:
-        print(json.dumps(_body(name, findings, not fails), ensure_ascii=False))
+        print(json.dumps(_body(name, fleet, findings, not fails), ensure_ascii=False))
     else:
-        _tell(name, findings, options.strict)
+        _tell(name, fleet, findings, options.strict)
     return CONTRADICTS if fails else FINE
 
 
@@ -92,7 +93,7 @@ def _probed(fleet: Fleet, url: str, as_json: bool) -> list[Finding] | None:
         return None
 
 
-def _body(name: str, findings: list[Finding], ok: bool) -> dict[str, object]:
+def _body(name: str, fleet: Fleet, findings: list[Finding], ok: bool) -> dict[str, object]:
     levels = [finding.level for finding in findings]
     return {
         "ok": ok,
@@ -101,16 +102,18 @@ def _body(name: str, findings: list[Finding], ok: bool) -> dict[str, object]:
         "warnings": levels.count("warning"),
         "problems": [],
         "findings": [finding.body() for finding in findings],
+        "ports": ports(fleet),
     }
 
 
-def _tell(name: str, findings: list[Finding], strict: bool) -> None:
+def _tell(name: str, fleet: Fleet, findings: list[Finding], strict: bool) -> None:
     if name == BUILT_IN:
         print(f"There is no {DEFAULT_FILE} here: these are the built-in defaults.")
     for finding in findings:
         print(f"{finding.level} {finding.code}: {finding.numbers}")
         print(f"  so that: {finding.consequence}")
         print(f"  mend it: {finding.remedy}")
+    print(f"ports: {ports(fleet)}")
     levels = [finding.level for finding in findings]
     errors, warnings = levels.count("error"), levels.count("warning")
     counted = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"

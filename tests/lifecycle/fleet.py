@@ -44,11 +44,11 @@ class OwnFleet:
         return boot_id, registry
 
     async def other(
-        self, port: int, *, silent: float = 0, node: str = NODE, state: str = "ready"
+        self, port: int, *, silent: float = 0, node: str = NODE, workers: int = 1
     ) -> str:
         """The row of another, whose last heartbeat was so many seconds ago."""
-        boot = queries.Boot(str(uuid4()), "10.0.0.2", node, None, "1", "127.0.0.1", port, 1)
-        await queries.enlist(self.connection, boot, state, "started")
+        boot = queries.Boot(str(uuid4()), "10.0.0.2", node, None, "1", "127.0.0.1", port, workers)
+        await queries.enlist(self.connection, boot, "ready", "started")
         await self.do(
             "UPDATE instances SET heartbeat_at = now() - make_interval(secs => $2)"
             " WHERE boot_id = $1::uuid",

@@ -96,6 +96,17 @@ async def test_a_loopback_address_of_another_machine_is_not_asked_here(
     assert [await fleet.state(one) for one in suspects] == ["ready"] * 3
 
 
+@pytest.mark.parametrize("reaching", [True, False])
+async def test_one_that_only_does_jobs_has_no_port_to_ask(
+    fleet: OwnFleet, judge: Registry, service: Service, reaching: bool
+) -> None:
+    if reaching:
+        await fleet.other(port_of(service))
+    suspect = await fleet.other(0, silent=21, workers=0)
+    await looked(judge)
+    assert await fleet.state(suspect) == ("lost" if reaching else "ready")
+
+
 async def test_whose_address_another_boot_has_is_lost(
     fleet: OwnFleet, judge: Registry, service: Service
 ) -> None:

@@ -145,27 +145,28 @@ async def heartbeat(db: Any, boot_id: str, load: str) -> Any | None:
 
 
 async def suspects(db: Any, boot_id: str, most: int) -> list[Any]:
-    """Others that have been silent for too long, at most so many, the longest first. `replaced` is
-    whether another boot lives at its address, and would answer for it."""
+    """Others that have been silent for too long, at most so many, other ones each time.
+    `replaced` is whether another boot lives at its address, and would answer for it."""
     rows: list[Any] = await db.fetch(
-        "SELECT boot_id::text AS boot_id, node, address, port, EXISTS (SELECT FROM instances AS new"
+        "SELECT boot_id::text AS boot_id, node, address, port, workers,"
+        " EXISTS (SELECT FROM instances AS new"
         "  WHERE new.address = old.address AND new.port = old.port"
         f"  AND (new.node = old.node OR NOT {LOOPBACK})"
         f"  AND new.boot_id <> old.boot_id AND new.state IN {ALIVE}"
         "  AND new.heartbeat_at >= now() - make_interval(secs => $2)) AS replaced"
         f" FROM instances AS old WHERE boot_id <> $1::uuid AND state IN {ALIVE}"
         " AND heartbeat_at < now() - make_interval(secs => $2)"
-        " ORDER BY heartbeat_at LIMIT $3",
+        " ORDER BY random() LIMIT $3",
         boot_id, LOST_AFTER, most,
     )  # fmt: skip
     return rows
 
 
 async def peers(db: Any, boot_id: str, most: int) -> list[Any]:
-    """Some others that are ready and not silent, at most so many, other ones each time."""
+    """Some others that serve and are not silent, at most so many, other ones each time."""
     rows: list[Any] = await db.fetch(
-        "SELECT boot_id::text AS boot_id, node, address, port FROM instances"
-        " WHERE boot_id <> $1::uuid AND state = 'ready'"
+        "SELECT boot_id::text AS boot_id, node, address, port, workers FROM instances"
+        " WHERE boot_id <> $1::uuid AND state = 'ready' AND workers > 0"
         " AND heartbeat_at >= now() - make_interval(secs => $2) ORDER BY random() LIMIT $3",
         boot_id, GAP, most,
     )  # fmt: skip
@@ -205,10 +206,11 @@ async def declare_lost(db: Any, boot_ids: Collection[str], me: Boot) -> list[str
 
 
 async def prune(db: Any, lease: Lease) -> None:
-    """Rows live 7 days beyond their last sign of life, events 100 days."""
+    """Rows live 7 days beyond their last sign of life, events 100 days. A row of one that lives all
+    the same comes back with its next heartbeat."""
     await db.execute(
         f"WITH {FENCE} DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
-        f" AND state NOT IN {ALIVE} AND {HELD}",
+        f" AND {HELD}",
         *lease,
     )
     await db.execute(

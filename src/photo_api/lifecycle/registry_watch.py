@@ -6,10 +6,11 @@ for a whole `LOST_AFTER`, and only if its port
 
 - refuses or answers wrongly: the machine is there and the process is not, or
 - takes the connection and says nothing: it hangs, or
-- cannot be reached, while this instance reaches other members' ports; if no other member is left,
-  it must have reached this one's since it started itself.
+- cannot be reached, or it has none, while this instance reaches other members' ports; if no other
+  member is left, it must have reached this one's since it started itself.
 
-Whoever is not declared lost keeps its row; its leases and jobs run out by themselves.
+Whoever is not declared lost keeps its row until it is pruned; its leases and its jobs run out by
+themselves, and balancers find it by their probes.
 """
 
 import asyncio
@@ -155,6 +156,8 @@ class Watch:
         return row["boot_id"] in self._reached
 
     async def _ask(self, row: Any) -> Answer:
+        if not row["workers"]:
+            return Answer.UNREACHABLE  # it only does jobs, and has no port
         if row["node"] != self._me.node and _is_loopback(row["address"]):
             return Answer.UNREACHABLE  # that would ask this machine
         return await ask(row["address"], row["port"])

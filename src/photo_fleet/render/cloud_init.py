@@ -75,12 +75,21 @@ def files(fleet: Fleet) -> dict[str, str]:
     return {"user-data.yaml": text}
 
 
+def ports(fleet: Fleet) -> str:
+    """What the machines' security group has to let in, which no spec can check."""
+    return (
+        f"let port {fleet.service.port} of every instance be reached by the balancers, by"
+        " Prometheus and by the other instances, which otherwise declare nobody lost by its silence"
+    )
+
+
 def notes(fleet: Fleet) -> list[str]:
-    """What the machine's image has to bring."""
+    """What the machine's image and the network have to bring."""
     names = ", ".join(secret.name for secret in secrets(fleet))
     return [
         f"cloud-init: the image must bring {fleet.service.secrets_hook}, which is called with the"
-        f" folder {SECRETS} and writes these files into it: {names}"
+        f" folder {SECRETS} and writes these files into it: {names}",
+        f"security group: {ports(fleet)}",
     ]
 
 
