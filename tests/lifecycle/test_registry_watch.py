@@ -204,14 +204,14 @@ def test_nobody_is_lost_when_all_stood_still(
     address = own["PHOTO_API_DATABASE_URL"]
     first, second = (start_service(DATABASE_URL=address) for _ in range(2))
     ask(own, "DELETE FROM instances WHERE port <> ALL ($1)", [port_of(first), port_of(second)])
-    time.sleep(queries.LOST_AFTER + 8)  # both have become judges
+    time.sleep(queries.LOST_AFTER + 6)  # both have become judges
     with _still(second):
         with _still(first):
             time.sleep(queries.LOST_AFTER + 2)
-        time.sleep(15)
+        time.sleep(6)
     for service in (first, second):
         eventually(service.is_healthy)
-    time.sleep(8)
+    time.sleep(3)
     assert not ask(own, "SELECT FROM instance_events WHERE event IN ('lost', 'recovered')")
 
 

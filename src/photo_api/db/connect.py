@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
+from photo_api.postgres import SERVER_SETTINGS, open_connection
 from photo_api.settings.dependencies import DatabaseSettings
 
 FAILURES = (
@@ -52,6 +53,7 @@ def session_options(
     pooled = settings.pooler == "transaction" and not session
     parameters = {"application_name": name, "timezone": "UTC"}
     if not pooled:
+        parameters |= SERVER_SETTINGS
         parameters["idle_in_transaction_session_timeout"] = LONGEST_IDLE_TRANSACTION
     return {
         "target_session_attrs": "any",  # whatever the address says: a standby is of use
@@ -68,7 +70,7 @@ async def connect_to_primary(
     addresses = servers(url)
     async with asyncio.timeout(timeout):
         if len(addresses) == 1:
-            return await _open(url, options)
+            return await open_connection(url, **options)
         return await _choose(addresses, options, timeout)
 
 
@@ -89,17 +91,12 @@ def servers(url: str) -> list[str]:
     return [urlunsplit(parts._replace(query=urlencode(query | place))) for place in places]
 
 
-async def _open(url: str, options: Mapping[str, Any]) -> asyncpg.Connection:
-    connection: asyncpg.Connection = await asyncpg.connect(url, **options)
-    return connection
-
-
 async def _ask(
     url: str, options: Mapping[str, Any], opened: list[tuple[bool, asyncpg.Connection]]
 ) -> None:
     """Add the connection to `opened`, after whether it leads to a standby. That is asked in SQL:
     what a pooler reports of its server may be from before a failover."""
-    connection = await _open(url, options)
+    connection = await open_connection(url, **options)
     try:
         opened.append((await connection.fetchval("SELECT pg_is_in_recovery()"), connection))
     except BaseException:

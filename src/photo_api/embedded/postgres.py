@@ -26,6 +26,7 @@ from photo_api.embedded.processes import (
     kill,
     processes_in,
 )
+from photo_api.postgres import open_connection
 
 NAME = "photo_api"
 SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL
@@ -216,7 +217,7 @@ class Postgres:
         deadline = monotonic() + START_SECONDS
         while True:
             try:
-                connection = await asyncpg.connect(self.url, timeout=5)
+                connection = await open_connection(self.url, timeout=5)
                 await connection.close()
                 return
             except asyncpg.InvalidPasswordError:

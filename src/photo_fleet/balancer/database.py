@@ -6,6 +6,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from photo_api.postgres import open_connection
+
 FAILURES = (
     OSError,
     TimeoutError,
@@ -46,7 +48,7 @@ async def _open(url: str) -> Any:
         "statement_cache_size": 0,  # a pooler in front may know nothing of prepared statements
         "server_settings": {"application_name": "photo-fleet balance"},
     }
-    return await asyncpg.connect(url, **options)
+    return await open_connection(url, **options)
 
 
 def _servers(url: str) -> list[str]:

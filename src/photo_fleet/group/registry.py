@@ -8,6 +8,8 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.postgres import open_connection
+
 TIME_BOX = 2.0
 """Seconds that one look may take, so that a hung database holds nothing up."""
 
@@ -107,7 +109,7 @@ class Registry:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
+            self._connection = await open_connection(
                 self._url, timeout=TIME_BOX, server_settings={"application_name": "photo-fleet up"}
             )
             if self._began is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
+from photo_api.postgres import open_connection
 
 Row = Mapping[str, Any]
 
@@ -54,7 +54,7 @@ class Tables:
 
 async def read_tables(database_url: str) -> Tables:
     """As of one moment. Raises `OSError`, `asyncpg.PostgresError`."""
-    connection = await asyncpg.connect(database_url, timeout=TIME_BOX)
+    connection = await open_connection(database_url, timeout=TIME_BOX)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             rows = [
@@ -71,7 +71,7 @@ async def sweep_now(database_url: str, seconds: float) -> int:
     and wait for the fleet's own sweep. How much is left after `seconds`: 0 when all is swept. Only
     on a stage that nobody else uses."""
     deadline = time.monotonic() + seconds
-    connection = await asyncpg.connect(database_url, timeout=TIME_BOX)
+    connection = await open_connection(database_url, timeout=TIME_BOX)
     try:
         while await connection.fetchval(JOBS_LEFT) and time.monotonic() < deadline:
             await asyncio.sleep(LOOK)

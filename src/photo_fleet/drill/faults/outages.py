@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.postgres import open_connection
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import family, is_there, send
@@ -81,11 +82,11 @@ async def limit_connections(scene: Scene, *, connections: int, seconds: float) -
 
 async def _take_all_but(connections: int, url: str, taken: list[Any]) -> None:
     """Take what is free, and drive out the others until only so many are left to them."""
-    taken.append(await asyncpg.connect(url, timeout=5, server_settings=OURS))
+    taken.append(await open_connection(url, timeout=5, server_settings=OURS))
     while True:
         with suppress(*UNREACHABLE):
             while len(taken) < MORE_THAN_ENOUGH:
-                taken.append(await asyncpg.connect(url, timeout=5, server_settings=OURS))
+                taken.append(await open_connection(url, timeout=5, server_settings=OURS))
         if not await taken[0].fetchval(DRIVE_OUT, connections):
             return
 

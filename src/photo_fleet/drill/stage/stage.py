@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
+from photo_api.postgres import open_connection
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.drill.evidence.objects import Bucket
@@ -248,7 +249,7 @@ class Stage:
 
     async def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of one statement, on a connection of its own."""
-        connection = await asyncpg.connect(self.database_url, timeout=10)
+        connection = await open_connection(self.database_url, timeout=10)
         try:
             return list(await connection.fetch(statement, *arguments, timeout=30))
         finally:

@@ -1,0 +1,61 @@
+"""Connections to PostgreSQL whose ends notice within half a minute that the other machine has
+vanished: the only way in which either plane opens one.
+
+What the operating system does by itself takes hours (tcp_keepalive_time of tcp(7)), and as long a
+vanished migrator would hold its lock, and a client would wait for a vanished server.
+"""
+
+import socket
+from typing import Any
+
+import asyncpg
+
+IDLE, INTERVAL, PROBES = 10, 5, 4
+"""Seconds without a word before the first probe, seconds between probes, and how many of them may
+stay without an answer: 30 s in all."""
+
+UNANSWERED = 30_000
+"""Milliseconds for which what was sent may stay without acknowledgement."""
+
+SERVER_SETTINGS = {
+    "tcp_keepalives_idle": str(IDLE),
+    "tcp_keepalives_interval": str(INTERVAL),
+    "tcp_keepalives_count": str(PROBES),
+    "tcp_user_timeout": str(UNANSWERED),
+    "client_connection_check_interval": "10s",  # also while a statement runs
+}
+"""The same for the server's end, to be sent only where no pooler stands between: a pooler's server
+connection would keep them, and PgBouncer refuses whoever sends them. Without effect on a Unix
+socket."""
+
+
+async def open_connection(url: str, **options: Any) -> asyncpg.Connection:
+    """`asyncpg.connect`, with this machine's end watched. Raises what that raises."""
+    connection: asyncpg.Connection = await asyncpg.connect(url, **options)
+    try:
+        watch_peer(_end(connection))
+    except OSError:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _end(connection: Any) -> Any:
+    """This machine's socket, to which the driver has no other way."""
+    return connection._transport.get_extra_info("socket")
+
+
+def watch_peer(end: Any) -> None:
+    """Have the kernel notice that the machine at the other end of this socket has vanished. A Unix
+    socket has no such machine; options that this system does not know are left out."""
+    if end is None or end.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", IDLE),
+        ("TCP_KEEPINTVL", INTERVAL),
+        ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", UNANSWERED),
+    ):
+        if hasattr(socket, name):
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
