@@ -125,7 +125,8 @@ async def test_a_change_wakes_the_writer_until_it_is_written(
         registry.change("ready", "ready")
         keeping = asyncio.create_task(registry.keep())
         await _until(lambda: fleet.state(boot), "ready")
-        path.delay = 1000.0
+        async with registry._busy:  # that heartbeat is over
+            path.delay = 1000.0
         registry.change("draining", "draining", "SIGTERM")
         for busy in (True, False):
             async with asyncio.timeout(30):
