@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from photo_api.lifecycle import registry_queries as queries
 from tests.lifecycle.databases import SlowPath, socket_of, through
 from tests.lifecycle.fleet import OwnFleet, own_fleet
 from tests.own_stage import ask, own_database
-from tests.service import eventually, running_service
+from tests.service import Service, eventually
 
 
 @pytest.fixture(scope="module")
@@ -162,17 +161,14 @@ async def test_the_connection_has_one_user_at_a_time(
     assert await fleet.state(boot) == "ready"
 
 
-def test_a_service_whose_row_was_deleted_is_ready_again(
-    own: dict[str, str], tmp_path: Path
-) -> None:
-    with running_service(own, tmp_path) as service:
-        eventually(lambda: '"message":"ready"' in service.log)
-        boots = "SELECT state, boot_id FROM instances WHERE port = $1"
-        port = int(service.url.rsplit(":", 1)[1])
-        ask(own, "DELETE FROM instances WHERE port = $1", port)
-        row = eventually(lambda: ask(own, boots, port), 30)[0]
-        assert row["state"] == "ready"
-        assert "the registry had no row of this instance" in service.log
+def test_a_service_whose_row_was_deleted_is_ready_again(service: Service) -> None:
+    port = int(service.url.rsplit(":", 1)[1])
+    row = "SELECT state FROM instances WHERE port = $1 AND state <> 'stopped'"
+    eventually(lambda: [one["state"] for one in ask(service.environ, row, port)] == ["ready"])
+    ask(service.environ, "DELETE FROM instances WHERE port = $1", port)
+    found = eventually(lambda: ask(service.environ, row, port), 30)
+    assert [one["state"] for one in found] == ["ready"]
+    assert "the registry had no row of this instance" in service.log
 
 
 async def _until(probe: Callable[[], Awaitable[object]], wanted: object) -> None:

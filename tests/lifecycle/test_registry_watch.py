@@ -27,7 +27,7 @@ def own(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, st
 
 @pytest.fixture
 async def fleet(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnFleet]:
-    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 0.5)
+    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 0.25)
     made = await own_fleet(own)
     yield made
     await made.close()
@@ -156,7 +156,7 @@ async def test_eleven_vanished_machines_hold_no_heartbeat_up(
 ) -> None:
     """They are asked at the same time, beside the heartbeat, and are all lost after one look."""
     monkeypatch.setattr(module, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 2.0)
+    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 1.0)
     await fleet.other(port_of(service))
     with ExitStack() as holes:
         ports = [holes.enter_context(vanished()) for _ in range(11)]
