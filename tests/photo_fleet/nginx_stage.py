@@ -75,9 +75,17 @@ async def dawdle(backend: "Backend", request: Received, writer: asyncio.StreamWr
     await asyncio.sleep(60)
 
 
+async def think_over_posts(
+    backend: "Backend", request: Received, writer: asyncio.StreamWriter
+) -> None:
+    """A POST is long work; everything else is answered."""
+    await (hang if request.method == "POST" else answer)(backend, request, writer)
+
+
 @dataclass
 class Backend:
-    """One server. Its behaviour may be changed while it runs."""
+    """One server. Its behaviour may be changed while it runs. `questions` are nginx's own,
+    `requests` those of clients."""
 
     name: str
     address: str
@@ -85,6 +93,7 @@ class Backend:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[Received] = field(default_factory=list)
+    questions: list[Received] = field(default_factory=list)
     connections: int = 0
 
     def as_member(self) -> dict[str, str]:
@@ -94,7 +103,8 @@ class Backend:
         self.connections += 1
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while request := await _read(reader):
-                self.requests.append(request)
+                is_question = request.target == "/health/live"
+                (self.questions if is_question else self.requests).append(request)
                 await self.behaviour(self, request, writer)
         writer.close()
 

@@ -1,13 +1,13 @@
 -- The members: one set for all workers in a shared dict, which outlives reloads; and what nginx
--- itself learns of each: requests in flight, failed connections, quarantine.
+-- itself learns of each: requests in flight, errors, failed connections.
 local json = require "photo.json"
 local checked = require "photo.member_list"
+local quarantine = require "photo.quarantine"
 local waiting = require "photo.waiting"
 
 local members = {}
 local dict = ngx.shared.photo_members
 
-local FAILURES, WINDOW, QUARANTINE = 3, 10, 10 -- failed connections, seconds, seconds
 local options = { file = "", algorithm = "round-robin" }
 local current = { generation = 0, panic = false, list = json.array() }
 
@@ -24,7 +24,6 @@ local function understood(set)
     member.host, member.port = member.address:match("^(.*):(%d+)$")
     member.port = tonumber(member.port)
     member.in_flight_key = in_flight_key(member.id, slot())
-    member.quarantine_key = "quarantine:" .. member.id
     member.requests_key = "requests:" .. member.id
   end
   return { generation = set.generation, panic = set.panic, list = set.members }
@@ -53,11 +52,12 @@ local function start_counting(id)
 end
 
 local function forget(id)
-  for _, counter in ipairs { "requests:", "errors:", "failures:", "quarantine:" } do
+  for _, counter in ipairs { "requests:", "errors:", "failures:" } do
     dict:delete(counter .. id)
   end
   for worker = 0, ngx.worker.count() - 1 do dict:delete(in_flight_key(id, worker)) end
   waiting.forget(id)
+  quarantine.forget(id)
 end
 
 -- Ids of removed members whose requests are not over yet.
@@ -161,27 +161,15 @@ function members.confirmed(generation, seconds)
   return true
 end
 
-local function report(_, id, cause)
-  ngx.log(ngx.CRIT, "member ", id, " is left out for ", QUARANTINE, " s: ", cause)
-end
-
-local function quarantine(id, cause)
-  if dict:add("quarantine:" .. id, ngx.now() + QUARANTINE, QUARANTINE) then
-    -- From a timer, because a request's log lines show its URL.
-    ngx.timer.at(0, report, id, cause)
-  end
-end
-
--- Those that may be chosen: not `failed`, which just did, and neither in quarantine nor hanging,
--- while others are there.
+-- Those that may be chosen: not `failed`, which just did, and neither in quarantine nor suspected
+-- of hanging, while others are there.
 function members.eligible(failed)
   local well, others = {}, {}
   local list = members.current().list
   for _, member in ipairs(list) do
     if member.id ~= failed then
       others[#others + 1] = member
-      if waiting.hangs(member.id) then quarantine(member.id, waiting.HANGING) end
-      if not dict:get(member.quarantine_key) then well[#well + 1] = member end
+      if not quarantine.holds(member) then well[#well + 1] = member end
     end
   end
   return #well > 0 and well or #others > 0 and others or list
@@ -218,18 +206,6 @@ function members.count_error(id)
   dict:incr("errors:" .. id, 1)
 end
 
--- Three marks, used in turn, each of which lasts for the window: where all three are there, three
--- failures lie within it.
-function members.count_failure(id)
-  local number = dict:incr("failures:" .. id, 1)
-  if not number then return end -- it was removed meanwhile
-  dict:set("failure:" .. number % FAILURES .. ":" .. id, true, WINDOW)
-  for mark = 0, FAILURES - 1 do
-    if not dict:get("failure:" .. mark .. ":" .. id) then return end
-  end
-  quarantine(id, FAILURES .. " connections to it failed within " .. WINDOW .. " s")
-end
-
 -- What GET /members tells of one member.
 function members.described(member)
   local id = member.id
@@ -241,7 +217,7 @@ function members.described(member)
     requests = dict:get("requests:" .. id) or 0,
     errors = dict:get("errors:" .. id) or 0,
     failures = dict:get("failures:" .. id) or 0,
-    quarantined_until = dict:get("quarantine:" .. id) or json.null,
+    quarantined_until = quarantine.ends(id) or json.null,
   }
 end
 

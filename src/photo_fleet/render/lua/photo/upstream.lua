@@ -1,6 +1,7 @@
 -- Chooses the member for each attempt of a request and counts how the attempt ended.
 local balancer = require "ngx.balancer"
 local members = require "photo.members"
+local quarantine = require "photo.quarantine"
 local waiting = require "photo.waiting"
 
 local upstream = {}
@@ -28,7 +29,7 @@ end
 local function judge_last_attempt(id)
   members.leave(id)
   no_longer_wait_for(id)
-  if of_last_attempt(ngx.var.upstream_connect_time) == "-" then members.count_failure(id) end
+  if of_last_attempt(ngx.var.upstream_connect_time) == "-" then quarantine.count_failure(id) end
 end
 
 local function has_begun_to_answer()

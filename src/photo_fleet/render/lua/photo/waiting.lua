@@ -1,5 +1,5 @@
--- Requests that were sent to a member and have no answer yet, so that one that hangs is noticed: it
--- takes connections and answers nobody, which no failed connection tells.
+-- Requests that were sent to a member and have no answer yet, so that one that may hang is noticed:
+-- it takes connections and answers nobody, which no failed connection tells.
 local waiting = {}
 
 local dict = ngx.shared.photo_members
@@ -31,9 +31,14 @@ function waiting.began(id)
   dict:incr(waiting_key(id, slot()), 1, 0)
 end
 
+-- It gave a sign of life: its silence counts anew.
+function waiting.heard(id)
+  dict:set(heard_key(id), ngx.now())
+end
+
 -- The head of an answer came: it is at work, however long the rest takes.
 function waiting.answered(id)
-  dict:set(heard_key(id), ngx.now())
+  waiting.heard(id)
   dict:incr(waiting_key(id, slot()), -1)
 end
 
@@ -42,7 +47,8 @@ function waiting.ended(id)
   dict:incr(waiting_key(id, slot()), -1)
 end
 
--- Whether several wait for it and none was answered for a while.
+-- Whether several wait for it and nothing was heard of it for a while. It may be at work on long
+-- ones: who asks this asks the member too.
 function waiting.hangs(id)
   local heard = dict:get(heard_key(id))
   return heard ~= nil and ngx.now() - heard > SILENCE and count(id) >= ENOUGH
