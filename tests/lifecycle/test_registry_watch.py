@@ -27,7 +27,7 @@ def own(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, st
 
 @pytest.fixture
 async def fleet(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnFleet]:
-    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 0.25)
+    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 0.5)
     made = await own_fleet(own)
     yield made
     await made.close()
@@ -50,21 +50,28 @@ def port_of(service: Service) -> int:
     return int(service.url.rsplit(":", 1)[1])
 
 
-@pytest.mark.parametrize("kind", ["refuses", "hangs", "vanished", "lives"])
+@pytest.mark.parametrize("kind", ["refuses", "hangs", "vanished"])
 @pytest.mark.parametrize("reaching", [True, False], ids=["reaching", "cut-off"])
 async def test_the_proof_against_a_silent_instance(
-    fleet: OwnFleet, judge: Registry, service: Service, kind: str, reaching: bool
+    fleet: OwnFleet, judge: Registry, kind: str, reaching: bool
 ) -> None:
     """No answer proves nothing where no other instance's port can be reached either."""
     with vanished() as hole, vanished() as gone, hanging() as peer, hanging() as silent:
-        ports = {
-            "refuses": free_port(), "hangs": silent, "vanished": gone, "lives": port_of(service)
-        }  # fmt: skip
+        ports = {"refuses": free_port(), "hangs": silent, "vanished": gone}
         await fleet.other(peer if reaching else hole)
         suspect = await fleet.other(ports[kind], silent=21)
         await looked(judge)
-        lost = kind != "lives" and (kind != "vanished" or reaching)
+        lost = kind != "vanished" or reaching
         assert await fleet.state(suspect) == ("lost" if lost else "ready")
+
+
+async def test_who_answers_is_not_lost_however_silent_its_heartbeat(
+    fleet: OwnFleet, judge: Registry, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 10.0)
+    suspect = await fleet.other(port_of(service), silent=21)
+    await looked(judge)
+    assert await fleet.state(suspect) == "ready"
 
 
 @pytest.mark.parametrize("known", [True, False])
