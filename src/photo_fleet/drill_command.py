@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from photo_api.contract import RELEASE
+from photo_api.whole_file import replace
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
     SCENARIOS,
@@ -156,7 +157,10 @@ def _report(drill: Drill, options: argparse.Namespace) -> None:
     if options.html is not None:
         from photo_fleet.drill.report.html_page import page
 
-        options.html.write_text(page(drill), encoding="utf-8")
+        try:
+            replace(options.html, page(drill))
+        except OSError as error:  # the verdict is told nevertheless
+            print(f"photo-fleet drill: {options.html}: {error.strerror}", file=sys.stderr)
     if options.json:
         from photo_fleet.drill.report.json_body import dumps
 

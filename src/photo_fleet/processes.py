@@ -11,6 +11,8 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import BinaryIO
 
+from photo_api.whole_file import replace
+
 LOG_LIMIT = 20 * 1024 * 1024
 """Bytes of a log; a longer one is put aside when its program starts."""
 
@@ -125,6 +127,14 @@ def open_log(path: Path) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     put_aside(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def write(path: Path, text: str, mode: int = 0o666) -> None:
+    """A file that a process is started with, whole. Raises `CannotStart`; an old one stays then."""
+    try:
+        replace(path, text, mode)
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be written: {error.strerror}") from None
 
 
 def put_aside(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The control API of the members, and what of them outlives restarts, reloads and crashes."""
 
+import json
 import os
 import signal
 import stat
@@ -52,6 +53,21 @@ def test_a_damaged_file_of_members_is_told_and_not_used(servers: Backends) -> No
             with running_front(None, folder=folder) as front:
                 assert front.held()["members"] == []
                 assert "members.json cannot be used" in front.logs
+
+
+def test_a_full_disk_keeps_the_file_of_members_and_is_told(servers: Backends) -> None:
+    """`/dev/full` takes what is written to it and refuses it when it is to be stored."""
+    first, second = servers.start(), servers.start()
+    with running_front(None, first) as front:
+        file = Path(front.places.members_file)
+        before = file.read_text()
+        Path(f"{file}.new").symlink_to("/dev/full")
+        assert front.put(second)["saved"] is False
+        assert who_answers(front, 2) == {second.name: 2}, "a full disk stops no traffic"
+        assert file.read_text() == before
+        assert "a restart would not have these members" in front.logs
+        assert front.put(second)["saved"] is True
+        assert json.loads(file.read_text())["members"] == [second.as_member()]
 
 
 def test_a_reload_and_a_crashed_worker_change_nothing(servers: Backends) -> None:

@@ -1,12 +1,12 @@
 """The random secrets of one data directory, made at its first start and kept."""
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from photo_api.embedded.processes import EmbeddedError
+from photo_api.whole_file import PRIVATE, replace
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,14 +44,12 @@ def load_or_create(path: Path) -> Secrets:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner reads."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
+    """Replace a file at once by one that only its owner reads. Raises `EmbeddedError` when it
+    cannot be written; the old one is still there then."""
+    try:
+        replace(path, text, PRIVATE)
+    except OSError as error:
+        raise EmbeddedError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _unusable(path: Path, why: str) -> EmbeddedError:

@@ -258,11 +258,8 @@ class Balance:
         self._save()
 
     def _save(self) -> None:
-        try:
-            if self._file is not None:
-                self._file.write(self.state())
-        except OSError as error:  # a full disk stops no traffic
-            log.warning("state not written", extra={"fields": {"error": error.strerror}})
+        if self._file is not None:
+            self._file.write(self.state())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

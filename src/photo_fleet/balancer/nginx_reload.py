@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from photo_api.whole_file import replace
 from photo_fleet.balancer.membership import Decision, Member
 from photo_fleet.balancer.nginx_members import Held, NginxUnavailable
 
@@ -126,9 +127,7 @@ def _kept(path: Path) -> list[Member]:
 
 
 def _replace(path: Path, text: str) -> None:
-    new = path.with_suffix(".new")
     try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
+        replace(path, text)
     except OSError as error:
         raise NginxUnavailable(f"{path} cannot be written: {error.strerror}") from None

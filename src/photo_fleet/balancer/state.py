@@ -3,11 +3,15 @@ stands, for people and for other commands."""
 
 import fcntl
 import json
-import os
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
+
+from photo_api.whole_file import replace
+
+log = logging.getLogger(__name__)
 
 STATE, LOCK = "balancer.json", "balancer.lock"
 
@@ -30,11 +34,13 @@ class StateFile:
         self.write({})
 
     def write(self, state: Mapping[str, object]) -> None:
-        """Replace the file, whole or not at all."""
-        new = self._path.with_suffix(".new")
+        """Replace the file, whole or not at all; what hinders that is logged."""
         told = {"id": self.id, "name": self.name, **state}
-        new.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        os.replace(new, self._path)
+        try:
+            replace(self._path, json.dumps(told, indent=1) + "\n")
+        except OSError as error:  # a full disk stops no traffic
+            fields = {"file": str(self._path), "error": error.strerror}
+            log.warning("state not written, the file stays as it was", extra={"fields": fields})
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import httpx
 
 from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.processes import CannotStart, Program, Running, find_program, put_aside
+from photo_fleet.processes import CannotStart, Program, Running, find_program, put_aside, write
 from photo_fleet.render import nginx as rendering
 from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
 from photo_fleet.spec import Fleet, Tls
@@ -103,7 +103,7 @@ class Nginx:
         for name, text in rendering.files(self._fleet, self.places).items():
             path = self._layout.nginx / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            write(path, text)
 
 
 def required_nginx(places: Places) -> str:

@@ -1,12 +1,12 @@
 """What all instances of one local fleet must share and nobody else may know."""
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from photo_fleet.processes import CannotStart
+from photo_api.whole_file import PRIVATE
+from photo_fleet.processes import CannotStart, write
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,8 +29,7 @@ def load_or_create(path: Path) -> Secrets:
         return Secrets(**{item.name: _checked(stored[item.name]) for item in fields(Secrets)})
     except FileNotFoundError:
         made = Secrets(*(secrets.token_hex(32) for _ in fields(Secrets)))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(json.dumps(asdict(made), indent=2) + "\n")
+        write(path, json.dumps(asdict(made), indent=2) + "\n", PRIVATE)
         return made
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotStart(

@@ -8,7 +8,10 @@ from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
 from photo_fleet.spec import Balancer, Fleet
 
 UPSTREAM = "photo_members"
-LUA_FILES = ("control", "json", "member_list", "members", "quarantine", "upstream", "waiting")
+LUA_FILES = (
+    *("control", "json", "member_list", "members", "quarantine", "upstream", "waiting"),
+    "whole_file",
+)
 CONNECTIONS = 64
 """Idle ones that each worker keeps, to all members together."""
 

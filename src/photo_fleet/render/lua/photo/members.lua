@@ -4,6 +4,7 @@ local json = require "photo.json"
 local checked = require "photo.member_list"
 local quarantine = require "photo.quarantine"
 local waiting = require "photo.waiting"
+local whole_file = require "photo.whole_file"
 
 local members = {}
 local dict = ngx.shared.photo_members
@@ -94,14 +95,7 @@ function members.replace(list, panic)
   local generation = (dict:get("generation") or 0) + 1
   note_leaving(list)
   local text = hold(generation, list, panic)
-  local beside = options.file .. ".new"
-  local file, problem = io.open(beside, "w")
-  if not file then return generation, problem end
-  local written
-  written, problem = file:write(text, "\n")
-  file:close()
-  if written then written, problem = os.rename(beside, options.file) end
-  return generation, not written and problem or nil
+  return generation, whole_file.replace(options.file, text .. "\n")
 end
 
 -- At nginx's start and at each reload, before there are workers.
