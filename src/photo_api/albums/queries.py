@@ -55,7 +55,8 @@ async def album_page(
                a.updated_at AS album_updated_at, p.*
         FROM albums a LEFT JOIN LATERAL (
             SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id
-            WHERE m.album_id = a.id AND m.position > $3 ORDER BY m.position OFFSET $4 LIMIT $5
+            AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $3
+            ORDER BY m.position OFFSET $4 LIMIT $5
         ) p ON true
         WHERE a.id = $2 AND a.owner_id = $1 ORDER BY p.position
         """,
@@ -76,9 +77,10 @@ async def update_album(
     cover that is not a photo of the owner's changes nothing and gives `cover_ok` false."""
     return await db.fetchrow(
         f"""
-        WITH cover AS (
-            SELECT $5::bigint IS NULL OR EXISTS (
-                SELECT FROM photos WHERE id = $5 AND owner_id = $1 AND status = 'ready') AS ok
+        WITH photo AS MATERIALIZED (
+            SELECT id FROM photos WHERE id = $5 AND owner_id = $1 AND status = 'ready' FOR SHARE
+        ), cover AS (
+            SELECT $5::bigint IS NULL OR EXISTS (SELECT FROM photo) AS ok
         ), changed AS (
             UPDATE albums a SET
                 name = coalesce($3, a.name),
@@ -109,16 +111,18 @@ async def add_photos(db: Any, owner_id: int, album_id: int, photo_ids: Sequence[
     already contained photos are skipped."""
     count: int | None = await db.fetchval(
         """
-        WITH album AS (
-            SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR NO KEY UPDATE
-        ), wanted AS (
+        WITH wanted AS (
             SELECT p.id FROM unnest($3::bigint[]) WITH ORDINALITY AS w (id, place)
             JOIN photos p ON p.id = w.id AND p.owner_id = $1 AND p.status = 'ready'
             GROUP BY p.id ORDER BY min(w.place)
         ), locked AS (
             SELECT p.id, w.place FROM photos p
             JOIN (SELECT id, row_number() OVER () AS place FROM wanted) w ON w.id = p.id
-            WHERE p.status = 'ready' FOR KEY SHARE OF p
+            WHERE p.status = 'ready' ORDER BY p.id FOR SHARE OF p
+        ), album AS (
+            -- After the photos, as by all who lock both.
+            SELECT id FROM albums WHERE id = $2 AND owner_id = $1
+            AND (SELECT count(*) FROM locked) >= 0 FOR NO KEY UPDATE
         ), added AS (
             INSERT INTO album_photos (album_id, photo_id)
             SELECT album.id, locked.id FROM album, locked ORDER BY locked.place

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from photo_api.db.connect import FAILURES
 from photo_api.db.leases import FENCE, HELD, Lease
-from photo_api.db.pool import Database
+from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.errors import ApiError, Code
 
 LEASE = 30.0
@@ -122,12 +123,14 @@ class LongClaim:
     def __init__(self, key: Key, owner: UUID) -> None:
         self._key = key
         self._owner = owner
+        self.completing = False
 
     async def complete(
         self, connection: Any, request: bytes, status: int, resource_id: int
     ) -> None:
         """Record the outcome. Raises `ApiError` REQUEST_IN_PROGRESS, which rolls the transaction
         back, when another request has taken the key over."""
+        self.completing = True
         done = await connection.fetchval(
             "UPDATE idempotency_keys SET fingerprint = $5, status = $6, resource_id = $7"
             " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL"
@@ -160,8 +163,10 @@ class LongClaim:
 
 @asynccontextmanager
 async def claim_long(db: Database, key: Key | None) -> AsyncIterator[LongClaim | Replay | None]:
-    """Hold a key while a long request runs: kept alive meanwhile, let go if it was not completed.
-    Raises `ApiError` REQUEST_IN_PROGRESS while another request holds it."""
+    """Hold a key while a long request runs: kept alive meanwhile, let go if it did not come to
+    completing. If it did and failed, only the table knows what became of it: then a repeat waits
+    for that transaction, or for the end of the lease. Raises `ApiError` REQUEST_IN_PROGRESS while
+    another request holds it."""
     if key is None:
         yield None
         return
@@ -177,7 +182,9 @@ async def claim_long(db: Database, key: Key | None) -> AsyncIterator[LongClaim |
         alive.cancel()
         with suppress(asyncio.CancelledError):
             await alive
-        await claim.release(db)
+        if not claim.completing:
+            with suppress(DatabaseUnavailable, *FAILURES):  # its lease runs out
+                await claim.release(db)
 
 
 async def prune_keys(db: Any, lease: Lease) -> None:

@@ -41,9 +41,9 @@ async def presign(
         raise not_found("Album")
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
     if body.on_duplicate == "reuse" and sha256 is not None:
-        known = await _reuse(state, owner_id, body.album_id, sha256)
-        if known is not None:
-            return _nothing_to_upload(known)
+        known = await queries.ready_with_content(state.db, owner_id, sha256)
+        if known and await link_known(state.db, owner_id, body.album_id, known["id"]):
+            return _nothing_to_upload(known["id"])
     secret = secrets.token_hex(16)
     uploads = state.settings.uploads
 
@@ -119,9 +119,9 @@ def _signed(
     }
 
 
-def _nothing_to_upload(known: Outcome) -> dict[str, Any]:
+def _nothing_to_upload(photo_id: int) -> dict[str, Any]:
     return {
-        "photo_id": known.photo_id,
+        "photo_id": photo_id,
         "upload_url": None,
         "object_key": None,
         "expires_in": 0,
@@ -134,10 +134,8 @@ def _nothing_to_upload(known: Outcome) -> dict[str, Any]:
 async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
     """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH."""
     photo = await queries.staged(state.db, owner_id, photo_id) if in_range(photo_id) else None
-    if photo is None or photo["status"] == "gone":
-        raise not_found("Photo")
-    if photo["status"] == "ready":
-        return Outcome(photo_id, photo["object_key"], duplicate=False)
+    if photo is None or photo["status"] != "pending":
+        return await _ended(state, owner_id, photo)
     key = object_key(owner_id, photo_id, photo["content_type"])
     await queries.note_object(state.db, key, queries.KEY_GRACE)
     try:
@@ -152,19 +150,41 @@ async def _adopt(state: AppState, owner_id: int, photo: Any, key: str) -> Outcom
     sha256 = photo["sha256"]
     if photo["reuse_duplicates"]:
         sha256 = sha256 or await _digest(state, key)
-        known = await _reuse(state, owner_id, photo["album_id"], sha256)
-        if known is not None:
-            await queries.give_up(state.db, owner_id, photo["id"])
-            await discard(state, key)
-            return known
-    if await queries.make_ready(state.db, owner_id, photo["id"], key, content_type, sha256):
+        ready = await _reuse_or_make_ready(state, owner_id, photo, key, content_type, sha256)
+    else:
+        ready = await queries.make_ready(state.db, owner_id, photo["id"], key, content_type, sha256)
+    if ready:
         return Outcome(photo["id"], key, duplicate=False)
-    # Somebody else confirmed meanwhile, or the sweep was faster: what counts is the row.
+    # It became another photo, somebody else confirmed meanwhile, or the sweep was faster: what
+    # counts is the row.
     await discard(state, key)
-    now = await queries.staged(state.db, owner_id, photo["id"])
-    if now is None or now["status"] != "ready":
-        raise not_found("Photo")
-    return Outcome(photo["id"], now["object_key"], duplicate=False)
+    return await _ended(state, owner_id, await queries.staged(state.db, owner_id, photo["id"]))
+
+
+async def _reuse_or_make_ready(
+    state: AppState, owner_id: int, photo: Any, key: str, content_type: str, sha256: bytes
+) -> bool:
+    """Whether the upload is a photo of its own now."""
+    async with state.db.transaction() as connection:
+        known = await queries.lock_content(connection, owner_id, sha256)
+        if known is None:
+            return await queries.make_ready(
+                connection, owner_id, photo["id"], key, content_type, sha256
+            )
+        if await queries.end_as_duplicate(connection, owner_id, photo["id"], known["id"]):
+            await queries.link(connection, owner_id, photo["album_id"], known["id"])
+    return False
+
+
+async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:
+    """What a confirmation found that came after the upload's end. Raises `ApiError` NOT_FOUND."""
+    if photo is not None and photo["duplicate_of"] is not None:
+        known = await queries.staged(state.db, owner_id, photo["duplicate_of"])
+        if known is not None and known["status"] == "ready":
+            return Outcome(known["id"], known["object_key"], duplicate=True)
+    elif photo is not None and photo["status"] == "ready":
+        return Outcome(photo["id"], photo["object_key"], duplicate=False)
+    raise not_found("Photo")
 
 
 async def _copy_and_verify(state: AppState, photo: Any, key: str) -> str:
@@ -198,12 +218,13 @@ async def _digest(state: AppState, key: str) -> bytes:
     return digest.digest()
 
 
-async def _reuse(state: AppState, owner_id: int, album_id: int, sha256: bytes) -> Outcome | None:
-    known = await queries.ready_with_content(state.db, owner_id, sha256)
-    if known is None:
-        return None
-    await queries.link(state.db, owner_id, album_id, known["id"])
-    return Outcome(known["id"], known["object_key"], duplicate=True)
+async def link_known(db: Any, owner_id: int, album_id: int, photo_id: int) -> bool:
+    """Whether the photo is still there, and now in the album. Raises `ApiError` NOT_FOUND for the
+    album."""
+    found = await queries.link(db, owner_id, album_id, photo_id)
+    if not found["album"]:
+        raise not_found("Album")
+    return bool(found["photo"])
 
 
 async def discard(state: AppState, key: str) -> None:

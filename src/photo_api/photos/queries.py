@@ -49,19 +49,16 @@ async def update_photo(
     )  # fmt: skip
 
 
-async def delete_photo(db: Any, owner_id: int, photo_id: int) -> bool:
+async def delete_photo(connection: Any, owner_id: int, photo_id: int) -> bool:
     """Whether there was such a photo. It leaves all albums at once; its bytes are left to the
-    sweep."""
-    return await db.fetchval(
+    sweep. Needs a transaction, of which the second statement sees the albums that somebody put the
+    photo into while the first one waited."""
+    deleted = await connection.fetchval(
         """
         WITH mine AS (
             UPDATE photos SET status = 'gone', gone_at = now()
             WHERE id = $2 AND owner_id = $1 AND status = 'ready'
             RETURNING id, object_key, thumbnail_key, preview_key
-        ), unlinked AS (
-            DELETE FROM album_photos m USING mine WHERE m.photo_id = mine.id
-        ), uncovered AS (
-            UPDATE albums a SET cover_photo_id = NULL FROM mine WHERE a.cover_photo_id = mine.id
         ), garbage AS (
             INSERT INTO unreferenced_objects (object_key, delete_after)
             SELECT key, now() FROM mine,
@@ -71,4 +68,11 @@ async def delete_photo(db: Any, owner_id: int, photo_id: int) -> bool:
         SELECT id FROM mine
         """,
         owner_id, photo_id,
-    ) is not None  # fmt: skip
+    )  # fmt: skip
+    if deleted is not None:
+        await connection.execute(
+            "WITH unlinked AS (DELETE FROM album_photos WHERE photo_id = $1)"
+            " UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = $1",
+            photo_id,
+        )
+    return deleted is not None

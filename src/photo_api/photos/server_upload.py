@@ -26,7 +26,7 @@ from photo_api.http.idempotency import (
 from photo_api.http.multipart import MultipartError, UploadForm
 from photo_api.http.state import AppState
 from photo_api.photos import upload_queries as queries
-from photo_api.photos.direct_upload import check_size, discard, object_key
+from photo_api.photos.direct_upload import check_size, discard, link_known, object_key
 from photo_api.renditions.formats import SNIFF_LENGTH, sniff
 
 FORM_OVERHEAD = 256 * 1024
@@ -153,66 +153,73 @@ async def _take_in(
     try:
         await state.store.put(key, intake.rest(), content_type=content_type)
         fields = _fields(await form.finish(), filename)
-        done = Done(photo_id, key, fields.filename, content_type, intake.size, duplicate=False)
-        return await _commit(state, owner_id, done, fields, intake.sha256, claim)
     except Exception:
         await discard(state, key)
         raise
+    mine = Done(photo_id, key, fields.filename, content_type, intake.size, duplicate=False)
+    try:
+        done = await _commit(state, owner_id, mine, fields, intake.sha256, claim)
+    except ApiError:  # anything else may have come after the commit
+        await discard(state, key)
+        raise
+    if done is not mine:
+        await discard(state, key)
+    return done
 
 
 async def _commit(
     state: AppState,
     owner_id: int,
-    done: Done,
+    mine: Done,
     fields: UploadFields,
     sha256: bytes,
     claim: LongClaim | None,
 ) -> Done:
-    if fields.on_duplicate == "reuse":
-        known = await queries.ready_with_content(state.db, owner_id, sha256)
-        if known is not None:
-            return await _reuse(state, owner_id, done, known, fields, sha256, claim)
+    """`mine` as a new photo, or under `reuse` the one with its bytes. After an `ApiError` nothing
+    points to the bytes; after any other error that is unknown, and left to the sweep."""
+    if not in_range(fields.album_id):
+        raise not_found("Album")
     async with state.db.transaction() as connection:
-        inserted = in_range(fields.album_id) and await queries.insert_ready(
-            connection,
-            owner_id,
-            fields.album_id,
-            done.photo_id,
-            title=fields.title or None,
-            description=fields.description or None,
-            filename=done.original_filename,
-            content_type=done.content_type,
-            size=done.file_size,
-            sha256=sha256,
-            key=done.object_key,
-        )
-        if not inserted:
-            raise not_found("Album")
-        await queries.link(connection, owner_id, fields.album_id, done.photo_id)
+        done = None
+        if fields.on_duplicate == "reuse":
+            done = await _known_photo(connection, owner_id, fields.album_id, sha256)
+        if done is None:
+            await _insert(connection, owner_id, mine, fields, sha256)
+            done = mine
         if claim is not None:
-            await claim.complete(connection, _fingerprint(fields, sha256), 201, done.photo_id)
+            status = 200 if done.duplicate else 201
+            await claim.complete(connection, _fingerprint(fields, sha256), status, done.photo_id)
     return done
 
 
-async def _reuse(
-    state: AppState,
-    owner_id: int,
-    done: Done,
-    known: Any,
-    fields: UploadFields,
-    sha256: bytes,
-    claim: LongClaim | None,
-) -> Done:
-    async with state.db.transaction() as connection:
-        if not in_range(fields.album_id) or not await queries.album_exists(
-            connection, owner_id, fields.album_id
-        ):
-            raise not_found("Album")
-        await queries.link(connection, owner_id, fields.album_id, known["id"])
-        if claim is not None:
-            await claim.complete(connection, _fingerprint(fields, sha256), 200, known["id"])
-    await discard(state, done.object_key)
+async def _known_photo(connection: Any, owner_id: int, album_id: int, sha256: bytes) -> Done | None:
+    """The photo with these bytes, which is in the album now."""
+    known = await queries.lock_content(connection, owner_id, sha256)
+    if known is None:
+        return None
+    await link_known(connection, owner_id, album_id, known["id"])
     return _known(known, duplicate=True)
+
+
+async def _insert(
+    connection: Any, owner_id: int, mine: Done, fields: UploadFields, sha256: bytes
+) -> None:
+    inserted = await queries.insert_ready(
+        connection,
+        owner_id,
+        fields.album_id,
+        mine.photo_id,
+        title=fields.title or None,
+        description=fields.description or None,
+        filename=mine.original_filename,
+        content_type=mine.content_type,
+        size=mine.file_size,
+        sha256=sha256,
+        key=mine.object_key,
+    )
+    if not inserted:
+        raise not_found("Album")
+    await queries.link(connection, owner_id, fields.album_id, mine.photo_id)
 
 
 async def _repeat(

@@ -60,7 +60,7 @@ async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:
     return await db.fetchrow(
         """
         SELECT id, status, album_id, original_filename, content_type, file_size, sha256,
-               staging_key, object_key, reuse_duplicates,
+               staging_key, object_key, reuse_duplicates, duplicate_of,
                floor(extract(epoch FROM upload_expires_at - now()))::int AS seconds_left
         FROM photos WHERE id = $2 AND owner_id = $1
         """,
@@ -68,13 +68,23 @@ async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:
     )  # fmt: skip
 
 
+WITH_CONTENT = """SELECT id, object_key, original_filename, content_type, file_size FROM photos
+WHERE owner_id = $1 AND sha256 = $2 AND status = 'ready' ORDER BY id LIMIT 1"""
+
+
 async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | None:
-    """The owner's oldest photo with these bytes."""
-    return await db.fetchrow(
-        "SELECT id, object_key, original_filename, content_type, file_size FROM photos"
-        " WHERE owner_id = $1 AND sha256 = $2 AND status = 'ready' ORDER BY id LIMIT 1",
-        owner_id, sha256,
+    """The owner's oldest photo with these bytes; it may be deleted at any moment."""
+    return await db.fetchrow(WITH_CONTENT, owner_id, sha256)
+
+
+async def lock_content(connection: Any, owner_id: int, sha256: bytes) -> Any | None:
+    """The same, which then stays until the transaction's end; until then no other upload of these
+    bytes gets past here, so that of several that would reuse each other one makes the photo."""
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1::bigint || ':' || $2::text, 0))",
+        owner_id, sha256.hex(),
     )  # fmt: skip
+    return await connection.fetchrow(f"{WITH_CONTENT} FOR SHARE", owner_id, sha256)
 
 
 async def new_photo_id(db: Any) -> int:
@@ -165,29 +175,31 @@ async def insert_ready(
     ) is not None  # fmt: skip
 
 
-async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> None:
-    """Put a photo into an album, where both are the owner's and still there."""
-    await db.execute(
+async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> Any:
+    """Put a photo into an album; the row tells by `album` and `photo` which of them is the owner's
+    and still there, and both must be. The photo is locked first, as by all who lock both."""
+    return await db.fetchrow(
         """
-        WITH album AS (SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE),
-        photo AS (SELECT id FROM photos
-                  WHERE id = $3 AND owner_id = $1 AND status = 'ready' FOR KEY SHARE)
-        INSERT INTO album_photos (album_id, photo_id)
-        SELECT album.id, photo.id FROM album, photo ON CONFLICT DO NOTHING
+        WITH photo AS MATERIALIZED (
+            SELECT id FROM photos WHERE id = $3 AND owner_id = $1 AND status = 'ready' FOR SHARE
+        ), album AS (
+            SELECT id FROM albums WHERE id = $2 AND owner_id = $1
+            AND (SELECT count(*) FROM photo) >= 0 FOR KEY SHARE
+        ), linked AS (
+            INSERT INTO album_photos (album_id, photo_id)
+            SELECT album.id, photo.id FROM album, photo ON CONFLICT DO NOTHING
+        )
+        SELECT EXISTS (SELECT FROM album) AS album, EXISTS (SELECT FROM photo) AS photo
         """,
         owner_id, album_id, photo_id,
     )  # fmt: skip
 
 
-async def give_up(db: Any, owner_id: int, photo_id: int) -> None:
-    """A pending photo is gone; its staged bytes are swept when their URL can no longer be used."""
-    await db.execute(
-        "UPDATE photos SET status = 'gone', gone_at = now()"
-        " WHERE id = $2 AND owner_id = $1 AND status = 'pending'",
-        owner_id, photo_id,
-    )  # fmt: skip
-
-
-async def album_exists(db: Any, owner_id: int, album_id: int) -> bool:
-    query = "SELECT true FROM albums WHERE id = $2 AND owner_id = $1"
-    return await db.fetchval(query, owner_id, album_id) is not None
+async def end_as_duplicate(db: Any, owner_id: int, photo_id: int, known_id: int) -> bool:
+    """Whether the upload was still pending; it is gone now and has become the photo `known_id`. Its
+    staged bytes are swept when their URL can no longer be used."""
+    return await db.fetchval(
+        "UPDATE photos SET status = 'gone', gone_at = now(), duplicate_of = $3"
+        " WHERE id = $2 AND owner_id = $1 AND status = 'pending' RETURNING true",
+        owner_id, photo_id, known_id,
+    ) is not None  # fmt: skip

@@ -86,8 +86,8 @@ async def _view(db: Any, count: str, *args: object) -> list[Any]:
                a.created_at AS album_created_at, p.*
         FROM share JOIN albums a ON a.id = share.album_id LEFT JOIN LATERAL (
             SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id
-            WHERE m.album_id = a.id AND m.position > $2 AND NOT share.expired
-            ORDER BY m.position OFFSET $3 LIMIT $4
+            AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $2
+            AND NOT share.expired ORDER BY m.position OFFSET $3 LIMIT $4
         ) p ON true ORDER BY p.position
         """,
         *args,
