@@ -179,7 +179,7 @@ def test_a_family_of_processes_is_found_and_signalled() -> None:
         eventually(lambda: "input()" in command_line(child))
         send(family(parent.pid), signal.SIGKILL)
         eventually(lambda: not is_there(child))
-        assert not is_there(parent.pid), "a zombie does not run"
+        eventually(lambda: not is_there(parent.pid))  # though it is a zombie
     finally:
         parent.kill()
         parent.communicate()

@@ -53,7 +53,8 @@ class Worker:
         """As a machine that loses its power."""
         jobs = self.jobs
         self.process.kill()
-        jobs.kill()
+        with suppress(psutil.NoSuchProcess):  # it ends with its parent
+            jobs.kill()
         self.process.wait()
 
 

@@ -146,9 +146,19 @@ async def test_a_notification_wakes_the_runner(
 ) -> None:
     """Also after its connection was lost: it never looks by itself here."""
     monkeypatch.setattr(runner, "POLL", 3600)
+    looked, lease = asyncio.Event(), queue.lease
+
+    async def look(*arguments: Any) -> Any:
+        job = await lease(*arguments)
+        if job is None:
+            looked.set()
+        return job
+
+    monkeypatch.setattr(queue, "lease", look)
     connection = connections[0]
-    async with running(settings) as recorder, asyncio.timeout(15):
+    async with running(settings) as recorder, asyncio.timeout(30):
         pid = await listener(connection)
+        await looked.wait()
         await enqueue(connection, 1)
         await asyncio.sleep(0.3)
         assert recorder.done.empty(), "nobody has said a word"

@@ -88,7 +88,8 @@ class RenditionJob:
 
 async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
     await connection.execute(
-        "UPDATE photos SET renditions = 'failed', renditions_error = $2 WHERE id = $1",
+        "UPDATE photos SET renditions = 'failed', renditions_error = $2"
+        " WHERE id = $1 AND status = 'ready'",
         photo_id, reason,
     )  # fmt: skip
 
