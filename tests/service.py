@@ -206,13 +206,15 @@ def running_service(environ: dict[str, str], folder: Path, *arguments: str) -> I
 
 
 @contextmanager
-def serving(environ: dict[str, str], log_file: Path, *arguments: str) -> Iterator[Service]:
+def serving(
+    environ: dict[str, str], log_file: Path, *arguments: str, python: str = sys.executable
+) -> Iterator[Service]:
     """Serve on a free port, ready or not, and end it."""
     port = free_port()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "photo_api.cli", "serve"),
+                *(python, "-m", "photo_api.cli", "serve"),
                 *("--host", "127.0.0.1", "--port", str(port), *arguments),
             ],
             env=environ,

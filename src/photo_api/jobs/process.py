@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--boot-id", required=True)
     parser.add_argument("--orders", type=int, required=True)
+    parser.add_argument("--draining", action="store_true", help="started during a drain")
     options = parser.parse_args()
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -47,10 +48,10 @@ def main() -> None:
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity.instance, options.name, flush):
         # The boot's id: whoever declares this instance lost frees its leases by it.
-        asyncio.run(_run(settings, identity.boot_id, Orders(options.orders)))
+        asyncio.run(_run(settings, identity.boot_id, Orders(options.orders), options.draining))
 
 
-async def _run(settings: Settings, worker: str, orders: Orders) -> None:
+async def _run(settings: Settings, worker: str, orders: Orders, draining: bool) -> None:
     async with AsyncExitStack() as stack:
         size = job_pool(settings.jobs.concurrency)
         db = await stack.enter_async_context(
@@ -59,6 +60,8 @@ async def _run(settings: Settings, worker: str, orders: Orders) -> None:
         credentials = await stack.enter_async_context(open_credentials(settings.s3, settings.cloud))
         store = await stack.enter_async_context(open_store(settings.s3, credentials))
         work = asyncio.create_task(_work(settings, db, store, worker, stack))
+        if draining:
+            work.cancel()  # before its first step
         await orders.report("ready")
         async for order in orders:
             if order in ("drain", "retire", "stop"):

@@ -49,19 +49,13 @@ class Child:
     async def run(
         self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
     ) -> int:
-        """Start it and wait for its end; the exit code. Cancelling kills it."""
-        with self._theirs as theirs:
-            descriptor = theirs.fileno()
-            with _ignored_from_birth():
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    "--orders",
-                    str(descriptor),
-                    stdin=subprocess.DEVNULL,
-                    env=environ,
-                    pass_fds=(*inherited, descriptor),
-                    start_new_session=True,
-                )
+        """Start it and wait for its end; the exit code. Cancelling kills it. Raises OSError when no
+        process can be started."""
+        try:
+            process = await self._spawn(command, environ, inherited)
+        except BaseException:
+            self._orders.close()
+            raise
         self.pid = process.pid
         listening = asyncio.create_task(self._listen())
         try:
@@ -75,6 +69,21 @@ class Child:
             listening.cancel()
             self.pid = None
             self._orders.close()
+
+    async def _spawn(
+        self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
+    ) -> asyncio.subprocess.Process:
+        with self._theirs as theirs, _ignored_from_birth():
+            descriptor = theirs.fileno()
+            return await asyncio.create_subprocess_exec(
+                *command,
+                "--orders",
+                str(descriptor),
+                stdin=subprocess.DEVNULL,
+                env=environ,
+                pass_fds=(*inherited, descriptor),
+                start_new_session=True,
+            )
 
     async def _listen(self) -> None:
         async for message in messages(self._orders):

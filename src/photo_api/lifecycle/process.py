@@ -56,6 +56,7 @@ class Process:
         self._running: list[Running] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = WorkerLoad()
+        self._draining = False
         self._stopped = asyncio.Event()
         self._replacement_wanted = asyncio.Event()
 
@@ -96,17 +97,29 @@ class Process:
                     present = await self._replaced(present)
             if self._stopped.is_set():
                 return
-            backoff = FIRST_BACKOFF if time.monotonic() - started > STABLE else backoff
             self.ready.clear()
-            fields = {"name": self.name, "exit": present.end.result(), "backoff_s": backoff}
-            log.error("process died; restarting", extra={"fields": fields})
-            self.died(self, present.end.result())
+            backoff = FIRST_BACKOFF if time.monotonic() - started > STABLE else backoff
+            self._tell_of_end(present, backoff)
             await self._unless_stopped(asyncio.sleep(backoff), None)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
+    def _tell_of_end(self, present: Running, backoff: float) -> None:
+        """Raises what nobody expects of a start."""
+        fields: dict[str, object] = {"name": self.name, "backoff_s": backoff}
+        error = present.end.exception()
+        if isinstance(error, OSError):  # no process, no memory, no interpreter: for now
+            fields["error"] = str(error)
+            log.error("a process cannot be started; trying again", extra={"fields": fields})
+            return
+        fields["exit"] = present.end.result()
+        log.error("process died; restarting", extra={"fields": fields})
+        self.died(self, present.end.result())
+
     def _start(self) -> Running:
         child = Child(self._hear)
-        end = asyncio.create_task(child.run(self._command, self._environ, self._inherited))
+        # From its birth: an order might be read after the first request.
+        command = [*self._command, "--draining"] if self._draining else self._command
+        end = asyncio.create_task(child.run(command, self._environ, self._inherited))
         running = Running(child, end)
         self._running.append(running)
         end.add_done_callback(lambda _: self._forget(running))
@@ -114,6 +127,8 @@ class Process:
 
     def _forget(self, running: Running) -> None:
         self._running.remove(running)
+        if not running.end.cancelled():
+            running.end.exception()  # told of by whoever waits for it
         last = running.child.load
         self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
 
@@ -155,11 +170,19 @@ class Process:
         running.end.cancel()
 
     def replace(self) -> None:
-        """Start another one in its place, and let it go when the other is ready."""
-        self._replacement_wanted.set()
+        """Start another one in its place, and let it go when the other is ready; not any more
+        once it drains."""
+        if self._draining:
+            log.info("not replaced while draining", extra={"fields": {"name": self.name}})
+        else:
+            self._replacement_wanted.set()
 
     def order(self, order: str) -> None:
-        """Send an order; after `stop` nothing is started any more."""
+        """Send an order. What is started after `drain` drains from its birth; after `stop` nothing
+        is started any more."""
+        if order == "drain":
+            self._draining = True
+            self._replacement_wanted.clear()
         if order == "stop":
             self._stopped.set()
         for running in self._running:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEEP_HOUSE = 1.0
+LOOK_AT_WORKERS = 0.25
+WITHOUT_WORKERS = 2.0
+"""Seconds without any web worker after which the instance is not ready."""
+
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104  (to be told apart, not bound)
 
 
@@ -59,6 +63,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._end_now = asyncio.Event()
         self._cause = "failure"
+        self._failed = False
         self._state = "starting"
         self._identity = identity
         self._metadata = metadata
@@ -74,6 +79,8 @@ class Supervisor:
                 self.port = listening.getsockname()[1]
             self._processes = self._make_processes(listening)
             running = [asyncio.create_task(item.keep_running()) for item in self._processes]
+            for process in running:
+                process.add_done_callback(self._ended)
             await asyncio.sleep(0)  # they are started now, and import while the rest here does
             registry = self._make_registry()
             monitor = self._make_monitor(registry)
@@ -81,6 +88,8 @@ class Supervisor:
                 asyncio.create_task(work)
                 for work in self._housekeeping(registry, monitor, handlers)
             ]
+            for helper in helpers:
+                helper.add_done_callback(self._ended)
             clean = False
             try:
                 await self._stop.wait()
@@ -91,7 +100,15 @@ class Supervisor:
                 await asyncio.gather(*helpers, *running, return_exceptions=True)
                 await self._say_stopped(registry)
         await self._complete_termination()
-        return 0 if clean else 1
+        return 0 if clean and not self._failed else 1
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Whatever watches over the instance may end, but not by an error: then so does the
+        instance, rather than go on unwatched."""
+        if not task.cancelled() and (error := task.exception()):
+            log.error("the supervisor failed; the instance ends", exc_info=error)
+            self._failed = True
+            self.stop(f"{type(error).__name__} in the supervisor")
 
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
@@ -237,6 +254,27 @@ class Supervisor:
         jobs = self._settings.jobs.concurrency if self._jobs else 0
         await registry.warn_of_capacity(self._workers, jobs)
         log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
+        await self._stay_ready_while_workers_live(registry)
+
+    async def _stay_ready_while_workers_live(self, registry: "Registry") -> None:
+        """An instance without a living worker answers nobody, so the balancers should know. One
+        that is replaced at once keeps nobody waiting for long."""
+        web = self._processes[: self._workers]
+        absent = 0.0
+        while web:
+            await asyncio.sleep(LOOK_AT_WORKERS)
+            alive = any(process.ready.is_set() for process in web)
+            absent = 0.0 if alive else absent + LOOK_AT_WORKERS
+            if self._stop.is_set():
+                return
+            if absent >= WITHOUT_WORKERS and self._state == "ready":
+                self._state = "starting"
+                registry.change("starting", "without_workers", "no web worker runs")
+                log.error("not ready: no web worker runs")
+            elif alive and self._state == "starting":
+                self._state = "ready"
+                registry.change("ready", "ready", "a web worker runs again")
+                log.info("ready again")
 
     def _replace_workers(self) -> None:
         log.info("replacing the workers")

@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--boot-id", required=True)
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--orders", type=int, required=True)
+    parser.add_argument("--draining", action="store_true", help="started during a drain")
     options = parser.parse_args()
     die_with_parent()
     for number in IGNORED:
@@ -194,8 +195,10 @@ def main() -> None:
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity.instance, options.name, flush) as queue:
-        connections = Connections()
-        health = Health(identity, Drain(), settings.lifecycle.health_checks, queue)
+        connections, drain = Connections(), Drain()
+        if options.draining:
+            drain.begin()
+        health = Health(identity, drain, settings.lifecycle.health_checks, queue)
         access_log = open_access_log(settings.logs, identity.instance, options.name, queue)
         app = create_app(settings, identity, health, access_log)
         server = Server(

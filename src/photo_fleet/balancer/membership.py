@@ -152,7 +152,8 @@ class Membership:
             self._failed_unwitnessed(watched, probe)
         else:
             self._failed(watched, probe)
-        steady = watched.healthy and not self._alone
+        # A suspect is asked every second: its answer is cached, so that costs nothing.
+        steady = watched.healthy and not watched.failures and not self._alone
         # From one beginning to the next: a member that hangs shall not get more time than one that
         # refuses, but for the timeout of its last probe.
         watched.next_probe = watched.asked + (self._interval if steady else self._pause)
@@ -210,10 +211,8 @@ class Membership:
         self._left[boot] = cause
 
     def _end_solitude(self) -> None:
-        """What failed while the registry was away may be well again: count anew."""
+        """Failures from before count on: a registry that blinks may not keep a sick member in."""
         self._alone = False
-        for watched in self._all():
-            watched.failures = watched.refusals = 0
 
     def _succeeded(self, watched: _Watched) -> None:
         watched.failures = watched.refusals = 0
