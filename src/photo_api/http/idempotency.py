@@ -7,6 +7,7 @@ the status and the id of what was created, never a body: the answer is made anew
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from photo_api.db.connect import FAILURES
 from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.errors import ApiError, Code
+from photo_api.telemetry.failures import bug
+
+log = logging.getLogger(__name__)
 
 LEASE = 30.0
 """Seconds after which a long request that shows no life may be taken over."""
@@ -199,5 +203,8 @@ async def prune_keys(db: Any, lease: Lease) -> None:
 async def _keep_alive(claim: LongClaim, db: Database) -> None:
     while True:
         await asyncio.sleep(LEASE / 3)
-        with suppress(Exception):  # the next round tries again, and completing checks the owner
+        try:
             await claim.renew(db)
+        except Exception as error:  # the next round tries again, and completing checks the owner
+            kind = type(error).__name__
+            log.warning("cannot keep an idempotency key: %s", kind, exc_info=bug(error))

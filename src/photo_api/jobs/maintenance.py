@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import prune_attempts
@@ -21,6 +20,7 @@ from photo_api.jobs.queue import prune_dead
 from photo_api.lifecycle import registry_queries as registry
 from photo_api.photos.sweep import sweep
 from photo_api.storage.base import ObjectStore
+from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +65,15 @@ class Maintenance:
         try:
             return await leases.acquire(self._db, LEASE, self._holder, self._seconds)
         except Exception as error:
-            log.warning("cannot ask for the lease: %s", type(error).__name__)
+            _warn("cannot ask for the lease", error)
             return None
 
     async def _release(self, lease: Lease) -> None:
-        with suppress(Exception):  # it runs out by itself
+        try:
             async with asyncio.timeout(RELEASE_TIME_BOX):
                 await leases.release(self._db, lease)
+        except Exception as error:  # it runs out by itself
+            _warn("cannot let go of the lease", error)
 
     async def _while_held(self, lease: Lease) -> None:
         tasks = [
@@ -80,7 +82,9 @@ class Maintenance:
             asyncio.create_task(self._regularly(STATISTICS_EVERY, self._count, lease)),
         ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -94,7 +98,7 @@ class Maintenance:
                 if not await leases.renew(self._db, lease, self._seconds):
                     return
             except Exception as error:
-                log.warning("cannot renew the lease: %s", type(error).__name__)
+                _warn("cannot renew the lease", error)
 
     async def _regularly(
         self, seconds: float, work: Callable[[Lease], Awaitable[object]], lease: Lease
@@ -103,7 +107,7 @@ class Maintenance:
             try:
                 await work(lease)
             except Exception as error:  # the next round tries again
-                log.warning("maintenance failed: %s", type(error).__name__)
+                _warn("maintenance failed", error)
             await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
 
     async def _clear_away(self, lease: Lease) -> None:
@@ -121,3 +125,7 @@ async def prune(db: Database, lease: Lease) -> None:
     await accounts.prune(db, lease)
     await prune_dead(db, lease)
     await registry.prune(db, lease)
+
+
+def _warn(message: str, error: Exception) -> None:
+    log.warning("%s: %s", message, type(error).__name__, exc_info=bug(error))

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import signal
-from contextlib import AsyncExitStack, suppress
+import sys
+from contextlib import AsyncExitStack
 
 from photo_api.db.capacity import job_pool
 from photo_api.db.connect import FAILURES
@@ -25,6 +26,7 @@ from photo_api.renditions.job import KIND, RenditionJob
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import open_credentials, open_store
+from photo_api.telemetry.failures import bug
 from photo_api.telemetry.logs import log_shipping
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,12 @@ def main() -> None:
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity.instance, options.name, flush):
         # The boot's id: whoever declares this instance lost frees its leases by it.
-        asyncio.run(_run(settings, identity.boot_id, Orders(options.orders), options.draining))
+        try:
+            asyncio.run(_run(settings, identity.boot_id, Orders(options.orders), options.draining))
+        except Exception as error:
+            kind = type(error).__name__
+            log.error("the job process ends: %s: %s", kind, error, exc_info=bug(error))
+            sys.exit(1)
 
 
 async def _run(settings: Settings, worker: str, orders: Orders, draining: bool) -> None:
@@ -59,19 +66,21 @@ async def _run(settings: Settings, worker: str, orders: Orders, draining: bool) 
         )
         credentials = await stack.enter_async_context(open_credentials(settings.s3, settings.cloud))
         store = await stack.enter_async_context(open_store(settings.s3, credentials))
-        work = asyncio.create_task(_work(settings, db, store, worker, stack))
-        if draining:
-            work.cancel()  # before its first step
-        await orders.report("ready")
-        async for order in orders:
-            if order in ("drain", "retire", "stop"):
-                work.cancel()
-            if order == "stop":
-                break
-        else:
-            os._exit(1)  # the supervisor is gone
-        with suppress(asyncio.CancelledError):
-            await work
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(_work(settings, db, store, worker, stack))
+            if draining:
+                work.cancel()  # before its first step
+            tasks.create_task(_obey(orders, work))
+
+
+async def _obey(orders: Orders, work: asyncio.Task[None]) -> None:
+    await orders.report("ready")
+    async for order in orders:
+        if order in ("drain", "retire", "stop"):
+            work.cancel()
+        if order == "stop":
+            return
+    os._exit(1)  # the supervisor is gone
 
 
 async def _work(
@@ -102,6 +111,8 @@ async def _wait_for_schema(db: Database) -> None:
             missing = await missing_migrations(db)
         except (DatabaseUnavailable, *FAILURES) as error:
             missing = [type(error).__name__]
+            if not waits and bug(error):
+                log.warning("cannot look at the schema", exc_info=error)
         if not missing:
             return
         if not waits:

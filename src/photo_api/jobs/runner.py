@@ -17,6 +17,7 @@ from photo_api.jobs.queue import Job
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.serving import JobSettings
 from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
+from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Runner:
                 finally:
                     connection.terminate()
             except FAILURES as error:
-                log.warning("not listening for jobs: %s", type(error).__name__)
+                _warn("not listening for jobs", error)
             await asyncio.sleep(1 + random.random())
 
     async def _work(self) -> None:
@@ -101,7 +102,7 @@ class Runner:
                 self._db, self._worker, self._settings.lease, list(self._handlers)
             )
         except Exception as error:
-            log.warning("cannot look for jobs: %s", type(error).__name__)
+            _warn("cannot look for jobs", error)
             await asyncio.sleep(1)
             return None
 
@@ -117,8 +118,7 @@ class Runner:
         except LeaseLost:
             log.warning("job was taken over; result dropped", extra={"fields": fields})
         except asyncio.CancelledError:
-            await asyncio.shield(queue.hand_back(self._db, job))
-            log.info("job handed back", extra={"fields": fields})
+            await asyncio.shield(self._hand_back(job, fields))
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"[:500]
@@ -128,6 +128,13 @@ class Runner:
                 return
             log.warning("job failed", exc_info=True, extra={"fields": fields})
             await self._fail(job, reason)
+
+    async def _hand_back(self, job: Job, fields: Mapping[str, object]) -> None:
+        try:
+            await queue.hand_back(self._db, job)
+            log.info("job handed back", extra={"fields": fields})
+        except Exception as error:  # its lease runs out
+            _warn("cannot hand a job back", error)
 
     async def _is_outage(self, error: Exception) -> bool:
         """Whether everything fails now, and not only this job: a store that answers a ping but does
@@ -153,7 +160,7 @@ class Runner:
                 await queue.postpone(self._db, job, pause, reason)
                 break
             except Exception as error:
-                log.warning("cannot hand a job back: %s", type(error).__name__)
+                _warn("cannot hand a job back", error)
                 await asyncio.sleep(1)
         await asyncio.sleep(pause)
 
@@ -179,7 +186,7 @@ class Runner:
                 if not await queue.renew(self._db, job, self._settings.lease):
                     return
             except Exception as error:
-                log.warning("cannot renew a lease: %s", type(error).__name__)
+                _warn("cannot renew a lease", error)
 
     async def _fail(self, job: Job, reason: str) -> None:
         try:
@@ -190,4 +197,8 @@ class Runner:
                 if await queue.bury(connection, job, reason):
                     await self._handlers[job.kind].give_up(connection, job, reason)
         except Exception as error:  # its lease runs out, and somebody tries again
-            log.warning("cannot record a failure: %s", type(error).__name__)
+            _warn("cannot record a failure", error)
+
+
+def _warn(message: str, error: Exception) -> None:
+    log.warning("%s: %s", message, type(error).__name__, exc_info=bug(error))

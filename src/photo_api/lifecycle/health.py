@@ -5,6 +5,7 @@ hangs, and a storm of probes costs nobody anything.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,10 @@ from typing import Any
 from photo_api.lifecycle.checks import Check, found
 from photo_api.lifecycle.drain import Drain, Phase
 from photo_api.lifecycle.identity import Identity
+from photo_api.telemetry.failures import bug
 from photo_api.telemetry.shipping import LogQueue
+
+log = logging.getLogger(__name__)
 
 STORAGE_TIMEOUT = 3.0
 STALE = {"database": 5.0, "storage": 30.0}
@@ -97,4 +101,6 @@ class Health:
             error = f"no answer within {STORAGE_TIMEOUT:g} s"
         except Exception as failure:  # whatever it is, it is what this check reports
             error = f"{type(failure).__name__}: {failure}"[:200]
+            if bug(failure):
+                log.error("a check failed by a bug", exc_info=failure)
         return found(started, error)

@@ -16,6 +16,7 @@ async def migrate_at_start(database: DatabaseSettings) -> None:
     that would break the release before is left to somebody who allows it."""
     from photo_api.db.connect import FAILURES
     from photo_api.db.migrations import BreakingMigrations, migrate
+    from photo_api.telemetry.failures import bug
 
     pause = FIRST_PAUSE
     while True:
@@ -25,7 +26,8 @@ async def migrate_at_start(database: DatabaseSettings) -> None:
             log.error("not migrated: %s", refusal)
             return
         except FAILURES as error:
-            log.warning("cannot migrate yet: %s: %s", type(error).__name__, error)
+            kind = type(error).__name__
+            log.warning("cannot migrate yet: %s: %s", kind, error, exc_info=bug(error))
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))
             pause = min(pause * 2, LONGEST_PAUSE)
         else:

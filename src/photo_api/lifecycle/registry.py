@@ -23,6 +23,7 @@ from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.registry_watch import Watch
 from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ class Registry:
             # Before the migration there is no registry, and readiness says so already.
             unmigrated = isinstance(error, asyncpg.UndefinedTableError)
             level = logging.INFO if unmigrated else logging.WARNING
-            log.log(level, "registry not written: %s", type(error).__name__)
+            told = None if unmigrated else bug(error)
+            log.log(level, "registry not written: %s", type(error).__name__, exc_info=told)
             return False
         if self._state != "stopped":
             self._watch.beaten(gap)

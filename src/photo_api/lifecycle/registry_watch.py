@@ -24,8 +24,8 @@ from enum import Enum
 from typing import Any
 
 from photo_api.contract import LIVE_PATH
-from photo_api.db.connect import FAILURES
 from photo_api.lifecycle import registry_queries as queries
+from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +105,9 @@ class Watch:
                     declared = await queries.declare_lost(connection, lost, self._me)
                 for boot_id in declared:
                     log.warning("declared lost", extra={"fields": {"lost_boot": boot_id}})
-        except FAILURES as error:
-            log.warning("cannot look after others: %s", type(error).__name__)
-        except Exception:
-            log.exception("cannot look after others")
+        except Exception as error:
+            kind = type(error).__name__
+            log.warning("cannot look after others: %s", kind, exc_info=bug(error))
 
     async def _lost(self, peers: list[Any], silent: list[Any]) -> list[str]:
         """The boots of `silent` that there is proof against."""

@@ -1,8 +1,8 @@
 """The health routes, at the root and under /api."""
 
 import hmac
+import logging
 import time
-from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,7 +16,10 @@ from photo_api.jobs import queue
 from photo_api.jobs.statistics import statistics
 from photo_api.lifecycle.checks import found
 from photo_api.lifecycle.health import STALE
+from photo_api.telemetry.failures import bug
 from photo_api.telemetry.metrics import CONTENT_TYPE, exposition
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
 scraped = APIRouter(tags=["health"])
@@ -107,15 +110,24 @@ async def _jobs(state: AppState) -> dict[str, Any]:
         numbers = dict(await queue.depth(state.db))
     except Exception as failure:  # whatever it is, it is what this check reports
         error = type(failure).__name__
+        _tell_of_bug(failure)
     return found(started, error).body() | numbers
 
 
 async def _statistics(state: AppState) -> dict[str, Any]:
     """Of the whole service; empty while the database is not available."""
-    with suppress(Exception):
+    try:
         if state.health.check("database").ok:
             return await statistics(state.db)
+    except Exception as failure:
+        _tell_of_bug(failure)
     return {}
+
+
+def _tell_of_bug(failure: Exception) -> None:
+    """An outage is told by whoever watches the dependency."""
+    if bug(failure):
+        log.error("a check failed by a bug", exc_info=failure)
 
 
 def _is_operator(request: Request, state: AppState) -> bool:

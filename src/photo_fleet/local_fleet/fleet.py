@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -80,8 +81,8 @@ class LocalFleet:
                 return
             embedded, nginx, work = starting.result()
             tell("", "up", f"{self.url} passes to {self._spec.group.desired} instances to come")
-            ended = asyncio.ensure_future(_failure(embedded, work))
-            keeper = asyncio.ensure_future(self._keep(nginx))
+            keeper = asyncio.create_task(self._keep(nginx))
+            ended = asyncio.ensure_future(_failure(embedded, [*work, keeper]))
             running.push_async_callback(_cancel, ended, keeper)
             if await _first(ended, stop):
                 raise CannotStart(ended.result())
@@ -231,4 +232,4 @@ async def _failure(embedded: Embedded, work: list[asyncio.Task[None]]) -> str:
         return f"the database or the store ended, see {log}:\n{embedded.running.last_words()}"
     gone.cancel()
     error = next(iter(done)).exception()
-    return f"a part of the fleet failed: {type(error).__name__}: {error}"
+    return "a part of the fleet failed:\n" + "".join(traceback.format_exception(error)).rstrip()

@@ -1,0 +1,24 @@
+"""Which errors are a bug of ours, and so worth a traceback."""
+
+import asyncpg
+
+from photo_api.db.connect import FAILURES
+from photo_api.db.pool import DatabaseUnavailable
+from photo_api.storage.base import StoreUnavailable
+
+OUTAGES = (*FAILURES, DatabaseUnavailable, StoreUnavailable)
+"""What happens to a program without a fault when a dependency fails."""
+
+WRONG_STATEMENTS = (
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    ValueError,  # the driver's own refusal of an argument
+)
+
+
+def bug(error: BaseException) -> BaseException | None:
+    """The error, for a log line's `exc_info`, unless it is an outage, which its type explains. A
+    database that refuses a statement for what it says is none."""
+    outage = isinstance(error, OUTAGES) and not isinstance(error, WRONG_STATEMENTS)
+    return None if outage else error
