@@ -64,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
 
     _add_reconcile(commands.add_parser("reconcile", help="compare the table and the object store"))
+    _add_jobs(commands.add_parser("jobs", help="list jobs, or have dead ones done again"))
+    _add_renditions(commands.add_parser("renditions", help="have missing renditions made again"))
     _add_users(commands.add_parser("users", help="activate or deactivate an account"))
     _add_config(commands.add_parser("config", help="check or list the settings"))
     return parser
@@ -94,6 +96,29 @@ def _add_reconcile(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_reconcile)
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["list", "show", "retry"])
+    parser.add_argument("ids", type=int, nargs="*", metavar="ID")
+    parser.add_argument("--state", choices=["queued", "leased", "dead"])
+    parser.add_argument("--kind")
+    _add_choice(parser, "text in the error")
+    parser.add_argument("--all", action="store_true", help="retry every dead job")
+    parser.add_argument("--limit", type=int, default=50, help="lines at most (%(default)s)")
+    parser.set_defaults(run=_jobs)
+
+
+def _add_renditions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["remake"])
+    _add_choice(parser, "the photo's renditions_error")
+    parser.set_defaults(run=_renditions)
+
+
+def _add_choice(parser: argparse.ArgumentParser, cause: str) -> None:
+    parser.add_argument("--cause", help=f"only with {cause}")
+    parser.add_argument("--older-than", type=float, default=0, help="seconds (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _add_users(parser: argparse.ArgumentParser) -> None:
@@ -233,6 +258,38 @@ def _users(options: argparse.Namespace) -> int:
         return 1
     print(f"{options.action}d {options.email}; workers notice within 5 seconds")
     return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from photo_api.jobs.inspection import jobs_command
+
+    return asyncio.run(
+        jobs_command(
+            load(os.environ),
+            options.action,
+            options.ids,
+            state=options.state,
+            kind=options.kind,
+            cause=options.cause,
+            older_than=options.older_than,
+            every=options.all,
+            limit=options.limit,
+            as_json=options.json,
+        )
+    )
+
+
+def _renditions(options: argparse.Namespace) -> int:
+    from photo_api.jobs.inspection import remake_command
+
+    return asyncio.run(
+        remake_command(
+            load(os.environ),
+            cause=options.cause,
+            older_than=options.older_than,
+            as_json=options.json,
+        )
+    )
 
 
 def _config_check(options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The service while its object store fails in each way, and afterwards."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.outages.faulty_store import FaultyStore, faulty_store
 from tests.own_stage import ask, holds, own_database
-from tests.service import PASSWORD, Service, User, eventually, jpeg, put, running_service
+from tests.service import PASSWORD, Service, User, cli, eventually, jpeg, put, running_service
 
 FAULTS: dict[str, Callable[[FaultyStore], None]] = {
     "500": lambda store: store.answers(500),
@@ -333,3 +334,53 @@ def test_a_service_starts_while_its_store_is_down(
         refused(user.post_photo())
         faulty.passes()
         recovered(user)
+
+
+def make_again(settings: dict[str, str], photo_id: int) -> None:
+    """As `renditions remake` would, without the settings in our own environment."""
+    ask(
+        settings,
+        "UPDATE photos SET renditions = 'failed', renditions_error = 'a test' WHERE id = $1",
+        photo_id,
+    )
+    done = cli(settings, "renditions", "remake", "--cause", "a test", "--json")
+    assert json.loads(done.stdout) == {"enqueued": 1}, done.stderr
+
+
+def test_a_store_that_refuses_only_writes_kills_no_job(
+    settings: dict[str, str], faulty: FaultyStore, dora: User
+) -> None:
+    """Reads and pings go on; two attempts would be all that a job has."""
+    photo = dora.rendered(dora.upload()["id"])["id"]
+    faulty.answers(507, "InsufficientStorage", only="PUT ")
+    make_again(settings, photo)
+    query = "SELECT state, handed_back, error FROM jobs WHERE subject_id = $1"
+
+    def postponed() -> bool:
+        [job] = ask(settings, query, photo)
+        assert job["state"] != "dead", job["error"]
+        return bool(job["handed_back"] >= 3)
+
+    eventually(postponed, 40, 0.2)
+    [job] = ask(settings, query, photo)
+    assert "507" in job["error"], "it names its cause"
+    faulty.passes()
+    assert dora.rendered(photo)["renditions"] == "ready"
+
+
+def test_an_object_that_alone_is_refused_fails_its_job_with_its_cause(
+    settings: dict[str, str], faulty: FaultyStore, dora: User
+) -> None:
+    photo = dora.rendered(dora.upload()["id"])["id"]
+    faulty.answers(507, "InsufficientStorage", only="/renditions/")
+    make_again(settings, photo)
+    assert dora.rendered(photo, 60)["renditions"] == "failed"
+    listed = cli(settings, "jobs", "list", "--state", "dead", "--cause", "507", "--json")
+    [job] = [one for one in json.loads(listed.stdout) if one["subject_id"] == photo]
+    assert f"id: {job['id']}" in cli(settings, "jobs", "show", str(job["id"])).stdout
+    assert cli(settings, "jobs", "retry").returncode == 2, "all, by accident"
+    faulty.passes()
+    again = cli(settings, "jobs", "retry", str(job["id"]), "--json")
+    assert json.loads(again.stdout) == {"retried": 1}
+    assert dora.rendered(photo)["renditions"] == "ready"
+    assert cli(settings, "jobs", "retry", str(job["id"])).returncode == 1, "it is done"

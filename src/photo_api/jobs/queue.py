@@ -76,6 +76,14 @@ async def retry_later(db: Any, job: Job, error: str) -> bool:
     ) is not None  # fmt: skip
 
 
+async def prove_writable(db: Any) -> None:
+    """Have the database write and commit something; raises what it raises when it cannot."""
+    await db.execute(
+        "INSERT INTO leases (name, holder, token, expires_at) VALUES ('write probe', '', 0, now())"
+        " ON CONFLICT (name) DO UPDATE SET expires_at = now()"
+    )
+
+
 async def bury(connection: Any, job: Job, error: str) -> bool:
     """Dead letter: kept to be looked at, never run again."""
     return await connection.fetchval(
@@ -104,6 +112,56 @@ async def postpone(db: Any, job: Job, seconds: float, reason: str) -> None:
         " WHERE id = $1 AND attempt = $2 AND state = 'leased'",
         job.id, job.attempt, seconds, reason,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Jobs in this state, of this kind, whose error contains `cause`, made `older_than` seconds
+    ago, or with these ids; None for any."""
+
+    state: str | None = None
+    kind: str | None = None
+    cause: str | None = None
+    older_than: float = 0.0
+    ids: list[int] | None = None
+
+
+MATCHES = """($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)
+    AND ($3::text IS NULL OR strpos(error, $3) > 0)
+    AND created_at <= now() - make_interval(secs => $4)
+    AND ($5::bigint[] IS NULL OR id = ANY ($5))"""
+
+
+async def jobs(db: Any, chosen: Filter, limit: int) -> list[Any]:
+    """The oldest such jobs."""
+    rows: list[Any] = await db.fetch(
+        f"SELECT * FROM jobs WHERE {MATCHES} ORDER BY id LIMIT $6",
+        chosen.state, chosen.kind, chosen.cause, chosen.older_than, chosen.ids, limit,
+    )  # fmt: skip
+    return rows
+
+
+async def revive(db: Any, chosen: Filter, after: int) -> list[int]:
+    """Queue the next 500 such dead jobs with an id above `after` again, as if they had never
+    failed; their ids."""
+    rows = await db.fetch(
+        f"""
+        WITH dead AS (
+            SELECT id FROM jobs WHERE {MATCHES} AND state = 'dead' AND id > $6
+            ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
+        ), revived AS (
+            UPDATE jobs SET state = 'queued', available_at = now(), handed_back = attempt
+            FROM dead WHERE jobs.id = dead.id RETURNING jobs.id, kind, subject_id
+        ), waiting AS (
+            UPDATE photos p SET renditions = 'pending', renditions_error = NULL FROM revived
+            WHERE revived.kind = 'renditions' AND p.id = revived.subject_id
+            AND p.status = 'ready' AND p.renditions = 'failed'
+        )
+        SELECT id, pg_notify('{CHANNEL}', '') FROM revived
+        """,
+        chosen.state, chosen.kind, chosen.cause, chosen.older_than, chosen.ids, after,
+    )  # fmt: skip
+    return [row["id"] for row in rows]
 
 
 async def depth(db: Any) -> Any:

@@ -27,7 +27,14 @@ POLL = 2.0
 OUTAGE_PAUSE = (1.0, 2.0)
 """Seconds for which a job rests, and who ran it, when what they need is down."""
 
-CERTAIN_OUTAGES = (StoreDown, DatabaseUnavailable, asyncpg.ReadOnlySQLTransactionError)
+CERTAIN_OUTAGES = (
+    StoreDown,
+    DatabaseUnavailable,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,  # a full disk among them
+)
+WRITE_PROBE = "staging/write-probe"
+"""An object that says whether the store takes writes; it is deleted again at once."""
 
 
 class LeaseLost(Exception):
@@ -137,15 +144,17 @@ class Runner:
             _warn("cannot hand a job back", error)
 
     async def _is_outage(self, error: Exception) -> bool:
-        """Whether everything fails now, and not only this job: a store that answers a ping but does
-        not give one object may never give it."""
+        """Whether everything fails now, and not only this job: a store that answers a ping and
+        takes another object, but not this one, may never take it. A ping alone is a read."""
         if isinstance(error, CERTAIN_OUTAGES):
             return True
         try:
             if isinstance(error, StoreUnavailable):
                 await self._store.ping()
+                await self._store.put_bytes(WRITE_PROBE, b"", content_type="text/plain")
+                await self._store.delete([WRITE_PROBE])
             elif isinstance(error, FAILURES):
-                await self._db.fetchval("SELECT 1")
+                await queue.prove_writable(self._db)
         except (StoreUnavailable, DatabaseUnavailable, *FAILURES):
             return True
         return False

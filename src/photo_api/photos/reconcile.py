@@ -13,6 +13,7 @@ from photo_api.db.pool import Database
 from photo_api.photos.adoption import adopt as adopt_original
 from photo_api.photos.adoption import reserve_ids
 from photo_api.photos.upload_queries import ENQUEUE
+from photo_api.renditions.remaking import photos_without
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 PREFIXES = ("photos/", "renditions/")
@@ -37,6 +38,9 @@ class Report:
     photos: int = 0
     missing_originals: list[str] = field(default_factory=list)
     missing_renditions: list[str] = field(default_factory=list)
+    without_renditions: list[int] = field(default_factory=list)
+    """Photos for which nobody is about to make any; `photo-api renditions remake` has it tried
+    again. Some cannot be: that is no disagreement."""
     orphans: list[str] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     adopted: list[int] = field(default_factory=list)
@@ -149,6 +153,7 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
         """,
         timeout=PATIENCE,
     )
+    report.without_renditions = await photos_without(connection, PATIENCE)
     for row in rows:
         if not await _exists(store, row["key"]):
             found = report.missing_originals if row["original"] else report.missing_renditions

@@ -63,6 +63,8 @@ def _text(report: Report) -> str:
     lines = [f"{report.photos} photos, {report.objects} objects"]
     lines += _section("photos whose original is missing", report.missing_originals)
     lines += _section("missing renditions", report.missing_renditions)
+    without = list(map(str, report.without_renditions))
+    lines += _section("photos without renditions (`photo-api renditions remake`)", without)
     lines += _section("objects without a row", report.orphans)
     if report.adopted:
         lines.append(f"adopted as photos: {', '.join(map(str, report.adopted))}")

@@ -1,0 +1,85 @@
+"""`photo-api jobs` and `photo-api renditions`: what waits or has died, and having it done again."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from photo_api.db.pool import Database, open_database
+from photo_api.jobs import queue
+from photo_api.renditions import remaking
+from photo_api.settings.loading import Settings
+
+FIELDS = (
+    "id", "kind", "subject_id", "state", "attempt", "handed_back", "created_at", "available_at",
+    "worker", "error",
+)  # fmt: skip
+
+
+async def jobs_command(
+    settings: Settings,
+    action: str,
+    ids: Sequence[int],
+    *,
+    state: str | None,
+    kind: str | None,
+    cause: str | None,
+    older_than: float,
+    every: bool,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """List jobs, oldest first, show some, or retry dead ones; 1 when there is none such."""
+    chosen = queue.Filter(state, kind, cause, older_than, list(ids) or None)
+    async with open_database(settings.database, "photo-api jobs", 1) as db:
+        if action == "retry":
+            if not (ids or cause or every):
+                print("Name job ids, --cause or --all", file=sys.stderr)
+                return 2
+            retried = await _retry_all(db, chosen)
+            print(json.dumps({"retried": retried}) if as_json else f"{retried} jobs queued again")
+            return 0 if retried else 1
+        rows = [dict(row) for row in await queue.jobs(db, chosen, limit)]
+    if as_json:
+        print(json.dumps([{name: row[name] for name in FIELDS} for row in rows], default=str))
+    else:
+        print("\n".join(_line(row, whole=action == "show") for row in rows) or "no such jobs")
+    return 0 if rows or action == "list" else 1
+
+
+async def _retry_all(db: Database, chosen: queue.Filter) -> int:
+    """Batch by batch; a job that dies again meanwhile is not taken twice."""
+    retried, after = 0, 0
+    while batch := await queue.revive(db, chosen, after):
+        retried, after = retried + len(batch), max(batch)
+        _progress(f"{retried} jobs queued again")
+    return retried
+
+
+def _line(row: dict[str, Any], *, whole: bool) -> str:
+    if whole:
+        return "\n".join(f"{name}: {row[name]}" for name in FIELDS) + "\n"
+    failures = row["attempt"] - row["handed_back"]
+    what = f"{row['kind']} of {row['subject_id']}"
+    cause = f": {row['error'][:120]}" if row["error"] else ""
+    return f"{row['id']} {row['state']} {what}, {failures} tries, {row['created_at']:%F %T}{cause}"
+
+
+async def remake_command(
+    settings: Settings, *, cause: str | None, older_than: float, as_json: bool
+) -> int:
+    """Have all missing and failed renditions made again (of photos at least `older_than` seconds
+    old, with this cause); 0."""
+    enqueued, after = 0, 0
+    async with open_database(settings.database, "photo-api renditions", 1) as db:
+        while batch := await remaking.remake(db, after, cause, older_than):
+            enqueued, after = enqueued + len(batch), max(batch)
+            _progress(f"{enqueued} photos enqueued")
+    print(json.dumps({"enqueued": enqueued}) if as_json else f"{enqueued} photos enqueued")
+    return 0
+
+
+def _progress(text: str) -> None:
+    """On a terminal one line that changes; nothing into logs and pipes."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[2K{text} … \r", end="", file=sys.stderr, flush=True)
