@@ -9,6 +9,8 @@ EXEMPT = {
     "staged": "the upload's own view of a row in whatever state",
     "_insert": "an id is in use whatever its photo's state",
     "_prune": "rows that are gone",
+    "remake": "its WITHOUT filters by status",
+    "photos_without": "its WITHOUT filters by status",
 }
 """Functions whose statements look at photos in any state, and why."""
 
