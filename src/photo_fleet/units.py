@@ -10,6 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from ipaddress import ip_network
+from math import ceil, floor
 from typing import Any
 
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -23,6 +24,26 @@ RATES = {"s": 1, "m": 60}
 QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", re.ASCII)
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+)", re.ASCII)
 PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
+
+
+NOISE = 6
+"""Digits of a millisecond that count; what is beyond them comes of binary fractions."""
+
+
+def limit_ms(seconds: float) -> int:
+    """A limit in whole milliseconds, which every reader of a rendered file knows: rounded up, so
+    that nothing is cut short."""
+    return ceil(round(seconds * 1000, NOISE))
+
+
+def limit(seconds: float) -> str:
+    """A limit as text in seconds, rounded up to milliseconds."""
+    return f"{limit_ms(seconds) / 1000:.12g}"
+
+
+def budget(seconds: float) -> str:
+    """A budget, into which limits must fit, as text in seconds: rounded down to milliseconds."""
+    return f"{floor(round(seconds * 1000, NOISE)) / 1000:.12g}"
 
 
 def is_number(value: object) -> bool:

@@ -11,11 +11,13 @@ URL = "postgresql://u:p@one/db"
 
 def test_all_connections_of_all_instances_are_counted() -> None:
     one = settings(URL, pool_size=10, max_instances=1)
-    assert connections_needed(one, workers=3, jobs=0) == 3 * 10 + 2, "the probe, the registry"
-    assert connections_needed(one, workers=3, jobs=2) == 3 * 10 + 2 + 1 + 2 + 3, "LISTEN, the jobs"
-    assert connections_needed(one, workers=0, jobs=2) == 2 + 1 + 2 + 3
+    assert connections_needed(one, workers=3, jobs=0) == 2 * (3 * 10 + 2), "the probe, the registry"
+    assert connections_needed(one, workers=3, jobs=2) == 2 * (3 * 10 + 2 + 1 + 2 + 3), (
+        "LISTEN, the jobs"
+    )
+    assert connections_needed(one, workers=0, jobs=2) == 2 * (2 + 1 + 2 + 3)
     ten = settings(URL, pool_size=10, max_instances=10)
-    assert connections_needed(ten, workers=3, jobs=2) == 10 * 38
+    assert connections_needed(ten, workers=3, jobs=2) == 11 * 38, "one more in a deploy"
 
 
 def test_what_fits_needs_no_advice() -> None:
@@ -28,20 +30,20 @@ def test_what_fits_needs_no_advice() -> None:
 def test_advice_has_all_the_numbers_and_each_way_out_works() -> None:
     ten = settings(URL, pool_size=10, max_instances=10)
     assert advice(ten, 3, 1, limit=300, reserved=3) == (
-        "10 instances × (3 workers × 10 + 7) = 370 connections, but the server takes 297:"
-        " set PHOTO_API_DATABASE_POOL to 7, put a transaction pooler in front, or raise"
-        " max_connections to 380"
+        "(10 + 1 instances) × (3 workers × 10 + 7) = 407 connections, but the server takes 297:"
+        " set PHOTO_API_DATABASE_POOL to 6, put a transaction pooler in front, or raise"
+        " max_connections to 410"
     )
-    assert advice(settings(URL, pool_size=7), 3, 1, limit=300, reserved=3) is None
-    assert advice(settings(URL, pool_size=8), 3, 1, limit=300, reserved=3) is not None
-    assert advice(ten, 3, 1, limit=380, reserved=3) is None
+    assert advice(settings(URL, pool_size=6), 3, 1, limit=300, reserved=3) is None
+    assert advice(settings(URL, pool_size=7), 3, 1, limit=300, reserved=3) is not None
+    assert advice(ten, 3, 1, limit=410, reserved=3) is None
 
 
 def test_no_pool_is_advised_where_even_one_connection_is_too_many() -> None:
     ten = settings(URL, pool_size=10, max_instances=10)
     assert advice(ten, 1, 1, limit=60, reserved=3) == (
-        "10 instances × (1 worker × 10 + 7) = 170 connections, but the server takes 57:"
-        " put a transaction pooler in front, or raise max_connections to 180"
+        "(10 + 1 instances) × (1 worker × 10 + 7) = 187 connections, but the server takes 57:"
+        " put a transaction pooler in front, or raise max_connections to 190"
     )
 
 

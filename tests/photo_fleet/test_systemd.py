@@ -144,7 +144,7 @@ def test_balance_stops_after_nginx_so_that_draining_instances_wait_for_both() ->
 
 
 def test_systemd_waits_as_long_as_the_spec_grants() -> None:
-    for grace, seconds in ((60, "60"), (50.5, "51"), (144, "144")):
+    for grace, seconds in ((60, "60"), (50.5, "50.5"), (144, "144")):
         fleet = Fleet(drain=Drain(grace=grace))
         for unit in instance_files(fleet).values():
             assert settings(unit)["TimeoutStopSec"] == [seconds]

@@ -12,6 +12,9 @@ JOB_SPARE = 3
 """What the job process needs beside one connection for each job: renewing leases, the sweep, and
 looking for the next job."""
 
+DEPLOYED = 1
+"""Instances beyond the group's limit while a rolling deploy replaces one."""
+
 ROUND = 10
 
 
@@ -27,9 +30,9 @@ def beside_workers(jobs: int) -> int:
 
 
 def connections_needed(settings: DatabaseSettings, workers: int, jobs: int) -> int:
-    """Connections that the group may hold when it has grown to its limit."""
+    """Connections that the group may hold when it has grown to its limit and a deploy begins."""
     each = workers * settings.pool_size + beside_workers(jobs)
-    return settings.max_instances * each
+    return (settings.max_instances + DEPLOYED) * each
 
 
 def advice(
@@ -46,11 +49,12 @@ def advice(
         "put a transaction pooler in front",
         f"or raise max_connections to {-(-(needed + reserved) // ROUND) * ROUND}",
     ]
-    fitting = (usable // settings.max_instances - beside) // workers if workers else 0
+    fitting = (usable // (settings.max_instances + DEPLOYED) - beside) // workers if workers else 0
     if fitting >= 1:
         ways.insert(0, f"set PHOTO_API_DATABASE_POOL to {fitting}")
     return (
-        f"{settings.max_instances} instances × ({workers_named} × {settings.pool_size} + {beside})"
+        f"({settings.max_instances} + {DEPLOYED} instances) ×"
+        f" ({workers_named} × {settings.pool_size} + {beside})"
         f" = {needed} connections, but the server takes {usable}: {', '.join(ways)}"
     )
 

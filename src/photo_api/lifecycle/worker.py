@@ -225,7 +225,8 @@ def server_config(settings: Settings, app: object, connections: Connections) -> 
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=settings.http.keep_alive,
-        timeout_graceful_shutdown=max(1, round(settings.lifecycle.drain_wait)),
+        # uvicorn hands it to `asyncio.wait_for`, which takes fractions.
+        timeout_graceful_shutdown=settings.lifecycle.drain_wait,  # type: ignore[arg-type]
     )
 
 

@@ -14,6 +14,7 @@ from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
 from photo_fleet.processes import CannotStart, Program, Running
+from photo_fleet.render.environment import leaving
 from photo_fleet.spec import Fleet
 
 PREFIX = "PHOTO_API_"
@@ -96,12 +97,9 @@ class Launcher:
 
 def _numbers(fleet: Fleet) -> dict[str, str]:
     """The spec's numbers as settings of an instance."""
-    drain, service = fleet.drain, fleet.service
+    service = fleet.service
     return {
-        "LAME_DUCK": f"{drain.lame_duck:g}",
-        "DRAIN_WAIT": f"{drain.in_flight_wait:g}",
-        "LOG_FLUSH": f"{drain.log_flush:g}",
-        "GRACE": f"{drain.grace:g}",
+        **leaving(fleet),
         "KEEP_ALIVE": str(math.ceil(service.keep_alive)),
         "DATABASE_POOL": str(service.pool),
         "JOB_CONCURRENCY": str(service.job_concurrency),

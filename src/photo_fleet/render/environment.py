@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from photo_fleet.spec import Fleet
+from photo_fleet.units import budget, limit
 
 SECRETS = "/etc/photo-api/secrets"
 ENVIRONMENT = "/etc/photo-api/photo-api.env"
@@ -73,19 +74,20 @@ def notes(fleet: Fleet) -> list[str]:
 def _groups(fleet: Fleet) -> list[tuple[str, dict[str, str]]]:
     return [
         ("Absent and published secrets are refused", {"MODE": "production"}),
-        ("How an instance leaves (seconds)", _leaving(fleet)),
+        ("How an instance leaves (seconds)", leaving(fleet)),
         ("HTTP", _http(fleet)),
         ("What all instances share", _shared(fleet)),
     ]
 
 
-def _leaving(fleet: Fleet) -> dict[str, str]:
+def leaving(fleet: Fleet) -> dict[str, str]:
+    """The settings of an instance's end, by their names without the prefix."""
     drain = fleet.drain
     return {
-        "LAME_DUCK": f"{drain.lame_duck:g}",
-        "DRAIN_WAIT": f"{drain.in_flight_wait:g}",
-        "LOG_FLUSH": f"{drain.log_flush:g}",
-        "GRACE": f"{drain.grace:g}",
+        "LAME_DUCK": limit(drain.lame_duck),
+        "DRAIN_WAIT": limit(drain.in_flight_wait),
+        "LOG_FLUSH": limit(drain.log_flush),
+        "GRACE": budget(drain.grace),
     }
 
 

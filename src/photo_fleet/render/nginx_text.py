@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from math import ceil
+
+from photo_fleet.units import limit_ms
 
 Lines = list[str]
 
@@ -22,13 +25,14 @@ def plain(text: str, what: str) -> str:
 
 
 def time(seconds: float) -> str:
-    """nginx's shortest time is a millisecond."""
-    milliseconds = round(seconds * 1000)
+    """A limit: nginx's shortest time is a millisecond."""
+    milliseconds = limit_ms(seconds)
     return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
 def rate(per_second: float) -> str:
-    """Whole requests a second, or else a minute, which is all that nginx knows."""
+    """Whole requests a second, or else a minute, which is all that nginx knows; rather more than
+    fewer."""
     if per_second == int(per_second):
         return f"{int(per_second)}r/s"
-    return f"{max(1, round(per_second * 60))}r/m"
+    return f"{ceil(round(per_second * 60, 6))}r/m"

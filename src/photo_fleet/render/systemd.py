@@ -4,12 +4,11 @@ Units stop in the reverse of the order in which they start. So what an ending in
 last (network, names, journal, log shipper) comes before it: `After=`.
 """
 
-import math
-
 from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SITE, secrets
 from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
 from photo_fleet.spec import Fleet
+from photo_fleet.units import limit
 
 PROGRAMS = "/opt/photo-api/bin"
 NGINX = "/usr/sbin/nginx"
@@ -97,7 +96,7 @@ def _nginx(fleet: Fleet, places: Places) -> str:
         "# Workers finish what they carry; QUIT means that to nginx, and TERM the opposite.",
         "KillMode=mixed",
         "KillSignal=SIGQUIT",
-        f"TimeoutStopSec={math.ceil(fleet.service.longest_request + STOP_MARGIN)}",
+        f"TimeoutStopSec={limit(fleet.service.longest_request + STOP_MARGIN)}",
         "",
         *_restart(),
         "",
@@ -210,11 +209,11 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
 def _ending(fleet: Fleet) -> Section:
     return [
         "# The first process alone hears SIGTERM and ends the others when their requests are done:",
-        f"# lame duck {fleet.drain.lame_duck:g} s, requests in flight"
-        f" {fleet.drain.in_flight_wait:g} s, log flush {fleet.drain.log_flush:g} s.",
+        f"# lame duck {limit(fleet.drain.lame_duck)} s, requests in flight"
+        f" {limit(fleet.drain.in_flight_wait)} s, log flush {limit(fleet.drain.log_flush)} s.",
         "KillMode=mixed",
         "KillSignal=SIGTERM",
-        f"TimeoutStopSec={math.ceil(fleet.drain.grace)}",
+        f"TimeoutStopSec={limit(fleet.drain.grace)}",
     ]
 
 

@@ -16,6 +16,9 @@ HEALTH_AND_REGISTRY = 2
 JOB_SPARE = 4
 """Connections of the job process beside one for each job: leases, sweep, next job, LISTEN."""
 
+DEPLOYED = 1
+"""Instances beyond the group's limit while a rolling deploy replaces one."""
+
 ROUND = 10
 
 
@@ -49,11 +52,12 @@ def connections_of(service: Service) -> int:
 
 
 def connections(fleet: Fleet) -> Iterator[Fault]:
-    """The grown group fits into the database. Behind a transaction pooler its limits count, which
-    the spec does not know."""
+    """The grown group fits into the database, also during a deploy. Behind a transaction pooler its
+    limits count, which the spec does not know."""
     service, group, database = fleet.service, fleet.group, fleet.database
     each = connections_of(service)
-    needed = group.max * each + database.reserved
+    most = group.max + DEPLOYED
+    needed = most * each + database.reserved
     if database.pooler == "transaction" or needed <= database.max_connections:
         return
     usable = max(0, database.max_connections - database.reserved)
@@ -61,13 +65,14 @@ def connections(fleet: Fleet) -> Iterator[Fault]:
     yield Fault(
         "error",
         "connections",
-        f"group.max {group.max} × (service.workers {service.workers} × service.pool {service.pool}"
+        f"(group.max {group.max} + {DEPLOYED} in a deploy) ×"
+        f" (service.workers {service.workers} × service.pool {service.pool}"
         f" + {beside}) + database.reserved {database.reserved} = {needed}"
         f" > database.max_connections {database.max_connections}",
         f"the database has room for {usable // each} instances: those beyond it find no connection"
-        " and never become ready, just when the load is highest",
+        " and never become ready, just when the load is highest or a deploy begins",
         (
-            {"service.pool": (usable // group.max - beside) // service.workers},
+            {"service.pool": (usable // most - beside) // service.workers},
             {"database.max_connections": ceil(needed / ROUND) * ROUND},
             {"database.pooler": "transaction"},
         ),
@@ -77,6 +82,8 @@ def connections(fleet: Fleet) -> Iterator[Fault]:
 def flapping(fleet: Fleet) -> Iterator[Fault]:
     """After a step the opposite rule must not hold at once."""
     group = fleet.group
+    if group.min == group.max:  # no step is possible
+        return
     told: list[str] = []
     lower: dict[str, float] = {}
     higher: dict[str, float] = {}
