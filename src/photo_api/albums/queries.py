@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
 ALBUM = """a.id, a.owner_id, a.name, a.description, a.cover_photo_id, a.photo_count, a.created_at,
@@ -100,10 +101,18 @@ async def update_album(
     )  # fmt: skip
 
 
-async def delete_album(db: Any, owner_id: int, album_id: int) -> bool:
-    """Whether there was such an album. Its photos stay."""
-    query = "DELETE FROM albums WHERE id = $2 AND owner_id = $1 RETURNING id"
-    return await db.fetchval(query, owner_id, album_id) is not None
+async def delete_album(db: Any, owner_id: int, album_id: int, request_id: str) -> bool:
+    """Whether there was such an album, or this request deleted it before. Its photos stay."""
+    deleted = await db.fetchval(
+        f"""
+        WITH mine AS (
+            DELETE FROM albums WHERE id = $2 AND owner_id = $1 RETURNING id
+        ), {remembered("album", "$3")}
+        SELECT id FROM mine
+        """,
+        owner_id, album_id, request_id,
+    )  # fmt: skip
+    return deleted is not None or await was_carried_out(db, owner_id, "album", album_id, request_id)
 
 
 async def add_photos(db: Any, owner_id: int, album_id: int, photo_ids: Sequence[int]) -> int | None:

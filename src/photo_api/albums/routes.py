@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from photo_api.albums import queries
@@ -117,9 +117,11 @@ async def change_album(album_id: PathId, body: AlbumChange, caller: Authenticate
 
 
 @router.delete("/{album_id}", status_code=204, responses=errors(401, 403, 404, 503))
-async def delete_album(album_id: PathId, caller: Authenticated) -> Response:
+async def delete_album(album_id: PathId, request: Request, caller: Authenticated) -> Response:
     """Delete an album and its share links; its photos stay."""
-    if not await queries.delete_album(caller.state.db, caller.user_id, album_id):
+    if not await queries.delete_album(
+        caller.state.db, caller.user_id, album_id, request.state.request_id
+    ):
         raise not_found("Album")
     return no_content()
 

@@ -15,6 +15,7 @@ from photo_api.db import leases
 from photo_api.db.leases import Lease
 from photo_api.db.pool import Database
 from photo_api.http.idempotency import prune_keys
+from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
 from photo_api.jobs.queue import prune_dead
 from photo_api.lifecycle import registry_queries as registry
@@ -121,6 +122,7 @@ class Maintenance:
 async def prune(db: Database, lease: Lease) -> None:
     """Forget records whose time is over."""
     await prune_keys(db, lease)
+    await prune_deletions(db, lease)
     await prune_attempts(db, lease)
     await accounts.prune(db, lease)
     await prune_dead(db, lease)

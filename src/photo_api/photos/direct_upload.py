@@ -150,30 +150,33 @@ async def _adopt(state: AppState, owner_id: int, photo: Any, key: str) -> Outcom
     sha256 = photo["sha256"]
     if photo["reuse_duplicates"]:
         sha256 = sha256 or await _digest(state, key)
-        ready = await _reuse_or_make_ready(state, owner_id, photo, key, content_type, sha256)
+        done = await _reuse_or_make_ready(state, owner_id, photo, key, content_type, sha256)
+    elif await queries.make_ready(state.db, owner_id, photo["id"], key, content_type, sha256):
+        done = Outcome(photo["id"], key, duplicate=False)
     else:
-        ready = await queries.make_ready(state.db, owner_id, photo["id"], key, content_type, sha256)
-    if ready:
-        return Outcome(photo["id"], key, duplicate=False)
-    # It became another photo, somebody else confirmed meanwhile, or the sweep was faster: what
-    # counts is the row.
-    await discard(state, key)
+        done = None
+    if done is None or done.duplicate:
+        await discard(state, key)
+    if done is not None:
+        return done
+    # Somebody else confirmed meanwhile, or the sweep was faster: what counts is the row.
     return await _ended(state, owner_id, await queries.staged(state.db, owner_id, photo["id"]))
 
 
 async def _reuse_or_make_ready(
     state: AppState, owner_id: int, photo: Any, key: str, content_type: str, sha256: bytes
-) -> bool:
-    """Whether the upload is a photo of its own now."""
+) -> Outcome | None:
+    """How the upload ended here; None when it was no longer pending."""
+    mine = photo["id"]
     async with state.db.transaction() as connection:
         known = await queries.lock_content(connection, owner_id, sha256)
         if known is None:
-            return await queries.make_ready(
-                connection, owner_id, photo["id"], key, content_type, sha256
-            )
-        if await queries.end_as_duplicate(connection, owner_id, photo["id"], known["id"]):
-            await queries.link(connection, owner_id, photo["album_id"], known["id"])
-    return False
+            ready = await queries.make_ready(connection, owner_id, mine, key, content_type, sha256)
+            return Outcome(mine, key, duplicate=False) if ready else None
+        if not await queries.end_as_duplicate(connection, owner_id, mine, known["id"]):
+            return None
+        await queries.link(connection, owner_id, photo["album_id"], known["id"])
+        return Outcome(known["id"], known["object_key"], duplicate=True)
 
 
 async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:

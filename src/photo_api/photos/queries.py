@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
 
@@ -49,12 +50,12 @@ async def update_photo(
     )  # fmt: skip
 
 
-async def delete_photo(connection: Any, owner_id: int, photo_id: int) -> bool:
-    """Whether there was such a photo. It leaves all albums at once; its bytes are left to the
-    sweep. Needs a transaction, of which the second statement sees the albums that somebody put the
-    photo into while the first one waited."""
+async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id: str) -> bool:
+    """Whether there was such a photo, or this request deleted it before. It leaves all albums at
+    once; its bytes are left to the sweep. Needs a transaction, of which the second statement sees
+    the albums that somebody put the photo into while the first one waited."""
     deleted = await connection.fetchval(
-        """
+        f"""
         WITH mine AS (
             UPDATE photos SET status = 'gone', gone_at = now()
             WHERE id = $2 AND owner_id = $1 AND status = 'ready'
@@ -64,15 +65,16 @@ async def delete_photo(connection: Any, owner_id: int, photo_id: int) -> bool:
             SELECT key, now() FROM mine,
                 unnest(ARRAY[mine.object_key, mine.thumbnail_key, mine.preview_key]) AS key
             WHERE key IS NOT NULL ON CONFLICT DO NOTHING
-        )
+        ), {remembered("photo", "$3")}
         SELECT id FROM mine
         """,
-        owner_id, photo_id,
+        owner_id, photo_id, request_id,
     )  # fmt: skip
-    if deleted is not None:
-        await connection.execute(
-            "WITH unlinked AS (DELETE FROM album_photos WHERE photo_id = $1)"
-            " UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = $1",
-            photo_id,
-        )
-    return deleted is not None
+    if deleted is None:
+        return await was_carried_out(connection, owner_id, "photo", photo_id, request_id)
+    await connection.execute(
+        "WITH unlinked AS (DELETE FROM album_photos WHERE photo_id = $1)"
+        " UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = $1",
+        photo_id,
+    )
+    return True

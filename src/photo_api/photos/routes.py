@@ -144,10 +144,12 @@ def _detail(state: AppState, row: Any | None) -> Response:
 
 
 @router.delete("/{photo_id}", status_code=204, responses=errors(401, 403, 404, 503))
-async def delete_photo(photo_id: PathId, caller: Authenticated) -> Response:
+async def delete_photo(photo_id: PathId, request: Request, caller: Authenticated) -> Response:
     """Delete a photo; it leaves all albums at once and its bytes follow."""
     async with caller.state.db.transaction() as connection:
-        if not await queries.delete_photo(connection, caller.user_id, photo_id):
+        if not await queries.delete_photo(
+            connection, caller.user_id, photo_id, request.state.request_id
+        ):
             raise not_found("Photo")
     return no_content()
 

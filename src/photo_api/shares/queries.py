@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
 SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
@@ -49,14 +50,22 @@ async def shares(db: Any, owner_id: int, album_id: int) -> list[Any]:
     return rows
 
 
-async def revoke_share(db: Any, owner_id: int, album_id: int, share_id: int) -> bool:
-    """Whether there was such an active link."""
-    return await db.fetchval(
-        "UPDATE shares s SET is_active = false FROM albums a"
-        " WHERE s.id = $3 AND s.album_id = $2 AND a.id = s.album_id AND a.owner_id = $1"
-        " AND s.is_active RETURNING s.id",
-        owner_id, album_id, share_id,
-    ) is not None  # fmt: skip
+async def revoke_share(
+    db: Any, owner_id: int, album_id: int, share_id: int, request_id: str
+) -> bool:
+    """Whether there was such an active link, or this request revoked it before."""
+    revoked = await db.fetchval(
+        f"""
+        WITH mine AS (
+            UPDATE shares s SET is_active = false FROM albums a
+            WHERE s.id = $3 AND s.album_id = $2 AND a.id = s.album_id AND a.owner_id = $1
+            AND s.is_active RETURNING s.id
+        ), {remembered("share", "$4")}
+        SELECT id FROM mine
+        """,
+        owner_id, album_id, share_id, request_id,
+    )  # fmt: skip
+    return revoked is not None or await was_carried_out(db, owner_id, "share", share_id, request_id)
 
 
 COUNT_VIEW = """, counted AS (

@@ -80,9 +80,13 @@ async def list_shares(album_id: PathId, caller: Authenticated) -> Response:
     status_code=204,
     responses=errors(401, 403, 404, 503),
 )
-async def revoke_share(album_id: PathId, share_id: PathId, caller: Authenticated) -> Response:
+async def revoke_share(
+    album_id: PathId, share_id: PathId, request: Request, caller: Authenticated
+) -> Response:
     """End a link, at once and for good."""
-    if not await queries.revoke_share(caller.state.db, caller.user_id, album_id, share_id):
+    if not await queries.revoke_share(
+        caller.state.db, caller.user_id, album_id, share_id, request.state.request_id
+    ):
         raise not_found("Share link")
     return no_content()
 
