@@ -64,7 +64,8 @@ class Decision:
 
 @dataclass(slots=True)
 class _Watched:
-    """An instance that the registry calls ready. `admitted`: it has passed its probes once."""
+    """An instance that the registry calls ready. `admitted`: it has passed its probes once.
+    `doubtful`: afterwards its row vanished or is back from before it was ready."""
 
     member: Member
     next_probe: float
@@ -73,6 +74,7 @@ class _Watched:
     healthy: bool = False
     probing: bool = False
     looked_at: bool = False
+    doubtful: bool = False
     successes: int = 0
     failures: int = 0
     refusals: int = 0
@@ -100,7 +102,9 @@ class Membership:
             self._watched[member.id] = _Watched(member, now, admitted=True, healthy=True)
 
     def registered(self, rows: Iterable[Registered], now: float) -> None:
-        """What the registry has now; a boot that is not in `rows` is gone."""
+        """What the registry has now. A member without a row, or with one that is `starting` again,
+        has met a clean-up or a restored backup sooner than an end: it stays while its probes pass.
+        Who ends says so in its row, and a boot that never was a member has to be `ready`."""
         rows = list(rows)
         if self._alone:
             self._end_solitude()
@@ -109,11 +113,17 @@ class Membership:
         latest = _latest_at_each_address(rows)
         objections = {row.member.id: self._objection(row, latest) for row in rows}
         ready = [row.member for row in rows if objections[row.member.id] is None]
+        states = {row.member.id: row.state for row in rows}
         for boot in self._watched.keys() - {member.id for member in ready}:
-            self._drop(boot, objections.get(boot) or "no longer in the registry")
+            watched = self._watched[boot]
+            silent = states.get(boot, "starting") == "starting" and watched.admitted
+            if silent and latest.get(watched.member.address, boot) == boot:
+                self._doubt(watched, now)
+            else:
+                self._drop(boot, objections.get(boot) or "no longer in the registry")
         for member in ready:
             known = self._watched.setdefault(member.id, _Watched(member, now))
-            known.member = member
+            known.member, known.doubtful = member, False
 
     def cut_off(self, now: float) -> None:
         """The registry cannot be read: from now on only probes tell, and little is believed of
@@ -153,7 +163,7 @@ class Membership:
         else:
             self._failed(watched, probe)
         # A suspect is asked every second: its answer is cached, so that costs nothing.
-        steady = watched.healthy and not watched.failures and not self._alone
+        steady = watched.healthy and not (watched.failures or watched.doubtful or self._alone)
         # From one beginning to the next: a member that hangs shall not get more time than one that
         # refuses, but for the timeout of its last probe.
         watched.next_probe = watched.asked + (self._interval if steady else self._pause)
@@ -205,6 +215,12 @@ class Membership:
         if row.member.id in self._drained:
             return "draining, as its probe told"
         return None
+
+    def _doubt(self, watched: _Watched, now: float) -> None:
+        """Ask it every second: no row tells when it ends."""
+        if not watched.doubtful:
+            watched.doubtful = True
+            watched.next_probe = min(watched.next_probe, now + self._pause)
 
     def _drop(self, boot: str, cause: str) -> None:
         del self._watched[boot]
