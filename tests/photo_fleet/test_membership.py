@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from photo_fleet.balancer.membership import Member, Membership, Outcome, Probe, Registered
+import pytest
+
+from photo_fleet.balancer.membership import (
+    ALIVE,
+    Member,
+    Membership,
+    Outcome,
+    Probe,
+    Registered,
+)
 from photo_fleet.balancer.probes import judge
 from photo_fleet.spec import HealthCheck
 
@@ -37,9 +46,11 @@ class World:
         if self.registry_away:
             self.membership.cut_off(self.now)
             return
+        known = self.membership.known
         rows = [
             Registered(self.member(name), state, float(number))
             for number, (name, state) in enumerate(self.states.items())
+            if state in ALIVE or name in known
         ]
         self.membership.registered(rows, self.now)
 
@@ -155,6 +166,29 @@ def test_one_without_a_row_leaves_when_another_has_its_address() -> None:
     world.states["c"] = "starting"
     world.look()
     assert world.members == "b"
+
+
+@pytest.mark.parametrize("pruned", [False, True], ids=["lost", "without a row"])
+def test_those_that_died_are_no_part_of_panic(pruned: bool) -> None:
+    """One death after the other: who is out by its probes and then lost must not be counted."""
+    world = settled("abc")
+    for dead, newcomer in zip("abcd", "defg", strict=True):
+        world.answers[dead] = REFUSED
+        assert world.pass_time(60, unless=lambda: world.panic) > 59
+        world.states[dead] = "lost"
+        if pruned:
+            del world.states[dead]
+        world.states[newcomer] = "ready"
+        assert world.pass_time(60, unless=lambda: world.panic) > 59
+        assert world.members == "".join(sorted(set(world.states) - set(world.answers)))
+
+
+def test_all_that_are_sick_without_a_row_are_kept() -> None:
+    world = settled("abc")
+    world.states.clear()
+    world.answers |= dict.fromkeys("abc", SICK)
+    world.pass_time(60)
+    assert (world.members, world.panic) == ("abc", True)
 
 
 def test_one_that_never_was_a_member_needs_a_row_that_is_ready() -> None:

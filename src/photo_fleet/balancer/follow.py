@@ -134,8 +134,7 @@ class Balance:
         while True:
             self._look.clear()
             try:
-                known = [member.id for member in self._decided.members]
-                rows = await link.read(known)
+                rows = await link.read(self._membership.known)
                 self._membership.registered(rows, time.monotonic())
                 self._decide.set()
                 await self._acknowledge(link)

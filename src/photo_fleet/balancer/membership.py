@@ -5,7 +5,7 @@ instance comes in after probes of its own; the registry takes it out at once whe
 or is lost, and failing probes do when enough others remain.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -95,6 +95,12 @@ class Membership:
         self.draining: frozenset[str] = frozenset()
         """Boots that drain, as the registry has it. None of them ever comes in again."""
 
+    @property
+    def known(self) -> frozenset[str]:
+        """Boots whose rows are to be read, also when they have ended: in the set or not, they are
+        counted."""
+        return frozenset(self._watched)
+
     def adopt(self, members: Iterable[Member], now: float) -> None:
         """Begin with those whom nginx has: they passed their probes before this process was
         there."""
@@ -124,6 +130,7 @@ class Membership:
         for member in ready:
             known = self._watched.setdefault(member.id, _Watched(member, now))
             known.member, known.doubtful = member, False
+        self._forget_ghosts(states)
 
     def cut_off(self, now: float) -> None:
         """The registry cannot be read: from now on only probes tell, and little is believed of
@@ -221,6 +228,13 @@ class Membership:
         if not watched.doubtful:
             watched.doubtful = True
             watched.next_probe = min(watched.next_probe, now + self._pause)
+
+    def _forget_ghosts(self, rows: Collection[str]) -> None:
+        """Who has no row and fails its probes is gone, unless most do: it would count for ever."""
+        if not self.decide().panic:
+            for boot in self._watched.keys() - set(rows):
+                if not self._watched[boot].healthy:
+                    self._drop(boot, "no longer in the registry, and its probes fail")
 
     def _drop(self, boot: str, cause: str) -> None:
         del self._watched[boot]
