@@ -15,19 +15,33 @@ import pytest
 
 from tests.db.clusters import Cluster
 from tests.db.people import in_the_end, refused
-from tests.service import User, jpeg, put, running_service
+from tests.service import Service, User, jpeg, put, running_service
 
 Act = Callable[[], httpx.Response]
 
+WAITING = """SELECT count(*) FROM pg_stat_activity AS waiting WHERE EXISTS (
+    SELECT FROM pg_stat_activity AS holding WHERE holding.state = 'idle in transaction'
+    AND holding.application_name = 'psql' AND holding.pid = ANY (pg_blocking_pids(waiting.pid)))"""
+"""How many wait for what a test holds."""
+
+OUTCOME = "SELECT status FROM idempotency_keys WHERE key = '{}'"
+
 
 @pytest.fixture(scope="module")
-def user(
+def service(
     cluster: Cluster, environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[User]:
-    own = {"DATABASE_URL": cluster.url, "DATABASE_STATEMENT_TIMEOUT": "1"}
+) -> Iterator[Service]:
+    own = {"DATABASE_URL": cluster.url, "DATABASE_STATEMENT_TIMEOUT": "4"}
     settings = environ | {f"PHOTO_API_{name}": value for name, value in own.items()}
-    folder = tmp_path_factory.mktemp("service")
-    with running_service(settings, folder) as service, service.new_user() as user:
+    # What the tests themselves commit waits for no standby.
+    cluster.sql("ALTER ROLE postgres SET synchronous_commit = off", "postgres")
+    with running_service(settings, tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def user(service: Service) -> Iterator[User]:
+    with service.new_user() as user:
         yield user
 
 
@@ -38,7 +52,6 @@ def _standby(cluster: Cluster, name: str) -> None:
 
 @contextmanager
 def no_commit_is_answered(cluster: Cluster) -> Iterator[None]:
-    cluster.sql("ALTER ROLE postgres SET synchronous_commit = off", "postgres")
     _standby(cluster, "nobody")
     in_the_end(lambda: cluster.sql("SHOW synchronous_standby_names") == "nobody")
     try:
@@ -47,7 +60,29 @@ def no_commit_is_answered(cluster: Cluster) -> Iterator[None]:
         _standby(cluster, "")
 
 
+@contextmanager
+def unanswered_at(cluster: Cluster, row: str, act: Act) -> Iterator[None]:
+    """The act's statement that waits for this row is the first whose commit gets no answer; what
+    it committed before is there, and its bytes are. Inside, no commit is answered either."""
+    held, answers = cluster.session(), list[httpx.Response]()
+    acting = threading.Thread(target=lambda: answers.append(act()))
+    try:
+        held.say("BEGIN")
+        held.say(f"SELECT 1 FROM {row} FOR UPDATE")
+        acting.start()
+        in_the_end(lambda: cluster.sql(WAITING) != "0")
+        with no_commit_is_answered(cluster):
+            held.say("ROLLBACK")
+            acting.join(30)
+            assert refused(answers[0]), answers[0].text
+            yield
+    finally:
+        held.close()
+        acting.join(30)
+
+
 def images(user: User) -> dict[int, bytes]:
+    """The bytes of all photos; every one of them can be loaded."""
     listed = user.api.get("/photos/").raise_for_status().json()
     return {
         photo["id"]: user.api.get(photo["url"], follow_redirects=True).raise_for_status().content
@@ -69,49 +104,26 @@ def repeated(act: Act) -> dict[str, Any]:
     return body
 
 
-def unanswered(cluster: Cluster, act: Act, times: int = 2) -> None:
-    with no_commit_is_answered(cluster):
-        for _ in range(times):
-            answer = act()
-            assert refused(answer) or answer.status_code == 409, answer.text
+@pytest.mark.parametrize("key", [None, "a-key-of-this-test"])
+def test_a_photo_through_the_server_is_the_one_photo(
+    cluster: Cluster, user: User, key: str | None
+) -> None:
+    data, album = jpeg(200, 200), user.album()["id"]
+    headers = {"Idempotency-Key": key} if key else {}
 
+    def upload() -> httpx.Response:
+        return user.post_photo(data, album, headers=headers)
 
-def test_a_photo_through_the_server_is_the_one_photo(cluster: Cluster, user: User) -> None:
-    data, album, key = jpeg(200, 200), user.album()["id"], uuid4().hex
-    before = images(user)
-    last = threading.Event()
-    head = (
-        f'--b\r\nContent-Disposition: form-data; name="album_id"\r\n\r\n{album}\r\n--b\r\n'
-        'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
-    ).encode()
-
-    def slowly() -> Iterator[bytes]:
-        yield head + data[:-10]
-        assert last.wait(30)
-        yield data[-10:] + b"\r\n--b--\r\n"
-
-    def send(body: Any) -> httpx.Response:
-        headers = {
-            "Content-Type": "multipart/form-data; boundary=b",
-            "Idempotency-Key": key,
-        }
-        return user.api.post("/photos/", content=body, headers=headers)
-
-    answers: list[httpx.Response] = []
-    sending = threading.Thread(target=lambda: answers.append(send(slowly())))
-    sending.start()
-    in_the_end(
-        lambda: cluster.sql(f"SELECT count(*) FROM idempotency_keys WHERE key = '{key}'") == "1"
-    )
-    with no_commit_is_answered(cluster):
-        last.set()
-        sending.join(30)
-        assert refused(answers[0]), answers[0].text
-        again = send(head + data + b"\r\n--b--\r\n")
-        assert refused(again) or again.status_code == 409, again.text
-    photo = repeated(lambda: send(head + data + b"\r\n--b--\r\n"))
-    new = {number: kept for number, kept in images(user).items() if number not in before}
-    assert new == {photo["id"]: data}
+    with unanswered_at(cluster, f"albums WHERE id = {album}", upload):
+        if key:
+            assert cluster.sql(OUTCOME.format(key)) == "201", "it came to its last commit"
+            again = upload()
+            assert refused(again) or again.status_code == 409, again.text
+    in_the_end(lambda: bool(images(user)))
+    [(photo, kept)] = images(user).items()
+    assert kept == data
+    if key:
+        assert repeated(upload)["id"] == photo
     assert user.api.get(f"/albums/{album}").json()["photo_count"] == 1
 
 
@@ -119,15 +131,18 @@ def test_a_photo_through_the_server_is_the_one_photo(cluster: Cluster, user: Use
 @pytest.mark.parametrize("reuse", ["keep", "reuse"])
 def test_a_confirmed_photo_is_the_one_photo(cluster: Cluster, user: User, reuse: str) -> None:
     data, album = jpeg(), user.album()["id"]
-    before = images(user)
     presigned = user.presign(album, data, on_duplicate=reuse)
     put(presigned, data).raise_for_status()
-    with no_commit_is_answered(cluster):
-        # Its first statement, which notes the copy's key, is the first that gets no answer.
-        assert refused(user.confirm(presigned["photo_id"]))
-    assert repeated(lambda: user.confirm(presigned["photo_id"]))["photo_id"] in images(user)
-    new = {number: kept for number, kept in images(user).items() if number not in before}
-    assert new == {presigned["photo_id"]: data}
+    photo = presigned["photo_id"]
+
+    def confirm() -> httpx.Response:
+        return user.confirm(photo)
+
+    with unanswered_at(cluster, f"photos WHERE id = {photo}", confirm):
+        # The server has given up waiting for the standby, and shows what it has committed.
+        assert confirm().json().get("photo_id", photo) == photo
+    assert repeated(confirm)["photo_id"] == photo
+    assert images(user) == {photo: data}
     assert user.api.get(f"/albums/{album}").json()["photo_count"] == 1
 
 
@@ -140,9 +155,12 @@ def test_a_reused_photo_stays(cluster: Cluster, user: User) -> None:
         headers = {"Idempotency-Key": key}
         return user.post_photo(data, album, headers=headers, on_duplicate="reuse")
 
-    unanswered(cluster, reuse)
+    with unanswered_at(cluster, f"photos WHERE id = {photo}", reuse):
+        assert cluster.sql(OUTCOME.format(key)) == "200", "it came to its last commit"
+        again = reuse()
+        assert refused(again) or again.status_code == 409, again.text
     assert repeated(reuse)["id"] == photo
-    assert images(user)[photo] == data
+    assert images(user) == {photo: data}
 
 
 @pytest.mark.slow

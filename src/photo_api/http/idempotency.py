@@ -134,7 +134,6 @@ class LongClaim:
     ) -> None:
         """Record the outcome. Raises `ApiError` REQUEST_IN_PROGRESS, which rolls the transaction
         back, when another request has taken the key over."""
-        self.completing = True
         done = await connection.fetchval(
             "UPDATE idempotency_keys SET fingerprint = $5, status = $6, resource_id = $7"
             " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL"
@@ -142,6 +141,7 @@ class LongClaim:
             self._key.user_id, self._key.route, self._key.key, self._owner,
             request, status, resource_id,
         )  # fmt: skip
+        self.completing = True  # from here on the commit may be carried out, answered or not
         if done is None:
             raise ApiError(
                 Code.REQUEST_IN_PROGRESS,
