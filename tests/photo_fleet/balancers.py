@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,30 +112,6 @@ def boot_of(service: Service) -> str:
     port = int(service.url.rsplit(":", 1)[1])
     query = "SELECT boot_id::text FROM instances WHERE port = $1 ORDER BY started_at DESC LIMIT 1"
     return str(ask(service.environ, query, port)[0]["boot_id"])
-
-
-class Stall:
-    """How late this process was at most: what a busy machine adds to every measured time."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-        self._over = threading.Event()
-
-    def _watch(self) -> None:
-        while not self._over.is_set():
-            began = time.monotonic()
-            time.sleep(0.01)
-            self.longest = max(self.longest, time.monotonic() - began - 0.01)
-
-    @contextmanager
-    def measured(self) -> Iterator["Stall"]:
-        watching = threading.Thread(target=self._watch, daemon=True)
-        watching.start()
-        try:
-            yield self
-        finally:
-            self._over.set()
-            watching.join()
 
 
 def own_settings(environ: Mapping[str, str], **settings: str) -> dict[str, str]:

@@ -22,7 +22,6 @@ from tests.lifecycle.databases import own_postgres
 from tests.own_stage import ask, own_database
 from tests.photo_fleet.balancers import (
     Balancer,
-    Stall,
     balancing,
     boot_of,
     command,
@@ -32,6 +31,7 @@ from tests.photo_fleet.balancers import (
 )
 from tests.photo_fleet.members_server import MembersServer, members_server
 from tests.service import Service, cli, eventually, serving
+from tests.stall import Stall
 
 StartInstance = Callable[..., Service]
 StartBalancer = Callable[..., Balancer]
@@ -112,14 +112,15 @@ def test_a_drain_leaves_within_a_second_and_waits_for_every_balancer_and_its_old
     with members_server() as reloading:
         reloading.old_workers = 1
         balancer = balance("one")
-        balance("two", beside=reloading)
+        other = balance("two", beside=reloading)
         eventually(lambda: boot in nginx.boots & reloading.boots, 20)
-        with Stall().measured() as stall:
+        heads = (one.process.pid for one in (leaving, balancer, other))
+        with Stall(*heads).measured() as stall:
             leaving.process.send_signal(signal.SIGTERM)
             eventually(lambda: nginx.left_at(boot) and reloading.left_at(boot), 20)
         drained = row_of(leaving.environ, boot)["changed_at"].timestamp()
         for server in (nginx, reloading):
-            assert (server.left_at(boot) or 0) - drained < 1 + stall.longest
+            assert (server.left_at(boot) or 0) - drained < 1 + stall.seconds
         eventually(lambda: balancer.said("removal acknowledged"), 10)
         with pytest.raises(subprocess.TimeoutExpired):
             leaving.process.wait(3)
