@@ -207,9 +207,13 @@ def running_service(environ: dict[str, str], folder: Path, *arguments: str) -> I
 
 @contextmanager
 def serving(
-    environ: dict[str, str], log_file: Path, *arguments: str, python: str = sys.executable
+    environ: dict[str, str],
+    log_file: Path,
+    *arguments: str,
+    python: str = sys.executable,
+    stderr: int | None = None,
 ) -> Iterator[Service]:
-    """Serve on a free port, ready or not, and end it."""
+    """Serve on a free port, ready or not, and end it. `stderr` in place of the log file."""
     port = free_port()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -220,7 +224,7 @@ def serving(
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
-            stderr=log,
+            stderr=log if stderr is None else stderr,
             preexec_fn=_die_with_parent,
         )
     try:
@@ -232,6 +236,22 @@ def serving(
                 process.wait(15)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe that is full and that nobody reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    try:
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def _die_with_parent() -> None:

@@ -6,11 +6,12 @@ import json
 import signal
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from photo_api.line_output import LineOutput, as_text
 from photo_fleet import loading
 from photo_fleet.local_fleet.fleet import LocalFleet
+from photo_fleet.local_fleet.journal import Happening
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 from photo_fleet.processes import CannotStart
 from photo_fleet.spec import Fleet
@@ -57,10 +58,12 @@ def run(options: argparse.Namespace) -> int:
 async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     _on_signals(fleet, stop)
-    if options.json:
-        fleet.journal.heard = lambda item: _print(json.dumps(item.describe()))
-    elif options.no_view or not sys.stdout.isatty():
-        fleet.journal.heard = lambda item: _print(str(item))
+    # A terminal that stands still or is gone holds up no fleet; its hang-up ends it after a drain.
+    output = LineOutput(sys.stdout.fileno())
+    sys.stdout = as_text(output)
+    if options.json or options.no_view or not sys.stdout.isatty():
+        output.gap = lambda number: _line(_dropped(number), options).encode() + b"\n"
+        fleet.journal.heard = lambda item: print(_line(item, options))
     else:
         from photo_fleet.view import show
 
@@ -74,10 +77,12 @@ async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
     await fleet.run(stop)
 
 
-def _print(line: str) -> None:
-    # A terminal that is gone ends no fleet; its hang-up does, after a drain.
-    with suppress(OSError):
-        print(line, flush=True)
+def _line(happening: Happening, options: argparse.Namespace) -> str:
+    return json.dumps(happening.describe()) if options.json else str(happening)
+
+
+def _dropped(number: int) -> Happening:
+    return Happening(time.time(), "", "lines dropped", f"{number} that nobody read")
 
 
 def _on_signals(fleet: LocalFleet, stop: asyncio.Event) -> None:

@@ -60,8 +60,11 @@ def environment(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def balancing(url: str, socket: Path, directory: Path, *arguments: str) -> Iterator[Balancer]:
-    """Running, and gone at the end. Members are probed ten times as often as the spec says."""
+def balancing(
+    url: str, socket: Path, directory: Path, *arguments: str, stderr: int | None = None
+) -> Iterator[Balancer]:
+    """Running, and gone at the end. Members are probed ten times as often as the spec says.
+    `stderr` in place of the log file."""
     directory.mkdir(exist_ok=True)
     log_file = directory / "balancer.log"
     with log_file.open("ab") as log:
@@ -71,7 +74,7 @@ def balancing(url: str, socket: Path, directory: Path, *arguments: str) -> Itera
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,
-            stderr=log,
+            stderr=log if stderr is None else stderr,
             preexec_fn=_die_with_parent,
         )
     try:

@@ -129,8 +129,10 @@ def fleet_up(
     cores: float = 2,
     remove_below: float = 0.1,
     options: Sequence[str] = (),
+    stdout: int | None = None,
 ) -> Iterator[Up]:
-    """A fleet in `folder`, all its instances serving. By default it never changes its size."""
+    """A fleet in `folder`, all its instances serving. By default it never changes its size.
+    `stdout` in place of the log, which then has no happenings."""
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "fleet.toml"
     numbers = {"low": low, "high": high, "desired": desired}
@@ -142,7 +144,7 @@ def fleet_up(
             [*command, "--port", str(port), "--no-view", *options],
             env=_environ(),
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=output if stdout is None else stdout,
             stderr=output,
             start_new_session=True,
             preexec_fn=_die_with_parent,

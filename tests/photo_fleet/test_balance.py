@@ -30,7 +30,7 @@ from tests.photo_fleet.balancers import (
     role_url,
 )
 from tests.photo_fleet.members_server import MembersServer, members_server
-from tests.service import Service, cli, eventually, serving
+from tests.service import Service, cli, eventually, full_pipe, serving
 from tests.stall import Stall
 
 StartInstance = Callable[..., Service]
@@ -221,6 +221,14 @@ def test_nginx_gets_its_members_whenever_it_comes(
     nginx.members = []
     eventually(lambda: nginx.boots == {boot}, 20)
     assert balancer.state["nginx"]
+
+
+def test_a_balancer_whose_log_nobody_reads_goes_on_and_ends(
+    steady: Service, url: str, nginx: MembersServer, tmp_path: Path
+) -> None:
+    with full_pipe() as unread, balancing(url, nginx.socket, tmp_path, stderr=unread) as balancer:
+        eventually(lambda: len(nginx.members) == 1, 20)
+        assert balancer.stop() == 0
 
 
 def test_once_sets_the_members_prints_them_and_leaves_nothing_to_wait_for(

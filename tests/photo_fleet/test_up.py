@@ -21,7 +21,7 @@ from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.processes import CannotStart
 from photo_fleet.render.places import Places
 from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up
-from tests.service import eventually, jpeg, put
+from tests.service import eventually, full_pipe, jpeg, put
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -149,8 +149,10 @@ def test_a_killed_instance_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_drained_instance_is_replaced(tmp_path: Path) -> None:
-    with fleet_up(tmp_path) as up:
+def test_a_drained_instance_is_replaced_also_when_nobody_reads_what_up_prints(
+    tmp_path: Path,
+) -> None:
+    with full_pipe() as unread, fleet_up(tmp_path, stdout=unread) as up:
         victim = up.serving()[0]["name"]
         assert f"{victim} has drained" in up.command("drain", victim)
         assert victim not in {item["name"] for item in up.wait_for(2)}

@@ -32,8 +32,8 @@ settings = LogSettings(format=sys.argv[4], level="INFO", sink=path, queue=bound)
 """
 
 TALKATIVE = """
-with log_shipping(settings, "10.0.0.1", name, 60) as queue:
-    access_log = open_access_log(settings, "10.0.0.1", name, queue)
+with log_shipping(settings, "10.0.0.1", name, 60) as logs:
+    access_log = open_access_log(settings, "10.0.0.1", name, logs)
     for number in range(2000):
         access_log(number=number, route="/api/photos", padding="x" * 300)
     try:

@@ -15,7 +15,7 @@ from photo_api.lifecycle.checks import Check, found
 from photo_api.lifecycle.drain import Drain, Phase
 from photo_api.lifecycle.identity import Identity
 from photo_api.telemetry.failures import bug
-from photo_api.telemetry.shipping import LogQueue
+from photo_api.telemetry.logs import Logs
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,12 @@ class Health:
         identity: Identity,
         drain: Drain,
         required: tuple[str, ...],
-        log_queue: LogQueue | None = None,
+        logs: Logs | None = None,
     ) -> None:
         self._identity = identity
         self.drain = drain
         self._required = required
-        self._log_queue = log_queue
+        self._logs = logs
         self._checks: Mapping[str, Check] = {}
         self.about: dict[str, Any] = {}
         """What the supervisor tells of the instance: its port and its number of workers."""
@@ -68,12 +68,11 @@ class Health:
             return Check(False, check.latency_ms, check.at, "not looked at any more")
         return check
 
-    def log_queue(self) -> dict[str, Any]:
-        """Lines of this worker that wait for the log sink, and that were lost on the way there."""
-        if self._log_queue is None:
-            return {"ok": True, "waiting": 0, "lost": 0}
-        state = self._log_queue.state()
-        return {"ok": state["lost"] == 0, **state}
+    def log_lines(self) -> dict[str, Any]:
+        """Log lines of this worker that wait for the sink or for a reader of standard error, and
+        how many were lost on the way to either."""
+        state = self._logs.state() if self._logs is not None else {}
+        return {"ok": not (state.get("lost") or state.get("dropped")), **state}
 
     def body(self, status: str, checks: dict[str, Any]) -> dict[str, Any]:
         """The contract's body."""

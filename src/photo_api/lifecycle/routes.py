@@ -65,7 +65,7 @@ async def ready(state: Anyone) -> Response:
 
 @router.api_route("/health/detailed", methods=["GET", "HEAD"], responses=_documented(200, 503))
 async def detailed(request: Request, state: Anyone) -> Response:
-    """Readiness with the checks of object store, jobs and log queue besides, which do not decide
+    """Readiness with the checks of object store, jobs and log lines besides, which do not decide
     it. To the operator's token also the configuration, without any secret, and
     statistics."""
     healthy, body = state.health.readiness()
@@ -73,7 +73,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
         "database": state.health.check("database").body(),
         "storage": state.health.check("storage").body(),
         "jobs": await _jobs(state),
-        "logs": state.health.log_queue(),
+        "logs": state.health.log_lines(),
     }
     if _is_operator(request, state):
         body["config"] = _config(state)

@@ -3,6 +3,9 @@
 import socket
 from collections.abc import Mapping
 
+PATIENCE = 1.0
+"""Seconds for a manager that does not read: longer than it takes to, shorter than health does."""
+
 
 def notify(environ: Mapping[str, str], state: str) -> bool:
     """Send lines such as `READY=1` to the service manager; whether there is one that took them."""
@@ -13,6 +16,7 @@ def notify(environ: Mapping[str, str], state: str) -> bool:
         address = "\0" + address[1:]  # an abstract socket
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+            manager.settimeout(PATIENCE)
             manager.sendto(state.encode(), address)
     except OSError:
         return False

@@ -194,12 +194,12 @@ def main() -> None:
     settings = load(os.environ)
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
-    with log_shipping(settings.logs, identity.instance, options.name, flush) as queue:
+    with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
         connections, drain = Connections(), Drain()
         if options.draining:
             drain.begin()
-        health = Health(identity, drain, settings.lifecycle.health_checks, queue)
-        access_log = open_access_log(settings.logs, identity.instance, options.name, queue)
+        health = Health(identity, drain, settings.lifecycle.health_checks, logs)
+        access_log = open_access_log(settings.logs, identity.instance, options.name, logs)
         app = create_app(settings, identity, health, access_log)
         server = Server(
             server_config(settings, app, connections),

@@ -1,8 +1,8 @@
 """Log lines: one JSON object each for machines, or a short line for people."""
 
 import logging
-import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Protocol
 
 import orjson
 
+from photo_api.line_output import LineOutput, bounded_stderr
 from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.shipping import LogQueue, open_log_queue
 
@@ -62,23 +63,47 @@ class QueueHandler(logging.Handler):
             self.handleError(record)
 
 
+class Logs:
+    """Where the lines of this process go: standard error, and the queue to the sink, if any."""
+
+    def __init__(self, output: LineOutput, queue: LogQueue | None) -> None:
+        self._output = output
+        self._queue = queue
+
+    def put(self, line: bytes) -> None:
+        """A finished line. Never waits."""
+        if self._queue is not None:
+            self._queue.put(line)
+        self._output.write(line)
+
+    def state(self) -> dict[str, int]:
+        """Lines that wait for the sink or for a reader of standard error, and how many were lost
+        on the way to either."""
+        shipped = self._queue.state() if self._queue is not None else {"waiting": 0, "lost": 0}
+        return {**shipped, **self._output.state()}
+
+    def close(self, timeout: float) -> None:
+        """Give what waits up to `timeout` seconds, both together."""
+        deadline = time.monotonic() + timeout
+        if self._queue is not None:
+            self._queue.close(timeout)
+        self._output.settle(deadline - time.monotonic())
+
+
 class AccessLog(Protocol):
     """Writes one line for one request."""
 
     def __call__(self, **fields: object) -> None: ...
 
 
-def open_access_log(
-    settings: LogSettings, instance: str, process: str, queue: LogQueue | None = None
-) -> AccessLog:
-    """The access log of this process, on standard error and in `queue` like all other lines. JSON
-    lines are written without a log record in between, which would cost as much as a small query."""
+def open_access_log(settings: LogSettings, instance: str, process: str, logs: Logs) -> AccessLog:
+    """The access log of this process, which goes where all other lines go. JSON lines are written
+    without a log record in between, which would cost as much as a small query."""
     if settings.level not in ("DEBUG", "INFO"):
         return lambda **_: None
     if settings.format == "text":
         log = logging.getLogger("photo_api.access")
         return lambda **fields: log.info("request", extra={"fields": fields})
-    output = sys.stderr.fileno()
     always = {
         "level": "INFO",
         "logger": "photo_api.access",
@@ -88,23 +113,21 @@ def open_access_log(
     }
 
     def write(**fields: object) -> None:
-        line = orjson.dumps({"time": datetime.now(UTC), **always, **fields}, option=JSON_LINE)
-        if queue is not None:
-            queue.put(line)
-        # Short enough to be one atomic write, also into a pipe.
-        os.write(output, line)
+        logs.put(orjson.dumps({"time": datetime.now(UTC), **always, **fields}, option=JSON_LINE))
 
     return write
 
 
 def configure_logging(
     settings: LogSettings, instance: str, process: str, queue: LogQueue | None = None
-) -> None:
-    """Send everything of this process to standard error and, always as JSON, into `queue`.
-    `process` is its role, such as `web-1`."""
-    handler = logging.StreamHandler(sys.stderr)
+) -> Logs:
+    """Send everything of this process to standard error, which never holds it up, and, always as
+    JSON, into `queue`. `process` is its role, such as `web-1`."""
     json_lines = settings.format == "json"
-    handler.setFormatter(JsonFormatter(instance, process) if json_lines else TextFormatter(process))
+    formatter = JsonFormatter(instance, process) if json_lines else TextFormatter(process)
+    output = bounded_stderr(formatter)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     if queue is not None:
@@ -116,18 +139,17 @@ def configure_logging(
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return Logs(output, queue)
 
 
 @contextmanager
 def log_shipping(
     settings: LogSettings, instance: str, process: str, flush: float
-) -> Iterator[LogQueue | None]:
+) -> Iterator[Logs]:
     """Logging as by `configure_logging`, with the queue to the sink of the settings, if there is
-    one. At the end the queue gets `flush` seconds to be emptied, unless it was closed before."""
-    queue = open_log_queue(settings, process)
-    configure_logging(settings, instance, process, queue)
+    one. At the end lines that wait get `flush` seconds."""
+    logs = configure_logging(settings, instance, process, open_log_queue(settings, process))
     try:
-        yield queue
+        yield logs
     finally:
-        if queue is not None:
-            queue.close(flush)
+        logs.close(flush)

@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from photo_api.line_output import bounded_stderr
+
 
 class JsonLines(logging.Formatter):
     """time, level, logger, message, and the record's own `fields`."""
@@ -24,9 +26,11 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Send everything of this process there, from INFO on."""
+    """Send everything of this process there, from INFO on; a reader that stops holds up nothing."""
+    formatter = JsonLines()
+    bounded_stderr(formatter)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

@@ -1,0 +1,122 @@
+"""Nobody reads what a process writes: it goes on, ends as asked, and tells what was dropped."""
+
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service import Service, eventually, full_pipe, serving
+
+TALKATIVE = """
+import logging, sys
+from photo_api.settings.instance import LogSettings
+from photo_api.telemetry.logs import log_shipping, open_access_log
+settings = LogSettings(format=sys.argv[1], level="INFO", sink="", queue=10)
+with log_shipping(settings, "10.0.0.1", "web-1", 1) as logs:
+    access_log = open_access_log(settings, "10.0.0.1", "web-1", logs)
+    sys.stdin.readline()
+    for number in range(6000):
+        access_log(number=number, padding="x" * 300)
+    print("and one by print", file=sys.stderr)
+    print("all said", logs.state()["dropped"], flush=True)
+    sys.stdin.readline()
+    logging.info("the last line")
+raise SystemExit("the last words")
+"""
+
+
+def test_an_instance_whose_log_nobody_reads_starts_serves_and_drains(
+    environ: dict[str, str], tmp_path: Path, service: Service
+) -> None:
+    with full_pipe() as unread, serving(environ, tmp_path / "out", stderr=unread) as running:
+        eventually(running.is_healthy, 30)
+        with httpx.Client(base_url=running.url, timeout=10) as client:
+            for _ in range(300):
+                client.get("/api/photos")
+            assert client.get("/health/live").status_code == 200
+            assert client.get("/health").status_code == 200
+            logs = client.get("/health/detailed").json()["checks"]["logs"]
+            assert logs["unread"] > 300
+        assert running.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "another's pipe"])
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_lines_wait_for_a_reader_up_to_a_bound_and_the_last_one_comes_out(
+    kind: str, form: str, tmp_path: Path
+) -> None:
+    reading, writing = _ends(kind)
+    before: list[str] = []
+    if kind == "another's pipe":
+        os.fchmod(writing, 0)
+        if os.getuid() == 0:
+            before = [
+                shutil.which("setpriv") or pytest.skip("setpriv is missing"),
+                "--bounding-set=-dac_override,-dac_read_search",
+            ]
+    process = subprocess.Popen(
+        [*before, sys.executable, "-c", TALKATIVE, form],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+    )
+    os.close(writing)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("speak\n")
+    process.stdin.flush()
+    ready, _, _ = select.select([process.stdout], [], [], 30)
+    assert ready, "it waits for a reader"
+    dropped = int(process.stdout.readline().split()[-1])
+    assert dropped > 1000
+    with os.fdopen(reading, "rb") as output:
+        head = output.read(700_000)
+        process.stdin.write("end\n")
+        process.stdin.flush()
+        text = (head + output.read()).decode()
+    assert process.wait(10) == 1
+    lines = text.splitlines()
+    kept = sum("x" * 300 in line for line in lines)
+    assert len(text) > 1 << 20
+    assert lines[-1] == "the last words"
+    assert "the last line" in lines[-2]
+    gaps = [line for line in lines if "log lines were dropped" in line]
+    assert len(gaps) == 1
+    told = json.loads(gaps[0])["count"] if form == "json" else int(gaps[0].split("count=")[1])
+    assert told == dropped
+    assert kept + dropped in (6000, 6001)  # the printed line may be among them
+
+
+@pytest.mark.parametrize("ending", ["closed", "full"])
+def test_a_reader_that_is_gone_and_a_full_disk_cost_lines_only(ending: str, tmp_path: Path) -> None:
+    if ending == "full":
+        writing = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, writing = os.pipe()
+        os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-c", TALKATIVE, "json"],
+        input="speak\nend\n",
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    os.close(writing)
+    assert process.stdout.startswith("all said 600")
+
+
+def _ends(kind: str) -> tuple[int, int]:
+    if kind != "socket":
+        return os.pipe()
+    ends = socket.socketpair()
+    return ends[0].detach(), ends[1].detach()
