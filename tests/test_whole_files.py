@@ -64,9 +64,9 @@ def test_a_balancer_begins_and_goes_on_with_a_full_disk(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with open_state(tmp_path, "one") as state:
-        kept = state.id
+        kept = state.me.id
     with full_disk(), open_state(tmp_path, "one") as state:
-        assert state.id == kept
+        assert state.me.id == kept
         state.write({"panic": True})
     assert json.loads((tmp_path / "balancer.json").read_text()) == {"id": kept, "name": "one"}
     assert "state not written, the file stays as it was" in caplog.text

@@ -4,6 +4,7 @@ drain waits for exactly those balancers that are alive."""
 import asyncio
 import itertools
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -189,20 +190,61 @@ def test_a_restart_is_the_same_balancer_and_changes_nothing_in_nginx(
     assert all(boots == {boot} for _, boots in nginx.history[sets:])
 
 
-def test_an_id_that_another_balancer_lives_under_is_given_up(
+def test_clones_of_a_host_are_two_balancers_and_a_drain_waits_for_both(
+    steady: Service,
+    start: StartInstance,
+    balance: StartBalancer,
+    nginx: MembersServer,
+    tmp_path: Path,
+) -> None:
+    """Both nginx hosts are made of one image, with the state in it; even the name is the same."""
+    first = balance("image")
+    eventually(lambda: live_balancers(steady.environ), 20)
+    assert first.stop() == 0
+    kept = first.state["id"]
+    leaving = start(LAME_DUCK="50", GRACE="120")
+    boot = boot_of(leaving)
+    with members_server() as reloading:
+        reloading.old_workers = 1
+        clones = [
+            balance(copied(first, tmp_path / name), "--name", "image", beside=beside)
+            for name, beside in (("one", nginx), ("two", reloading))
+        ]
+        eventually(lambda: boot in nginx.boots & reloading.boots, 20)
+        ids = {clone.state["id"] for clone in clones}
+        assert len(ids) == 2
+        assert kept in ids, "exactly one keeps the id"
+        [line] = [line for clone in clones for line in clone.said("another balancer lives")]
+        assert {line["former"], line["balancer"]} == ids
+        leaving.process.send_signal(signal.SIGTERM)
+        eventually(lambda: clones[0].said("removal acknowledged"), 20)
+        with pytest.raises(subprocess.TimeoutExpired):
+            leaving.process.wait(3)
+        reloading.old_workers = 0
+        assert leaving.process.wait(20) == 0
+    assert "every balancer let go" in leaving.log
+
+
+def test_after_a_kill_the_same_host_keeps_its_id_and_a_copy_of_its_state_does_not(
     steady: Service, balance: StartBalancer, tmp_path: Path
 ) -> None:
-    """As when a machine's image was made with the state in it."""
-    balance("original")
-    original = eventually(lambda: live_balancers(steady.environ).get("original"), 20)
-    (tmp_path / "copy").mkdir()
-    state = (tmp_path / "original" / "balancer.json").read_text()
-    (tmp_path / "copy" / "balancer.json").write_text(state)
-    copied = balance("copy")
+    original = balance("original")
+    kept = eventually(lambda: live_balancers(steady.environ).get("original"), 20)
+    eventually(lambda: original.state.get("session"), 10)
+    original.process.kill()
+    original.process.wait(5)
+    balance(copied(original, tmp_path / "copy"))
     new = eventually(lambda: live_balancers(steady.environ).get("copy"), 20)
-    assert new != original
-    assert live_balancers(steady.environ)["original"] == original
-    assert copied.state["id"] == new
+    restarted = balance("original")
+    eventually(lambda: restarted.said("the registry answers")[1:], 20)
+    assert live_balancers(steady.environ) == {"original": kept, "copy": new}
+    assert new != kept
+
+
+def copied(balancer: Balancer, folder: Path) -> str:
+    """The name of a folder with a copy of its state."""
+    shutil.copytree(balancer.directory, folder, ignore=shutil.ignore_patterns("*.log"))
+    return folder.name
 
 
 def test_nginx_gets_its_members_whenever_it_comes(

@@ -88,7 +88,7 @@ class Balance:
         """Until `stop`. Raises StateInUse or OSError when the folder cannot be used."""
         with open_state(self._directory, self._name) as self._file:
             link = RegistryLink(self._database_url, self._file, self._look.set)
-            log.info("balancer started", extra={"fields": {"balancer": self._file.id}})
+            log.info("balancer started", extra={"fields": {"balancer": self._file.me.id}})
             try:
                 await self._until_stopped(self._work(link))
             finally:

@@ -6,6 +6,7 @@ Its role may do nothing else; `role_statements` creates it.
 import ipaddress
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from photo_api.contract import LOST_AFTER
@@ -19,6 +20,18 @@ ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 READ = ("instances", "instance_events")
 WRITTEN = ("balancers", "balancer_removals")
+
+MINE = "mine AS (SELECT id FROM balancers WHERE id = $1::uuid AND session = $2::uuid"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """As whom a balancer writes: its `id` outlives it, `session` is that of this start, `name` is
+    for people."""
+
+    id: str
+    session: str
+    name: str
 
 
 async def instances(db: Any, known: Collection[str]) -> list[Any]:
@@ -49,39 +62,64 @@ def registered(row: Any) -> Registered | None:
     return Registered(member, row["state"], row["started_at"], row["cause"])
 
 
-async def beat(db: Any, balancer_id: str, name: str) -> bool:
-    """Be seen; False when a balancer of another name is alive under this id."""
+async def beat(db: Any, me: Identity) -> bool:
+    """Be seen; False when this session does not hold its id (any more)."""
     return await db.fetchval(
-        "INSERT INTO balancers (id, name) VALUES ($1::uuid, $2)"
-        " ON CONFLICT (id) DO UPDATE SET seen_at = now(), name = $2"
-        " WHERE balancers.name = $2 OR balancers.seen_at < now() - make_interval(secs => $3)"
-        " RETURNING true",
-        balancer_id, name, LOST_AFTER,
+        "UPDATE balancers SET seen_at = now(), name = $3"
+        " WHERE id = $1::uuid AND session = $2::uuid RETURNING true",
+        me.id, me.session, me.name,
     ) is not None  # fmt: skip
 
 
-async def acknowledge(db: Any, balancer_id: str, boots: Collection[str]) -> None:
-    """Say that nothing is sent to these any more."""
-    await db.execute(
-        "INSERT INTO balancer_removals (balancer_id, boot_id)"
-        " SELECT $1::uuid, unnest($2::text[]::uuid[]) ON CONFLICT DO NOTHING",
-        balancer_id, list(boots),
+async def enlist(db: Any, me: Identity, ended: str | None) -> bool:
+    """Hold the id from now on, without what others have acknowledged under it; False when another
+    session lives under it. `ended` is a session that is known to have ended. Without one a row is
+    free when nobody has been seen under it for `LOST_AFTER`, also one without a session: the
+    release before writes none."""
+    async with db.transaction():
+        held = await db.fetchval(
+            "INSERT INTO balancers (id, session, name) VALUES ($1::uuid, $2::uuid, $3)"
+            " ON CONFLICT (id) DO UPDATE SET seen_at = now(), session = $2::uuid, name = $3"
+            " WHERE balancers.session IN ($2::uuid, $4::uuid)"
+            " OR balancers.seen_at < now() - make_interval(secs => $5)"
+            " RETURNING true",
+            me.id, me.session, me.name, ended, LOST_AFTER,
+        )  # fmt: skip
+        if held:
+            # A statement of its own: it sees what was acknowledged until the row was locked.
+            await db.execute("DELETE FROM balancer_removals WHERE balancer_id = $1::uuid", me.id)
+    return held is not None
+
+
+async def acknowledge(db: Any, me: Identity, boots: Collection[str]) -> bool:
+    """Say that nothing is sent to these any more; False, and nothing is said, when this session
+    does not hold its id. The row is locked, so that nobody takes the id over meanwhile."""
+    held: bool = await db.fetchval(
+        f"WITH {MINE} FOR SHARE), said AS ("
+        "  INSERT INTO balancer_removals (balancer_id, boot_id)"
+        "  SELECT id, unnest($3::text[]::uuid[]) FROM mine ON CONFLICT DO NOTHING)"
+        " SELECT EXISTS (SELECT FROM mine)",
+        me.id, me.session, list(boots),
     )  # fmt: skip
+    return held
 
 
-async def prune(db: Any, balancer_id: str) -> None:
+async def prune(db: Any, me: Identity) -> None:
     """Removals of those that drain no more, and balancers that nobody has seen for a day."""
     await db.execute(
-        "DELETE FROM balancer_removals AS removal WHERE balancer_id = $1::uuid AND NOT EXISTS"
-        " (SELECT FROM instances WHERE instances.boot_id = removal.boot_id AND state = ANY($2))",
-        balancer_id, list(ALIVE),
+        f"WITH {MINE}) DELETE FROM balancer_removals AS removal USING mine"
+        " WHERE balancer_id = mine.id AND NOT EXISTS"
+        " (SELECT FROM instances WHERE instances.boot_id = removal.boot_id AND state = ANY($3))",
+        me.id, me.session, list(ALIVE),
     )  # fmt: skip
     await db.execute("DELETE FROM balancers WHERE seen_at < now() - interval '1 day'")
 
 
-async def leave(db: Any, balancer_id: str) -> None:
+async def leave(db: Any, me: Identity) -> None:
     """This balancer ends: nobody waits for it, and its acknowledgements go with it."""
-    await db.execute("DELETE FROM balancers WHERE id = $1::uuid", balancer_id)
+    await db.execute(
+        "DELETE FROM balancers WHERE id = $1::uuid AND session = $2::uuid", me.id, me.session
+    )
 
 
 def role_statements(name: str) -> str:

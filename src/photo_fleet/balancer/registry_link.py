@@ -50,14 +50,16 @@ class RegistryLink:
         new = boots - self._acknowledged
         if new:
             async with self._bounded() as connection:
-                await registry.acknowledge(connection, self._state.id, new)
+                if not await registry.acknowledge(connection, self._state.me, new):
+                    self._beat_at = float("-inf")  # the next look finds out under which id
+                    return frozenset()
             self._acknowledged |= new
         return new
 
     async def leave(self) -> None:
         """Nobody is to wait for this balancer any more."""
         async with self._bounded() as connection:
-            await registry.leave(connection, self._state.id)
+            await registry.leave(connection, self._state.me)
 
     def drop(self) -> None:
         """Let go of the connection without a farewell."""
@@ -86,16 +88,24 @@ class RegistryLink:
     async def _keep_house(self, connection: Any) -> None:
         now = time.monotonic()
         if now - self._beat_at >= HEARTBEAT:
-            if not await registry.beat(connection, self._state.id, self._state.name):
-                # The state came along when a machine was copied.
-                log.warning("another balancer lives under this id; taking a new one")
-                self._state.renew()
-                self._acknowledged.clear()
-                await registry.beat(connection, self._state.id, self._state.name)
+            if not await registry.beat(connection, self._state.me):
+                await self._enlist(connection)
             self._beat_at = now
         if now - self._pruned_at >= PRUNE_EVERY:
-            await registry.prune(connection, self._state.id)
+            await registry.prune(connection, self._state.me)
             self._pruned_at = now
+
+    async def _enlist(self, connection: Any) -> None:
+        """Hold the kept id, or a new one when another session lives under it."""
+        self._acknowledged.clear()
+        if not await registry.enlist(connection, self._state.me, self._state.ended):
+            former = self._state.renew()
+            fields = {"former": former, "balancer": self._state.me.id}
+            log.warning(
+                "another balancer lives under this id; taking a new one", extra={"fields": fields}
+            )
+            await registry.enlist(connection, self._state.me, None)
+        self._state.enlisted()
 
     def _warn_of(self, rows: Iterable[Any]) -> None:
         for row in rows:

@@ -4,16 +4,21 @@ stands, for people and for other commands."""
 import fcntl
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
-from photo_api.whole_file import replace
+from photo_api import whole_file
+from photo_fleet.balancer.registry import Identity
 
 log = logging.getLogger(__name__)
 
 STATE, LOCK = "balancer.json", "balancer.lock"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class StateInUse(Exception):
@@ -21,23 +26,39 @@ class StateInUse(Exception):
 
 
 class StateFile:
-    """`balancer.json` in a folder that nobody else uses now; see `open_state`."""
+    """`balancer.json` in a folder that nobody else uses now; see `open_state`. `me` is who this
+    start is, `ended` the session before it when that one has certainly ended: it wrote the file
+    under the very lock, `place`, that this one holds now. A copy of the folder has another."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, place: str | None) -> None:
         self._path = path
-        self.name = name
-        self.id = _kept_id(path) or str(uuid4())
+        self._place = place
+        self._told: Mapping[str, object] = {}
+        kept = _kept(path)
+        self.me = Identity(_uuid(kept, "id") or str(uuid4()), str(uuid4()), name)
+        self._session = _uuid(kept, "session")
+        self._session_at = kept.get("lock")
+        self.ended = self._session if place is not None and self._session_at == place else None
 
-    def renew(self) -> None:
-        """Become another balancer."""
-        self.id = str(uuid4())
-        self.write({})
+    def renew(self) -> str:
+        """Become another balancer; the id that is left to the one that lives under it."""
+        former = self.me.id
+        self.me = replace(self.me, id=str(uuid4()))
+        return former
+
+    def enlisted(self) -> None:
+        """The registry has this session: the next start here may know that it has ended."""
+        self._session, self._session_at = self.me.session, self._place
+        self.ended = None
+        self.write(self._told)
 
     def write(self, state: Mapping[str, object]) -> None:
         """Replace the file, whole or not at all; what hinders that is logged."""
-        told = {"id": self.id, "name": self.name, **state}
+        self._told = state
+        told: dict[str, object] = {"id": self.me.id, "name": self.me.name}
+        told |= {"session": self._session, "lock": self._session_at} if self._session else {}
         try:
-            replace(self._path, json.dumps(told, indent=1) + "\n")
+            whole_file.replace(self._path, json.dumps(told | dict(state), indent=1) + "\n")
         except OSError as error:  # a full disk stops no traffic
             fields = {"file": str(self._path), "error": error.strerror}
             log.warning("state not written, the file stays as it was", extra={"fields": fields})
@@ -53,14 +74,29 @@ def open_state(directory: Path, name: str) -> Iterator[StateFile]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StateInUse(f"another balancer uses {directory}; give each its own") from None
-        state = StateFile(directory / STATE, name)
+        state = StateFile(directory / STATE, name, _place(lock.fileno()))
         state.write({})
         yield state
 
 
-def _kept_id(path: Path) -> str | None:
-    """None for a file that is not there or cannot be read: a new id costs one stale row."""
-    try:
-        return str(UUID(json.loads(path.read_text(encoding="utf-8"))["id"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+def _place(lock: int) -> str | None:
+    """Which file this is, as no other machine and no copy has it; None when that cannot be told."""
+    with suppress(OSError):
+        found = os.fstat(lock)
+        return f"{BOOT_ID.read_text().strip()}/{found.st_dev}/{found.st_ino}"
+    return None
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """Empty for a file that is not there or cannot be read: a new id costs one stale row."""
+    with suppress(OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(kept, dict):
+            return kept
+    return {}
+
+
+def _uuid(kept: Mapping[str, Any], name: str) -> str | None:
+    with suppress(KeyError, ValueError, TypeError, AttributeError):
+        return str(UUID(kept[name]))
+    return None
