@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from photo_api.contract import RELEASE
+from photo_api.line_output import LineOutput, as_text
 from photo_api.whole_file import replace
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
@@ -112,6 +113,7 @@ async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> 
     """Of what was carried out until it was interrupted, if it was."""
     began, judged, unfinished = datetime.now(UTC), list[Judged](), list[str]()
     start = time.monotonic()
+    sys.stderr = as_text(LineOutput(sys.stderr.fileno()))  # whose reader holds up no load
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
