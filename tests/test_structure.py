@@ -20,6 +20,7 @@ from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import identify
 from photo_api.settings.loading import Settings, load
+from photo_api.settings.secrets import LiveSettings
 from tests.service import PASSWORD, cli, jpeg
 
 SOURCES = Path(__file__).parent.parent / "src"
@@ -33,7 +34,7 @@ def _no_log(**_: object) -> None:
 def _application(settings: Settings) -> Any:
     identity = identify(settings.lifecycle)
     health = Health(identity, Drain(), settings.lifecycle.health_checks)
-    return composition.create_app(settings, identity, health, _no_log)
+    return composition.create_app(LiveSettings(settings), identity, health, _no_log)
 
 
 class InProcess:

@@ -8,14 +8,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from photo_api.accounts.authentication import Authenticator
 from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.routes import router as accounts
-from photo_api.accounts.throttle import LoginThrottle
-from photo_api.accounts.tokens import AccessTokens, RefreshTokens
 from photo_api.albums.routes import router as albums
 from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
-from photo_api.db.pool import open_database
+from photo_api.db.pool import follow_database
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
@@ -34,12 +31,11 @@ from photo_api.lifecycle.routes import scraped
 from photo_api.photos.presentation import PhotoPresenter
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.routes import router as shares
-from photo_api.shares.sealing import Sealer
-from photo_api.storage.opening import open_credentials, open_store
+from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
 
-THROTTLE_CONTEXT = b"throttle:"
 LARGEST_JSON = 1024 * 1024
 UPLOAD_PATH = f"{API_PREFIX}/photos"
 
@@ -51,14 +47,14 @@ class LifespanState(TypedDict):
 
 
 def create_app(
-    settings: Settings, identity: Identity, health: Health, access_log: AccessLog
+    live: LiveSettings, identity: Identity, health: Health, access_log: AccessLog
 ) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         async with AsyncExitStack() as stack:
-            state = await _open(settings, identity, health, stack)
+            state = await _open(live, identity, health, stack)
             health.drain.serve()
             yield {"app": state}
 
@@ -78,24 +74,21 @@ def create_app(
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
     install_error_handlers(app)
     install_docs(app)
-    return _wrap(app, settings, identity, health.drain, access_log)
+    return _wrap(app, live.now, identity, health.drain, access_log)
 
 
 async def _open(
-    settings: Settings, identity: Identity, health: Health, stack: AsyncExitStack
+    live: LiveSettings, identity: Identity, health: Health, stack: AsyncExitStack
 ) -> AppState:
-    s3 = settings.s3
-    db = await stack.enter_async_context(open_database(settings.database, "photo-api web"))
-    credentials = await stack.enter_async_context(open_credentials(s3, settings.cloud))
-    store = await stack.enter_async_context(open_store(s3, credentials))
+    settings, s3 = live.now, live.now.s3
+    db = await stack.enter_async_context(follow_database(live, "photo-api web"))
+    credentials, store = await stack.enter_async_context(follow_store(live))
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)
     health.watch_storage(store.ping)
     public = s3.public_endpoint or s3.endpoint
     signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, settings.delivery.window)
-    tokens = AccessTokens(settings.auth.jwt_keys, settings.auth.access_ttl)
-    throttle_key = THROTTLE_CONTEXT + next(iter(settings.auth.secret_keys.values())).encode()
-    return AppState(
+    state = AppState(
         settings=settings,
         identity=identity,
         drain=health.drain,
@@ -104,13 +97,10 @@ async def _open(
         store=store,
         signer=signer,
         presenter=PhotoPresenter(signer if settings.delivery.mode == "redirect" else None),
-        authenticator=Authenticator(tokens, db, settings.auth.user_cache),
-        access_tokens=tokens,
-        refresh_tokens=RefreshTokens(settings.auth.secret_keys),
         passwords=passwords,
-        throttle=LoginThrottle(db, throttle_key),
-        sealer=Sealer(settings.auth.secret_keys),
     )
+    live.follow(state.use)
+    return state
 
 
 def _wrap(

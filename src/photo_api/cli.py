@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from photo_api.contract import DEFAULT_PORT
 from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load, table
+from photo_api.settings.secrets import SecretFiles
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,13 +175,12 @@ def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse
     from photo_api.lifecycle.signals import block
 
     block()
-    settings = load(os.environ)
+    secrets = SecretFiles(os.environ)
 
     from photo_api.lifecycle.serving import supervise
 
     work = supervise(
-        settings,
-        os.environ,
+        secrets,
         host=host,
         port=port,
         workers=workers,

@@ -14,6 +14,7 @@ from photo_api.db.pool import Database
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import Job
 from photo_api.settings.loading import load
+from photo_api.settings.secrets import LiveSettings
 from tests.own_stage import ask, database_of, store_of
 from tests.service import User, eventually
 
@@ -118,7 +119,7 @@ async def running(settings: dict[str, str]) -> AsyncIterator[Recorder]:
         handlers = {"renditions": recorder}
         work = asyncio.create_task(
             runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests").run(
-                loaded.database
+                LiveSettings(loaded)
             )
         )
         yield recorder

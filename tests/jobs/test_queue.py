@@ -11,6 +11,7 @@ from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
 from photo_api.photos.upload_queries import insert_ready, note_object
 from photo_api.settings.loading import load
+from photo_api.settings.secrets import LiveSettings
 from tests.jobs.stage import (
     KINDS,
     Recorder,
@@ -202,7 +203,7 @@ async def test_a_lost_database_is_not_held_against_a_job(
         work = asyncio.create_task(
             runner.Runner(
                 db, store_of(settings), {"renditions": handler}, loaded.jobs, "tests"
-            ).run(loaded.database)
+            ).run(LiveSettings(loaded))
         )
         await enqueue(connections[0], 1)
         assert await handler.done.get() == 1

@@ -15,7 +15,7 @@ import pytest
 
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.supervisor import Supervisor
-from photo_api.settings.loading import load
+from photo_api.settings.secrets import SecretFiles
 from tests.own_stage import ask
 from tests.service import Service, eventually, serving
 
@@ -112,11 +112,9 @@ def test_workers_that_cannot_be_replaced_at_once_are_replaced_later(
 async def test_a_watching_task_that_fails_ends_the_instance_with_its_reason(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = load(environ)
-    identity = identify(settings.lifecycle, str(uuid4()))
-    supervisor = Supervisor(
-        settings, environ, identity, host="127.0.0.1", port=0, workers=0, jobs=False
-    )
+    secrets = SecretFiles(environ)
+    identity = identify(secrets.settings.lifecycle, str(uuid4()))
+    supervisor = Supervisor(secrets, identity, host="127.0.0.1", port=0, workers=0, jobs=False)
 
     async def fail() -> None:
         raise RuntimeError("a bug")

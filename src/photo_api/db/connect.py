@@ -91,6 +91,28 @@ def servers(url: str) -> list[str]:
     return [urlunsplit(parts._replace(query=urlencode(query | place))) for place in places]
 
 
+def moved(before: DatabaseSettings, after: DatabaseSettings) -> bool:
+    """Whether anything but a password differs, so that connections from before lead elsewhere or
+    belong to somebody else."""
+    urls = zip((before.url, before.session_url), (after.url, after.session_url), strict=True)
+    return any(_without_password(old) != _without_password(new) for old, new in urls)
+
+
+def _without_password(url: str) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    query = [pair for pair in parse_qsl(parts.query) if pair[0] != "password"]
+    return login.partition(":")[0], at, hosts, parts.path, urlencode(query)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a server, or a pooler before it, has refused who asks: the password or the role."""
+    refused = isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)
+    # PgBouncer says it by its own code.
+    pooled = isinstance(error, asyncpg.ProtocolViolationError) and "auth" in str(error)
+    return refused or pooled
+
+
 async def _ask(
     url: str, options: Mapping[str, Any], opened: list[tuple[bool, asyncpg.Connection]]
 ) -> None:

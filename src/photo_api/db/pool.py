@@ -4,16 +4,24 @@ to reset what nobody changed."""
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 import orjson
 
-from photo_api.db.connect import FAILURES, connect_to_primary, session_options
+from photo_api.db.connect import (
+    FAILURES,
+    connect_to_primary,
+    is_refusal,
+    moved,
+    session_options,
+)
 from photo_api.resilience import PAUSE, Breaker
 from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.settings.secrets import LiveSettings
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +47,17 @@ class Database:
 
     While the server is down nobody waits for it: a task of the pool asks whether it is back, and
     everybody else is refused at once. A pool whose connections are merely all in use refuses only
-    who has waited.
+    who has waited. A server that refuses our credentials is not down: connections from before go
+    on, and `refused` is called.
     """
 
     def __init__(self, settings: DatabaseSettings, name: str, size: int) -> None:
-        self._url = settings.url
+        self._settings = settings
         self._options = session_options(settings, name) | {
             "command_timeout": settings.statement_timeout
         }
+        self.refused: Callable[[], None] = lambda: None
+        self._refused_until = 0.0
         self._wait = settings.pool_wait
         self._connect_wait = settings.pool_wait * CONNECT_SHARE
         self._breaker = Breaker("database")
@@ -118,6 +129,14 @@ class Database:
         """Make the pool usable; connects to nothing."""
         await self._pool
 
+    def use(self, settings: DatabaseSettings) -> None:
+        """Make new connections with the address and password of these. Those that there are stay,
+        unless more than the password differs."""
+        before, self._settings = self._settings, settings
+        self._refused_until = 0.0
+        if moved(before, settings):
+            self._expiring = asyncio.create_task(self._pool.expire_connections())
+
     async def close(self) -> None:
         """Let go of all connections, within `PARTING` seconds."""
         tasks = [task for task in (self._asking, self._looking) if task is not None]
@@ -130,18 +149,24 @@ class Database:
 
     async def _connect(self, *_: object, **made_for: Any) -> asyncpg.Connection:
         """What the pool makes its connections with."""
+        if time.monotonic() < self._refused_until:
+            raise asyncpg.InvalidAuthorizationSpecificationError("refused a moment ago")
         try:
             async with asyncio.timeout(self._connect_wait):
                 connection = await self._open(made_for)
-        except FAILURES:
-            await self._failed()
+        except FAILURES as error:
+            if is_refusal(error):
+                self._refused_until = time.monotonic() + PAUSE
+                self.refused()
+            else:
+                await self._failed()
             raise
         self._succeeded()
         return connection
 
     async def _open(self, made_for: dict[str, Any]) -> asyncpg.Connection:
         connection = await connect_to_primary(
-            self._url, self._options | made_for, timeout=self._connect_wait
+            self._settings.url, self._options | made_for, timeout=self._connect_wait
         )
         try:
             await _set_codecs(connection)
@@ -269,3 +294,14 @@ async def open_database(
         yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def follow_database(
+    live: LiveSettings, name: str, size: int | None = None
+) -> AsyncIterator[Database]:
+    """As `open_database`, and kept with the secrets that change meanwhile."""
+    async with open_database(live.now.database, name, size) as database:
+        database.refused = lambda: live.refused("database")
+        live.follow(lambda settings: database.use(settings.database))
+        yield database

@@ -18,7 +18,8 @@ from photo_api.embedded.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.supervisor import Supervisor
 from photo_api.settings.environment import PREFIX
-from photo_api.settings.loading import Settings, load
+from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import SecretFiles
 from photo_api.telemetry.logs import log_shipping
 
 T = TypeVar("T")
@@ -92,16 +93,15 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
         public_host=urlsplit(options.public_url).hostname,
     )
     try:
-        prepared = await _unless_interrupted(_prepare(options, environ, stack))
-        if prepared is None:
+        secrets = await _unless_interrupted(_prepare(options, environ, stack))
+        if secrets is None:
             return 0
-        settings, service_environ = prepared
+        settings = secrets.settings
         _print_places(options, settings)
         identity = identify(settings.lifecycle)
         with log_shipping(settings.logs, identity.instance, "main", OWN_FLUSH):
             supervisor = Supervisor(
-                settings,
-                service_environ,
+                secrets,
                 identity,
                 host=options.host,
                 port=options.port,
@@ -116,13 +116,12 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
 
 async def _prepare(
     options: Options, environ: Mapping[str, str], stack: EmbeddedStack
-) -> tuple[Settings, dict[str, str]]:
+) -> SecretFiles:
     print("Starting PostgreSQL and SeaweedFS …", flush=True)
     addresses = await stack.start()
-    service_environ = service_environment(environ, options, addresses, stack.secrets)
-    settings = load(service_environ)
-    await migrate(settings.database)
-    return settings, service_environ
+    secrets = SecretFiles(service_environment(environ, options, addresses, stack.secrets))
+    await migrate(secrets.settings.database)
+    return secrets
 
 
 async def _supervise(stack: EmbeddedStack, supervisor: Supervisor) -> int:

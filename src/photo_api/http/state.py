@@ -1,6 +1,6 @@
 """What the lifespan makes once and every request gets: typed, and from one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
@@ -21,10 +21,13 @@ from photo_api.settings.loading import Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
 
+THROTTLE_CONTEXT = b"throttle:"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class AppState:
-    """One worker's parts."""
+    """One worker's parts. Those that hold a key are there after `use`, which replaces them when a
+    secret has changed."""
 
     settings: Settings
     identity: Identity
@@ -34,12 +37,22 @@ class AppState:
     store: ObjectStore
     signer: UrlSigner
     presenter: PhotoPresenter
-    authenticator: Authenticator
-    access_tokens: AccessTokens
-    refresh_tokens: RefreshTokens
     passwords: Passwords
-    throttle: LoginThrottle
-    sealer: Sealer
+    authenticator: Authenticator = field(init=False)
+    access_tokens: AccessTokens = field(init=False)
+    refresh_tokens: RefreshTokens = field(init=False)
+    throttle: LoginThrottle = field(init=False)
+    sealer: Sealer = field(init=False)
+
+    def use(self, settings: Settings) -> None:
+        """Serve by these settings from now on, which differ by their secrets at most."""
+        auth, self.settings = settings.auth, settings
+        throttle_key = THROTTLE_CONTEXT + next(iter(auth.secret_keys.values())).encode()
+        self.access_tokens = AccessTokens(auth.jwt_keys, auth.access_ttl)
+        self.authenticator = Authenticator(self.access_tokens, self.db, auth.user_cache)
+        self.refresh_tokens = RefreshTokens(auth.secret_keys)
+        self.throttle = LoginThrottle(self.db, throttle_key)
+        self.sealer = Sealer(auth.secret_keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,18 @@ from contextlib import AsyncExitStack
 from photo_api.db.capacity import job_pool
 from photo_api.db.connect import FAILURES
 from photo_api.db.migrations import missing_migrations
-from photo_api.db.pool import Database, DatabaseUnavailable, open_database
+from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.maintenance import Maintenance
 from photo_api.jobs.runner import Runner
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
 from photo_api.lifecycle.orphans import die_with_parent
+from photo_api.lifecycle.secrets import ToldSecrets
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.job import KIND, RenditionJob
-from photo_api.settings.loading import Settings, load
+from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.base import ObjectStore
-from photo_api.storage.opening import open_credentials, open_store
+from photo_api.storage.opening import follow_store
 from photo_api.telemetry.failures import bug
 from photo_api.telemetry.logs import log_shipping
 
@@ -45,37 +46,40 @@ def main() -> None:
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    settings = load(os.environ)
+    orders = Orders(options.orders)
+    secrets = ToldSecrets(os.environ, orders)
+    settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity.instance, options.name, flush):
         # The boot's id: whoever declares this instance lost frees its leases by it.
         try:
-            asyncio.run(_run(settings, identity.boot_id, Orders(options.orders), options.draining))
+            asyncio.run(_run(secrets, identity.boot_id, orders, options.draining))
         except Exception as error:
             kind = type(error).__name__
             log.error("the job process ends: %s: %s", kind, error, exc_info=bug(error))
             sys.exit(1)
 
 
-async def _run(settings: Settings, worker: str, orders: Orders, draining: bool) -> None:
+async def _run(secrets: ToldSecrets, worker: str, orders: Orders, draining: bool) -> None:
+    live = secrets.live
     async with AsyncExitStack() as stack:
-        size = job_pool(settings.jobs.concurrency)
-        db = await stack.enter_async_context(
-            open_database(settings.database, "photo-api jobs", size)
-        )
-        credentials = await stack.enter_async_context(open_credentials(settings.s3, settings.cloud))
-        store = await stack.enter_async_context(open_store(settings.s3, credentials))
+        size = job_pool(live.now.jobs.concurrency)
+        db = await stack.enter_async_context(follow_database(live, "photo-api jobs", size))
+        _, store = await stack.enter_async_context(follow_store(live))
         async with asyncio.TaskGroup() as tasks:
-            work = tasks.create_task(_work(settings, db, store, worker, stack))
+            work = tasks.create_task(_work(live, db, store, worker, stack))
             if draining:
                 work.cancel()  # before its first step
-            tasks.create_task(_obey(orders, work))
+            tasks.create_task(_obey(orders, secrets, work))
 
 
-async def _obey(orders: Orders, work: asyncio.Task[None]) -> None:
+async def _obey(orders: Orders, secrets: ToldSecrets, work: asyncio.Task[None]) -> None:
     await orders.report("ready")
-    async for order in orders:
+    async for message in orders:
+        order, _, value = message.partition(" ")
+        if order == "secrets":
+            secrets.told(value)
         if order in ("drain", "retire", "stop"):
             work.cancel()
         if order == "stop":
@@ -84,9 +88,9 @@ async def _obey(orders: Orders, work: asyncio.Task[None]) -> None:
 
 
 async def _work(
-    settings: Settings, db: Database, store: ObjectStore, worker: str, stack: AsyncExitStack
+    live: LiveSettings, db: Database, store: ObjectStore, worker: str, stack: AsyncExitStack
 ) -> None:
-    jobs = settings.jobs
+    jobs = live.now.jobs
     limits = DecodeLimits(
         memory_bytes=jobs.decode_memory, cpu_seconds=jobs.decode_seconds, max_pixels=jobs.max_pixels
     )
@@ -97,8 +101,8 @@ async def _work(
     runner = Runner(db, store, handlers, jobs, worker)
     await _wait_for_schema(db)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(runner.run(settings.database))
-        longest_put = settings.uploads.longest_put
+        tasks.create_task(runner.run(live))
+        longest_put = live.now.uploads.longest_put
         maintenance = Maintenance(db, store, jobs.sweep_interval, longest_put, worker)
         tasks.create_task(maintenance.run())
 

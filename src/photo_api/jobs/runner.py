@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from photo_api.db.connect import FAILURES, connect
+from photo_api.db.connect import FAILURES, connect, is_refusal, moved
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.serving import JobSettings
 from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
 from photo_api.telemetry.failures import bug
@@ -70,26 +70,31 @@ class Runner:
         self._worker = worker
         self._wake = asyncio.Event()
 
-    async def run(self, database: DatabaseSettings) -> None:
+    async def run(self, live: LiveSettings) -> None:
         """Until cancelled: then jobs at work are handed back, so that another worker runs them at
         once."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(database))
+            tasks.create_task(self._listen(live))
             for _ in range(self._settings.concurrency):
                 tasks.create_task(self._work())
 
-    async def _listen(self, database: DatabaseSettings) -> None:
+    async def _listen(self, live: LiveSettings) -> None:
         while True:
+            database = live.now.database
             try:
                 connection = await connect(database, "photo-api listen", timeout=5, session=True)
                 closed = asyncio.Event()
                 connection.add_termination_listener(lambda *_: closed.set())  # noqa: B023
                 await connection.add_listener(queue.CHANNEL, lambda *_: self._wake.set())
                 try:
-                    await closed.wait()
+                    while not closed.is_set() and not moved(database, live.now.database):
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(closed.wait(), POLL)
                 finally:
                     connection.terminate()
             except FAILURES as error:
+                if is_refusal(error):
+                    live.refused("database")
                 _warn("not listening for jobs", error)
             await asyncio.sleep(1 + random.random())
 

@@ -4,29 +4,31 @@ import asyncio
 import logging
 import random
 
-from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.settings.secrets import LiveSettings
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 
 
-async def migrate_at_start(database: DatabaseSettings) -> None:
+async def migrate_at_start(live: LiveSettings) -> None:
     """Migrate as soon as the database is there; the instance is not ready until then. A migration
     that would break the release before is left to somebody who allows it."""
-    from photo_api.db.connect import FAILURES
+    from photo_api.db.connect import FAILURES, is_refusal
     from photo_api.db.migrations import BreakingMigrations, migrate
     from photo_api.telemetry.failures import bug
 
     pause = FIRST_PAUSE
     while True:
         try:
-            await migrate(database)
+            await migrate(live.now.database)
         except BreakingMigrations as refusal:
             log.error("not migrated: %s", refusal)
             return
         except FAILURES as error:
             kind = type(error).__name__
+            if is_refusal(error):
+                live.refused("database")
             log.warning("cannot migrate yet: %s: %s", kind, error, exc_info=bug(error))
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,9 +1,9 @@
 """Messages between supervisor and worker, over a socket pair that also tells of death.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
-all. From the supervisor: `drain`, `retire`, `stop`, `about JSON`, `checks
-JSON`, `look-at-storage`. From a
-worker: `ready`, `load JSON`, `check JSON`, `recycle`.
+all. From the supervisor: `secrets JSON`, which is there at birth, `drain`, `retire`, `stop`, `about
+JSON`, `checks JSON`, `look-at-storage`. From a worker: `ready`, `load JSON`, `check JSON`,
+`recycle`, `refused database`, `refused store`.
 """
 
 import asyncio
@@ -40,6 +40,10 @@ class Orders:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
+
+    def first(self) -> str:
+        """The order that was there at birth. Raises OSError when there was none."""
+        return self._socket.recv(LONGEST).decode()
 
     def __aiter__(self) -> AsyncIterator[str]:
         return messages(self._socket)

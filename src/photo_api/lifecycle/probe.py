@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import asyncpg
 
-from photo_api.db.connect import FAILURES, connect
+from photo_api.db.connect import FAILURES, connect, is_refusal, moved
 from photo_api.db.migrations import missing_migrations
 from photo_api.lifecycle.checks import Check, found
 from photo_api.settings.dependencies import DatabaseSettings
@@ -20,6 +21,14 @@ class DatabaseProbe:
         self._settings = settings
         self._connection: asyncpg.Connection | None = None
         self._schema_complete = False
+        self.refused: Callable[[], None] = lambda: None
+
+    def use(self, settings: DatabaseSettings) -> None:
+        """Look at this database from now on, over the connection that there is if it is the same
+        but for the password."""
+        before, self._settings = self._settings, settings
+        if moved(before, settings):
+            self.close()
 
     async def check(self) -> Check:
         """`SELECT 1` within 1.5 s; and, until that was once so, whether the schema has every
@@ -32,6 +41,8 @@ class DatabaseProbe:
             error = f"no answer within {PROBE_TIMEOUT:g} s"
         except FAILURES as failure:
             error = type(failure).__name__
+            if is_refusal(failure):
+                self.refused()
         if error is not None:
             self.close()
         return found(started, error)

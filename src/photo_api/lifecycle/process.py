@@ -32,7 +32,8 @@ class Running:
 
 class Process:
     """A process that is started again whenever it dies, and replaced on demand. `heard` gets what
-    its processes report, `died` their exit codes."""
+    its processes report, `died` their exit codes; `greeting` gives the order that is there at their
+    birth, if any."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Process:
         self.ready = asyncio.Event()
         self.heard: Callable[[Process, Child, str, str], None] = lambda *_: None
         self.died: Callable[[Process, int], None] = lambda *_: None
+        self.greeting: Callable[[], str] = str
         self._command = [sys.executable, "-m", module, "--name", name, *arguments]
         self._environ = dict(environ)
         self._inherited = tuple(inherited)
@@ -117,6 +119,8 @@ class Process:
 
     def _start(self) -> Running:
         child = Child(self._hear)
+        if greeting := self.greeting():
+            child.order(greeting)
         # From its birth: an order might be read after the first request.
         command = [*self._command, "--draining"] if self._draining else self._command
         end = asyncio.create_task(child.run(command, self._environ, self._inherited))

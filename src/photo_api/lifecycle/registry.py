@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 
 from photo_api.db.capacity import check_capacity
-from photo_api.db.connect import FAILURES, connect
+from photo_api.db.connect import FAILURES, connect, moved
 from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.registry_watch import Watch
@@ -82,6 +82,13 @@ class Registry:
         self._enlisted_at: float | None = None
         self._noted = asyncio.Event()
         self._busy = asyncio.Lock()
+
+    def use(self, database: DatabaseSettings) -> None:
+        """Write to this database from now on, over the connection that there is if it is the same
+        but for the password."""
+        before, self._database = self._database, database
+        if moved(before, database):
+            self._drop_connection()
 
     def change(self, state: str, event: str, cause: str | None = None) -> None:
         """Note a change of state, in order; it wakes `keep`, which writes it."""

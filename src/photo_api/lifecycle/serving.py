@@ -1,19 +1,16 @@
 """The composition root of `photo-api serve` and `worker`: who we are, logs, supervisor."""
 
-from collections.abc import Mapping
-
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.metadata import look_up
 from photo_api.lifecycle.supervisor import Supervisor
-from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import SecretFiles
 from photo_api.telemetry.logs import configure_logging, log_shipping
 
 OWN_FLUSH = 1.0
 
 
 async def supervise(
-    settings: Settings,
-    environ: Mapping[str, str],
+    secrets: SecretFiles,
     *,
     host: str,
     port: int,
@@ -22,6 +19,7 @@ async def supervise(
     migrate: bool,
 ) -> int:
     """Run an instance to its end; the exit code. Raises OSError when the port cannot be had."""
+    settings = secrets.settings
     configure_logging(settings.logs, settings.lifecycle.instance_ip, "main")
     metadata = await look_up(settings.cloud)
     identity = identify(settings.lifecycle, metadata=metadata)
@@ -29,8 +27,7 @@ async def supervise(
     flush = min(OWN_FLUSH, settings.lifecycle.log_flush)
     with log_shipping(settings.logs, identity.instance, "main", flush):
         supervisor = Supervisor(
-            settings,
-            environ,
+            secrets,
             identity,
             host=host,
             port=port,

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from photo_api.lifecycle.child import Child
@@ -19,9 +19,10 @@ from photo_api.lifecycle.metadata import Metadata
 from photo_api.lifecycle.migrating import migrate_at_start
 from photo_api.lifecycle.orphans import reap_orphans
 from photo_api.lifecycle.process import Process
+from photo_api.lifecycle.secrets import SecretWatch
 from photo_api.lifecycle.signals import Handlers
 from photo_api.lifecycle.systemd import notify
-from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import LiveSettings, SecretFiles
 
 if TYPE_CHECKING:
     from photo_api.lifecycle.monitor import Monitor
@@ -43,8 +44,7 @@ class Supervisor:
 
     def __init__(
         self,
-        settings: Settings,
-        environ: Mapping[str, str],
+        secrets: SecretFiles,
         identity: Identity,
         *,
         host: str,
@@ -54,8 +54,10 @@ class Supervisor:
         migrate: bool = False,
         metadata: Metadata | None = None,
     ) -> None:
-        self._settings = settings
-        self._environ = environ
+        self._settings = secrets.settings
+        self._environ = secrets.environ
+        self._live = LiveSettings(secrets.settings)
+        self._secrets = SecretWatch(secrets, self._live)
         self._address = (host, port)
         self._workers = workers
         self._jobs = jobs
@@ -78,6 +80,8 @@ class Supervisor:
             if self._workers:
                 self.port = listening.getsockname()[1]
             self._processes = self._make_processes(listening)
+            for item in self._processes:
+                item.greeting = self._secrets.message
             running = [asyncio.create_task(item.keep_running()) for item in self._processes]
             for process in running:
                 process.add_done_callback(self._ended)
@@ -164,7 +168,7 @@ class Supervisor:
             }
 
         host = self._address[0]
-        return Registry(
+        registry = Registry(
             self._settings.database,
             self._identity,
             address=self._identity.instance if host in WILDCARDS else host,
@@ -172,13 +176,18 @@ class Supervisor:
             workers=self._workers,
             load=load,
         )
+        self._live.follow(lambda settings: registry.use(settings.database))
+        return registry
 
     def _make_monitor(self, registry: "Registry") -> "Monitor":
         from photo_api.lifecycle.monitor import Monitor
         from photo_api.lifecycle.probe import DatabaseProbe
 
         web = self._processes[: self._workers]
-        monitor = Monitor(DatabaseProbe(self._settings.database), web, registry.note)
+        probe = DatabaseProbe(self._settings.database)
+        probe.refused = lambda: self._live.refused("database")
+        self._live.follow(lambda settings: probe.use(settings.database))
+        monitor = Monitor(probe, web, registry.note)
 
         about = {"port": self.port, "workers": self._workers}
 
@@ -189,6 +198,8 @@ class Supervisor:
             if event == "ready":
                 child.order(f"about {json.dumps(about)}")
                 monitor.tell(child)
+            elif event == "refused":
+                self._secrets.refused(value)
             elif event == "check":
                 monitor.take_report(value)
             elif event == "recycle":
@@ -207,10 +218,11 @@ class Supervisor:
             registry.keep(),
             monitor.run(),
             self._serve_control(),
+            self._secrets.run(self._tell, registry.note),
             _keep_house(handlers, self._processes),
         ]
         if self._migrate:
-            work.append(migrate_at_start(self._settings.database))
+            work.append(migrate_at_start(self._live))
         if self._is_on_amazon():
             work.append(self._follow_notices())
         return work
@@ -276,8 +288,13 @@ class Supervisor:
                 registry.change("ready", "ready", "a web worker runs again")
                 log.info("ready again")
 
+    def _tell(self, order: str) -> None:
+        for process in self._processes:
+            process.order(order)
+
     def _replace_workers(self) -> None:
         log.info("replacing the workers")
+        self._secrets.look_soon()
         for process in self._processes:
             process.replace()
 
@@ -286,8 +303,7 @@ class Supervisor:
     ) -> bool:
         """Readiness fails at once, then the registry hears of it; serving goes on for the lame
         duck, and then requests in flight get to finish. Whether everybody ended by themselves."""
-        for process in self._processes:
-            process.order("drain")
+        self._tell("drain")
         notify(self._environ, "STOPPING=1\nSTATUS=draining")
         self._state = "draining"
         registry.change("draining", "draining", self._cause)

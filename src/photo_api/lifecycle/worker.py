@@ -1,8 +1,9 @@
 """One web worker: a uvicorn server that takes its orders from the supervisor and from no signal.
 
 Run as `python -m photo_api.lifecycle.worker --name web-1 --boot-id ID --socket FD --orders FD`.
-The orders arrive over a socket: `drain` (readiness fails, serve on), `retire` (accept no more),
-`stop` (finish what is in flight). Their end means that the supervisor is dead, and ends the worker.
+The orders arrive over a socket: `secrets` (there at birth, and whenever they change), `drain`
+(readiness fails, serve on), `retire` (accept no more), `stop` (finish what is in flight). Their end
+means that the supervisor is dead, and ends the worker.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.orders import Orders
 from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.lifecycle.protocol import Connections, protocol_class
-from photo_api.settings.loading import Settings, load
+from photo_api.lifecycle.secrets import ToldSecrets
+from photo_api.settings.loading import Settings
 from photo_api.telemetry.logs import log_shipping, open_access_log
 
 log = logging.getLogger(__name__)
@@ -47,12 +49,14 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         orders: Orders,
+        secrets: ToldSecrets,
         health: Health,
         connections: Connections,
         recycle_after: int,
     ) -> None:
         super().__init__(config)
         self._orders = orders
+        self._secrets = secrets
         self._health = health
         self._connections = connections
         self._recycle_after = recycle_after
@@ -75,6 +79,8 @@ class Server(uvicorn.Server):
             order, _, value = message.partition(" ")
             if order == "checks":
                 self._health.told(from_line(value))
+            elif order == "secrets":
+                self._secrets.told(value)
             elif order == "about":
                 self._health.about = json.loads(value)
             elif order == "look-at-storage":
@@ -191,7 +197,9 @@ def main() -> None:
     die_with_parent()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    settings = load(os.environ)
+    orders = Orders(options.orders)
+    secrets = ToldSecrets(os.environ, orders)
+    settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
@@ -200,10 +208,11 @@ def main() -> None:
             drain.begin()
         health = Health(identity, drain, settings.lifecycle.health_checks, logs)
         access_log = open_access_log(settings.logs, identity.instance, options.name, logs)
-        app = create_app(settings, identity, health, access_log)
+        app = create_app(secrets.live, identity, health, access_log)
         server = Server(
             server_config(settings, app, connections),
-            Orders(options.orders),
+            orders,
+            secrets,
             health,
             connections,
             settings.http.recycle_after,

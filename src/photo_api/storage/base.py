@@ -14,6 +14,10 @@ class StoreUnavailable(Exception):
     """The store did not answer, or answered that it cannot (5xx, 429, refused, timed out)."""
 
 
+class StoreRefused(StoreUnavailable):
+    """The store refuses who asks (401, 403). It says so of objects that it has as well."""
+
+
 class StoreDown(StoreUnavailable):
     """Everything in the store fails, so this call was not made or given up: nobody's object is to
     blame."""

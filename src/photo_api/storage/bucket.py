@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 from xml.etree import ElementTree
 
-from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.base import StoreRefused, StoreUnavailable
 from photo_api.storage.credentials import CredentialSource
 from photo_api.storage.sigv4 import quote_path, sign_request
 
@@ -53,7 +53,8 @@ def _send(bucket: Bucket, method: str, path: str, query: str) -> bytes:
             return answer
     except HTTPError as error:
         code = s3_error_code(error.read(8192).decode(errors="replace"))
-        raise StoreUnavailable(f"{method} on bucket: HTTP {error.code} {code}") from None
+        kind = StoreRefused if error.code in (401, 403) else StoreUnavailable
+        raise kind(f"{method} on bucket: HTTP {error.code} {code}") from None
     except (OSError, HTTPException) as error:
         raise StoreUnavailable(f"{method} on bucket: {type(error).__name__}") from error
 

@@ -14,10 +14,16 @@ class CredentialSource(Protocol):
 
 
 class StaticCredentials:
-    """A key that never changes."""
+    """The key of the settings."""
 
     def __init__(self, access_key: str, secret_key: str) -> None:
         self._credentials = Credentials(access_key, secret_key)
+
+    def use(self, access_key: str, secret_key: str) -> None:
+        """Sign with this key from now on."""
+        changed = Credentials(access_key, secret_key)
+        if changed != self._credentials:
+            self._credentials = changed
 
     def current(self) -> Credentials:
         """The key in force."""

@@ -16,6 +16,7 @@ from photo_api.storage.base import (
     ObjectStore,
     ObjectStream,
     StoreDown,
+    StoreRefused,
     StoreUnavailable,
 )
 
@@ -39,7 +40,8 @@ class GuardedStore:
     Short calls are tried a second time, within a budget; streams are not, once begun. A write may
     take long where the store answers a ping meanwhile. After several failures in a row, or a hang,
     every call raises `StoreDown` at once until a ping, or the rare call that is let through, has
-    succeeded: pings alone would not do where listing the bucket is not permitted.
+    succeeded: pings alone would not do where listing the bucket is not permitted. When the store
+    refuses our key, `refused` is called.
     """
 
     def __init__(self, store: ObjectStore, breaker: Breaker, budget: RetryBudget) -> None:
@@ -48,6 +50,7 @@ class GuardedStore:
         self._budget = budget
         self._probe: asyncio.Task[bool] | None = None
         self._recovery: asyncio.Task[None] | None = None
+        self.refused: Callable[[], None] = lambda: None
 
     async def aclose(self) -> None:
         """Stop looking whether the store is back. The store itself stays open."""
@@ -112,7 +115,11 @@ class GuardedStore:
 
     async def ping(self) -> None:
         """Ask past an open breaker, and close it when there is an answer."""
-        await _within(PING_TIMEOUT, self._store.ping())
+        try:
+            await _within(PING_TIMEOUT, self._store.ping())
+        except StoreRefused:
+            self.refused()
+            raise
         if self._breaker.is_open:
             self._succeeded()
 
@@ -192,6 +199,8 @@ class GuardedStore:
         self._breaker.succeeded()
 
     def _failed(self, error: StoreUnavailable) -> None:
+        if isinstance(error, StoreRefused):
+            self.refused()
         self._breaker.failed()
         if self._breaker.is_open and (self._recovery is None or self._recovery.done()):
             log.warning("the object store is taken to be down: %s", error)

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from photo_api.resilience import Breaker, RetryBudget
 from photo_api.settings.dependencies import S3Settings
 from photo_api.settings.instance import CloudSettings
+from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.credentials import CredentialSource, StaticCredentials
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.s3 import S3Store
@@ -41,3 +43,22 @@ async def open_credentials(
 
     async with InstanceRoleCredentials(cloud.metadata_url) as credentials:
         yield credentials
+
+
+@asynccontextmanager
+async def follow_store(live: LiveSettings) -> AsyncIterator[tuple[CredentialSource, GuardedStore]]:
+    """Both of the above, kept with the secrets that change meanwhile."""
+    settings = live.now
+
+    async with (
+        open_credentials(settings.s3, settings.cloud) as credentials,
+        open_store(settings.s3, credentials) as store,
+    ):
+        store.refused = lambda: live.refused("store")
+
+        def use(settings: Settings) -> None:
+            if isinstance(credentials, StaticCredentials):
+                credentials.use(settings.s3.access_key, settings.s3.secret_key)
+
+        live.follow(use)
+        yield credentials, store

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,16 @@ import obstore
 import obstore.store
 from obstore.exceptions import BaseError
 
-from photo_api.storage.base import ObjectInfo, ObjectMissing, ObjectStream, StoreUnavailable
+from photo_api.storage.base import (
+    ObjectInfo,
+    ObjectMissing,
+    ObjectStream,
+    StoreRefused,
+    StoreUnavailable,
+)
 from photo_api.storage.bucket import Bucket, abort_uploads, s3_error_code
 from photo_api.storage.credentials import CredentialSource
+from photo_api.storage.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
@@ -40,12 +48,25 @@ class S3Store:
         self, endpoint: str, bucket: str, region: str, credentials: CredentialSource
     ) -> None:
         self._bucket = Bucket(endpoint, bucket, region, credentials)
-        self._reads = _client(self._bucket, _QUICK)
-        # A store answers a PUT or a copy only when all bytes are on its disks.
-        self._writes = _client(self._bucket, _SLOW)
-        self._pieces = _client(self._bucket, _SLOW, _RETRIES)
+        self._made: _Clients | None = None
+        with suppress(StoreUnavailable):  # a role that has no key yet
+            _ = self._clients  # now, and not while a request waits
         # Of its own, since address look-ups wait for asyncio's threads.
         self._discards = ThreadPoolExecutor(1, "discard-parts")
+
+    @property
+    def _clients(self) -> "_Clients":
+        """Those for the key in force. obstore asks again only for one that expires."""
+        key = self._bucket.credentials.current()
+        if self._made is None or not (self._made.key is key or key.expires_at):
+            self._made = _Clients(
+                key,
+                reads=_client(self._bucket, _QUICK),
+                # A store answers a PUT or a copy only when all bytes are on its disks.
+                writes=_client(self._bucket, _SLOW),
+                pieces=_client(self._bucket, _SLOW, _RETRIES),
+            )
+        return self._made
 
     async def aclose(self) -> None:
         """Wait a moment, so that the process may end.
@@ -61,13 +82,13 @@ class S3Store:
         """Store a stream: one PUT if it ends within the first part, a multipart upload if not."""
         first, ended = await _first_part(chunks)
         if ended:
-            await self._put_whole(self._pieces, key, b"".join(first), content_type)
+            await self._put_whole(self._clients.pieces, key, b"".join(first), content_type)
             return
         source = _Source(first, chunks)
         try:
             with _translated("put", key):
                 await obstore.put_async(
-                    self._pieces,
+                    self._clients.pieces,
                     key,
                     source,
                     attributes={"Content-Type": content_type},
@@ -85,7 +106,7 @@ class S3Store:
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store bytes by one PUT."""
-        await self._put_whole(self._writes, key, data, content_type)
+        await self._put_whole(self._clients.writes, key, data, content_type)
 
     async def _put_whole(
         self, client: obstore.store.S3Store, key: str, data: bytes, content_type: str
@@ -102,7 +123,7 @@ class S3Store:
     async def get(self, key: str) -> bytes:
         """The whole object."""
         with _translated("get", key):
-            result = await obstore.get_async(self._reads, key)
+            result = await obstore.get_async(self._clients.reads, key)
             return bytes(await result.bytes_async())
 
     async def peek(self, key: str, length: int) -> tuple[ObjectInfo, bytes]:
@@ -127,24 +148,26 @@ class S3Store:
     async def head(self, key: str) -> ObjectInfo:
         """The object's description."""
         with _translated("head", key):
-            return _info(await obstore.head_async(self._reads, key))
+            return _info(await obstore.head_async(self._clients.reads, key))
 
     async def copy(self, source: str, target: str) -> None:
         """Copy inside the store; up to 5 GB, as S3's CopyObject allows."""
         with _translated("copy", source):
-            await obstore.copy_async(self._writes, source, target)
+            await obstore.copy_async(self._clients.writes, source, target)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, 1,000 a request."""
         if not keys:
             return
         with _translated("delete", keys[0]), suppress(FileNotFoundError):
-            await obstore.delete_async(self._writes, keys[0] if len(keys) == 1 else list(keys))
+            await obstore.delete_async(
+                self._clients.writes, keys[0] if len(keys) == 1 else list(keys)
+            )
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """All objects under `prefix`, fetched 1,000 at a time as they are consumed."""
         with _translated("list", prefix):
-            pages = obstore.list(self._pieces, prefix.rstrip("/") or None, chunk_size=1000)
+            pages = obstore.list(self._clients.pieces, prefix.rstrip("/") or None, chunk_size=1000)
             async for page in pages:
                 for meta in page:
                     yield _info(meta)
@@ -152,17 +175,17 @@ class S3Store:
     async def ping(self) -> None:
         """List at most one page under a prefix that nothing uses."""
         with _translated("list", "ping/"):
-            async for _ in obstore.list(self._reads, "ping", chunk_size=1):
+            async for _ in obstore.list(self._clients.reads, "ping", chunk_size=1):
                 return
 
     async def _get_range(self, key: str, start: int, end: int | None) -> "GetResult | None":
         """None where the store refuses the range because the object ends before it."""
         with _translated("get", key):
             if start == 0 and end is None:
-                return await obstore.get_async(self._reads, key)
+                return await obstore.get_async(self._clients.reads, key)
             try:
                 return await obstore.get_async(
-                    self._reads,
+                    self._clients.reads,
                     key,
                     options={"range": {"offset": start} if end is None else (start, end)},
                 )
@@ -179,6 +202,16 @@ class S3Store:
         """obstore aborts an upload on some errors, but not when its future is cancelled."""
         with suppress(StoreUnavailable):
             await asyncio.shield(self.discard_parts(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Clients:
+    """Made while `key` was in force."""
+
+    key: Credentials
+    reads: obstore.store.S3Store
+    writes: obstore.store.S3Store
+    pieces: obstore.store.S3Store
 
 
 def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstore.store.S3Store:
@@ -237,7 +270,7 @@ def _translated(action: str, key: str) -> Iterator[None]:
         status = _status(error)
         if status in ("401", "403"):
             code = s3_error_code(str(error)) or "no code"
-            raise StoreUnavailable(f"{action}: refused by the store ({status}, {code})") from None
+            raise StoreRefused(f"{action}: refused by the store ({status}, {code})") from None
         reason = status or type(error).__name__
         raise StoreUnavailable(f"{action}: the store failed ({reason})") from error
 

@@ -1,0 +1,116 @@
+"""Secrets that change while an instance runs: the supervisor alone looks at the files, and tells
+its children, from their birth and at each look. So no child has older ones than the supervisor."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from photo_api.lifecycle.orders import Orders
+from photo_api.settings.environment import SettingsError
+from photo_api.settings.loading import load
+from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, SecretFiles, with_texts
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 10.0
+"""Seconds between looks; what is refused, and a signal, cause one at once."""
+
+LATELY = 1.5 * INTERVAL
+"""Seconds for which a refusal by the store is remembered: a worker asks it in each interval."""
+
+REST = 1.0
+"""Seconds between two looks at least, and between two reports of a child that is refused."""
+
+
+class SecretWatch:
+    """The supervisor's looks at the files. `live` is changed with them."""
+
+    def __init__(self, files: SecretFiles, live: LiveSettings) -> None:
+        self._files = files
+        self._live = live
+        self._wanted = asyncio.Event()
+        self._store_refused = float("-inf")
+        live.refused = self.refused
+
+    def look_soon(self) -> None:
+        """Look within a second."""
+        self._wanted.set()
+
+    def refused(self, by: str) -> None:
+        """The `database` or the `store` has refused the credentials in force: are there others?"""
+        if by == "store":
+            self._store_refused = time.monotonic()
+        self.look_soon()
+
+    def message(self) -> str:
+        """What a child is told."""
+        return f"secrets {json.dumps(dict(self._files.texts), ensure_ascii=False)}"
+
+    async def run(self, tell: Callable[[str], None], note: Callable[[str, str], None]) -> None:
+        """Look until cancelled. The children hear it by `tell`, also when nothing is new: one that
+        stood still may have missed it. A change is an event by `note`, by its names alone."""
+        while True:
+            self._wanted.clear()
+            now = time.monotonic()
+            refused = now - self._store_refused < LATELY
+            look = self._files.look(now, store_refuses=refused)
+            for problem in look.problems:
+                log.error("a secret stays as it was: %s", problem)
+            if look.changed:
+                self._take(look.changed, note)
+            tell(self.message())
+            await asyncio.sleep(max(REST, AGREE_AFTER))
+            if not look.unsettled:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(INTERVAL - REST):
+                        await self._wanted.wait()
+
+    def _take(self, names: list[str], note: Callable[[str, str], None]) -> None:
+        log.info("secrets changed", extra={"fields": {"secrets": names}})
+        self._live.change(self._files.settings)
+        note("secrets_changed", ", ".join(names))
+
+
+class ToldSecrets:
+    """A child's side: its settings with the secrets that it was told last."""
+
+    def __init__(self, environ: Mapping[str, str], orders: Orders) -> None:
+        self._environ = dict(environ)
+        self._orders = orders
+        self._texts = _texts(orders.first())
+        self._reported: dict[str, float] = {}
+        self._reporting: set[asyncio.Task[None]] = set()
+        self.live = LiveSettings(load(with_texts(self._environ, self._texts)))
+        self.live.refused = self._refused
+
+    def told(self, value: str) -> None:
+        """Take over what the order `secrets` says."""
+        texts = json.loads(value)
+        if texts == self._texts:
+            return
+        try:
+            settings = load(with_texts(self._environ, texts))
+        except SettingsError as error:  # a child of another release than its supervisor
+            log.error("the secrets that were told cannot be used: %s", error)
+            return
+        self._texts = texts
+        self.live.change(settings)
+
+    def _refused(self, by: str) -> None:
+        now = time.monotonic()
+        if now - self._reported.get(by, -REST) >= REST:
+            self._reported[by] = now
+            task = asyncio.create_task(self._orders.report(f"refused {by}"))
+            self._reporting.add(task)
+            task.add_done_callback(self._reporting.discard)
+
+
+def _texts(message: str) -> dict[str, str]:
+    order, _, value = message.partition(" ")
+    if order != "secrets":
+        raise RuntimeError("the first order does not tell the secrets")
+    texts: dict[str, str] = json.loads(value)
+    return texts
