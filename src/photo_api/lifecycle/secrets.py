@@ -18,9 +18,6 @@ log = logging.getLogger(__name__)
 INTERVAL = 10.0
 """Seconds between looks; what is refused, and a signal, cause one at once."""
 
-LATELY = 1.5 * INTERVAL
-"""Seconds for which a refusal by the store is remembered: a worker asks it in each interval."""
-
 REST = 1.0
 """Seconds between two looks at least, and between two reports of a child that is refused."""
 
@@ -32,7 +29,7 @@ class SecretWatch:
         self._files = files
         self._live = live
         self._wanted = asyncio.Event()
-        self._store_refused = float("-inf")
+        self._refused_at = float("-inf")
         live.refused = self.refused
 
     def look_soon(self) -> None:
@@ -42,7 +39,7 @@ class SecretWatch:
     def refused(self, by: str) -> None:
         """The `database` or the `store` has refused the credentials in force: are there others?"""
         if by == "store":
-            self._store_refused = time.monotonic()
+            self._refused_at = time.monotonic()
         self.look_soon()
 
     def message(self) -> str:
@@ -54,9 +51,7 @@ class SecretWatch:
         stood still may have missed it. A change is an event by `note`, by its names alone."""
         while True:
             self._wanted.clear()
-            now = time.monotonic()
-            refused = now - self._store_refused < LATELY
-            look = self._files.look(now, store_refuses=refused)
+            look = self._files.look(time.monotonic(), refused_at=self._refused_at)
             for problem in look.problems:
                 log.error("a secret stays as it was: %s", problem)
             if look.changed:

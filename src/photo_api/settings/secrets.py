@@ -3,7 +3,7 @@
 A new text counts once two looks, at least a second apart, have found the same, so a file that is
 half written never does. It is read as at the start; one that cannot be used keeps the secret from
 before. The two keys of the object store count together: half of a pair waits for the other half, or
-until the store refuses the pair in force (the secret key alone may have been renewed).
+until the store has refused the pair in force since (the secret key alone may have been renewed).
 """
 
 import json
@@ -96,9 +96,9 @@ class SecretFiles:
         self._seen: dict[tuple[str, ...], Found] = {}
         self._told: dict[tuple[str, ...], tuple[Mapping[str, str | None], str]] = {}
 
-    def look(self, now: float, *, store_refuses: bool = False) -> Look:
-        """Read the files, `now` seconds on a clock that never goes back. `store_refuses`: the
-        store has refused the keys in force."""
+    def look(self, now: float, *, refused_at: float = float("-inf")) -> Look:
+        """Read the files, `now` seconds on a clock that never goes back. The store has refused the
+        keys in force `refused_at` seconds on it."""
         look = Look()
         for group in self._groups:
             found = self._find(group, now)
@@ -111,7 +111,7 @@ class SecretFiles:
                 self._seen[group] = before = found
             if now - before.at < AGREE_AFTER:
                 look.unsettled = True
-            elif problem := found.fault or self._try(group, found, store_refuses):
+            elif problem := found.fault or self._try(group, found, refused_at >= before.at):
                 self._tell(group, found, problem, look)
             else:
                 look.changed += [name for name, _ in self._new(group, found)]
@@ -129,7 +129,7 @@ class SecretFiles:
     def _new(self, group: tuple[str, ...], found: Found) -> list[tuple[str, str | None]]:
         return [(name, found.texts[name]) for name in group if self._differs((name,), found)]
 
-    def _try(self, group: tuple[str, ...], found: Found, store_refuses: bool) -> str:
+    def _try(self, group: tuple[str, ...], found: Found, refused: bool) -> str:
         """Why these texts cannot be used; empty when they can."""
         new = self._new(group, found)
         for name, text in new:
@@ -137,7 +137,7 @@ class SecretFiles:
                 return f"{PREFIX}{name}_FILE is empty"
             if name in STORE_KEYS and not self.texts.get(name):
                 return f"{PREFIX}{name}_FILE takes the place of the instance's role at a restart"
-        if len(new) < len(group) and not store_refuses:
+        if len(new) < len(group) and not refused:
             [other] = set(group) - {name for name, _ in new}
             return f"{PREFIX}{new[0][0]}_FILE has changed alone: waiting for {PREFIX}{other}_FILE"
         try:

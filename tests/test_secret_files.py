@@ -1,0 +1,165 @@
+"""What counts as a new secret when a file changes, and what does not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from photo_api.lifecycle.orders import LONGEST as LONGEST_MESSAGE
+from photo_api.settings.environment import SettingsError
+from photo_api.settings.loading import variables
+from photo_api.settings.secrets import LONGEST, Look, SecretFiles, with_texts
+
+OLD, NEW = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "71c04b5dd2e8f39a6be1007c2f48d935"
+TEXTS = {
+    "DATABASE_URL": "postgresql://u:first@db/photos",
+    "S3_ACCESS_KEY": "access-1",
+    "S3_SECRET_KEY": "hidden-1",
+    "JWT_KEYS": f"a:{OLD}",
+    "SECRET_KEYS": f"s:{OLD}",
+    "OPS_TOKEN": "token-1",
+}
+
+
+class Files:
+    """A folder of secrets, looked at by a clock that the test turns."""
+
+    def __init__(self, folder: Path, **texts: str) -> None:
+        self.folder = folder
+        self.now = 0.0
+        self.refused_at = float("-inf")
+        for name, text in (TEXTS | texts).items():
+            self.write(name, text)
+        paths = {f"PHOTO_API_{name}_FILE": str(folder / name) for name in TEXTS}
+        self.secrets = SecretFiles({"PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:1"} | paths)
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text + "\n")
+
+    def look(self, after: float = 1.0) -> Look:
+        self.now += after
+        return self.secrets.look(self.now, refused_at=self.refused_at)
+
+    def settle(self) -> Look:
+        """What two looks that agree have found."""
+        self.look()
+        return self.look()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_a_new_text_counts_when_two_looks_agree(files: Files) -> None:
+    assert files.look() == Look()
+    files.write("DATABASE_URL", "postgresql://u:second@db/photos")
+    assert files.look() == Look(unsettled=True)
+    assert files.look(0.5) == Look(unsettled=True), "the looks are too close"
+    assert files.secrets.settings.database.url == TEXTS["DATABASE_URL"]
+    assert files.look(0.5) == Look(["DATABASE_URL"])
+    assert files.secrets.settings.database.url == "postgresql://u:second@db/photos"
+    assert files.look() == Look()
+
+
+def test_a_file_that_is_half_written_never_counts(files: Files) -> None:
+    """Each of these pieces would be usable."""
+    whole = f"a:{OLD},b:{NEW}"
+    for end in range(len(whole) - 20, len(whole)):
+        files.write("JWT_KEYS", whole[:end])
+        assert files.look() == Look(unsettled=True)
+    files.write("JWT_KEYS", whole)
+    assert files.settle() == Look(["JWT_KEYS"])
+    assert list(files.secrets.settings.auth.jwt_keys) == ["a", "b"]
+
+
+def emptied(path: Path) -> None:
+    path.write_text("")
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def binary(path: Path) -> None:
+    path.write_bytes(b"a:\xff" + OLD.encode())
+
+
+def garbage(path: Path) -> None:
+    path.write_text("hunter2hunter2")
+
+
+def endless(path: Path) -> None:
+    path.write_text("x" * 10_000_000)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [emptied, removed, binary, garbage, endless, a_folder])
+def test_what_cannot_be_used_keeps_the_old_and_is_told_once(
+    files: Files, damage: Callable[[Path], None]
+) -> None:
+    damage(files.folder / "JWT_KEYS")
+    files.write("OPS_TOKEN", "token-2")
+    assert files.look().problems == []
+    look = files.look()
+    assert look.changed == ["OPS_TOKEN"], "the others are not held up"
+    [problem] = look.problems
+    assert "PHOTO_API_JWT_KEYS" in problem
+    assert "hunter2" not in problem
+    assert files.look() == files.look(3600) == Look()
+    assert files.secrets.settings.auth.jwt_keys == {"a": OLD}
+    if (files.folder / "JWT_KEYS").is_dir():
+        (files.folder / "JWT_KEYS").rmdir()
+    files.write("JWT_KEYS", f"b:{NEW}")
+    assert files.settle() == Look(["JWT_KEYS"])
+
+
+def test_the_keys_of_the_store_change_together(files: Files) -> None:
+    files.write("S3_ACCESS_KEY", "access-2")
+    [problem] = files.settle().problems
+    assert "waiting for PHOTO_API_S3_SECRET_KEY_FILE" in problem
+    assert files.look(3600) == Look()
+    assert files.secrets.texts["S3_ACCESS_KEY"] == "access-1"
+    files.write("S3_SECRET_KEY", "hidden-2")
+    assert files.settle() == Look(["S3_ACCESS_KEY", "S3_SECRET_KEY"])
+    assert files.secrets.settings.s3.access_key == "access-2"
+    assert files.secrets.settings.s3.secret_key == "hidden-2"
+
+
+def test_a_secret_key_alone_counts_once_the_store_refuses(files: Files) -> None:
+    files.refused_at = files.now
+    files.write("S3_SECRET_KEY", "hidden-2")
+    assert files.settle().changed == [], "that refusal is from before"
+    files.refused_at = files.now
+    assert files.look() == Look(["S3_SECRET_KEY"])
+    assert files.secrets.settings.s3.access_key == "access-1"
+
+
+def test_every_secret_is_looked_at() -> None:
+    assert {v.name for _, v in variables() if v.secret} - {"DATABASE_DIRECT_URL"} == set(TEXTS)
+
+
+def test_all_secrets_together_fit_into_one_message() -> None:
+    names = [v.name for _, v in variables() if v.secret]
+    assert len(names) * (LONGEST + 50) < LONGEST_MESSAGE
+
+
+def test_what_is_told_stands_for_the_files(files: Files) -> None:
+    told = with_texts({"PHOTO_API_JWT_KEYS_FILE": "/gone", "PATH": "/bin"}, {"JWT_KEYS": "k"})
+    assert told == {"PHOTO_API_JWT_KEYS": "k", "PATH": "/bin"}
+
+
+def test_the_start_refuses_what_it_always_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Files(tmp_path, JWT_KEYS="a:short")
+    assert "32 characters" in str(refused.value)
+    Files(tmp_path)
+    with pytest.raises(SettingsError) as refused:
+        SecretFiles(
+            {"PHOTO_API_JWT_KEYS": f"a:{OLD}", "PHOTO_API_JWT_KEYS_FILE": str(tmp_path / "x")}
+        )
+    assert "must not be set together" in str(refused.value)
