@@ -9,17 +9,16 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.log_lines import log_to_stderr
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
+from photo_fleet.database_address import VARIABLE, DatabaseAddress, Unusable
 from photo_fleet.loading import load
 from photo_fleet.spec import Fleet
 
 SPEC_FILE = Path("fleet.toml")
-VARIABLE = "PHOTO_FLEET_DATABASE_URL"
 SOCKET = Path("/run/photo-fleet/members.sock")
 STATE = Path("/var/lib/photo-fleet")
 
@@ -30,17 +29,14 @@ timeouts."""
 DONE, FAILED, UNUSABLE = 0, 1, 2
 
 
-class Unusable(Exception):
-    """The command cannot start as it is called; the text says what to change."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("file", nargs="?", type=Path, help=f"the spec ({SPEC_FILE}, or defaults)")
     parser.add_argument(
         "--database-url",
         metavar="URL",
-        help=f"the registry's database; without it {VARIABLE} or the file {VARIABLE}_FILE, which"
+        help=f"the registry's database; without it {VARIABLE} or the file {VARIABLE}_FILE (read"
+        " anew for each connection), which"
         " other users of this machine cannot read off the process list",
     )
     parser.add_argument(
@@ -78,13 +74,13 @@ def run(options: argparse.Namespace) -> int:
     2 not usable as called. Raises SpecError."""
     fleet = _fleet(options.file)
     try:
-        url = database_url(options.database_url, os.environ)
+        address = DatabaseAddress(options.database_url, os.environ)
     except Unusable as error:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return UNUSABLE
     log_to_stderr()
     balance = Balance(
-        url,
+        address,
         _nginx(fleet, options.socket),
         state=options.state,
         name=options.name,
@@ -99,29 +95,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return FAILED
     return DONE
-
-
-def database_url(given: str | None, environ: Mapping[str, str]) -> str:
-    """From the argument, the variable or the file that the other variable names. Raises
-    Unusable."""
-    file = environ.get(f"{VARIABLE}_FILE")
-    if given is None and file is not None:
-        if environ.get(VARIABLE):
-            raise Unusable(f"set only one of {VARIABLE} and {VARIABLE}_FILE")
-        try:
-            given = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not text"
-            raise Unusable(f"{VARIABLE}_FILE: {file} cannot be read: {reason}") from None
-    url = given if given is not None else environ.get(VARIABLE, "")
-    if not url:
-        raise Unusable(
-            f"the registry's database is not named: set {VARIABLE} or {VARIABLE}_FILE, with the"
-            " role that `photo-fleet role` creates"
-        )
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise Unusable("the database's address must read postgresql://user:password@host:5432/name")
-    return url
 
 
 async def _until_told(balance: Balance) -> None:

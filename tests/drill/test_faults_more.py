@@ -119,7 +119,7 @@ class Slow(Registry):
     """A registry whose first looks time out."""
 
     def __init__(self, fails: int) -> None:
-        super().__init__("postgresql://nobody@127.0.0.1:1/nothing")
+        super().__init__(lambda: "postgresql://nobody@127.0.0.1:1/nothing")
         self.left = fails
 
     async def look(self) -> Look | None:

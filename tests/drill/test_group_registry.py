@@ -36,7 +36,7 @@ class Interrupted:
     ],
 )
 async def test_a_lost_connection_is_a_database_that_does_not_answer(error: BaseException) -> None:
-    registry = Registry("postgresql://nobody@127.0.0.1:1/nothing")
+    registry = Registry(lambda: "postgresql://nobody@127.0.0.1:1/nothing")
     connection = Interrupted(error)
     registry._connection = connection
     assert await registry.look() is None

@@ -329,7 +329,7 @@ async def test_it_runs_in_another_program_too(
 ) -> None:
     check = HealthCheck()
     balance = Balance(
-        url, NginxSocket(nginx.socket), state=tmp_path / "own", name="inside", check=check
+        lambda: url, NginxSocket(nginx.socket), state=tmp_path / "own", name="inside", check=check
     )
     running = asyncio.create_task(balance.run())
     try:

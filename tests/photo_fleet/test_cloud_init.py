@@ -1,7 +1,9 @@
 """The user data: what a fresh machine does with it."""
 
 import dataclasses
+import grp
 import importlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -81,8 +83,14 @@ class Machine:
         self.secrets, self.home = folder / "secrets", folder / "home"
         self.bin.mkdir()
         self.program("bin/systemctl", f'echo "$@" >> {folder}/systemctl.log')
+        self.program("bin/systemd-sysusers", "exit 0")
         self.program("bin/sleep", "exit 0")
         self.program("hook", f'for name in {self.names}; do echo "of $name" > "$1/$name"; done')
+
+    @property
+    def group(self) -> str:
+        """One that there is, and that is not the folder's already where the tests are root."""
+        return "daemon" if os.geteuid() == 0 else grp.getgrgid(os.getegid()).gr_name
 
     @property
     def names(self) -> str:
@@ -92,15 +100,20 @@ class Machine:
         (self.folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (self.folder / name).chmod(0o755)
 
-    def install(self, package: Path | str) -> subprocess.CompletedProcess[str]:
+    def install(self, package: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
         script = cloud_init.installer(
             Fleet(service=Service(package=str(package), secrets_hook=str(self.hook)))
         )
         script = script.replace("/opt/photo-api", str(self.home))
         script = script.replace("/etc/photo-api/secrets", str(self.secrets))
+        script = script.replace("photo-api-secrets", self.group)
         environ = {"PATH": f"{self.bin}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
         return subprocess.run(
-            ["sh", "-c", script], env=environ, capture_output=True, text=True, timeout=100
+            ["sh", "-c", script, "install", *arguments],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=100,
         )
 
     @property
@@ -140,9 +153,7 @@ def test_the_installer_installs_fetches_secrets_and_starts(machine: Machine, pac
     assert done.returncode == 0, done.stderr
     says = subprocess.run([machine.home / "bin/photo-api"], capture_output=True, text=True)
     assert says.stdout == "photo-api\n"
-    assert machine.secrets.stat().st_mode & 0o777 == 0o700
-    for name in machine.names.split():
-        assert (machine.secrets / name).stat().st_mode & 0o777 == 0o600
+    assert_readable_by_its_group_alone(machine)
     assert (machine.home / "bin/photo-api").stat().st_mode & 0o005 == 0o005
     assert machine.orders == [
         "daemon-reload",
@@ -152,6 +163,24 @@ def test_the_installer_installs_fetches_secrets_and_starts(machine: Machine, pac
 
     again = machine.install(package)
     assert again.returncode == 0, again.stderr
+
+
+def assert_readable_by_its_group_alone(machine: Machine) -> None:
+    assert machine.secrets.stat().st_mode & 0o7777 == 0o2750
+    assert machine.secrets.group() == machine.group
+    for name in machine.names.split():
+        assert (machine.secrets / name).stat().st_mode & 0o777 == 0o640
+        assert (machine.secrets / name).group() == machine.group
+
+
+def test_the_installer_fetches_the_secrets_anew_and_nothing_else(machine: Machine) -> None:
+    machine.program("hook", f'for name in {machine.names}; do echo "new $name" > "$1/$name"; done')
+    done = machine.install("no-such-package", "secrets")
+    assert done.returncode == 0, done.stderr
+    assert (machine.secrets / "jwt-keys").read_text() == "new jwt-keys\n"
+    assert_readable_by_its_group_alone(machine)
+    assert machine.orders == []
+    assert not machine.home.exists()
 
 
 def test_the_installer_starts_nothing_without_its_secrets(machine: Machine, package: Path) -> None:

@@ -19,11 +19,11 @@ import httpx
 import psutil
 import pytest
 
+from photo_fleet.render.environment import SECRETS, SECRETS_GROUP, secrets
 from photo_fleet.render.environment import files as environment_files
-from photo_fleet.render.environment import secrets
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.places import Places
-from photo_fleet.render.systemd import balancer_files, instance_files
+from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_files
 from photo_fleet.spec import Balancer, Database, Drain, Fleet, Service, Tls
 from tests.own_stage import own_database
 from tests.photo_fleet.confinement import settings
@@ -65,6 +65,11 @@ def all_units(fleet: Fleet) -> dict[str, str]:
         for name, text in (instance_files(fleet) | balancer_files(fleet)).items()
         if name.endswith(".service")
     }
+
+
+def instance_units(fleet: Fleet) -> list[str]:
+    """The texts of the serving plane's units."""
+    return [text for name, text in instance_files(fleet).items() if name.endswith(".service")]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -126,7 +131,7 @@ def test_every_unit_is_confined(variant: str, machine: Path) -> None:
 
 
 def test_whatever_an_ending_instance_needs_stops_after_it() -> None:
-    for unit in instance_files(Fleet()).values():
+    for unit in instance_units(Fleet()):
         lines = settings(unit)
         assert lines["Wants"] == ["network-online.target"]
         after = set(" ".join(lines["After"]).split())
@@ -146,7 +151,7 @@ def test_balance_stops_after_nginx_so_that_draining_instances_wait_for_both() ->
 def test_systemd_waits_as_long_as_the_spec_grants() -> None:
     for grace, seconds in ((60, "60"), (50.5, "50.5"), (144, "144")):
         fleet = Fleet(drain=Drain(grace=grace))
-        for unit in instance_files(fleet).values():
+        for unit in instance_units(fleet):
             assert settings(unit)["TimeoutStopSec"] == [seconds]
             assert settings(unit)["KillMode"] == ["mixed"]
 
@@ -180,16 +185,15 @@ class Installed:
     environ: dict[str, str]
 
     def environment(self) -> dict[str, str]:
-        """As systemd makes it out of Environment=, EnvironmentFile= and LoadCredential=; settings
-        that the spec leaves open get the example that stands there."""
+        """As systemd makes it out of Environment= and EnvironmentFile=; settings that the spec
+        leaves open get the example that stands there."""
         found = {"PATH": os.environ["PATH"]}
         for secret in secrets(self.fleet):
             value = self.environ.get(f"PHOTO_API_{secret.variable}")
             (self.root / secret.name).write_text(value or self.environ["PHOTO_API_DATABASE_URL"])
         unit = instance_files(self.fleet)["photo-api.service"]
-        loaded = {line.partition(":")[0] for line in settings(unit)["LoadCredential"]}
-        assert loaded == {secret.name for secret in secrets(self.fleet)}
-        lines = [line.replace("%d", str(self.root)) for line in settings(unit)["Environment"]]
+        lines = [line.replace(SECRETS, str(self.root)) for line in settings(unit)["Environment"]]
+        assert len(lines) == len(secrets(self.fleet))
         file = environment_files(self.fleet)["photo-api.env"]
         lines += [line.removeprefix("#") for line in file.splitlines() if "PHOTO_API_" in line]
         for line in lines:
@@ -220,6 +224,49 @@ def test_the_service_works_under_what_its_unit_forbids(
             assert all(has_filter(child) for child in family(process))
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def as_service(folder: Path, group: int, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run it as systemd runs a unit with DynamicUser=, SupplementaryGroups= and PrivateUsers=: the
+    groups are set before the user namespace is entered (exec_child of systemd 252)."""
+    user = ["setpriv", "--reuid=65534", "--regid=65534", f"--groups={group}", "--no-new-privs"]
+    confined = [*user, "unshare", "--user", *command]
+    return subprocess.run(confined, cwd=folder, capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can set groups")
+def test_the_service_s_group_alone_reads_its_secrets() -> None:
+    unit = settings(instance_files(Fleet())["photo-api.service"])
+    assert unit["SupplementaryGroups"] == [SECRETS_GROUP]
+    assert (unit["DynamicUser"], unit["PrivateUsers"]) == (["yes"], ["yes"])
+    with tempfile.TemporaryDirectory() as name:
+        folder, group = Path(name), 61_234
+        folder.chmod(0o755)
+        if as_service(folder, group, "true").returncode:
+            pytest.skip("this kernel lets nobody into a user namespace")
+        (folder / "secrets").mkdir()
+        os.chown(folder / "secrets", 0, group)
+        (folder / "secrets").chmod(0o2750)
+        file = folder / "secrets/jwt-keys"
+        file.write_text("old")
+        assert file.stat().st_gid == group, "also of files that are made later"
+        file.chmod(0o640)
+        assert as_service(folder, group, "cat", str(file)).stdout == "old"
+        file.write_text("new")
+        assert as_service(folder, group, "cat", str(file)).stdout == "new"
+        assert "denied" in as_service(folder, group + 1, "cat", str(file)).stderr
+        assert as_service(folder, group, "tee", str(file)).returncode != 0, "it cannot write there"
+
+
+def test_nginx_cannot_read_the_database_s_address() -> None:
+    units = balancer_files(Fleet())
+    balance, nginx = (
+        settings(units[f"photo-fleet-{name}.service"]) for name in ("balance", "nginx")
+    )
+    assert balance["SupplementaryGroups"] == [BALANCE_GROUP]
+    assert "SupplementaryGroups" not in nginx
+    assert nginx["Group"] == balance["Group"] != [BALANCE_GROUP]
+    assert "m " not in units["photo-fleet.sysusers.conf"], "nobody is a member for good"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ members are, and tells the registry when one that drains is out."""
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Balance:
 
     def __init__(
         self,
-        database_url: str,
+        database_url: Callable[[], str],
         nginx: Nginx,
         *,
         state: Path,

@@ -23,10 +23,11 @@ PRUNE_EVERY = 60.0
 
 
 class RegistryLink:
-    """Reads and writes under the id of `state`; `wake` is called when an instance has changed.
-    Every method raises one of `database.FAILURES`, after which the next one connects anew."""
+    """Reads and writes under the id of `state`; `wake` is called when an instance has changed, and
+    `url` for each connection. Every method raises one of `database.FAILURES`, after which the next
+    one connects anew."""
 
-    def __init__(self, url: str, state: StateFile, wake: Callable[[], None]) -> None:
+    def __init__(self, url: Callable[[], str], state: StateFile, wake: Callable[[], None]) -> None:
         self._url = url
         self._state = state
         self._wake = wake
@@ -79,7 +80,7 @@ class RegistryLink:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._url)
+            self._connection = await connect(self._url())
             self._beat_at = self._pruned_at = float("-inf")
             self._acknowledged.clear()
             await self._connection.add_listener(REGISTRY_CHANNEL, lambda *_: self._wake())

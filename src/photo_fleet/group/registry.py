@@ -1,7 +1,7 @@
 """What the registry tells about the instances of this group: read, never written."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -60,9 +60,10 @@ class Look:
 
 
 class Registry:
-    """Looks at what has begun since the first look, over one connection of its own."""
+    """Looks at what has begun since the first look, over one connection of its own;
+    `url` is called for each that is made."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Callable[[], str]) -> None:
         self._url = url
         self._connection: Any = None
         self._began: datetime | None = None
@@ -110,7 +111,9 @@ class Registry:
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
             self._connection = await open_connection(
-                self._url, timeout=TIME_BOX, server_settings={"application_name": "photo-fleet up"}
+                self._url(),
+                timeout=TIME_BOX,
+                server_settings={"application_name": "photo-fleet up"},
             )
             if self._began is None:
                 self._began = await self._connection.fetchval("SELECT clock_timestamp()")

@@ -125,11 +125,11 @@ class LocalFleet:
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
         await nginx.start()
-        balance = self._keeping(self._make_balance(addresses, nginx), addresses, nginx)
+        balance = self._keeping(self._make_balance(nginx), addresses, nginx)
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
-        registry = await _began(Registry(addresses.database_url))
+        registry = await _began(Registry(layout.database_address))
         group = self._group = self._make_group(registry, launcher, front)
         running.push_async_callback(group.close, self.hurry)
         commands = Commands(group, front, launcher, self.status)
@@ -144,9 +144,9 @@ class LocalFleet:
         secrets = load_or_create(self._layout.secrets)
         return Launcher(self._spec, self._layout, addresses, secrets, self.url, self._environ)
 
-    def _make_balance(self, addresses: Addresses, nginx: Nginx) -> Balance:
+    def _make_balance(self, nginx: Nginx) -> Balance:
         return Balance(
-            addresses.database_url,
+            self._layout.database_address,
             NginxSocket(nginx.members_socket),
             state=self._layout.balancer,
             name=f"{self._spec.name} on port {self._port}",

@@ -13,12 +13,14 @@ from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
-from photo_fleet.processes import CannotStart, Program, Running
-from photo_fleet.render.environment import leaving
+from photo_fleet.processes import CannotStart, Program, Running, write
+from photo_fleet.render.environment import leaving, paths
+from photo_fleet.render.environment import secrets as instance_secrets
 from photo_fleet.spec import Fleet
 
 PREFIX = "PHOTO_API_"
 LONGEST_MIGRATION = 600.0
+READABLE = 0o640
 
 
 class Launcher:
@@ -38,12 +40,16 @@ class Launcher:
         self._layout = layout
         ours = {
             **_numbers(fleet),
-            **_shared(addresses, secrets, public_url),
+            **_shared(addresses, public_url),
             "RUN_DIR": str(layout.run / "instances"),
         }
-        removed = {f"{PREFIX}{name}_FILE" for name in ours}
+        secret = {item.variable: item for item in instance_secrets(Fleet())}
+        removed = {f"{PREFIX}{name}_FILE" for name in ours} | {PREFIX + name for name in secret}
         inherited = {name: value for name, value in environ.items() if name not in removed}
-        self._environ = {**inherited, **{PREFIX + name: value for name, value in ours.items()}}
+        files = paths(secret.values(), str(layout.secret_files))
+        self._environ = inherited | {PREFIX + name: value for name, value in ours.items()} | files
+        for variable, text in _secret(addresses, secrets).items():
+            write(layout.secret_files / secret[variable].name, text + "\n", READABLE)
         self._releases = 0
 
     def release(self, folder: Path | None) -> Release:
@@ -107,21 +113,27 @@ def _numbers(fleet: Fleet) -> dict[str, str]:
     }
 
 
-def _shared(addresses: Addresses, secrets: Secrets, public_url: str) -> dict[str, str]:
-    """What every instance must have alike."""
-    port = urlsplit(public_url).port
+def _secret(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
+    """The texts of the secrets' files."""
     return {
-        "MODE": "production",
         "DATABASE_URL": addresses.database_url,
-        "S3_ENDPOINT": addresses.s3_endpoint,
-        "S3_PUBLIC_ENDPOINT": public_url,
-        "S3_BUCKET": addresses.bucket,
-        "S3_REGION": addresses.region,
         "S3_ACCESS_KEY": addresses.access_key,
         "S3_SECRET_KEY": addresses.secret_key,
         "JWT_KEYS": f"fleet:{secrets.jwt_key}",
         "SECRET_KEYS": f"fleet:{secrets.secret_key}",
         "OPS_TOKEN": secrets.ops_token,
+    }
+
+
+def _shared(addresses: Addresses, public_url: str) -> dict[str, str]:
+    """What every instance must have alike."""
+    port = urlsplit(public_url).port
+    return {
+        "MODE": "production",
+        "S3_ENDPOINT": addresses.s3_endpoint,
+        "S3_PUBLIC_ENDPOINT": public_url,
+        "S3_BUCKET": addresses.bucket,
+        "S3_REGION": addresses.region,
         "PUBLIC_URL": public_url,
         "CORS_ORIGINS": f"{public_url},http://localhost:{port}",
         "TRUSTED_PROXIES": "127.0.0.0/8",

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from photo_fleet.database_address import VARIABLE, DatabaseAddress
 from photo_fleet.processes import CannotStart
 
 DEFAULT_DATA = Path("data/fleet")
@@ -52,9 +53,25 @@ class Layout:
         return self.data / "fleet-secrets.json"
 
     @property
+    def secret_files(self) -> Path:
+        """Of the instances' secrets, as on a machine with the rendered unit."""
+        return self.data / "secrets"
+
+    @property
+    def database_address(self) -> DatabaseAddress:
+        """The database's, once the secrets are there. Raises `Unusable`."""
+        file = self.secret_files / "database-url"
+        return DatabaseAddress(None, {f"{VARIABLE}_FILE": str(file)})
+
+    @property
     def control(self) -> Path:
         """The socket by which other terminals reach this fleet."""
         return self.run / "fleet.sock"
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        places = self.run, self.logs, self.nginx, self.temp
+        return (*places, self.balancer, self.secret_files)
 
     def prepare(self) -> None:
         """Make the folders, for our user alone. Raises `CannotStart`."""
@@ -66,7 +83,7 @@ class Layout:
             )
         try:
             self.data.mkdir(parents=True, exist_ok=True)
-            for folder in (self.run, self.logs, self.nginx, self.temp, self.balancer):
+            for folder in self._folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise CannotStart(

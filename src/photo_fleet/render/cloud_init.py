@@ -7,20 +7,22 @@ has to be saved when the machine goes: the unit drains the instance, and its sta
 import json
 import shlex
 
-from photo_fleet.render.environment import ENVIRONMENT, SECRETS, secrets
+from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SECRETS_GROUP, secrets
 from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.systemd import instance_files
 from photo_fleet.spec import Fleet
 
 INSTALLER = "/usr/local/sbin/photo-api-install"
 UNIT = "photo-api.service"
+GROUPS = "photo-api.sysusers.conf"
 
 LARGEST = 16 * 1024
 """Bytes of user data that every cloud takes (AWS has the lowest limit)."""
 
 _INSTALLER = """\
 #!/bin/sh
-# Makes this machine an instance and starts it. Safe to run again: what is done stays.
+# Makes this machine an instance and starts it. Safe to run again: what is done stays. With the
+# argument `secrets` it only fetches the secrets anew; a running service takes them over by itself.
 set -eu
 package={package}
 hook={hook}
@@ -41,13 +43,18 @@ install_package() {{
 
 [ -x "$hook" ] || fail "$hook is missing: the machine's image must bring it"
 
+systemd-sysusers
 umask 077
 mkdir -p "$secrets"
+chgrp {group} "$secrets"
+chmod 2750 "$secrets"
 "$hook" "$secrets" || fail "$hook failed"
-chmod -R go= "$secrets"
 for name in {names}; do
   [ -s "$secrets/$name" ] || fail "$hook has not written $secrets/$name"
+  chgrp {group} "$secrets/$name"
+  chmod 640 "$secrets/$name"
 done
+[ "${{1:-}}" != secrets ] || exit 0
 
 # The service runs as a user of its own, which must be able to read its program.
 umask 022
@@ -99,13 +106,14 @@ def installer(fleet: Fleet) -> str:
         package=shlex.quote(fleet.service.package),
         hook=shlex.quote(fleet.service.secrets_hook),
         secrets=SECRETS,
+        group=SECRETS_GROUP,
         names=" ".join(secret.name for secret in secrets(fleet)),
         unit=UNIT,
     )
 
 
 def _lines(fleet: Fleet) -> list[str]:
-    unit = instance_files(fleet)[UNIT]
+    units = instance_files(fleet)
     return [
         "#cloud-config",
         "# Rendered from the fleet spec: change it there.",
@@ -113,7 +121,8 @@ def _lines(fleet: Fleet) -> list[str]:
         "packages: [python3, python3-venv]",
         "write_files:",
         *_file(ENVIRONMENT, "0600", environment_files(fleet)["photo-api.env"]),
-        *_file(f"/etc/systemd/system/{UNIT}", "0644", unit),
+        *_file(f"/etc/systemd/system/{UNIT}", "0644", units[UNIT]),
+        *_file("/etc/sysusers.d/photo-api.conf", "0644", units[GROUPS]),
         *_file(INSTALLER, "0700", installer(fleet)),
         "runcmd:",
         f"  - [{json.dumps(INSTALLER)}]",

@@ -3,12 +3,16 @@ come from."""
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_fleet.spec import Fleet
 from photo_fleet.units import budget, limit
 
 SECRETS = "/etc/photo-api/secrets"
+SECRETS_GROUP = "photo-api-secrets"
+"""Who may read them, besides root: the service, whose user exists only while it runs."""
+
 ENVIRONMENT = "/etc/photo-api/photo-api.env"
 SITE = "/etc/photo-api/site.env"
 
@@ -42,6 +46,11 @@ def secrets(fleet: Fleet) -> list[Secret]:
     ]
 
 
+def paths(found: Iterable[Secret], folder: str = SECRETS) -> dict[str, str]:
+    """The variables that name these secrets' files in `folder`."""
+    return {f"PHOTO_API_{secret.variable}_FILE": f"{folder}/{secret.name}" for secret in found}
+
+
 def files(fleet: Fleet) -> dict[str, str]:
     """`photo-api.env`, in the format of systemd.exec(5), EnvironmentFile=. It holds no secret.
 
@@ -58,7 +67,9 @@ def files(fleet: Fleet) -> dict[str, str]:
     if absent:
         lines += ["", f"# The spec does not tell these: set them there, or in {SITE}."]
         lines += [f"#PHOTO_API_{name}={example}" for name, example in absent.items()]
-    lines += ["", f"# Secrets are files in {SECRETS}, for root alone; the units hand them over:"]
+    access = f"2750 root:{SECRETS_GROUP}, each file 0640"
+    lines += ["", f"# Secrets are files in {SECRETS} ({access}),"]
+    lines += ["# and a running service looks at them again every 10 s:"]
     lines += [f"#   {secret.name}: {secret.meaning}" for secret in secrets(fleet)]
     return {"photo-api.env": "\n".join(lines) + "\n"}
 

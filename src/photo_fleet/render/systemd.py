@@ -4,7 +4,7 @@ Units stop in the reverse of the order in which they start. So what an ending in
 last (network, names, journal, log shipper) comes before it: `After=`.
 """
 
-from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SITE, secrets
+from photo_fleet.render.environment import ENVIRONMENT, SECRETS_GROUP, SITE, paths, secrets
 from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
 from photo_fleet.spec import Fleet
@@ -17,6 +17,9 @@ BALANCE_DATABASE = "/etc/photo-fleet/secrets/database-url"
 
 BALANCER_USER = "photo-fleet"
 """nginx and `photo-fleet balance` share it, for they share a socket and a file."""
+
+BALANCE_GROUP = "photo-fleet-secrets"
+"""Who may read the database's address: `photo-fleet balance`, and not nginx."""
 
 LOG_SHIPPERS = (
     "rsyslog.service",
@@ -37,7 +40,8 @@ Section = list[str]
 
 
 def instance_files(fleet: Fleet) -> dict[str, str]:
-    """The units of an instance's machine: the service, and the worker that only runs jobs."""
+    """The units of an instance's machine: the service, and the worker that only runs jobs; and the
+    group that reads their secrets."""
     service = fleet.service
     serve = (
         f"{PROGRAMS}/photo-api serve --host 0.0.0.0 --port {service.port}"
@@ -48,6 +52,7 @@ def instance_files(fleet: Fleet) -> dict[str, str]:
         "photo-api-worker.service": _instance(
             fleet, "photo-api-worker", "worker (jobs only)", f"{PROGRAMS}/photo-api worker"
         ),
+        "photo-api.sysusers.conf": f"g {SECRETS_GROUP} -\n",
     }
 
 
@@ -59,7 +64,8 @@ def balancer_files(fleet: Fleet, places: Places | None = None) -> dict[str, str]
     return {
         "photo-fleet-nginx.service": _nginx(fleet, where),
         "photo-fleet-balance.service": _balance(where),
-        "photo-fleet.sysusers.conf": f'u {BALANCER_USER} - "Photo API balancer"\n',
+        "photo-fleet.sysusers.conf": f'u {BALANCER_USER} - "Photo API balancer"\n'
+        f"g {BALANCE_GROUP} -\n",
     }
 
 
@@ -69,8 +75,8 @@ def notes(fleet: Fleet) -> list[str]:
         return []
     found = [
         f"each nginx host needs the spec as {SPEC}, the address of the registry's database in"
-        f" {BALANCE_DATABASE} (its role: `photo-fleet role`), and photo-fleet.sysusers.conf in"
-        " /etc/sysusers.d (then `systemd-sysusers`)"
+        f" {BALANCE_DATABASE} (its role: `photo-fleet role`; root:{BALANCE_GROUP}, 0640), and"
+        " photo-fleet.sysusers.conf in /etc/sysusers.d (then `systemd-sysusers`)"
     ]
     if fleet.balancer.tls.key:
         found.append(
@@ -129,8 +135,8 @@ def _balance(places: Places) -> str:
     service = [
         "Type=exec",
         f"ExecStart={command}",
-        f"LoadCredential=database-url:{BALANCE_DATABASE}",
-        "Environment=PHOTO_FLEET_DATABASE_URL_FILE=%d/database-url",
+        f"Environment=PHOTO_FLEET_DATABASE_URL_FILE={BALANCE_DATABASE}",
+        f"SupplementaryGroups={BALANCE_GROUP}",
         *_shared_folders(),
         "",
         "KillMode=mixed",
@@ -171,14 +177,6 @@ def _balancer_user() -> Section:
 def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -> str:
     """One unit of the serving plane. Its user exists only while it runs, and no file of the
     machine belongs to it."""
-    credentials = [
-        line
-        for secret in secrets(fleet)
-        for line in (
-            f"LoadCredential={secret.name}:{SECRETS}/{secret.name}",
-            f"Environment=PHOTO_API_{secret.variable}_FILE=%d/{secret.name}",
-        )
-    ]
     service = [
         "Type=notify",
         "NotifyAccess=main",
@@ -187,7 +185,9 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
         "ExecReload=/bin/kill -HUP $MAINPID",
         f"EnvironmentFile={ENVIRONMENT}",
         f"EnvironmentFile=-{SITE}",
-        *credentials,
+        "# The files themselves: of credentials that systemd loads, it would see no change.",
+        *(f"Environment={name}={path}" for name, path in paths(secrets(fleet)).items()),
+        f"SupplementaryGroups={SECRETS_GROUP}",
         f"RuntimeDirectory={name}",
         "RuntimeDirectoryMode=0700",
         f"LogsDirectory={name}",

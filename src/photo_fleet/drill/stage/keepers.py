@@ -22,6 +22,7 @@ from photo_fleet.balancer.membership import (
 )
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.probes import probe
+from photo_fleet.database_address import VARIABLE
 from photo_fleet.drill.stage.processes import send
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
@@ -70,11 +71,8 @@ class BalancerProcess:
     """`photo-fleet balance` as a process, which is started again when it has ended. Members are
     those that nginx itself has."""
 
-    def __init__(
-        self, layout: Layout, database_url: str, check: HealthCheck, nginx: NginxSocket
-    ) -> None:
+    def __init__(self, layout: Layout, check: HealthCheck, nginx: NginxSocket) -> None:
         self._layout = layout
-        self._database_url = database_url
         self._check = check
         self._nginx = nginx
         self._ending = asyncio.Event()
@@ -127,7 +125,10 @@ class BalancerProcess:
         command = [sys.executable, "-m", "photo_fleet.cli", "balance", str(spec), "--name", "drill"]
         command += ["--socket", str(self._layout.run / "members.sock")]
         command += ["--state", str(self._layout.balancer)]
-        environ = {**os.environ, "PHOTO_FLEET_DATABASE_URL": self._database_url}
+        environ = {
+            **os.environ,
+            f"{VARIABLE}_FILE": str(self._layout.secret_files / "database-url"),
+        }
         log = self._layout.logs / "balance.log"
         return Program("photo-fleet balance", command, environ, log, self._layout.data)
 

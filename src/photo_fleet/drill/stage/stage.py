@@ -288,14 +288,16 @@ class Stage:
         if self.demands.removal == "health-only":
             keeper = ProbesAlone(url, check, members)
         elif self.demands.balancer_process:
-            keeper = BalancerProcess(self._layout, url, check, members)
+            keeper = BalancerProcess(self._layout, check, members)
         elif self.demands.balancers > 1:
             layout, port = self._second
             layout.prepare()
             other = Nginx(stage_spec(self.demands, SMALLEST), layout, addresses, port)
             other.forget_members()
             socket, name = NginxSocket(other.members_socket), f"drill on port {port}"
-            second = Balance(url, socket, state=layout.balancer, name=name, check=check)
+            second = Balance(
+                self._layout.database_address, socket, state=layout.balancer, name=name, check=check
+            )
             keeper = TwoBalancers(balance, second, other)
         self._keeper = keeper
         return keeper
