@@ -81,6 +81,7 @@ class Role:
         self.name = f"role_{random_secrets.token_hex(6)}"
         self.password = ""
         self.do(f"CREATE ROLE {self.name} LOGIN IN ROLE photo_api")
+        self.do(f"ALTER ROLE {self.name} SET role = 'photo_api'")
         self.change_password()
 
     def do(self, statement: str) -> None:

@@ -88,6 +88,7 @@ def test_a_task_that_ends_by_a_bug_ends_the_process_and_says_why(settings: dict[
     """A process that goes on without one of its tasks does nothing, and nobody would know."""
     ours, theirs = socket_pair()
     with closing(ours), theirs:
+        ours.send(b"secrets {}")
         orders = str(theirs.fileno())
         ended = subprocess.run(
             [sys.executable, "-c", BROKEN, "--name", "jobs", "--boot-id", "b", "--orders", orders],

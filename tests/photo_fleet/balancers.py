@@ -55,22 +55,30 @@ def command(socket: Path, directory: Path, *arguments: str) -> list[str]:
     ]
 
 
-def environment(url: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "PHOTO_FLEET_DATABASE_URL": url}
+def environment(url: str | None, file: Path | None = None) -> dict[str, str]:
+    named = {"PHOTO_FLEET_DATABASE_URL": url, "PHOTO_FLEET_DATABASE_URL_FILE": file}
+    given = {name: str(value) for name, value in named.items() if value is not None}
+    return {"PATH": os.environ["PATH"], **given}
 
 
 @contextmanager
 def balancing(
-    url: str, socket: Path, directory: Path, *arguments: str, stderr: int | None = None
+    url: str | None,
+    socket: Path,
+    directory: Path,
+    *arguments: str,
+    stderr: int | None = None,
+    file: Path | None = None,
 ) -> Iterator[Balancer]:
     """Running, and gone at the end. Members are probed ten times as often as the spec says.
-    `stderr` in place of the log file."""
+    `stderr` in place of the log file, `file` with the address in
+    place of `url`."""
     directory.mkdir(exist_ok=True)
     log_file = directory / "balancer.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
             command(socket, directory, "--probe-scale", "10", *arguments),
-            env=environment(url),
+            env=environment(url, file),
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,

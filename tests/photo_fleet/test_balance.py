@@ -31,6 +31,7 @@ from tests.photo_fleet.balancers import (
     role_url,
 )
 from tests.photo_fleet.members_server import MembersServer, members_server
+from tests.secret_stage import Role
 from tests.service import Service, cli, eventually, full_pipe, serving
 from tests.stall import Stall
 
@@ -322,6 +323,34 @@ def test_what_it_cannot_start_with_is_said_with_the_remedy(
     )
     assert second.returncode == 1
     assert "give each its own" in second.stderr
+
+
+def test_a_password_that_changes_in_its_file_is_taken_for_the_next_connection(
+    stack: dict[str, Any],
+    settings: dict[str, str],
+    steady: Service,
+    start: StartInstance,
+    nginx: MembersServer,
+    tmp_path: Path,
+) -> None:
+    """Until then nginx keeps its members, and a file that is no address changes nothing."""
+    role = Role(stack, settings)
+    file = tmp_path / "database-url"
+    file.write_text(role.url)
+    with balancing(None, nginx.socket, tmp_path / "own", file=file) as balancer:
+        eventually(lambda: boot_of(steady) in nginx.boots, 20)
+        before = role.password
+        role.change_password()
+        file.write_text("half of an addr")
+        role.cut_off()
+        eventually(lambda: balancer.said("the database's address stays as it was"), 20)
+        file.write_text(role.url)
+        other = start()
+        eventually(lambda: boot_of(other) in nginx.boots, 30)
+        assert boot_of(steady) in nginx.boots
+        log = balancer.log_file.read_text()
+        assert before not in log
+        assert role.password not in log
 
 
 async def test_it_runs_in_another_program_too(

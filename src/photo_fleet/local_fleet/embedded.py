@@ -20,6 +20,7 @@ class Addresses:
     """Where both are, and how one gets in. `pids` are those of the two servers."""
 
     database_url: str = field(repr=False)
+    superuser_url: str = field(repr=False)
     s3_endpoint: str
     bucket: str
     region: str
@@ -69,6 +70,7 @@ class Embedded:
 def _read(told: Mapping[str, Any]) -> Addresses:
     return Addresses(
         database_url=told["database_url"],
+        superuser_url=told["superuser_url"],
         s3_endpoint=told["s3_endpoint"],
         bucket=told["bucket"],
         region=told["region"],

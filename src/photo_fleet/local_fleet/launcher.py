@@ -92,6 +92,8 @@ class Launcher:
         """`photo-api serve` under this name, its address. It is killed with this process."""
         arguments = ["serve", "--host", name, "--port", "0", "--workers", str(self._workers)]
         environ = {**self._environ, f"{PREFIX}INSTANCE_IP": name, **release.environ}
+        for variable in release.environ:
+            environ.pop(f"{variable}_FILE", None)
         return Program(
             name=name,
             command=[*release.command, *arguments, "--migrate"],
