@@ -138,7 +138,7 @@ async def test_a_balancer_that_lost_its_id_acknowledges_under_another(
     """It stood still, its clone took the id over; or the row is gone altogether."""
     boots = frozenset({str(uuid4())})
     with open_state(tmp_path, "host") as file:
-        link = RegistryLink(url, file, lambda: None)
+        link = RegistryLink(lambda: url, file, lambda: None)
         await link.read([])
         former = file.me
         assert await link.acknowledge(boots) == boots
