@@ -17,10 +17,14 @@ REFUSED = bad(Outcome.REFUSED, 503)
 BROKEN = bad(Outcome.FAILED, instance=None)
 
 
-def passed(request: Request, *instances: str, status: int | None = None) -> Passage:
+def passed(
+    request: Request, *instances: str, status: int | None = None, away: str | None = None
+) -> Passage:
+    """`away` did not take the connection."""
     told = request.status if status is None else status
     upstreams = tuple(f"{name}:8000" for name in instances)
-    return Passage(request.id, request.method, told or 0, upstreams)
+    reached = tuple(name != away for name in instances)
+    return Passage(request.id, request.method, told or 0, upstreams, reached)
 
 
 def answered(request: Request, *sources: str, **changed: Any) -> list[Execution]:
@@ -60,14 +64,46 @@ def test_the_store_is_no_instance() -> None:
     assert (found.instance, found.logged) == (None, True)
 
 
+GONE = {**bad(Outcome.FAILED, 404), "method": "DELETE", "kind": "delete_photo"}
+OK, FAILED = Outcome.OK, Outcome.FAILED
+
+
 def test_a_deletion_that_nginx_repeated_may_find_nothing_left() -> None:
-    gone = {**bad(Outcome.FAILED, 404), "method": "DELETE", "kind": "delete_photo"}
-    first, second, other = make(1, **gone), make(1, **gone), make(1, **{**gone, "kind": "list"})
+    first, second, third, other = (make(1, **GONE) for _ in range(4))
+    other = replace(other, kind="list")
     found = attributed(
-        [first, second, other],
-        logs(passed(first, HIT, OTHER), passed(second, OTHER), passed(other, HIT, OTHER)),
+        [first, second, third, other],
+        logs(
+            passed(first, HIT, OTHER),
+            passed(second, OTHER),
+            passed(third, HIT, OTHER, away=HIT),
+            passed(other, HIT, OTHER),
+        ),
     )
-    assert [item.outcome for item in found] == [Outcome.OK, Outcome.FAILED, Outcome.FAILED]
+    assert [item.outcome for item in found] == [OK, FAILED, FAILED, FAILED]
+    assert [item.tries for item in found] == [2, 1, 1, 2], "who does not take it has not tried"
+
+
+def test_what_nginx_has_no_line_of_was_tried_when_an_instance_wrote_of_it() -> None:
+    heard, unheard = (make(1, **BROKEN, method="POST") for _ in range(2))
+    wrote = answered(replace(heard, instance=HIT, status=201), "server")
+    assert [item.tries for item in attributed([heard, unheard], logs(executions=wrote))] == [1, 0]
+
+
+def test_a_deletion_that_its_client_repeated_may_find_nothing_left_if_the_first_arrived() -> None:
+    first, unheard, wrote = (make(1, **BROKEN, method="DELETE") for _ in range(3))
+    again = [make(2, **GONE, repeats=item.id) for item in (first, unheard, wrote)]
+    again = [replace(item, outcome=OK) for item in again]  # as their client may take them
+    found = attributed(
+        again,
+        logs(
+            passed(first, HIT),
+            passed(unheard, HIT, away=HIT),
+            *(passed(item, OTHER) for item in again),
+            executions=answered(replace(wrote, instance=HIT, status=204), "server"),
+        ),
+    )
+    assert [item.outcome for item in found] == [OK, FAILED, OK]
 
 
 SERVED = make(12)
@@ -126,6 +162,9 @@ def test_each_disagreement_is_told(found: Logs, words: str) -> None:
     [
         (Fault("kill-instance", 13.0, 13.0, OTHER), 0),
         (Fault("kill-worker", 11.0, 11.0, OTHER), 0),
+        (Fault("freeze-instance", 11.0, 36.0, OTHER), 0),
+        (Fault("kill-worker", 9.5, 9.6, OTHER), 1),
+        (Fault("freeze-instance", 9.5, 34.5, OTHER), 1),
         (Fault("kill-instance", 15.0, 15.0, OTHER), 1),
         (Fault("kill-instance", 13.0, 13.0, HIT), 1),
         (Fault("scale", 13.0, 13.0, OTHER), 1),
@@ -148,3 +187,7 @@ def test_a_line_of_nginx_tells_where_a_request_was_sent() -> None:
 
     read = passages([line("i:1, j:1"), line(""), line("photo_members"), b'{"request_id":"cut'])
     assert [item.upstreams for item in read] == [("i:1", "j:1"), (), ()]
+    tried = line("i:1, j:1").replace(b"}", b',"connect_seconds":"-, 0.001"}')
+    assert [item.reached for item in passages([tried])] == [(False, True)]
+    again = line("i:1, i:1").replace(b"}", b',"connect_seconds":"-, 0.001"}')
+    assert [item.reached for item in passages([again])] == [(False, True)]

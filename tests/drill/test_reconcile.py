@@ -135,6 +135,28 @@ def test_what_agrees_has_no_discrepancies() -> None:
         (with_upload(deleted=True), "half_done", "photo 1 was deleted and is ready"),
         (with_rows(photos=(photo(1, in_album=False),)), "half_done", "not in its album"),
         (with_rows(photos=(photo(1, renditions="pending"),)), "half_done", "no job"),
+        (with_rows(photos=(photo(1, renditions="failed"),)), "half_done", "failed for good"),
+        (
+            replace(SOUND, downloads={1: Download("aa", is_small=False)}),
+            "half_done",
+            "no thumbnail came, and its renditions are ready",
+        ),
+        (
+            replace(
+                with_rows(photos=(photo(1, renditions="pending", has_job=True),)),
+                downloads={1: Download("aa", is_small=False)},
+            ),
+            "half_done",
+            "no thumbnail came, and its renditions are pending",
+        ),
+        (
+            replace(
+                with_rows(photos=(photo(1, renditions="failed"),)),
+                downloads={1: Download("aa", is_small=False)},
+            ),
+            "half_done",
+            "failed for good",
+        ),
         (with_rows(albums=(album(5, description="other"),)), "half_done", "another"),
         (with_rows(albums=(album(5, counted=0),)), "half_done", "0 photos and counts 1"),
         (with_rows(keys=SOUND.tables.keys[1:]), "half_done", "mark t1"),

@@ -147,8 +147,8 @@ def test_the_numbers_of_a_row_are_right() -> None:
     text = printed(drill(judged("store-restart", record)))
     rows = [line for line in text.splitlines() if line.startswith("store-restart")]
     assert [re.sub(r"\s+", " ", row).strip() for row in rows] == [
-        # requests, refused, failed, cut, lost, effects, store, bound
-        "store-restart holds 62 1 0 0 0 0 1 14 %",
+        # requests, refused, failed, cut, lost, effects, store, bound, faults
+        "store-restart holds 62 1 0 0 0 0 1 14 % 1",
         # p50s, p99s, recovery, stall
         "store-restart 0.020 / 0.020 / 0.020 0.020 / 2.5 / 0.020 0.520 0.250",
     ]

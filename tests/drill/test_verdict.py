@@ -9,6 +9,8 @@ from photo_fleet.drill.gates import (
     EXAMPLES,
     GATES,
     MEANINGS,
+    RECOVERED_WITHIN,
+    RECOVERY,
     Gate,
     violations,
     without_secrets,
@@ -115,7 +117,6 @@ FORBIDDEN: list[tuple[Gate, str, Request]] = [
     (Gate.OUTAGE, "lost", make(12, 72, **LOST, **WRITE)),
     (Gate.OUTAGE, "store-failed", make(12, **FAILED, **STORE)),
     (Gate.OUTAGE, "refused-without-outage", make(9, **REFUSED)),
-    (Gate.OUTAGE, "refused-without-outage", make(ENDED + 31, **REFUSED)),
     (Gate.OUTAGE, "not-recovered", make(ENDED + 5, **REFUSED, kind="login")),
 ]
 
@@ -140,7 +141,8 @@ def rules(gate: Gate, record: Record) -> list[str]:
 
 def test_every_gate_has_rules_and_every_rule_a_test() -> None:
     assert set(GATES) == set(Gate)
-    tested = {rule for _, rule, _ in FORBIDDEN} | set(FOUND) | {"no-evidence"}
+    tested = {rule for _, rule, _ in FORBIDDEN} | set(FOUND)
+    tested |= {"no-evidence", "recovered-late", "refused-after"}
     assert tested == set(MEANINGS)
 
 
@@ -178,9 +180,30 @@ def test_a_run_in_which_nothing_happened_proves_nothing(gate: Gate) -> None:
     assert rules(gate, replace(run(gate), faults=())) == ["no-evidence"]
 
 
-def test_a_comparison_is_held_to_nothing() -> None:
-    record = replace(run(Gate.COMPARISON), discrepancies=FOUND["ghost"], faults=())
-    assert violations(Gate.COMPARISON, record) == []
+@pytest.mark.parametrize("rule", FOUND)
+def test_a_comparison_is_held_to_what_was_acknowledged_alone(rule: str) -> None:
+    record = replace(run(Gate.COMPARISON), discrepancies=FOUND[rule], faults=())
+    held = rule in ("duplicate", "ghost", "acknowledged-loss")
+    assert rules(Gate.COMPARISON, record) == ([rule] if held else [])
+
+
+def test_an_outage_is_over_soon_after_its_end() -> None:
+    def refused_at(seconds: float) -> list[str]:
+        later = make(ENDED + seconds + 1, kind="login")
+        return rules(
+            Gate.OUTAGE, run(Gate.OUTAGE, make(ENDED + seconds, **REFUSED, kind="login"), later)
+        )
+
+    assert refused_at(RECOVERED_WITHIN - 1) == []
+    assert refused_at(RECOVERED_WITHIN + 1) == ["recovered-late"]
+    assert refused_at(RECOVERY + 1) == ["refused-without-outage", "recovered-late"]
+
+
+def test_few_are_refused_after_an_outage() -> None:
+    """Of ten that `quiet_run` serves after it, and those here."""
+    refused = [make(ENDED + 1 + number / 10, **REFUSED) for number in range(6)]
+    assert rules(Gate.OUTAGE, run(Gate.OUTAGE, *refused[:5])) == []
+    assert rules(Gate.OUTAGE, run(Gate.OUTAGE, *refused)) == ["refused-after"]
 
 
 def test_a_store_that_is_down_excuses_its_own_requests_only() -> None:
@@ -254,14 +277,16 @@ def test_a_verdict_counts_by_target_kind_and_ending() -> None:
 
 
 def test_a_verdict_bounds_what_it_did_not_see() -> None:
-    keyed = [make(5, **WRITE, idempotency_key=f"k{number % 2}") for number in range(3)]
+    keyed = [make(5, **WRITE, idempotency_key=f"k{number % 3}") for number in range(4)]
+    keyed[2] = replace(keyed[2], tries=2)
     record = replace(run(Gate.LOSSLESS, *keyed), discrepancies=FOUND["duplicate"])
     verdict = judge(record, Gate.LOSSLESS)
     nothing = verdict.bound("unserved")
-    assert (nothing.events, nothing.trials) == (0, 33)
-    assert nothing.upper == pytest.approx(3 / 33)
+    assert (nothing.events, nothing.trials) == (0, 34)
+    assert nothing.upper == pytest.approx(3 / 34)
     twice = verdict.bound("duplicate")
-    assert (twice.events, twice.trials) == (1, 2)
+    assert (twice.events, twice.trials) == (1, 2), "of three keys one was sent once"
+    assert {bound.faults for bound in verdict.bounds} == {1}
     assert verdict.effects == 1
     assert verdict.bound("acknowledged-loss").trials == 1
 

@@ -20,6 +20,13 @@ a kill can have reached the one that was killed."""
 RECOVERY = 30.0
 """Seconds after an outage in which refusals may be its consequence."""
 
+RECOVERED_WITHIN = 10.0
+"""Seconds after an outage until which everything is served again: breakers ask every second, and
+clients wait out a Retry-After."""
+
+MOST_REFUSED = 1 / 3
+"""Of the requests that were sent within `RECOVERY` after an outage."""
+
 EXAMPLES = 5
 READS = frozenset({"GET", "HEAD"})
 STORE_FAULT = "store-"
@@ -66,6 +73,8 @@ MEANINGS = {
     "store-failed": "a request to the object store, which was not what was down",
     "refused-without-outage": "refused before an outage or long after it",
     "not-recovered": "some kind of request was never served again",
+    "recovered-late": "everything was served again, and long after the outage",
+    "refused-after": "a large share was refused when the outage was over",
 }
 """Every rule, in words."""
 
@@ -137,12 +146,14 @@ def outage(record: Record) -> list[Violation]:
         *_found("refused-without-outage", _refused_without(record.faults, to_api)),
         *_found("store-failed", [] if store_is_down else to_store),
         *_not_recovered(record),
+        *_refused_after(record.faults, to_api),
     ]
 
 
-def comparison(_: Record) -> list[Violation]:
-    """Reported beside another scenario, and held to nothing."""
-    return []
+def comparison(record: Record) -> list[Violation]:
+    """Reported beside another scenario: requests may end as they like, and what was acknowledged
+    stays true."""
+    return _effects(record)
 
 
 GATES: dict[Gate, Rules] = {
@@ -158,7 +169,6 @@ GATES: dict[Gate, Rules] = {
 
 def _always(record: Record) -> list[Violation]:
     """What no fault excuses; and a run in which nothing happened proves nothing."""
-    found = record.discrepancies
     missing = [
         words
         for words, there in (("no request", record.requests), ("no fault", record.faults))
@@ -166,11 +176,18 @@ def _always(record: Record) -> list[Violation]:
     ]
     return [
         *_named("no-evidence", missing),
+        *_effects(record),
+        *_named("half-done", record.discrepancies.half_done),
+        *_named("unaccounted", record.discrepancies.unaccounted),
+    ]
+
+
+def _effects(record: Record) -> list[Violation]:
+    found = record.discrepancies
+    return [
         *_named("duplicate", found.duplicates),
         *_named("ghost", found.ghosts),
         *_named("acknowledged-loss", found.acknowledged_lost),
-        *_named("half-done", found.half_done),
-        *_named("unaccounted", found.unaccounted),
     ]
 
 
@@ -231,8 +248,20 @@ def _refused_without(faults: Iterable[Fault], requests: Iterable[Request]) -> li
 
 
 def _not_recovered(record: Record) -> list[Violation]:
-    kinds = never_served_again(record) if recovery(record) is None else []
-    return _named("not-recovered", kinds)
+    seconds = recovery(record)
+    if seconds is None:
+        return _named("not-recovered", never_served_again(record))
+    late = seconds > RECOVERED_WITHIN
+    return _named("recovered-late", [f"{seconds:.1f} s after the last fault"] if late else [])
+
+
+def _refused_after(faults: Sequence[Fault], requests: Iterable[Request]) -> list[Violation]:
+    over = max((fault.ended for fault in faults), default=0.0)
+    later = [item for item in requests if over <= item.sent <= over + RECOVERY]
+    refused = [item for item in later if ending(item) is Ending.REFUSED]
+    if len(refused) <= MOST_REFUSED * len(later):
+        return []
+    return _named("refused-after", [f"{len(refused)} of {len(later)} within {RECOVERY:g} s"])
 
 
 def _found(rule: str, requests: Sequence[Request]) -> list[Violation]:

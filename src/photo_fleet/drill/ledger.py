@@ -43,6 +43,7 @@ class Draft:
     due: float
     sent: float
     idempotency_key: str | None
+    repeats: str | None = None
 
 
 class Ledger:
@@ -76,11 +77,13 @@ class Ledger:
         target: str = "api",
         due: float | None = None,
         idempotency_key: str | None = None,
+        repeats: str | None = None,
     ) -> Draft:
-        """Write a request down before it is sent; without `due` it is sent when it should be."""
+        """Write a request down before it is sent; without `due` it is sent when it should be.
+        `repeats` is the id of the one that its client sends again."""
         now = self.now()
         due = now if due is None else due
-        draft = Draft(self.mint(), client, kind, method, target, due, now, idempotency_key)
+        draft = Draft(self.mint(), client, kind, method, target, due, now, idempotency_key, repeats)
         self._open[draft.id] = draft
         return draft
 

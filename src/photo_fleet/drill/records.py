@@ -38,8 +38,12 @@ class Request:
     instance: str | None
     detail: str = ""
     idempotency_key: str | None = None
+    repeats: str | None = None
+    """The id of the request of which it is its client's repetition."""
     logged: bool = False
     """nginx wrote a line about it: the worker that had it lived to its end."""
+    tries: int = 1
+    """How many instances took it, one after the other."""
 
     @property
     def latency(self) -> float:

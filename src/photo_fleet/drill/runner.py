@@ -23,6 +23,7 @@ from photo_fleet.drill.evidence.reconcile import reconcile
 from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.faults.available import AVAILABLE, inject
 from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.gates import RECOVERED_WITHIN, Gate
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sample
 from photo_fleet.drill.scenario import Scenario, Step
@@ -35,8 +36,9 @@ from photo_fleet.processes import CannotStart
 from photo_fleet.spec import HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10
-TAIL = 6.0
-"""Seconds of load after the last fault is over, so that what comes after it is seen too."""
+TAIL, TAIL_OF_OUTAGE = 6.0, RECOVERED_WITHIN + 2.0
+"""Seconds of load after the last fault is over, so that what comes after it is seen too; who
+recovers late would go unnoticed if nobody asked for so long."""
 
 LONGEST_SWEEP = 90.0
 SHORT_TOKENS = 40
@@ -182,7 +184,8 @@ class Runner:
         async with play.stall.measured(), _beside(self._watch(scene, load, play)), under(load):
             for step in scenario.steps:
                 play.faults.append(await self._do(scene, step))
-            over = max(scenario.seconds, scene.now() + TAIL)
+            tail = TAIL_OF_OUTAGE if scenario.gate is Gate.OUTAGE else TAIL
+            over = max(scenario.seconds, scene.now() + tail)
             await asyncio.sleep(over - scene.now())
 
     async def _do(self, scene: Scene, step: Step) -> Fault:

@@ -37,12 +37,15 @@ class Count:
 @dataclass(frozen=True, slots=True)
 class Bound:
     """So many `events` of `trials` were seen; with 95 % confidence their true share is at most
-    `upper` (see `statistics.upper_bound`)."""
+    `upper` (see `statistics.upper_bound`), if the trials are independent. Those of one fault are
+    not: it hits many of them or none. So `faults`, the number of faults in the run, stands beside
+    it, and says of how many experiments it tells."""
 
     what: str
     events: int
     trials: int
     upper: float
+    faults: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +153,27 @@ def _counts(record: Record) -> tuple[Count, ...]:
 
 def _bounds(record: Record) -> tuple[Bound, ...]:
     """Of requests to the service, all that were not served and then each way by itself; and of
-    effects by what should have had one."""
+    effects by what should have had one. Only what was sent more than once can take effect twice."""
     to_api = Counter(ending(item) for item in record.requests if item.target == "api")
-    keys = {item.idempotency_key for item in record.requests if item.idempotency_key is not None}
+    tries = Counter[str]()
+    for item in record.requests:
+        if item.idempotency_key is not None:
+            tries[item.idempotency_key] += item.tries
     live = sum(not upload.deleted for upload in record.uploads)
     found = record.discrepancies
     sent = to_api.total()
     seen = [
         ("unserved", sum(to_api[way] for way in UNSERVED), sent),
         *((way.value, to_api[way], sent) for way in UNSERVED),
-        ("duplicate", len(found.duplicates), len(keys)),
+        ("duplicate", len(found.duplicates), sum(times > 1 for times in tries.values())),
         ("ghost", len(found.ghosts), len(record.uploads)),
         ("acknowledged-loss", len(found.acknowledged_lost), live),
     ]
-    return tuple(_bound(what, events, trials) for what, events, trials in seen)
+    faults = len(record.faults)
+    return tuple(_bound(what, events, trials, faults) for what, events, trials in seen)
 
 
-def _bound(what: str, events: int, trials: int) -> Bound:
+def _bound(what: str, events: int, trials: int, faults: int) -> Bound:
     # An upload without acknowledgement can leave a ghost too: more events than trials.
     trials = max(events, trials)
-    return Bound(what, events, trials, upper_bound(events, trials) if trials else 1.0)
+    return Bound(what, events, trials, upper_bound(events, trials) if trials else 1.0, faults)

@@ -23,6 +23,9 @@ SLOW_CREATION = 4.0
 NOTICE = 3.0
 """Seconds for which a server that drains too late accepts nothing and tells nobody."""
 
+LATE = 14.0
+"""Seconds after the last failure in which a breaker stays open, whatever succeeds meanwhile."""
+
 Change = Callable[[Any], None]
 
 
@@ -120,12 +123,28 @@ def _refuse_without_date(errors: Any) -> None:
     errors._store_down = refuse_without_date
 
 
+def _recover_late(resilience: Any) -> None:
+    """What was taken to be down is taken to be down long after it is back."""
+    failed, succeeded = resilience.Breaker.failed, resilience.Breaker.succeeded
+
+    def fail(self: Any) -> None:
+        self.closes = self._clock() + LATE
+        failed(self)
+
+    def succeed(self: Any) -> None:
+        if not self.is_open or self._clock() >= self.closes:
+            succeeded(self)
+
+    resilience.Breaker.failed, resilience.Breaker.succeeded = fail, succeed
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
     "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
     "late-drain": ("photo_api.lifecycle.supervisor", _drain_late),
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
     "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
+    "late-recovery": ("photo_api.resilience", _recover_late),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
 }

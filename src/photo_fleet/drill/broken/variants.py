@@ -74,9 +74,13 @@ def _experiment(
     )
 
 
-def _store_outage(name: str) -> Scenario:
+def _store_outage(name: str, seconds: float = SECONDS) -> Scenario:
     step = Step(4, "store-answer", {"status": 503, "seconds": 6})
-    return _experiment(name, Gate.OUTAGE, (step,), UPLOADS)
+    return _experiment(name, Gate.OUTAGE, (step,), UPLOADS, seconds=seconds)
+
+
+def _comparison(name: str, harm: str) -> Scenario:
+    return _experiment(name, Gate.COMPARISON, (Step(4, harm),), UPLOADS)
 
 
 def _scale_in(name: str) -> Scenario:
@@ -111,6 +115,13 @@ VARIANTS: Sequence[Variant] = (
         "lost-object",
         "an acknowledged upload is removed from the store",
         _experiment("lost-object", Gate.LOSSLESS, (Step(4, "remove-object"),), UPLOADS),
+        "acknowledged-loss",
+        also=frozenset({"ghost"}),
+    ),
+    Variant(
+        "compared-loss",
+        "the same, in a run that is only compared",
+        _comparison("compared-loss", "remove-object"),
         "acknowledged-loss",
         also=frozenset({"ghost"}),
     ),
@@ -172,6 +183,14 @@ VARIANTS: Sequence[Variant] = (
         breaks=("refusal-without-date",),
     ),
     Variant(
+        "late-recovery",
+        "an outage is over, and the service does not take note for 14 seconds",
+        _store_outage("late-recovery", 34.0),
+        "recovered-late",
+        also=frozenset({"refused-after"}),
+        breaks=("late-recovery",),
+    ),
+    Variant(
         "kept-members",
         "a frozen instance has left the members, and the proxy still sends requests to it",
         _freeze("kept-members"),
@@ -206,6 +225,12 @@ VARIANTS: Sequence[Variant] = (
         ),
         None,
         breaks=("slow-creations",),
+    ),
+    Variant(
+        "sound-compared",
+        "nothing is broken in a run that is only compared",
+        _comparison("sound-compared", "confirm-without-upload"),
+        None,
     ),
     Variant(
         "sound-replayed",
@@ -261,6 +286,7 @@ WITHOUT_VARIANT: Mapping[str, str] = {
     "store-failed": BY_HAND,
     "refused-without-outage": BY_HAND,
     "not-recovered": BY_HAND,
+    "refused-after": "comes along where the service recovers late; " + BY_HAND,
 }
 """Rules that no variant is for, and why."""
 

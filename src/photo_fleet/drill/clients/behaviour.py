@@ -8,6 +8,7 @@ from dataclasses import replace
 import orjson
 
 from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.pictures import is_rendition
 from photo_fleet.drill.clients.transport import Answer, Call, json_body
 from photo_fleet.drill.ledger import DELETION
 
@@ -18,8 +19,6 @@ PAGES = (10, 50)
 MOST_SHARES = 20
 FEWEST_PHOTOS = 3
 """What nobody deletes below, so that there is always something to look at."""
-
-RIFF, WEBP = b"RIFF", b"WEBP"
 
 
 async def list_photos(person: Person, chance: random.Random, due: float) -> None:
@@ -68,7 +67,7 @@ async def look_at(
 
     def fits(_: Mapping[str, str], body: bytes) -> bool:
         # A thumbnail is WebP; until it is made, or when all is wanted, the original comes.
-        if size != "original" and body[:4] == RIFF and body[8:12] == WEBP:
+        if size != "original" and is_rendition(body):
             return True
         return hashlib.sha256(body).hexdigest() == digest
 

@@ -50,3 +50,9 @@ def picture(name: str, chance: random.Random, size: int | None = None) -> Pictur
 
 def _comment(text: bytes) -> bytes:
     return b"\xff\xfe" + (len(text) + 2).to_bytes(2) + text
+
+
+def is_rendition(data: bytes) -> bool:
+    """Whether it has the form in which the service keeps thumbnails and previews: WebP, which no
+    photo of a load is."""
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"

@@ -66,13 +66,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client got. `again_after` is Retry-After in seconds; None when there was none."""
+    """What a client got. `again_after` is Retry-After in seconds; None when there was none.
+    `request` is the id of what it answers."""
 
     outcome: Outcome
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     again_after: float | None = None
+    request: str = ""
 
     @property
     def ok(self) -> bool:
@@ -126,7 +128,14 @@ class Line:
         self._kept = _client(address, verify, keep=20)
         self._fresh = _client(address, verify, keep=0)
 
-    async def send(self, call: Call, *, due: float | None = None, fresh: bool = False) -> Answer:
+    async def send(
+        self,
+        call: Call,
+        *,
+        due: float | None = None,
+        fresh: bool = False,
+        repeats: str | None = None,
+    ) -> Answer:
         """Send it and write down how it ended; never raises for what the network does. `call.url`
         is relative to the API's base, or whole."""
         draft = self._ledger.open(
@@ -136,6 +145,7 @@ class Line:
             target=call.target,
             due=due,
             idempotency_key=call.key,
+            repeats=repeats,
         )
         view = _View(call)
         client = self._fresh if fresh else self._kept
@@ -171,7 +181,7 @@ class Line:
             return answer
         pause = AGAIN_AFTER if answer.again_after is None else answer.again_after
         await asyncio.sleep(min(pause, LONGEST_PAUSE))
-        return await self.send(again or call, fresh=fresh)
+        return await self.send(again or call, fresh=fresh, repeats=answer.request)
 
     def _request(self, client: httpx.AsyncClient, call: Call, draft: Draft) -> httpx.Request:
         url = call.url if "://" in call.url else self._base + call.url
@@ -193,7 +203,8 @@ class Line:
             instance=view.headers.get(INSTANCE_HEADER),
             detail=detail,
         )
-        return Answer(outcome, view.status, view.headers, view.body, _seconds(view.headers))
+        again_after = _seconds(view.headers)
+        return Answer(outcome, view.status, view.headers, view.body, again_after, draft.id)
 
     async def __aenter__(self) -> Self:
         return self

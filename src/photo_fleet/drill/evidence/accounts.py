@@ -6,7 +6,7 @@ nginx that had it died.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from photo_fleet.drill.evidence.logs import Execution, Logs, Passage
@@ -14,30 +14,38 @@ from photo_fleet.drill.ledger import DELETION
 from photo_fleet.drill.records import Fault, Outcome, Request
 
 LOG_TAIL = 2.0
-"""Seconds of an instance's log that die with it: lines gather for 0.1 s, on a busy machine more."""
+"""Seconds around an instance's end of which its log may be missing: lines gather for 0.1 s, on a
+busy machine more, and a signal takes its time there too."""
 
 DEATHS = ("kill-instance", "kill-worker", "vanish-instance", "freeze-instance")
 """Faults at whose instance a process may end by SIGKILL, with what it had not written yet."""
 
 
 def attributed(requests: Iterable[Request], logs: Logs) -> tuple[Request, ...]:
-    """The requests with what nginx knows of them: that it had them to their end, and to which
-    instance it sent them last."""
+    """The requests with what nginx knows of them: that it had them to their end, to which instance
+    it sent them last and how many took them. A deletion that finds nothing is well only when an
+    earlier try of it, nginx's or its client's, came to an instance that may have carried it out."""
     lines = {item.request_id: item for item in logs.passages}
-    return tuple(_attributed(item, lines.get(item.id)) for item in requests)
+    arrived = {item.request_id for item in logs.passages if any(item.reached)}
+    arrived |= {item.request_id for item in logs.executions}
+    return tuple(_attributed(item, lines.get(item.id), arrived) for item in requests)
 
 
-def _attributed(request: Request, line: Passage | None) -> Request:
+def _attributed(request: Request, line: Passage | None, arrived: Collection[str]) -> Request:
+    earlier = request.repeats in arrived
     if line is None:
+        request = replace(request, tries=int(request.id in arrived))
+    else:
+        instance = request.instance
+        if instance is None and request.target == "api" and line.upstreams:
+            instance = _host(line.upstreams[-1])
+        request = replace(request, instance=instance, logged=True, tries=sum(line.reached))
+        earlier = earlier or any(line.reached[:-1])
+    if request.kind != DELETION or request.status != 404 or not _is_answered(request):
         return request
-    instance = request.instance
-    if instance is None and request.target == "api" and line.upstreams:
-        instance = _host(line.upstreams[-1])
-    request = replace(request, instance=instance, logged=True)
-    # The first try may have carried it out before its connection broke.
-    if request.kind == DELETION and request.status == 404 and len(line.upstreams) > 1:
-        return replace(request, outcome=Outcome.OK, detail="404 at the second try of nginx")
-    return request
+    if earlier:
+        return replace(request, outcome=Outcome.OK, detail="404, and an earlier try had arrived")
+    return replace(request, outcome=Outcome.FAILED, detail="404, and no earlier try had arrived")
 
 
 def unaccounted(
@@ -89,10 +97,13 @@ def _is_answered(request: Request) -> bool:
 
 
 def _died_with(faults: Iterable[Fault], instance: str, request: Request) -> bool:
+    """Whether it was under way within `LOG_TAIL` of the moment from which the instance wrote no
+    more. Whoever has its address later writes of what it answers."""
     return any(
         fault.name in DEATHS
         and fault.instance == instance
         and request.ended >= fault.began - LOG_TAIL
+        and request.sent <= fault.began + LOG_TAIL
         for fault in faults
     )
 

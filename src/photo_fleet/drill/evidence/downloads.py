@@ -1,4 +1,4 @@
-"""Every acknowledged upload is fetched again, as its owner does."""
+"""Every acknowledged upload is fetched again, as its owner does, and its thumbnail too."""
 
 import asyncio
 import hashlib
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from photo_fleet.drill.clients.person import Person
+from photo_fleet.drill.clients.pictures import is_rendition
 from photo_fleet.drill.clients.transport import Answer, Call
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Upload
@@ -16,10 +17,12 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What came: the digest (hex) of the bytes, or why there are none."""
+    """What came: the digest (hex) of the bytes, or why there are none, and whether a thumbnail was
+    served in the form that thumbnails have."""
 
     sha256: str | None
     problem: str = ""
+    is_small: bool = True
 
 
 async def download_all(
@@ -54,15 +57,23 @@ async def _download(owner: Person, uploads: list[Upload]) -> dict[int, Download]
 
 
 async def _fetch(owner: Person, photo_id: int) -> Download:
+    found, problem = await _image(owner, photo_id, "original")
+    if problem:
+        return Download(None, problem)
+    thumbnail, problem = await _image(owner, photo_id, "thumbnail")
+    is_small = not problem and is_rendition(thumbnail)
+    return Download(hashlib.sha256(found).hexdigest(), is_small=is_small)
+
+
+async def _image(owner: Person, photo_id: int, size: str) -> tuple[bytes, str]:
+    """Its bytes, or why there are none."""
     redirect = await owner.fetch(
-        Call("check", "GET", f"/photos/{photo_id}/image?size=original", (302,))
+        Call("check", "GET", f"/photos/{photo_id}/image?size={size}", (302,))
     )
     if not redirect.ok:
-        return Download(None, _problem("the API", redirect))
+        return b"", _problem("the API", redirect)
     found = await owner.fetch(Call("check", "GET", redirect.headers["Location"], target="store"))
-    if not found.ok:
-        return Download(None, _problem("the store", found))
-    return Download(hashlib.sha256(found.body).hexdigest())
+    return (found.body, "") if found.ok else (b"", _problem("the store", found))
 
 
 def _problem(who: str, answer: Answer) -> str:

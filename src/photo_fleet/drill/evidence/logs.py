@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ class Execution:
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A request went through nginx, which told its client `status`. `upstreams` are the addresses
-    (`host:port`) that it was sent to, one for each try; none when nginx answered itself."""
+    (`host:port`) that it was sent to, one for each try; none when nginx answered itself. `reached`
+    says of each of them whether it took the connection."""
 
     request_id: str
     method: str
     status: int
     upstreams: tuple[str, ...]
+    reached: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,20 @@ def server_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
 def passages(lines: Iterable[bytes]) -> Iterator[Passage]:
     """Of nginx's access log, one for each line."""
     for told in _objects(lines):
+        connects = _tries(told.get("connect_seconds"))
+        tries = [
+            (upstream, after not in ("", "-"))
+            for upstream, after in zip_longest(
+                _tries(told.get("upstream")), connects, fillvalue="-"
+            )
+            if _is_address(upstream)
+        ]
         yield Passage(
             str(told["request_id"]),
             str(told["method"]),
             int(told["status"]),
-            tuple(item for item in _tries(told.get("upstream")) if _is_address(item)),
+            tuple(upstream for upstream, _ in tries),
+            tuple(reached for _, reached in tries),
         )
 
 

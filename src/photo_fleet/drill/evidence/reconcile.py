@@ -37,6 +37,7 @@ def reconcile(evidence: Evidence) -> Discrepancies:
         half_done=(
             *_half_deleted(evidence),
             *_half_uploaded(evidence.tables),
+            *_half_shown(evidence),
             *_half_edited(evidence.tables),
             *_half_recorded(evidence),
         ),
@@ -154,6 +155,17 @@ def _half_uploaded(tables: Tables) -> Iterator[str]:
             yield f"photo {row['id']} is ready and not in its album"
         if row["renditions"] == "pending" and not row["has_job"]:
             yield f"photo {row['id']} waits for renditions that no job makes"
+        if row["renditions"] == "failed":
+            yield f"photo {row['id']} has no renditions: making them failed for good"
+
+
+def _half_shown(evidence: Evidence) -> Iterator[str]:
+    """When all jobs are done nobody is shown an original in place of a thumbnail."""
+    for row in _ready(evidence.tables):
+        download, state = evidence.downloads.get(row["id"]), row["renditions"]
+        shown = download is None or download.sha256 is None or download.is_small
+        if not shown and state != "failed":
+            yield f"photo {row['id']}: no thumbnail came, and its renditions are {state}"
 
 
 def _half_edited(tables: Tables) -> Iterator[str]:

@@ -75,7 +75,8 @@ def _head(drill: Drill) -> str:
         " refusals that the load itself provoked. Store: requests to the object store that were not"
         " served. With 95 % confidence the true share of requests that are not served is at most"
         " the number under “95 % ≤” (one-sided bound of Clopper and Pearson; 3/n for none of"
-        " n).</p>"
+        " n), if requests are independent. Those that one fault met are not: the number of faults"
+        " says of how many experiments the bound tells.</p>"
     )
 
 
@@ -86,7 +87,16 @@ def _unfinished(drill: Drill) -> str:
 
 def _overview(drill: Drill) -> str:
     headings = ["scenario", "gate", "requests", *(way.value for way in UNSERVED)]
-    headings += ["effects", "store", "95 % ≤", "p99 before", "during", "after", "back after"]
+    headings += [
+        "effects",
+        "store",
+        "95 % ≤",
+        "faults",
+        "p99 before",
+        "during",
+        "after",
+        "back after",
+    ]
     rows = []
     for number, item in enumerate(drill.judged, 1):
         verdict = item.verdict
@@ -99,6 +109,7 @@ def _overview(drill: Drill) -> str:
                 _badge(verdict),
                 *(str(value) for value in numbers),
                 percent(verdict.bound("unserved").upper),
+                str(verdict.bound("unserved").faults),
                 *(seconds(p99[phase]) for phase in Phase),
                 "never" if verdict.recovered is None else f"{verdict.recovered:.1f} s",
             ]
@@ -107,7 +118,7 @@ def _overview(drill: Drill) -> str:
 
 
 def _badge(verdict: Verdict) -> str:
-    if verdict.gate is Gate.COMPARISON:
+    if verdict.gate is Gate.COMPARISON and verdict.holds:
         return '<span class="open">not gated</span>'
     manner = "holds" if verdict.holds else "violated"
     return f'<span class="{manner}">{manner}</span>'
@@ -208,10 +219,11 @@ def _bounds(verdict: Verdict) -> str:
             str(item.events),
             str(item.trials),
             percent(item.upper) if item.trials else "–",
+            str(item.faults),
         ]
         for item in verdict.bounds
     ]
-    headings = ["what", "seen", "of", "95 % ≤"]
+    headings = ["what", "seen", "of", "95 % ≤", "faults"]
     return _table("What the numbers allow to say", headings, rows)
 
 

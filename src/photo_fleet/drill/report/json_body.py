@@ -8,8 +8,9 @@ scenarios   in the order in which they ran:
   name, title, gate, seed, holds, requests
   counts        [{target, kind, ok, provoked, refused, failed, cut, lost}]
   violations    [{rule, meaning, count, examples}]
-  bounds        [{what, events, trials, upper}]: with 95 % confidence the true share of events
-                is at most `upper` (one-sided Clopper-Pearson; 3/n for none of n)
+  bounds        [{what, events, trials, upper, faults}]: with 95 % confidence the true share of
+                events is at most `upper` (one-sided Clopper-Pearson; 3/n for none of n), if the
+                trials are independent; those of one of the `faults` are not
   latency       {before, during, after: {count, p50, p99}}: of what the service answered, by
                 when it was due; percentiles are null without requests
   recovered     from the last fault's end until every request was served again; null: some kind

@@ -11,11 +11,12 @@ from photo_fleet.drill.gates import MEANINGS, Gate
 from photo_fleet.drill.statistics import Phase
 from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
 
-NUMBERS = ("requests", *(way.value for way in UNSERVED), "effects", "store", "95 % ≤")
+NUMBERS = ("requests", *(way.value for way in UNSERVED), "effects", "store", "95 % ≤", "faults")
 ABOUT_ENDINGS = (
     "refused, failed, cut, lost: requests to the service, without refusals that the load provoked;"
     " effects: duplicates, ghosts and acknowledged losses; store: requests to the object store that"
-    " were not served; 95 % ≤: upper bound of the share not served (Clopper-Pearson, 3/n for 0)"
+    " were not served; 95 % ≤: upper bound of the share not served (Clopper-Pearson, 3/n for 0) if"
+    " requests are independent; those of one fault are not: the number of faults stands beside it"
 )
 ABOUT_TIMES = (
     "p50, p99: latency before / during / after the faults; back: until all was served again; stall:"
@@ -58,6 +59,7 @@ def _endings(verdict: Verdict) -> list[Text]:
         Text(str(verdict.effects)),
         Text(str(verdict.unserved("store"))),
         Text(percent(verdict.bound("unserved").upper)),
+        Text(str(verdict.bound("unserved").faults)),
     ]
 
 
@@ -74,7 +76,7 @@ def _times(judged: Judged) -> list[Text]:
 
 
 def _gate(verdict: Verdict) -> Text:
-    if verdict.gate is Gate.COMPARISON:
+    if verdict.gate is Gate.COMPARISON and verdict.holds:
         return Text("not gated", "cyan")
     return Text("holds", "green") if verdict.holds else Text("VIOLATED", "bold red")
 
