@@ -347,3 +347,14 @@ def test_the_first_replacement_comes_at_once_and_those_of_early_deaths_ever_late
     assert not backoff.allows(100)
     backoff.forget()
     assert backoff.allows(100)
+
+
+def test_starts_that_come_to_nothing_come_ever_later_however_long_each_took() -> None:
+    backoff = Backoff()
+    assert [backoff.failed(now) for now in range(0, 1000, 125)] == [0, 1, 2, 4, 8, 16, 30, 30]
+    assert backoff.failed_starts == 8
+    backoff.arrived()
+    assert (backoff.failed_starts, backoff.allows(900)) == (0, False)
+    backoff.failed(1000)
+    backoff.forget()
+    assert (backoff.failed_starts, backoff.allows(1000)) == (0, True)

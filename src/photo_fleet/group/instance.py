@@ -26,7 +26,8 @@ class Release:
 class Instance:
     """A process from its start to its end. `state` is what the registry says, `leaving` why it was
     told to go, empty while it stays. One `on_trial` is a deploy's newcomer that has yet to become
-    ready and does not count. Times are monotonic."""
+    ready and does not count. One that is `proven` was ready once; `unready` is for how many seconds
+    the registry has said that it is not. Times are monotonic."""
 
     on_trial = False
 
@@ -45,6 +46,8 @@ class Instance:
         self.boot_id = ""
         self.port = 0
         self.ready_since: float | None = None
+        self.proven = False
+        self.unready = 0.0
         self.cpu: float | None = None
         self.in_flight: float | None = None
 
@@ -60,6 +63,15 @@ class Instance:
             self.ready_since = None
         elif self.ready_since is None:
             self.ready_since = now
+
+    def looked_at(self, seconds: float) -> bool:
+        """The registry was read, so many seconds after the time before; whether this one has
+        become ready for the first time."""
+        if self.state != "ready":
+            self.unready += seconds
+            return False
+        came, self.proven, self.unready = not self.proven, True, 0.0
+        return came
 
     def values(self, queue_age: float | None) -> dict[str, float]:
         """Its samples by metric; the age of the queue is everybody's."""

@@ -27,7 +27,8 @@ KILL_MARGIN = 2.0
 """Seconds beyond the grace after which a drain is taken to hang."""
 
 LONGEST_START = 120.0
-"""Seconds after which an instance that was never ready is looked at like the others."""
+"""Seconds for which an instance may be unready while the registry answers; then another one takes
+its place. While it does not answer, one that was never ready is looked at like the others then."""
 
 
 class Refused(Exception):
@@ -57,7 +58,8 @@ Tell = Callable[[str, str, str], None]
 
 class LocalGroup:
     """Starts, samples, replaces and drains instances. `run` does the work; the other methods only
-    say what is wanted. `time_scale` shortens policies and probes, never a drain."""
+    say what is wanted. `time_scale` shortens policies and probes, never a drain. `start_limit` is
+    in seconds."""
 
     def __init__(
         self,
@@ -69,8 +71,11 @@ class LocalGroup:
         *,
         release: Release,
         time_scale: float = 1.0,
+        start_limit: float = LONGEST_START,
     ) -> None:
         self._fleet = fleet
+        self._start_limit = start_limit
+        self._read_at: float | None = None
         self._launcher = launcher
         self._registry = registry
         self._front = front
@@ -125,6 +130,12 @@ class LocalGroup:
         return arrived and not self.deploying
 
     @property
+    def changeable(self) -> bool:
+        """Whether its size and release may be changed: it is settled, or what is missing cannot be
+        had, because starts come to nothing. They are tried again beside any change."""
+        return self.settled or (not self.deploying and self._backoff.failed_starts > 0)
+
+    @property
     def averages(self) -> dict[str, float]:
         """The group's average of each metric that a policy looks at."""
         return self._engine.averages
@@ -165,6 +176,12 @@ class LocalGroup:
         self._keep(self._attend(instance))
         return instance
 
+    def adopt(self, newcomer: Instance) -> None:
+        """A deploy's newcomer has proven its release: it counts, and others are started from it."""
+        newcomer.on_trial = False
+        self.release = newcomer.release
+        self._backoff.forget()
+
     def leave(self, instance: Instance, cause: str) -> None:
         """Have it drain; it is killed when it still runs after the grace and a margin."""
         if not instance.leaving:
@@ -200,7 +217,7 @@ class LocalGroup:
             try:
                 await self.start(self.release)
             except CannotStart as error:
-                pause = self._backoff.died(time.monotonic(), 0.0)
+                pause = self._backoff.failed(time.monotonic())
                 self._tell("", "failed", f"{error}; again in {pause:g} s")
                 return
         while len(self.staying) > self.desired:
@@ -212,6 +229,7 @@ class LocalGroup:
             began = time.monotonic()
             look = await self._registry.look()
             self._take(look)
+            self._replace_unready()
             self._decide(None if look is None else look.queue_age)
             await asyncio.sleep(max(0.1, began + INTERVAL - time.monotonic()))
 
@@ -221,13 +239,28 @@ class LocalGroup:
             self.database_ok = look is not None
             self._tell("", "database", "answers again" if look else "does not answer")
         now, tree = time.monotonic(), Tree()
+        # A time without a look counts for nobody: this process may have stood still.
+        since = 0.0 if self._read_at is None else min(now - self._read_at, 2 * INTERVAL)
+        self._read_at = now
         for instance in self.instances.values():
-            if look is not None and instance.name in look.rows:
-                instance.take(look.rows[instance.name], now)
+            if look is not None:
+                if instance.name in look.rows:
+                    instance.take(look.rows[instance.name], now)
+                if instance.looked_at(since) and not instance.on_trial:
+                    self._backoff.arrived()
             instance.cpu = instance.meter.percent(tree)
             instance.in_flight = self._front.in_flight(instance.boot_id)
         for event in look.events if look is not None else ():
             self._tell(event.instance, event.event, event.cause)
+
+    def _replace_unready(self) -> None:
+        for instance in self.staying:
+            if instance.unready > self._start_limit:
+                pause = self._backoff.failed(time.monotonic())
+                text = f"{instance.state} and not ready for {self._start_limit:g} s"
+                after = f"in {pause:g} s" if pause else "at once"
+                self._tell(instance.name, "unready", f"{text}: it leaves, replaced {after}")
+                self.leave(instance, text)
 
     def _decide(self, queue_age: float | None) -> None:
         readings = [
@@ -236,7 +269,7 @@ class LocalGroup:
             if item.ready and item.ready_since is not None
         ]
         now = time.monotonic()
-        decision = self._engine.step(now, self.desired, readings, self.settled)
+        decision = self._engine.step(now, self.desired, readings, self.changeable)
         self.last_decision = decision.reason
         if decision.change:
             self._tell("", "policy", decision.reason)
@@ -277,7 +310,8 @@ class LocalGroup:
         if instance.leaving or instance.on_trial:
             self._tell(instance.name, "end", f"{_exit(code)} after {lived:.0f} s")
         else:
-            pause = self._backoff.died(time.monotonic(), lived)
+            now, backoff = time.monotonic(), self._backoff
+            pause = backoff.died(now, lived) if instance.proven else backoff.failed(now)
             after = f"in {pause:g} s" if pause else "at once"
             text = f"{_exit(code)} after {lived:.0f} s by itself; replaced {after}"
             self._tell(instance.name, "died", text)

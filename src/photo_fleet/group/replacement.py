@@ -26,12 +26,26 @@ class Backoff:
     """Replacements come at once, unless what is started keeps dying young."""
 
     def __init__(self) -> None:
+        self.failed_starts = 0
+        """Starts in a row that came to nothing: none has become ready since."""
         self._early_deaths = 0
         self._not_before = 0.0
 
     def died(self, now: float, lived: float) -> float:
         """Note a death after `lived` seconds; the seconds until the next start."""
-        self._early_deaths = 0 if lived >= STABLE else self._early_deaths + 1
+        return self._pause(now, 0 if lived >= STABLE else self._early_deaths + 1)
+
+    def failed(self, now: float) -> float:
+        """Note a start that came to nothing, however long it took; the seconds until the next."""
+        self.failed_starts += 1
+        return self._pause(now, self._early_deaths + 1)
+
+    def arrived(self) -> None:
+        """One that was started has become ready."""
+        self.failed_starts = 0
+
+    def _pause(self, now: float, early_deaths: int) -> float:
+        self._early_deaths = early_deaths
         pause = 0.0
         if self._early_deaths > 1:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._early_deaths - 2, 10))
@@ -40,7 +54,7 @@ class Backoff:
 
     def forget(self) -> None:
         """Somebody changed what is started: it deserves a new chance."""
-        self._early_deaths, self._not_before = 0, 0.0
+        self.failed_starts, self._early_deaths, self._not_before = 0, 0, 0.0
 
     def allows(self, now: float) -> bool:
         """Whether something may be started now."""

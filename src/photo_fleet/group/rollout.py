@@ -25,24 +25,27 @@ async def roll_out(
     """Replace every instance by one of `release`; how many were.
 
     A newcomer must be ready and get requests within `start_limit` seconds before an old one drains,
-    so the group is one larger for a while and never smaller. When the first newcomer does not
-    arrive, everything stays as it was; the release counts as proven as soon as it does. Raises
-    `RolledBack`, and `Refused` when the group is not at its desired size.
+    so the group is one larger for a while and never smaller; where one was missing, the newcomer
+    takes its place and nobody drains for it. When the first newcomer does not arrive, everything
+    stays as it was; the release counts as proven as soon as it does. Raises `RolledBack`, and
+    `Refused` when the group is on the way to its desired size.
     """
-    if not group.settled:
+    if not group.changeable:
         raise Refused("the group is on the way to its desired size; wait for `status` to show it")
     former, replaced = group.release, 0
+    missing = max(0, group.desired - len(group.staying))
     group.deploying = True
     try:
         while _next_old(group, release) is not None:
             newcomer = await _arrived(group, front, release, start_limit)
             if newcomer is None:
                 raise RolledBack(_failure(former, release, replaced, start_limit))
-            group.release = release
-            newcomer.on_trial = False
+            group.adopt(newcomer)
             replaced += 1
+            if missing and len(group.staying) <= group.desired:
+                missing -= 1
             # Not the one from before: it may have died meanwhile.
-            if old := _next_old(group, release):
+            elif old := _next_old(group, release):
                 say(f"{newcomer.name} serves {release.label}; {old.name} drains")
                 group.leave(old, f"deploy of {release.label}")
                 await _gone(group, old)
@@ -52,9 +55,9 @@ async def roll_out(
 
 
 def _next_old(group: LocalGroup, release: Release) -> Instance | None:
-    """The oldest boot of another release that stays."""
+    """One of another release that stays: not ready, else the oldest boot."""
     others = [item for item in group.staying if item.release.number != release.number]
-    return min(others, key=lambda item: item.boot, default=None)
+    return min(others, key=lambda item: (item.ready, item.boot), default=None)
 
 
 async def _arrived(
