@@ -243,6 +243,14 @@ FURTHER = (
         instances=3,
     ),
     Scenario(
+        "rotate-credentials",
+        "The credentials of database and store are rotated, and nothing is restarted",
+        Gate.LOSSLESS,
+        (Step(5, "rotate-credentials", {"seconds": 12}),),
+        60,
+        core=False,
+    ),
+    Scenario(
         "skew-clock",
         "An instance's clock is 2 minutes ahead, then another's 2 minutes behind",
         Gate.LOSSLESS,

@@ -32,6 +32,8 @@ FAULTS: Mapping[str, str] = {
     "remove-by-health": "one instance ends and its address answers nobody; only failing health"
     " checks take it out",
     "rotate-keys": "new signing and encryption keys in three rolling steps",
+    "rotate-credentials": "another role of the database and another key of the store in the"
+    " instances' files; the first ones are locked for `seconds`, and then it goes back",
     "skew-clock": "one instance is replaced by one whose clock is `seconds` ahead, or behind",
     "database-restart": "PostgreSQL restarts at once",
     "database-stop": "PostgreSQL is stopped for `seconds`",

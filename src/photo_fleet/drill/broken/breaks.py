@@ -138,6 +138,15 @@ def _recover_late(resilience: Any) -> None:
     resilience.Breaker.failed, resilience.Breaker.succeeded = fail, succeed
 
 
+def _never_look(secrets: Any) -> None:
+    """What the files hold counts at the start only."""
+
+    def look(_: object, __: float, **___: float) -> Any:
+        return secrets.Look()
+
+    secrets.SecretFiles.look = look
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
     "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
@@ -147,6 +156,7 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "late-recovery": ("photo_api.resilience", _recover_late),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
+    "unseen-secrets": ("photo_api.settings.secrets", _never_look),
 }
 """The module that each changes, and how."""
 

@@ -101,6 +101,11 @@ def _pause(name: str) -> Scenario:
     return _experiment(name, Gate.PAUSE, (step,), WRITES, instances=3)
 
 
+def _rotation(name: str) -> Scenario:
+    step = Step(4, "rotate-credentials", {"seconds": 8})
+    return _experiment(name, Gate.LOSSLESS, (step,), UPLOADS, seconds=40)
+
+
 REPEATED = frozenset({"refused"})
 """A client repeats what failed, and may be told that the first one's key is still in use."""
 
@@ -191,6 +196,14 @@ VARIANTS: Sequence[Variant] = (
         breaks=("late-recovery",),
     ),
     Variant(
+        "unseen-secrets",
+        "the instances do not look at the files of their secrets again",
+        _rotation("unseen-secrets"),
+        "refused",
+        also=frozenset({"failed"}),  # URLs that were signed with the key that is locked
+        breaks=("unseen-secrets",),
+    ),
+    Variant(
         "kept-members",
         "a frozen instance has left the members, and the proxy still sends requests to it",
         _freeze("kept-members"),
@@ -275,7 +288,6 @@ BY_HAND = (
 
 WITHOUT_VARIANT: Mapping[str, str] = {
     "no-evidence": "a drill without load or fault is no broken fleet; " + BY_HAND,
-    "refused": "comes along where clients repeat what failed; " + BY_HAND,
     "cut": "nginx holds back whole answers of the service as small as these; " + BY_HAND,
     "lost": "nginx answers before the patience of the clients ends; " + BY_HAND,
     "half-done": BY_HAND,

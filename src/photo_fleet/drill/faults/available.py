@@ -2,7 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from photo_fleet.drill.faults import balancers, changes, clocks, deaths, outages, outside
+from photo_fleet.drill.faults import (
+    balancers,
+    changes,
+    clocks,
+    credentials,
+    deaths,
+    outages,
+    outside,
+)
 from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.scenario import Step
@@ -15,6 +23,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "boot": changes.boot,
     "stop-while-starting": changes.stop_while_starting,
     "rotate-keys": changes.rotate_keys,
+    "rotate-credentials": credentials.rotate_credentials,
     "kill-instance": deaths.kill_instance,
     "vanish-instance": deaths.vanish_instance,
     "kill-worker": deaths.kill_worker,

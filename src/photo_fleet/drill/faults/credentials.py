@@ -1,0 +1,179 @@
+"""Credentials rotate under load: those of the database and of the object store, in the files that
+the instances read, by the order of steps of the operator's guide."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from signal import SIGHUP
+from urllib.parse import urlsplit, urlunsplit
+
+from photo_api.postgres import open_connection
+from photo_api.whole_file import PRIVATE, replace
+from photo_fleet.drill.faults.scene import Scene
+from photo_fleet.drill.records import Fault
+from photo_fleet.drill.stage.processes import command_line, send
+from photo_fleet.drill.stage.stage import Stage
+from photo_fleet.local_fleet.launcher import READABLE
+
+ROLE = "photo_api_drill"
+LONGEST_LOOK = 15.0
+"""Seconds in which a sound instance has taken over what its files hold."""
+
+URLS_IN_HAND = 5.0
+"""Seconds for which clients use a URL that was signed with the key from before."""
+
+RELOADED = 1.0
+"""Seconds after SIGHUP in which SeaweedFS has read its keys."""
+
+LOOK = 0.25
+CONFIG = "-s3.config="
+
+ALL_TAKEN = """
+SELECT bool_and(EXISTS (
+    SELECT FROM instance_events e
+    WHERE e.boot_id = i.boot_id AND e.event = 'secrets_changed' AND e.at > $1
+)) AS taken FROM instances i WHERE i.state = 'ready'
+"""
+
+# Idle for a while: whoever has a newer password replaces its connection before it uses it.
+DRIVE_OUT = """
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE usename = $1 AND application_name <> 'photo-fleet drill' AND state = 'idle'
+AND state_change < now() - interval '2 seconds'
+"""
+
+
+async def rotate_credentials(scene: Scene, *, seconds: float) -> Fault:
+    """A second role and a second key are made, and written to the files; then the first ones are
+    locked for so many seconds, and everything goes back in the same way."""
+    began, files = scene.now(), _Files(scene.stage)
+    before = files.read()
+    async with _second_role(scene.stage) as url, _second_key(scene.stage) as (access, secret):
+        await _take_over(scene, files, {**_database(url), **_store(access, secret)})
+        async with _first_ones_locked(scene.stage, (access, secret)):
+            await asyncio.sleep(seconds)
+        await _take_over(scene, files, before)
+    return scene.span("rotate-credentials", began)
+
+
+class _Files:
+    """The secrets of the stage's instances."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._folder = stage.folder / "secrets"
+
+    def read(self) -> dict[str, str]:
+        """Those that rotate here."""
+        names = (*_database(""), *_store("", ""))
+        return {name: (self._folder / name).read_text(encoding="utf-8") for name in names}
+
+    def write(self, texts: dict[str, str]) -> None:
+        for name, text in texts.items():
+            replace(self._folder / name, text, READABLE)
+
+
+def _database(url: str) -> dict[str, str]:
+    return {"database-url": url}
+
+
+def _store(access: str, secret: str) -> dict[str, str]:
+    return {"s3-access-key": access, "s3-secret-key": secret}
+
+
+async def _take_over(scene: Scene, files: _Files, texts: dict[str, str]) -> None:
+    """Until all instances have them and nobody uses a URL of before; a fleet that does not look is
+    not waited for any longer."""
+    [[moment]] = await scene.stage.query("SELECT now()")
+    files.write(texts)
+    try:
+        async with asyncio.timeout(LONGEST_LOOK):
+            while not (await scene.stage.query(ALL_TAKEN, moment))[0]["taken"]:
+                await asyncio.sleep(LOOK)
+    except TimeoutError:
+        pass
+    await asyncio.sleep(URLS_IN_HAND)
+
+
+@asynccontextmanager
+async def _second_role(stage: Stage) -> AsyncIterator[str]:
+    """Its address while it may log in. It works as the first role."""
+    parts, password = urlsplit(stage.database_url), secrets.token_urlsafe(24)
+    first, host = _login(stage), parts.netloc.rpartition("@")[2]
+    await _as_superuser(
+        stage,
+        f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}' IN ROLE {first}",
+        f"ALTER ROLE {ROLE} SET role = '{first}'",
+    )
+    try:
+        yield urlunsplit(parts._replace(netloc=f"{ROLE}:{password}@{host}"))
+    finally:
+        await _drive_out(stage, ROLE)
+        await _as_superuser(stage, f"DROP ROLE {ROLE}")
+
+
+@asynccontextmanager
+async def _second_key(stage: Stage) -> AsyncIterator[tuple[str, str]]:
+    """One that the store takes beside the first."""
+    pair = secrets.token_hex(10), secrets.token_hex(20)
+    first = stage.addresses.access_key, stage.addresses.secret_key
+    await _store_takes(stage, first, pair)
+    try:
+        yield pair
+    finally:
+        await _store_takes(stage, first)
+
+
+@asynccontextmanager
+async def _first_ones_locked(stage: Stage, second_key: tuple[str, str]) -> AsyncIterator[None]:
+    first, password = _login(stage), urlsplit(stage.database_url).password
+    key = stage.addresses.access_key, stage.addresses.secret_key
+    try:
+        await _as_superuser(stage, f"ALTER ROLE {first} PASSWORD '{secrets.token_urlsafe(24)}'")
+        await _store_takes(stage, second_key)
+        await _drive_out(stage, first)
+        yield
+    finally:
+        await _as_superuser(stage, f"ALTER ROLE {first} PASSWORD '{password}'")
+        await _store_takes(stage, key, second_key)
+
+
+async def _store_takes(stage: Stage, *pairs: tuple[str, str]) -> None:
+    """These keys and no others, as SeaweedFS reads them again on SIGHUP."""
+    pid = stage.store_pid
+    [path] = [word for word in command_line(pid).split() if word.startswith(CONFIG)]
+    await asyncio.to_thread(_write_keys, Path(path.removeprefix(CONFIG)), pairs)
+    send([pid], SIGHUP)
+    await asyncio.sleep(RELOADED)
+
+
+def _write_keys(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    config = json.loads(file.read_text(encoding="utf-8"))
+    [identity] = config["identities"]
+    identity["credentials"] = [
+        {"accessKey": access, "secretKey": secret} for access, secret in pairs
+    ]
+    replace(file, json.dumps(config), PRIVATE)
+
+
+def _login(stage: Stage) -> str:
+    return str(urlsplit(stage.database_url).username)
+
+
+async def _drive_out(stage: Stage, role: str) -> None:
+    connection = await open_connection(stage.addresses.superuser_url, timeout=10)
+    try:
+        await connection.fetchval(DRIVE_OUT, role)
+    finally:
+        await connection.close()
+
+
+async def _as_superuser(stage: Stage, *statements: str) -> None:
+    connection = await open_connection(stage.addresses.superuser_url, timeout=10)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
