@@ -23,8 +23,8 @@ from photo_fleet.drill.scenario import FAULTS, FROM_OUTSIDE, Scenario
 GATED = {
     Gate.LOSSLESS: {
         "scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "stop-while-starting",
-        "boots", "rotate-keys", "rotate-credentials", "deregister-first", "steady", "hang-up", "skew-clock",
-        "balancer-kill", "two-balancers",
+        "boots", "rotate-keys", "rotate-credentials", "deregister-first", "steady", "hang-up",
+        "skew-clock", "balancer-kill", "two-balancers",
     },
     Gate.KILL: {"kill-instance", "kill-worker", "vanish-instance"},
     Gate.PROXY_KILL: {"kill-proxy-worker"},
