@@ -10,6 +10,7 @@ from photo_fleet.checks import check
 from photo_fleet.findings import Finding
 from photo_fleet.loading import SpecError, load
 from photo_fleet.render.cloud_init import ports
+from photo_fleet.rules.stopping import longest_stay
 from photo_fleet.spec import Fleet
 
 DEFAULT_FILE = "fleet.toml"
@@ -103,6 +104,7 @@ def _body(name: str, fleet: Fleet, findings: list[Finding], ok: bool) -> dict[st
         "problems": [],
         "findings": [finding.body() for finding in findings],
         "ports": ports(fleet),
+        "sick": {"failing_s": longest_stay(fleet), "hanging_s": longest_stay(fleet, hangs=True)},
     }
 
 
@@ -114,6 +116,11 @@ def _tell(name: str, fleet: Fleet, findings: list[Finding], strict: bool) -> Non
         print(f"  so that: {finding.consequence}")
         print(f"  mend it: {finding.remedy}")
     print(f"ports: {ports(fleet)}")
+    failing, hanging = longest_stay(fleet), longest_stay(fleet, hangs=True)
+    print(
+        "sick: one that alone is sick, as without its database, gets requests for up to"
+        f" {failing:g} s, one that hangs for up to {hanging:g} s"
+    )
     levels = [finding.level for finding in findings]
     errors, warnings = levels.count("error"), levels.count("warning")
     counted = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"

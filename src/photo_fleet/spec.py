@@ -77,9 +77,9 @@ class HealthCheck:
 
     @property
     def slowest_removal(self) -> float:
-        """Seconds until the last balancer that only looks at health sends nothing more: the
-        interval before the first failing probe, those between the failures, and a probe that
-        hangs."""
+        """Seconds until the last balancer that only looks at health, and at suspects no sooner
+        than at others, sends nothing more: the interval before the first failing probe, those
+        between the failures, and a probe that hangs."""
         return self.unhealthy * self.interval + self.timeout
 
 

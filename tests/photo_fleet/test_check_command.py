@@ -46,6 +46,7 @@ def test_the_mended_guide_passes_unless_warnings_count(capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert f"{MENDED}: 0 errors, 1 warning" in told
     assert "ports: let port 8000 of every instance be reached by" in told
+    assert "gets requests for up to 32 s, one that hangs for up to 45 s" in told
     assert main(["check", "--strict", MENDED]) == 1
     assert "with --strict warnings are errors" in capsys.readouterr().out
 
@@ -57,6 +58,7 @@ def test_machines_get_all_of_a_finding(capsys: pytest.CaptureFixture[str]) -> No
     (replace_on,) = [one for one in body["findings"] if one["code"] == "replace-on"]
     assert replace_on["changes"] == {"group.replace_on": "/health/live"}
     assert replace_on["level"] == "error"
+    assert body["sick"] == {"failing_s": 32, "hanging_s": 45}
     assert {"numbers", "consequence", "remedy"} <= replace_on.keys()
 
 

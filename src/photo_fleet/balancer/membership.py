@@ -112,8 +112,7 @@ class Membership:
         has met a clean-up or a restored backup sooner than an end: it stays while its probes pass.
         Who ends says so in its row, and a boot that never was a member has to be `ready`."""
         rows = list(rows)
-        if self._alone:
-            self._end_solitude()
+        self._alone = False
         self.draining = frozenset(row.member.id for row in rows if row.state == "draining")
         self._drained &= {row.member.id for row in rows}
         latest = _latest_at_each_address(rows)
@@ -139,7 +138,6 @@ class Membership:
             return
         self._alone = True
         for watched in self._watched.values():
-            watched.refusals = 0
             watched.next_probe = min(watched.next_probe, now + self._pause)
 
     def due(self, now: float) -> list[Member]:
@@ -165,8 +163,6 @@ class Membership:
             return
         if probe.outcome is Outcome.HEALTHY:
             self._succeeded(watched)
-        elif self._alone:
-            self._failed_unwitnessed(watched, probe)
         else:
             self._failed(watched, probe)
         # A suspect is asked every second: its answer is cached, so that costs nothing.
@@ -240,10 +236,6 @@ class Membership:
         del self._watched[boot]
         self._left[boot] = cause
 
-    def _end_solitude(self) -> None:
-        """Failures from before count on: a registry that blinks may not keep a sick member in."""
-        self._alone = False
-
     def _succeeded(self, watched: _Watched) -> None:
         watched.failures = watched.refusals = 0
         watched.successes += 1
@@ -255,19 +247,27 @@ class Membership:
             watched.admitted = watched.healthy = True
 
     def _failed(self, watched: _Watched, probe: Probe) -> None:
+        """Without the registry only a process that does not listen is known to be gone; other
+        failures count neither for nor against it. What counts goes on over a registry that blinks,
+        which may not keep a sick member in."""
+        refused = probe.outcome is Outcome.REFUSED
         watched.successes = 0
-        watched.failures += 1
-        if watched.healthy and watched.failures >= self._check.unhealthy:
+        watched.refusals = watched.refusals + 1 if refused else 0
+        watched.failures += refused or not self._alone
+        counted = watched.refusals if self._alone else watched.failures
+        if watched.healthy and counted >= self._check.unhealthy:
             watched.healthy = False
-            watched.cause = f"{watched.failures} probes failed: {probe.detail}"
+            what = "connections refused, registry away" if self._alone else "probes failed"
+            detail = "" if self._alone else f": {probe.detail}"
+            watched.cause = f"{counted} {what}{detail}"
 
-    def _failed_unwitnessed(self, watched: _Watched, probe: Probe) -> None:
-        """Without the registry only a process that does not listen is known to be gone."""
-        watched.successes = 0
-        watched.refusals = watched.refusals + 1 if probe.outcome is Outcome.REFUSED else 0
-        if watched.healthy and watched.refusals >= self._check.unhealthy:
-            watched.healthy = False
-            watched.cause = f"{watched.refusals} connections refused, registry away"
+
+def longest_sick(check: HealthCheck, *, hangs: bool = False) -> float:
+    """Seconds for which one that alone is sick may stay: the interval before its first failing
+    probe, and those of a suspect; when it `hangs`, a probe takes its whole timeout."""
+    probe = check.timeout if hangs else 0.0
+    pause = max(min(CANDIDATE_INTERVAL, check.interval), probe)
+    return check.interval + (check.unhealthy - 1) * pause + probe
 
 
 def _latest_at_each_address(rows: Iterable[Registered]) -> dict[str, str]:

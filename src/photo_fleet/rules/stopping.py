@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
+from photo_fleet.balancer.membership import longest_sick
 from photo_fleet.changes import Changes, changed
 from photo_fleet.findings import Fault
 from photo_fleet.spec import Drain, Fleet
@@ -63,6 +64,15 @@ def lame_duck_needed(fleet: Fleet) -> float:
     if fleet.drain.removal == "deregister-first":
         return PROPAGATION[fleet.balancer.kind]
     return fleet.health_check.slowest_removal + HEALTH_MARGIN
+
+
+def longest_stay(fleet: Fleet, *, hangs: bool = False) -> float:
+    """Seconds for which an instance that alone is sick may get requests; one that `hangs` answers
+    no probe. `photo-fleet balance` asks suspects every second, a cloud's balancer nobody sooner."""
+    check = fleet.health_check
+    if fleet.balancer.kind == "nginx":
+        return longest_sick(check, hangs=hangs)
+    return check.slowest_removal - (0.0 if hangs else check.timeout)
 
 
 def _differences(fleet: Fleet, way: Changes) -> Changes:
