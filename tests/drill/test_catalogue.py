@@ -5,8 +5,6 @@ from collections import Counter
 import pytest
 
 from photo_fleet.drill.catalogue import (
-    CORE,
-    FURTHER,
     LONGEST_ALL,
     LONGEST_CORE,
     LONGEST_SHORT,
@@ -19,6 +17,8 @@ from photo_fleet.drill.catalogue import (
 from photo_fleet.drill.clients.mix import EVERYDAY
 from photo_fleet.drill.gates import STORE_FAULT, Gate
 from photo_fleet.drill.scenario import FAULTS, FROM_OUTSIDE, Scenario
+from photo_fleet.drill.scenarios.core import CORE
+from photo_fleet.drill.scenarios.further import FURTHER
 
 GATED = {
     Gate.LOSSLESS: {

@@ -1,0 +1,165 @@
+"""The scenarios of every drill, as data."""
+
+from photo_fleet.drill.clients.mix import EVERYDAY, Mix
+from photo_fleet.drill.gates import Gate
+from photo_fleet.drill.scenario import Scenario, Step
+
+SLOW = Mix(rate=4, weights={**EVERYDAY, "slow_upload": 15, "slow_download": 15})
+"""Uploads and downloads that take longer than an instance's other work."""
+
+QUIET = Mix(rate=1)
+"""Somebody is there, so that a loss would be seen, but hardly ever at the moment that counts."""
+
+CORE = (
+    Scenario(
+        "scale-in-idle",
+        "An instance leaves a fleet that has hardly anything to do",
+        Gate.LOSSLESS,
+        (Step(8, "scale", {"to": 2}),),
+        30,
+        instances=3,
+        load=QUIET,
+    ),
+    Scenario(
+        "scale-in",
+        "An instance leaves under load",
+        Gate.LOSSLESS,
+        (Step(10, "scale", {"to": 2}),),
+        40,
+        short=True,
+        instances=3,
+    ),
+    Scenario(
+        "scale-in-slow",
+        "An instance leaves during slow uploads and downloads",
+        Gate.LOSSLESS,
+        (Step(12, "scale", {"to": 2}),),
+        50,
+        instances=3,
+        load=SLOW,
+    ),
+    Scenario(
+        "deploy",
+        "A rolling deploy",
+        Gate.LOSSLESS,
+        (Step(8, "deploy"),),
+        40,
+    ),
+    Scenario(
+        "resize",
+        "From 2 instances to 10 and back",
+        Gate.LOSSLESS,
+        (Step(5, "scale", {"to": 10}), Step(30, "scale", {"to": 2})),
+        65,
+    ),
+    Scenario(
+        "kill-instance",
+        "kill -9 of an instance",
+        Gate.KILL,
+        (Step(10, "kill-instance"),),
+        28,
+        short=True,
+        instances=3,
+    ),
+    Scenario(
+        "kill-worker",
+        "kill -9 of an instance's web worker",
+        Gate.KILL,
+        (Step(10, "kill-worker"),),
+        30,
+    ),
+    Scenario(
+        "kill-proxy-worker",
+        "kill -9 of an nginx worker",
+        Gate.PROXY_KILL,
+        (Step(10, "kill-proxy-worker"),),
+        25,
+    ),
+    Scenario(
+        "stop-while-starting",
+        "SIGTERM to instances that are still starting",
+        Gate.LOSSLESS,
+        (Step(5, "stop-while-starting", {"within": 2.0, "times": 4}),),
+        35,
+    ),
+    Scenario(
+        "freeze-instance",
+        "SIGSTOP of an instance",
+        Gate.FREEZE,
+        (Step(10, "freeze-instance", {"seconds": 25}),),
+        46,
+        instances=3,
+    ),
+    Scenario(
+        "database-restart",
+        "The database restarts",
+        Gate.OUTAGE,
+        (Step(10, "database-restart"),),
+        40,
+        short=True,
+    ),
+    Scenario(
+        "database-stop",
+        "The database is away for 30 seconds",
+        Gate.OUTAGE,
+        (Step(8, "database-stop", {"seconds": 30}),),
+        55,
+    ),
+    Scenario(
+        "store-restart",
+        "The object store restarts",
+        Gate.OUTAGE,
+        (Step(10, "store-restart"),),
+        30,
+    ),
+    Scenario(
+        "store-errors",
+        "The object store answers 5xx",
+        Gate.OUTAGE,
+        (
+            Step(8, "store-answer", {"status": 500, "seconds": 8}),
+            Step(16, "store-answer", {"status": 503, "seconds": 8}),
+        ),
+        37,
+    ),
+    Scenario(
+        "store-hang",
+        "The object store does not answer",
+        Gate.OUTAGE,
+        (Step(8, "store-hang", {"seconds": 15}),),
+        40,
+    ),
+    Scenario(
+        "boots",
+        "Ten instances boot at the same moment",
+        Gate.LOSSLESS,
+        (Step(5, "boot", {"count": 10}),),
+        40,
+        load=Mix(rate=5),
+    ),
+    Scenario(
+        "rotate-keys",
+        "Keys are rotated in three rolling steps",
+        Gate.LOSSLESS,
+        (Step(5, "rotate-keys"),),
+        70,
+        load=Mix(rate=5),
+    ),
+    Scenario(
+        "deregister-first",
+        "An instance is taken out of the balancer first, then ends (beside health-only)",
+        Gate.LOSSLESS,
+        (Step(10, "scale", {"to": 2}),),
+        35,
+        instances=3,
+    ),
+    Scenario(
+        "health-only",
+        "An instance ends, and only failing health checks take it out",
+        Gate.COMPARISON,
+        (Step(5, "remove-by-health"),),
+        102,
+        instances=3,
+        health_only=True,
+    ),
+)
