@@ -12,6 +12,7 @@ import pytest
 from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.clients.mix import Mix
 from photo_fleet.drill.evidence.downloads import Download
+from photo_fleet.drill.evidence.links import View
 from photo_fleet.drill.evidence.logs import Execution, nginx_executions, server_executions
 from photo_fleet.drill.evidence.objects import Bucket, CannotList, list_objects
 from photo_fleet.drill.evidence.reconcile import Evidence, reconcile
@@ -59,10 +60,12 @@ SOUND = Evidence(
         albums=(album(5),),
         shares=({"id": 9, "album_id": 5},),
         keys=(key_of("t1", 1), key_of("a5", 5), key_of("s9", 9)),
+        members=({"album_id": 5, "photos": [1]},),
     ),
     executions=(Execution("r1", "POST", "i", 201, "server"),),
     objects=frozenset({"photos/1/1/a.jpg"}),
     downloads={1: Download("aa")},
+    views={9: View("a5", (1,))},
 )
 
 
@@ -181,8 +184,7 @@ def test_each_discrepancy_is_found_and_named_alone(
         executed(("POST", "i", 503, "server"), ("POST", "j", 201, "server")),
         executed(("POST", "i", 201, "server"), ("POST", "i:80", 201, "nginx")),
         executed(("DELETE", "i", 204, "server"), ("DELETE", "j", 204, "server")),
-        # An album of that name was edited, and a wish never came true.
-        with_rows(albums=(album(5, name="new", description="new"),)),
+        # A wish never came true.
         replace(SOUND, creations=(*SOUND.creations, Creation("y", "c", "photo", "y"))),
         # A deletion without an answer may have been carried out.
         with_upload(photo_id=2, delete_asked=True),
@@ -191,6 +193,39 @@ def test_each_discrepancy_is_found_and_named_alone(
 )
 def test_what_merely_looks_odd_is_no_discrepancy(evidence: Evidence) -> None:
     assert reconcile(evidence) == NOTHING
+
+
+SEEN_NEW = {9: View("new", (1,))}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (with_rows(photos=(photo(1, title="other"),), keys=SOUND.tables.keys), "has other"),
+        (replace(SOUND, views={}), "share 9 of c was acknowledged: nobody opened it"),
+        (
+            replace(SOUND, views={9: View(problem="the API answered 404")}),
+            "share 9 of c was acknowledged: the API answered 404",
+        ),
+        (replace(SOUND, views=SEEN_NEW), "another name than album 5"),
+        (replace(SOUND, views={9: View("a5")}), "other photos than album 5"),
+        (
+            replace(with_rows(albums=(album(5, name="new"),)), views=SEEN_NEW),
+            "was named a5, and is named new",
+        ),
+    ],
+)
+def test_what_was_acknowledged_is_there_and_shown(evidence: Evidence, words: str) -> None:
+    found = reconcile(evidence)
+    assert [words in told for told in found.acknowledged_lost] == [True], found
+
+
+def test_a_share_of_another_album_is_lost() -> None:
+    rows = ({"id": 9, "album_id": 6},)
+    albums = (album(5), album(6, photo_count=0, counted=0, name="a6"))
+    evidence = with_rows(shares=rows, albums=albums)
+    found = reconcile(replace(evidence, views={9: View("a6")}))
+    assert "with mark 5, and has 6" in found.acknowledged_lost[0]
 
 
 def test_logs_are_read_as_they_are_written() -> None:
@@ -267,12 +302,20 @@ async def test_damage_done_by_hand_is_found(
     await execute(stage, f"{statement} RETURNING id", twin.id, twin.mark)
     await execute(stage, f"{statement} RETURNING id", twin.id, twin.mark)
     await execute(stage, "DELETE FROM album_photos WHERE photo_id = $1", third["id"])
+    renamed = next(item for item in loaded.ledger.edits if item.what == "name" and item.request)
+    statement = "UPDATE albums SET name = 'x', description = 'x' WHERE id = $1"
+    await execute(stage, statement, renamed.album)
+    share = next(item for item in loaded.ledger.creations if item.what == "share" and item.id)
+    await execute(stage, "UPDATE shares SET expires_at = now() WHERE id = $1", share.id)
 
     found = reconcile(await stage.gather(loaded))
     assert any(f"photo {first['id']} is ready" in item for item in found.ghosts)
     assert any("photos/1/999/left.jpg" in item for item in found.ghosts)
     lost = sorted(found.acknowledged_lost)
-    assert len(lost) == 2
+    assert len(lost) == 5
+    assert any(f"photo {third['id']} was added last, and is not in it" in item for item in lost)
+    assert any(f"album {renamed.album} was named" in item for item in lost)
+    assert any(f"share {share.id} " in item and "answered 410" in item for item in lost)
     assert any(
         f"photo {first['id']} " in item and "the store answered 404" in item for item in lost
     )

@@ -1,5 +1,6 @@
 """The clients' own account of what they sent and what became of it."""
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ import orjson
 from photo_fleet.drill.records import Outcome, Request, Upload
 
 What = Literal["album", "photo", "share"]
+Change = Literal["name", "add", "remove"]
 
 DELETION = "delete_photo"
 """The kind of requests that delete a photo."""
@@ -32,6 +34,22 @@ class Creation:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What a client asked of an album: the name (and description) `text`, or to add or remove
+    `photos`, in this order. `request` is the one that acknowledged it by `ended`; None: it may have
+    been carried out or not, or may be yet."""
+
+    client: str
+    album: int
+    what: Change
+    began: float
+    text: str = ""
+    photos: tuple[int, ...] = ()
+    ended: float = math.inf
+    request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A request that has no outcome yet."""
 
@@ -47,8 +65,8 @@ class Draft:
 
 
 class Ledger:
-    """Every request from before it is sent to its one outcome, every creation, every acknowledged
-    upload. Times are seconds of `clock` since it was opened."""
+    """Every request from before it is sent to its one outcome, every creation and edit, every
+    acknowledged upload. Times are seconds of `clock` since it was opened."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -58,6 +76,7 @@ class Ledger:
         self._open: dict[str, Draft] = {}
         self._uploads: dict[int, Upload] = {}
         self._creations: dict[tuple[str, What], Creation] = {}
+        self._edits: list[Edit] = []
         self.requests: list[Request] = []
         """In the order in which they ended."""
 
@@ -123,6 +142,10 @@ class Ledger:
     def creations(self) -> tuple[Creation, ...]:
         return tuple(self._creations.values())
 
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return tuple(self._edits)
+
     def intend(self, key: str, client: str, what: What, mark: str) -> None:
         """A client is about to ask for this; a repetition with the key is the same intention."""
         self._creations.setdefault((key, what), Creation(key, client, what, mark))
@@ -130,6 +153,19 @@ class Ledger:
     def created(self, key: str, what: What, resource: int) -> None:
         """What was intended was acknowledged."""
         self._creations[key, what] = replace(self._creations[key, what], id=resource)
+
+    def edit(
+        self, client: str, album: int, what: Change, text: str = "", photos: Iterable[int] = ()
+    ) -> int:
+        """A client is about to ask for this; its number."""
+        self._edits.append(Edit(client, album, what, self.now(), text, tuple(photos)))
+        return len(self._edits) - 1
+
+    def edited(self, number: int, request: str, photos: Iterable[int] | None = None) -> None:
+        """This request acknowledged it; `photos` where they are only known by the answer."""
+        edit = self._edits[number]
+        known = edit.photos if photos is None else tuple(photos)
+        self._edits[number] = replace(edit, photos=known, ended=self.now(), request=request)
 
     def acknowledge(self, photo_id: int, client: str, sha256: str) -> None:
         """A photo's upload or confirmation was answered with success."""
@@ -149,6 +185,7 @@ class Ledger:
             ("request", self.requests),
             ("upload", self._uploads.values()),
             ("creation", self._creations.values()),
+            ("edit", self._edits),
         ):
             for item in items:
                 told: dict[str, Any] = {"type": kind, **asdict(item)}

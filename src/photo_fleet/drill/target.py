@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.clients.mix import Wish
 from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.links import links_lost, open_all
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
 from photo_fleet.drill.faults.available import inject
 from photo_fleet.drill.faults.outside import Foreign
@@ -46,8 +47,12 @@ class TargetRunner(Runner):
             faults = await self._faults(fleet, scenario, load)
             self._tell("  downloads what was acknowledged")
             downloads = await download_all(load.people, ledger.uploads)
+            views = await open_all(load.people)
         await self._keep(ledger, scenario)
-        lost = tuple(lost_by_downloads(ledger.uploads, downloads))
+        lost = (
+            *lost_by_downloads(ledger.uploads, downloads),
+            *links_lost(ledger.creations, views),
+        )
         requests, uploads = tuple(ledger.requests), ledger.uploads
         found = Discrepancies(acknowledged_lost=lost)
         told = Record(scenario.name, seed, requests, uploads, faults, (), found)

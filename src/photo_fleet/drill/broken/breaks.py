@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import count
 from types import ModuleType
 from typing import Any
 
@@ -147,6 +148,44 @@ def _never_look(secrets: Any) -> None:
     secrets.SecretFiles.look = look
 
 
+def _forget_edits(queries: Any) -> None:
+    """Changes of albums are answered as if they had been carried out."""
+
+    async def agree(
+        db: Any, owner_id: int, album_id: int, name: str | None, description: str | None, _: Any
+    ) -> Any:
+        row = await queries.album(db, owner_id, album_id)
+        asked = {"name": name, "description": description, "cover_ok": True}
+        return None if row is None else {**row, **asked}
+
+    queries.update_album = agree
+
+
+def _refuse_renditions(job: Any) -> None:
+    """No photo can be decoded."""
+
+    async def refuse(_: object, __: bytes) -> Any:
+        raise job.Refused("not_an_image", "broken on purpose")
+
+    job.RenditionJob._render = refuse
+
+
+def _forget_lines(logs: Any) -> None:
+    """Every tenth line of the access log is lost."""
+    open_log: Callable[..., Callable[..., None]] = logs.open_access_log
+
+    def open_leaking(*arguments: Any) -> Callable[..., None]:
+        write, numbers = open_log(*arguments), count(1)
+
+        def write_most(**fields: object) -> None:
+            if next(numbers) % 10:
+                write(**fields)
+
+        return write_most
+
+    logs.open_access_log = open_leaking
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
     "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
@@ -154,6 +193,9 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
     "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
     "late-recovery": ("photo_api.resilience", _recover_late),
+    "forgotten-edits": ("photo_api.albums.queries", _forget_edits),
+    "refused-renditions": ("photo_api.renditions.job", _refuse_renditions),
+    "leaking-log": ("photo_api.telemetry.logs", _forget_lines),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),

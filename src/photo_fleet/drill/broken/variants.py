@@ -24,6 +24,8 @@ READS = Mix(
 """Over connections that go to any worker of nginx, and take so little time that hardly one is open
 when a worker is killed."""
 
+EDITS = Mix(rate=6, clients=8, weights={"edit_album": 2, "list_albums": 1})
+
 CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
 
 SECONDS = 12.0
@@ -77,6 +79,10 @@ def _experiment(
 def _store_outage(name: str, seconds: float = SECONDS) -> Scenario:
     step = Step(4, "store-answer", {"status": 503, "seconds": 6})
     return _experiment(name, Gate.OUTAGE, (step,), UPLOADS, seconds=seconds)
+
+
+def _observed(name: str, load: Mix) -> Scenario:
+    return _experiment(name, Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), load)
 
 
 def _comparison(name: str, harm: str) -> Scenario:
@@ -150,11 +156,30 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "trusting-bytes",
         "confirmations are believed, whatever the uploaded bytes are",
-        _experiment(
-            "trusting-bytes", Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), CARELESS
-        ),
+        _observed("trusting-bytes", CARELESS),
         "failed",
         breaks=("trusting-confirm",),
+    ),
+    Variant(
+        "forgotten-edits",
+        "changes of albums are answered and not carried out",
+        _observed("forgotten-edits", EDITS),
+        "acknowledged-loss",
+        breaks=("forgotten-edits",),
+    ),
+    Variant(
+        "refused-renditions",
+        "no photo can be decoded, so none gets its renditions",
+        _observed("refused-renditions", UPLOADS),
+        "half-done",
+        breaks=("refused-renditions",),
+    ),
+    Variant(
+        "leaking-log",
+        "every tenth line of the instances' logs is lost",
+        _observed("leaking-log", READS),
+        "unaccounted",
+        breaks=("leaking-log",),
     ),
     Variant(
         "displaced-handler",
@@ -290,8 +315,6 @@ WITHOUT_VARIANT: Mapping[str, str] = {
     "no-evidence": "a drill without load or fault is no broken fleet; " + BY_HAND,
     "cut": "nginx holds back whole answers of the service as small as these; " + BY_HAND,
     "lost": "nginx answers before the patience of the clients ends; " + BY_HAND,
-    "half-done": BY_HAND,
-    "unaccounted": BY_HAND,
     "read-failed": BY_HAND,
     "cut-elsewhere": BY_HAND,
     "write-failed-elsewhere": BY_HAND,

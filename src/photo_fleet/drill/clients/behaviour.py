@@ -10,13 +10,13 @@ import orjson
 from photo_fleet.drill.clients.person import Person
 from photo_fleet.drill.clients.pictures import is_rendition
 from photo_fleet.drill.clients.transport import Answer, Call, json_body
-from photo_fleet.drill.ledger import DELETION
+from photo_fleet.drill.ledger import DELETION, Change
 
 Act = Callable[[Person, random.Random, float], Awaitable[None]]
 
 UNKNOWN_PHOTO = 2**53 - 1
 PAGES = (10, 50)
-MOST_SHARES = 20
+NEWEST_LINKS = 20
 FEWEST_PHOTOS = 3
 """What nobody deletes below, so that there is always something to look at."""
 
@@ -87,7 +87,10 @@ async def edit_album(person: Person, chance: random.Random, due: float) -> None:
     content = json_body({"name": text, "description": text})
     path = f"/albums/{person.arranged}"
     call = Call("edit_album", "PATCH", path, fits=_has("name", text), **content)
-    await person.act(call, chance, due=due)
+    edit = person.ledger.edit(person.name, person.arranged, "name", text=text)
+    answer = await person.act(call, chance, due=due)
+    if answer.ok:
+        person.ledger.edited(edit, answer.request)
 
 
 async def arrange_album(person: Person, chance: random.Random, due: float) -> None:
@@ -99,7 +102,11 @@ async def arrange_album(person: Person, chance: random.Random, due: float) -> No
     path = f"/albums/{person.arranged}/photos"
     content = json_body({"photo_ids": some})
     call = Call("arrange_album", method, path, fits=_counts_up_to(len(some)), **content)
-    await person.act(call, chance, due=due)
+    what: Change = "add" if method == "POST" else "remove"
+    edit = person.ledger.edit(person.name, person.arranged, what, photos=some)
+    answer = await person.act(call, chance, due=due)
+    if answer.ok:
+        person.ledger.edited(edit, answer.request)
 
 
 async def create_album(person: Person, chance: random.Random, due: float | None) -> None:
@@ -144,13 +151,14 @@ async def create_share(person: Person, chance: random.Random, due: float | None)
     answer = await person.act(call, chance, due=due)
     if answer.ok:
         person.ledger.created(key, "share", answer.json()["id"])
-        person.shares = [*person.shares, answer.json()["token"]][-MOST_SHARES:]
+        person.links[answer.json()["id"]] = answer.json()["token"]
 
 
 async def view_share(person: Person, chance: random.Random, due: float) -> None:
     """A visitor with a link."""
-    if person.shares:
-        call = Call("view_share", "GET", f"/share/{chance.choice(person.shares)}", fits=_has_photos)
+    if person.links:
+        token = chance.choice(list(person.links.values())[-NEWEST_LINKS:])
+        call = Call("view_share", "GET", f"/share/{token}", fits=_has_photos)
         await person.visit(call, chance, due)
 
 

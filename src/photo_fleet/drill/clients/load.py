@@ -155,7 +155,7 @@ async def _settle_in(person: Person, chance: random.Random) -> bool:
     person.arranged = await behaviour.new_album(person, chance, None) or 0
     await uploading.upload(person, chance, None)
     await behaviour.create_share(person, chance, None)
-    return bool(person.inbox and person.arranged and person.photos and person.shares)
+    return bool(person.inbox and person.arranged and person.photos and person.links)
 
 
 async def _stopped_before(stopped: "asyncio.Task[Literal[True]]", seconds: float) -> bool:

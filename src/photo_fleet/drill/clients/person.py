@@ -21,7 +21,8 @@ EXPIRES_SOON = 20.0
 
 class Person:
     """Somebody with an account. `photos` are theirs that they believe to be there, with digests;
-    `inbox` is the album that uploads go to, `arranged` the one that is edited."""
+    `inbox` is the album that uploads go to, `arranged` the one that is edited, `links` their
+    shares' tokens."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Person:
         self.deleting: set[int] = set()
         self.inbox = 0
         self.arranged = 0
-        self.shares: list[str] = []
+        self.links: dict[int, str] = {}
         self._fresh = fresh
         self._token = ""
         self._refresh_token = ""
@@ -130,8 +131,9 @@ class Person:
         return photo_id in self.deleting
 
     def _signed(self, call: Call) -> Call:
-        """With the token, where it belongs: the store knows its visitors by the URL."""
-        if call.target != "api":
+        """With the token, where there is one and it belongs: the store knows its visitors by the
+        URL."""
+        if call.target != "api" or not self._token:
             return call
         headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
         return replace(call, headers=headers)

@@ -33,7 +33,10 @@ async def direct_upload(person: Person, chance: random.Random, due: float | None
         fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id,
         **json_body({"photo_id": photo_id}),
     )
-    if (await person.act(confirm, chance)).ok:
+    edit = person.ledger.edit(person.name, person.inbox, "add", photos=[photo_id])
+    answer = await person.act(confirm, chance)
+    if answer.ok:
+        person.ledger.edited(edit, answer.request)
         person.ledger.acknowledge(photo_id, person.name, photo.sha256)
         person.photos[photo_id] = photo.sha256
 
@@ -97,9 +100,11 @@ async def upload_through(
         takes=takes,
     )
     person.ledger.intend(title, person.name, "photo", title)
+    edit = person.ledger.edit(person.name, person.inbox, "add")
     answer = await person.act(call, chance, due=due)
     if answer.ok:
         photo_id: int = answer.json()["id"]
+        person.ledger.edited(edit, answer.request, [photo_id])
         person.ledger.created(title, "photo", photo_id)
         person.ledger.acknowledge(photo_id, person.name, photo.sha256)
         person.photos[photo_id] = photo.sha256

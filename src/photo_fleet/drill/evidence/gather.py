@@ -3,6 +3,7 @@
 from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.evidence.accounts import attributed
 from photo_fleet.drill.evidence.downloads import download_all
+from photo_fleet.drill.evidence.links import open_all
 from photo_fleet.drill.evidence.logs import Logs
 from photo_fleet.drill.evidence.objects import Bucket, list_objects
 from photo_fleet.drill.evidence.reconcile import Evidence
@@ -18,8 +19,10 @@ async def gather(load: Load, database_url: str, bucket: Bucket, logs: Logs) -> E
         requests=attributed(ledger.requests, logs),
         uploads=ledger.uploads,
         creations=ledger.creations,
+        edits=ledger.edits,
         tables=await read_tables(database_url),
         executions=logs.executions,
         objects=frozenset(await list_objects(bucket)),
         downloads=downloads,
+        views=await open_all(load.people),
     )

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from photo_fleet.drill.evidence.downloads import Download
+from photo_fleet.drill.evidence.edits import edits_lost
+from photo_fleet.drill.evidence.links import View, links_lost, views_differ
 from photo_fleet.drill.evidence.logs import Execution
 from photo_fleet.drill.evidence.tables import Row, Tables
-from photo_fleet.drill.ledger import Creation, What
+from photo_fleet.drill.ledger import Creation, Edit, What
 from photo_fleet.drill.records import Discrepancies, Request, Upload
 
 NOT_REPEATABLE = ("POST", "PATCH")
@@ -17,15 +19,18 @@ OBJECTS = ("object_key", "thumbnail_key", "preview_key")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`objects` are the store's keys when the sweep is through, `downloads` are by photo."""
+    """`objects` are the store's keys when the sweep is through, `downloads` are by photo,
+    `views` by share."""
 
     requests: tuple[Request, ...] = ()
     uploads: tuple[Upload, ...] = ()
     creations: tuple[Creation, ...] = ()
+    edits: tuple[Edit, ...] = ()
     tables: Tables = field(default_factory=Tables)
     executions: tuple[Execution, ...] = ()
     objects: frozenset[str] = frozenset()
     downloads: Mapping[int, Download] = field(default_factory=dict)
+    views: Mapping[int, View] = field(default_factory=dict)
 
 
 def reconcile(evidence: Evidence) -> Discrepancies:
@@ -33,7 +38,11 @@ def reconcile(evidence: Evidence) -> Discrepancies:
     return Discrepancies(
         duplicates=(*_made_twice(evidence), *_executed_twice(evidence)),
         ghosts=(*_rows_without_object(evidence), *_objects_without_row(evidence)),
-        acknowledged_lost=(*_uploads_lost(evidence), *_creations_lost(evidence)),
+        acknowledged_lost=(
+            *_uploads_lost(evidence),
+            *_creations_lost(evidence),
+            *_edits_lost(evidence),
+        ),
         half_done=(
             *_half_deleted(evidence),
             *_half_uploaded(evidence.tables),
@@ -130,11 +139,30 @@ def _wrong_bytes(name: str, upload: Upload, download: Download | None) -> Iterat
 
 
 def _creations_lost(evidence: Evidence) -> Iterator[str]:
-    """Nobody deletes albums and shares; photos leave their rows behind."""
-    ids = _all_ids(evidence.tables)
+    """Nobody deletes albums and shares; photos leave their rows behind, and nobody changes titles.
+    Names of albums are looked at with their edits."""
+    tables = evidence.tables
+    ids = _all_ids(tables)
+    marks = {
+        "photo": {row["id"]: row["title"] for row in tables.photos},
+        "share": {row["id"]: str(row["album_id"]) for row in tables.shares},
+    }
     for item in evidence.creations:
-        if item.id is not None and item.id not in ids[item.what]:
-            yield f"{item.what} {item.id} of {item.client} was acknowledged and has no row"
+        if item.id is None:
+            continue
+        name = f"{item.what} {item.id} of {item.client}"
+        if item.id not in ids[item.what]:
+            yield f"{name} was acknowledged and has no row"
+        elif (found := marks.get(item.what, {}).get(item.id, item.mark)) != item.mark:
+            yield f"{name} was acknowledged with mark {item.mark}, and has {found}"
+
+
+def _edits_lost(evidence: Evidence) -> Iterator[str]:
+    tables = evidence.tables
+    yield from edits_lost(evidence.edits, evidence.creations, evidence.requests, tables)
+    there = _all_ids(tables)["share"]
+    yield from links_lost((one for one in evidence.creations if one.id in there), evidence.views)
+    yield from views_differ(tables, evidence.views)
 
 
 def _half_deleted(evidence: Evidence) -> Iterator[str]:

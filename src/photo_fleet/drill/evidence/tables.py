@@ -26,6 +26,9 @@ SELECT a.id, a.name, a.description, a.photo_count,
        (SELECT count(*) FROM album_photos m WHERE m.album_id = a.id) AS counted
 FROM albums a ORDER BY a.id
 """
+MEMBERS = """
+SELECT album_id, array_agg(photo_id ORDER BY position) AS photos FROM album_photos GROUP BY album_id
+"""
 SHARES = "SELECT id, album_id FROM shares ORDER BY id"
 KEYS = "SELECT key, status, resource_id FROM idempotency_keys"
 
@@ -50,6 +53,7 @@ class Tables:
     albums: tuple[Row, ...] = ()
     shares: tuple[Row, ...] = ()
     keys: tuple[Row, ...] = ()
+    members: tuple[Row, ...] = ()
 
 
 async def read_tables(database_url: str) -> Tables:
@@ -59,25 +63,26 @@ async def read_tables(database_url: str) -> Tables:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             rows = [
                 await connection.fetch(statement, timeout=TIME_BOX)
-                for statement in (PHOTOS, ALBUMS, SHARES, KEYS)
+                for statement in (PHOTOS, ALBUMS, SHARES, KEYS, MEMBERS)
             ]
     finally:
         await connection.close()
     return Tables(*(tuple(dict(row) for row in found) for found in rows))
 
 
-async def sweep_now(database_url: str, seconds: float) -> int:
-    """When the load is over: wait until jobs are done, make everything due that waits to be swept,
-    and wait for the fleet's own sweep. How much is left after `seconds`: 0 when all is swept. Only
-    on a stage that nobody else uses."""
+async def sweep_now(database_url: str, seconds: float, *, hasten: bool = True) -> int:
+    """When the load is over: wait until jobs are done, make everything due that waits to be swept
+    (unless its own deadlines are waited for), and wait for the fleet's own sweep. How much is left
+    after `seconds`: 0 when all is swept. Only on a stage that nobody else uses."""
     deadline = time.monotonic() + seconds
     connection = await open_connection(database_url, timeout=TIME_BOX)
     try:
         while await connection.fetchval(JOBS_LEFT) and time.monotonic() < deadline:
             await asyncio.sleep(LOOK)
-        await connection.execute(TAKE_AGAIN)
+        if hasten:
+            await connection.execute(TAKE_AGAIN)
         while left := await connection.fetchval(SWEEP_LEFT):
-            for statement in HASTEN:
+            for statement in HASTEN if hasten else ():
                 await connection.execute(statement)
             if time.monotonic() > deadline:
                 return int(left)
