@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import resource
 import signal
 import sys
 import time
@@ -107,6 +109,38 @@ def test_workers_that_cannot_be_replaced_at_once_are_replaced_later(
         )
         assert "without_workers" in [row["event"] for row in events]
         assert own.stop() == 0
+
+
+def test_workers_are_replaced_when_processes_can_be_forked_again(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """The limit of a user's processes, which does not bind root: where the tests run as root,
+    somebody else does, who may read what root may."""
+    python = tmp_path / "python"
+    other = (
+        "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_override"
+        " --ambient-caps=+dac_override"
+    )
+    as_other = other if os.getuid() == 0 else ""
+    python.write_text(f'#!/bin/sh\nexec {as_other} {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with serving(environ, tmp_path / "log", "--no-jobs", python=str(python)) as own:
+        eventually(lambda: live(own), 30)
+        before = resource.prlimit(own.process.pid, resource.RLIMIT_NPROC)
+        resource.prlimit(own.process.pid, resource.RLIMIT_NPROC, (0, before[1]))
+        own.children(WEB)[0].kill()
+        refused = "a process cannot be started; trying again"
+        eventually(lambda: own.log.count(refused) >= 4, 20)
+        assert not own.children(WEB)
+        resource.prlimit(own.process.pid, resource.RLIMIT_NPROC, before)
+        eventually(lambda: live(own), 30)
+
+
+def live(service: Service) -> bool:
+    try:
+        return httpx.get(f"{service.url}/health/live", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
 
 
 async def test_a_watching_task_that_fails_ends_the_instance_with_its_reason(

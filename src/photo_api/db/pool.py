@@ -235,6 +235,8 @@ class Database:
                 await self._failed(proof=True)
             except FAILURES as error:
                 log.debug("the database refuses: %s", type(error).__name__)
+            except Exception:  # without a further question it would be taken to be down for ever
+                log.exception("the database cannot be asked")
             await asyncio.sleep(PAUSE * random.uniform(0.75, 1.25))
             if not self._breaker.is_open:
                 return

@@ -27,7 +27,13 @@ POLL = 2.0
 OUTAGE_PAUSE = (1.0, 2.0)
 """Seconds for which a job rests, and who ran it, when what they need is down."""
 
+
+class NotNow(Exception):
+    """This instance cannot do any such job for now; the job is not at fault."""
+
+
 CERTAIN_OUTAGES = (
+    NotNow,
     StoreDown,
     DatabaseUnavailable,
     asyncpg.ReadOnlySQLTransactionError,
@@ -46,7 +52,8 @@ class Handler(Protocol):
 
     async def run(self, job: Job) -> None:
         """Do the job and `queue.finish` it in the transaction that writes the result. Raises
-        `LeaseLost` when that says so; any other exception is a failure."""
+        `LeaseLost` when that says so, `NotNow` to have it postponed; any other exception is a
+        failure, unless store or database are down."""
 
     async def give_up(self, connection: Any, job: Job, reason: str) -> None:
         """Record what a dead job means for its subject, in the transaction that buries it."""

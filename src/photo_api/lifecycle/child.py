@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import logging
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from photo_api.lifecycle.orders import messages, socket_pair
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +48,43 @@ class Child:
         self.ready = asyncio.Event()
         self.load = WorkerLoad()
         self._on_report = on_report
-        self._orders, self._theirs = socket_pair()
+        self._ends: tuple[socket.socket, socket.socket] | OSError
+        try:
+            self._ends = socket_pair()
+        except OSError as error:  # too many open files, for now: `run` raises it
+            self._ends = error
 
     async def run(
         self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
     ) -> int:
         """Start it and wait for its end; the exit code. Cancelling kills it. Raises OSError when no
         process can be started."""
-        try:
-            process = await self._spawn(command, environ, inherited)
-        except BaseException:
-            self._orders.close()
-            raise
-        self.pid = process.pid
-        listening = asyncio.create_task(self._listen())
-        try:
-            return await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            # What it said last may still be on its way.
-            await asyncio.wait([listening], timeout=1)
-            listening.cancel()
-            self.pid = None
-            self._orders.close()
+        if isinstance(self._ends, OSError):
+            raise self._ends
+        ours, theirs = self._ends
+        with ours:
+            process = await self._spawn(theirs, command, environ, inherited)
+            self.pid = process.pid
+            listening = asyncio.create_task(self._listen(ours))
+            try:
+                return await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+                # What it said last may still be on its way.
+                await asyncio.wait([listening], timeout=1)
+                listening.cancel()
+                self.pid = None
 
     async def _spawn(
-        self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
+        self,
+        theirs: socket.socket,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        inherited: Sequence[int],
     ) -> asyncio.subprocess.Process:
-        with self._theirs as theirs, _ignored_from_birth():
+        with theirs, _ignored_from_birth():
             descriptor = theirs.fileno()
             return await asyncio.create_subprocess_exec(
                 *command,
@@ -85,16 +96,23 @@ class Child:
                 start_new_session=True,
             )
 
-    async def _listen(self) -> None:
-        async for message in messages(self._orders):
-            event, _, value = message.partition(" ")
-            if event == "ready":
-                self.ready.set()
-            elif event == "load":
-                self.load = WorkerLoad(**json.loads(value))
-            self._on_report(self, event, value)
+    async def _listen(self, orders: socket.socket) -> None:
+        async for message in messages(orders):
+            try:
+                self._take(message)
+            except Exception:  # one report less, and the next is heard
+                log.exception("a report cannot be taken", extra={"fields": {"pid": self.pid}})
+
+    def _take(self, message: str) -> None:
+        event, _, value = message.partition(" ")
+        if event == "ready":
+            self.ready.set()
+        elif event == "load":
+            self.load = WorkerLoad(**json.loads(value))
+        self._on_report(self, event, value)
 
     def order(self, order: str) -> None:
         """Send an order; one that cannot be sent is for a process that hangs or is gone."""
-        with suppress(OSError):
-            self._orders.send(order.encode())
+        if not isinstance(self._ends, OSError):
+            with suppress(OSError):
+                self._ends[0].send(order.encode())

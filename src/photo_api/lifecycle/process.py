@@ -18,6 +18,11 @@ STABLE = 10.0
 """Seconds after which a process that dies is taken to have died for a new reason."""
 
 LONGEST_START = 30.0
+"""Seconds that a successor may take, while the present process serves."""
+
+LONGEST_FIRST_START = 120.0
+"""Seconds for one that has nobody to succeed: many instances may boot on a slow machine."""
+
 RETIREMENT = 2.0
 """Seconds in which a retired worker answers `Connection: close` on the connections it has."""
 
@@ -58,7 +63,7 @@ class Process:
         self._running: list[Running] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = WorkerLoad()
-        self._draining = False
+        self._leaving = asyncio.Event()
         self._stopped = asyncio.Event()
         self._replacement_wanted = asyncio.Event()
 
@@ -76,7 +81,8 @@ class Process:
         """Run it, and again whenever it dies, until `stop` was ordered. Cancelling kills it. The
         first start waits until those it comes `after` have had the processor to be ready."""
         if self._after:
-            await self._unless_stopped(_all_ready(self._after), LONGEST_HEAD_START)
+            ready = _all_ready(self._after)
+            await _first(ready, self._stopped.wait(), timeout=LONGEST_HEAD_START)
         try:
             await self._keep_one_running()
             await asyncio.gather(*(item.end for item in self._running), *self._retiring)
@@ -90,24 +96,48 @@ class Process:
         backoff = FIRST_BACKOFF
         while not self._stopped.is_set():
             started = time.monotonic()
-            present = self._start()
-            while not present.end.done():
-                wanted = asyncio.create_task(self._replacement_wanted.wait())
-                await asyncio.wait({present.end, wanted}, return_when=asyncio.FIRST_COMPLETED)
-                wanted.cancel()
-                if not present.end.done():
-                    present = await self._replaced(present)
+            self._replacement_wanted.clear()
+            present = await self._last_of_line(self._start())
             if self._stopped.is_set():
                 return
-            self.ready.clear()
             backoff = FIRST_BACKOFF if time.monotonic() - started > STABLE else backoff
             self._tell_of_end(present, backoff)
-            await self._unless_stopped(asyncio.sleep(backoff), None)
+            await _first(asyncio.sleep(backoff), self._stopped.wait())
             backoff = min(backoff * 2, LONGEST_BACKOFF)
+
+    async def _last_of_line(self, present: Running) -> Running:
+        """The process that ended without a successor. A replacement that fails is tried again."""
+        pause, longest = FIRST_BACKOFF, LONGEST_FIRST_START
+        while await self._became_ready(present, longest):
+            await _first(self._replacement_wanted.wait(), present.end)
+            if present.end.done():
+                break
+            successor = await self._successor(present, pause)
+            if successor is None:
+                await _first(asyncio.sleep(pause), present.end, self._leaving.wait())
+                pause = min(pause * 2, LONGEST_BACKOFF)
+                continue
+            if present.end.done():
+                self._tell_of_end(present, 0.0)
+            else:
+                self._let_go(present)
+            self._replacement_wanted.clear()
+            present, pause, longest = successor, FIRST_BACKOFF, LONGEST_START
+        return present
+
+    async def _became_ready(self, running: Running, longest: float) -> bool:
+        """False when it has ended, or is ended since it takes longer than that."""
+        await _first(running.child.ready.wait(), running.end, timeout=longest)
+        if running.child.ready.is_set():
+            return True
+        await self._give_up_on(running)
+        return False
 
     def _tell_of_end(self, present: Running, backoff: float) -> None:
         """Raises what nobody expects of a start."""
         fields: dict[str, object] = {"name": self.name, "backoff_s": backoff}
+        if present.end.cancelled():  # told of already
+            return
         error = present.end.exception()
         if isinstance(error, OSError):  # no process, no memory, no interpreter: for now
             fields["error"] = str(error)
@@ -122,7 +152,8 @@ class Process:
         if greeting := self.greeting():
             child.order(greeting)
         # From its birth: an order might be read after the first request.
-        command = [*self._command, "--draining"] if self._draining else self._command
+        draining = ["--draining"] if self._leaving.is_set() else []
+        command = [*self._command, *draining]
         end = asyncio.create_task(child.run(command, self._environ, self._inherited))
         running = Running(child, end)
         self._running.append(running)
@@ -131,6 +162,7 @@ class Process:
 
     def _forget(self, running: Running) -> None:
         self._running.remove(running)
+        self._show_ready()
         if not running.end.cancelled():
             running.end.exception()  # told of by whoever waits for it
         last = running.child.load
@@ -138,37 +170,51 @@ class Process:
 
     def _hear(self, child: Child, event: str, value: str) -> None:
         if event == "ready":
-            self.ready.set()
+            self._show_ready()
         self.heard(self, child, event, value)
 
-    async def _replaced(self, present: Running) -> Running:
-        """The successor, once it is ready and the present process retires; the present one when
-        there is none."""
-        self._replacement_wanted.clear()
+    def _show_ready(self) -> None:
+        """Whether one of its processes takes requests, which a retired one does no more."""
+        if any(item.child.ready.is_set() for item in self._running):
+            self.ready.set()
+        else:
+            self.ready.clear()
+
+    async def _successor(self, present: Running, pause: float) -> Running | None:
+        """Once it is ready, or is alone since the present one has died; None when it failed. In a
+        drain it is told to drain, and succeeds nobody."""
         successor = self._start()
-        is_ready = asyncio.create_task(successor.child.ready.wait())
-        await self._unless_stopped(
-            asyncio.wait({is_ready, successor.end}, return_when=asyncio.FIRST_COMPLETED),
-            LONGEST_START,
-        )
-        is_ready.cancel()
-        if self._stopped.is_set():
-            return present
-        if not successor.child.ready.is_set():
-            log.error("a replacement did not start", extra={"fields": {"name": self.name}})
-            successor.end.cancel()
-            return present
+        ready, leaving = successor.child.ready, self._leaving
+        ends = (successor.end, present.end)
+        await _first(ready.wait(), *ends, leaving.wait(), timeout=LONGEST_START)
+        if leaving.is_set():
+            return None
+        if successor.end.done():
+            self._tell_of_end(successor, pause)
+            return None
+        if ready.is_set() or present.end.done():
+            return successor
+        await self._give_up_on(successor)
+        return None
+
+    async def _give_up_on(self, running: Running) -> None:
+        if not running.end.done():
+            log.error("a process did not become ready", extra={"fields": {"name": self.name}})
+            running.end.cancel()
+            await asyncio.wait([running.end])
+
+    def _let_go(self, present: Running) -> None:
+        present.child.ready.clear()
         task = asyncio.create_task(self._retire(present))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         log.info("process replaced", extra={"fields": {"name": self.name}})
-        return successor
 
     async def _retire(self, running: Running) -> None:
         """No new connections at once; those that it has are closed with an answer each, or when
         they stay idle; requests in flight are finished."""
         running.child.order("retire")
-        await self._unless_stopped(asyncio.wait([running.end]), RETIREMENT)
+        await _first(running.end, self._stopped.wait(), timeout=RETIREMENT)
         running.child.order("stop")
         await asyncio.wait([running.end], timeout=self._longest_end)
         running.end.cancel()
@@ -176,7 +222,7 @@ class Process:
     def replace(self) -> None:
         """Start another one in its place, and let it go when the other is ready; not any more
         once it drains."""
-        if self._draining:
+        if self._leaving.is_set():
             log.info("not replaced while draining", extra={"fields": {"name": self.name}})
         else:
             self._replacement_wanted.set()
@@ -184,24 +230,27 @@ class Process:
     def order(self, order: str) -> None:
         """Send an order. What is started after `drain` drains from its birth; after `stop` nothing
         is started any more."""
-        if order == "drain":
-            self._draining = True
+        if order in ("drain", "stop"):
+            self._leaving.set()
             self._replacement_wanted.clear()
         if order == "stop":
             self._stopped.set()
         for running in self._running:
             running.child.order(order)
 
-    async def _unless_stopped(
-        self, waiting: Coroutine[Any, Any, object], timeout: float | None
-    ) -> None:
-        tasks = [asyncio.create_task(waiting), asyncio.create_task(self._stopped.wait())]
-        try:
-            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+
+async def _first(
+    *waited_for: asyncio.Task[Any] | Coroutine[Any, Any, object], timeout: float | None = None
+) -> None:
+    """Until the first of these ends, or `timeout`. Tasks go on; the rest is cancelled."""
+    own = [asyncio.ensure_future(item) for item in waited_for if not isinstance(item, asyncio.Task)]
+    tasks = [item for item in waited_for if isinstance(item, asyncio.Task)]
+    try:
+        await asyncio.wait([*own, *tasks], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in own:
+            task.cancel()
+        await asyncio.gather(*own, return_exceptions=True)
 
 
 def total(loads: Sequence[WorkerLoad]) -> WorkerLoad:

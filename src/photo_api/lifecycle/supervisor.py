@@ -215,11 +215,11 @@ class Supervisor:
     ) -> list[Coroutine[Any, Any, object]]:
         work: list[Coroutine[Any, Any, object]] = [
             self._announce(registry, monitor),
-            registry.keep(),
-            monitor.run(),
+            _endless(registry.keep()),
+            _endless(monitor.run()),
             self._serve_control(),
-            self._secrets.run(self._tell, registry.note),
-            _keep_house(handlers, self._processes),
+            _endless(self._secrets.run(self._tell, registry.note)),
+            _endless(_keep_house(handlers, self._processes)),
         ]
         if self._migrate:
             work.append(migrate_at_start(self._live))
@@ -308,6 +308,7 @@ class Supervisor:
         self._state = "draining"
         registry.change("draining", "draining", self._cause)
         writing = asyncio.create_task(registry.flush())
+        writing.add_done_callback(self._ended)
         life = self._settings.lifecycle
         duck = lame_duck(life.lame_duck, self._processes, registry.removed_from_balancers)
         await self._unless_ended_now(duck)
@@ -344,6 +345,13 @@ def _told(identity: Identity) -> dict[str, str]:
         "PHOTO_API_NODE_NAME": identity.node,
         "PHOTO_API_REGION": identity.region or "",
     }
+
+
+async def _endless(work: Coroutine[Any, Any, object]) -> None:
+    """Raises RuntimeError when it ends, which nobody would notice otherwise."""
+    name = getattr(work, "__qualname__", "a task")
+    await work
+    raise RuntimeError(f"{name} ended")
 
 
 async def _keep_house(handlers: Handlers, processes: list[Process]) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api.renditions import wire
-from photo_api.renditions.process import ChildProcess, DecodeLimits, DecoderDied
+from photo_api.renditions.process import ChildProcess, DecodeLimits, DecoderDied, NoProcess
 
-__all__ = ["DecodeLimits", "Decoder", "DecoderDied", "Refused", "Rendered"]
+__all__ = ["DecodeLimits", "Decoder", "DecoderDied", "NoProcess", "Refused", "Rendered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Decoder:
         return self._child.pid if self._child else None
 
     async def render(self, data: bytes) -> Rendered:
-        """Raises `Refused` or `DecoderDied`; calls wait for each other. Cancelling it ends the
-        child, whose state is then unknown."""
+        """Raises `Refused`, `DecoderDied` or `NoProcess`; calls wait for each other. Cancelling it
+        ends the child, whose state is then unknown."""
         async with self._lock:
             child = await self._ready()
             try:

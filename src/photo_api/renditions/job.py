@@ -8,9 +8,9 @@ from typing import Any
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import LeaseLost
+from photo_api.jobs.runner import LeaseLost, NotNow
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
-from photo_api.renditions.decoder import Decoder, DecoderDied, Refused, Rendered
+from photo_api.renditions.decoder import Decoder, DecoderDied, NoProcess, Refused, Rendered
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 KIND = "renditions"
@@ -48,6 +48,8 @@ class RenditionJob:
             await self._finish(job, failed=refused.reason)
         except ObjectMissing:
             await self._finish(job, failed="bytes_missing")
+        except NoProcess as error:
+            raise NotNow(f"no decoder can be started: {error}") from error
         except DecoderDied as died:
             if job.failures + 1 < DEATHS:
                 raise

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -45,6 +46,11 @@ class DecoderDied(Exception):
         self.reason = reason
 
 
+class NoProcess(Exception):
+    """No child can be started now: too many processes or files, no memory, no interpreter. No file
+    is at fault."""
+
+
 class ChildProcess:
     """A running child; use `start`. After `end` it is gone and reaped."""
 
@@ -66,20 +72,23 @@ class ChildProcess:
 
     @classmethod
     async def start(cls, limits: DecodeLimits) -> Self:
-        """Returns before the child has loaded its libraries; the first request waits for that."""
-        ours, theirs = socket.socketpair()
-        # A file in memory, not a pipe: nobody has to read it while the child runs.
-        stderr = os.memfd_create("decoder-stderr", os.MFD_CLOEXEC)
-        with theirs:
-            process = _spawn(limits, theirs, stderr)
-        try:
+        """Returns before the child has loaded its libraries; the first request waits for that.
+        Raises `NoProcess`."""
+        with ExitStack() as opened:
+            try:
+                ours, theirs = socket.socketpair()
+                opened.enter_context(ours)
+                with theirs:
+                    # A file in memory, not a pipe: nobody has to read it while the child runs.
+                    stderr = os.memfd_create("decoder-stderr", os.MFD_CLOEXEC)
+                    opened.callback(os.close, stderr)
+                    process = _spawn(limits, theirs, stderr)
+            except OSError as error:
+                raise NoProcess(str(error)) from error
+            opened.callback(process.wait)
+            opened.callback(process.kill)
             reader, writer = await asyncio.open_connection(sock=ours)
-        except BaseException:
-            process.kill()
-            process.wait()
-            os.close(stderr)
-            ours.close()
-            raise
+            opened.pop_all()
         return cls(limits, process, stderr, reader, writer)
 
     @property

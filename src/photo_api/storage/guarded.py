@@ -209,8 +209,12 @@ class GuardedStore:
     async def _wait_for_recovery(self) -> None:
         while self._breaker.is_open:
             await asyncio.sleep(random.uniform(*PING_PAUSE))
-            with suppress(StoreUnavailable):
+            try:
                 await self.ping()
+            except StoreUnavailable:
+                pass
+            except Exception:  # without a further question it would be taken to be down for ever
+                log.exception("the object store cannot be asked")
 
 
 async def _within(seconds: float, call: Awaitable[T]) -> T:

@@ -71,6 +71,8 @@ class InstanceRoleCredentials:
                 await self.refresh()
             except StoreUnavailable as error:
                 log.warning("the role's access key could not be renewed: %s", error)
+            except Exception:  # the next try may do better, and the present key lasts a while
+                log.exception("the role's access key could not be renewed")
 
     def _pause(self) -> float:
         """Until it is time to renew; when it is already, a moment, so that nobody is stormed."""

@@ -1,0 +1,136 @@
+"""One place among the supervisor's processes, filled by real processes that behave badly."""
+
+import asyncio
+import json
+import os
+import resource
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from photo_api.lifecycle import process as module
+from photo_api.lifecycle.process import Process
+
+
+class Place:
+    """A process that is kept running, and how its next start behaves."""
+
+    def __init__(self, folder: Path) -> None:
+        self._manner = folder / "manner"
+        self._starts = folder / "starts"
+        self.behave("ready")
+        self.deaths: list[int] = []
+        arguments = ["--manner", str(self._manner)]
+        environ = {"PATH": os.environ["PATH"]}
+        self.process = Process("web-1", "tests.lifecycle.stand_in", arguments, environ)
+        self.process.died = lambda _, code: self.deaths.append(code)
+
+    def behave(self, manner: str) -> None:
+        self._manner.write_text(manner)
+
+    @property
+    def starts(self) -> list[dict[str, Any]]:
+        if not self._starts.exists():
+            return []
+        return [json.loads(line) for line in self._starts.read_text().splitlines()]
+
+    @property
+    def ready(self) -> bool:
+        return self.process.ready.is_set()
+
+
+@asynccontextmanager
+async def kept(folder: Path) -> AsyncIterator[Place]:
+    place = Place(folder)
+    keeping = asyncio.create_task(place.process.keep_running())
+    try:
+        await until(lambda: place.ready)
+        yield place
+        place.process.order("stop")
+        await asyncio.wait_for(keeping, 20)
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def until(holds: Callable[[], Any], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("manner", ["die", "hang"])
+async def test_a_replacement_that_fails_is_tried_until_it_succeeds(
+    manner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_START", 0.5)
+    async with kept(tmp_path) as place:
+        [first] = place.process.pids
+        place.behave(manner)
+        place.process.replace()
+        await until(lambda: len(place.starts) >= 3)
+        assert place.ready
+        assert first in place.process.pids, "the present one serves on"
+        place.behave("ready")
+        monkeypatch.setattr(module, "LONGEST_START", 20)
+        await until(lambda: place.process.pids and first not in place.process.pids)
+        assert place.ready
+        count = len(place.starts)
+        await asyncio.sleep(0.5)
+        assert len(place.starts) == count, "one wish, one replacement"
+
+
+async def test_a_death_while_the_successor_hangs_is_seen_at_once(tmp_path: Path) -> None:
+    async with kept(tmp_path) as place:
+        [first] = place.process.pids
+        place.behave("hang")
+        place.process.replace()
+        await until(lambda: len(place.process.pids) == 2)
+        psutil.Process(first).kill()
+        await until(lambda: not place.ready, 5)
+        await until(lambda: place.deaths == [-9], 5)
+        [second] = place.process.pids
+        place.behave("ready")
+        psutil.Process(second).kill()  # as its limit would
+        await until(lambda: place.ready)
+
+
+async def test_a_replacement_under_way_when_a_drain_begins_succeeds_nobody(tmp_path: Path) -> None:
+    async with kept(tmp_path) as place:
+        [first] = place.process.pids
+        place.behave("hang")
+        place.process.replace()
+        await until(lambda: len(place.starts) == 2)
+        place.process.order("drain")
+        [second] = set(place.process.pids) - {first}
+        place.behave("ready")
+        psutil.Process(second).kill()
+        await until(lambda: place.process.pids == [first])
+        psutil.Process(first).kill()
+        await until(lambda: len(place.starts) == 3)
+        assert place.starts[-1]["draining"]
+        await until(lambda: place.ready)
+        [third] = place.process.pids
+        place.process.replace()
+        await asyncio.sleep(0.3)
+        assert place.process.pids == [third]
+
+
+async def test_without_free_files_a_start_is_tried_again(tmp_path: Path) -> None:
+    async with kept(tmp_path) as place:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        opened = psutil.Process().num_fds()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            os.kill(place.process.pids[0], 9)
+            await until(lambda: not place.ready)
+            await asyncio.sleep(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert len(place.starts) == 1
+        await until(lambda: place.ready)
+        await until(lambda: psutil.Process().num_fds() <= opened, 5)
