@@ -113,16 +113,27 @@ class Recorder:
 
 @asynccontextmanager
 async def running(settings: dict[str, str]) -> AsyncIterator[Recorder]:
-    loaded = load(settings)
     async with database_of(settings) as db:
         recorder = Recorder(db)
-        handlers = {"renditions": recorder}
-        work = asyncio.create_task(
-            runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests").run(
-                LiveSettings(loaded)
-            )
+        async with handling(settings, db, recorder):
+            yield recorder
+
+
+@asynccontextmanager
+async def handling(
+    settings: dict[str, str], db: Database, handler: runner.Handler
+) -> AsyncIterator[None]:
+    """Jobs are run in this process."""
+    loaded = load(settings)
+    handlers = {"renditions": handler}
+    work = asyncio.create_task(
+        runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests").run(
+            LiveSettings(loaded)
         )
-        yield recorder
+    )
+    try:
+        yield
+    finally:
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work

@@ -3,20 +3,23 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 from PIL import Image
 
 from photo_api.jobs.runner import LeaseLost
-from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.decoder import Decoder, NoProcess
 from photo_api.renditions.job import RenditionJob
 from tests.jobs.stage import (
     LEASE,
     Worker,
+    handling,
     hang,
     job_of,
     leased,
@@ -101,6 +104,35 @@ async def test_a_late_result_changes_no_photo(
         assert await db.fetchrow(look, photo_id) == result
         noted = await db.fetch("SELECT object_key FROM unreferenced_objects")
         assert len(noted) == 4, "two renditions for each late run"
+    await decoder.aclose()
+
+
+def failing(settings: dict[str, str], photo_id: int) -> Any:
+    """The photo's job, once it has an error."""
+    eventually(lambda: job_of(settings, photo_id)["error"])
+    return job_of(settings, photo_id)
+
+
+async def test_a_decoder_that_cannot_be_started_is_not_the_photo_s_fault(
+    settings: dict[str, str], user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = Decoder()
+    async with database_of(settings) as db:
+        with monkeypatch.context() as away:
+            away.setattr(sys, "executable", "/nowhere/python")
+            opened = psutil.Process().num_fds()
+            for _ in range(5):
+                with pytest.raises(NoProcess):
+                    await decoder.render(b"")
+            assert psutil.Process().num_fds() == opened
+            photo_id = await asyncio.to_thread(lambda: user.upload()["id"])
+            async with handling(settings, db, RenditionJob(db, store_of(settings), [decoder])):
+                job = await asyncio.to_thread(failing, settings, photo_id)
+                assert job["handed_back"] >= job["attempt"] - (job["state"] == "leased")
+                assert "no decoder can be started" in job["error"]
+                away.undo()
+                photo = await asyncio.to_thread(user.rendered, photo_id)
+                assert photo["renditions"] == "ready"
     await decoder.aclose()
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import os
-import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 
 from photo_api.lifecycle.identity import identify
@@ -111,28 +112,35 @@ def test_workers_that_cannot_be_replaced_at_once_are_replaced_later(
         assert own.stop() == 0
 
 
+@pytest.mark.slow
 def test_workers_are_replaced_when_processes_can_be_forked_again(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """The limit of a user's processes, which does not bind root: where the tests run as root,
-    somebody else does, who may read what root may."""
-    python = tmp_path / "python"
+    """Another process of the same user has used up what that may have. Root is bound by no such
+    limit, so where the tests run as root somebody else is used, who may read what root may."""
+    root = os.getuid() == 0
     other = (
-        "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_override"
+        "setpriv --reuid=64999 --regid=64999 --clear-groups --inh-caps=+dac_override"
         " --ambient-caps=+dac_override"
     )
-    as_other = other if os.getuid() == 0 else ""
-    python.write_text(f'#!/bin/sh\nexec {as_other} {sys.executable} "$@"\n')
+    python = tmp_path / "python"
+    limit = len(psutil.pids()) * (0 if root else 20) + 60
+    who = other if root else ""
+    python.write_text(f'#!/bin/sh\nexec {who} prlimit --nproc={limit} {sys.executable} "$@"\n')
     python.chmod(0o755)
+    environ = environ | {"HOME": str(tmp_path)}
     with serving(environ, tmp_path / "log", "--no-jobs", python=str(python)) as own:
         eventually(lambda: live(own), 30)
-        before = resource.prlimit(own.process.pid, resource.RLIMIT_NPROC)
-        resource.prlimit(own.process.pid, resource.RLIMIT_NPROC, (0, before[1]))
-        own.children(WEB)[0].kill()
-        refused = "a process cannot be started; trying again"
-        eventually(lambda: own.log.count(refused) >= 4, 20)
-        assert not own.children(WEB)
-        resource.prlimit(own.process.pid, resource.RLIMIT_NPROC, before)
+        greedy = f"for i in $(seq {limit}); do sleep 60 & done; wait"
+        with subprocess.Popen(
+            [*who.split(), "sh", "-c", greedy], process_group=0, stderr=subprocess.DEVNULL
+        ) as hog:
+            eventually(lambda: len(psutil.Process(hog.pid).children()) >= limit)
+            own.children(WEB)[0].kill()
+            refused = "a process cannot be started; trying again"
+            eventually(lambda: own.log.count(refused) >= 4, 20)
+            assert not own.children(WEB)
+            os.killpg(hog.pid, signal.SIGKILL)
         eventually(lambda: live(own), 30)
 
 

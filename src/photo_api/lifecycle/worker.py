@@ -72,27 +72,42 @@ class Server(uvicorn.Server):
         _insist_on_ignoring()
         if not self.should_exit:
             await self._orders.report("ready")
-        self._tasks = (following, asyncio.create_task(self._report_load()))
+        reporting = asyncio.create_task(self._report_load())
+        reporting.add_done_callback(self._reporting_ended)
+        self._tasks = (following, reporting)
 
     async def _follow(self) -> None:
         async for message in self._orders:
             order, _, value = message.partition(" ")
-            if order == "checks":
-                self._health.told(from_line(value))
-            elif order == "secrets":
-                self._secrets.told(value)
-            elif order == "about":
-                self._health.about = json.loads(value)
-            elif order == "look-at-storage":
-                self._looking = asyncio.create_task(self._look_at_storage())
-            elif order == "drain":
-                self._health.drain.begin()
-            elif order == "retire":
-                self._retire()
-            elif order == "stop":
-                self._stop()
+            try:
+                self._obey(order, value)
+            except Exception:  # the next order counts all the same
+                log.exception("an order cannot be obeyed", extra={"fields": {"order": order}})
         # The supervisor is gone and nobody would ever stop this worker.
         os._exit(1)
+
+    def _obey(self, order: str, value: str) -> None:
+        if order == "checks":
+            self._health.told(from_line(value))
+        elif order == "secrets":
+            self._secrets.told(value)
+        elif order == "about":
+            self._health.about = json.loads(value)
+        elif order == "look-at-storage":
+            self._looking = asyncio.create_task(self._look_at_storage())
+        elif order == "drain":
+            self._health.drain.begin()
+        elif order == "retire":
+            self._retire()
+        elif order == "stop":
+            self._stop()
+
+    def _reporting_ended(self, reporting: asyncio.Task[None]) -> None:
+        """A worker whose load nobody knows would be counted wrong in a drain: another replaces it,
+        after it has finished what it carries."""
+        if not reporting.cancelled() and (error := reporting.exception()):
+            log.error("the load is reported no more; this worker ends", exc_info=error)
+            self._stop()
 
     def _retire(self) -> None:
         """The successor accepts from now on; the shared socket stays open in it."""
