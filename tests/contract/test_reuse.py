@@ -1,13 +1,20 @@
 """`on_duplicate=reuse` while others upload the same bytes, or delete the photo that has them."""
 
+import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.service import User, jpeg, put
+
+DATABASE = "PHOTO_API_DATABASE_URL"
+GONE = "UPDATE photos SET status = 'gone', gone_at = now() WHERE id = $1"
+WAITING = """SELECT count(*) FROM pg_stat_activity
+WHERE $1 = ANY (pg_blocking_pids(pid)) AND query LIKE '%sha256 = $2%FOR SHARE%'"""
 
 
 def photos(user: User, album: int) -> list[int]:
@@ -79,6 +86,27 @@ def test_bytes_whose_photo_is_being_deleted_are_never_lost(alice: User) -> None:
             assert image.content == data
     for photo in photos(alice, album):
         assert alice.api.get(f"/photos/{photo}/image", follow_redirects=True).status_code == 200
+
+
+async def test_an_upload_that_waited_for_a_deletion_sees_who_came_meanwhile(
+    alice: User, environ: dict[str, str]
+) -> None:
+    data, album = jpeg(), alice.album()["id"]
+    oldest, pending = alice.upload(data)["id"], staged(alice, album, data)
+    deleting, watching = [await asyncpg.connect(environ[DATABASE]) for _ in range(2)]
+    try:
+        async with deleting.transaction():
+            await deleting.execute(GONE, oldest)
+            confirming = asyncio.create_task(asyncio.to_thread(alice.confirm, pending))
+            async with asyncio.timeout(20):
+                while not await watching.fetchval(WAITING, deleting.get_server_pid()):
+                    await asyncio.sleep(0.02)
+            second = (await asyncio.to_thread(alice.upload, data))["id"]
+        answer = (await confirming).raise_for_status().json()
+    finally:
+        await deleting.close()
+        await watching.close()
+    assert (answer["photo_id"], answer["duplicate"]) == (second, True)
 
 
 @pytest.mark.parametrize("whose", ["nobody", "bob"])

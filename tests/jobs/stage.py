@@ -107,7 +107,7 @@ class Recorder:
         assert await queue.finish(self.db, job)
         self.done.put_nowait(job.subject_id)
 
-    async def give_up(self, connection: Any, job: Job, reason: str) -> None:
+    async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         raise NotImplementedError
 
 

@@ -148,7 +148,8 @@ def test_a_failing_job_is_tried_again_and_then_buried(
         eventually(lambda: ask(settings, retried, photo_id), 10)
         assert user.photo(photo_id)["renditions"] == "pending"
         photo = user.rendered(photo_id, 20)
-    assert (photo["renditions"], photo["renditions_error"]) == ("failed", "attempts_exhausted")
+    cause = "attempts_exhausted:StoreUnavailable"
+    assert (photo["renditions"], photo["renditions_error"]) == ("failed", cause)
     job = job_of(settings, photo_id)
     assert (job["state"], job["attempt"]) == ("dead", 2)
     assert "StoreUnavailable" in job["error"]
@@ -177,7 +178,7 @@ def test_a_job_whose_workers_always_die_is_buried(
     photo_id = user.upload()["id"]
     ask(settings, "UPDATE jobs SET state = 'leased', attempt = 5, worker = 'dead'")
     start_worker(JOB_MAX_ATTEMPTS="5")
-    assert user.rendered(photo_id)["renditions_error"] == "attempts_exhausted"
+    assert user.rendered(photo_id)["renditions_error"] == "attempts_exhausted:worker_died"
     assert job_of(settings, photo_id)["state"] == "dead"
 
 

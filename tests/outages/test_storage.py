@@ -340,7 +340,7 @@ def make_again(settings: dict[str, str], photo_id: int) -> None:
     """As `renditions remake` would, without the settings in our own environment."""
     ask(
         settings,
-        "UPDATE photos SET renditions = 'failed', renditions_error = 'a test' WHERE id = $1",
+        "UPDATE photos SET renditions = 'failed', renditions_error = 'a test:why' WHERE id = $1",
         photo_id,
     )
     done = cli(settings, "renditions", "remake", "--cause", "a test", "--json")

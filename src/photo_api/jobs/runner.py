@@ -55,8 +55,9 @@ class Handler(Protocol):
         `LeaseLost` when that says so, `NotNow` to have it postponed; any other exception is a
         failure, unless store or database are down."""
 
-    async def give_up(self, connection: Any, job: Job, reason: str) -> None:
-        """Record what a dead job means for its subject, in the transaction that buries it."""
+    async def give_up(self, connection: Any, job: Job, cause: str) -> None:
+        """Record what a dead job means for its subject, in the transaction that buries it. `cause`
+        is a word that everybody may read; the job itself keeps the whole error."""
 
 
 class Runner:
@@ -129,7 +130,7 @@ class Runner:
         fields = {"job": job.id, "kind": job.kind, "subject": job.subject_id, "try": job.attempt}
         if job.failures >= self._settings.max_attempts:
             # Its worker died each time and could not say so itself.
-            await self._fail(job, "its worker died every time")
+            await self._fail(job, "its worker died every time", "worker_died")
             return
         try:
             await self._with_lease(job)
@@ -146,7 +147,7 @@ class Runner:
                 await self._postpone(job, reason)
                 return
             log.warning("job failed", exc_info=True, extra={"fields": fields})
-            await self._fail(job, reason)
+            await self._fail(job, reason, type(error).__name__)
 
     async def _hand_back(self, job: Job, fields: Mapping[str, object]) -> None:
         try:
@@ -209,14 +210,14 @@ class Runner:
             except Exception as error:
                 _warn("cannot renew a lease", error)
 
-    async def _fail(self, job: Job, reason: str) -> None:
+    async def _fail(self, job: Job, reason: str, cause: str) -> None:
         try:
             if job.failures + 1 < self._settings.max_attempts:
                 await queue.retry_later(self._db, job, reason)
                 return
             async with self._db.transaction() as connection:
                 if await queue.bury(connection, job, reason):
-                    await self._handlers[job.kind].give_up(connection, job, reason)
+                    await self._handlers[job.kind].give_up(connection, job, cause)
         except Exception as error:  # its lease runs out, and somebody tries again
             _warn("cannot record a failure", error)
 

@@ -71,6 +71,9 @@ async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:
 WITH_CONTENT = """SELECT id, object_key, original_filename, content_type, file_size FROM photos
 WHERE owner_id = $1 AND sha256 = $2 AND status = 'ready' ORDER BY id LIMIT 1"""
 
+LOOKS = 10
+"""Deletions that one upload may wait for, one after the other."""
+
 
 async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | None:
     """The owner's oldest photo with these bytes; it may be deleted at any moment."""
@@ -79,12 +82,24 @@ async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | Non
 
 async def lock_content(connection: Any, owner_id: int, sha256: bytes) -> Any | None:
     """The same, which then stays until the transaction's end; until then no other upload of these
-    bytes gets past here, so that of several that would reuse each other one makes the photo."""
+    bytes gets past here, so that of several that would reuse each other one makes the photo. Who
+    waited for a deletion looks again: the statement sees no photo that has come meanwhile."""
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended($1::bigint || ':' || $2::text, 0))",
         owner_id, sha256.hex(),
     )  # fmt: skip
-    return await connection.fetchrow(f"{WITH_CONTENT} FOR SHARE", owner_id, sha256)
+    for _ in range(LOOKS):
+        row = await connection.fetchrow(
+            f"WITH seen AS ({WITH_CONTENT}), locked AS ({WITH_CONTENT} FOR SHARE)"
+            " SELECT locked.*, (SELECT count(*) FROM seen) AS seen"
+            " FROM (SELECT) AS one LEFT JOIN locked ON true",
+            owner_id, sha256,
+        )  # fmt: skip
+        if row["id"] is not None:
+            return row
+        if not row["seen"]:
+            break
+    return None
 
 
 async def new_photo_id(db: Any) -> int:

@@ -64,8 +64,8 @@ class RenditionJob:
         finally:
             self._idle.put_nowait(decoder)
 
-    async def give_up(self, connection: Any, job: Job, reason: str) -> None:
-        await _mark_failed(connection, job.subject_id, "attempts_exhausted")
+    async def give_up(self, connection: Any, job: Job, cause: str) -> None:
+        await _mark_failed(connection, job.subject_id, f"attempts_exhausted:{cause}")
 
     async def _finish(self, job: Job, failed: str | None = None) -> None:
         async with self._db.transaction() as connection:

@@ -14,13 +14,14 @@ WITHOUT = """p.status = 'ready' AND (p.renditions = 'failed' OR p.thumbnail_key 
 
 async def remake(db: Any, after: int, cause: str | None, older_than: float) -> list[int]:
     """Enqueue the next photos with an id above `after` that have no renditions: those that are
-    `older_than` seconds old, and whose `renditions_error` is `cause` if that is given. Their ids.
-    Dead jobs of theirs are forgotten."""
+    `older_than` seconds old, and whose `renditions_error` is `cause` or begins with it and a colon,
+    if that is given. Their ids. Dead jobs of theirs are forgotten."""
     rows = await db.fetch(
         f"""
         WITH mine AS (
             SELECT p.id FROM photos p WHERE {WITHOUT} AND p.id > $1
-            AND ($2::text IS NULL OR p.renditions_error = $2)
+            AND ($2::text IS NULL OR $2 IN (
+                p.renditions_error, split_part(p.renditions_error, ':', 1)))
             AND p.created_at <= now() - make_interval(secs => $3)
             ORDER BY p.id LIMIT {BATCH} FOR UPDATE SKIP LOCKED
         ), forgotten AS (
