@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from photo_api.db.connect import FAILURES
+from photo_api.db.connect import FAILURES, moved
 from photo_api.db.pool import Database, DatabaseUnavailable, open_database
 from tests.db.clusters import Cluster, settings
 
@@ -193,3 +193,54 @@ async def test_connections_to_what_takes_no_more_are_replaced(
                 break
             await asyncio.sleep(0.1)
             assert await answers(database)
+
+
+def own_role(cluster: Cluster, name: str, password: str) -> str:
+    """The address of a role of the test's own, which gets this password."""
+    known = cluster.sql(f"SELECT count(*) FROM pg_roles WHERE rolname = '{name}'") == "1"
+    verb = "ALTER" if known else "CREATE"
+    cluster.sql(f"{verb} ROLE {name} LOGIN PASSWORD '{password}' CONNECTION LIMIT 10")
+    return f"postgresql://{name}:{password}@{cluster.place}/photo_api"
+
+
+async def test_a_changed_password_is_no_outage(cluster: Cluster) -> None:
+    """Connections from before go on, however many are refused a new one."""
+    refusals: list[None] = []
+    async with open_database(settings(own_role(cluster, "r1", "first")), "tests") as pool:
+        pool.refused = lambda: refusals.append(None)
+        own = await pool.fetchval("SELECT pg_backend_pid()")
+        changed = own_role(cluster, "r1", "second")
+        async with pool.acquire():
+            for _ in range(20):  # more than open a breaker
+                assert not await answers(pool)
+        assert len(refusals) in (1, 2), "the server is asked once a second"
+        assert await pool.fetchval("SELECT pg_backend_pid()") == own
+        pool.use(settings(changed))
+        async with pool.acquire() as connection:
+            assert await connection.fetchval("SELECT pg_backend_pid()") == own
+            assert await answers(pool), "at once"
+
+
+async def test_with_another_role_connections_are_replaced(cluster: Cluster) -> None:
+    async with open_database(settings(own_role(cluster, "r2", "first")), "tests") as pool:
+        assert await pool.fetchval("SELECT current_user") == "r2"
+        pool.use(settings(own_role(cluster, "r3", "other")))
+        await asyncio.sleep(0)
+        assert await pool.fetchval("SELECT current_user") == "r3"
+        assert await pool.fetchval("SELECT current_user") == "r3"
+
+
+@pytest.mark.parametrize(
+    ("after", "elsewhere"),
+    [
+        ("postgresql://u:new@h:5432/db", False),
+        ("postgresql://u@h:5432/db?password=new", False),
+        ("postgresql://v:old@h:5432/db", True),
+        ("postgresql://u:old@i:5432/db", True),
+        ("postgresql://u:old@h:5433/db", True),
+        ("postgresql://u:old@h:5432/other", True),
+        ("postgresql://u:old@h:5432/db?host=/run", True),
+    ],
+)
+def test_what_makes_connections_lead_elsewhere(after: str, elsewhere: bool) -> None:
+    assert moved(settings("postgresql://u:old@h:5432/db"), settings(after)) is elsewhere

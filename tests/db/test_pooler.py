@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from photo_api.db.connect import connect
+from photo_api.db.connect import connect, is_refusal
 from photo_api.db.pool import open_database
 from photo_api.embedded.privileges import server_account
 from tests.db.clusters import Cluster, settings, tied
@@ -169,3 +169,16 @@ async def test_the_pooler_refuses_what_is_not_sent_to_it(cluster: Cluster, poole
     """Why a pooled connection is told less: this is what PgBouncer says to the rest."""
     with pytest.raises(asyncpg.PostgresError, match="unsupported startup parameter"):
         await (await connect(settings(pooler), "tests", timeout=10)).close()
+
+
+async def test_a_pooler_that_refuses_a_password_is_told_from_one_that_is_away(
+    cluster: Cluster, pooler: str
+) -> None:
+    wrong = pooler.replace(cluster.password, "wrong")
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await connect(settings(wrong, pooler="transaction"), "tests", timeout=5)
+    assert is_refusal(refused.value), (type(refused.value), refused.value.sqlstate)
+    nobody = settings(f"postgresql://a:b@127.0.0.1:{free_port()}/c")
+    with pytest.raises(ConnectionRefusedError) as away:
+        await connect(nobody, "tests", timeout=5)
+    assert not is_refusal(away.value)
