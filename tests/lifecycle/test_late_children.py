@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.supervisor import Supervisor
+from photo_api.lifecycle.registry import Registry
+from photo_api.lifecycle.supervisor import WITHOUT_WORKERS, Supervisor
 from photo_api.settings.secrets import SecretFiles
 from tests.own_stage import ask
 from tests.service import Service, eventually, serving
@@ -151,19 +152,103 @@ def live(service: Service) -> bool:
         return False
 
 
-async def test_a_watching_task_that_fails_ends_the_instance_with_its_reason(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@contextmanager
+def serving_with_a_fork_limit(
+    environ: dict[str, str], folder: Path
+) -> Iterator[tuple[Service, int, Callable[[int], None]]]:
+    """(a service whose processes are counted under a user id of their own, that id, how to limit
+    what its supervisor may start)."""
+    uid = 60_000 + os.getpid() % 5000
+    python, file = folder / "python", folder / "limit"
+    command = f"{sys.executable} -m tests.lifecycle.fork_limited {uid} {file}"
+    python.write_text(f'#!/bin/sh\nshift 2\nexec {command} "$@"\n')
+    python.chmod(0o755)
+    with serving(environ, folder / "service.log", python=str(python)) as service:
+
+        def limit(count: int) -> None:
+            file.write_text(str(count))
+            service.process.send_signal(signal.SIGUSR1)
+
+        eventually(service.is_healthy, 30)
+        yield service, uid, limit
+
+
+def threads_of(uid: int) -> int:
+    """What the limit counts."""
+    count = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if process.uids().real == uid:
+                count += process.num_threads()
+    return count
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may run a service as another user")
+def test_workers_killed_while_no_process_can_be_forked_come_back(
+    service: Service, environ: dict[str, str], tmp_path: Path
 ) -> None:
+    """First there is no room for a process, then for one but not for the thread that waits for
+    it."""
+    with serving_with_a_fork_limit(environ, tmp_path) as (own, uid, limit):
+        eventually(lambda: state(own) == "ready")
+        limit(0)
+        for module in (WEB, "photo_api.jobs.process"):
+            own.children(module)[0].kill()
+        eventually(lambda: state(own) == "starting", 20)
+        assert "Resource temporarily unavailable" in own.log
+        limit(threads_of(uid) + 1)
+        if sys.version_info < (3, 12):
+            eventually(lambda: "can't start new thread" in own.log, 20)
+        time.sleep(max(0.0, 4 - WITHOUT_WORKERS))
+        limit(10_000)
+        eventually(own.is_healthy, 30)
+        eventually(lambda: state(own) == "ready", 20)
+        eventually(lambda: own.children("photo_api.jobs.process"), 20)
+        assert own.stop() == 0
+
+
+def supervisor(environ: dict[str, str]) -> Supervisor:
+    """Of no processes."""
     secrets = SecretFiles(environ)
     identity = identify(secrets.settings.lifecycle, str(uuid4()))
-    supervisor = Supervisor(secrets, identity, host="127.0.0.1", port=0, workers=0, jobs=False)
+    return Supervisor(secrets, identity, host="127.0.0.1", port=0, workers=0, jobs=False)
 
-    async def fail() -> None:
-        raise RuntimeError("a bug")
 
-    monkeypatch.setattr(supervisor, "_serve_control", fail)
+@pytest.mark.parametrize("how", ["by an error", "early"])
+async def test_a_watching_task_that_ends_ends_the_instance_with_its_reason(
+    environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+) -> None:
+    async def end(*_: object) -> None:
+        if how == "by an error":
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr("photo_api.lifecycle.supervisor._keep_house", end)
     async with asyncio.timeout(30):
-        assert await supervisor.run() == 1
+        assert await supervisor(environ).run() == 1
     [record] = [one for one in caplog.records if "the supervisor failed" in one.message]
     assert record.exc_info
-    assert "a bug" in str(record.exc_info[1])
+    assert ("a bug" if how == "by an error" else "ended") in str(record.exc_info[1])
+
+
+async def test_an_error_of_the_registry_in_a_drain_is_told(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = Registry.flush
+
+    async def flush(registry: Registry) -> bool:
+        task = asyncio.current_task()
+        if task and getattr(task.get_coro(), "cr_code", None) is flush.__code__:
+            raise RuntimeError("a bug of the registry")
+        return await written(registry)
+
+    monkeypatch.setattr(Registry, "flush", flush)
+    stopping = supervisor(environ)
+    asyncio.get_running_loop().call_later(0.5, stopping.stop, "the end of the test")
+    async with asyncio.timeout(30):
+        assert await stopping.run() == 1
+    errors = [one.exc_info[1] for one in caplog.records if one.exc_info]
+    assert "a bug of the registry" in [str(error) for error in errors]

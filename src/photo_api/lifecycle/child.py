@@ -86,15 +86,20 @@ class Child:
     ) -> asyncio.subprocess.Process:
         with theirs, _ignored_from_birth():
             descriptor = theirs.fileno()
-            return await asyncio.create_subprocess_exec(
-                *command,
-                "--orders",
-                str(descriptor),
-                stdin=subprocess.DEVNULL,
-                env=environ,
-                pass_fds=(*inherited, descriptor),
-                start_new_session=True,
-            )
+            try:
+                return await asyncio.create_subprocess_exec(
+                    *command,
+                    "--orders",
+                    str(descriptor),
+                    stdin=subprocess.DEVNULL,
+                    env=environ,
+                    pass_fds=(*inherited, descriptor),
+                    start_new_session=True,
+                )
+            except RuntimeError as error:
+                # Python 3.11 waits for each child in a thread, and there is none to be had. The
+                # child hears that its supervisor is gone, and ends.
+                raise OSError(str(error)) from error
 
     async def _listen(self, orders: socket.socket) -> None:
         async for message in messages(orders):
