@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from itertools import count
@@ -24,8 +25,9 @@ SLOW_CREATION = 4.0
 NOTICE = 3.0
 """Seconds for which a server that drains too late accepts nothing and tells nobody."""
 
-LATE = 14.0
-"""Seconds after the last failure in which a breaker stays open, whatever succeeds meanwhile."""
+LATE, SLUGGISH = 14.0, 9.0
+"""Seconds after the last failure in which a breaker stays open, whatever succeeds meanwhile: until
+after an outage must be over, and until before."""
 
 Change = Callable[[Any], None]
 
@@ -124,12 +126,12 @@ def _refuse_without_date(errors: Any) -> None:
     errors._store_down = refuse_without_date
 
 
-def _recover_late(resilience: Any) -> None:
-    """What was taken to be down is taken to be down long after it is back."""
+def _recover_after(seconds: float, resilience: Any) -> None:
+    """What was taken to be down is taken to be down for so long after it is back."""
     failed, succeeded = resilience.Breaker.failed, resilience.Breaker.succeeded
 
     def fail(self: Any) -> None:
-        self.closes = self._clock() + LATE
+        self.closes = self._clock() + seconds
         failed(self)
 
     def succeed(self: Any) -> None:
@@ -192,7 +194,8 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "late-drain": ("photo_api.lifecycle.supervisor", _drain_late),
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
     "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
-    "late-recovery": ("photo_api.resilience", _recover_late),
+    "late-recovery": ("photo_api.resilience", partial(_recover_after, LATE)),
+    "sluggish-recovery": ("photo_api.resilience", partial(_recover_after, SLUGGISH)),
     "forgotten-edits": ("photo_api.albums.queries", _forget_edits),
     "refused-renditions": ("photo_api.renditions.job", _refuse_renditions),
     "leaking-log": ("photo_api.telemetry.logs", _forget_lines),

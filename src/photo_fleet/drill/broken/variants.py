@@ -24,6 +24,9 @@ READS = Mix(
 """Over connections that go to any worker of nginx, and take so little time that hardly one is open
 when a worker is killed."""
 
+UPLOADS_ALONE = Mix(rate=8, clients=8, weights={"upload": 1})
+"""Requests of which each needs the store."""
+
 EDITS = Mix(rate=6, clients=8, weights={"edit_album": 2, "list_albums": 1})
 
 CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
@@ -76,9 +79,9 @@ def _experiment(
     )
 
 
-def _store_outage(name: str, seconds: float = SECONDS) -> Scenario:
+def _store_outage(name: str, seconds: float = SECONDS, load: Mix = UPLOADS) -> Scenario:
     step = Step(4, "store-answer", {"status": 503, "seconds": 6})
-    return _experiment(name, Gate.OUTAGE, (step,), UPLOADS, seconds=seconds)
+    return _experiment(name, Gate.OUTAGE, (step,), load, seconds=seconds)
 
 
 def _observed(name: str, load: Mix) -> Scenario:
@@ -229,6 +232,13 @@ VARIANTS: Sequence[Variant] = (
         breaks=("unseen-secrets",),
     ),
     Variant(
+        "sluggish-recovery",
+        "an outage is over, and the service does not take note for 9 seconds",
+        _store_outage("sluggish-recovery", load=UPLOADS_ALONE),
+        "refused-after",
+        breaks=("sluggish-recovery",),
+    ),
+    Variant(
         "kept-members",
         "a frozen instance has left the members, and the proxy still sends requests to it",
         _freeze("kept-members"),
@@ -321,7 +331,6 @@ WITHOUT_VARIANT: Mapping[str, str] = {
     "store-failed": BY_HAND,
     "refused-without-outage": BY_HAND,
     "not-recovered": BY_HAND,
-    "refused-after": "comes along where the service recovers late; " + BY_HAND,
 }
 """Rules that no variant is for, and why."""
 
