@@ -105,11 +105,14 @@ async def hand_back(db: Any, job: Job) -> None:
 
 
 async def postpone(db: Any, job: Job, seconds: float, reason: str) -> None:
-    """Queue it again for then; not a failure, as what it needs is down."""
+    """Queue it again for then; not a failure, as what it needs is down. When that could not be
+    written before the lease was over, and somebody else has it: only that it was no failure."""
     await db.execute(
-        "UPDATE jobs SET state = 'queued', worker = NULL, error = $4,"
-        " available_at = now() + make_interval(secs => $3), handed_back = handed_back + 1"
-        " WHERE id = $1 AND attempt = $2 AND state = 'leased'",
+        "WITH mine AS (UPDATE jobs SET state = 'queued', worker = NULL, error = $4,"
+        "  available_at = now() + make_interval(secs => $3), handed_back = handed_back + 1"
+        "  WHERE id = $1 AND attempt = $2 AND state = 'leased')"
+        " UPDATE jobs SET handed_back = least(handed_back + 1, attempt - 1)"
+        " WHERE id = $1 AND attempt > $2",
         job.id, job.attempt, seconds, reason,
     )  # fmt: skip
 

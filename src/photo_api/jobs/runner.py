@@ -39,6 +39,9 @@ CERTAIN_OUTAGES = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientResourcesError,  # a full disk among them
 )
+LONGEST_UNTOLD = 3600.0
+"""Seconds for which a database that takes no writes is told again that a job did not fail."""
+
 WRITE_PROBE = "staging/write-probe"
 """An object that says whether the store takes writes; it is deleted again at once."""
 
@@ -173,10 +176,11 @@ class Runner:
         return False
 
     async def _postpone(self, job: Job, reason: str) -> None:
-        """Give the job back when the database can be told, at the latest when the lease is over;
-        then rest, so that not every job of a long queue is tried in vain."""
+        """Give the job back when the database can be told, also after the lease is over, whose end
+        would count as a failure; then rest, so that not every job of a long queue is tried in
+        vain. Nobody leases anything from a database that takes no writes."""
         pause = random.uniform(*OUTAGE_PAUSE)
-        over = time.monotonic() + self._settings.lease
+        over = time.monotonic() + max(LONGEST_UNTOLD, self._settings.lease)
         while time.monotonic() < over:
             try:
                 await queue.postpone(self._db, job, pause, reason)
