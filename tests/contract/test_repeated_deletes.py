@@ -41,3 +41,11 @@ def test_repeats_that_overlap_are_all_204(alice: User, kind: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: delete(alice, place, request_id), range(8)))
     assert set(answers) == {204}
+
+
+def test_a_link_s_repeat_counts_for_its_own_album_alone(alice: User, bob: User) -> None:
+    place, request_id = path(alice, "share"), uuid4().hex
+    share = place.rpartition("/")[2]
+    assert delete(alice, place, request_id) == 204
+    for album in (alice.album()["id"], bob.album()["id"], 2**40):
+        assert delete(alice, f"/albums/{album}/share/{share}", request_id) == 404

@@ -121,3 +121,18 @@ def test_reuse_into_an_album_of_another_is_404(alice: User, bob: User, whose: st
     }  # fmt: skip
     assert alice.api.post("/photos/presigned-url", json=body).status_code == 404
     assert alice.post_photo(data, album, on_duplicate="reuse").status_code == 404
+
+
+def test_a_key_holds_also_for_bytes_that_were_known(alice: User) -> None:
+    data, other = jpeg(), jpeg()
+    album, first = alice.album()["id"], alice.upload(data)["id"]
+    alice.api.headers["Idempotency-Key"] = "one"
+    answers = [alice.presign(album, data, **reusing(data)) for _ in range(2)]
+    assert [(one["photo_id"], one["duplicate"]) for one in answers] == [(first, True)] * 2
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        alice.presign(album, other, **reusing(other))
+    assert refused.value.response.json()["code"] == "idempotency_key_reused"
+
+
+def reusing(data: bytes) -> dict[str, str]:
+    return {"on_duplicate": "reuse", "sha256": hashlib.sha256(data).hexdigest()}

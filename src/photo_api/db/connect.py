@@ -113,6 +113,22 @@ def is_refusal(error: BaseException) -> bool:
     return refused or pooled
 
 
+def is_cut(error: BaseException) -> bool:
+    """Whether a connection ended under what was asked, whoever ended it. That is never the fault of
+    what was asked."""
+    closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    return closed or isinstance(
+        error,
+        (
+            ConnectionError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.InternalClientError,
+            asyncpg.AdminShutdownError,
+            asyncpg.CrashShutdownError,
+        ),
+    )
+
+
 async def _ask(
     url: str, options: Mapping[str, Any], opened: list[tuple[bool, asyncpg.Connection]]
 ) -> None:

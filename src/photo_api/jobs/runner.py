@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from photo_api.db.connect import FAILURES, connect, is_refusal, moved
+from photo_api.db.connect import FAILURES, connect, is_cut, is_refusal, moved
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
@@ -162,7 +162,7 @@ class Runner:
     async def _is_outage(self, error: Exception) -> bool:
         """Whether everything fails now, and not only this job: a store that answers a ping and
         takes another object, but not this one, may never take it. A ping alone is a read."""
-        if isinstance(error, CERTAIN_OUTAGES):
+        if isinstance(error, CERTAIN_OUTAGES) or is_cut(error):
             return True
         try:
             if isinstance(error, StoreUnavailable):

@@ -40,14 +40,17 @@ async def presign(
     if not in_range(body.album_id):
         raise not_found("Album")
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    if body.on_duplicate == "reuse" and sha256 is not None:
-        known = await queries.ready_with_content(state.db, owner_id, sha256)
-        if known and await link_known(state.db, owner_id, body.album_id, known["id"]):
-            return _nothing_to_upload(known["id"])
+    reuse = body.on_duplicate == "reuse"
+    known: list[int] = []
     secret = secrets.token_hex(16)
     uploads = state.settings.uploads
 
     async def create(db: Any) -> int:
+        if reuse and sha256 is not None:
+            photo = await queries.ready_with_content(db, owner_id, sha256)
+            if photo and await link_known(db, owner_id, body.album_id, photo["id"]):
+                known.append(photo["id"])
+                return known[0]
         photo_id = await queries.insert_pending(
             db,
             owner_id,
@@ -61,25 +64,31 @@ async def presign(
             secret=secret,
             url_ttl=uploads.url_ttl,
             longest_put=uploads.longest_put,
-            reuse=body.on_duplicate == "reuse",
+            reuse=reuse,
         )
         if photo_id is None:
             raise not_found("Album")
         return photo_id
 
     photo_id, replayed = await create_once(state.db, key, 200, create)
+    if known:
+        return _nothing_to_upload(photo_id)
     if replayed:
-        return await _presigned_before(state, owner_id, photo_id)
+        return await _presigned_before(state, owner_id, photo_id, sha256 if reuse else None)
     staging_key = f"staging/{owner_id}/{photo_id}/{secret}"
     return _signed(
         state, photo_id, staging_key, content_type, body.file_size, sha256, uploads.url_ttl
     )
 
 
-async def _presigned_before(state: AppState, owner_id: int, photo_id: int) -> dict[str, Any]:
+async def _presigned_before(
+    state: AppState, owner_id: int, photo_id: int, reused: bytes | None
+) -> dict[str, Any]:
     """The same upload once more, for what is left of its time: never longer than was promised to
-    the sweep."""
+    the sweep. None is needed for a photo that is there with the bytes that may be `reused`."""
     photo = await queries.staged(state.db, owner_id, photo_id)
+    if photo and photo["status"] == "ready" and reused and photo["sha256"] == reused:
+        return _nothing_to_upload(photo_id)
     if photo is None or photo["status"] == "gone" or photo["seconds_left"] < 1:
         raise ApiError(
             Code.UPLOAD_EXPIRED,

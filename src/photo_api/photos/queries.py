@@ -53,7 +53,8 @@ async def update_photo(
 async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id: str) -> bool:
     """Whether there was such a photo, or this request deleted it before. It leaves all albums at
     once; its bytes are left to the sweep. Needs a transaction, of which the second statement sees
-    the albums that somebody put the photo into while the first one waited."""
+    the albums that somebody put the photo into while the first one waited. Whoever locks both locks
+    photos first, then albums in the order of their ids, then what is in them."""
     deleted = await connection.fetchval(
         f"""
         WITH mine AS (
@@ -72,6 +73,11 @@ async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id
     )  # fmt: skip
     if deleted is None:
         return await was_carried_out(connection, owner_id, "photo", photo_id, request_id)
+    await connection.execute(
+        "SELECT FROM albums WHERE cover_photo_id = $1 OR id IN"
+        " (SELECT album_id FROM album_photos WHERE photo_id = $1) ORDER BY id FOR NO KEY UPDATE",
+        photo_id,
+    )
     await connection.execute(
         "WITH unlinked AS (DELETE FROM album_photos WHERE photo_id = $1)"
         " UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = $1",

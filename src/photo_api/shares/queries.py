@@ -23,9 +23,9 @@ async def insert_share(
 ) -> int | None:
     """The new link's id, or None when the album is not the owner's."""
     share_id: int | None = await db.fetchval(
-        "INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at)"
-        " SELECT id, $3, $4, $5, now() + $6::interval FROM albums"
-        " WHERE id = $2 AND owner_id = $1 RETURNING id",
+        "WITH album AS (SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE)"
+        " INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at)"
+        " SELECT id, $3, $4, $5, now() + $6::interval FROM album RETURNING id",
         owner_id, album_id, token_hash, kid, sealed, lifetime,
     )  # fmt: skip
     return share_id
@@ -65,7 +65,12 @@ async def revoke_share(
         """,
         owner_id, album_id, share_id, request_id,
     )  # fmt: skip
-    return revoked is not None or await was_carried_out(db, owner_id, "share", share_id, request_id)
+    if revoked is not None:
+        return True
+    of_album = "SELECT true FROM shares WHERE id = $1 AND album_id = $2"
+    return bool(await db.fetchval(of_album, share_id, album_id)) and await was_carried_out(
+        db, owner_id, "share", share_id, request_id
+    )
 
 
 COUNT_VIEW = """, counted AS (
