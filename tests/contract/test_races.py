@@ -9,7 +9,7 @@ import httpx
 from tests.service import User, jpeg
 
 Act = Callable[[], httpx.Response]
-ROUNDS = 8
+ROUNDS = 15
 
 
 def at_once(acts: list[Act]) -> list[int]:
