@@ -90,8 +90,8 @@ class Sample:
 class Discrepancies:
     """What the reconciliation of ledger, logs, tables and store found, each with words that name
     it: effects that happened twice, rows without object or objects without row after the sweep,
-    acknowledged uploads that are gone or have other bytes, and requests of which one log tells
-    something else than another."""
+    acknowledged uploads, creations and edits that are gone or changed, what is neither wholly done
+    nor wholly undone, and requests of which one log tells something else than another."""
 
     duplicates: tuple[str, ...] = ()
     ghosts: tuple[str, ...] = ()
