@@ -16,6 +16,7 @@ def test_all_connections_of_all_instances_are_counted() -> None:
         "LISTEN, the jobs"
     )
     assert connections_needed(one, workers=0, jobs=2) == 2 * (2 + 1 + 2 + 3)
+    assert connections_needed(one, workers=3, jobs=0, deployed=0) == 3 * 10 + 2, "in development"
     ten = settings(URL, pool_size=10, max_instances=10)
     assert connections_needed(ten, workers=3, jobs=2) == 11 * 38, "one more in a deploy"
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -140,6 +140,37 @@ async def test_a_failing_store_is_left_alone(store: GuardedStore, faulty: Faulty
     assert faulty.requests - before < 20, "pings, and perhaps one that is let through"
 
 
+async def test_a_store_that_refuses_writes_alone_is_read_and_no_ping_makes_it_writable(
+    store: GuardedStore, faulty: FaultyStore, key: str
+) -> None:
+    await store.put_bytes(key, b"bytes", content_type="image/png")
+    faulty.answers(507, "InsufficientStorage", only="PUT ")
+
+    async def write() -> None:
+        await store.put_bytes(key, b"other", content_type="image/png")
+
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await write()
+            except StoreDown:
+                break
+            except StoreUnavailable:
+                pass
+    assert await store.get(key) == b"bytes"
+    await store.ping()
+    with pytest.raises(StoreDown):
+        await write()
+    faulty.passes()
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(StoreDown):
+                await write()
+                break
+            await asyncio.sleep(0.05)
+    assert await store.get(key) == b"other"
+
+
 async def test_retries_stay_within_their_budget(
     stack: dict[str, Any], environ: dict[str, str], faulty: FaultyStore
 ) -> None:
@@ -147,7 +178,8 @@ async def test_retries_stay_within_their_budget(
     s3 = load(environ).s3
     source = StaticCredentials(s3.access_key, s3.secret_key)
     inner = S3Store(faulty.endpoint, s3.bucket, s3.region, source)
-    store = GuardedStore(inner, Breaker("never open", failures=10**9), RetryBudget())
+    never = Breaker("never open", failures=10**9)
+    store = GuardedStore(inner, never, never, RetryBudget())
     faulty.answers(500)
     for _ in range(60):
         await fails(store.head("x"))
@@ -162,7 +194,7 @@ async def test_a_ping_passes_an_open_breaker_and_closes_it(
         faulty.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
     )
     breaker = Breaker("object store", pause=3600)
-    store = GuardedStore(inner, breaker, RetryBudget())
+    store = GuardedStore(inner, breaker, Breaker("writes"), RetryBudget())
     breaker.trip()
     with pytest.raises(StoreDown):
         await store.head("x")
@@ -183,7 +215,9 @@ async def test_without_permission_to_list_a_call_finds_out_that_the_store_is_bac
     inner = S3Store(
         faulty.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
     )
-    store = GuardedStore(inner, Breaker("object store", pause=0.5), RetryBudget())
+    store = GuardedStore(
+        inner, Breaker("object store", pause=0.5), Breaker("writes"), RetryBudget()
+    )
     faulty.answers(500)
     await until_down(store, faulty)
     faulty.answers(403, "AccessDenied", only="list-type=2")

@@ -248,7 +248,7 @@ class Database:
     async def _look_for_primary(self) -> None:
         """After a write that was refused: when a fresh connection may write, the pool's are those
         of a former primary, and all are replaced."""
-        with suppress(*FAILURES):
+        try:
             connection = await self._connect()
             try:
                 if await connection.fetchval("SHOW transaction_read_only") == "off":
@@ -256,6 +256,10 @@ class Database:
                     log.warning("connections to a read-only server are replaced")
             finally:
                 await _part(connection)
+        except FAILURES as error:
+            log.debug("no primary is found: %s", type(error).__name__)
+        except Exception:  # nobody awaits this; the next refused write looks again
+            log.exception("the primary cannot be looked for")
         await asyncio.sleep(PAUSE)
 
 

@@ -193,6 +193,8 @@ class EmbeddedStack:
                 log.warning("%s runs again after %.1f s", service.name, monotonic() - now)
             except EmbeddedError as error:
                 log.warning("%s", error)
+            except Exception:  # nobody awaits this: without another try it would stay away
+                log.exception("%s cannot be started; trying again", service.name)
 
     def _give_up(self, reason: str) -> None:
         if not self.failed.done():

@@ -17,6 +17,7 @@ from photo_api.jobs.queue import Job
 from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.serving import JobSettings
 from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
+from photo_api.storage.guarded import WRITE_PROBE
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,6 @@ CERTAIN_OUTAGES = (
 )
 LONGEST_UNTOLD = 3600.0
 """Seconds for which a database that takes no writes is told again that a job did not fail."""
-
-WRITE_PROBE = "staging/write-probe"
-"""An object that says whether the store takes writes; it is deleted again at once."""
 
 
 class LeaseLost(Exception):

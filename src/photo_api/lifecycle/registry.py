@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from photo_api.db.capacity import check_capacity
+from photo_api.db.capacity import DEPLOYED, check_capacity
 from photo_api.db.connect import FAILURES, connect, moved
 from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.identity import Identity
@@ -131,11 +131,13 @@ class Registry:
             self._watch.beaten(gap)
         return True
 
-    async def warn_of_capacity(self, workers: int, jobs: int) -> None:
-        """Say so if the whole group's connections do not fit into the database."""
+    async def warn_of_capacity(self, workers: int, jobs: int, *, deployed: bool) -> None:
+        """Say so if the whole group's connections do not fit into the database; with those of the
+        instance that a deploy adds if it is `deployed`."""
         with suppress(*FAILURES):
             async with self._link() as connection:
-                advice = await check_capacity(connection, self._database, workers, jobs)
+                more = DEPLOYED if deployed else 0
+                advice = await check_capacity(connection, self._database, workers, jobs, more)
             if advice is not None:
                 log.warning("the database takes too few connections: %s", advice)
 

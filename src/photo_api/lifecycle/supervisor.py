@@ -264,7 +264,8 @@ class Supervisor:
         registry.change("ready", "ready")
         await registry.flush()
         jobs = self._settings.jobs.concurrency if self._jobs else 0
-        await registry.warn_of_capacity(self._workers, jobs)
+        deployed = self._settings.mode == "production"
+        await registry.warn_of_capacity(self._workers, jobs, deployed=deployed)
         log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
         await self._stay_ready_while_workers_live(registry)
 

@@ -32,6 +32,8 @@ PATIENCE = 1.25
 """Seconds without progress after which a write asks whether the store is there at all."""
 PING_TIMEOUT = 2.0
 PING_PAUSE = (0.75, 1.25)
+WRITE_PROBE = "staging/write-probe"
+"""An object that says whether the store takes writes; it is deleted again at once."""
 
 
 class GuardedStore:
@@ -40,13 +42,19 @@ class GuardedStore:
     Short calls are tried a second time, within a budget; streams are not, once begun. A write may
     take long where the store answers a ping meanwhile. After several failures in a row, or a hang,
     every call raises `StoreDown` at once until a ping, or the rare call that is let through, has
-    succeeded: pings alone would not do where listing the bucket is not permitted. When the store
-    refuses our key, `refused` is called.
+    succeeded: pings alone would not do where listing the bucket is not permitted. A store may fail
+    in its writes alone, which have a breaker of their own beside that of all: what is read does not
+    close it. When the store refuses our key, `refused` is called.
     """
 
-    def __init__(self, store: ObjectStore, breaker: Breaker, budget: RetryBudget) -> None:
+    def __init__(
+        self, store: ObjectStore, breaker: Breaker, writes: Breaker, budget: RetryBudget
+    ) -> None:
         self._store = store
         self._breaker = breaker
+        self._writes = writes
+        self._causes: dict[str, str] = {}
+        """The last failure that each breaker has counted."""
         self._budget = budget
         self._probe: asyncio.Task[bool] | None = None
         self._recovery: asyncio.Task[None] | None = None
@@ -61,9 +69,9 @@ class GuardedStore:
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
         """Store a stream, for as long as it moves or the store answers a ping."""
-        self._admit()
+        self._admit(self._writes)
         flow = _Flow(chunks)
-        with self._counted():
+        with self._counted(self._writes):
             await self._watched(self._store.put(key, flow, content_type=content_type), flow.moved)
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
@@ -72,7 +80,7 @@ class GuardedStore:
 
     async def get(self, key: str) -> bytes:
         """The whole object, for as long as bytes come."""
-        return await self._asked(lambda: self._store.get(key))
+        return await self._asked(lambda: self._store.get(key), self._breaker)
 
     async def peek(self, key: str, length: int) -> tuple[ObjectInfo, bytes]:
         """The description and first bytes."""
@@ -84,7 +92,7 @@ class GuardedStore:
         return replace(stream, chunks=self._body(stream.chunks))
 
     async def _body(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        with self._counted():
+        with self._counted(self._breaker):
             async for chunk in chunks:
                 yield chunk
 
@@ -102,46 +110,47 @@ class GuardedStore:
 
     async def discard_parts(self, key: str) -> None:
         """Once; whoever asks comes again."""
-        self._admit()
-        with self._counted():
+        self._admit(self._writes)
+        with self._counted(self._writes):
             await self._store.discard_parts(key)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """All objects under `prefix`."""
-        self._admit()
-        with self._counted():
+        self._admit(self._breaker)
+        with self._counted(self._breaker):
             async for info in self._store.list(prefix):
                 yield info
 
     async def ping(self) -> None:
-        """Ask past an open breaker, and close it when there is an answer."""
+        """Ask past an open breaker, and close it, but not that of writes, when there is an
+        answer."""
         try:
             await _within(PING_TIMEOUT, self._store.ping())
         except StoreRefused:
             self.refused()
             raise
         if self._breaker.is_open:
-            self._succeeded()
+            self._succeeded(self._breaker)
 
     async def _read(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._asked(lambda: _within(LONGEST_READ, call()))
+        return await self._asked(lambda: _within(LONGEST_READ, call()), self._breaker)
 
     async def _written(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._asked(lambda: self._watched(call(), lambda: False))
+        return await self._asked(lambda: self._watched(call(), lambda: False), self._writes)
 
-    async def _asked(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _asked(self, call: Callable[[], Awaitable[T]], breaker: Breaker) -> T:
         """A call, and another if it failed soon, the budget allows it and this was no outage."""
-        self._admit()
+        self._admit(breaker)
         self._budget.request()
         latest = time.monotonic() + RETRY_WITHIN
         try:
-            with self._counted():
+            with self._counted(breaker):
                 return await call()
         except StoreUnavailable:
-            if time.monotonic() > latest or self._breaker.is_open or not self._budget.may_retry():
+            if time.monotonic() > latest or breaker.is_open or not self._budget.may_retry():
                 raise
         await asyncio.sleep(random.uniform(*RETRY_PAUSE))
-        with self._counted():
+        with self._counted(breaker):
             return await call()
 
     async def _watched(self, call: Awaitable[T], moved: Callable[[], bool]) -> T:
@@ -152,6 +161,7 @@ class GuardedStore:
             while not (await asyncio.wait({work}, timeout=PATIENCE))[0]:
                 if not moved() and not await self._answers():
                     self._breaker.trip()
+                    self._writes.trip()
                     raise StoreDown("the store does not answer")
             return work.result()
         finally:
@@ -174,47 +184,63 @@ class GuardedStore:
             pass
         return True
 
-    def _admit(self) -> None:
+    def _admit(self, breaker: Breaker) -> None:
         try:
             self._breaker.check()
-        except BreakerOpen:
-            raise StoreDown("the store has been failing; it is not asked") from None
+            if breaker is not self._breaker:
+                breaker.check()
+        except BreakerOpen as error:
+            cause = self._causes.get(str(error), "no answer")
+            raise StoreDown(f"the {error} has been failing ({cause}); it is not asked") from None
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, breaker: Breaker) -> Iterator[None]:
         """What fails for another reason (a client that went away) says nothing of the store."""
         try:
             yield
-        except ObjectMissing:
-            self._succeeded()
+        except ObjectMissing:  # which is read, also before a copy
+            self._succeeded(self._breaker)
             raise
         except StoreUnavailable as error:
-            self._failed(error)
+            self._failed(breaker, error)
             raise
-        self._succeeded()
+        self._succeeded(self._breaker)
+        self._succeeded(breaker)
 
-    def _succeeded(self) -> None:
-        if self._breaker.is_open:
-            log.warning("the object store is back")
-        self._breaker.succeeded()
+    def _succeeded(self, breaker: Breaker) -> None:
+        if breaker.is_open:
+            log.warning("the %s is back", breaker.name)
+        breaker.succeeded()
 
-    def _failed(self, error: StoreUnavailable) -> None:
+    def _failed(self, breaker: Breaker, error: StoreUnavailable) -> None:
         if isinstance(error, StoreRefused):
             self.refused()
-        self._breaker.failed()
-        if self._breaker.is_open and (self._recovery is None or self._recovery.done()):
-            log.warning("the object store is taken to be down: %s", error)
+        breaker.failed()
+        self._causes[breaker.name] = str(error)
+        if breaker.is_open and (self._recovery is None or self._recovery.done()):
+            log.warning("the %s is taken to be down: %s", breaker.name, error)
             self._recovery = asyncio.create_task(self._wait_for_recovery())
 
     async def _wait_for_recovery(self) -> None:
-        while self._breaker.is_open:
+        """Reads are judged by a ping; writes by a write, once reads are back."""
+        while self._breaker.is_open or self._writes.is_open:
             await asyncio.sleep(random.uniform(*PING_PAUSE))
             try:
-                await self.ping()
+                if self._breaker.is_open:
+                    await self.ping()
+                if self._writes.is_open:
+                    await self._try_writing()
             except StoreUnavailable:
                 pass
             except Exception:  # without a further question it would be taken to be down for ever
                 log.exception("the object store cannot be asked")
+
+    async def _try_writing(self) -> None:
+        """Past the breaker, and close it when that works."""
+        with self._counted(self._writes):
+            put = self._store.put_bytes(WRITE_PROBE, b"", content_type="text/plain")
+            await _within(PING_TIMEOUT, put)
+        await _within(PING_TIMEOUT, self._store.delete([WRITE_PROBE]))
 
 
 async def _within(seconds: float, call: Awaitable[T]) -> T:

@@ -22,7 +22,9 @@ async def open_store(
 ) -> AsyncIterator[GuardedStore]:
     """The configured store for one process, with a breaker of its own. Nothing is connected yet."""
     store = S3Store(settings.endpoint, settings.bucket, settings.region, credentials)
-    guarded = GuardedStore(store, Breaker("object store", pause=TRY_PAUSE), RetryBudget())
+    reads = Breaker("object store", pause=TRY_PAUSE)
+    writes = Breaker("object store for writes", pause=TRY_PAUSE)
+    guarded = GuardedStore(store, reads, writes, RetryBudget())
     try:
         yield guarded
     finally:
