@@ -4,7 +4,9 @@ keys of tokens. No process of it is started again for that."""
 import asyncio
 import json
 import os
+import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from photo_api.lifecycle import secrets
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.supervisor import Supervisor
-from photo_api.settings.secrets import SecretFiles
+from photo_api.settings.secrets import LiveSettings, Look, SecretFiles
 from tests.own_stage import ask, own_database
 from tests.secret_stage import Folder, Keys, Role, new_pair, rotating
 from tests.service import Service, User, eventually, jpeg, put, running_service
@@ -220,6 +222,28 @@ def test_a_child_that_is_born_later_has_what_its_supervisor_has(stage: Stage, us
     stage.files.write("DATABASE_URL", stage.role.url)
 
 
+async def test_a_file_system_that_hangs_holds_up_nothing_else(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a network's may; a stand-in for it, since such files cannot be had everywhere."""
+    looks, released = queue.Queue[None](), threading.Event()
+
+    def hang(*_: object, **__: object) -> Look:
+        looks.put(None)
+        released.wait(60)
+        return Look()
+
+    monkeypatch.setattr(SecretFiles, "look", hang)
+    watch = secrets.SecretWatch(files := SecretFiles(environ), LiveSettings(files.settings))
+    running = asyncio.create_task(watch.run(lambda _: None, lambda *_: None))
+    await asyncio.to_thread(looks.get, timeout=20)
+    running.cancel()
+    await asyncio.wait([running], timeout=20)
+    assert running.cancelled()
+    released.set()
+
+
+@pytest.mark.slow
 async def test_sighup_has_the_files_looked_at(
     environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ its children, from their birth and at each look. So no child has older ones than
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from contextlib import suppress
 from photo_api.lifecycle.orders import Orders
 from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load
-from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, SecretFiles, with_texts
+from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, Look, SecretFiles, with_texts
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class SecretWatch:
         stood still may have missed it. A change is an event by `note`, by its names alone."""
         while True:
             self._wanted.clear()
-            look = self._files.look(time.monotonic(), refused_at=self._refused_at)
+            look = await _beside(self._look)
             for problem in look.problems:
                 log.error("a secret stays as it was: %s", problem)
             if look.changed:
@@ -62,6 +63,9 @@ class SecretWatch:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(INTERVAL - REST):
                         await self._wanted.wait()
+
+    def _look(self) -> Look:
+        return self._files.look(time.monotonic(), refused_at=self._refused_at)
 
     def _take(self, names: list[str], note: Callable[[str, str], None]) -> None:
         log.info("secrets changed", extra={"fields": {"secrets": names}})
@@ -91,8 +95,8 @@ class ToldSecrets:
         except SettingsError as error:  # a child of another release than its supervisor
             log.error("the secrets that were told cannot be used: %s", error)
             return
-        self._texts = texts
         self.live.change(settings)
+        self._texts = texts
 
     def _refused(self, by: str) -> None:
         now = time.monotonic()
@@ -101,6 +105,31 @@ class ToldSecrets:
             task = asyncio.create_task(self._orders.report(f"refused {by}"))
             self._reporting.add(task)
             task.add_done_callback(self._reporting.discard)
+
+
+async def _beside(look: Callable[[], Look]) -> Look:
+    """Look in a thread: a file system that hangs holds up nothing but the looks, and no end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Look] = loop.create_future()
+
+    def settle(found: Look | None, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(found or Look())
+
+    def work() -> None:
+        found, failure = None, None
+        try:
+            found = look()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    try:
+        threading.Thread(target=work, name="secrets", daemon=True).start()
+    except RuntimeError:  # no thread can be started, for now
+        return Look()
+    return await done
 
 
 def _texts(message: str) -> dict[str, str]:
