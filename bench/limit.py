@@ -45,7 +45,7 @@ def main() -> None:
     plan: Plan = pickle.loads(options.plan.read_bytes())
     settings = load(os.environ)
     listening = socket.create_server(("127.0.0.1", options.port), backlog=worker.BACKLOG)
-    config = worker.server_config(settings, limit_app(settings, plan), Connections())
+    config = worker.server_config(settings, limit_app(settings, plan), "limit", Connections())
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from photo_api.accounts.passwords import Passwords
@@ -14,6 +13,7 @@ from photo_api.albums.routes import router as albums
 from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.db.pool import follow_database
 from photo_api.delivery.s3 import S3UrlSigner
+from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import (
@@ -110,7 +110,7 @@ def _wrap(
     wrapped: ASGIApp = BodyLimit(app, LARGEST_JSON, {UPLOAD_PATH})
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
-        wrapped = CORSMiddleware(
+        wrapped = CrossOrigin(
             wrapped,
             allow_origins=settings.http.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],

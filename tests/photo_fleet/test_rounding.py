@@ -107,5 +107,5 @@ def test_a_worker_waits_as_long_as_it_is_told(wait: str) -> None:
         "PHOTO_API_DRAIN_WAIT": wait,
         "PHOTO_API_GRACE": "60",
     }
-    config = server_config(load_settings(given), None, Connections())
+    config = server_config(load_settings(given), None, "a", Connections())
     assert config.timeout_graceful_shutdown == float(wait)

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.errors import ApiError, Code
@@ -34,6 +35,8 @@ DATABASE_DOWN: tuple[type[Exception], ...] = (
     ConnectionError,
 )
 RETRY_SOON = 2
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 BY_STATUS = {
     400: Code.BAD_REQUEST,
@@ -86,7 +89,19 @@ async def _http_error(request: Request, error: Any) -> Response:
     code = BY_STATUS.get(error.status_code, Code.BAD_REQUEST)
     answer = _answer(request, ApiError(code, str(error.detail)))
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(_allowed(request))
     return answer
+
+
+def _allowed(request: Request) -> list[str]:
+    """All methods of this path; Starlette knows only those of its first route."""
+
+    def has(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return list(filter(has, METHODS))
 
 
 async def _database_down(request: Request, error: Exception) -> Response:

@@ -1,9 +1,11 @@
 """Types of request fields that more than one feature takes."""
 
+import re
 from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StringConstraints
+from pydantic_core import PydanticKnownError
 
 MAX_ID = 2**53 - 1
 """Clients keep ids in IEEE doubles."""
@@ -34,29 +36,40 @@ def in_range(value: int) -> bool:
     return 1 <= value <= MAX_ID
 
 
-PathId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[42])]
-"""An id in a path. `http.errors` makes a 404 of one that does not validate."""
+def _written_as(pattern: str) -> BeforeValidator:
+    """pydantic alone would take `5.0`, `+5`, ` 5` and `1_0` too, and Python not 4,301 digits."""
+    form = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and form.fullmatch(value) is None:
+            raise PydanticKnownError("int_parsing")
+        return value
+
+    return BeforeValidator(check)
+
+
+FormId = Annotated[int, _written_as(r"-?[0-9]{1,400}")]
+"""An id in a form, in any range as a `BodyId`."""
+
+PathId = Annotated[int, _written_as(r"[1-9][0-9]{0,15}"), Path(ge=1, le=MAX_ID, examples=[42])]
+"""An id in a path, where an object has one name: no `007`. `http.errors` makes a 404 of one that
+does not validate."""
 
 
 def _clamp(value: int) -> int:
     return min(value, MAX_LIMIT)
 
 
-def _bounded(value: object) -> object:
-    # Python refuses int() of over 4,300 digits with an error of its own; far fewer are nonsense.
-    if isinstance(value, str) and len(value) > 18:
-        raise ValueError("must be a number of at most 18 digits")
-    return value
-
+COUNT = _written_as(r"-?[0-9]{1,18}")
 
 Skip = Annotated[
     int,
-    BeforeValidator(_bounded),
+    COUNT,
     Query(ge=0, description="how many to leave out", examples=[0]),
 ]
 Limit = Annotated[
     int,
-    BeforeValidator(_bounded),
+    COUNT,
     Query(ge=0, description=f"how many at most; above {MAX_LIMIT} is {MAX_LIMIT}", examples=[50]),
     AfterValidator(_clamp),
 ]

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from photo_api.contract import REQUEST_ID_HEADER
+from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.timeouts import BodyTimeout
@@ -74,6 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection; `protocol_class` makes the class that uvicorn is given."""
 
     limits: HttpSettings
+    instance: str
     counted: Connections
 
     def __init__(
@@ -300,6 +301,7 @@ class LimitedProtocol(HttpToolsProtocol):
             *self.server_state.default_headers,
             *answer.raw_headers,
             (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
+            (INSTANCE_HEADER.lower().encode(), self.instance.encode()),
             (b"connection", b"close"),
         ]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
@@ -313,12 +315,15 @@ def _too_large() -> ApiError:
     )
 
 
-def protocol_class(settings: HttpSettings, connections: Connections) -> type[LimitedProtocol]:
+def protocol_class(
+    settings: HttpSettings, name: str, connections: Connections
+) -> type[LimitedProtocol]:
     """The class whose instances uvicorn makes, one for each connection, with these limits; they
-    count themselves in `connections`."""
+    count themselves in `connections`, and refuse in the `name` of the instance."""
 
     class Protocol(LimitedProtocol):
         limits = settings
+        instance = name
         counted = connections
 
     return Protocol

@@ -225,7 +225,7 @@ def main() -> None:
         access_log = open_access_log(settings.logs, identity.instance, options.name, logs)
         app = create_app(secrets.live, identity, health, access_log)
         server = Server(
-            server_config(settings, app, connections),
+            server_config(settings, app, identity.instance, connections),
             orders,
             secrets,
             health,
@@ -235,12 +235,14 @@ def main() -> None:
         server.run(sockets=[socket.socket(fileno=options.socket)])
 
 
-def server_config(settings: Settings, app: object, connections: Connections) -> uvicorn.Config:
+def server_config(
+    settings: Settings, app: object, instance: str, connections: Connections
+) -> uvicorn.Config:
     """uvicorn as every worker runs it, and whatever is compared with a worker."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="uvloop",
-        http=protocol_class(settings.http, connections),
+        http=protocol_class(settings.http, instance, connections),
         lifespan="on",
         ws="none",
         access_log=False,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.fields import LongText, Name, Title, in_range
+from photo_api.http.fields import FormId, LongText, Name, Title, in_range
 from photo_api.http.idempotency import (
     Key,
     LongClaim,
@@ -58,7 +58,7 @@ REQUEST_BODY: dict[str, Any] = {
 class UploadFields(BaseModel):
     """The form's text fields, and the file's name."""
 
-    album_id: int
+    album_id: FormId
     filename: Name
     title: Title | None = None
     description: LongText | None = None
