@@ -337,9 +337,24 @@ def test_two_repairs_at_once_do_no_harm(
         )
         return list(await asyncio.gather(one, two))
 
-    with_both(settings, repair)
+    refused = [report.refused for report in with_both(settings, repair)]
+    assert sorted(refused, key=bool) == [None, reconcile.ANOTHER]
     assert all(holds(settings, "quarantine/" + key) for key in orphans)
     assert ask(settings, "SELECT count(*) FROM unreferenced_objects")[0][0] == 30
+
+
+def test_what_has_become_a_photo_since_the_listing_is_not_moved(
+    settings: dict[str, str], user: User
+) -> None:
+    key = keys(settings, user.upload()["id"])["object_key"]
+
+    async def move(db: Database, store: S3Store) -> list[str]:
+        report = reconcile.Report()
+        await reconcile._quarantine(db, store, key, report)
+        return report.quarantined
+
+    assert not with_both(settings, move)
+    assert holds(settings, key)
 
 
 def test_the_text_for_people(

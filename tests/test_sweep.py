@@ -205,6 +205,24 @@ async def test_renditions_made_too_slowly_are_not_adopted(
     assert await db.fetchval("SELECT count(*) FROM jobs WHERE subject_id = $1", photo_id) == 1
 
 
+async def test_an_upload_whose_bytes_the_sweep_took_is_to_be_sent_again(
+    user: User, db: Database
+) -> None:
+    await db.execute(
+        "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.taken := true; RETURN NEW; END $$"
+    )
+    await db.execute(
+        "CREATE TRIGGER take BEFORE INSERT ON unreferenced_objects FOR EACH ROW"
+        " WHEN (NEW.object_key LIKE 'photos/%') EXECUTE FUNCTION take()"
+    )
+    try:
+        answer = await asyncio.to_thread(user.post_photo)
+        assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+    finally:
+        await db.execute("DROP FUNCTION take CASCADE")
+
+
 async def test_two_sweeps_at_once_share_the_work(
     settings: dict[str, str], db: Database, store: S3Store
 ) -> None:

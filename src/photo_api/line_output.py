@@ -145,6 +145,8 @@ def bounded_stderr(formatter: logging.Formatter) -> LineOutput:
         record.fields = {"count": count}
         return formatter.format(record).encode() + b"\n"
 
+    if sys.stderr is None:  # closed by whoever started us
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     output = getattr(sys.stderr, "buffer", None)
     if not isinstance(output, LineOutput):
         output = LineOutput(sys.stderr.fileno())

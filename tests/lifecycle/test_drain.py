@@ -101,6 +101,10 @@ def test_a_stuck_request_is_cut_at_the_limit(
         time.sleep(0.3)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(10) == 0
+        answer = stuck.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1" in answer.lower()
+    assert b'"code":"overloaded"' in answer
     assert not [process for process in family if _runs(process)]
     assert "requests cut at the limit" in service.log
     assert last_row(service)["cause"] == "SIGTERM; 1 request cut at the limit"
@@ -272,8 +276,9 @@ def test_as_process_1_it_drains_and_buries_orphans(environ: dict[str, str]) -> N
         [jobs] = [child for child in decoding if "photo_api.jobs.process" in _command(child)]
         jobs.kill()
         eventually(lambda: not [p for p in first.children() if p.status() == "zombie"], 10)
+        eventually(lambda: any("process died; restarting" in line for line in log), 10)
         first.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(20) == 0, [line for line in log if "ERROR" in line]
     finally:
         process.kill()
 

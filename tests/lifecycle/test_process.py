@@ -120,6 +120,30 @@ async def test_a_replacement_under_way_when_a_drain_begins_succeeds_nobody(tmp_p
         assert place.process.pids == [third]
 
 
+async def test_a_process_that_stood_still_obeys_afterwards(tmp_path: Path) -> None:
+    """It has taken nothing for so long that its socket is full."""
+    async with kept(tmp_path) as place:
+        frozen = psutil.Process(place.process.pids[0])
+        frozen.suspend()
+        for _ in range(5000):
+            place.process.order(f"checks {'x' * 500}")
+        place.process.order("drain")
+        place.process.order("stop")
+        frozen.resume()
+        await until(lambda: not place.process.pids, 10)
+        assert not place.process.failed_at_end
+
+
+async def test_an_end_that_fails_is_told(tmp_path: Path) -> None:
+    async with kept(tmp_path) as place:
+        psutil.Process(place.process.pids[0]).suspend()
+        place.process.order("stop")
+        psutil.Process(place.process.pids[0]).kill()
+        await until(lambda: not place.process.pids)
+        assert place.process.failed_at_end
+        assert place.deaths == [-9]
+
+
 async def test_without_free_files_a_start_is_tried_again(tmp_path: Path) -> None:
     async with kept(tmp_path) as place:
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.lifecycle.clients import clients
-from tests.lifecycle.test_drain import WORKERS, StartService
+from tests.lifecycle.test_drain import WORKERS, StartService, Upload
 from tests.service import Service, eventually
 
 WEB = "photo_api.lifecycle.worker"
@@ -48,6 +48,24 @@ def test_a_worker_is_replaced_after_so_many_requests(start_service: StartService
         "a worker that retires does not make the instance unhealthy"
     )
     assert "process died" not in service.log
+
+
+def test_a_drain_right_after_a_replacement_finishes_what_the_retired_worker_carries(
+    start_service: StartService,
+) -> None:
+    service = start_service(DRAIN_WAIT="20")
+    with service.new_user() as user:
+        upload = Upload(user, user.album()["id"], 6)
+        upload.start()
+        before = _pids(service)
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "process replaced" in service.log)
+        service.process.send_signal(signal.SIGTERM)
+        upload.join(30)
+        assert upload.status == 201
+        assert service.process.wait(20) == 0
+    assert before
+    assert "Traceback" not in service.log
 
 
 def test_a_stop_during_a_replacement_ends_both(start_service: StartService) -> None:

@@ -95,6 +95,14 @@ def test_lines_wait_for_a_reader_up_to_a_bound_and_the_last_one_comes_out(
     assert kept + dropped in (6000, 6001)  # the printed line may be among them
 
 
+def test_a_process_without_standard_error_runs() -> None:
+    command = ["sh", "-c", 'exec "$0" -c "$1" json 2>&-', sys.executable, TALKATIVE]
+    process = subprocess.run(
+        command, input="speak\nend\n", capture_output=True, text=True, timeout=30, check=False
+    )
+    assert process.stdout.startswith("all said")
+
+
 @pytest.mark.parametrize("ending", ["closed", "full"])
 def test_a_reader_that_is_gone_and_a_full_disk_cost_lines_only(ending: str, tmp_path: Path) -> None:
     if ending == "full":

@@ -1,5 +1,6 @@
 """Pure ASGI middleware: a request's identity and its line in the log, and the last resort."""
 
+import asyncio
 import logging
 import os
 import re
@@ -127,22 +128,29 @@ class BodyLimit:
 
 class ErrorBoundary:
     """Logs what nobody caught, once and with its request's id. The answer is `http.errors`'; an
-    exception after the answer began goes on to the server, which must cut the connection."""
+    exception after the answer began goes on to the server, which must cut the connection. What the
+    server cancels when a drain takes too long is told to come again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        complete = False
+        started = complete = False
 
         async def watch(message: Message) -> None:
-            nonlocal complete
+            nonlocal started, complete
+            started = True
             await send(message)
             ended = message["type"] == "http.response.body" and not message.get("more_body")
             complete = complete or ended
 
         try:
             await self.app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if scope["type"] == "http" and not started:
+                cut = ApiError(Code.OVERLOADED, "This instance ends; try again", retry_after=1)
+                await error_response(cut, scope["state"]["request_id"])(scope, receive, send)
+            raise
         except Exception:
             if scope["type"] != "http":
                 raise

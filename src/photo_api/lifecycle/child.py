@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from photo_api.lifecycle.orders import messages, socket_pair
@@ -47,6 +47,7 @@ class Child:
         self.pid: int | None = None
         self.ready = asyncio.Event()
         self.load = WorkerLoad()
+        self._unsent: dict[str, str] = {}
         self._on_report = on_report
         self._ends: tuple[socket.socket, socket.socket] | OSError
         try:
@@ -75,6 +76,7 @@ class Child:
                 # What it said last may still be on its way.
                 await asyncio.wait([listening], timeout=1)
                 listening.cancel()
+                asyncio.get_running_loop().remove_writer(ours)
                 self.pid = None
 
     async def _spawn(
@@ -117,7 +119,27 @@ class Child:
         self._on_report(self, event, value)
 
     def order(self, order: str) -> None:
-        """Send an order; one that cannot be sent is for a process that hangs or is gone."""
-        if not isinstance(self._ends, OSError):
-            with suppress(OSError):
-                self._ends[0].send(order.encode())
+        """Send an order. While a process that hangs takes none, the last of each kind waits; one to
+        a process that is gone is dropped."""
+        kind = order.partition(" ")[0]
+        self._unsent.pop(kind, None)
+        self._unsent[kind] = order
+        self._send()
+
+    def _send(self) -> None:
+        if isinstance(self._ends, OSError):
+            return
+        ours, loop = self._ends[0], asyncio.get_running_loop()
+        while self._unsent:
+            kind = next(iter(self._unsent))
+            try:
+                ours.send(self._unsent[kind].encode())
+            except BlockingIOError:
+                loop.add_writer(ours, self._send)
+                return
+            except OSError:
+                self._unsent.clear()
+            else:
+                del self._unsent[kind]
+        if ours.fileno() >= 0:
+            loop.remove_writer(ours)

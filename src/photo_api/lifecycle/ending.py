@@ -44,7 +44,7 @@ async def finish(
     limit: float,
 ) -> bool:
     """Accept nothing more and wait until every process has finished what it began, at most `limit`
-    seconds and one. Whether all ended by themselves."""
+    seconds and one. Whether all ended by themselves, and as they should."""
     for process in processes:
         process.order("stop")
     # Connections that nobody has accepted yet would be reset: workers hold the socket too, and the
@@ -55,7 +55,7 @@ async def finish(
     if not everybody.done():
         names = [process.name for process in processes if process.pids]
         log.error("killed at the limit", extra={"fields": {"processes": names}})
-    return everybody.done()
+    return everybody.done() and not any(process.failed_at_end for process in processes)
 
 
 def carried(processes: Sequence[Process]) -> WorkerLoad:

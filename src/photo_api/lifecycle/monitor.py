@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Sequence
 
@@ -81,4 +82,5 @@ class Monitor:
         ready = [worker for worker in self._workers if worker.ready.is_set()]
         if ready and now - self._storage_asked >= STORAGE_INTERVAL:
             self._storage_asked = now
-            ready[0].order("look-at-storage")
+            # Whoever it is: one that hangs keeps the others' answer away only when it is its turn.
+            random.choice(ready).order("look-at-storage")

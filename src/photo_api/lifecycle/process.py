@@ -63,6 +63,8 @@ class Process:
         self._running: list[Running] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = WorkerLoad()
+        self.failed_at_end = False
+        """Whether one of its processes, told to stop, ended in another way than it should."""
         self._leaving = asyncio.Event()
         self._stopped = asyncio.Event()
         self._replacement_wanted = asyncio.Event()
@@ -163,10 +165,18 @@ class Process:
     def _forget(self, running: Running) -> None:
         self._running.remove(running)
         self._show_ready()
-        if not running.end.cancelled():
-            running.end.exception()  # told of by whoever waits for it
+        if not running.end.cancelled() and running.end.exception() is None:
+            self._look_at_end(running.end.result())
         last = running.child.load
         self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
+
+    def _look_at_end(self, code: int) -> None:
+        """Whoever dies before it is told to stop is told of by whoever starts another."""
+        if self._stopped.is_set() and code:
+            self.failed_at_end = True
+            fields = {"name": self.name, "exit": code}
+            log.error("a process failed at its end", extra={"fields": fields})
+            self.died(self, code)
 
     def _hear(self, child: Child, event: str, value: str) -> None:
         if event == "ready":
@@ -219,13 +229,14 @@ class Process:
         await asyncio.wait([running.end], timeout=self._longest_end)
         running.end.cancel()
 
-    def replace(self) -> None:
+    def replace(self) -> bool:
         """Start another one in its place, and let it go when the other is ready; not any more
-        once it drains."""
+        once it drains. Whether it will be."""
         if self._leaving.is_set():
             log.info("not replaced while draining", extra={"fields": {"name": self.name}})
         else:
             self._replacement_wanted.set()
+        return self._replacement_wanted.is_set()
 
     def order(self, order: str) -> None:
         """Send an order. What is started after `drain` drains from its birth; after `stop` nothing

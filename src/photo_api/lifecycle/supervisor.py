@@ -35,6 +35,7 @@ LOOK_AT_WORKERS = 0.25
 WITHOUT_WORKERS = 2.0
 """Seconds without any web worker after which the instance is not ready."""
 
+BACKLOG = 2048
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104  (to be told apart, not bound)
 
 
@@ -202,9 +203,8 @@ class Supervisor:
                 self._secrets.refused(value)
             elif event == "check":
                 monitor.take_report(value)
-            elif event == "recycle":
+            elif event == "recycle" and process.replace():
                 registry.note("worker_replaced", f"{process.name} after {value} requests")
-                process.replace()
 
         for process in self._processes:
             process.died, process.heard = died, heard
@@ -374,6 +374,8 @@ def _bind(address: tuple[str, int]) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # At once, not in a worker: two that start together can both bind, and one can listen.
+        listening.listen(BACKLOG)
     except OSError:
         listening.close()
         raise

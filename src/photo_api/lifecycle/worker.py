@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
         self._connections = connections
         self._recycle_after = recycle_after
         self._cut = 0
+        self._accepts = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -112,6 +113,7 @@ class Server(uvicorn.Server):
     def _retire(self) -> None:
         """The successor accepts from now on; the shared socket stays open in it."""
         self._health.drain.retire()
+        self._accepts = False
         for server in self.servers:
             server.close()
 
@@ -124,7 +126,8 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(limit - JUST_BEFORE, self._count_cut)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._health.drain.phase is Phase.DRAINING:
+        # One that has retired left the socket to its successor, also when a drain came after that.
+        if self._health.drain.phase is Phase.DRAINING and self._accepts:
             await self._accept_the_last(sockets or [])
         await super().shutdown(sockets)
 

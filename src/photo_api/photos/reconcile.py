@@ -24,6 +24,8 @@ TOLERATED_SHARE = 0.01
 BATCH = 1000
 PATIENCE = 3600.0
 """Seconds for statements over everything; a request's few would not do for millions of photos."""
+LOCK = 0x7265636F6E  # "recon": one advisory lock for all who mend
+ANOTHER = "Another `photo-api reconcile` with --repair or --adopt runs; wait for its end"
 UNFINISHED = """(l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' AND NOT EXISTS (
     SELECT FROM photos WHERE status <> 'pending' AND id =
     CASE WHEN l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' THEN split_part(l.key, '/', 3)::bigint END))"""
@@ -78,7 +80,10 @@ async def reconcile(
 
     `restored` says that the database is from a backup and serves nobody: then nothing is too young,
     and an upload that the backup has as unfinished may have become a photo since."""
-    async with _listed(db, store, progress) as connection:
+    async with db.acquire() as connection, _alone(connection, repair or adopt) as alone:
+        if not alone:
+            return Report(refused=ANOTHER)
+        await _list(connection, store, progress)
         progress("comparing")
         report = await _compare(connection, store, restored)
         if (repair or adopt) and not force:
@@ -95,30 +100,36 @@ async def reconcile(
 
 
 @asynccontextmanager
-async def _listed(
-    db: Database, store: ObjectStore, progress: Callable[[str], None]
-) -> AsyncIterator[Any]:
-    """A connection whose temporary table `listed` holds every object outside staging."""
-    async with db.acquire() as connection:
-        await connection.execute("CREATE TEMP TABLE listed (key text, modified timestamptz)")
-        try:
-            batch: list[tuple[str, Any]] = []
-            listed = 0
-            for prefix in PREFIXES:
-                async for info in store.list(prefix):
-                    batch.append((info.key, info.last_modified))
-                    if len(batch) == BATCH:
-                        await connection.copy_records_to_table("listed", records=batch)
-                        batch.clear()
-                        listed += BATCH
-                        progress(f"{listed} objects listed")
-            await connection.copy_records_to_table("listed", records=batch)
-            await connection.execute(
-                "CREATE INDEX ON listed (key); ANALYZE listed", timeout=PATIENCE
-            )
-            yield connection
-        finally:
-            await connection.execute("DROP TABLE listed")
+async def _alone(connection: Any, changing: bool) -> AsyncIterator[bool]:
+    """Whether no other run changes anything: it would move away, by its list, what this one has
+    made a photo of. At the end the lock is given back, and the list of objects forgotten."""
+    lock = "SELECT pg_try_advisory_lock($1)"
+    if changing and not await connection.fetchval(lock, LOCK):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        await connection.execute("DROP TABLE IF EXISTS listed")
+        if changing:
+            await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
+
+
+async def _list(connection: Any, store: ObjectStore, progress: Callable[[str], None]) -> None:
+    """Fill the temporary table `listed` with every object outside staging."""
+    await connection.execute("CREATE TEMP TABLE listed (key text, modified timestamptz)")
+    batch: list[tuple[str, Any]] = []
+    listed = 0
+    for prefix in PREFIXES:
+        async for info in store.list(prefix):
+            batch.append((info.key, info.last_modified))
+            if len(batch) == BATCH:
+                await connection.copy_records_to_table("listed", records=batch)
+                batch.clear()
+                listed += BATCH
+                progress(f"{listed} objects listed")
+    await connection.copy_records_to_table("listed", records=batch)
+    await connection.execute("CREATE INDEX ON listed (key); ANALYZE listed", timeout=PATIENCE)
 
 
 async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Report:
@@ -198,12 +209,16 @@ async def _adopted(
 
 async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Report) -> None:
     target = QUARANTINE + key
-    await connection.execute(
+    noted = await connection.fetchval(
         "INSERT INTO unreferenced_objects (object_key, delete_after)"
-        " VALUES ($1, now() + make_interval(days => $2)) ON CONFLICT (object_key)"
-        " DO UPDATE SET delete_after = excluded.delete_after, taken = false",
-        target, QUARANTINE_DAYS,
+        " SELECT $1, now() + make_interval(days => $2)"
+        " WHERE NOT EXISTS (SELECT FROM photos WHERE object_key = $3 AND status = 'ready')"
+        " ON CONFLICT (object_key)"
+        " DO UPDATE SET delete_after = excluded.delete_after, taken = false RETURNING true",
+        target, QUARANTINE_DAYS, key,
     )  # fmt: skip
+    if not noted:  # it is a photo since it was listed
+        return
     try:
         await store.copy(key, target)
     except ObjectMissing:  # somebody else repairs as well

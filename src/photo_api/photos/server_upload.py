@@ -218,7 +218,10 @@ async def _insert(
         key=mine.object_key,
     )
     if not inserted:
-        raise not_found("Album")
+        if not await queries.has_album(connection, owner_id, fields.album_id):
+            raise not_found("Album")
+        late = "This upload took longer than its bytes are kept; send it again"
+        raise ApiError(Code.REQUEST_TIMEOUT, late)
     await queries.link(connection, owner_id, fields.album_id, mine.photo_id)
 
 

@@ -190,6 +190,13 @@ async def insert_ready(
     ) is not None  # fmt: skip
 
 
+async def has_album(db: Any, owner_id: int, album_id: int) -> bool:
+    """Whether there is such an album of the owner's."""
+    return await db.fetchval(
+        "SELECT true FROM albums WHERE id = $2 AND owner_id = $1", owner_id, album_id
+    ) is not None  # fmt: skip
+
+
 async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> Any:
     """Put a photo into an album; the row tells by `album` and `photo` which of them is the owner's
     and still there, and both must be. The photo is locked first, as by all who lock both."""
