@@ -1,5 +1,6 @@
 """A worker is replaced, on demand or after so many requests, and nobody notices."""
 
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -60,7 +61,8 @@ def test_a_drain_right_after_a_replacement_finishes_what_the_retired_worker_carr
         upload.start()
         time.sleep(0.5)
         service.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "process replaced" in service.log)
+        replaced = re.compile(r'"message":"process replaced".*"name":"web-1"')
+        eventually(lambda: replaced.search(service.log), 20)
         time.sleep(0.3)
         service.process.send_signal(signal.SIGTERM)
         upload.join(30)
