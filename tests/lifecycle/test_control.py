@@ -12,7 +12,7 @@ import pytest
 
 from tests.lifecycle.test_drain import StartService
 from tests.own_stage import ask
-from tests.service import Service, cli, eventually
+from tests.service import Service, cli, eventually, free_port
 
 
 @pytest.fixture
@@ -105,3 +105,27 @@ def test_the_service_manager_hears_of_readiness_and_stopping(
         assert process.wait(10) == 0
     finally:
         process.kill()
+
+
+def test_of_two_that_start_on_one_port_at_the_same_moment_one_goes(
+    environ: dict[str, str], service: Service
+) -> None:
+    command = [sys.executable, "-m", "photo_api.cli", "serve", "--no-jobs"]
+    place = ["--host", "127.0.0.1", "--port", str(free_port())]
+    both = [
+        subprocess.Popen([*command, *place], env=environ, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        eventually(lambda: any(one.poll() is not None for one in both), 20)
+        [gone] = [one for one in both if one.poll() is not None]
+        told = gone.communicate()[1]
+        assert gone.returncode == 1
+        assert "Cannot listen on 127.0.0.1" in told
+        [stays] = [one for one in both if one is not gone]
+        stays.terminate()
+        stays.communicate(timeout=20)
+        assert stays.returncode == 0
+    finally:
+        for one in both:
+            one.kill()
