@@ -5,17 +5,37 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
+from photo_api.command_line import (
+    COULD_NOT,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    LARGEST_ID,
+    LONGEST_AGE,
+    LONGEST_WAIT,
+    decimal,
+    telling,
+    text,
+    whole_number,
+)
 from photo_api.contract import DEFAULT_PORT
+from photo_api.lifecycle.control import LONGEST_CAUSE
 from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load, table
 from photo_api.settings.secrets import SecretFiles
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; the exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    """Run a subcommand; the exit code: 0 done, 1 failed, 2 wrong usage or configuration, or the
+    database, the store or the output could not be reached."""
+    return telling(partial(_run, sys.argv[1:] if argv is None else list(argv)))
+
+
+def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["embedded"]:  # its options are its own, and argparse would read them here
         return _embedded(arguments[1:])
     options = _parser().parse_args(arguments)
@@ -26,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("The configuration cannot be used:", file=sys.stderr)
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
-        return 2
+        return COULD_NOT
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,9 +61,21 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("embedded", help="run only the embedded database and store")
 
     serve = commands.add_parser("serve", help="serve the API and run jobs")
-    serve.add_argument("--host", default="0.0.0.0", help="address to bind (%(default)s)")  # noqa: S104  (a server)
-    serve.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port (%(default)s)")
-    serve.add_argument("--workers", type=_workers, default=1, help="web processes (%(default)s)")
+    serve.add_argument(
+        "--host",
+        type=_host,
+        default="0.0.0.0",  # noqa: S104  (a server)
+        help="address to bind (%(default)s)",
+    )
+    serve.add_argument(
+        "--port",
+        type=whole_number(0, 65535),
+        default=DEFAULT_PORT,
+        help="port; 0: any free one (%(default)s)",
+    )
+    serve.add_argument(
+        "--workers", type=whole_number(1, 64), default=1, help="web processes (%(default)s)"
+    )
     serve.add_argument("--no-jobs", action="store_true", help="leave jobs to `photo-api worker`")
     serve.add_argument(
         "--migrate", action="store_true", help="bring the schema up to this release first"
@@ -73,11 +105,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_drain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pid", type=int, help="which one, if several run here")
-    parser.add_argument("--cause", default="photo-api drain", help="what the registry will tell")
+    parser.add_argument(
+        "--pid", type=whole_number(1, 2**31 - 1), help="which one, if several run here"
+    )
+    parser.add_argument(
+        "--cause",
+        type=partial(text, most=LONGEST_CAUSE),
+        default="photo-api drain",
+        help="what the registry will tell",
+    )
     parser.add_argument(
         "--wait",
-        type=float,
+        type=decimal(0, LONGEST_WAIT),
         default=90,
         help="seconds to wait for its end; 0: none (%(default)s)",
     )
@@ -101,13 +140,15 @@ def _add_reconcile(parser: argparse.ArgumentParser) -> None:
 
 def _add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["list", "show", "retry"])
-    parser.add_argument("ids", type=int, nargs="*", metavar="ID")
+    parser.add_argument("ids", type=whole_number(1, LARGEST_ID), nargs="*", metavar="ID")
     parser.add_argument("--state", choices=["queued", "leased", "dead"])
-    parser.add_argument("--kind")
+    parser.add_argument("--kind", type=text)
     _add_choice(parser, "text in the error")
     parser.add_argument("--all", action="store_true", help="retry every dead job")
-    parser.add_argument("--limit", type=int, default=50, help="lines at most (%(default)s)")
-    parser.set_defaults(run=_jobs)
+    parser.add_argument(
+        "--limit", type=whole_number(0, 100_000), help="jobs at most (50, or those named)"
+    )
+    parser.set_defaults(run=_jobs, refuse=parser.error)
 
 
 def _add_renditions(parser: argparse.ArgumentParser) -> None:
@@ -117,14 +158,16 @@ def _add_renditions(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_choice(parser: argparse.ArgumentParser, cause: str) -> None:
-    parser.add_argument("--cause", help=f"only with {cause}")
-    parser.add_argument("--older-than", type=float, default=0, help="seconds (%(default)s)")
+    parser.add_argument("--cause", type=text, help=f"only with {cause}")
+    parser.add_argument(
+        "--older-than", type=decimal(0, LONGEST_AGE), default=0, help="seconds (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _add_users(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["activate", "deactivate"])
-    parser.add_argument("email")
+    parser.add_argument("email", type=text)
     parser.set_defaults(run=_users)
 
 
@@ -137,18 +180,26 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     listing.set_defaults(run=_config_table)
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is between 0 (any free one) and 65535")
-    return port
+def _host(value: str) -> str:
+    try:
+        text(value).encode("idna")  # as the resolver will
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{value[:40]!a} is no address to bind") from None
+    return value
 
 
-def _workers(text: str) -> int:
-    workers = int(text)
-    if not 1 <= workers <= 64:
-        raise argparse.ArgumentTypeError("between 1 and 64 workers")
-    return workers
+def _ask(work: Coroutine[Any, Any, int]) -> int:
+    """The exit code of what asks the database and the store; `COULD_NOT` if they do not answer."""
+    from photo_api.db.connect import FAILURES
+    from photo_api.db.pool import DatabaseUnavailable
+    from photo_api.storage.base import StoreUnavailable
+
+    try:
+        return asyncio.run(work)
+    except (*FAILURES, DatabaseUnavailable, StoreUnavailable) as error:
+        reason = f"{type(error).__name__}: {error}"
+        print(f"Cannot read the database or the store: {reason}", file=sys.stderr)
+        return COULD_NOT
 
 
 def _dev(_: argparse.Namespace) -> int:
@@ -191,7 +242,7 @@ def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse
         return asyncio.run(work)
     except OSError as error:
         print(f"Cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
-        return 1
+        return FAILED
 
 
 def _drain(options: argparse.Namespace) -> int:
@@ -233,7 +284,7 @@ def _migrate(options: argparse.Namespace) -> int:
 def _reconcile(options: argparse.Namespace) -> int:
     from photo_api.photos.reconcile_command import reconcile_command
 
-    return asyncio.run(
+    return _ask(
         reconcile_command(
             load(os.environ),
             repair=options.repair,
@@ -249,21 +300,24 @@ def _users(options: argparse.Namespace) -> int:
     from photo_api.accounts.queries import set_active
     from photo_api.db.pool import open_database
 
-    async def change() -> bool:
+    async def change() -> int:
         async with open_database(load(os.environ).database, "photo-api users") as db:
-            return await set_active(db, options.email, options.action == "activate")
+            found = await set_active(db, options.email, options.action == "activate")
+        if not found:
+            print(f"There is no account with the e-mail {options.email}", file=sys.stderr)
+            return FAILED
+        print(f"{options.action}d {options.email}; workers notice within 5 seconds")
+        return DONE
 
-    if not asyncio.run(change()):
-        print(f"There is no account with the e-mail {options.email}", file=sys.stderr)
-        return 1
-    print(f"{options.action}d {options.email}; workers notice within 5 seconds")
-    return 0
+    return _ask(change())
 
 
 def _jobs(options: argparse.Namespace) -> int:
     from photo_api.jobs.inspection import jobs_command
 
-    return asyncio.run(
+    if objection := _objection(options):
+        options.refuse(objection)
+    return _ask(
         jobs_command(
             load(os.environ),
             options.action,
@@ -272,17 +326,31 @@ def _jobs(options: argparse.Namespace) -> int:
             kind=options.kind,
             cause=options.cause,
             older_than=options.older_than,
-            every=options.all,
-            limit=options.limit,
+            limit=max(50, len(options.ids)) if options.limit is None else options.limit,
             as_json=options.json,
         )
     )
 
 
+def _objection(options: argparse.Namespace) -> str | None:
+    """What of the arguments contradicts the action."""
+    if options.action != "retry":
+        return "--all is for retry" if options.all else None
+    if options.state not in (None, "dead"):
+        return "only dead jobs can be retried: leave --state out"
+    if options.limit is not None:
+        return "retry takes no --limit: name job ids, --cause or --older-than to retry fewer"
+    if options.all and options.ids:
+        return "name job ids or --all, not both"
+    if not (options.ids or options.cause or options.all):
+        return "name job ids, --cause or --all"
+    return None
+
+
 def _renditions(options: argparse.Namespace) -> int:
     from photo_api.jobs.inspection import remake_command
 
-    return asyncio.run(
+    return _ask(
         remake_command(
             load(os.environ),
             cause=options.cause,

@@ -111,7 +111,7 @@ class LineOutput(io.RawIOBase):
             self._bell.get()
             while line := self._oldest():
                 try:
-                    _write_whole(self._descriptor, line)
+                    write_whole(self._descriptor, line)
                 except OSError:
                     self._give_up()
                     break
@@ -177,7 +177,8 @@ def _without_waiting(descriptor: int) -> Callable[[bytes], int] | None:
     return partial(os.write, again)
 
 
-def _write_whole(descriptor: int, data: bytes) -> None:
+def write_whole(descriptor: int, data: bytes) -> None:
+    """Wait until all of it is taken. Raises OSError."""
     rest = memoryview(data)
     while rest:
         try:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from photo_api.command_line import decimal, text
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.log_lines import log_to_stderr
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", type=Path, help=f"the spec ({SPEC_FILE}, or defaults)")
     parser.add_argument(
         "--database-url",
+        type=text,
         metavar="URL",
         help=f"the registry's database; without it {VARIABLE} or the file {VARIABLE}_FILE (read"
         " anew for each connection), which"
@@ -54,11 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keeps this balancer's id and how it stands (%(default)s)",
     )
     parser.add_argument(
-        "--name", default=socket.gethostname(), help="what to call this balancer (%(default)s)"
+        "--name",
+        type=text,
+        default=socket.gethostname(),
+        help="what to call this balancer (%(default)s)",
     )
     parser.add_argument(
         "--probe-scale",
-        type=_scale,
+        type=decimal(1, 1000),
         default=1.0,
         metavar="N",
         help="probe members N times as often, never with less patience (%(default)g)",
@@ -151,10 +156,3 @@ def _fleet(file: Path | None) -> Fleet:
     if file is None and not SPEC_FILE.exists():
         return Fleet()
     return load(file or SPEC_FILE)
-
-
-def _scale(text: str) -> float:
-    scale = float(text)
-    if not 1 <= scale <= 1000:
-        raise argparse.ArgumentTypeError("between 1 and 1000")
-    return scale

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from photo_api.command_line import text
 from photo_fleet.checks import check
 from photo_fleet.findings import Finding
 from photo_fleet.loading import SpecError, load
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     parser.add_argument(
         "--probe",
+        type=text,
         metavar="URL",
         help="also compare the instance at this address with the spec; its PHOTO_API_OPS_TOKEN"
         " is taken from the environment",

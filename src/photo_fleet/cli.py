@@ -7,12 +7,12 @@ commands finds its name in `options.command`, and before that in `parser.get_def
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple
 
+from photo_api.command_line import COULD_NOT, INTERRUPTED, telling
 from photo_fleet.loading import SpecError
-
-DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Command(NamedTuple):
@@ -39,8 +39,12 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; the exit code: 0 done, 1 failed, 2 wrong usage or unreadable spec."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    """Run a subcommand; the exit code: 0 done, 1 failed, 2 wrong usage, unreadable spec, or output
+    that could not be written."""
+    return telling(partial(_run, sys.argv[1:] if argv is None else list(argv)))
+
+
+def _run(arguments: list[str]) -> int:
     asked = next((word for word in arguments if not word.startswith("-")), "")
     options = _parser(asked).parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -48,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(options)
     except SpecError as error:
         print(error, file=sys.stderr)
-        return UNUSABLE
+        return COULD_NOT
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from photo_api.command_line import decimal, text, whole_number
 from photo_api.contract import RELEASE
 from photo_api.line_output import LineOutput, as_text
 from photo_api.whole_file import replace
@@ -59,10 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prove the drill: broken variants of a fleet must each make their gate fail",
     )
     parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, help="repeats what chance decided (%(default)s)"
+        "--seed",
+        type=whole_number(0, 2**53),
+        default=DEFAULT_SEED,
+        help="repeats what chance decided (%(default)s)",
     )
     parser.add_argument(
-        "--rate", type=_rate, metavar="R", help="acts a second (as each scenario says)"
+        "--rate", type=decimal(0.1, 1000), metavar="R", help="acts a second (as each scenario says)"
     )
     parser.add_argument(
         "--mix",
@@ -217,27 +221,23 @@ def _unusable(text: str) -> int:
     return UNUSABLE
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(value: str) -> list[str]:
+    names = [name.strip() for name in text(value).split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("names at least one, as --list shows them")
+    return names
 
 
-def _address(text: str) -> str:
-    parts = urlsplit(text)
+def _address(value: str) -> str:
+    parts = urlsplit(text(value))
     whole = parts.scheme in ("http", "https") and parts.hostname
     if not whole or parts.username or parts.path.strip("/") or parts.query:
         raise argparse.ArgumentTypeError("as https://photos.example.org, without a path or a login")
-    return text.rstrip("/")
+    return value.rstrip("/")
 
 
-def _weights(text: str) -> dict[str, float]:
+def _weights(value: str) -> dict[str, float]:
     try:
-        return weights_of(text)
+        return weights_of(text(value))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0.1 <= rate <= 1000:
-        raise argparse.ArgumentTypeError("between 0.1 and 1000 acts a second")
-    return rate

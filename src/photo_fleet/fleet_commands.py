@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from photo_api.command_line import decimal, text, whole_number
 from photo_fleet.local_fleet.control import NoFleet, ask
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 
@@ -15,9 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command that `parser` is for understands."""
     command = parser.get_default("command")
     if command == "scale":
-        parser.add_argument("size", type=int, metavar="N", help="instances, from min to max")
+        parser.add_argument(
+            "size", type=whole_number(0, 1000), metavar="N", help="instances, from min to max"
+        )
     elif command in ("drain", "kill"):
-        parser.add_argument("name", metavar="NAME", help="an instance, as `status` shows it")
+        parser.add_argument(
+            "name", type=text, metavar="NAME", help="an instance, as `status` shows it"
+        )
     elif command == "deploy":
         parser.add_argument(
             "--release",
@@ -27,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         parser.add_argument(
             "--start-limit",
-            type=float,
+            type=decimal(1, 86400),
             default=60,
             metavar="SECONDS",
             help="in which a newcomer must get ready (%(default)g)",

@@ -47,7 +47,7 @@ def reported(url: str, token: str) -> dict[str, Any]:
             timeout=PATIENCE,
             trust_env=False,
         )
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ProbeError(
             f"{place} does not answer ({type(error).__name__}): is it the address of an instance?"
         ) from error
@@ -68,11 +68,12 @@ def reported(url: str, token: str) -> dict[str, Any]:
 
 def _place(url: str) -> str:
     """Scheme, host and port; a password in the address is neither sent nor shown."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as the resolver will
     except ValueError as error:
-        raise ProbeError("the address has no usable port") from error
+        raise ProbeError("the address has no usable host or no usable port") from error
     if parts.scheme not in ("http", "https") or not host:
         raise ProbeError(
             "--probe takes the http:// or https:// address of an instance, such as"

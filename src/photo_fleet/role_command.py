@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from photo_api.command_line import text
 from photo_fleet.balancer.registry import READ, WRITTEN, role_statements
 
 DEFAULT_ROLE = "photo_fleet_balance"
@@ -27,9 +28,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _role_name(text: str) -> str:
+def _role_name(value: str) -> str:
     try:
-        role_statements(text)
+        role_statements(text(value))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return text
+    return value

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from photo_api.command_line import decimal, whole_number
 from photo_api.line_output import LineOutput, as_text
 from photo_fleet import loading
 from photo_fleet.local_fleet.fleet import LocalFleet
@@ -29,11 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, default=DEFAULT_DATA, help="folder that keeps everything (%(default)s)"
     )
     parser.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help="where nginx listens (%(default)s)"
+        "--port",
+        type=whole_number(1, 65535),
+        default=DEFAULT_PORT,
+        help="where nginx listens (%(default)s)",
     )
     parser.add_argument(
         "--time-scale",
-        type=_factor,
+        type=decimal(1, 1000),
         default=1.0,
         metavar="N",
         help="make policy windows, cooldowns, warm-up and probe intervals N times as short; drains"
@@ -109,17 +113,3 @@ def _spec(options: argparse.Namespace) -> Fleet:
         return loading.load(DEFAULT_FILE)
     print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)
     return Fleet()
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is between 1 and 65535")
-    return port
-
-
-def _factor(text: str) -> float:
-    factor = float(text)
-    if not 1 <= factor <= 1000:
-        raise argparse.ArgumentTypeError("between 1 and 1000")
-    return factor

@@ -16,26 +16,38 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from photo_api.command_line import text, whole_number
 from photo_api.embedded.processes import EmbeddedError
 from photo_api.embedded.stack import EmbeddedStack
 
 PARENT_POLL = 0.25
+PORT = whole_number(1, 65535)
 TEST_OPTIONS = {"shared_preload_libraries": "pg_stat_statements"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command's arguments and run it; the exit code: 0 ended as asked, 1 failed."""
+    return asyncio.run(run_embedded(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="photo-api embedded", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps everything")
-    parser.add_argument("--s3-port", type=_port, help="port of the store (any free one)")
-    parser.add_argument("--database-port", type=_port, help="TCP port besides the Unix socket")
-    parser.add_argument("--max-connections", type=int, help="that the database takes (100)")
+    parser.add_argument("--s3-port", type=PORT, help="port of the store (any free one)")
+    parser.add_argument("--database-port", type=PORT, help="TCP port besides the Unix socket")
+    parser.add_argument(
+        "--max-connections", type=whole_number(10, 10_000), help="that the database takes (100)"
+    )
     parser.add_argument("--test", action="store_true", help="faster, not safe against power loss")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed too")
     parser.add_argument(
-        "--cors-origin", action="append", default=[], help="origin that may upload; repeatable"
+        "--cors-origin",
+        type=text,
+        action="append",
+        default=[],
+        help="origin that may upload; repeatable",
     )
-    return asyncio.run(run_embedded(parser.parse_args(argv)))
+    return parser
 
 
 async def run_embedded(args: argparse.Namespace) -> int:
@@ -100,13 +112,6 @@ def _await_end_of_input(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -
             pass
     with suppress(RuntimeError):  # the loop may have been closed by another reason to end
         loop.call_soon_threadsafe(asked.set)
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is between 1 and 65535")
-    return port
 
 
 if __name__ == "__main__":

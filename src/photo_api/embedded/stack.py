@@ -88,7 +88,7 @@ class EmbeddedStack:
     @property
     def secrets(self) -> Secrets:
         """The data directory's secrets, made at its first use."""
-        self._data.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         return load_or_create(self._data / "secrets.json")
 
     @property
@@ -200,8 +200,15 @@ class EmbeddedStack:
         if not self.failed.done():
             self.failed.set_result(f"{reason}; see {self._data / 'logs'}")
 
+    def _make_folder(self) -> None:
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            text = f"{self._data} cannot be a data folder: {error.strerror}; choose another"
+            raise EmbeddedError(text) from None
+
     def _take_lock(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         descriptor = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

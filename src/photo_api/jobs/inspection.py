@@ -25,7 +25,6 @@ async def jobs_command(
     kind: str | None,
     cause: str | None,
     older_than: float,
-    every: bool,
     limit: int,
     as_json: bool,
 ) -> int:
@@ -33,9 +32,6 @@ async def jobs_command(
     chosen = queue.Filter(state, kind, cause, older_than, list(ids) or None)
     async with open_database(settings.database, "photo-api jobs", 1) as db:
         if action == "retry":
-            if not (ids or cause or every):
-                print("Name job ids, --cause or --all", file=sys.stderr)
-                return 2
             retried = await _retry_all(db, chosen)
             print(json.dumps({"retried": retried}) if as_json else f"{retried} jobs queued again")
             return 0 if retried else 1

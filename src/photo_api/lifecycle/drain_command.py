@@ -16,7 +16,7 @@ async def drain_command(
     environ: Mapping[str, str], *, pid: int | None, cause: str, wait: float, as_json: bool
 ) -> int:
     """The exit code: 0 drained (or, with `wait` 0, told to), 1 not within `wait` seconds, 2 no
-    instance, or several of which none was named."""
+    instance that answers, or several of which none was named."""
     found = await _instances(environ)
     chosen = [item for item in found if pid is None or item[1]["pid"] == pid]
     if len(chosen) != 1:
@@ -24,7 +24,12 @@ async def drain_command(
         return 2
     path, before = chosen[0]
     _say(as_json, f"Draining {before['instance']} (process {before['pid']}): {cause}", before)
-    status, end = await ask(path, {"do": "drain", "cause": cause})
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            status, end = await ask(path, {"do": "drain", "cause": cause})
+    except (OSError, ValueError):  # TimeoutError is one
+        print("It did not answer; see whether it still runs", file=sys.stderr)
+        return 2
     if wait <= 0:
         _say(as_json, "It drains; not waiting for its end.", status)
         return 0

@@ -51,10 +51,10 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether table and store agree, or do so now."""
+        """Whether table and store are known to agree, or to do so now."""
         left = len(self.orphans) - len(self.quarantined) - len(self.adopted)
         unmade = self.missing_renditions and not self.requeued
-        return not (self.missing_originals or unmade or left)
+        return not (self.refused or self.missing_originals or unmade or left)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"clean": self.clean}

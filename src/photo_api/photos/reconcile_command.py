@@ -3,13 +3,10 @@
 import json
 import sys
 
-import asyncpg
-
 from photo_api.contract import LOST_AFTER
-from photo_api.db.pool import DatabaseUnavailable, open_database
+from photo_api.db.pool import open_database
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings.loading import Settings
-from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.opening import open_credentials, open_store
 
 SHOWN = 20
@@ -17,40 +14,35 @@ RUNNING = (
     "SELECT count(*) FROM instances WHERE state IN ('starting', 'ready', 'draining')"
     f" AND heartbeat_at > now() - interval '{LOST_AFTER} seconds'"
 )
-UNREADABLE = (
-    DatabaseUnavailable, StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError
-)  # fmt: skip
 
 
 async def reconcile_command(
     settings: Settings, *, repair: bool, adopt: bool, force: bool, restored: bool, as_json: bool
 ) -> int:
-    """0: table and store agree (or do so now), 1: they differ or it was refused, 2: one of them
-    cannot be read."""
-    try:
-        async with (
-            open_database(settings.database, "photo-api reconcile") as db,
-            open_credentials(settings.s3, settings.cloud) as credentials,
-            open_store(settings.s3, credentials) as store,
-        ):
-            if restored and (running := await db.fetchval(RUNNING)):
-                print(f"Stop the instances first: {running} of them run", file=sys.stderr)
-                return 1
-            report = await reconcile(
-                db,
-                store,
-                repair=repair,
-                adopt=adopt,
-                force=force,
-                restored=restored,
-                progress=_progress,
-            )
-    except UNREADABLE as error:
-        reason = f"{type(error).__name__}: {error}"
-        print(f"Cannot read the database or the store: {reason}", file=sys.stderr)
-        return 2
+    """0: table and store agree (or do so now), 1: they differ or it was refused. Raises what an
+    unreachable database or store raises."""
+    async with (
+        open_database(settings.database, "photo-api reconcile") as db,
+        open_credentials(settings.s3, settings.cloud) as credentials,
+        open_store(settings.s3, credentials) as store,
+    ):
+        if restored and (running := await db.fetchval(RUNNING)):
+            refusal = f"Stop the instances first: {running} of them run"
+            print(refusal, file=sys.stderr)
+            if as_json:
+                print(json.dumps(Report(refused=refusal).as_dict()))
+            return 1
+        report = await reconcile(
+            db,
+            store,
+            repair=repair,
+            adopt=adopt,
+            force=force,
+            restored=restored,
+            progress=_progress,
+        )
     print(json.dumps(report.as_dict()) if as_json else _text(report))
-    return 0 if report.clean and not report.refused else 1
+    return 0 if report.clean else 1
 
 
 def _progress(text: str) -> None:

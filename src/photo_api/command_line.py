@@ -1,0 +1,135 @@
+"""What the commands of a terminal have in common: exit codes, values, and output that may fail."""
+
+import argparse
+import io
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from photo_api.line_output import write_whole
+
+DONE, FAILED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
+"""`COULD_NOT`: wrong usage or configuration, or what it takes could not be reached or written."""
+
+LARGEST_ID = 2**63 - 1
+LONGEST_AGE = 100 * 365 * 86400.0
+"""Seconds. PostgreSQL's timestamps reach further back, but no photo does."""
+LONGEST_WAIT = 7 * 86400.0
+LONGEST_TEXT = 1000
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A type for argparse: digits alone, within these bounds."""
+
+    def parse(value: str) -> int:
+        if re.fullmatch(r"-?[0-9]{1,19}", value) and least <= int(value) <= most:
+            return int(value)
+        raise _no(value, f"whole number from {least} to {most}")
+
+    return parse
+
+
+def decimal(least: float, most: float) -> Callable[[str], float]:
+    """A type for argparse: a finite number within these bounds."""
+
+    def parse(value: str) -> float:
+        if re.fullmatch(r"[0-9.eE+-]{1,30}", value):
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+            if least <= number <= most:
+                return number
+        raise _no(value, f"number from {least:.10g} to {most:.10g}")
+
+    return parse
+
+
+def text(value: str, most: int = LONGEST_TEXT) -> str:
+    """A type for argparse: what a database can hold and JSON can tell."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        usable = False
+    else:
+        usable = "\0" not in value and len(value) <= most
+    if not usable:
+        raise _no(value, f"text in UTF-8, without NUL, of at most {most} characters")
+    return value
+
+
+def _no(value: str, what: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"{value[:40]!a} is no {what}")
+
+
+def telling(run: Callable[[], int]) -> int:
+    """The exit code of `run`, or `COULD_NOT` when standard output could not be written, which is
+    told. A command does what it does to its end, also when nobody can be told of it; a reader that
+    has closed its pipe has seen enough."""
+    usual = sys.stdout, sys.stderr
+    out, err = _lasting(sys.stdout), _lasting(sys.stderr)
+    sys.stdout, sys.stderr = out, err
+    try:
+        code = run()
+    except SystemExit as end:  # argparse's
+        if _failure(out) is None:
+            raise
+        code = end.code if isinstance(end.code, int) else FAILED
+    finally:
+        # A command may have put its own in place, for as long as the process lasts.
+        sys.stdout = usual[0] if sys.stdout is out else sys.stdout
+        sys.stderr = usual[1] if sys.stderr is err else sys.stderr
+    failure = _failure(out)
+    if failure is None or isinstance(failure, BrokenPipeError):
+        return code
+    print(f"Cannot write to standard output: {failure.strerror}", file=err, flush=True)
+    return COULD_NOT
+
+
+class _LastingOutput(io.RawIOBase):
+    """A descriptor whose first failure is kept instead of raised."""
+
+    def __init__(self, descriptor: int, terminal: bool) -> None:
+        super().__init__()
+        self.failure: OSError | None = None
+        self.name = descriptor
+        self._descriptor = descriptor
+        self._terminal = terminal
+
+    def write(self, data: object) -> int:
+        line = bytes(data)  # type: ignore[call-overload]
+        if self.failure is None:
+            try:
+                write_whole(self._descriptor, line)
+            except OSError as error:
+                self.failure = error
+        return len(line)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def _lasting(stream: TextIO) -> TextIO:
+    """The same descriptor; what has none (no output at all, or a test's) stays as it is."""
+    try:
+        stream.flush()
+        output = _LastingOutput(stream.fileno(), stream.isatty())
+    except (AttributeError, OSError, ValueError):
+        return stream
+    return io.TextIOWrapper(output, stream.encoding, "backslashreplace", line_buffering=True)
+
+
+def _failure(stream: TextIO) -> OSError | None:
+    output = getattr(stream, "buffer", None)
+    if not isinstance(output, _LastingOutput):
+        return None
+    stream.flush()
+    return output.failure
