@@ -24,15 +24,18 @@ GATED = {
     Gate.LOSSLESS: {
         "scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "stop-while-starting",
         "boots", "rotate-keys", "rotate-credentials", "deregister-first", "steady", "hang-up",
-        "skew-clock", "balancer-kill", "two-balancers",
+        "skew-clock", "balancer-kill", "two-balancers", "registry-lost", "balancer-cut-registry",
     },
-    Gate.KILL: {"kill-instance", "kill-worker", "vanish-instance"},
+    Gate.KILL: {
+        "kill-instance", "kill-worker", "vanish-instance", "worker-death-in-lame-duck",
+    },
     Gate.PROXY_KILL: {"kill-proxy-worker"},
-    Gate.FREEZE: {"freeze-instance"},
+    Gate.FREEZE: {"freeze-instance", "database-cut-one"},
     Gate.PAUSE: {"balancer-pause"},
     Gate.OUTAGE: {
         "database-restart", "database-stop", "database-freeze", "database-limit", "store-restart",
         "store-errors", "store-hang", "store-throttle", "store-slow", "store-full",
+        "store-readonly", "commit-unanswered",
     },
     Gate.COMPARISON: {"health-only"},
 }  # fmt: skip
@@ -139,5 +142,5 @@ def test_the_listing_names_all_with_their_gates() -> None:
     assert len(lines) == len(SCENARIOS) + 2
     assert lines[2].split()[:4] == ["scale-in", "core,short", "lossless", "52"]
     assert "An instance leaves under load" in lines[2]
-    assert lines[-1].startswith("core: about 18 min; with --all: about ")
+    assert lines[-1].startswith("core: about 19 min; with --all: about ")
     assert [line.split()[0] for line in lines if ",target" in line] == ["steady", "hang-up"]

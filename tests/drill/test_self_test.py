@@ -13,11 +13,11 @@ from photo_fleet.drill import broken
 from photo_fleet.drill.broken.breaks import BREAKS, VARIABLE, breaks
 from photo_fleet.drill.broken.harm import HARM
 from photo_fleet.drill.broken.proxy import PROXY_BREAKS
+from photo_fleet.drill.broken.variant import Variant
 from photo_fleet.drill.broken.variants import (
     VARIANTS,
     WITHOUT_VARIANT,
     UnknownVariant,
-    Variant,
     chosen,
 )
 from photo_fleet.drill.faults.available import AVAILABLE

@@ -142,8 +142,14 @@ def rules(gate: Gate, record: Record) -> list[str]:
 def test_every_gate_has_rules_and_every_rule_a_test() -> None:
     assert set(GATES) == set(Gate)
     tested = {rule for _, rule, _ in FORBIDDEN} | set(FOUND)
-    tested |= {"no-evidence", "recovered-late", "refused-after"}
+    tested |= {"no-evidence", "recovered-late", "refused-after", "unkept"}
     assert tested == set(MEANINGS)
+
+
+@pytest.mark.parametrize("gate", STRICT)
+def test_what_the_drill_saw_of_a_part_is_excused_by_nothing(gate: Gate) -> None:
+    seen = replace(FAULTS[gate], unkept=("a row is missing after 15 s",))
+    assert rules(gate, quiet_run(fault=seen)) == ["unkept"]
 
 
 @pytest.mark.parametrize("gate", Gate)

@@ -65,6 +65,7 @@ MEANINGS = {
     "ghost": "a photo without its file, or a file without photo that the sweep left",
     "acknowledged-loss": "acknowledged to its client, and gone or changed",
     "half-done": "neither wholly done nor wholly undone",
+    "unkept": "what the guide promises of a part, and the drill saw it otherwise",
     "unaccounted": "client, nginx and instance tell different things of it",
     "read-failed": "a GET or HEAD whose answer had not begun was not served",
     "cut-elsewhere": "cut without being in flight at the instance that was hit",
@@ -179,6 +180,7 @@ def _always(record: Record) -> list[Violation]:
         *_effects(record),
         *_named("half-done", record.discrepancies.half_done),
         *_named("unaccounted", record.discrepancies.unaccounted),
+        *_named("unkept", [words for fault in record.faults for words in fault.unkept]),
     ]
 
 

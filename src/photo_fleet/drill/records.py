@@ -76,6 +76,8 @@ class Fault:
     instance: str | None = None
     left: float | None = None
     """When that instance had left the balancer's members; None when it never did, or need not."""
+    unkept: tuple[str, ...] = ()
+    """What the drill itself saw meanwhile of a part, and no part may do."""
 
 
 @dataclass(frozen=True, slots=True)

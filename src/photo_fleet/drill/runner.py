@@ -41,6 +41,7 @@ TAIL, TAIL_OF_OUTAGE = 6.0, RECOVERED_WITHIN + 2.0
 recovers late would go unnoticed if nobody asked for so long."""
 
 LONGEST_SWEEP = 90.0
+BALANCER_APART = {"balancer-kill", "balancer-cut-registry"}
 SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
 and clients get another one 20 s before it."""
@@ -88,7 +89,7 @@ def demands_of(scenario: Scenario) -> Demands:
             probe_interval=IN_PRODUCTION.interval,
             probe_timeout=IN_PRODUCTION.timeout,
         )
-    return Demands(balancers=scenario.balancers, balancer_process="balancer-kill" in faults)
+    return Demands(balancers=scenario.balancers, balancer_process=bool(BALANCER_APART & faults))
 
 
 class Runner:

@@ -25,6 +25,7 @@ FAULTS: Mapping[str, str] = {
     "kill-instance": "SIGKILL to all processes of one instance",
     "vanish-instance": "the same, and its address answers nobody any more",
     "kill-worker": "SIGKILL to one web worker of one instance",
+    "kill-draining-worker": "SIGKILL to the web worker of an instance that leaves",
     "kill-proxy-worker": "SIGKILL to one worker of nginx",
     "stop-while-starting": "an instance gets SIGTERM within `within` seconds of its start,"
     " `times` times",
@@ -39,12 +40,19 @@ FAULTS: Mapping[str, str] = {
     "database-stop": "PostgreSQL is stopped for `seconds`",
     "database-freeze": "SIGSTOP to all of PostgreSQL, SIGCONT after `seconds`",
     "database-limit": "PostgreSQL allows the service only `connections` for `seconds`",
+    "database-cut-one": "one instance alone hears nothing from PostgreSQL until it has left,"
+    " and for `seconds` more",
+    "commit-unanswered": "a synchronous standby that is not there, for `seconds`: commits are"
+    " carried out and not answered",
+    "registry-delete": "the rows of all instances in the registry are deleted",
+    "registry-rewind": "they say `starting` again",
     "store-restart": "the object store restarts",
     "store-answer": "the object store answers `status` to everything (`writes`: only to writes)"
     " for `seconds`",
     "store-hang": "the object store does not answer for `seconds`",
     "store-slow": "the object store takes `delay` seconds longer for each request, for `seconds`",
     "balancer-kill": "SIGKILL to the process that keeps nginx's members; restarted after `seconds`",
+    "balancer-cut-registry": "the balancer hears nothing from PostgreSQL for `seconds`",
     "balancer-pause": "a member leaves, and nginx takes no new connection for `seconds`",
 }
 """What can be done to a fleet, with its arguments."""

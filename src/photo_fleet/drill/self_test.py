@@ -14,7 +14,8 @@ from photo_fleet.drill import broken
 from photo_fleet.drill.broken.breaks import VARIABLE
 from photo_fleet.drill.broken.harm import HARM
 from photo_fleet.drill.broken.proxy import break_proxy
-from photo_fleet.drill.broken.variants import VARIANTS, Variant
+from photo_fleet.drill.broken.variant import Variant
+from photo_fleet.drill.broken.variants import VARIANTS
 from photo_fleet.drill.clients.mix import Wish
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import Violation

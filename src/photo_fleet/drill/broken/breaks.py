@@ -188,6 +188,74 @@ def _forget_lines(logs: Any) -> None:
     logs.open_access_log = open_leaking
 
 
+def _discard_on_any_error(server_upload: Any) -> None:
+    """The bytes of an upload go with whatever its commit gave for an answer, and with none."""
+    commit: Callable[..., Awaitable[Any]] = server_upload._commit
+
+    async def commit_or_discard(state: Any, owner_id: int, mine: Any, *rest: Any) -> Any:
+        try:
+            return await commit(state, owner_id, mine, *rest)
+        except Exception:
+            await server_upload.discard(state, mine.key)
+            raise
+
+    server_upload._commit = commit_or_discard
+
+
+def _bury_at_once(runner: Any) -> None:
+    """A job whose store takes no writes has failed, and is not tried again."""
+
+    async def no_outage(*_: object) -> bool:
+        return False
+
+    async def fail(self: Any, job: Any, reason: str) -> None:
+        async with self._db.transaction() as connection:
+            if await runner.queue.bury(connection, job, reason):
+                await self._handlers[job.kind].give_up(connection, job, reason)
+
+    runner.Runner._is_outage, runner.Runner._fail = no_outage, fail
+
+
+def _never_mend(registry: Any) -> None:
+    """An instance writes its row once, and takes whatever is there later for its own."""
+
+    async def leave(*_: object) -> None:
+        return
+
+    registry.Registry._mend = leave
+
+
+def _born_ready(process: Any) -> None:
+    """What is started during a drain knows nothing of it."""
+    start = process.Process._start
+
+    def start_unaware(self: Any) -> Any:
+        self._draining, self.greeting = False, str
+        return start(self)
+
+    process.Process._start = start_unaware
+
+
+def _always_healthy(health: Any) -> None:
+    """An instance is well as long as it does not drain, whatever it needs."""
+
+    def check(*_: object) -> Any:
+        return health.Check(True, 0, health.time.monotonic())
+
+    health.Health.check = check
+
+
+def _forget_members(membership: Any) -> None:
+    """A balancer without a registry has nobody."""
+    cut_off = membership.Membership.cut_off
+
+    def cut_off_and_forget(self: Any, now: float) -> None:
+        cut_off(self, now)
+        self._watched.clear()
+
+    membership.Membership.cut_off = cut_off_and_forget
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
     "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
@@ -201,6 +269,12 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "leaking-log": ("photo_api.telemetry.logs", _forget_lines),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
+    "discarding-upload": ("photo_api.photos.server_upload", _discard_on_any_error),
+    "burying-runner": ("photo_api.jobs.runner", _bury_at_once),
+    "unmended-row": ("photo_api.lifecycle.registry", _never_mend),
+    "born-ready": ("photo_api.lifecycle.process", _born_ready),
+    "always-healthy": ("photo_api.lifecycle.health", _always_healthy),
+    "forgotten-members": ("photo_fleet.balancer.membership", _forget_members),
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),
 }
 """The module that each changes, and how."""

@@ -2,18 +2,23 @@
 gate must be violated by it, and no other."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from photo_fleet.drill.broken.variant import SECONDS, Variant, experiment
 from photo_fleet.drill.clients.mix import Mix
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.scenario import Scenario, Step
-from photo_fleet.drill.verdict import Verdict
 
 WRITES = Mix(rate=8, clients=8, weights={"create_album": 6, "list_photos": 1, "thumbnail": 1})
 """Writes that are under way at any moment, where creations are slow."""
 
 UPLOADS = Mix(rate=6, clients=8, weights={"direct_upload": 1, "upload": 1, "thumbnail": 2})
 """Photos of which nobody reads the original again."""
+
+ARRIVING = Mix(
+    rate=6, clients=8, weights={"slow_upload": 2, "upload": 1, "thumbnail": 2}, slow=(2, 7)
+)
+"""Photos of which at any moment nothing but the last transaction is still to come."""
 
 ONLY_WRITES = Mix(rate=16, clients=16, weights={"create_album": 1})
 """What nobody may send to another member: it meets whatever is wrong with this one."""
@@ -31,88 +36,55 @@ EDITS = Mix(rate=6, clients=8, weights={"edit_album": 2, "list_albums": 1})
 
 CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
 
-SECONDS = 12.0
 FROZEN = 25.0
 """Seconds: longer than it takes to leave the members, and then to be killed and replaced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A broken fleet. `rule` is what its gate must say, None for the sound one, whose gate must
-    hold; `also` are rules that the same damage cannot but violate too. `breaks` are changes of the
-    service (`breaks.BREAKS`), `proxy_breaks` of nginx (`proxy.PROXY_BREAKS`)."""
-
-    name: str
-    title: str
-    scenario: Scenario
-    rule: str | None
-    also: frozenset[str] = frozenset()
-    breaks: tuple[str, ...] = ()
-    proxy_breaks: tuple[str, ...] = ()
-
-    def caught(self, verdict: Verdict) -> bool:
-        """Whether the gate said exactly what it must."""
-        violated = {item.rule for item in verdict.violations}
-        if self.rule is None:
-            return not violated
-        return self.rule in violated and violated <= {self.rule, *self.also}
-
-
-def _experiment(
-    name: str,
-    gate: Gate,
-    steps: tuple[Step, ...],
-    load: Mix,
-    *,
-    instances: int = 2,
-    seconds: float = SECONDS,
-) -> Scenario:
-    return Scenario(
-        name,
-        "part of the self-test",
-        gate,
-        steps,
-        seconds,
-        core=False,
-        instances=instances,
-        load=load,
-    )
-
-
 def _store_outage(name: str, seconds: float = SECONDS, load: Mix = UPLOADS) -> Scenario:
     step = Step(4, "store-answer", {"status": 503, "seconds": 6})
-    return _experiment(name, Gate.OUTAGE, (step,), load, seconds=seconds)
+    return experiment(name, Gate.OUTAGE, (step,), load, seconds=seconds)
 
 
 def _observed(name: str, load: Mix) -> Scenario:
-    return _experiment(name, Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), load)
+    return experiment(name, Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), load)
 
 
 def _comparison(name: str, harm: str) -> Scenario:
-    return _experiment(name, Gate.COMPARISON, (Step(4, harm),), UPLOADS)
+    return experiment(name, Gate.COMPARISON, (Step(4, harm),), UPLOADS)
 
 
 def _scale_in(name: str) -> Scenario:
-    return _experiment(name, Gate.LOSSLESS, (Step(4, "scale", {"to": 2}),), WRITES, instances=3)
+    return experiment(name, Gate.LOSSLESS, (Step(4, "scale", {"to": 2}),), WRITES, instances=3)
 
 
 def _freeze(name: str) -> Scenario:
     step = Step(4, "freeze-instance", {"seconds": FROZEN})
-    return _experiment(name, Gate.FREEZE, (step,), ONLY_WRITES, instances=3, seconds=FROZEN + 10)
+    return experiment(name, Gate.FREEZE, (step,), ONLY_WRITES, instances=3, seconds=FROZEN + 10)
 
 
 def _proxy_kill(name: str) -> Scenario:
-    return _experiment(name, Gate.PROXY_KILL, (Step(4, "kill-proxy-worker"),), READS)
+    return experiment(name, Gate.PROXY_KILL, (Step(4, "kill-proxy-worker"),), READS)
 
 
 def _pause(name: str) -> Scenario:
     step = Step(4, "balancer-pause", {"seconds": 1})
-    return _experiment(name, Gate.PAUSE, (step,), WRITES, instances=3)
+    return experiment(name, Gate.PAUSE, (step,), WRITES, instances=3)
 
 
 def _rotation(name: str) -> Scenario:
     step = Step(4, "rotate-credentials", {"seconds": 8})
-    return _experiment(name, Gate.LOSSLESS, (step,), UPLOADS, seconds=40)
+    return experiment(name, Gate.LOSSLESS, (step,), UPLOADS, seconds=40)
+
+
+def _unanswered(name: str) -> Scenario:
+    step = Step(4, "commit-unanswered", {"seconds": 12})
+    return experiment(name, Gate.OUTAGE, (step,), ARRIVING)
+
+
+def _read_only(name: str) -> Scenario:
+    """Renditions are under way at any moment."""
+    step = Step(4, "store-answer", {"status": 507, "seconds": 6, "writes": 1})
+    return experiment(name, Gate.OUTAGE, (step,), replace(UPLOADS, rate=16, clients=16))
 
 
 REPEATED = frozenset({"refused"})
@@ -128,7 +100,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "lost-object",
         "an acknowledged upload is removed from the store",
-        _experiment("lost-object", Gate.LOSSLESS, (Step(4, "remove-object"),), UPLOADS),
+        experiment("lost-object", Gate.LOSSLESS, (Step(4, "remove-object"),), UPLOADS),
         "acknowledged-loss",
         also=frozenset({"ghost"}),
     ),
@@ -150,7 +122,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "trusting-confirm",
         "confirmations are believed without a look at the store",
-        _experiment(
+        experiment(
             "trusting-confirm", Gate.LOSSLESS, (Step(4, "confirm-without-upload"),), UPLOADS
         ),
         "ghost",
@@ -203,7 +175,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "replayed-post",
         "the proxy sends POSTs again, to a server that forgets idempotency keys",
-        _experiment("replayed-post", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
+        experiment("replayed-post", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
         "duplicate",
         breaks=("slow-creations", "forgotten-keys"),
         proxy_breaks=("replayed-writes",),
@@ -230,6 +202,62 @@ VARIANTS: Sequence[Variant] = (
         "refused",
         also=frozenset({"failed"}),  # URLs that were signed with the key that is locked
         breaks=("unseen-secrets",),
+    ),
+    Variant(
+        "discarding-upload",
+        "the bytes of an upload are deleted when its commit gets no answer",
+        _unanswered("discarding-upload"),
+        "ghost",
+        also=frozenset({"acknowledged-loss", "half-done", "failed"}),
+        breaks=("discarding-upload",),
+    ),
+    Variant(
+        "burying-runner",
+        "a store that refuses writes counts as the failure of the job that meets it",
+        _read_only("burying-runner"),
+        "half-done",
+        breaks=("burying-runner",),
+    ),
+    Variant(
+        "unmended-row",
+        "an instance does not look at its row in the registry again",
+        experiment("unmended-row", Gate.LOSSLESS, (Step(4, "registry-delete"),), UPLOADS),
+        "unkept",
+        breaks=("unmended-row",),
+    ),
+    Variant(
+        "born-ready",
+        "a worker that is started during a drain is ready",
+        experiment("born-ready", Gate.KILL, (Step(4, "kill-draining-worker"),), READS, instances=3),
+        "unkept",
+        also=frozenset({"unaccounted"}),
+        breaks=("born-ready",),
+    ),
+    Variant(
+        "always-healthy",
+        "an instance without its database says that it is well",
+        experiment(
+            "always-healthy",
+            Gate.FREEZE,
+            (Step(4, "database-cut-one", {"seconds": 1}),),
+            READS,
+            instances=3,
+        ),
+        "unkept",
+        breaks=("always-healthy",),
+    ),
+    Variant(
+        "forgotten-members",
+        "a balancer that is cut from the registry forgets its members",
+        experiment(
+            "forgotten-members",
+            Gate.LOSSLESS,
+            (Step(4, "balancer-cut-registry", {"seconds": 8}),),
+            READS,
+        ),
+        "unkept",
+        also=frozenset({"refused", "failed", *UNREACHED}),
+        breaks=("forgotten-members",),
     ),
     Variant(
         "sluggish-recovery",
@@ -264,7 +292,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "sound",
         "nothing is broken, and the same is done to it",
-        _experiment(
+        experiment(
             "sound",
             Gate.LOSSLESS,
             (Step(4, "scale", {"to": 2}), Step(8, "confirm-without-upload")),
@@ -283,7 +311,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "sound-replayed",
         "the proxy sends POSTs again, and idempotency keys make that harmless",
-        _experiment("sound-replayed", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
+        experiment("sound-replayed", Gate.KILL, (Step(4, "kill-worker"),), WRITES),
         None,
         breaks=("slow-creations",),
         proxy_breaks=("replayed-writes",),

@@ -17,7 +17,9 @@ LOG_TAIL = 2.0
 """Seconds around an instance's end of which its log may be missing: lines gather for 0.1 s, on a
 busy machine more, and a signal takes its time there too."""
 
-DEATHS = ("kill-instance", "kill-worker", "vanish-instance", "freeze-instance")
+DEATHS = (
+    "kill-instance", "kill-worker", "vanish-instance", "freeze-instance", "kill-draining-worker",
+)  # fmt: skip
 """Faults at whose instance a process may end by SIGKILL, with what it had not written yet."""
 
 

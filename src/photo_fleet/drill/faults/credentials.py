@@ -102,8 +102,7 @@ async def _second_role(stage: Stage) -> AsyncIterator[str]:
     """Its address while it may log in. It works as the first role."""
     parts, password = urlsplit(stage.database_url), secrets.token_urlsafe(24)
     first, host = _login(stage), parts.netloc.rpartition("@")[2]
-    await _as_superuser(
-        stage,
+    await stage.as_superuser(
         f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}' IN ROLE {first}",
         f"ALTER ROLE {ROLE} SET role = '{first}'",
     )
@@ -111,7 +110,7 @@ async def _second_role(stage: Stage) -> AsyncIterator[str]:
         yield urlunsplit(parts._replace(netloc=f"{ROLE}:{password}@{host}"))
     finally:
         await _drive_out(stage, ROLE)
-        await _as_superuser(stage, f"DROP ROLE {ROLE}")
+        await stage.as_superuser(f"DROP ROLE {ROLE}")
 
 
 @asynccontextmanager
@@ -131,12 +130,12 @@ async def _first_ones_locked(stage: Stage, second_key: tuple[str, str]) -> Async
     first, password = _login(stage), urlsplit(stage.database_url).password
     key = stage.addresses.access_key, stage.addresses.secret_key
     try:
-        await _as_superuser(stage, f"ALTER ROLE {first} PASSWORD '{secrets.token_urlsafe(24)}'")
+        await stage.as_superuser(f"ALTER ROLE {first} PASSWORD '{secrets.token_urlsafe(24)}'")
         await _store_takes(stage, second_key)
         await _drive_out(stage, first)
         yield
     finally:
-        await _as_superuser(stage, f"ALTER ROLE {first} PASSWORD '{password}'")
+        await stage.as_superuser(f"ALTER ROLE {first} PASSWORD '{password}'")
         await _store_takes(stage, key, second_key)
 
 
@@ -166,14 +165,5 @@ async def _drive_out(stage: Stage, role: str) -> None:
     connection = await open_connection(stage.addresses.superuser_url, timeout=10)
     try:
         await connection.fetchval(DRIVE_OUT, role)
-    finally:
-        await connection.close()
-
-
-async def _as_superuser(stage: Stage, *statements: str) -> None:
-    connection = await open_connection(stage.addresses.superuser_url, timeout=10)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
     finally:
         await connection.close()

@@ -1,16 +1,22 @@
 """What ends without warning (a machine, a process of it, a worker of nginx) or stands still."""
 
 import asyncio
-from contextlib import closing
+from contextlib import closing, suppress
 from signal import SIGCONT, SIGKILL, SIGSTOP
+from typing import Any
+
+import httpx
 
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import children, command_line, family, is_there, send
+from photo_fleet.drill.stage.stage import Stage
 
 WEB_WORKER = "photo_api.lifecycle.worker"
 NGINX_WORKER = "nginx: worker process"
+DRAINS = 503
+LOOK = 0.05
 LONGEST_DEATH = 5.0
 """Seconds until the kernel has closed the sockets of a process that was killed."""
 
@@ -49,6 +55,43 @@ async def kill_worker(scene: Scene) -> Fault:
     send([worker], SIGKILL)
     await scene.until(lambda: any(pid != worker for pid in _workers(victim["pid"])))
     return scene.span("kill-worker", began, victim["name"])
+
+
+async def kill_draining_worker(scene: Scene) -> Fault:
+    """An instance leaves, and its web worker dies while it still serves; ends when the fleet has
+    settled. To whoever asks it directly it says all the while that it drains."""
+    stage, before = scene.stage, scene.stage.instances()
+    shrinking = asyncio.create_task(stage.resized(len(before) - 1))
+    try:
+        await scene.until(lambda: bool(_draining(stage)))
+        [victim] = _draining(stage)
+        worker = _workers(victim["pid"])[0]
+        began = scene.now()
+        send([worker], SIGKILL)
+        health = f"http://{victim['name']}:{victim['port']}/health"
+        unkept = await _says_otherwise(health, shrinking)
+    finally:
+        shrinking.cancel()
+    return scene.span("kill-draining-worker", began, victim["name"], unkept=unkept)
+
+
+def _draining(stage: Stage) -> list[dict[str, Any]]:
+    return [item for item in stage.instances() if item["leaving"]]
+
+
+async def _says_otherwise(url: str, end: "asyncio.Task[None]") -> tuple[str, ...]:
+    """What a draining instance says until that end, other than that it drains. Raises what the end
+    raised."""
+    seen: dict[str, None] = {}
+    async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+        while not end.done():
+            with suppress(httpx.HTTPError):
+                answer = await http.get(url)
+                if answer.status_code != DRAINS:
+                    seen[f"{url} answered {answer.status_code} in a drain"] = None
+            await asyncio.sleep(LOOK)
+    await end
+    return tuple(seen)
 
 
 async def kill_proxy_worker(scene: Scene) -> Fault:

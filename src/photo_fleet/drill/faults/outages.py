@@ -21,6 +21,7 @@ UNREACHABLE = (
     asyncpg.InternalClientError,
 )
 MORE_THAN_ENOUGH = 1000
+ABSENT = "nobody"
 OURS = {"application_name": "photo-fleet drill"}
 DRIVE_OUT = """
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (
@@ -89,6 +90,25 @@ async def _take_all_but(connections: int, url: str, taken: list[Any]) -> None:
                 taken.append(await open_connection(url, timeout=5, server_settings=OURS))
         if not await taken[0].fetchval(DRIVE_OUT, connections):
             return
+
+
+async def leave_commits_unanswered(scene: Scene, *, seconds: float) -> Fault:
+    """The synchronous standby is one that is not there, for so long: what is committed is there,
+    and whoever committed it is not told."""
+    began = scene.now()
+    try:
+        await _standby(scene, ABSENT)
+        await asyncio.sleep(seconds)
+    finally:
+        await _standby(scene, "")
+    return scene.span("commit-unanswered", began)
+
+
+async def _standby(scene: Scene, name: str) -> None:
+    # Neither of the two writes anything that would wait for the standby itself.
+    await scene.stage.as_superuser(
+        f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "SELECT pg_reload_conf()"
+    )
 
 
 async def restart_store(scene: Scene) -> Fault:

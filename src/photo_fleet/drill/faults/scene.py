@@ -34,10 +34,15 @@ class Scene:
         return self.chance.choice(serving)
 
     def span(
-        self, name: str, began: float, instance: str | None = None, left: float | None = None
+        self,
+        name: str,
+        began: float,
+        instance: str | None = None,
+        left: float | None = None,
+        unkept: tuple[str, ...] = (),
     ) -> Fault:
         """A fault that ends now."""
-        return Fault(name, began, self.now(), instance, left)
+        return Fault(name, began, self.now(), instance, left, unkept)
 
     async def until(self, reached: Callable[[], bool], seconds: float = LONGEST_WAIT) -> None:
         """Look again and again. Raises `TimeoutError`."""

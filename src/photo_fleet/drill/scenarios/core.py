@@ -7,6 +7,9 @@ from photo_fleet.drill.scenario import Scenario, Step
 SLOW = Mix(rate=4, weights={**EVERYDAY, "slow_upload": 15, "slow_download": 15})
 """Uploads and downloads that take longer than an instance's other work."""
 
+ARRIVING = Mix(rate=7, weights={**EVERYDAY, "slow_upload": 15}, slow=(3, 9))
+"""At any moment there are uploads of which nothing but the last transaction is still to come."""
+
 QUIET = Mix(rate=1)
 """Somebody is there, so that a loss would be seen, but hardly ever at the moment that counts."""
 
@@ -128,6 +131,21 @@ CORE = (
         Gate.OUTAGE,
         (Step(8, "store-hang", {"seconds": 15}),),
         40,
+    ),
+    Scenario(
+        "commit-unanswered",
+        "Commits are carried out and not answered for 12 seconds",
+        Gate.OUTAGE,
+        (Step(8, "commit-unanswered", {"seconds": 12}),),
+        34,
+        load=ARRIVING,
+    ),
+    Scenario(
+        "registry-lost",
+        "Rows of the registry are deleted, then put back to `starting`",
+        Gate.LOSSLESS,
+        (Step(5, "registry-delete"), Step(14, "registry-rewind")),
+        30,
     ),
     Scenario(
         "boots",

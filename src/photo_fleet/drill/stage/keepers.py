@@ -68,11 +68,14 @@ class TwoBalancers:
 
 
 class BalancerProcess:
-    """`photo-fleet balance` as a process, which is started again when it has ended. Members are
-    those that nginx itself has."""
+    """`photo-fleet balance` as a process, which is started again when it has ended, with the
+    registry at `database_url`. Members are those that nginx itself has."""
 
-    def __init__(self, layout: Layout, check: HealthCheck, nginx: NginxSocket) -> None:
+    def __init__(
+        self, layout: Layout, database_url: str, check: HealthCheck, nginx: NginxSocket
+    ) -> None:
         self._layout = layout
+        self._database_url = database_url
         self._check = check
         self._nginx = nginx
         self._ending = asyncio.Event()
@@ -125,10 +128,7 @@ class BalancerProcess:
         command = [sys.executable, "-m", "photo_fleet.cli", "balance", str(spec), "--name", "drill"]
         command += ["--socket", str(self._layout.run / "members.sock")]
         command += ["--state", str(self._layout.balancer)]
-        environ = {
-            **os.environ,
-            f"{VARIABLE}_FILE": str(self._layout.secret_files / "database-url"),
-        }
+        environ = {**os.environ, VARIABLE: self._database_url}
         log = self._layout.logs / "balance.log"
         return Program("photo-fleet balance", command, environ, log, self._layout.data)
 

@@ -22,6 +22,7 @@ from photo_fleet.drill.evidence.objects import Bucket
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.stage.processes import children, command_line
 from photo_fleet.drill.stage.store_relay import StoreRelay
+from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
 from photo_fleet.local_fleet.embedded import Addresses
@@ -76,6 +77,7 @@ class Stage:
         self.folder = folder
         self.demands = demands
         self.relay = StoreRelay(_free_port())
+        self.wire, self.registry_wire = Wire(_free_port()), Wire(_free_port())
         self._layout = Layout(folder)
         self._found: Addresses | None = None
         self._keeper: Keeper | None = None
@@ -103,7 +105,8 @@ class Stage:
         """Build it, with all instances serving. Raises `CannotStart`."""
         stage, stop = cls(folder, demands, size), asyncio.Event()
         stage._fleet.journal.heard = lambda item: say(str(item))
-        await stage.relay.start()
+        for item in (stage.relay, stage.wire, stage.registry_wire):
+            await item.start()
         running = stage._running = asyncio.create_task(stage._fleet.run(stop))
         try:
             await stage.settled(LONGEST_START)
@@ -113,7 +116,8 @@ class Stage:
             stage._fleet.hurry.set()  # nobody uses it any more
             with suppress(CannotStart):
                 await running
-            await stage.relay.stop()
+            for item in (stage.relay, stage.wire, stage.registry_wire):
+                await item.stop()
 
     @property
     def addresses(self) -> Addresses:
@@ -255,6 +259,15 @@ class Stage:
         finally:
             await connection.close()
 
+    async def as_superuser(self, *statements: str) -> None:
+        """Each of these in a transaction of its own."""
+        connection = await open_connection(self.addresses.superuser_url, timeout=10)
+        try:
+            for statement in statements:
+                await connection.execute(statement, timeout=30)
+        finally:
+            await connection.close()
+
     def secrets(self) -> Mapping[str, str]:
         """Those that all instances share."""
         found: dict[str, str] = json.loads(self._layout.secrets.read_text())
@@ -288,7 +301,8 @@ class Stage:
         if self.demands.removal == "health-only":
             keeper = ProbesAlone(url, check, members)
         elif self.demands.balancer_process:
-            keeper = BalancerProcess(self._layout, check, members)
+            address = self.registry_wire.through(url)
+            keeper = BalancerProcess(self._layout, address, check, members)
         elif self.demands.balancers > 1:
             layout, port = self._second
             layout.prepare()

@@ -1,0 +1,86 @@
+"""What one part of the stage reaches the database by, so that it alone can be cut off."""
+
+import asyncio
+from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+CHUNK = 64 * 1024
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 5432
+
+
+class Wire:
+    """Listens on `port` of loopback and passes on to whom `through` named last. Cut, it is silent,
+    as a network is that lost its way: what is open stands still, what comes is never answered."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._far = ""
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begin to accept. Raises `OSError` when the port is taken."""
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port, limit=CHUNK)
+
+    async def stop(self) -> None:
+        """Close the socket and every connection at once."""
+        if self._server is not None:
+            self._server.close()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    def through(self, url: str) -> str:
+        """The same database, by way of this wire. Raises `LookupError` for one that listens to no
+        socket of a folder, as the embedded one does."""
+        parts = urlsplit(url)
+        [folder] = parse_qs(parts.query).get("host") or [""]
+        if not folder.startswith("/"):
+            raise LookupError("the stage's database has no socket in a folder")
+        self._far = f"{folder}/.s.PGSQL.{parts.port or DEFAULT_PORT}"
+        login, at, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{login}{at}{LOOPBACK}:{self._port}", query=""))
+
+    def cut(self) -> None:
+        self._whole.clear()
+
+    def mend(self) -> None:
+        """What stood still goes on, unless its ends have given it up."""
+        self._whole.set()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._whole.wait()
+            with suppress(OSError):
+                back, on = await asyncio.open_unix_connection(self._far, limit=CHUNK)
+                try:
+                    await self._both_ways((reader, on), (back, writer))
+                finally:
+                    on.transport.abort()
+        finally:
+            writer.transport.abort()
+
+    async def _both_ways(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        """Until one of the two ends is gone."""
+        tasks = [asyncio.create_task(self._pass_on(*way)) for way in ways]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(CHUNK):
+            await self._whole.wait()
+            writer.write(chunk)
+            await writer.drain()
