@@ -187,8 +187,10 @@ def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], to
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_broken_fleets_make_exactly_their_gates_fail(tmp_path: Path) -> None:
-    """One for each gate, and the one that loses what it acknowledged."""
+    """One for each gate, the one that loses what it acknowledged, and one of whose damage no client
+    learns."""
     names = {
+        "unmended-row": "unkept",
         "lost-object": "acknowledged-loss",
         "exit-at-once": "failed",
         "replayed-post": "duplicate",

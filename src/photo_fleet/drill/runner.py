@@ -46,6 +46,9 @@ SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
 and clients get another one 20 s before it."""
 
+LONG_LAME_DUCK = 12.0
+"""Seconds in which a worker that died in it is replaced, also on a busy machine."""
+
 IN_PRODUCTION = HealthCheck()
 """How a balancer looks at instances where only that tells it who has gone."""
 
@@ -83,6 +86,9 @@ def demands_of(scenario: Scenario) -> Demands:
     faults = {step.fault for step in scenario.steps}
     if "rotate-keys" in faults:
         return Demands(access_ttl=SHORT_TOKENS)
+    if "kill-draining-worker" in faults:
+        # A balancer that says that it sends nothing more would end the lame duck.
+        return Demands(removal="health-only", probe_interval=1.0, lame_duck=LONG_LAME_DUCK)
     if scenario.health_only:
         return Demands(
             removal="health-only",

@@ -196,7 +196,7 @@ def _discard_on_any_error(server_upload: Any) -> None:
         try:
             return await commit(state, owner_id, mine, *rest)
         except Exception:
-            await server_upload.discard(state, mine.key)
+            await server_upload.discard(state, mine.object_key)
             raise
 
     server_upload._commit = commit_or_discard
@@ -230,8 +230,11 @@ def _born_ready(process: Any) -> None:
     start = process.Process._start
 
     def start_unaware(self: Any) -> Any:
-        self._draining, self.greeting = False, str
-        return start(self)
+        leaving, self._leaving = self._leaving, asyncio.Event()
+        try:
+            return start(self)
+        finally:
+            self._leaving = leaving
 
     process.Process._start = start_unaware
 

@@ -77,8 +77,9 @@ def _rotation(name: str) -> Scenario:
 
 
 def _unanswered(name: str) -> Scenario:
-    step = Step(4, "commit-unanswered", {"seconds": 12})
-    return experiment(name, Gate.OUTAGE, (step,), ARRIVING)
+    """For longer than a statement may take, so that some commits are given up."""
+    step = Step(4, "commit-unanswered", {"seconds": 16})
+    return experiment(name, Gate.OUTAGE, (step,), ARRIVING, instances=3)
 
 
 def _read_only(name: str) -> Scenario:
@@ -208,7 +209,7 @@ VARIANTS: Sequence[Variant] = (
         "the bytes of an upload are deleted when its commit gets no answer",
         _unanswered("discarding-upload"),
         "ghost",
-        also=frozenset({"acknowledged-loss", "half-done", "failed"}),
+        also=frozenset({"acknowledged-loss", "half-done", "store-failed"}),
         breaks=("discarding-upload",),
     ),
     Variant(

@@ -1,7 +1,8 @@
 """What all share is away for a while: the database, or the object store."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, Signals
 from typing import Any
 
@@ -22,6 +23,12 @@ UNREACHABLE = (
 )
 MORE_THAN_ENOUGH = 1000
 ABSENT = "nobody"
+GATHERED = 1.5
+"""Seconds in which some uploads come to their last statement."""
+
+RELOADED = 0.5
+"""Seconds in which PostgreSQL has read its configuration again."""
+
 OURS = {"application_name": "photo-fleet drill"}
 DRIVE_OUT = """
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (
@@ -97,11 +104,26 @@ async def leave_commits_unanswered(scene: Scene, *, seconds: float) -> Fault:
     and whoever committed it is not told."""
     began = scene.now()
     try:
-        await _standby(scene, ABSENT)
+        async with _uploads_before_their_last_statement(scene):
+            await _standby(scene, ABSENT)
+            await asyncio.sleep(RELOADED)
         await asyncio.sleep(seconds)
     finally:
         await _standby(scene, "")
     return scene.span("commit-unanswered", began)
+
+
+@asynccontextmanager
+async def _uploads_before_their_last_statement(scene: Scene) -> AsyncIterator[None]:
+    """While this is open nobody writes photos: or else hardly any of the commits that hang would be
+    an upload's last one."""
+    connection = await open_connection(scene.stage.database_url, timeout=10)
+    try:
+        await connection.execute("BEGIN; LOCK TABLE photos IN EXCLUSIVE MODE", timeout=10)
+        await asyncio.sleep(GATHERED)
+        yield
+    finally:
+        await connection.close()
 
 
 async def _standby(scene: Scene, name: str) -> None:

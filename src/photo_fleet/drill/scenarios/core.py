@@ -134,10 +134,10 @@ CORE = (
     ),
     Scenario(
         "commit-unanswered",
-        "Commits are carried out and not answered for 12 seconds",
+        "Commits are carried out and not answered for 16 seconds",
         Gate.OUTAGE,
-        (Step(8, "commit-unanswered", {"seconds": 12}),),
-        34,
+        (Step(8, "commit-unanswered", {"seconds": 16}),),
+        38,
         load=ARRIVING,
     ),
     Scenario(

@@ -46,12 +46,14 @@ SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
 @dataclass(frozen=True, slots=True)
 class Demands:
     """What a scenario wants of its stage besides its size: how the balancer learns that an instance
-    leaves, seconds between its probes and for which one waits, seconds for which an access token is
-    valid, how many balancers there are, and whether the only one is a process of its own."""
+    leaves, seconds between its probes and for which one waits, seconds for which an instance serves
+    on while it is asked, seconds for which an access token is valid, how many balancers there are,
+    and whether the only one is a process of its own."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
     probe_timeout: float = 3.0
+    lame_duck: float = 3.0
     access_ttl: int = 1800
     balancers: int = 1
     balancer_process: bool = False
@@ -64,7 +66,7 @@ def stage_spec(demands: Demands, size: int) -> Fleet:
         name="drill",
         service=Service(pool=4),
         health_check=HealthCheck(interval=demands.probe_interval, timeout=demands.probe_timeout),
-        drain=Drain(removal=demands.removal, lame_duck=3, log_flush=1, grace=60),
+        drain=Drain(removal=demands.removal, lame_duck=demands.lame_duck, log_flush=1, grace=60),
         group=Group(min=SMALLEST, max=LARGEST, desired=size, warm_up=0, policies=()),
         database=Database(max_connections=CONNECTIONS_EACH * (LARGEST + 1) + 20),
     )
