@@ -16,8 +16,9 @@ scenarios   in the order in which they ran:
   recovered     from the last fault's end until every request was served again; null: some kind
                 never was
   stall         the longest that the drill itself was late; any latency may hold as much of it
-  faults        [{name, instance, began, ended, left, unkept}]: since the load began; `left` is when the
-                instance had left the balancer's members, `unkept` what the drill saw it do wrong
+  faults        [{name, instance, began, ended, left, unkept}]: since the load began; `left` is
+                when the instance had left the balancer's members, `unkept` what the drill saw
+                it do wrong
   timeline      [{at, seconds, ok, provoked, refused, failed, cut, lost, p50, p99}]: requests
                 that ended in the `seconds` from `at` on
   instances     [{at, states: {state: how many}}]
