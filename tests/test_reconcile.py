@@ -16,7 +16,7 @@ import pytest
 from photo_api import cli
 from photo_api.db.pool import Database
 from photo_api.embedded.bucket import BucketAdmin
-from photo_api.photos import reconcile
+from photo_api.photos import adoption, reconcile
 from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.s3 import S3Store
 from tests import service
@@ -324,6 +324,35 @@ def test_ids_handed_out_before_an_adoption_are_not_handed_out_again(
     stray(settings, f"photos/{user.account['id']}/{adopted}/{uuid4().hex}.jpg")
     assert run("--adopt", "--force")[1]["adopted"] == [adopted]
     assert min(with_both(settings, next_ids)) > max(handed_out, adopted)
+
+
+def test_an_id_that_cannot_have_been_handed_out_is_not_believed(
+    settings: dict[str, str],
+    user: User,
+    run: Run,
+    an_hour_later: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Anybody who may write into the bucket may name an object; only 2**53 ids are to be had."""
+    photo_with_renditions(user)
+    last = ask(settings, "SELECT last_value FROM photos_id_seq")[0][0]
+    near = last + adoption.LOST_IDS
+    far = [
+        stray(settings, f"photos/{owner}/{number}/{uuid4().hex}.jpg")
+        for owner in (user.account["id"], 999)
+        for number in (2**53 - 1, near + 1)
+    ]
+    other_digits = stray(settings, f"photos/{user.account['id']}/٣/{uuid4().hex}.jpg")
+    lost = stray(settings, f"photos/{user.account['id']}/{near}/{uuid4().hex}.jpg")
+    assert run()[1]["far_ids"] == sorted(far)
+    code, report = run("--adopt", "--force")
+    assert (code, report["adopted"]) == (1, [near])
+    assert report["far_ids"] == sorted(far)
+    assert set(report["orphans"]) == {*far, other_digits, lost}
+    assert all(holds(settings, key) for key in (*far, other_digits))
+    assert user.photo(user.upload()["id"])["id"] == near + 1
+    assert cli.main(["reconcile"]) == 1
+    assert "cannot have been handed out" in capsys.readouterr().out
 
 
 def test_two_repairs_at_once_do_no_harm(

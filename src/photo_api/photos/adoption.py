@@ -3,17 +3,22 @@
 import re
 from typing import Any
 
-from photo_api.http.fields import in_range
+from photo_api.http.fields import MAX_ID
 from photo_api.photos.upload_queries import ENQUEUE, make_ready
 from photo_api.renditions.formats import SNIFF_LENGTH, sniff
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
-OWN_KEY = re.compile(r"photos/(\d{1,16})/(\d{1,16})/[0-9a-f]{32}\.[a-z]+")
+OWN_KEY = re.compile(r"photos/([1-9][0-9]{0,15})/([1-9][0-9]{0,15})/[0-9a-f]{32}\.[a-z]+")
+
+LOST_IDS = 1_000_000_000
+"""Ids that may have been handed out since the backup: a thousand a second for eleven days. The ids
+that there are would do for nine million such adoptions."""
 
 
 async def adopt(connection: Any, store: ObjectStore, key: str) -> int | None:
     """The id of the photo that the original at `key` belongs to now; None for what is no original
-    of a user that there is. Needs the temporary table `listed` (key, modified).
+    of a user that there is. Needs the temporary table `listed` (key, modified); for keys with
+    `far_ids` it is not.
 
     An upload that the table has as pending is confirmed, with its title and album. Otherwise the
     photo is as old as its object, and has the id in the key unless another photo has it."""
@@ -21,8 +26,6 @@ async def adopt(connection: Any, store: ObjectStore, key: str) -> int | None:
     if match is None:
         return None
     owner_id, photo_id = map(int, match.groups())
-    if not in_range(photo_id):
-        return None
     try:
         info, head = await store.peek(key, SNIFF_LENGTH)
     except ObjectMissing:
@@ -82,10 +85,18 @@ async def _insert(
     return adopted
 
 
+async def far_ids(connection: Any, keys: list[str]) -> list[str]:
+    """Those of these keys whose id nobody can have handed out: it is out of range, or `LOST_IDS`
+    beyond the newest. To believe one would leave no id for new photos."""
+    newest: int = await connection.fetchval("SELECT last_value FROM photos_id_seq")
+    largest = min(newest + LOST_IDS, MAX_ID)
+    return [key for key in keys if (match := OWN_KEY.fullmatch(key)) and int(match[2]) > largest]
+
+
 async def reserve_ids(connection: Any, keys: list[str]) -> None:
     """See to it that no new photo gets an id that stands in one of these keys."""
     ids = [int(match[2]) for key in keys if (match := OWN_KEY.fullmatch(key))]
-    newest = max(filter(in_range, ids), default=0)
+    newest = max(ids, default=0)
     await connection.execute(
         "SELECT setval('photos_id_seq', $1) FROM photos_id_seq WHERE last_value < $1", newest
     )

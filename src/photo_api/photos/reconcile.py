@@ -11,7 +11,7 @@ from typing import Any
 
 from photo_api.db.pool import Database
 from photo_api.photos.adoption import adopt as adopt_original
-from photo_api.photos.adoption import reserve_ids
+from photo_api.photos.adoption import far_ids, reserve_ids
 from photo_api.photos.upload_queries import ENQUEUE
 from photo_api.renditions.remaking import photos_without
 from photo_api.storage.base import ObjectMissing, ObjectStore
@@ -44,6 +44,8 @@ class Report:
     """Photos for which nobody is about to make any; `photo-api renditions remake` has it tried
     again. Some cannot be: that is no disagreement."""
     orphans: list[str] = field(default_factory=list)
+    far_ids: list[str] = field(default_factory=list)
+    """Of the orphans, those that are never adopted: we cannot have named them."""
     quarantined: list[str] = field(default_factory=list)
     adopted: list[int] = field(default_factory=list)
     requeued: list[int] = field(default_factory=list)
@@ -153,6 +155,7 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
         timeout=PATIENCE,
     )
     report.orphans = [row["key"] for row in rows]
+    report.far_ids = await far_ids(connection, report.orphans)
     rows = await connection.fetch(
         f"""
         SELECT k.key, k.original FROM photos p, LATERAL
@@ -195,15 +198,16 @@ async def _adopted(
     connection: Any, store: ObjectStore, report: Report, progress: Callable[[str], None]
 ) -> list[str]:
     """Make photos of what can be one; the orphans that stay orphans."""
-    await reserve_ids(connection, report.orphans)
-    left = []
-    for number, key in enumerate(report.orphans, 1):
+    left = list(report.far_ids)
+    tried = sorted(set(report.orphans) - set(left))
+    await reserve_ids(connection, tried)
+    for number, key in enumerate(tried, 1):
         photo_id = await adopt_original(connection, store, key)
         if photo_id is None:
             left.append(key)
         else:
             report.adopted.append(photo_id)
-        progress(f"{number} of {len(report.orphans)} objects without a row tried")
+        progress(f"{number} of {len(tried)} objects without a row tried")
     return left
 
 

@@ -58,6 +58,7 @@ def _text(report: Report) -> str:
     without = list(map(str, report.without_renditions))
     lines += _section("photos without renditions (`photo-api renditions remake`)", without)
     lines += _section("objects without a row", report.orphans)
+    lines += _section("of them with an id that cannot have been handed out", report.far_ids)
     if report.adopted:
         lines.append(f"adopted as photos: {', '.join(map(str, report.adopted))}")
     if report.quarantined:
