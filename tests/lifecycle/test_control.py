@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -129,3 +130,16 @@ def test_of_two_that_start_on_one_port_at_the_same_moment_one_goes(
     finally:
         for one in both:
             one.kill()
+
+
+def test_one_that_stands_still_drains_as_soon_as_it_goes_on(
+    start_service: StartService, run_dir: Path
+) -> None:
+    service = start_service(RUN_DIR=str(run_dir))
+    _socket(service, run_dir)
+    service.process.send_signal(signal.SIGSTOP)
+    told = _drain(service, "--pid", str(service.process.pid))
+    assert (told.returncode, told.stderr) == (1, "")
+    assert "It does not answer, and drains as soon as it reads this" in told.stdout
+    service.process.send_signal(signal.SIGCONT)
+    assert service.process.wait(20) == 0

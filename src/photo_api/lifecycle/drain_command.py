@@ -27,7 +27,11 @@ async def drain_command(
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             status, end = await ask(path, {"do": "drain", "cause": cause})
-    except (OSError, ValueError):  # TimeoutError is one
+    except TimeoutError:
+        silent = "It does not answer, and drains as soon as it reads this"
+        _say(as_json, silent, {**before, "ended": False})
+        return 1
+    except (OSError, ValueError):
         print("It did not answer; see whether it still runs", file=sys.stderr)
         return 2
     if wait <= 0:
@@ -52,7 +56,10 @@ async def _instances(environ: Mapping[str, str]) -> list[tuple[Path, dict[str, A
             try:
                 async with asyncio.timeout(ANSWER_WITHIN):
                     status, _ = await ask(path, {"do": "status"})
-            except (OSError, ValueError, TimeoutError):
+            except TimeoutError:  # it is there, but stands still
+                number = int(path.stem) if path.stem.isdecimal() else 0
+                status = {"pid": number, "instance": "?", "port": "?", "state": "no answer"}
+            except (OSError, ValueError):
                 continue  # left behind by a process that was killed, or another user's
             found.append((path, status))
     return found
