@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Most tests wait most of the time; two processes, each with a database and a store of its own.
 BESIDE = -n 2 --dist loadfile
 
-.PHONY: run fleet drill demo test test-slow lint bench lock clean
+.PHONY: run fleet drill demo test test-slow test-long lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/photo-api dev
@@ -25,10 +25,13 @@ demo: $(VENV)/.demo
 	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)
 
 test: lint
-	@exec $(BIN)/pytest $(BESIDE) -m "not slow"
+	@exec $(BIN)/pytest $(BESIDE) -m "not slow and not long"
 
 test-slow: $(VENV)/.dev
 	@exec $(BIN)/pytest $(BESIDE) -m slow
+
+test-long: $(VENV)/.dev
+	@exec $(BIN)/pytest $(BESIDE) -m long
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

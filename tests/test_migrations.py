@@ -122,7 +122,7 @@ def run_suite(release: Path, migrate_with: Path, *tests: str) -> subprocess.Comp
     # From its sources: whatever `-m` starts there is of that release and not the installed one.
     return subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-x", "-m", "not slow"),
+            *(sys.executable, "-m", "pytest", "-x", "-m", "not slow and not long"),
             *("-c", "../pyproject.toml", "--rootdir", ".."),
             *(f"../tests/contract/{name}" for name in tests),
         ],

@@ -52,7 +52,7 @@ def stage(stack: dict[str, Any], settings: dict[str, str], tmp_path: Path) -> It
         yield running
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_what_a_load_leaves_behind_goes_at_its_own_deadlines(
     stage: Stage, settings: dict[str, str], tmp_path: Path

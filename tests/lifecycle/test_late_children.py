@@ -183,7 +183,7 @@ def threads_of(uid: int) -> int:
     return count
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may run a service as another user")
 def test_workers_killed_while_no_process_can_be_forked_come_back(
     service: Service, environ: dict[str, str], tmp_path: Path

@@ -202,7 +202,7 @@ async def test_one_that_reaches_nobody_says_so_once(
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_nobody_is_lost_when_all_stood_still(
     own: dict[str, str], start_service: StartService

@@ -174,7 +174,7 @@ def test_a_worker_that_only_signs_follows_too(stage: Stage, user: User) -> None:
     assert works(user)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_keys_of_tokens_rotate(stage: Stage, user: User) -> None:
     """A token is good for as long as its key is listed. What cannot be used changes nothing."""
     stage.spoken.append(NEW)

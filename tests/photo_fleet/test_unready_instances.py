@@ -109,6 +109,7 @@ async def running(url: str, folder: Path, group: Group) -> AsyncIterator[Stage]:
         await stage.group.close(hurry)
 
 
+@pytest.mark.slow
 async def test_one_that_never_gets_ready_is_replaced_and_holds_up_neither_policies_nor_deploys(
     url: str, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ raise SystemExit("the last words")
 def test_an_instance_whose_log_nobody_reads_starts_serves_and_drains(
     environ: dict[str, str], tmp_path: Path, service: Service
 ) -> None:
+    environ = environ | {"PHOTO_API_LOG_FLUSH": "1"}
     with full_pipe() as unread, serving(environ, tmp_path / "out", stderr=unread) as running:
         eventually(running.is_healthy, 30)
         with httpx.Client(base_url=running.url, timeout=10) as client:
