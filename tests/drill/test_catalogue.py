@@ -35,7 +35,7 @@ GATED = {
     Gate.OUTAGE: {
         "database-restart", "database-stop", "database-freeze", "database-limit", "store-restart",
         "store-errors", "store-hang", "store-throttle", "store-slow", "store-full",
-        "store-readonly", "commit-unanswered",
+        "store-readonly", "commit-unanswered", "standby-promoted",
     },
     Gate.COMPARISON: {"health-only"},
 }  # fmt: skip

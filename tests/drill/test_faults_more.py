@@ -52,6 +52,7 @@ def test_each_scenario_gets_the_balancers_that_it_is_about() -> None:
     assert demands_of(named("two-balancers")) == Demands(balancers=2)
     for apart in ("balancer-kill", "balancer-cut-registry"):
         assert demands_of(named(apart)) == Demands(balancer_process=True)
+    assert demands_of(named("standby-promoted")) == Demands(standby=True)
     assert demands_of(named("worker-death-in-lame-duck")).lame_duck > Demands().lame_duck
 
 

@@ -63,7 +63,7 @@ async def run_embedded(args: argparse.Namespace) -> int:
         durable=not args.test,
         database_options=options,
     )
-    ending = asyncio.ensure_future(_asked_to_end(args.with_parent))
+    ending = asyncio.ensure_future(asked_to_end(args.with_parent))
     running = asyncio.ensure_future(_announce_and_run(stack))
     try:
         await asyncio.wait({ending, running}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,7 +89,8 @@ async def _announce_and_run(stack: EmbeddedStack) -> str:
     return await stack.failed
 
 
-async def _asked_to_end(with_stdin: bool) -> None:
+async def asked_to_end(with_stdin: bool) -> None:
+    """Until a signal, the parent's death, or the end of stdin if that counts."""
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
     parent = os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):

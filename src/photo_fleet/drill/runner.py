@@ -42,6 +42,7 @@ recovers late would go unnoticed if nobody asked for so long."""
 
 LONGEST_SWEEP = 90.0
 BALANCER_APART = {"balancer-kill", "balancer-cut-registry"}
+FOLLOWED = {"standby-promoted", "lagging-standby-promoted"}
 SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
 and clients get another one 20 s before it."""
@@ -89,6 +90,8 @@ def demands_of(scenario: Scenario) -> Demands:
     if "kill-draining-worker" in faults:
         # A balancer that says that it sends nothing more would end the lame duck.
         return Demands(removal="health-only", probe_interval=1.0, lame_duck=LONG_LAME_DUCK)
+    if FOLLOWED & faults:
+        return Demands(standby=True)
     if scenario.health_only:
         return Demands(
             removal="health-only",
@@ -134,7 +137,8 @@ class Runner:
             raise Broken(f"{scenario.name}: {_words(error)}") from error
         finally:
             # What one scenario broke is not held against the next.
-            if not whole:
+            used_up = self._stage is not None and self._stage.standby is not None
+            if used_up or not whole:
                 await self._close_stage()
         return Judged(scenario, record, judge(record, scenario.gate))
 

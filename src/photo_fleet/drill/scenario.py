@@ -44,6 +44,8 @@ FAULTS: Mapping[str, str] = {
     " and for `seconds` more",
     "commit-unanswered": "a synchronous standby that is not there, for `seconds`: commits are"
     " carried out and not answered",
+    "standby-promoted": "SIGKILL to all of PostgreSQL; its synchronous standby takes its place"
+    " after `seconds`",
     "registry-delete": "the rows of all instances in the registry are deleted",
     "registry-rewind": "they say `starting` again",
     "store-restart": "the object store restarts",

@@ -10,6 +10,7 @@ import httpx
 from photo_fleet.drill.clients import behaviour
 from photo_fleet.drill.clients.person import Person
 from photo_fleet.drill.clients.transport import Call, json_body
+from photo_fleet.drill.faults.promotions import promote
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Fault
@@ -22,6 +23,8 @@ CARELESS = 900
 NEVER_SENT = 3
 KEPT_WAITING = 20.0
 LOOK = 0.1
+LAG, DEAD = 6.0, 2.0
+"""Seconds of work that a standby lacks, and for which nobody is the primary."""
 
 FINISHED = """
 SELECT object_key FROM photos
@@ -69,9 +72,15 @@ async def remove_object(scene: Scene) -> Fault:
     return scene.span("remove-object", began)
 
 
+async def promote_lagging_standby(scene: Scene) -> Fault:
+    """What is promoted followed the primary asynchronously, and no longer at the end."""
+    return await promote(scene, "lagging-standby-promoted", DEAD, lag=LAG)
+
+
 HARM: Mapping[str, Callable[[Scene], Awaitable[Fault]]] = {
     "confirm-without-upload": confirm_without_upload,
     "remove-object": remove_object,
+    "lagging-standby-promoted": promote_lagging_standby,
 }
 """By name, as steps of a scenario."""
 

@@ -213,6 +213,13 @@ VARIANTS: Sequence[Variant] = (
         breaks=("discarding-upload",),
     ),
     Variant(
+        "lagging-standby",
+        "the standby that is promoted is not synchronous, and lags",
+        experiment("lagging-standby", Gate.OUTAGE, (Step(4, "lagging-standby-promoted"),), UPLOADS),
+        "acknowledged-loss",
+        also=frozenset({"failed", "ghost", "half-done"}),
+    ),
+    Variant(
         "burying-runner",
         "a store that refuses writes counts as the failure of the job that meets it",
         _read_only("burying-runner"),

@@ -11,6 +11,7 @@ from photo_fleet.drill.faults import (
     deaths,
     outages,
     outside,
+    promotions,
     registry_rows,
 )
 from photo_fleet.drill.faults.outside import Surroundings
@@ -40,6 +41,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "registry-delete": registry_rows.delete_rows,
     "registry-rewind": registry_rows.rewind_rows,
     "commit-unanswered": outages.leave_commits_unanswered,
+    "standby-promoted": promotions.promote_standby,
     "database-cut-one": cuts.cut_instance_from_database,
     "database-restart": outages.restart_database,
     "database-stop": outages.stop_database,

@@ -42,7 +42,7 @@ async def restart_database(scene: Scene) -> Fault:
     """PostgreSQL's fast shutdown, which cuts everybody's connection, and a start at once."""
     began = scene.now()
     await _ended(scene, scene.stage.database_pid, SIGINT)
-    await _database_answers(scene)
+    await database_answers(scene)
     return scene.span("database-restart", began)
 
 
@@ -56,7 +56,7 @@ async def stop_database(scene: Scene, *, seconds: float) -> Fault:
         await asyncio.sleep(max(0.0, began + seconds - scene.now()))
     finally:
         send([keeper], SIGCONT)
-    await _database_answers(scene)
+    await database_answers(scene)
     return scene.span("database-stop", began)
 
 
@@ -69,7 +69,7 @@ async def freeze_database(scene: Scene, *, seconds: float) -> Fault:
         await asyncio.sleep(seconds)
     finally:
         send(processes, SIGCONT)
-    await _database_answers(scene)
+    await database_answers(scene)
     return scene.span("database-freeze", began)
 
 
@@ -174,7 +174,8 @@ async def _ended(scene: Scene, pid: int, number: Signals) -> None:
     await scene.until(lambda: not is_there(pid))
 
 
-async def _database_answers(scene: Scene) -> None:
+async def database_answers(scene: Scene) -> None:
+    """Wait for it. Raises `TimeoutError`."""
     async with asyncio.timeout(90):
         while True:
             with suppress(*UNREACHABLE):

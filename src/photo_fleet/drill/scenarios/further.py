@@ -147,4 +147,12 @@ FURTHER = (
         45,
         core=False,
     ),
+    Scenario(
+        "standby-promoted",
+        "The database dies for good, and its synchronous standby is promoted",
+        Gate.OUTAGE,
+        (Step(5, "standby-promoted", {"seconds": 5}),),
+        45,
+        core=False,
+    ),
 )

@@ -21,6 +21,7 @@ from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.drill.evidence.objects import Bucket
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.stage.processes import children, command_line
+from photo_fleet.drill.stage.standby import Standby
 from photo_fleet.drill.stage.store_relay import StoreRelay
 from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
@@ -48,7 +49,8 @@ class Demands:
     """What a scenario wants of its stage besides its size: how the balancer learns that an instance
     leaves, seconds between its probes and for which one waits, seconds for which an instance serves
     on while it is asked, seconds for which an access token is valid, how many balancers there are,
-    and whether the only one is a process of its own."""
+    whether the only one is a process of its own, and whether the database can be replaced by a
+    standby, once."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
@@ -57,6 +59,7 @@ class Demands:
     access_ttl: int = 1800
     balancers: int = 1
     balancer_process: bool = False
+    standby: bool = False
 
 
 def stage_spec(demands: Demands, size: int) -> Fleet:
@@ -80,8 +83,10 @@ class Stage:
         self.demands = demands
         self.relay = StoreRelay(_free_port())
         self.wire, self.registry_wire = Wire(_free_port()), Wire(_free_port())
+        self.standby: Standby | None = None
         self._layout = Layout(folder)
         self._found: Addresses | None = None
+        self._direct_url = ""
         self._keeper: Keeper | None = None
         self._running: asyncio.Task[None] | None = None
         settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
@@ -118,6 +123,8 @@ class Stage:
             stage._fleet.hurry.set()  # nobody uses it any more
             with suppress(CannotStart):
                 await running
+            if stage.standby is not None:
+                await stage.standby.stop()
             for item in (stage.relay, stage.wire, stage.registry_wire):
                 await item.stop()
 
@@ -127,6 +134,13 @@ class Stage:
         if self._found is None:
             raise CannotStart("the stage has no database yet")
         return self._found
+
+    async def follow(self) -> "Standby":
+        """A standby of the database, for the rest of this stage, which nobody uses afterwards.
+        Raises `CannotStart`."""
+        connections = stage_spec(self.demands, SMALLEST).database.max_connections
+        self.standby = await Standby.start(self._layout, self._direct_url, connections)
+        return self.standby
 
     @property
     def database_url(self) -> str:
@@ -320,8 +334,17 @@ class Stage:
 
     def _put_relay_between(self, addresses: Addresses) -> Addresses:
         self.relay.endpoint = addresses.s3_endpoint
-        self._found = replace(addresses, s3_endpoint=self.relay.url)
-        return self._found
+        found = replace(addresses, s3_endpoint=self.relay.url)
+        self._direct_url = addresses.superuser_url
+        if self.demands.standby:
+            owner, superuser = found.database_url, found.superuser_url
+            found = replace(
+                found,
+                database_url=self.wire.through(owner),
+                superuser_url=self.wire.through(superuser),
+            )
+        self._found = found
+        return found
 
 
 def _environ() -> dict[str, str]:

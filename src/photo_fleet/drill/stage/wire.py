@@ -45,6 +45,10 @@ class Wire:
         login, at, _ = parts.netloc.rpartition("@")
         return urlunsplit(parts._replace(netloc=f"{login}{at}{LOOPBACK}:{self._port}", query=""))
 
+    def leads_nowhere(self) -> None:
+        """New connections end at once, until `through` names somebody."""
+        self._far = ""
+
     def cut(self) -> None:
         self._whole.clear()
 
