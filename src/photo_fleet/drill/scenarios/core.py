@@ -141,13 +141,6 @@ CORE = (
         load=ARRIVING,
     ),
     Scenario(
-        "registry-lost",
-        "Rows of the registry are deleted, then put back to `starting`",
-        Gate.LOSSLESS,
-        (Step(5, "registry-delete"), Step(14, "registry-rewind")),
-        30,
-    ),
-    Scenario(
         "boots",
         "Ten instances boot at the same moment",
         Gate.LOSSLESS,

@@ -114,6 +114,14 @@ FURTHER = (
         instances=3,
     ),
     Scenario(
+        "registry-lost",
+        "Rows of the registry are deleted, then put back to `starting`",
+        Gate.LOSSLESS,
+        (Step(5, "registry-delete"), Step(14, "registry-rewind")),
+        30,
+        core=False,
+    ),
+    Scenario(
         "database-cut-one",
         "One instance alone is cut from its database",
         Gate.FREEZE,
