@@ -118,6 +118,28 @@ def test_what_cannot_be_used_keeps_the_old_and_is_told_once(
     assert files.settle() == Look(["JWT_KEYS"])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("DATABASE_URL", "postgresql://u:p@h/db\nanother line", "must be one line"),
+        ("DATABASE_URL", "postgresql://u:p\0@h/db", "must be one line"),
+        ("DATABASE_URL", "postgresql://u:p@h:99999/db", "must name ports from 1 to 65535"),
+        ("DATABASE_URL", "postgresql://u:p@h:5432,[::1]:x/db", "must name ports from 1 to 65535"),
+        ("S3_SECRET_KEY", "hidden\thidden", "must be one line"),
+    ],
+)
+def test_what_nothing_could_be_reached_with_is_not_taken(
+    files: Files, name: str, content: str, problem: str
+) -> None:
+    files.refused_at = 3600
+    before = dict(files.secrets.texts)
+    files.write(name, content)
+    look = files.settle()
+    assert look.changed == []
+    assert any(problem in told for told in look.problems)
+    assert files.secrets.texts == before
+
+
 def test_the_keys_of_the_store_change_together(files: Files) -> None:
     files.write("S3_ACCESS_KEY", "access-2")
     [problem] = files.settle().problems

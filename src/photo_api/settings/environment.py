@@ -41,8 +41,13 @@ def optional_url(value: str) -> str:
 
 
 def database_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("postgresql", "postgres"):
+    parts = urlsplit(value)
+    if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("must begin with postgresql://")
+    for place in parts.netloc.rpartition("@")[2].split(","):
+        _, colon, port = place.rpartition("]")[2].partition(":")
+        if colon and not (port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError("must name ports from 1 to 65535")
     return value
 
 
@@ -149,6 +154,8 @@ def read(variable: Variable, environ: Mapping[str, str], problems: list[str]) ->
         text = _raw(variable, environ)
         if text is None:
             raise ValueError(f"must be set: {variable.doc}")
+        if not text.isprintable():
+            raise ValueError("must be one line, without control characters")
         return variable.parse(text)
     except (ValueError, OSError) as error:
         # A secret's text must not reach a log by way of int()'s or float()'s message.
