@@ -208,10 +208,10 @@ def _bury_at_once(runner: Any) -> None:
     async def no_outage(*_: object) -> bool:
         return False
 
-    async def fail(self: Any, job: Any, reason: str) -> None:
+    async def fail(self: Any, job: Any, reason: str, cause: str) -> None:
         async with self._db.transaction() as connection:
             if await runner.queue.bury(connection, job, reason):
-                await self._handlers[job.kind].give_up(connection, job, reason)
+                await self._handlers[job.kind].give_up(connection, job, cause)
 
     runner.Runner._is_outage, runner.Runner._fail = no_outage, fail
 
