@@ -203,7 +203,13 @@ def _discard_on_any_error(server_upload: Any) -> None:
 
 
 def _bury_at_once(runner: Any) -> None:
-    """A job whose store takes no writes has failed, and is not tried again."""
+    """A job whose store takes no writes has failed, and is not tried again. Each takes a second, so
+    that some are at work when the store begins to refuse them, also on a machine at leisure."""
+    with_lease = runner.Runner._with_lease
+
+    async def slowly(self: Any, job: Any) -> None:
+        await asyncio.sleep(1)
+        await with_lease(self, job)
 
     async def no_outage(*_: object) -> bool:
         return False
@@ -214,6 +220,7 @@ def _bury_at_once(runner: Any) -> None:
                 await self._handlers[job.kind].give_up(connection, job, cause)
 
     runner.Runner._is_outage, runner.Runner._fail = no_outage, fail
+    runner.Runner._with_lease = slowly
 
 
 def _never_mend(registry: Any) -> None:
