@@ -283,7 +283,7 @@ def test_answers_that_nobody_takes_end_a_pipeline(strict: Service) -> None:
         def is_held() -> bool:
             return any(item.raddr == own for item in worker.net_connections("tcp"))
 
-        assert is_held()
+        eventually(is_held)
         eventually(lambda: not is_held(), 20)
 
 
