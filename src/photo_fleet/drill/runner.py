@@ -41,7 +41,7 @@ TAIL, TAIL_OF_OUTAGE = 6.0, RECOVERED_WITHIN + 2.0
 recovers late would go unnoticed if nobody asked for so long."""
 
 LONGEST_SWEEP = 90.0
-BALANCER_APART = {"balancer-kill", "balancer-cut-registry"}
+BALANCER_APART = {"balancer-kill", "balancer-cut-registry", "balancer-cut-instance"}
 FOLLOWED = {"standby-promoted", "lagging-standby-promoted"}
 SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,

@@ -55,6 +55,8 @@ FAULTS: Mapping[str, str] = {
     "store-slow": "the object store takes `delay` seconds longer for each request, for `seconds`",
     "balancer-kill": "SIGKILL to the process that keeps nginx's members; restarted after `seconds`",
     "balancer-cut-registry": "the balancer hears nothing from PostgreSQL for `seconds`",
+    "balancer-cut-instance": "the balancer alone does not reach one instance until it has left, and"
+    " for `seconds` more",
     "balancer-pause": "a member leaves, and nginx takes no new connection for `seconds`",
 }
 """What can be done to a fleet, with its arguments."""

@@ -266,6 +266,17 @@ def _forget_members(membership: Any) -> None:
     membership.Membership.cut_off = cut_off_and_forget
 
 
+def _trust_registry(membership: Any) -> None:
+    """A probe without answer says nothing of an instance that the registry calls ready."""
+    failed = membership.Membership._failed
+
+    def heed_refusals(self: Any, watched: Any, probe: Any) -> None:
+        if probe.outcome is membership.Outcome.REFUSED:
+            failed(self, watched, probe)
+
+    membership.Membership._failed = heed_refusals
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
     "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
@@ -285,6 +296,7 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "born-ready": ("photo_api.lifecycle.process", _born_ready),
     "always-healthy": ("photo_api.lifecycle.health", _always_healthy),
     "forgotten-members": ("photo_fleet.balancer.membership", _forget_members),
+    "trusted-registry": ("photo_fleet.balancer.membership", _trust_registry),
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),
 }
 """The module that each changes, and how."""

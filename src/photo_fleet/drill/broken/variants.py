@@ -268,6 +268,19 @@ VARIANTS: Sequence[Variant] = (
         breaks=("forgotten-members",),
     ),
     Variant(
+        "trusted-registry",
+        "a balancer keeps whom it does not reach, because the registry calls it ready",
+        experiment(
+            "trusted-registry",
+            Gate.FREEZE,
+            (Step(4, "balancer-cut-instance", {"seconds": 1}),),
+            READS,
+            instances=3,
+        ),
+        "unkept",
+        breaks=("trusted-registry",),
+    ),
+    Variant(
         "sluggish-recovery",
         "an outage is over, and the service does not take note for 9 seconds",
         _store_outage("sluggish-recovery", load=UPLOADS_ALONE),

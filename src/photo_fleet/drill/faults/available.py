@@ -37,6 +37,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "skew-clock": clocks.skew_clock,
     "balancer-kill": balancers.kill_balancer,
     "balancer-pause": balancers.pause_balancer,
+    "balancer-cut-instance": cuts.cut_balancer_from_instance,
     "balancer-cut-registry": cuts.cut_balancer_from_registry,
     "registry-delete": registry_rows.delete_rows,
     "registry-rewind": registry_rows.rewind_rows,

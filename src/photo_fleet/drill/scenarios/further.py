@@ -156,6 +156,15 @@ FURTHER = (
         core=False,
     ),
     Scenario(
+        "balancer-cut-instance",
+        "The balancer alone does not reach one instance",
+        Gate.FREEZE,
+        (Step(5, "balancer-cut-instance", {"seconds": 10}),),
+        60,
+        core=False,
+        instances=3,
+    ),
+    Scenario(
         "standby-promoted",
         "The database dies for good, and its synchronous standby is promoted",
         Gate.OUTAGE,

@@ -40,6 +40,9 @@ LOOK = 0.2
 LONGEST_START = 180.0
 LONGEST_SETTLING = 120.0
 
+SEEN_BY_BALANCER = "seen_by_balancer"
+"""A schema that a balancer in a process of its own looks into first."""
+
 SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
 """What differs from a production's settings, besides what the spec says."""
 
@@ -83,6 +86,7 @@ class Stage:
         self.demands = demands
         self.relay = StoreRelay(_free_port())
         self.wire, self.registry_wire = Wire(_free_port()), Wire(_free_port())
+        self._detours: list[Wire] = []
         self.standby: Standby | None = None
         self._layout = Layout(folder)
         self._found: Addresses | None = None
@@ -125,8 +129,9 @@ class Stage:
                 await running
             if stage.standby is not None:
                 await stage.standby.stop()
-            for item in (stage.relay, stage.wire, stage.registry_wire):
-                await item.stop()
+            for wire in (*stage._detours, stage.wire, stage.registry_wire):
+                await wire.stop()
+            await stage.relay.stop()
 
     @property
     def addresses(self) -> Addresses:
@@ -201,6 +206,20 @@ class Stage:
     def member_ids(self) -> set[str]:
         """The boots that nginx sends to, also those whose instance has ended."""
         return {member.id for member in self._keeper.members} if self._keeper else set()
+
+    def address_of(self, boot_id: str) -> str | None:
+        """`host:port` where nginx sends to this boot; None when it does not."""
+        members = self._keeper.members if self._keeper else ()
+        return next((item.address for item in members if item.id == boot_id), None)
+
+    async def detour(self, host: str, port: int) -> Wire:
+        """A wire that leads there from another port of the same address, for as long as this stage
+        stands: nginx keeps its connections."""
+        wire = Wire(_free_port(host), host)
+        wire.leads_to(host, port)
+        await wire.start()
+        self._detours.append(wire)
+        return wire
 
     async def kill_balancer(self, seconds: float) -> None:
         """End the process that keeps nginx's members, for so long. Raises `LookupError` on a stage
@@ -317,7 +336,8 @@ class Stage:
         if self.demands.removal == "health-only":
             keeper = ProbesAlone(url, check, members)
         elif self.demands.balancer_process:
-            address = self.registry_wire.through(url)
+            # What faults put there, it sees in place of the tables of that name.
+            address = f"{self.registry_wire.through(url)}?search_path={SEEN_BY_BALANCER},public"
             keeper = BalancerProcess(self._layout, address, check, members)
         elif self.demands.balancers > 1:
             layout, port = self._second
@@ -353,8 +373,8 @@ def _environ() -> dict[str, str]:
     return {name: value for name, value in kept.items() if not name.startswith("PHOTO_API_")}
 
 
-def _free_port() -> int:
+def _free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port

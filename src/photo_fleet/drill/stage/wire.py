@@ -1,4 +1,4 @@
-"""What one part of the stage reaches the database by, so that it alone can be cut off."""
+"""What one part of the stage reaches another by, so that it alone can be cut off."""
 
 import asyncio
 from contextlib import suppress
@@ -10,12 +10,13 @@ DEFAULT_PORT = 5432
 
 
 class Wire:
-    """Listens on `port` of loopback and passes on to whom `through` named last. Cut, it is silent,
-    as a network is that lost its way: what is open stands still, what comes is never answered."""
+    """Listens on `port` of a loopback address and passes on to whom `through` or `leads_to` named
+    last. Cut, it is silent, as a network is that lost its way: what is open stands still, what
+    comes is never answered."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._far = ""
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        self.address = (host, port)
+        self._far: str | tuple[str, int] = ""
         self._whole = asyncio.Event()
         self._whole.set()
         self._connections: set[asyncio.Task[None]] = set()
@@ -23,16 +24,21 @@ class Wire:
 
     async def start(self) -> None:
         """Begin to accept. Raises `OSError` when the port is taken."""
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port, limit=CHUNK)
+        self._server = await asyncio.start_server(self._accept, *self.address, limit=CHUNK)
 
     async def stop(self) -> None:
         """Close the socket and every connection at once."""
-        if self._server is not None:
-            self._server.close()
+        self.stop_listening()
         connections = list(self._connections)
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+
+    def stop_listening(self) -> None:
+        """Close the socket; connections stay. `start` opens it again."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     def through(self, url: str) -> str:
         """The same database, by way of this wire. Raises `LookupError` for one that listens to no
@@ -43,10 +49,15 @@ class Wire:
             raise LookupError("the stage's database has no socket in a folder")
         self._far = f"{folder}/.s.PGSQL.{parts.port or DEFAULT_PORT}"
         login, at, _ = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"{login}{at}{LOOPBACK}:{self._port}", query=""))
+        host, port = self.address
+        return urlunsplit(parts._replace(netloc=f"{login}{at}{host}:{port}", query=""))
+
+    def leads_to(self, host: str, port: int) -> None:
+        """A server that listens there."""
+        self._far = (host, port)
 
     def leads_nowhere(self) -> None:
-        """New connections end at once, until `through` names somebody."""
+        """New connections end at once, until somebody is named."""
         self._far = ""
 
     def cut(self) -> None:
@@ -65,13 +76,18 @@ class Wire:
         try:
             await self._whole.wait()
             with suppress(OSError):
-                back, on = await asyncio.open_unix_connection(self._far, limit=CHUNK)
+                back, on = await self._open()
                 try:
                     await self._both_ways((reader, on), (back, writer))
                 finally:
                     on.transport.abort()
         finally:
             writer.transport.abort()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._far, str):
+            return await asyncio.open_unix_connection(self._far, limit=CHUNK)
+        return await asyncio.open_connection(*self._far, limit=CHUNK)
 
     async def _both_ways(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         """Until one of the two ends is gone."""
@@ -84,6 +100,8 @@ class Wire:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Nothing is kept back that would be thrown away with the connection.
+        writer.transport.set_write_buffer_limits(0)
         while chunk := await reader.read(CHUNK):
             await self._whole.wait()
             writer.write(chunk)
