@@ -42,6 +42,7 @@ class Gate(Enum):
     PAUSE = "pause"
     FREEZE = "freeze"
     OUTAGE = "outage"
+    FAILOVER = "failover"
     COMPARISON = "comparison"
 
 
@@ -78,6 +79,12 @@ MEANINGS = {
     "refused-after": "a large share was refused when the outage was over",
 }
 """Every rule, in words."""
+
+LEFT_BEHIND = (
+    "acknowledged by a database that is gone, and the one in its place had received nothing any"
+    " more; and files of photos of which it does not know"
+)
+"""No violation of the gate `failover`, and told."""
 
 Rules = Callable[[Record], list[Violation]]
 
@@ -151,6 +158,21 @@ def outage(record: Record) -> list[Violation]:
     ]
 
 
+def failover(record: Record) -> list[Violation]:
+    """As an outage, with a database afterwards that had not received all: what was acknowledged
+    in that gap may be gone, and a 4xx tells so to whoever asks for it. That is counted and
+    told."""
+    since = min((item.behind for item in record.faults if item.behind is not None), default=None)
+    to_api = [item for item in record.requests if item.target == "api"]
+    wrong = [item for item in to_api if not (since is not None and _is_denied(item, since))]
+    return [
+        *_always(record),
+        *_by_ending([item for item in wrong if ending(item) is not Ending.REFUSED]),
+        *_found("refused-without-outage", _refused_without(record.faults, wrong)),
+        *_refused_after(record.faults, to_api),
+    ]
+
+
 def comparison(record: Record) -> list[Violation]:
     """Reported beside another scenario: requests may end as they like, and what was acknowledged
     stays true."""
@@ -164,6 +186,7 @@ GATES: dict[Gate, Rules] = {
     Gate.PAUSE: pause,
     Gate.FREEZE: freeze,
     Gate.OUTAGE: outage,
+    Gate.FAILOVER: failover,
     Gate.COMPARISON: comparison,
 }
 
@@ -237,6 +260,10 @@ def _overlaps(
     return any(
         request.sent <= until(fault) + MOMENT and request.ended >= fault.began for fault in faults
     )
+
+
+def _is_denied(request: Request, since: float) -> bool:
+    return request.ended >= since and 400 <= (request.status or 0) < 500
 
 
 def _refused_without(faults: Iterable[Fault], requests: Iterable[Request]) -> list[Request]:

@@ -31,6 +31,7 @@ class Creation:
     what: What
     mark: str
     id: int | None = None
+    acknowledged: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,9 @@ class Ledger:
 
     def created(self, key: str, what: What, resource: int) -> None:
         """What was intended was acknowledged."""
-        self._creations[key, what] = replace(self._creations[key, what], id=resource)
+        self._creations[key, what] = replace(
+            self._creations[key, what], id=resource, acknowledged=self.now()
+        )
 
     def edit(
         self, client: str, album: int, what: Change, text: str = "", photos: Iterable[int] = ()
@@ -177,7 +180,7 @@ class Ledger:
 
     def deleted(self, photo_id: int) -> None:
         """The photo's deletion was acknowledged."""
-        self._change(photo_id, deleted=True)
+        self._change(photo_id, deleted=True, deleted_at=self.now())
 
     def lines(self) -> Iterable[bytes]:
         """Everything but what is unfinished, as lines of JSON, each with its `type`."""

@@ -4,6 +4,7 @@ that was acknowledged.
 Times are seconds since the drill's load began.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -63,6 +64,7 @@ class Upload:
     deleted: bool = False
     delete_asked: bool = False
     """Its deletion was sent, and perhaps never answered: it may be there or not."""
+    deleted_at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Fault:
     """When that instance had left the balancer's members; None when it never did, or need not."""
     unkept: tuple[str, ...] = ()
     """What the drill itself saw meanwhile of a part, and no part may do."""
+    behind: float | None = None
+    """Since when the database that took another's place at the end had received nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Discrepancies:
     acknowledged_lost: tuple[str, ...] = ()
     half_done: tuple[str, ...] = ()
     unaccounted: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    """Acknowledged by a database when the one that took its place received nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)

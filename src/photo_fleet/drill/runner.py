@@ -16,10 +16,10 @@ import httpx
 from photo_fleet.drill.clients.load import Load, NotPrepared
 from photo_fleet.drill.clients.mix import Wish
 from photo_fleet.drill.evidence.accounts import unaccounted
+from photo_fleet.drill.evidence.failover import Gap, reconciled
 from photo_fleet.drill.evidence.gather import gather
 from photo_fleet.drill.evidence.logs import read_logs
 from photo_fleet.drill.evidence.objects import CannotList
-from photo_fleet.drill.evidence.reconcile import reconcile
 from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.faults.available import AVAILABLE, inject
 from photo_fleet.drill.faults.scene import Scene
@@ -42,7 +42,7 @@ recovers late would go unnoticed if nobody asked for so long."""
 
 LONGEST_SWEEP = 90.0
 BALANCER_APART = {"balancer-kill", "balancer-cut-registry", "balancer-cut-instance"}
-FOLLOWED = {"standby-promoted", "lagging-standby-promoted"}
+FOLLOWED = {"standby-promoted", "lagging-standby-promoted", "untold-lag"}
 SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
 and clients get another one 20 s before it."""
@@ -229,9 +229,9 @@ class Runner:
         left = await sweep_now(stage.database_url, LONGEST_SWEEP)
         logs = await asyncio.to_thread(read_logs, stage.access_logs, stage.instance_logs)
         evidence = await gather(load, stage.database_url, stage.bucket, logs)
-        found = reconcile(evidence)
-        unswept = (f"{left} rows that the sweep did not clear away",) if left else ()
         faults = [_later(fault, play.began) for fault in play.faults]
+        found = reconciled(evidence, _gap(faults))
+        unswept = (f"{left} rows that the sweep did not clear away",) if left else ()
         return evidence.requests, replace(
             found,
             ghosts=(*unswept, *found.ghosts),
@@ -270,7 +270,12 @@ def since(began: float, record: Record) -> Record:
 
 
 def _later(fault: Fault, seconds: float) -> Fault:
-    return replace(fault, began=fault.began + seconds, ended=fault.ended + seconds)
+    behind = None if fault.behind is None else fault.behind + seconds
+    return replace(fault, began=fault.began + seconds, ended=fault.ended + seconds, behind=behind)
+
+
+def _gap(faults: Sequence[Fault]) -> Gap | None:
+    return next((Gap(item.behind, item.ended) for item in faults if item.behind is not None), None)
 
 
 @asynccontextmanager

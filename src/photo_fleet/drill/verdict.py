@@ -168,6 +168,7 @@ def _bounds(record: Record) -> tuple[Bound, ...]:
         ("duplicate", len(found.duplicates), sum(times > 1 for times in tries.values())),
         ("ghost", len(found.ghosts), len(record.uploads)),
         ("acknowledged-loss", len(found.acknowledged_lost), live),
+        ("left-behind", len(found.left_behind), live),
     ]
     faults = len(record.faults)
     return tuple(_bound(what, events, trials, faults) for what, events, trials in seen)

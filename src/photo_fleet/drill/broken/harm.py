@@ -4,6 +4,7 @@ stand, and what clients do that a sound one refuses."""
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import httpx
 
@@ -72,15 +73,16 @@ async def remove_object(scene: Scene) -> Fault:
     return scene.span("remove-object", began)
 
 
-async def promote_lagging_standby(scene: Scene) -> Fault:
-    """What is promoted followed the primary asynchronously, and no longer at the end."""
-    return await promote(scene, "lagging-standby-promoted", DEAD, lag=LAG)
+async def promote_with_untold_lag(scene: Scene) -> Fault:
+    """What is promoted followed the primary asynchronously, and no longer at the end; for how long,
+    the drill is not told."""
+    return replace(await promote(scene, "untold-lag", DEAD, lag=LAG), behind=None)
 
 
 HARM: Mapping[str, Callable[[Scene], Awaitable[Fault]]] = {
     "confirm-without-upload": confirm_without_upload,
     "remove-object": remove_object,
-    "lagging-standby-promoted": promote_lagging_standby,
+    "untold-lag": promote_with_untold_lag,
 }
 """By name, as steps of a scenario."""
 

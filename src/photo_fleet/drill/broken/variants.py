@@ -215,7 +215,14 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "lagging-standby",
         "the standby that is promoted is not synchronous, and lags",
-        experiment("lagging-standby", Gate.OUTAGE, (Step(4, "lagging-standby-promoted"),), UPLOADS),
+        experiment("lagging-standby", Gate.OUTAGE, (Step(4, "untold-lag"),), UPLOADS),
+        "acknowledged-loss",
+        also=frozenset({"failed", "ghost", "half-done"}),
+    ),
+    Variant(
+        "untold-lag",
+        "the same, in a drill that allows for a lag and is told of none",
+        experiment("untold-lag", Gate.FAILOVER, (Step(4, "untold-lag"),), UPLOADS),
         "acknowledged-loss",
         also=frozenset({"failed", "ghost", "half-done"}),
     ),

@@ -43,6 +43,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "registry-rewind": registry_rows.rewind_rows,
     "commit-unanswered": outages.leave_commits_unanswered,
     "standby-promoted": promotions.promote_standby,
+    "lagging-standby-promoted": promotions.promote_lagging_standby,
     "database-cut-one": cuts.cut_instance_from_database,
     "database-restart": outages.restart_database,
     "database-stop": outages.stop_database,

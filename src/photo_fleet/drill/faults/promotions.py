@@ -1,7 +1,9 @@
 """The database dies for good, and its standby takes its place."""
 
 import asyncio
+from dataclasses import replace
 from signal import SIGKILL
+from urllib.parse import urlsplit, urlunsplit
 
 from photo_api.postgres import open_connection
 from photo_fleet.drill.faults.outages import database_answers
@@ -13,6 +15,13 @@ from photo_fleet.drill.stage.standby import NAME
 LOOK = 0.1
 LONGEST_CATCHING_UP = 30.0
 RELOAD = "SELECT pg_reload_conf()"
+SKIP_IDS = """
+SELECT count(setval(format('%I.%I', schemaname, sequencename), coalesce(last_value, 0) + 10000))
+FROM pg_sequences WHERE schemaname = 'public'
+"""
+"""What the guide to restoring says before a database that lacks something takes writes: an id that
+it does not know may be in somebody's link or token."""
+
 STATE = f"SELECT sync_state FROM pg_stat_replication WHERE application_name = '{NAME}'"
 
 
@@ -21,8 +30,13 @@ async def promote_standby(scene: Scene, *, seconds: float) -> Fault:
     return await promote(scene, "standby-promoted", seconds)
 
 
+async def promote_lagging_standby(scene: Scene, *, lag: float, seconds: float) -> Fault:
+    """The same with an asynchronous standby, which has received nothing for `lag` seconds then."""
+    return await promote(scene, "lagging-standby-promoted", seconds, lag)
+
+
 async def promote(scene: Scene, name: str, seconds: float, lag: float | None = None) -> Fault:
-    """The same; with `lag` the standby is asynchronous, and has received nothing for so many
+    """With `lag` the standby is asynchronous, and has received nothing for so many
     seconds when the primary dies. The embedded keeper starts the old primary again; no address
     leads to it any more, and the standby does not follow it."""
     stage = scene.stage
@@ -30,7 +44,10 @@ async def promote(scene: Scene, name: str, seconds: float, lag: float | None = N
     if lag is None:
         await stage.as_superuser(f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'", RELOAD)
     await _is_followed(scene, "async" if lag is not None else "sync")
+    behind = None
     if lag is not None:
+        behind = scene.now()
+        await _has_received(scene, standby.superuser_url)
         await _unfollow(standby.superuser_url)
         await asyncio.sleep(lag)
     began = scene.now()
@@ -39,9 +56,11 @@ async def promote(scene: Scene, name: str, seconds: float, lag: float | None = N
     await _unfollow(standby.superuser_url)
     await asyncio.sleep(max(0.0, began + seconds - scene.now()))
     await _ask(standby.superuser_url, "SELECT pg_promote()")
+    if lag is not None:
+        await _ask(_same_database(standby.superuser_url, stage.database_url), SKIP_IDS)
     stage.wire.through(standby.superuser_url)
     await database_answers(scene)
-    return scene.span(name, began)
+    return replace(scene.span(name, began), behind=behind)
 
 
 async def _is_followed(scene: Scene, state: str) -> None:
@@ -50,9 +69,21 @@ async def _is_followed(scene: Scene, state: str) -> None:
             await asyncio.sleep(LOOK)
 
 
+async def _has_received(scene: Scene, url: str) -> None:
+    """All that the primary has written until now."""
+    written = await _ask(scene.stage.addresses.superuser_url, "SELECT pg_current_wal_lsn()::text")
+    async with asyncio.timeout(LONGEST_CATCHING_UP):
+        while not await _ask(url, f"SELECT pg_last_wal_receive_lsn() >= '{written}'::pg_lsn"):
+            await asyncio.sleep(LOOK)
+
+
 async def _unfollow(url: str) -> None:
     await _ask(url, "ALTER SYSTEM SET primary_conninfo = ''")
     await _ask(url, RELOAD)
+
+
+def _same_database(url: str, other: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=urlsplit(other).path))
 
 
 async def _ask(url: str, statement: str) -> object:

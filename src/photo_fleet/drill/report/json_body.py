@@ -8,6 +8,7 @@ scenarios   in the order in which they ran:
   name, title, gate, seed, holds, requests
   counts        [{target, kind, ok, provoked, refused, failed, cut, lost}]
   violations    [{rule, meaning, count, examples}]
+  left_behind   {meaning, count, examples}: what a failover forgot, and may
   bounds        [{what, events, trials, upper, faults}]: with 95 % confidence the true share of
                 events is at most `upper` (one-sided Clopper-Pearson; 3/n for none of n), if the
                 trials are independent; those of one of the `faults` are not
@@ -16,9 +17,10 @@ scenarios   in the order in which they ran:
   recovered     from the last fault's end until every request was served again; null: some kind
                 never was
   stall         the longest that the drill itself was late; any latency may hold as much of it
-  faults        [{name, instance, began, ended, left, unkept}]: since the load began; `left` is
-                when the instance had left the balancer's members, `unkept` what the drill saw
-                it do wrong
+  faults        [{name, instance, began, ended, left, unkept, behind}]: since the load began;
+                `left` is when the instance had left the balancer's members, `unkept` what the
+                drill saw it do wrong, `behind` since when the database that took another's
+                place had received nothing
   timeline      [{at, seconds, ok, provoked, refused, failed, cut, lost, p50, p99}]: requests
                 that ended in the `seconds` from `at` on
   instances     [{at, states: {state: how many}}]
@@ -29,7 +31,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from photo_fleet.drill.gates import MEANINGS, Violation, without_secrets
+from photo_fleet.drill.gates import (
+    EXAMPLES,
+    LEFT_BEHIND,
+    MEANINGS,
+    Violation,
+    without_secrets,
+)
 from photo_fleet.drill.statistics import Ending, Interval, intervals
 from photo_fleet.drill.verdict import Drill, Judged
 
@@ -69,6 +77,13 @@ def _scenario(judged: Judged) -> dict[str, Any]:
             for count in verdict.counts
         ],
         "violations": [_violation(item) for item in verdict.violations],
+        "left_behind": {
+            "meaning": LEFT_BEHIND,
+            "count": len(record.discrepancies.left_behind),
+            "examples": [
+                without_secrets(text) for text in record.discrepancies.left_behind[:EXAMPLES]
+            ],
+        },
         "bounds": [asdict(bound) for bound in verdict.bounds],
         "latency": {
             item.phase.value: {"count": item.count, "p50": item.p50, "p99": item.p99}

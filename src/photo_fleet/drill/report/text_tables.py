@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from photo_fleet.drill.gates import MEANINGS, Gate
+from photo_fleet.drill.gates import EXAMPLES, LEFT_BEHIND, MEANINGS, Gate, without_secrets
 from photo_fleet.drill.statistics import Phase
 from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
 
@@ -37,6 +37,7 @@ def summary(drill: Drill) -> RenderableType:
         times,
         Text(ABOUT_TIMES, style="dim"),
         *violation_lines(drill),
+        *left_behind_lines(drill),
         *(Text(f"could not be carried out: {text}", "bold red") for text in drill.unfinished),
         _conclusion(drill),
     )
@@ -89,6 +90,15 @@ def violation_lines(drill: Drill) -> Iterator[Text]:
             head = f"{item.scenario.name}: {violation.rule} × {violation.count}"
             yield Text.assemble((head, "bold red"), f": {MEANINGS[violation.rule]}")
             yield from (Text(f"    {example}") for example in violation.examples)
+
+
+def left_behind_lines(drill: Drill) -> Iterator[Text]:
+    """What a failover forgot, in the same form."""
+    for item in drill.judged:
+        if words := item.record.discrepancies.left_behind:
+            head = f"{item.scenario.name}: left behind × {len(words)}"
+            yield Text.assemble((head, "bold"), f": {LEFT_BEHIND}")
+            yield from (Text(f"    {without_secrets(text)}") for text in words[:EXAMPLES])
 
 
 def _conclusion(drill: Drill) -> Text:

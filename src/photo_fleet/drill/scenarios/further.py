@@ -172,4 +172,12 @@ FURTHER = (
         45,
         core=False,
     ),
+    Scenario(
+        "lagging-standby-promoted",
+        "The database dies for good, and a standby is promoted that lags 5 seconds",
+        Gate.FAILOVER,
+        (Step(5, "lagging-standby-promoted", {"lag": 5, "seconds": 5}),),
+        45,
+        core=False,
+    ),
 )
