@@ -30,13 +30,14 @@ GATED = {
         "kill-instance", "kill-worker", "vanish-instance", "worker-death-in-lame-duck",
     },
     Gate.PROXY_KILL: {"kill-proxy-worker"},
-    Gate.FREEZE: {"freeze-instance", "database-cut-one"},
+    Gate.FREEZE: {"freeze-instance", "database-cut-one", "balancer-cut-instance"},
     Gate.PAUSE: {"balancer-pause"},
     Gate.OUTAGE: {
         "database-restart", "database-stop", "database-freeze", "database-limit", "store-restart",
         "store-errors", "store-hang", "store-throttle", "store-slow", "store-full",
         "store-readonly", "commit-unanswered", "standby-promoted",
     },
+    Gate.FAILOVER: {"lagging-standby-promoted"},
     Gate.COMPARISON: {"health-only"},
 }  # fmt: skip
 

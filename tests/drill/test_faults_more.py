@@ -50,9 +50,10 @@ def test_each_scenario_gets_the_balancers_that_it_is_about() -> None:
     assert (health_only.removal, health_only.probe_interval) == ("health-only", 30)
     assert demands_of(named("deregister-first")) == Demands()
     assert demands_of(named("two-balancers")) == Demands(balancers=2)
-    for apart in ("balancer-kill", "balancer-cut-registry"):
+    for apart in ("balancer-kill", "balancer-cut-registry", "balancer-cut-instance"):
         assert demands_of(named(apart)) == Demands(balancer_process=True)
-    assert demands_of(named("standby-promoted")) == Demands(standby=True)
+    for followed in ("standby-promoted", "lagging-standby-promoted"):
+        assert demands_of(named(followed)) == Demands(standby=True)
     assert demands_of(named("worker-death-in-lame-duck")).lame_duck > Demands().lame_duck
 
 

@@ -26,6 +26,7 @@ THROTTLED = bad(Outcome.REFUSED, 429)
 FAILED = bad(Outcome.FAILED, 502, instance=HIT, logged=True)
 UNHEARD = bad(Outcome.FAILED, instance=None)
 CUT = bad(Outcome.CUT, 200)
+DENIED = bad(Outcome.FAILED, 404)
 LOST = bad(Outcome.LOST, instance=HIT)
 WRITE: dict[str, Any] = {"method": "POST", "kind": "upload"}
 STORE: dict[str, Any] = {"target": "store", "kind": "thumbnail"}
@@ -37,6 +38,7 @@ FAULTS = {
     Gate.PAUSE: Fault("balancer-pause", BEGAN, BEGAN + 1, HIT),
     Gate.FREEZE: Fault("freeze-instance", BEGAN, ENDED, HIT, left=BEGAN + 4),
     Gate.OUTAGE: Fault("database-stop", BEGAN, ENDED),
+    Gate.FAILOVER: Fault("lagging-standby-promoted", BEGAN, ENDED, behind=BEGAN - 5),
     Gate.COMPARISON: Fault("remove-by-health", BEGAN, ENDED, HIT),
 }
 
@@ -69,6 +71,11 @@ EXCUSED: dict[Gate, list[Request]] = {
         make(9.9, 10.1, **REFUSED),
         make(ENDED + 5, **REFUSED),
         make(12, **PROVOKED),
+    ],
+    Gate.FAILOVER: [
+        make(12, **REFUSED),
+        make(ENDED + 5, **DENIED),
+        make(ENDED + 5, **{**DENIED, "status": 401}, **WRITE),
     ],
     Gate.COMPARISON: [
         make(3, **FAILED),
@@ -117,6 +124,11 @@ FORBIDDEN: list[tuple[Gate, str, Request]] = [
     (Gate.OUTAGE, "lost", make(12, 72, **LOST, **WRITE)),
     (Gate.OUTAGE, "store-failed", make(12, **FAILED, **STORE)),
     (Gate.OUTAGE, "refused-without-outage", make(9, **REFUSED)),
+    (Gate.FAILOVER, "failed", make(12, **FAILED)),
+    (Gate.FAILOVER, "failed", make(BEGAN - 6, **DENIED)),
+    (Gate.FAILOVER, "cut", make(12, **CUT)),
+    (Gate.FAILOVER, "lost", make(12, 72, **LOST, **WRITE)),
+    (Gate.FAILOVER, "refused-without-outage", make(9, **REFUSED)),
     (Gate.OUTAGE, "not-recovered", make(ENDED + 5, **REFUSED, kind="login")),
 ]
 
@@ -191,6 +203,15 @@ def test_a_comparison_is_held_to_what_was_acknowledged_alone(rule: str) -> None:
     record = replace(run(Gate.COMPARISON), discrepancies=FOUND[rule], faults=())
     held = rule in ("duplicate", "ghost", "acknowledged-loss")
     assert rules(Gate.COMPARISON, record) == ([rule] if held else [])
+
+
+def test_a_failover_tells_what_it_left_behind_and_may() -> None:
+    found = Discrepancies(left_behind=("photo 7 was acknowledged and has no row",))
+    record = replace(run(Gate.FAILOVER), discrepancies=found)
+    verdict = judge(record, Gate.FAILOVER)
+    assert (verdict.violations, verdict.bound("left-behind").events) == ((), 1)
+    untold = replace(FAULTS[Gate.FAILOVER], behind=None)
+    assert rules(Gate.FAILOVER, quiet_run(make(ENDED + 5, **DENIED), fault=untold)) == ["failed"]
 
 
 def test_an_outage_is_over_soon_after_its_end() -> None:

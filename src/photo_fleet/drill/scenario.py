@@ -46,8 +46,8 @@ FAULTS: Mapping[str, str] = {
     " carried out and not answered",
     "standby-promoted": "SIGKILL to all of PostgreSQL; its synchronous standby takes its place"
     " after `seconds`",
-    "lagging-standby-promoted": "the same with an asynchronous standby, which has received nothing"
-    " for `lag` seconds when PostgreSQL dies",
+    "lagging-standby-promoted": "the same, after `seconds`, with an asynchronous standby that has"
+    " received nothing for `lag` when PostgreSQL dies",
     "registry-delete": "the rows of all instances in the registry are deleted",
     "registry-rewind": "they say `starting` again",
     "store-restart": "the object store restarts",
