@@ -76,6 +76,11 @@ def _rotation(name: str) -> Scenario:
     return experiment(name, Gate.LOSSLESS, (step,), UPLOADS, seconds=40)
 
 
+def _cut_one(name: str, fault: str) -> Scenario:
+    step = Step(4, fault, {"seconds": 1})
+    return experiment(name, Gate.FREEZE, (step,), READS, instances=3)
+
+
 def _unanswered(name: str) -> Scenario:
     """For longer than a statement may take, so that some commits are given up."""
     step = Step(4, "commit-unanswered", {"seconds": 16})
@@ -251,13 +256,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "always-healthy",
         "an instance without its database says that it is well",
-        experiment(
-            "always-healthy",
-            Gate.FREEZE,
-            (Step(4, "database-cut-one", {"seconds": 1}),),
-            READS,
-            instances=3,
-        ),
+        _cut_one("always-healthy", "database-cut-one"),
         "unkept",
         breaks=("always-healthy",),
     ),
@@ -277,13 +276,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "trusted-registry",
         "a balancer keeps whom it does not reach, because the registry calls it ready",
-        experiment(
-            "trusted-registry",
-            Gate.FREEZE,
-            (Step(4, "balancer-cut-instance", {"seconds": 1}),),
-            READS,
-            instances=3,
-        ),
+        _cut_one("trusted-registry", "balancer-cut-instance"),
         "unkept",
         breaks=("trusted-registry",),
     ),
