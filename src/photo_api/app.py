@@ -13,15 +13,11 @@ from photo_api.albums.routes import router as albums
 from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.db.pool import follow_database
 from photo_api.delivery.s3 import S3UrlSigner
+from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
-from photo_api.http.middleware import (
-    BodyLimit,
-    ErrorBoundary,
-    LoadShedding,
-    RequestContext,
-)
+from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.http.state import AppState
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
@@ -36,7 +32,6 @@ from photo_api.shares.routes import router as shares
 from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
 
-LARGEST_JSON = 1024 * 1024
 UPLOAD_PATH = f"{API_PREFIX}/photos"
 
 
@@ -107,8 +102,8 @@ def _wrap(
     app: FastAPI, settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
 ) -> ASGIApp:
     """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
-    wrapped: ASGIApp = BodyLimit(app, LARGEST_JSON, {UPLOAD_PATH})
-    wrapped = ErrorBoundary(wrapped)
+    wrapped: ASGIApp = ErrorBoundary(app)
+    wrapped = Admission(wrapped, settings.http, {UPLOAD_PATH})
     if settings.http.cors_origins:
         wrapped = CrossOrigin(
             wrapped,
@@ -118,5 +113,4 @@ def _wrap(
             expose_headers=[REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After"],
             max_age=600,
         )
-    wrapped = LoadShedding(wrapped, drain, settings.http.max_in_flight)
     return RequestContext(wrapped, identity.instance, drain, access_log)

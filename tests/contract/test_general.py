@@ -9,12 +9,20 @@ import pytest
 from tests.service import Service, User
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/api/nothing", "/", "/api", "/api/photos/7/nothing"])
+@pytest.mark.parametrize("path", ["/nothing", "/api/nothing", "/", "/api/photos/7/nothing"])
 def test_an_unknown_route_has_the_error_body(service: Service, path: str) -> None:
     answer = httpx.get(service.url + path)
     assert answer.status_code == 404
     assert set(answer.json()) == {"detail", "code", "request_id"}
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/"])
+def test_the_api_says_what_it_is(service: Service, path: str) -> None:
+    answer = httpx.get(service.url + path)
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"name", "version", "docs"}
+    assert httpx.get(service.url + answer.json()["docs"]).status_code == 200
 
 
 def test_a_wrong_method_is_405(service: Service) -> None:

@@ -21,6 +21,9 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+MOST_IDS = 10_000
+
+
 class NewAlbum(BaseModel):
     name: Annotated[Name, Field(examples=["Dokdo"])]
     description: Annotated[LongText | None, Field(examples=["Two islands, one day"])] = None
@@ -35,7 +38,11 @@ class AlbumChange(BaseModel):
 
 
 class PhotoIds(BaseModel):
-    photo_ids: Annotated[list[BodyId], Field(min_length=1, examples=[[42, 43]])]
+    # The first wrong one is told, and no other is looked at.
+    photo_ids: Annotated[
+        list[BodyId],
+        Field(min_length=1, max_length=MOST_IDS, fail_fast=True, examples=[[42, 43]]),
+    ]
 
 
 class Changed(BaseModel):

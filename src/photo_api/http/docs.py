@@ -6,9 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from photo_api.contract import API_PREFIX
+from photo_api.http.json import json_response
 from photo_api.http.openapi import error_schemas
 
 ASSETS = "/docs-assets"
@@ -20,7 +22,8 @@ ONLY_OURS = {
 
 
 def install_docs(app: FastAPI) -> None:
-    """Serve /docs and /redoc, which must work where the internet cannot be reached."""
+    """Serve /docs and /redoc, which must work where the internet cannot be reached, and say at /api
+    what this is and where they are."""
     # Located, not imported: the package's code is of no use here.
     spec = find_spec("fastapi_offline")
     if spec is None or spec.origin is None:
@@ -52,6 +55,10 @@ def install_docs(app: FastAPI) -> None:
         page.headers.update(ONLY_OURS)
         return page
 
+    async def about(_: Request) -> Response:
+        return json_response({"name": app.title, "version": app.version, "docs": "/docs"})
+
+    app.add_route(API_PREFIX, about, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
     app.add_route("/redoc", redoc, include_in_schema=False)
 

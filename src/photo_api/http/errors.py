@@ -35,6 +35,7 @@ DATABASE_DOWN: tuple[type[Exception], ...] = (
     ConnectionError,
 )
 RETRY_SOON = 2
+MOST_ITEMS, LONGEST_TEXT = 20, 300
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -81,7 +82,10 @@ async def _invalid(request: Request, error: Any) -> Response:
     if any(item["loc"][:1] == ("path",) for item in items):
         return _answer(request, ApiError(Code.NOT_FOUND, "Not found"))
     # Only these three: `input` would send passwords back, and `ctx` holds exceptions.
-    shown = [{"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in items]
+    shown = [
+        {"loc": list(item["loc"]), "msg": item["msg"][:LONGEST_TEXT], "type": item["type"]}
+        for item in items[:MOST_ITEMS]
+    ]
     return _answer(request, ApiError(Code.VALIDATION, ""), shown)
 
 

@@ -5,12 +5,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import Collection
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import API_PREFIX, HEALTH_PATH, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.lifecycle.drain import Drain
@@ -80,50 +78,6 @@ def _request_id(scope: Scope) -> str:
         if name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
     return os.urandom(16).hex()
-
-
-class LoadShedding:
-    """Beyond `limit` requests in flight the answer is 503 at once: a queue would only make everyone
-    wait for answers that nobody waits for any more. Health is always answered."""
-
-    def __init__(self, app: ASGIApp, drain: Drain, limit: int) -> None:
-        self.app = app
-        self.drain = drain
-        self.limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        shed = scope["type"] == "http" and self.drain.in_flight > self.limit
-        if shed and not scope["path"].removeprefix(API_PREFIX).startswith(HEALTH_PATH):
-            busy = ApiError(Code.OVERLOADED, "This instance is busy; try again", retry_after=1)
-            await error_response(busy, scope["state"]["request_id"])(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
-
-
-class BodyLimit:
-    """Refuses bodies that no request needs before they fill the memory. `streamed` are the paths
-    whose routes read their bodies piece by piece and have limits of their own."""
-
-    def __init__(self, app: ASGIApp, limit: int, streamed: Collection[str]) -> None:
-        self.app = app
-        self.limit = limit
-        self.streamed = streamed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "GET" or scope["path"] in self.streamed:
-            await self.app(scope, receive, send)
-            return
-        received = 0
-
-        async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limit:
-                raise HTTPException(413, f"This body may have at most {self.limit} bytes")
-            return message
-
-        await self.app(scope, receive_limited, send)
 
 
 class ErrorBoundary:

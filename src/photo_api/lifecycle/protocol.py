@@ -12,7 +12,6 @@ import select
 import sys
 import time
 from fcntl import ioctl
-from functools import partial
 from termios import TIOCOUTQ
 from typing import Any
 
@@ -20,14 +19,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
-    RequestResponseCycle,
 )
 from uvicorn.server import ServerState
 
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
-from photo_api.http.timeouts import BodyTimeout
 from photo_api.settings.serving import HttpSettings
 
 LARGEST_HEAD = 64 * 1024
@@ -37,8 +34,6 @@ LINGER = 0.5
 """Seconds for which a connection that is idle when the worker stops is kept for one request."""
 
 RETRY_CLOSE = 0.05
-
-WITHOUT_BODY = ("GET", "HEAD")
 
 
 class Connections:
@@ -66,7 +61,7 @@ class Connections:
         return sum(connection.is_idle for connection in self._open)
 
 
-class _HeadTooLarge(Exception):
+class _Unfit(Exception):
     """Stops the parser, whose error then ends in `send_400_response`."""
 
 
@@ -85,9 +80,9 @@ class LimitedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._app_for_bodies: Any = BodyTimeout(config.loaded_app, self.limits.body_timeout)
         self._in_head = False
         self._in_body = False
+        self._unfit = ""
         self._unparsed = 0  # bytes that have made neither a head nor a piece of a body yet
         self._deadline = math.inf
         self._counting = False  # the deadline is that of a head or a body, and more bytes keep it
@@ -133,21 +128,20 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         # A head behind another request in the same piece is not in the count.
         if (self._unparsed > LARGEST_HEAD or not self._unparsed) and self._head() > LARGEST_HEAD:
-            raise _HeadTooLarge
+            raise _Unfit
+        if not self._names_host():
+            self._unfit = "A request of HTTP/1.1 names its host in one Host header"
+            raise _Unfit
         super().on_headers_complete()
         self._in_head, self._in_body, self._unparsed = False, True, 0
         self._deadline, self._counting = math.inf, False
         if self.counted.stopping:
             self.cycle.keep_alive = False
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if cycle.scope["method"] not in WITHOUT_BODY:
-            app = partial(self._call_in_time, cycle, app)
-        super()._start_asgi_task(cycle, app)
-
-    def _call_in_time(self, cycle: RequestResponseCycle, app: Any, *arguments: Any) -> Any:
-        """Only a body that is waited for needs a limit; a small one has come with its head."""
-        return (self._app_for_bodies if cycle.more_body else app)(*arguments)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What stands behind a body (a trailer) was checked by nobody in front, and is no header.
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
@@ -159,6 +153,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _names_host(self) -> bool:
+        """RFC 9112, 3.2: one Host, which HTTP/1.0 may leave out."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        return hosts == 1 or (not hosts and self.parser.get_http_version() == "1.0")
 
     # The client's time for a request
 
@@ -281,7 +280,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls this for whatever its parser or this class could not take."""
         large = self._in_head and self._head() > LARGEST_HEAD
-        self._refuse(_too_large() if large else ApiError(Code.BAD_REQUEST, msg))
+        self._refuse(_too_large() if large else ApiError(Code.BAD_REQUEST, self._unfit or msg))
 
     def _refuse(self, error: ApiError) -> None:
         """Answer and close; after an earlier request's answer just close."""

@@ -76,8 +76,14 @@ class HttpSettings:
     )
     max_in_flight: int = setting(
         "MAX_IN_FLIGHT",
-        "requests in flight per worker; more get 503 at once",
+        "requests that a worker works on at once; more get 503",
         default="256",
+        parse=integer(1, 100_000),
+    )
+    max_in_flight_per_address: int = setting(
+        "MAX_IN_FLIGHT_PER_ADDRESS",
+        "requests of one client address that a worker holds at once; more get 429",
+        default="128",
         parse=integer(1, 100_000),
     )
     keep_alive: int = setting(
@@ -94,7 +100,8 @@ class HttpSettings:
     )
     body_timeout: float = setting(
         "BODY_TIMEOUT",
-        "seconds that the next piece of a request's body may take; then 408",
+        "seconds that the next piece of an upload may take, and any other body as a whole; then"
+        " 408",
         default="30",
         parse=number(0.1, 3600),
     )

@@ -1,0 +1,220 @@
+"""Who is worked for at the same time, and how long a request's body may take.
+
+A slow client holds nothing that others need: a request counts as work only once its body is there
+and until its answer begins.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from photo_api.contract import API_PREFIX, HEALTH_PATH
+from photo_api.errors import ApiError, Code
+from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.errors import error_response
+from photo_api.settings.serving import HttpSettings
+
+LARGEST_BODY = 256 * 1024
+"""Bytes of a body that is parsed as a whole: 10,000 ids, or the longest text with every character
+escaped, need about half of it. Parsing the worst of that size takes some milliseconds."""
+
+MOST_WAITING = 64 * 1024 * 1024
+"""Bytes of such bodies that may wait for their ends at the same time, in one worker."""
+
+HELD_PER_WORK = 4
+"""So many requests may be held for each that may be worked on, their slow clients included."""
+
+WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
+
+
+class _Refused(Exception):
+    def __init__(self, error: ApiError, *, closes: bool = False) -> None:
+        self.error = error
+        self.closes = closes
+
+
+class Admission:
+    """Refuses at once whom it could not serve soon: a queue would only make everyone wait for
+    answers that nobody waits for any more. Health is always answered.
+
+    A body is read whole before its request counts as work, or, on one of the paths `streamed`, is
+    left to the route and counts when it has come; those that are still coming may be half as many
+    as may be worked on."""
+
+    def __init__(self, app: ASGIApp, limits: HttpSettings, streamed: Collection[str]) -> None:
+        self.app = app
+        self.limits = limits
+        self.streamed = streamed
+        self._working = self._arriving = self._held = self._waiting = 0
+        self._held_by: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path.removeprefix(API_PREFIX).startswith(HEALTH_PATH):
+            await self.app(scope, receive, send)
+            return
+        address = throttle_group(client_address(Request(scope), self.limits.trusted_proxies))
+        try:
+            self._admit(address)
+        except _Refused as refused:
+            await _answer(refused, scope, receive, send)
+            return
+        self._held += 1
+        self._held_by[address] += 1
+        try:
+            await self._serve(scope, receive, send)
+        except _Refused as refused:
+            await _answer(refused, scope, receive, send)
+        finally:
+            self._held -= 1
+            self._held_by[address] -= 1
+            if not self._held_by[address]:
+                del self._held_by[address]
+
+    def _admit(self, address: str) -> None:
+        most = self.limits.max_in_flight_per_address
+        if self._held_by[address] >= most:
+            text = f"At most {most} requests at a time from one address; try again"
+            raise _Refused(ApiError(Code.TOO_MANY_REQUESTS, text, retry_after=1))
+        if self._held >= HELD_PER_WORK * self.limits.max_in_flight:
+            raise _busy()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in WITHOUT_BODY:
+            await self._work(scope, receive, send)
+        elif scope["path"] in self.streamed:
+            await self._work_on_stream(scope, receive, send)
+        else:
+            body = await self._whole(scope, receive)
+            if body is not None:
+                await self._work(scope, _replayed(body, receive), send)
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._working >= self.limits.max_in_flight:
+            raise _busy()
+        self._working += 1
+        answering = False
+
+        async def send_counted(message: Message) -> None:
+            nonlocal answering
+            if not answering:  # from here on it waits for its client alone
+                answering = True
+                self._working -= 1
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_counted)
+        finally:
+            if not answering:
+                self._working -= 1
+
+    async def _work_on_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._arriving >= max(1, self.limits.max_in_flight // 2):
+            raise _busy()
+        self._arriving += 1
+        arriving, working = True, False
+
+        async def receive_counted() -> Message:
+            nonlocal arriving, working
+            if not arriving:  # the wait for a disconnect lasts as long as the answer
+                return await receive()
+            message = await self._next(receive)
+            if not message.get("more_body", False):
+                arriving, working = False, True
+                self._arriving -= 1
+                self._working += 1
+            return message
+
+        async def send_counted(message: Message) -> None:
+            nonlocal working
+            if working:
+                working = False
+                self._working -= 1
+            await send(message)
+
+        try:
+            await self.app(scope, receive_counted, send_counted)
+        finally:
+            self._arriving -= arriving
+            self._working -= working
+
+    async def _next(self, receive: Receive) -> Message:
+        """The next piece, within `body_timeout`."""
+        seconds = self.limits.body_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await receive()
+        except TimeoutError:
+            # Not an ApiError: FastAPI, reading a body, lets only its own exception pass.
+            text = f"Nothing more of the body came for {seconds:g} s"
+            raise HTTPException(408, text, {"Connection": "close"}) from None
+
+    async def _whole(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body, within `body_timeout` as a whole; None when its client went away."""
+        if _told_length(scope) > LARGEST_BODY:
+            raise _too_large()
+        seconds = self.limits.body_timeout
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    if piece := message.get("body", b""):
+                        pieces.append(piece)
+                        size += len(piece)
+                        self._waiting += len(piece)
+                    if size > LARGEST_BODY:
+                        raise _too_large()
+                    if not message.get("more_body", False):
+                        return b"".join(pieces)
+                    if self._waiting > MOST_WAITING:
+                        raise _busy()
+        except TimeoutError:
+            text = f"The body did not come within {seconds:g} s"
+            raise _Refused(ApiError(Code.REQUEST_TIMEOUT, text), closes=True) from None
+        finally:
+            self._waiting -= size
+
+
+def _told_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body in one piece, and then whatever comes after it."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+async def _answer(refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    answer: Any = error_response(refused.error, scope["state"]["request_id"])
+    if refused.closes:
+        answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
+
+
+def _busy() -> _Refused:
+    return _Refused(ApiError(Code.OVERLOADED, "This instance is busy; try again", retry_after=1))
+
+
+def _too_large() -> _Refused:
+    return _Refused(ApiError(Code.TOO_LARGE, f"This body may have at most {LARGEST_BODY} bytes"))

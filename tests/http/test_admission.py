@@ -1,0 +1,203 @@
+"""Slow and greedy clients hold nothing that others need, and no body is larger or longer under way
+than any request needs."""
+
+import json
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from photo_api.http.admission import LARGEST_BODY
+from tests.service import Service, User, eventually, running_service
+
+WORK, HELD = 4, 12
+"""Requests at work, and of one address."""
+
+SLOW = ("127.0.9.1", "127.0.9.2")
+JSON = ("Content-Type: application/json",)
+FORM = ("Content-Type: multipart/form-data; boundary=b",)
+ALIVE = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def small(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that does little at a time."""
+    changed = environ | {
+        "PHOTO_API_MAX_IN_FLIGHT": str(WORK),
+        "PHOTO_API_MAX_IN_FLIGHT_PER_ADDRESS": str(HELD),
+    }
+    with running_service(changed, tmp_path_factory.mktemp("small")) as running:
+        yield running
+
+
+@pytest.fixture
+def slow(small: Service) -> Iterator[ExitStack]:
+    """Whatever is opened in it is closed, and no longer held, before the next test."""
+    with ExitStack() as stack:
+        yield stack
+    eventually(lambda: _connected(small) == 0)
+
+
+def _connected(service: Service) -> int:
+    """Connections of clients that its worker has open."""
+    port = urlsplit(service.url).port
+    [worker] = service.children("photo_api.lifecycle.worker")
+    found = worker.net_connections("tcp")
+    return sum(one.laddr.port == port and one.status == "ESTABLISHED" for one in found)
+
+
+def connect(service: Service, source: str = "127.0.0.1") -> socket.socket:
+    address = urlsplit(service.url)
+    return socket.create_connection(
+        (address.hostname or "", address.port or 0), timeout=20, source_address=(source, 0)
+    )
+
+
+def begin(
+    service: Service, source: str, path: str, *headers: str, body: bytes = b"{"
+) -> socket.socket:
+    """A POST whose body begins so and does not go on."""
+    client = connect(service, source)
+    lines = [f"POST /api{path} HTTP/1.1", "Host: x", "Content-Length: 100", *headers]
+    client.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    return client
+
+
+def status(client: socket.socket, request: bytes = b"") -> int:
+    client.sendall(request)
+    return int(client.recv(12).split()[1])
+
+
+def get(service: Service, source: str) -> int:
+    with connect(service, source) as client:
+        return status(client, ALIVE)
+
+
+def test_slow_bodies_do_not_keep_others_from_being_served(small: Service, slow: ExitStack) -> None:
+    for number in range(3 * WORK):
+        slow.enter_context(begin(small, SLOW[number % 2], "/auth/login", *JSON))
+    with small.new_user() as user:
+        assert user.album()["photo_count"] == 0
+
+
+def test_slow_uploads_take_half_of_the_places(small: Service, slow: ExitStack) -> None:
+    with small.new_user() as user:
+        token = f"Authorization: {user.api.headers['Authorization']}"
+        uploads = [
+            slow.enter_context(begin(small, SLOW[0], "/photos", *FORM, token, body=b"--b\r\n"))
+            for _ in range(WORK // 2)
+        ]
+        eventually(lambda: user.post_photo(album_id=1).status_code == 503)
+        for _ in range(2):
+            assert user.api.get("/photos/").status_code == 200
+            assert user.album()["photo_count"] == 0
+        assert select.select(uploads, [], [], 0)[0] == []
+
+
+def test_one_address_holds_so_many_and_others_are_served(small: Service, slow: ExitStack) -> None:
+    for _ in range(HELD):
+        slow.enter_context(begin(small, SLOW[0], "/auth/login", *JSON))
+    eventually(lambda: get(small, SLOW[0]) == 429)
+    assert get(small, SLOW[1]) == 200
+    assert httpx.get(f"{small.url}/health").status_code == 200
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=SLOW[0])) as client:
+        answer = client.get(f"{small.url}/openapi.json")
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json()["code"] == "too_many_requests"
+
+
+def test_so_many_requests_are_held_in_all(small: Service, slow: ExitStack) -> None:
+    for number in range(4 * WORK):
+        slow.enter_context(begin(small, SLOW[number % 2], "/auth/login", *JSON))
+    eventually(lambda: get(small, "127.0.9.3") == 503)
+    assert httpx.get(f"{small.url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("item", ['""', '"x"', "{}", "1.5", "null", "[]", "1"], ids=str)
+def test_a_list_is_refused_by_its_length_or_its_first_wrong_item(
+    service: Service, alice: User, item: str
+) -> None:
+    album = alice.album()["id"]
+    for count in (1, 10_000, 10_001, 40_000, 340_000):
+        body = f'{{"photo_ids": [{",".join([item] * count)}]}}'
+        answer = alice.api.post(
+            f"/albums/{album}/photos", content=body, headers={"Content-Type": "application/json"}
+        )
+        if len(body) > LARGEST_BODY:
+            expected = 413
+        elif item == "1" and count <= 10_000:
+            expected = 200
+        else:
+            expected = 422
+        assert answer.status_code == expected, (count, answer.text[:200])
+        assert len(answer.content) < 1000
+        assert expected != 422 or len(answer.json()["detail"]) == 1
+
+
+def test_a_body_that_says_that_it_is_too_large_is_not_read(service: Service) -> None:
+    with connect(service) as client:
+        head = f"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGEST_BODY + 1}\r\n"
+        assert status(client, head.encode() + b"Content-Type: application/json\r\n\r\n") == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("[" * 100_000, 400),
+        ('{"a":' * 40_000, 400),
+        ('{"email":"a","password":' + "1" * 200_000 + "}", 400),
+        ('{"email":"' + "a" * 200_000 + '","password":"x"}', 422),
+        ('{"email":{"' + "a" * 200_000 + '":1},"password":"x"}', 422),
+        ("{" + ",".join(f'"k{i}":[]' for i in range(20_000)) + "}", 422),
+    ],
+    ids=["deep list", "deep object", "long number", "long text", "long key", "many keys"],
+)
+def test_odd_json_gets_a_short_answer(service: Service, body: str, expected: int) -> None:
+    answer = httpx.post(
+        f"{service.url}/api/auth/login",
+        content=body,
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert answer.status_code == expected, answer.text[:300]
+    assert len(answer.content) < 4000
+
+
+@pytest.mark.parametrize("count", [0, 2], ids=["none", "two"])
+def test_a_request_names_one_host(service: Service, count: int) -> None:
+    with connect(service) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\n" + b"Host: x\r\n" * count + b"\r\n")
+        received = b"".join(iter(lambda: client.recv(4096), b""))  # it closes
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert "Host" in json.loads(body)["detail"]
+
+
+def test_http_1_0_needs_no_host(service: Service) -> None:
+    with connect(service) as client:
+        assert status(client, b"GET /health/live HTTP/1.0\r\n\r\n") == 200
+
+
+def test_a_trailer_is_no_header(service: Service, alice: User) -> None:
+    """Whatever a balancer checks and sets, it does to headers."""
+    name = "trailing album"
+    body = json.dumps({"name": name}).encode()
+    chunked = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n"
+    trailers = (
+        f"Authorization: {alice.api.headers['Authorization']}\r\n"
+        "X-Request-ID: from-a-trailer\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    ).encode()
+    head = b"POST /api/albums HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with connect(service) as client:
+        # The body's end comes with the head, so that whoever reads headers late would see it.
+        client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked + trailers)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += client.recv(4096)
+    assert b" 401 " in answer.splitlines()[0]
+    assert b"from-a-trailer" not in answer
+    assert name not in alice.api.get("/albums/").text
