@@ -1,13 +1,9 @@
-"""What a broken variant of a fleet is, and the small scenarios that show it."""
+"""What a broken variant of a fleet is."""
 
 from dataclasses import dataclass
 
-from photo_fleet.drill.clients.mix import Mix
-from photo_fleet.drill.gates import Gate
-from photo_fleet.drill.scenario import Scenario, Step
+from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.verdict import Verdict
-
-SECONDS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +26,3 @@ class Variant:
         if self.rule is None:
             return not violated
         return self.rule in violated and violated <= {self.rule, *self.also}
-
-
-def experiment(
-    name: str,
-    gate: Gate,
-    steps: tuple[Step, ...],
-    load: Mix,
-    *,
-    instances: int = 2,
-    seconds: float = SECONDS,
-) -> Scenario:
-    """One that only the self-test has."""
-    return Scenario(
-        name,
-        "part of the self-test",
-        gate,
-        steps,
-        seconds,
-        core=False,
-        instances=instances,
-        load=load,
-    )

@@ -2,96 +2,31 @@
 gate must be violated by it, and no other."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
-from photo_fleet.drill.broken.variant import SECONDS, Variant, experiment
-from photo_fleet.drill.clients.mix import Mix
+from photo_fleet.drill.broken.experiments import (
+    CARELESS,
+    EDITS,
+    READS,
+    UPLOADS,
+    UPLOADS_ALONE,
+    WRITES,
+    comparison,
+    cut_one,
+    experiment,
+    failover,
+    freeze,
+    observed,
+    pause,
+    proxy_kill,
+    read_only,
+    rotation,
+    scale_in,
+    store_outage,
+    unanswered,
+)
+from photo_fleet.drill.broken.variant import Variant
 from photo_fleet.drill.gates import Gate
-from photo_fleet.drill.scenario import Scenario, Step
-
-WRITES = Mix(rate=8, clients=8, weights={"create_album": 6, "list_photos": 1, "thumbnail": 1})
-"""Writes that are under way at any moment, where creations are slow."""
-
-UPLOADS = Mix(rate=6, clients=8, weights={"direct_upload": 1, "upload": 1, "thumbnail": 2})
-"""Photos of which nobody reads the original again."""
-
-ARRIVING = Mix(
-    rate=6, clients=8, weights={"slow_upload": 2, "upload": 1, "thumbnail": 2}, slow=(2, 7)
-)
-"""Photos of which at any moment nothing but the last transaction is still to come."""
-
-ONLY_WRITES = Mix(rate=16, clients=16, weights={"create_album": 1})
-"""What nobody may send to another member: it meets whatever is wrong with this one."""
-
-READS = Mix(
-    rate=16, clients=16, weights={"list_photos": 2, "list_albums": 1, "thumbnail": 1}, fresh=0.8
-)
-"""Over connections that go to any worker of nginx, and take so little time that hardly one is open
-when a worker is killed."""
-
-UPLOADS_ALONE = Mix(rate=8, clients=8, weights={"upload": 1})
-"""Requests of which each needs the store."""
-
-EDITS = Mix(rate=6, clients=8, weights={"edit_album": 2, "list_albums": 1})
-
-CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
-
-FROZEN = 25.0
-"""Seconds: longer than it takes to leave the members, and then to be killed and replaced."""
-
-
-def _store_outage(name: str, seconds: float = SECONDS, load: Mix = UPLOADS) -> Scenario:
-    step = Step(4, "store-answer", {"status": 503, "seconds": 6})
-    return experiment(name, Gate.OUTAGE, (step,), load, seconds=seconds)
-
-
-def _observed(name: str, load: Mix) -> Scenario:
-    return experiment(name, Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), load)
-
-
-def _comparison(name: str, harm: str) -> Scenario:
-    return experiment(name, Gate.COMPARISON, (Step(4, harm),), UPLOADS)
-
-
-def _scale_in(name: str) -> Scenario:
-    return experiment(name, Gate.LOSSLESS, (Step(4, "scale", {"to": 2}),), WRITES, instances=3)
-
-
-def _freeze(name: str) -> Scenario:
-    step = Step(4, "freeze-instance", {"seconds": FROZEN})
-    return experiment(name, Gate.FREEZE, (step,), ONLY_WRITES, instances=3, seconds=FROZEN + 10)
-
-
-def _proxy_kill(name: str) -> Scenario:
-    return experiment(name, Gate.PROXY_KILL, (Step(4, "kill-proxy-worker"),), READS)
-
-
-def _pause(name: str) -> Scenario:
-    step = Step(4, "balancer-pause", {"seconds": 1})
-    return experiment(name, Gate.PAUSE, (step,), WRITES, instances=3)
-
-
-def _rotation(name: str) -> Scenario:
-    step = Step(4, "rotate-credentials", {"seconds": 8})
-    return experiment(name, Gate.LOSSLESS, (step,), UPLOADS, seconds=40)
-
-
-def _cut_one(name: str, fault: str) -> Scenario:
-    step = Step(4, fault, {"seconds": 1})
-    return experiment(name, Gate.FREEZE, (step,), READS, instances=3)
-
-
-def _unanswered(name: str) -> Scenario:
-    """For longer than a statement may take, so that some commits are given up."""
-    step = Step(4, "commit-unanswered", {"seconds": 16})
-    return experiment(name, Gate.OUTAGE, (step,), ARRIVING, instances=3)
-
-
-def _read_only(name: str) -> Scenario:
-    """Renditions are under way at any moment."""
-    step = Step(4, "store-answer", {"status": 507, "seconds": 6, "writes": 1})
-    return experiment(name, Gate.OUTAGE, (step,), replace(UPLOADS, rate=16, clients=16))
-
+from photo_fleet.drill.scenario import Step
 
 REPEATED = frozenset({"refused"})
 """A client repeats what failed, and may be told that the first one's key is still in use."""
@@ -113,14 +48,14 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "compared-loss",
         "the same, in a run that is only compared",
-        _comparison("compared-loss", "remove-object"),
+        comparison("compared-loss", "remove-object"),
         "acknowledged-loss",
         also=frozenset({"ghost"}),
     ),
     Variant(
         "exit-at-once",
         "the server ends at once on SIGTERM",
-        _scale_in("exit-at-once"),
+        scale_in("exit-at-once"),
         "failed",
         also=DIED,
         breaks=("slow-creations", "exit-at-once"),
@@ -137,35 +72,35 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "trusting-bytes",
         "confirmations are believed, whatever the uploaded bytes are",
-        _observed("trusting-bytes", CARELESS),
+        observed("trusting-bytes", CARELESS),
         "failed",
         breaks=("trusting-confirm",),
     ),
     Variant(
         "forgotten-edits",
         "changes of albums are answered and not carried out",
-        _observed("forgotten-edits", EDITS),
+        observed("forgotten-edits", EDITS),
         "acknowledged-loss",
         breaks=("forgotten-edits",),
     ),
     Variant(
         "refused-renditions",
         "no photo can be decoded, so none gets its renditions",
-        _observed("refused-renditions", UPLOADS),
+        observed("refused-renditions", UPLOADS),
         "half-done",
         breaks=("refused-renditions",),
     ),
     Variant(
         "leaking-log",
         "every tenth line of the instances' logs is lost",
-        _observed("leaking-log", READS),
+        observed("leaking-log", READS),
         "unaccounted",
         breaks=("leaking-log",),
     ),
     Variant(
         "displaced-handler",
         "the handler of SIGTERM was displaced, and the instance is killed at its grace",
-        _scale_in("displaced-handler"),
+        scale_in("displaced-handler"),
         "failed",
         also=DIED,
         breaks=("slow-creations", "displaced-handler"),
@@ -173,7 +108,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "late-drain",
         "readiness fails only after the listening socket is closed",
-        _scale_in("late-drain"),
+        scale_in("late-drain"),
         "failed",
         also=DIED,
         breaks=("slow-creations", "late-drain"),
@@ -189,14 +124,14 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "refusal-without-date",
         "who is refused in an outage is not told when to come again",
-        _store_outage("refusal-without-date"),
+        store_outage("refusal-without-date"),
         "failed",
         breaks=("refusal-without-date",),
     ),
     Variant(
         "late-recovery",
         "an outage is over, and the service does not take note for 14 seconds",
-        _store_outage("late-recovery", 34.0),
+        store_outage("late-recovery", 34.0),
         "recovered-late",
         also=frozenset({"refused-after"}),
         breaks=("late-recovery",),
@@ -204,7 +139,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "unseen-secrets",
         "the instances do not look at the files of their secrets again",
-        _rotation("unseen-secrets"),
+        rotation("unseen-secrets"),
         "refused",
         also=frozenset({"failed"}),  # URLs that were signed with the key that is locked
         breaks=("unseen-secrets",),
@@ -212,7 +147,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "discarding-upload",
         "the bytes of an upload are deleted when its commit gets no answer",
-        _unanswered("discarding-upload"),
+        unanswered("discarding-upload"),
         "ghost",
         also=frozenset({"acknowledged-loss", "half-done", "store-failed"}),
         breaks=("discarding-upload",),
@@ -227,14 +162,14 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "untold-lag",
         "the same, in a drill that allows for a lag and is told of none",
-        experiment("untold-lag", Gate.FAILOVER, (Step(4, "untold-lag"),), UPLOADS),
+        failover("untold-lag", "untold-lag"),
         "acknowledged-loss",
         also=frozenset({"failed", "ghost", "half-done"}),
     ),
     Variant(
         "burying-runner",
         "a store that refuses writes counts as the failure of the job that meets it",
-        _read_only("burying-runner"),
+        read_only("burying-runner"),
         "half-done",
         breaks=("burying-runner",),
     ),
@@ -256,7 +191,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "always-healthy",
         "an instance without its database says that it is well",
-        _cut_one("always-healthy", "database-cut-one"),
+        cut_one("always-healthy", "database-cut-one"),
         "unkept",
         breaks=("always-healthy",),
     ),
@@ -276,28 +211,28 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "trusted-registry",
         "a balancer keeps whom it does not reach, because the registry calls it ready",
-        _cut_one("trusted-registry", "balancer-cut-instance"),
+        cut_one("trusted-registry", "balancer-cut-instance"),
         "unkept",
         breaks=("trusted-registry",),
     ),
     Variant(
         "sluggish-recovery",
         "an outage is over, and the service does not take note for 9 seconds",
-        _store_outage("sluggish-recovery", load=UPLOADS_ALONE),
+        store_outage("sluggish-recovery", load=UPLOADS_ALONE),
         "refused-after",
         breaks=("sluggish-recovery",),
     ),
     Variant(
         "kept-members",
         "a frozen instance has left the members, and the proxy still sends requests to it",
-        _freeze("kept-members"),
+        freeze("kept-members"),
         "elsewhere",
         proxy_breaks=("kept-members",),
     ),
     Variant(
         "forgetful-worker",
         "a worker of the proxy that takes a killed one's place knows no members",
-        _proxy_kill("forgetful-worker"),
+        proxy_kill("forgetful-worker"),
         "elsewhere",
         also=UNREACHED,
         proxy_breaks=("forgetful-worker",),
@@ -305,7 +240,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "exit-at-pause",
         "the server ends at once on SIGTERM while the balancer takes no connections",
-        _pause("exit-at-pause"),
+        pause("exit-at-pause"),
         "elsewhere",
         also=frozenset({"unaccounted"}),
         breaks=("slow-creations", "exit-at-once"),
@@ -326,7 +261,7 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "sound-compared",
         "nothing is broken in a run that is only compared",
-        _comparison("sound-compared", "confirm-without-upload"),
+        comparison("sound-compared", "confirm-without-upload"),
         None,
     ),
     Variant(
@@ -340,25 +275,31 @@ VARIANTS: Sequence[Variant] = (
     Variant(
         "sound-outage",
         "nothing is broken, and the store is away for a while",
-        _store_outage("sound-outage"),
+        store_outage("sound-outage"),
+        None,
+    ),
+    Variant(
+        "sound-failover",
+        "nothing is broken, and a standby that lags is promoted",
+        failover("sound-failover", "lagging-standby-promoted", lag=4, seconds=2),
         None,
     ),
     Variant(
         "sound-freeze",
         "nothing is broken, and an instance stands still",
-        _freeze("sound-freeze"),
+        freeze("sound-freeze"),
         None,
     ),
     Variant(
         "sound-proxy-kill",
         "nothing is broken, and a worker of the proxy is killed",
-        _proxy_kill("sound-proxy-kill"),
+        proxy_kill("sound-proxy-kill"),
         None,
     ),
     Variant(
         "sound-pause",
         "nothing is broken, and the balancer takes no connections for a second",
-        _pause("sound-pause"),
+        pause("sound-pause"),
         None,
         breaks=("slow-creations",),
     ),
