@@ -41,9 +41,9 @@ class Changing:
         return self.credentials
 
 
-def made(clock: Callable[[], float], cache_size: int = 100) -> S3UrlSigner:
+def made(clock: Callable[[], float], cache_bytes: int = 1_000_000) -> S3UrlSigner:
     source = StaticCredentials("key", "secret")
-    return S3UrlSigner("http://s3.example/", "b", "us-east-1", source, WINDOW, clock, cache_size)
+    return S3UrlSigner("http://s3.example/", "b", "us-east-1", source, WINDOW, clock, cache_bytes)
 
 
 def lifetime(url: str) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def test_a_url_is_the_same_for_a_window_and_then_changes_once() -> None:
 
 def test_urls_of_a_page_do_not_change_together() -> None:
     clock = Clock()
-    signer = made(clock, cache_size=1000)
+    signer = made(clock)
     before = [signer.read(f"k{n}", filename="a.jpg").url for n in range(100)]
     clock.now += WINDOW / 10
     after = [signer.read(f"k{n}", filename="a.jpg").url for n in range(100)]
@@ -95,10 +95,10 @@ def test_a_clock_that_is_set_back_is_followed() -> None:
 
 
 def test_the_cache_is_bounded() -> None:
-    signer = made(Clock(), cache_size=10)
+    signer = made(Clock(), cache_bytes=100_000)
     for number in range(100):
-        signer.read(f"k{number}", filename="a.jpg")
-    assert len(signer._cache) <= 10
+        signer.read(f"k{number}", filename="\N{CAMERA}" * 255)
+    assert 50_000 < signer._cache.size <= 100_000
     assert signer.read("k99", filename="a.jpg") is signer.read("k99", filename="a.jpg")
 
 

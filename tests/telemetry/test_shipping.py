@@ -193,6 +193,16 @@ def test_lines_dropped_while_they_were_being_written_are_not_lost() -> None:
     assert written == [*range(10), *range(15, 25)]
 
 
+def test_long_lines_are_bounded_by_their_bytes() -> None:
+    sink = Slow()
+    queue = LogQueue(sink, 1000, "web-1")
+    for _ in range(40):
+        queue.put(b"x" * 1_000_000)
+    assert queue.state() == {"waiting": 16, "lost": 24}
+    sink.go_on.set()
+    queue.close(60)
+
+
 def test_a_pipe_that_nobody_reads_costs_its_lines_and_not_the_end(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
@@ -17,6 +18,12 @@ ALBUM_FIELDS = (
     "photo_count",
     "created_at",
     "updated_at",
+)
+
+ALBUMS = ended_by_bytes(
+    f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < $2"
+    " ORDER BY a.id DESC OFFSET $3 LIMIT $4",
+    order="p.id DESC",
 )
 
 
@@ -35,13 +42,17 @@ async def album(db: Any, owner_id: int, album_id: int) -> Any | None:
 
 
 async def albums(db: Any, owner_id: int, before: int, skip: int, limit: int) -> list[Any]:
-    """Newest first, those with an id below `before`."""
-    rows: list[Any] = await db.fetch(
-        f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < $2"
-        " ORDER BY a.id DESC OFFSET $3 LIMIT $4",
-        owner_id, before, skip, limit,
-    )  # fmt: skip
+    """Newest first, those with an id below `before`, as many as a page can hold."""
+    rows: list[Any] = await db.fetch(ALBUMS, owner_id, before, skip, limit)
     return rows
+
+
+PHOTOS = ended_by_bytes(
+    f"SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id"
+    " AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $3"
+    " ORDER BY m.position OFFSET $4 LIMIT $5",
+    order="p.position",
+)
 
 
 async def album_page(
@@ -54,11 +65,7 @@ async def album_page(
         SELECT a.owner_id AS album_owner_id, a.name, a.description AS album_description,
                a.cover_photo_id, a.photo_count, a.created_at AS album_created_at,
                a.updated_at AS album_updated_at, p.*
-        FROM albums a LEFT JOIN LATERAL (
-            SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id
-            AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $3
-            ORDER BY m.position OFFSET $4 LIMIT $5
-        ) p ON true
+        FROM albums a LEFT JOIN LATERAL ({PHOTOS}) p ON true
         WHERE a.id = $2 AND a.owner_id = $1 ORDER BY p.position
         """,
         owner_id, album_id, after, skip, limit,

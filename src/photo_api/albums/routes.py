@@ -9,12 +9,13 @@ from photo_api.albums import queries
 from photo_api.albums.models import Album, AlbumChange, AlbumPage, Changed, NewAlbum, PhotoIds
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.cursors import cursor_behind, decode_cursor, encode_cursor
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, Limit, PathId, Skip, in_range
 from photo_api.http.idempotency import create_once, idempotency
-from photo_api.http.json import json_response, no_content
+from photo_api.http.json import encode_within, json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.http.pages import PAGE_BYTES
 from photo_api.http.state import Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/albums", tags=["albums"], route_class=DirectRoute)
@@ -50,15 +51,18 @@ async def create_album(
 async def list_albums(
     caller: Authenticated, skip: Skip = 0, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
-    """The caller's albums, newest first. A full page names the following one in its Link header,
-    by a cursor that stays right while albums come and go."""
+    """The caller's albums, newest first. A full page (`limit` albums or 4 MB) names the following
+    one in its Link header, by a cursor that stays right while albums come and go."""
     before = decode_cursor(cursor) if cursor else MAX_ID
     rows = await queries.albums(caller.state.db, caller.user_id, before, skip, limit)
+    page = encode_within(
+        PAGE_BYTES, ({name: row[name] for name in queries.ALBUM_FIELDS} for row in rows)
+    )
     headers = {}
-    if rows and len(rows) == limit:
-        following = encode_cursor(rows[-1]["id"])
+    if page and (len(rows) == limit or len(page) < len(rows)):
+        following = encode_cursor(rows[len(page) - 1]["id"])
         headers["Link"] = f'</api/albums/?cursor={following}&limit={limit}>; rel="next"'
-    return json_response([dict(row) for row in rows], headers=headers)
+    return json_response(page, headers=headers)
 
 
 @router.get("/{album_id}", response_model=AlbumPage, responses=errors(400, 401, 403, 404, 422, 503))
@@ -69,8 +73,8 @@ async def get_album(
     limit: Annotated[Limit | None, Query()] = None,
     cursor: Cursor = None,
 ) -> Response:
-    """An album with its photos in album order: a page of them, or without `limit` the first 1,000.
-    `next` is null on the last page."""
+    """An album with its photos in album order: a page of them, or without `limit` the first 1,000;
+    it ends at 4 MB in any case. `next` is null on the last page."""
     after = decode_cursor(cursor) if cursor else -1
     size = FIRST_PAGE if limit is None else limit
     rows = await queries.album_page(
@@ -79,6 +83,7 @@ async def get_album(
     if not rows:
         raise not_found("Album")
     shown = [row for row in rows[:size] if row["id"] is not None]
+    page = caller.state.presenter.page(shown)
     album = rows[0]
     return json_response(
         {
@@ -90,8 +95,8 @@ async def get_album(
             "photo_count": album["photo_count"],
             "created_at": album["album_created_at"],
             "updated_at": album["album_updated_at"],
-            "photos": caller.state.presenter.page(shown),
-            "next": encode_cursor(shown[-1]["position"]) if shown and len(rows) > size else None,
+            "photos": page,
+            "next": cursor_behind(page, rows),
         }
     )
 

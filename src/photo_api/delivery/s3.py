@@ -4,10 +4,12 @@ import base64
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from sys import getsizeof
 from typing import Literal
 from urllib.parse import quote
 from zlib import crc32
 
+from photo_api.byte_cache import ByteCache
 from photo_api.delivery.base import SignedUpload, SignedUrl
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.storage.credentials import CredentialSource
@@ -22,6 +24,9 @@ from photo_api.storage.sigv4 import (
 CLOCK_SKEW = 300
 """Seconds by which this instance's clock and the store's may differ, either way."""
 
+_Wanted = tuple[str, str, str]
+_Signed = tuple[SignedUrl, int, int]
+
 
 class S3UrlSigner:
     """Signs for one bucket, path style.
@@ -29,7 +34,7 @@ class S3UrlSigner:
     A read URL is the same during a bucket of `window` seconds; each key's buckets begin at its own
     offset, so that not all URLs of a page change at once. Signed as of the bucket's beginning for
     two windows, a URL works for at least one `window` whenever it is handed out. `CLOCK_SKEW` is
-    added at both ends. The memory of a cached URL is about 1 kB.
+    added at both ends. Cached URLs take up to `cache_bytes`, mostly about 2 kB each.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class S3UrlSigner:
         credentials: CredentialSource,
         window: int,
         clock: Callable[[], float] = time.time,
-        cache_size: int = 10_000,
+        cache_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         if not 1 <= window <= (MAX_EXPIRY - 2 * CLOCK_SKEW) // 2:
             raise ValueError(f"a window of {window} s cannot be signed for")
@@ -52,7 +57,7 @@ class S3UrlSigner:
         caching = f"private, max-age={window}, immutable"
         self._query = canonical_query([("response-cache-control", caching)])
         self._signed_with = credentials.current()
-        self._cache: _Cache = _Cache(cache_size)
+        self._cache = ByteCache[_Wanted, _Signed](cache_bytes)
 
     def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
         """A URL for a GET or a HEAD, never both: S3 signs the method.
@@ -72,7 +77,7 @@ class S3UrlSigner:
         signed_until = credentials.expires_at
         if signed_until is None or signed_until >= end + self._window:
             signed = SignedUrl(url, self._window)
-            self._cache.put(wanted, (signed, start, end))
+            self._cache.put(wanted, (signed, start, end), sum(map(getsizeof, (url, *wanted))))
             return signed
         return SignedUrl(url, max(0, min(self._window, int(signed_until - now))))
 
@@ -128,37 +133,3 @@ def _disposition(filename: str) -> str:
 @lru_cache(maxsize=4)
 def _quoted(kind: str) -> str:
     return quote(kind, safe="")
-
-
-_Wanted = tuple[str, str, str]
-_Signed = tuple[SignedUrl, int, int]
-
-
-class _Cache:
-    """Keeps what was used lately, in two generations: a hit costs one dict look-up."""
-
-    def __init__(self, size: int) -> None:
-        self._generation_size = max(1, size // 2)
-        self._young: dict[_Wanted, _Signed] = {}
-        self._old: dict[_Wanted, _Signed] = {}
-
-    def get(self, wanted: _Wanted) -> _Signed | None:
-        found = self._young.get(wanted)
-        if found is None:
-            found = self._old.pop(wanted, None)
-            if found is not None:
-                self.put(wanted, found)
-        return found
-
-    def put(self, wanted: _Wanted, signed: _Signed) -> None:
-        if len(self._young) >= self._generation_size:
-            self._old = self._young
-            self._young = {}
-        self._young[wanted] = signed
-
-    def clear(self) -> None:
-        self._young.clear()
-        self._old.clear()
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)

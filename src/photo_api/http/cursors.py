@@ -1,6 +1,8 @@
 """Opaque cursors of keyset pagination: a position in an order, not a number of rows to skip."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any
 
 from photo_api.errors import ApiError, Code
 
@@ -11,6 +13,11 @@ LENGTH = 8
 def encode_cursor(position: int) -> str:
     """A cursor behind this position."""
     return urlsafe_b64encode(position.to_bytes(LENGTH)).rstrip(b"=").decode()
+
+
+def cursor_behind(page: Sequence[object], rows: Sequence[Any]) -> str | None:
+    """A cursor behind the last row that made it into the page; None when all did, or none."""
+    return encode_cursor(rows[len(page) - 1]["position"]) if 0 < len(page) < len(rows) else None
 
 
 def decode_cursor(cursor: str) -> int:

@@ -1,6 +1,6 @@
 """JSON answers as bytes made once: no model is built or validated on the way out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import orjson
 from starlette.responses import Response
@@ -29,6 +29,18 @@ class JsonResponse(Response):
 def encode(content: object) -> bytes:
     """JSON with datetimes as RFC 3339 in UTC with `Z`."""
     return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+
+
+def encode_within(room: int, entries: Iterable[object]) -> list[orjson.Fragment]:
+    """The first of these, encoded, as many as fit into `room` bytes; at least one."""
+    page: list[orjson.Fragment] = []
+    for entry in entries:
+        encoded = encode(entry)
+        room -= len(encoded)
+        if room < 0 and page:
+            break
+        page.append(orjson.Fragment(encoded))
+    return page
 
 
 def json_response(

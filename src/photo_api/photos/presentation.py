@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable
+from sys import getsizeof
 from typing import Any, Literal
 
 import orjson
 
+from photo_api.byte_cache import ByteCache
 from photo_api.delivery.base import UrlSigner
 from photo_api.http.json import encode
+from photo_api.http.pages import PAGE_BYTES
 
 COLUMNS = """p.id, p.owner_id, p.title, p.description, p.original_filename, p.content_type,
  p.file_size, p.created_at, p.updated_at, p.width, p.height, p.blurhash, p.taken_at,
@@ -19,8 +22,11 @@ KEPT_SECONDS = 60.0
 """How long a presented photo is given out again. Its URLs were signed to work for a whole window
 and the signer's clock skew after that time."""
 
-KEPT_PHOTOS = 4000
-"""About 2 kB each."""
+KEPT_BYTES = 16 * 1024 * 1024
+"""Mostly about 3 kB a photo, which is what its row and its JSON take."""
+
+Presented = tuple[tuple[Any, ...], float, orjson.Fragment, int]
+"""The row, when it is presented anew, its JSON, and how many bytes that has."""
 
 Size = Literal["thumbnail", "preview", "original"]
 
@@ -40,20 +46,23 @@ class PhotoPresenter:
     ) -> None:
         self._signer = signer
         self._clock = clock
-        self._kept: dict[tuple[int, str], tuple[tuple[Any, ...], float, orjson.Fragment]] = {}
+        self._kept = ByteCache[tuple[int, str], Presented](KEPT_BYTES)
 
     def page(self, rows: Iterable[Any], base: str = "") -> list[orjson.Fragment]:
-        """The photos of a list, as JSON. What was made of the very same row a moment ago is given
-        again: people look at their newest photos over and over."""
+        """The photos of a list, as JSON, until the page is full (see `http.pages`). What was made
+        of the very same row a moment ago is given again: people look at their newest photos over
+        and over."""
         now = self._clock()
-        kept = self._kept
-        page = []
+        page: list[orjson.Fragment] = []
+        room = PAGE_BYTES
         for row in rows:
             values = tuple(row[-WIDTH:])
-            known = kept.get((values[0], base))
+            known = self._kept.get((values[0], base))
             if known is None or known[0] != values or known[1] < now:
-                known = values, now + KEPT_SECONDS, orjson.Fragment(encode(self._p(values, base)))
-                self._keep((values[0], base), known)
+                known = self._present(values, base, now + KEPT_SECONDS)
+            room -= known[3]
+            if room < 0 and page:
+                break
             page.append(known[2])
         return page
 
@@ -61,10 +70,13 @@ class PhotoPresenter:
         """A single photo."""
         return self._p(tuple(row[-WIDTH:]), base)
 
-    def _keep(self, key: tuple[int, str], entry: Any) -> None:
-        if len(self._kept) >= KEPT_PHOTOS:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = entry
+    def _present(self, values: tuple[Any, ...], base: str, until: float) -> Presented:
+        encoded = encode(self._p(values, base))
+        made = values, until, orjson.Fragment(encoded), len(encoded)
+        # Strings count with the UTF-8 that encoding has left in them.
+        size = getsizeof(encoded) + sum(map(getsizeof, values)) + getsizeof(base)
+        self._kept.put((values[0], base), made, size)
+        return made
 
     def _p(self, values: tuple[Any, ...], base: str) -> dict[str, Any]:
         (

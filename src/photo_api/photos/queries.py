@@ -2,17 +2,20 @@
 
 from typing import Any
 
+from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
+PHOTOS = ended_by_bytes(
+    f"SELECT {COLUMNS} FROM photos p WHERE p.owner_id = $1 AND p.status = 'ready'"
+    " AND p.id < $2 ORDER BY p.id DESC OFFSET $3 LIMIT $4",
+    order="p.id DESC",
+)
+
 
 async def photos(db: Any, owner_id: int, before: int, skip: int, limit: int) -> list[Any]:
-    """Newest first, those with an id below `before`."""
-    rows: list[Any] = await db.fetch(
-        f"SELECT {COLUMNS} FROM photos p WHERE p.owner_id = $1 AND p.status = 'ready'"
-        " AND p.id < $2 ORDER BY p.id DESC OFFSET $3 LIMIT $4",
-        owner_id, before, skip, limit,
-    )  # fmt: skip
+    """Newest first, those with an id below `before`, as many as a page can hold."""
+    rows: list[Any] = await db.fetch(PHOTOS, owner_id, before, skip, limit)
     return rows
 
 

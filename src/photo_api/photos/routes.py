@@ -110,15 +110,16 @@ async def upload(
 async def list_photos(
     caller: Authenticated, skip: Skip = 0, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
-    """The caller's photos, newest first. A full page names the following one in its Link header,
-    by a cursor that stays right, and fast, while photos come and go."""
+    """The caller's photos, newest first. A full page (`limit` photos or 4 MB) names the following
+    one in its Link header, by a cursor that stays right, and fast, while photos come and go."""
     before = decode_cursor(cursor) if cursor else MAX_ID
     rows = await queries.photos(caller.state.db, caller.user_id, before, skip, limit)
+    page = caller.state.presenter.page(rows)
     headers = {}
-    if rows and len(rows) == limit:
-        following = encode_cursor(rows[-1]["id"])
+    if page and (len(rows) == limit or len(page) < len(rows)):
+        following = encode_cursor(rows[len(page) - 1]["id"])
         headers["Link"] = f'</api/photos/?cursor={following}&limit={limit}>; rel="next"'
-    return json_response(caller.state.presenter.page(rows), headers=headers)
+    return json_response(page, headers=headers)
 
 
 @router.get("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 503))

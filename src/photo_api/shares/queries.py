@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
@@ -89,6 +90,14 @@ async def view(db: Any, token_hash: bytes, after: int, skip: int, limit: int) ->
         return await _view(db, "", token_hash, after, skip, limit)
 
 
+PHOTOS = ended_by_bytes(
+    f"SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id"
+    " AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $2"
+    " AND NOT share.expired ORDER BY m.position OFFSET $3 LIMIT $4",
+    order="p.position",
+)
+
+
 async def _view(db: Any, count: str, *args: object) -> list[Any]:
     rows: list[Any] = await db.fetch(
         f"""
@@ -98,11 +107,8 @@ async def _view(db: Any, count: str, *args: object) -> list[Any]:
         ){count}
         SELECT share.expired, a.name, a.description AS album_description, a.photo_count,
                a.created_at AS album_created_at, p.*
-        FROM share JOIN albums a ON a.id = share.album_id LEFT JOIN LATERAL (
-            SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id
-            AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $2
-            AND NOT share.expired ORDER BY m.position OFFSET $3 LIMIT $4
-        ) p ON true ORDER BY p.position
+        FROM share JOIN albums a ON a.id = share.album_id LEFT JOIN LATERAL ({PHOTOS}) p ON true
+        ORDER BY p.position
         """,
         *args,
     )

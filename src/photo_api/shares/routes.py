@@ -10,7 +10,7 @@ from starlette.responses import Response
 from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.cursors import cursor_behind, decode_cursor
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
@@ -99,7 +99,8 @@ async def view_share(
     limit: Annotated[Limit | None, Query()] = None,
     cursor: Cursor = None,
 ) -> Response:
-    """A shared album: a page of its photos, or without `limit` the first 1,000. Counts the view."""
+    """A shared album: a page of its photos, or without `limit` the first 1,000; it ends at 4 MB in
+    any case. Counts the view."""
     after = decode_cursor(cursor) if cursor else -1
     size = FIRST_PAGE if limit is None else limit
     rows = await queries.view(state.db, digest(token), after, skip, size + 1)
@@ -108,14 +109,15 @@ async def view_share(
     if rows[0]["expired"]:
         raise _expired()
     shown = [row for row in rows[:size] if row["id"] is not None]
+    page = state.presenter.page(shown, f"/share/{token}")
     return json_response(
         {
             "album_name": rows[0]["name"],
             "album_description": rows[0]["album_description"],
             "photo_count": rows[0]["photo_count"],
-            "photos": state.presenter.page(shown, f"/share/{token}"),
+            "photos": page,
             "created_at": rows[0]["album_created_at"],
-            "next": encode_cursor(shown[-1]["position"]) if shown and len(rows) > size else None,
+            "next": cursor_behind(page, rows),
         }
     )
 

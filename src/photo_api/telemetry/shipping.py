@@ -25,6 +25,7 @@ GATHERING = 0.1
 """Seconds in which lines come together, so that the thread does not wake for each."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
 CLOSING_PAUSE = 0.1
+MOST_BYTES = 16 * 1024 * 1024
 
 
 class Sink(Protocol):
@@ -37,13 +38,15 @@ class Sink(Protocol):
 
 
 class LogQueue:
-    """At most `bound` lines wait for the sink; when it is full, the oldest go and are counted.
-    `process` is the role that the closing line on standard error tells."""
+    """At most `bound` lines, and 16 MiB of them, wait for the sink; when it is full, the oldest go
+    and are counted. `process` is the role that the closing line on standard error tells."""
 
     def __init__(self, sink: Sink, bound: int, process: str) -> None:
         self._sink = sink
         self._process = process
-        self._lines: deque[bytes] = deque(maxlen=bound)
+        self._bound = bound
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
         self._first = 0  # the number of the oldest line that waits, counted from the start
         self._dropped = 0
         # Reentrant, as is the bell: a finalizer that logs may run inside `put`.
@@ -59,10 +62,11 @@ class LogQueue:
         """Append a line, newline included. Never waits for the sink; any thread may call it."""
         with self._lock:
             waiting = len(self._lines)
-            if waiting == self._lines.maxlen:
-                self._first += 1
-                self._dropped += 1
             self._lines.append(line)
+            self._bytes += len(line)
+            while len(self._lines) > self._bound or self._bytes > MOST_BYTES:
+                self._forget(1)
+                self._dropped += 1
         if not waiting:
             self._bell.put(None)
 
@@ -134,9 +138,12 @@ class LogQueue:
         with self._lock:
             dropped = min(self._first - number, count)
             self._dropped -= dropped
-            self._first += count - dropped
-            for _ in range(count - dropped):
-                self._lines.popleft()
+            self._forget(count - dropped)
+
+    def _forget(self, count: int) -> None:
+        self._first += count
+        for _ in range(count):
+            self._bytes -= len(self._lines.popleft())
 
     def _rest(self, pause: float) -> None:
         if self._closing.is_set():
