@@ -1,5 +1,7 @@
 """Refresh tokens: rotation, lost answers, second tabs, theft, logout."""
 
+import json
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -8,8 +10,11 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
-from tests.service import User
+from photo_api.accounts.tokens import AccessTokens
+from tests.service import Service, User, eventually
 
 
 def refresh(user: User, token: str) -> httpx.Response:
@@ -84,7 +89,16 @@ async def test_a_slow_tab_is_refused_alone(alice: User, stack: dict[str, Any]) -
     assert refresh(alice, third).status_code == 200
 
 
-async def test_late_reuse_ends_the_session(alice: User, stack: dict[str, Any]) -> None:
+def reuses(service: Service, user: User) -> list[dict[str, Any]]:
+    """What its log says of refresh tokens of this user that were used again."""
+    lines = [json.loads(line) for line in service.log.splitlines() if line.startswith("{")]
+    found = [line for line in lines if "used again" in line["message"]]
+    return [line for line in found if line["user_id"] == user.account["id"]]
+
+
+async def test_late_reuse_ends_the_session(
+    service: Service, alice: User, stack: dict[str, Any]
+) -> None:
     first = alice.tokens["refresh_token"]
     second = token_of(refresh(alice, first))
     third = token_of(refresh(alice, second))
@@ -92,6 +106,11 @@ async def test_late_reuse_ends_the_session(alice: User, stack: dict[str, Any]) -
         await age(61)
     assert refresh(alice, first).status_code == 401
     assert refresh(alice, third).status_code == 401, "whoever holds the newest may be the thief"
+    eventually(lambda: alice.api.get("/auth/me").status_code == 401, 8)
+    [event] = eventually(lambda: reuses(service, alice))
+    assert event["address"] == alice.api.headers["X-Forwarded-For"]
+    for token in (first, second, third):
+        assert token not in service.log
 
 
 async def test_other_sessions_live_on(alice: User, stack: dict[str, Any]) -> None:
@@ -108,9 +127,56 @@ async def test_other_sessions_live_on(alice: User, stack: dict[str, Any]) -> Non
 
 def test_logout_ends_the_session(alice: User) -> None:
     token = alice.tokens["refresh_token"]
+    assert alice.api.get("/auth/me").status_code == 200
     assert alice.api.post("/auth/logout", json={"refresh_token": token}).status_code == 204
     assert refresh(alice, token).status_code == 401
     assert alice.api.post("/auth/logout", json={"refresh_token": token}).status_code == 401
+    eventually(lambda: alice.api.get("/auth/me").status_code == 401, 8)
+    again = alice.login().json()["access_token"]
+    headers = {"Authorization": f"Bearer {again}"}
+    assert alice.api.get("/auth/me", headers=headers).status_code == 200
+
+
+async def test_a_session_lasts_its_time_however_often_it_is_refreshed(
+    alice: User, stack: dict[str, Any]
+) -> None:
+    token = token_of(refresh(alice, alice.tokens["refresh_token"]))
+    connection = await asyncpg.connect(stack["database_url"])
+    older = "UPDATE refresh_families SET created_at = created_at - interval '90 days'"
+    await connection.execute(f"{older} WHERE user_id = $1", alice.account["id"])
+    await connection.close()
+    assert refresh(alice, token).status_code == 401
+
+
+async def test_another_user_s_session_is_none(
+    service: Service, alice: User, bob: User, stack: dict[str, Any]
+) -> None:
+    """Ids that a restored database gives again lead nobody into somebody else's account."""
+    keys = AccessTokens(keys_of(service), 60)
+    connection = await asyncpg.connect(stack["database_url"])
+    query = "SELECT id FROM refresh_families WHERE user_id = $1"
+    session = await connection.fetchval(query, bob.account["id"])
+    await connection.close()
+    for holder, status in ((alice, 401), (bob, 200)):
+        headers = {"Authorization": f"Bearer {keys.issue(holder.account['id'], session)}"}
+        assert alice.api.get("/auth/me", headers=headers).status_code == status
+
+
+def test_a_token_of_the_release_before_names_no_session_and_is_good(
+    service: Service, alice: User
+) -> None:
+    now = int(time.time())
+    claims: dict[str, Any] = {"sub": str(alice.account["id"]), "iss": "photo-api", "aud": "photo-api"}
+    claims |= {"iat": now, "exp": now + 60}
+    [(kid, secret), *_] = keys_of(service).items()
+    token = jwt.encode({"alg": "HS256", "kid": kid}, claims, OctKey.import_key(secret))
+    headers = {"Authorization": f"Bearer {token}"}
+    assert alice.api.get("/auth/me", headers=headers).status_code == 200
+
+
+def keys_of(service: Service) -> dict[str, str]:
+    text = service.environ["PHOTO_API_JWT_KEYS"]
+    return dict(part.split(":", 1) for part in text.split(","))
 
 
 @pytest.mark.parametrize("token", ["", "x", "a" * 43, "ünïcode"])

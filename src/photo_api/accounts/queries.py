@@ -1,6 +1,7 @@
 """SQL of accounts and refresh tokens."""
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -29,39 +30,58 @@ async def user_by_id(db: Any, user_id: int) -> Any | None:
     )
 
 
-async def set_active(db: Any, email: str, active: bool) -> bool:
-    """Whether there is such a user."""
-    query = "UPDATE users SET is_active = $2 WHERE lower(email) = lower($1) RETURNING id"
-    return await db.fetchval(query, email, active) is not None
-
-
-async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> None:
-    """Begin a family of refresh tokens with its first one."""
-    await db.execute(
-        "WITH family AS (INSERT INTO refresh_families (user_id) VALUES ($1) RETURNING id)"
-        " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
-        " SELECT $2, id, now() + make_interval(secs => $3) FROM family",
-        user_id, token_hash, ttl,
+async def session(db: Any, user_id: int, family: UUID | None) -> Any | None:
+    """Whether the user is active and the family of refresh tokens, which is the session, alive; a
+    token without one lives. None without such a user."""
+    return await db.fetchrow(
+        "SELECT u.is_active, $2::uuid IS NULL OR EXISTS (SELECT FROM refresh_families f"
+        "  WHERE f.id = $2 AND f.user_id = u.id AND f.revoked_at IS NULL) AS is_alive"
+        " FROM users u WHERE u.id = $1",
+        user_id, family,
     )  # fmt: skip
 
 
-async def lock_token(connection: asyncpg.Connection, token_hash: bytes) -> Any | None:
+async def set_active(db: Any, email: str, active: bool) -> bool:
+    """Whether there is such a user. Sessions end with a deactivation and do not come back."""
+    return await db.fetchval(
+        "WITH changed AS ("
+        "  UPDATE users SET is_active = $2 WHERE lower(email) = lower($1) RETURNING id), ended AS ("
+        "  UPDATE refresh_families f SET revoked_at = now() FROM changed"
+        "  WHERE f.user_id = changed.id AND f.revoked_at IS NULL AND NOT $2)"
+        " SELECT id FROM changed",
+        email, active,
+    ) is not None  # fmt: skip
+
+
+async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> UUID:
+    """Begin a family of refresh tokens, which is a session, with its first one; the family's id."""
+    family: UUID = await db.fetchval(
+        "WITH family AS (INSERT INTO refresh_families (user_id) VALUES ($1) RETURNING id)"
+        " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
+        " SELECT $2, id, now() + make_interval(secs => $3) FROM family RETURNING family_id",
+        user_id, token_hash, ttl,
+    )  # fmt: skip
+    return family
+
+
+async def lock_token(connection: asyncpg.Connection, token_hash: bytes, longest: int) -> Any | None:
     """The token with its family (locked, so that rotations of one family are in a row), its user,
-    whether it was rotated, whether its successor was used, and whether that is over a minute
-    ago."""
+    whether it or its family of `longest` seconds has expired, whether it was rotated, whether its
+    successor was used, and whether that is over a minute ago."""
     return await connection.fetchrow(
         "WITH token AS ("
-        "  SELECT t.*, f.user_id, f.revoked_at IS NOT NULL AS revoked, u.is_active"
+        "  SELECT t.*, f.user_id, f.revoked_at IS NOT NULL AS revoked, u.is_active,"
+        "  f.created_at + make_interval(secs => $2) AS ends_at"
         "  FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id"
         "  JOIN users u ON u.id = f.user_id"
         "  WHERE t.token_hash = $1 FOR UPDATE OF f, t)"
         " SELECT t.family_id, t.user_id, t.revoked, t.is_active, t.successor_hash,"
-        " t.expires_at <= now() AS expired, t.rotated_at IS NOT NULL AS rotated,"
+        " least(t.expires_at, t.ends_at) <= now() AS expired, t.rotated_at IS NOT NULL AS rotated,"
         " s.rotated_at IS NOT NULL AS successor_used,"
         " coalesce(s.rotated_at <= now() - interval '1 minute', false) AS outdated"
         " FROM token t LEFT JOIN refresh_tokens s ON s.token_hash = t.successor_hash",
-        token_hash,
-    )
+        token_hash, longest,
+    )  # fmt: skip
 
 
 async def rotate(
@@ -91,9 +111,12 @@ async def revoke_family_of(db: Any, token_hash: bytes) -> bool:
 
 
 async def prune(db: Any, lease: Lease) -> None:
-    """Forget tokens that have expired, and families without any."""
+    """Forget tokens that have expired, and families without any. Two days later, since until then
+    an access token of theirs may be valid, which wants to find its session."""
     await db.execute(
-        f"WITH {FENCE} DELETE FROM refresh_tokens WHERE expires_at < now() AND {HELD}", *lease
+        f"WITH {FENCE} DELETE FROM refresh_tokens"
+        f" WHERE expires_at < now() - interval '2 days' AND {HELD}",
+        *lease,
     )
     await db.execute(
         f"WITH {FENCE} DELETE FROM refresh_families f WHERE created_at < now() AND {HELD}"

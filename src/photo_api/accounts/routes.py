@@ -1,5 +1,8 @@
 """Registration, login, refresh, logout."""
 
+import logging
+from uuid import UUID
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -13,6 +16,8 @@ from photo_api.http.direct_route import DirectRoute
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.state import Anyone, AppState, Authenticated
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=DirectRoute)
 
@@ -45,37 +50,38 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
         raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
     refresh_token = state.refresh_tokens.first()
     ttl = state.settings.auth.refresh_ttl
-    await queries.start_family(state.db, user["id"], digest(refresh_token), ttl)
-    return _tokens(state, user["id"], refresh_token)
+    session = await queries.start_family(state.db, user["id"], digest(refresh_token), ttl)
+    return _tokens(state, user["id"], session, refresh_token)
 
 
 @router.post("/refresh", response_model=Tokens, responses=errors(401, 403, 422, 503))
-async def refresh(body: RefreshToken, state: Anyone) -> Response:
+async def refresh(body: RefreshToken, request: Request, state: Anyone) -> Response:
     """Exchange a refresh token for its successor and a new access token.
 
     Repeating the request gives the same successor until that is used, so a lost answer or a second
     tab does no harm. Afterwards it is 401: for a minute for that caller alone, who may be a slow
-    tab; later it ends the whole session, since somebody else may hold the token."""
-    presented = digest(body.refresh_token)
+    tab; later it ends the whole session, since somebody else may hold the token. A session lasts
+    no longer than its time, however often it is refreshed."""
+    presented, auth = digest(body.refresh_token), state.settings.auth
     async with state.db.transaction() as connection:
-        token = await queries.lock_token(connection, presented)
+        token = await queries.lock_token(connection, presented, auth.session_ttl)
         successor = None
         if token is not None and not (token["revoked"] or token["expired"]):
             if not token["rotated"]:
                 successor = state.refresh_tokens.successor(body.refresh_token)
-                ttl = state.settings.auth.refresh_ttl
-                await queries.rotate(connection, presented, digest(successor), ttl)
+                await queries.rotate(connection, presented, digest(successor), auth.refresh_ttl)
             elif not token["successor_used"]:
                 successor = state.refresh_tokens.recover(
                     body.refresh_token, token["successor_hash"]
                 )
             elif token["outdated"]:
                 await queries.revoke_family(connection, token["family_id"])
+                _tell_of_reuse(request, state, token["user_id"])
+    if token is not None and not token["is_active"]:
+        raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
     if token is None or successor is None:
         raise ApiError(Code.UNAUTHENTICATED, "The refresh token is not valid; log in again")
-    if not token["is_active"]:
-        raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
-    return _tokens(state, token["user_id"], successor)
+    return _tokens(state, token["user_id"], token["family_id"], successor)
 
 
 @router.post("/logout", status_code=204, responses=errors(401, 422, 503))
@@ -95,10 +101,19 @@ async def me(caller: Authenticated) -> Response:
     return json_response(dict(user))
 
 
-def _tokens(state: AppState, user_id: int, refresh_token: str) -> Response:
+def _tell_of_reuse(request: Request, state: AppState, user_id: int) -> None:
+    fields = {
+        "user_id": user_id,
+        "address": client_address(request, state.settings.http.trusted_proxies),
+        "request_id": request.state.request_id,
+    }
+    log.warning("a refresh token was used again; its session ends", extra={"fields": fields})
+
+
+def _tokens(state: AppState, user_id: int, session: UUID, refresh_token: str) -> Response:
     return json_response(
         {
-            "access_token": state.access_tokens.issue(user_id),
+            "access_token": state.access_tokens.issue(user_id, session),
             "token_type": "bearer",
             "expires_in": state.access_tokens.ttl,
             "refresh_token": refresh_token,

@@ -2,11 +2,14 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -20,8 +23,31 @@ CLOCK_SKEW = 240
 whole `ttl` on all of them, and on some that much longer."""
 
 
+LONGEST_TOKEN = 4096
+"""Characters; ours have about 400."""
+
+LONGEST_TTL = 86_400
+"""Seconds that any token of ours is valid, as the setting allows."""
+
+USER = re.compile(r"[1-9][0-9]{0,15}")
+
+
+FORGED = (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What parsing raises of a token that somebody made up."""
+
+
 class InvalidToken(Exception):
     """Not a token of ours, or no longer valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a token says. `good_until` is the Unix time until which it is good here; `session` is
+    None in tokens that the release before issued."""
+
+    user_id: int
+    good_until: float
+    session: UUID | None
 
 
 class AccessTokens:
@@ -33,8 +59,8 @@ class AccessTokens:
         self._signing = next(iter(keys))
         self.ttl = ttl
 
-    def issue(self, user_id: int) -> str:
-        """A token for `ttl` seconds."""
+    def issue(self, user_id: int, session: UUID) -> str:
+        """A token for `ttl` seconds, unless its session ends before."""
         now = int(time.time())
         claims = {
             "sub": str(user_id),
@@ -42,24 +68,33 @@ class AccessTokens:
             "aud": AUDIENCE,
             "iat": now,
             "exp": now + self.ttl,
+            "sid": str(session),
             "jti": secrets.token_hex(8),
         }
         header = {"alg": ALGORITHM, "kid": self._signing}
         return jwt.encode(header, claims, self._keys[self._signing], algorithms=[ALGORITHM])
 
-    def verify(self, token: str) -> tuple[int, float]:
-        """(user id, Unix time until which it is good here). `iat` is not looked at and the expiry
-        not before `CLOCK_SKEW` later. Raises `InvalidToken`."""
-        try:
-            decoded = jwt.decode(token, self._key, algorithms=[ALGORITHM])
-            claims = decoded.claims
-            user_id, good_until = int(claims["sub"]), float(claims["exp"]) + CLOCK_SKEW
-        except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise InvalidToken from error
-        ours = claims.get("iss") == ISSUER and claims.get("aud") == AUDIENCE
-        if not ours or good_until <= time.time():
+    def verify(self, token: str) -> Access:
+        """What it says. `iat` is not looked at and the expiry not before `CLOCK_SKEW` later. Raises
+        `InvalidToken`, for claims of another type or range too: a key that leaks is bad enough
+        without tokens that never end."""
+        if len(token) > LONGEST_TOKEN:
             raise InvalidToken
-        return user_id, good_until
+        try:
+            claims = jwt.decode(token, self._key, algorithms=[ALGORITHM]).claims
+            ours = claims.get("iss") == ISSUER and claims.get("aud") == AUDIENCE
+            user, expires, session = claims["sub"], claims["exp"], claims.get("sid")
+            # Not isinstance: True is an int too.
+            if not ours or type(expires) is not int or USER.fullmatch(user) is None:
+                raise InvalidToken
+            session = None if session is None else UUID(session)
+            found = Access(int(user), expires + CLOCK_SKEW, session)
+        except FORGED as error:
+            raise InvalidToken from error
+        now = time.time()
+        if not now < found.good_until <= now + LONGEST_TTL + 2 * CLOCK_SKEW:
+            raise InvalidToken
+        return found
 
     def _key(self, token: Any) -> OctKey:
         kid = token.headers().get("kid")

@@ -39,6 +39,12 @@ class AuthSettings:
         default="2592000",
         parse=integer(60, 31_536_000),
     )
+    session_ttl: int = setting(
+        "SESSION_TTL",
+        "seconds after which a session ends, however often it is refreshed",
+        default="7776000",
+        parse=integer(60, 315_360_000),
+    )
     hash_concurrency: int = setting(
         "HASH_CONCURRENCY", "password hashes at once per worker", default="1", parse=integer(1, 32)
     )
