@@ -166,8 +166,8 @@ def test_a_token_of_the_release_before_names_no_session_and_is_good(
     service: Service, alice: User
 ) -> None:
     now = int(time.time())
-    claims: dict[str, Any] = {"sub": str(alice.account["id"]), "iss": "photo-api", "aud": "photo-api"}
-    claims |= {"iat": now, "exp": now + 60}
+    claims: dict[str, Any] = {"iss": "photo-api", "aud": "photo-api"}
+    claims |= {"sub": str(alice.account["id"]), "iat": now, "exp": now + 60}
     [(kid, secret), *_] = keys_of(service).items()
     token = jwt.encode({"alg": "HS256", "kid": kid}, claims, OctKey.import_key(secret))
     headers = {"Authorization": f"Bearer {token}"}
