@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from fastapi import FastAPI
 
 from photo_api import app as composition
+from photo_api.lifecycle.checks import found
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import identify
@@ -34,6 +36,7 @@ def _no_log(**_: object) -> None:
 def _application(settings: Settings) -> Any:
     identity = identify(settings.lifecycle)
     health = Health(identity, Drain(), settings.lifecycle.health_checks)
+    health.told({"database": found(time.monotonic(), None)})
     return composition.create_app(LiveSettings(settings), identity, health, _no_log)
 
 
@@ -148,6 +151,16 @@ async def test_a_presign_sends_at_most_four_statements(in_process: InProcess) ->
 async def test_a_list_sends_one_statement(in_process: InProcess, path: str) -> None:
     path = path.format(album=await _album(in_process))
     assert len(await in_process.count("GET", path)) == 1
+
+
+async def test_details_are_looked_up_once_for_all_who_ask(in_process: InProcess) -> None:
+    path = in_process.client.base_url.copy_with(path="/health/detailed")
+    in_process.statements.clear()
+    operator = {"Authorization": "Bearer b7e151628aed2a6abf7158809cf4f3c7"}
+    answers = [in_process.client.get(path, headers=operator) for _ in range(20)]
+    told = [answer.json() for answer in await asyncio.gather(*answers)]
+    assert all(one["checks"]["jobs"]["ok"] and "statistics" in one for one in told)
+    assert len(in_process.statements) == 2
 
 
 async def test_the_user_is_looked_up_once_in_five_seconds(in_process: InProcess) -> None:

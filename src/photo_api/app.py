@@ -19,6 +19,7 @@ from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.http.state import AppState
+from photo_api.lifecycle.details import Details
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
@@ -88,6 +89,7 @@ async def _open(
         identity=identity,
         drain=health.drain,
         health=health,
+        details=Details(db, health),
         db=db,
         store=store,
         signer=signer,

@@ -1,7 +1,9 @@
 """What holds for every route: errors, headers, ids, health."""
 
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -89,6 +91,59 @@ def test_details_are_for_operators(service: Service) -> None:
     for name, value in service.environ.items():
         if any(word in name for word in ("KEYS", "SECRET", "TOKEN", "DATABASE_URL")):
             assert value not in text
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"nothing\r\n\r\n"])
+def test_what_never_becomes_a_request_is_kept_by_nobody(service: Service, sent: bytes) -> None:
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
+        client.sendall(sent)
+        answer = client.makefile("rb").read().lower()
+    assert b"\r\ncache-control: no-store\r\n" in answer
+    assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+
+
+def test_answers_are_kept_by_nobody_and_their_types_are_not_guessed(
+    service: Service, alice: User
+) -> None:
+    album, photo = alice.album()["id"], alice.upload()["id"]
+    token = alice.api.post(f"/albums/{album}/share").json()["token"]
+    preflight = {
+        "Origin": "https://front.example.org",
+        "Access-Control-Request-Method": "POST",
+    }
+    answers = {
+        answer.status_code: answer
+        for answer in (
+            alice.api.post("/albums/", json={"name": "x"}),
+            httpx.get(f"{service.url}/api/auth/me"),
+            httpx.get(f"{service.url}/nothing"),
+            alice.api.put("/photos/"),
+            alice.api.post("/albums/", json={}),
+            alice.api.post("/albums/", content=b"x" * 300_000),
+            alice.api.post("/albums/", json={"name": "x"}, headers={"Idempotency-Key": "\x01"}),
+            alice.api.patch(f"/albums/{album}", json={"cover_photo_id": 1}),
+            alice.api.delete(f"/photos/{alice.upload()['id']}"),
+            alice.api.get("/photos/"),
+        )
+    }
+    assert set(answers) == {200, 201, 204, 400, 401, 404, 405, 413, 422}
+    more = [
+        httpx.options(f"{service.url}/api/albums/", headers=preflight),
+        httpx.options(f"{service.url}/api/albums/", headers=preflight | {"Origin": "https://x"}),
+        alice.login(),
+        httpx.get(f"{service.url}/api/share/{token}"),
+        *(httpx.get(f"{service.url}{path}") for path in ("/health", "/metrics", "/openapi.json")),
+    ]
+    for answer in (*answers.values(), *more):
+        assert answer.headers.get_list("Cache-Control") == ["no-store"], answer.request.url
+        assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    image = alice.api.get(f"/photos/{photo}/image")
+    assert image.headers["Cache-Control"].startswith("private")
+    script = httpx.get(f"{service.url}/docs-assets/swagger-ui.css")
+    assert script.headers["Cache-Control"] == "public, max-age=3600"
+    for answer in (image, script):
+        assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
 
 
 def test_cors_for_the_front_end(service: Service) -> None:

@@ -89,9 +89,12 @@ def test_a_request_passes_as_it_came(front: Front, member: Backend, target: str)
 def test_an_answer_passes_as_it_came(front: Front, member: Backend) -> None:
     member.status = 404
     member.headers = {"X-Request-ID": "abc", "Location": "http://elsewhere/x", "Retry-After": "7"}
+    member.headers |= {"Cache-Control": "private, max-age=9", "X-Content-Type-Options": "nosniff"}
     answer = httpx.get(f"{front.url}/api/x", headers={"X-Request-ID": "abc"})
     assert answer.json() == {"from": member.name}
     assert answer.headers.get_list("X-Request-ID") == ["abc"]
+    assert answer.headers.get_list("Cache-Control") == ["private, max-age=9"]
+    assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
     assert (answer.status_code, answer.headers["Location"]) == (404, "http://elsewhere/x")
     assert answer.headers["X-Instance"] == member.name
 
@@ -148,6 +151,8 @@ def is_error(status: str, headers: dict[str, str], body: str, expected: int, cod
     assert told["code"] == code
     assert told["request_id"] == headers["x-request-id"]
     assert headers["content-type"] == "application/json"
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
     assert headers["server"] == "nginx"
 
 

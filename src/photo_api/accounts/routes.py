@@ -117,6 +117,5 @@ def _tokens(state: AppState, user_id: int, session: UUID, refresh_token: str) ->
             "token_type": "bearer",
             "expires_in": state.access_tokens.ttl,
             "refresh_token": refresh_token,
-        },
-        headers={"Cache-Control": "no-store"},
+        }
     )

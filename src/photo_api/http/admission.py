@@ -29,6 +29,9 @@ MOST_WAITING = 64 * 1024 * 1024
 HELD_PER_WORK = 4
 """So many requests may be held for each that may be worked on, their slow clients included."""
 
+PROBES = {HEALTH_PATH + below for below in ("", "/live", "/liveness", "/ready", "/readiness")}
+"""What balancers ask, which is at hand; `/health/detailed` is a request like any other."""
+
 WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 
 
@@ -54,8 +57,7 @@ class Admission:
         self._held_by: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] != "http" or path.removeprefix(API_PREFIX).startswith(HEALTH_PATH):
+        if scope["type"] != "http" or scope["path"].removeprefix(API_PREFIX) in PROBES:
             await self.app(scope, receive, send)
             return
         address = throttle_group(client_address(Request(scope), self.limits.trusted_proxies))

@@ -21,6 +21,13 @@ ONLY_OURS = {
 }
 
 
+class _Assets(StaticFiles):
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        return response
+
+
 def install_docs(app: FastAPI) -> None:
     """Serve /docs and /redoc, which must work where the internet cannot be reached, and say at /api
     what this is and where they are."""
@@ -29,7 +36,7 @@ def install_docs(app: FastAPI) -> None:
     if spec is None or spec.origin is None:
         raise RuntimeError("fastapi-offline is not installed; install the requirements anew")
     folder = Path(spec.origin).parent / "static"
-    app.mount(ASSETS, StaticFiles(directory=folder), name="docs-assets")
+    app.mount(ASSETS, _Assets(directory=folder), name="docs-assets")
     title = f"{app.title}: documentation"
     _add_error_schemas(app)
 

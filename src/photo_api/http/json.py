@@ -7,6 +7,9 @@ from starlette.responses import Response
 
 JSON_TYPE = (b"content-type", b"application/json")
 
+UNLESS_SAID = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Of every answer that does not say otherwise: nobody keeps it, nobody guesses its type."""
+
 
 class JsonResponse(Response):
     """An application/json answer whose headers are put together directly: Starlette's own way

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
+from photo_api.http.json import UNLESS_SAID
 from photo_api.lifecycle.drain import Drain
 from photo_api.telemetry.logs import AccessLog
 
@@ -22,8 +23,9 @@ INSTANCE = INSTANCE_HEADER.lower().encode()
 
 
 class RequestContext:
-    """Gives every answer its request id and the instance's name, counts requests in flight to the
-    end of their bodies, closes connections while draining, and writes the access log."""
+    """Gives every answer its request id, the instance's name and `UNLESS_SAID`, counts requests in
+    flight to the end of their bodies, closes connections while draining, and writes the access
+    log."""
 
     def __init__(self, app: ASGIApp, instance: str, drain: Drain, access_log: AccessLog) -> None:
         self.app = app
@@ -49,6 +51,8 @@ class RequestContext:
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
+                said = {name.lower() for name, _ in headers}
+                headers += (one for one in UNLESS_SAID if one[0] not in said)
                 if self.drain.closing:
                     headers.append((b"connection", b"close"))
             elif message["type"] == "http.response.body":

@@ -13,6 +13,7 @@ from photo_api.accounts.throttle import LoginThrottle
 from photo_api.accounts.tokens import AccessTokens, RefreshTokens
 from photo_api.db.pool import Database
 from photo_api.delivery.base import UrlSigner
+from photo_api.lifecycle.details import Details
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
@@ -33,6 +34,7 @@ class AppState:
     identity: Identity
     drain: Drain
     health: Health
+    details: Details
     db: Database
     store: ObjectStore
     signer: UrlSigner

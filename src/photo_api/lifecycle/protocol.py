@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
+from photo_api.http.json import UNLESS_SAID
 from photo_api.settings.serving import HttpSettings
 
 LARGEST_HEAD = 64 * 1024
@@ -299,6 +300,7 @@ class LimitedProtocol(HttpToolsProtocol):
         headers = [
             *self.server_state.default_headers,
             *answer.raw_headers,
+            *UNLESS_SAID,
             (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
             (INSTANCE_HEADER.lower().encode(), self.instance.encode()),
             (b"connection", b"close"),

@@ -1,8 +1,6 @@
 """The health routes, at the root and under /api."""
 
 import hmac
-import logging
-import time
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,14 +10,8 @@ from photo_api.contract import METRICS_PATH
 from photo_api.db.migrations import known_migrations
 from photo_api.http.json import json_response
 from photo_api.http.state import Anyone, AppState
-from photo_api.jobs import queue
-from photo_api.jobs.statistics import statistics
-from photo_api.lifecycle.checks import found
 from photo_api.lifecycle.health import STALE
-from photo_api.telemetry.failures import bug
 from photo_api.telemetry.metrics import CONTENT_TYPE, exposition
-
-log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
 scraped = APIRouter(tags=["health"])
@@ -51,7 +43,7 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 async def live(state: Anyone) -> Response:
     """The process answers: also while draining, and whatever its database does. The only thing
     that may cause a replacement."""
-    return json_response(state.health.body("healthy", {}), headers={"Cache-Control": "no-store"})
+    return json_response(state.health.body("healthy", {}))
 
 
 @router.api_route("/health", methods=["GET", "HEAD"], responses=_documented(200, 503))
@@ -66,18 +58,18 @@ async def ready(state: Anyone) -> Response:
 @router.api_route("/health/detailed", methods=["GET", "HEAD"], responses=_documented(200, 503))
 async def detailed(request: Request, state: Anyone) -> Response:
     """Readiness with the checks of object store, jobs and log lines besides, which do not decide
-    it. To the operator's token also the configuration, without any secret, and
-    statistics."""
+    it; jobs as they were at most 2 s ago. To the operator's token also the configuration, without
+    any secret, and statistics."""
     healthy, body = state.health.readiness()
     body["checks"] = {
         "database": state.health.check("database").body(),
         "storage": state.health.check("storage").body(),
-        "jobs": await _jobs(state),
+        "jobs": await state.details.jobs(),
         "logs": state.health.log_lines(),
     }
     if _is_operator(request, state):
         body["config"] = _config(state)
-        body["statistics"] = await _statistics(state)
+        body["statistics"] = await state.details.statistics()
     return _answer(healthy, body)
 
 
@@ -98,36 +90,7 @@ async def metrics(state: Anyone) -> Response:
 
 
 def _answer(healthy: bool, body: dict[str, Any]) -> Response:
-    return json_response(body, 200 if healthy else 503, {"Cache-Control": "no-store"})
-
-
-async def _jobs(state: AppState) -> dict[str, Any]:
-    started = time.monotonic()
-    if not state.health.check("database").ok:
-        return found(started, "the database is not available").body()
-    error, numbers = None, {}
-    try:
-        numbers = dict(await queue.depth(state.db))
-    except Exception as failure:  # whatever it is, it is what this check reports
-        error = type(failure).__name__
-        _tell_of_bug(failure)
-    return found(started, error).body() | numbers
-
-
-async def _statistics(state: AppState) -> dict[str, Any]:
-    """Of the whole service; empty while the database is not available."""
-    try:
-        if state.health.check("database").ok:
-            return await statistics(state.db)
-    except Exception as failure:
-        _tell_of_bug(failure)
-    return {}
-
-
-def _tell_of_bug(failure: Exception) -> None:
-    """An outage is told by whoever watches the dependency."""
-    if bug(failure):
-        log.error("a check failed by a bug", exc_info=failure)
+    return json_response(body, 200 if healthy else 503)
 
 
 def _is_operator(request: Request, state: AppState) -> bool:

@@ -60,7 +60,6 @@ async def _stream(
             "Content-Disposition": inline_disposition(filename),
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, max-age=3600" if cacheable else "private, no-store",
-            "X-Content-Type-Options": "nosniff",
         }
         if part is not None:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"

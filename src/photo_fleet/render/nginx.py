@@ -158,6 +158,8 @@ def _clients(balancer: Balancer, places: Places) -> Lines:
             "map $upstream_http_x_request_id $own_request_id",
             ['"" $request_id_or_own;', 'default "";'],
         ),
+        'map $upstream_http_cache_control $own_cache_control { "" no-store; default ""; }',
+        'map $upstream_http_x_content_type_options $own_nosniff { "" nosniff; default ""; }',
         'map $http_host $host_as_sent { "" $host; default $http_host; }',
         'map $args $is_signed { "~(?:^|&)X-Amz-Signature=[0-9a-f]{64}(?:&|$)" 1; default 0; }',
     ]

@@ -7,8 +7,12 @@ from photo_fleet.render.nginx_text import Lines, block, plain, time
 from photo_fleet.render.places import Places
 from photo_fleet.spec import Balancer, Fleet, RateLimit
 
-HEADERS = ["add_header X-Request-ID $own_request_id always;"]
-"""Of every answer that is not an instance's: those bring their own."""
+OF_THE_STORE = [
+    "add_header X-Request-ID $own_request_id always;",
+    "add_header Cache-Control $own_cache_control always;",
+]
+HEADERS = [*OF_THE_STORE, "add_header X-Content-Type-Options $own_nosniff always;"]
+"""Of every answer that does not bring them: an instance's does."""
 
 HEALTH_TIME_LIMIT = 3
 """Seconds: who asks for health does not wait longer."""
@@ -72,7 +76,7 @@ def _body(fleet: Fleet, places: Places) -> Lines:
         _api_locations(balancer),
         _health_locations(balancer),
         _docs_locations(balancer),
-        store_location(balancer, places, HEADERS),
+        store_location(balancer, places, OF_THE_STORE),
         _pages(places),
         ["location / { return 404; }"],
         errors.error_locations(balancer, HEADERS),

@@ -1,0 +1,87 @@
+"""What `/health/detailed` tells besides the checks, looked up now and then, whoever asks."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from photo_api.db.pool import Database
+from photo_api.jobs import queue
+from photo_api.jobs.statistics import statistics
+from photo_api.lifecycle.checks import Check, found
+from photo_api.lifecycle.health import Health
+from photo_api.telemetry.failures import bug
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+KEPT_SECONDS = 2.0
+
+
+class Snapshot(Generic[T]):
+    """The result of `look`, which is called at most once in `KEPT_SECONDS`, one call at a time."""
+
+    def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
+        self._look = look
+        self._taken: asyncio.Task[T] | None = None
+        self._due = 0.0
+
+    async def now(self) -> T:
+        """At most `KEPT_SECONDS` old; raises whatever `look` raises."""
+        if self._taken is None or (self._taken.done() and time.monotonic() >= self._due):
+            self._taken = asyncio.create_task(self._take())
+        # Others wait for it too.
+        return await asyncio.shield(self._taken)
+
+    async def _take(self) -> T:
+        try:
+            return await self._look()
+        finally:
+            self._due = time.monotonic() + KEPT_SECONDS
+
+
+class Details:
+    """Jobs and statistics as the database has them, without a statement for each call."""
+
+    def __init__(self, db: Database, health: Health) -> None:
+        self._db = db
+        self._health = health
+        self._jobs = Snapshot(self._look_at_jobs)
+        self._statistics = Snapshot(self._look_at_statistics)
+
+    async def jobs(self) -> dict[str, Any]:
+        """The check of the queue, with its numbers."""
+        check, numbers = await self._jobs.now()
+        return check.body() | numbers
+
+    async def statistics(self) -> dict[str, Any]:
+        """Of the whole service; empty while the database is not available."""
+        return await self._statistics.now()
+
+    async def _look_at_jobs(self) -> tuple[Check, dict[str, Any]]:
+        started = time.monotonic()
+        if not self._health.check("database").ok:
+            return found(started, "the database is not available"), {}
+        error, numbers = None, {}
+        try:
+            numbers = dict(await queue.depth(self._db))
+        except Exception as failure:  # whatever it is, it is what this check reports
+            error = type(failure).__name__
+            _tell_of_bug(failure)
+        return found(started, error), numbers
+
+    async def _look_at_statistics(self) -> dict[str, Any]:
+        try:
+            if self._health.check("database").ok:
+                return await statistics(self._db)
+        except Exception as failure:
+            _tell_of_bug(failure)
+        return {}
+
+
+def _tell_of_bug(failure: Exception) -> None:
+    """An outage is told by whoever watches the dependency."""
+    if bug(failure):
+        log.error("a check failed by a bug", exc_info=failure)
