@@ -81,6 +81,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("replace-on", "error", {"group.replace_on": "/"}),
     ("health-path", "error", HEALTH_ONLY | {"health_check.path": "/health/live"}),
     ("health-path", "warning", {"health_check.path": "/health/live"}),
+    ("health-path", "warning", {"health_check.path": "/health/detailed"}),
     ("health-path", "error", {"health_check.path": "/healthz"}),
     ("health-overlap", "error", {"health_check.interval": 5.0}),
     ("health-overlap", "error", {"health_check.interval": 0.1}),

@@ -9,7 +9,8 @@ from photo_fleet.rules.stopping import lame_duck_needed, with_grace
 from photo_fleet.spec import Fleet
 
 LIVENESS = (LIVE_PATH, "/health/liveness")
-READINESS = (HEALTH_PATH, "/health/ready", "/health/readiness", "/health/detailed")
+READINESS = (HEALTH_PATH, "/health/ready", "/health/readiness")
+DETAILED = "/health/detailed"
 
 OFTEN, USUAL_INTERVAL = 10.0, 15.0
 SLOW, USUAL_TIMEOUT = 5.0, 5.0
@@ -38,17 +39,20 @@ def probed_path(fleet: Fleet) -> Iterator[Fault]:
     path = fleet.health_check.path
     if _own(path) in READINESS:
         return
-    is_live = _own(path) in LIVENESS
-    blind = fleet.drain.removal == "health-only"
+    is_live, is_detailed = _own(path) in LIVENESS, _own(path) == DETAILED
+    blind = fleet.drain.removal == "health-only" and not is_detailed
     what = "stays 200 while an instance drains" if is_live else "is not a path of the service"
-    if not is_live:
+    if is_detailed:
+        what = "is a request like any other, and a busy instance refuses it"
+        follows = "a rush takes one instance after another out of the balancer"
+    elif not is_live:
         follows = "every probe gets 404 and no instance is ever brought in"
     elif blind:
         follows = "no balancer ever notices that an instance leaves, and sends to it to the end"
     else:
         follows = "instances that start, or have lost their database, get requests all the same"
     yield Fault(
-        "error" if blind or not is_live else "warning",
+        "error" if blind or not (is_live or is_detailed) else "warning",
         "health-path",
         f'health_check.path "{path}" {what}',
         follows,
