@@ -104,8 +104,8 @@ def _wrap(
     app: FastAPI, settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
 ) -> ASGIApp:
     """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
-    wrapped: ASGIApp = ErrorBoundary(app)
-    wrapped = Admission(wrapped, settings.http, {UPLOAD_PATH})
+    wrapped: ASGIApp = Admission(app, settings.http, {UPLOAD_PATH})
+    wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CrossOrigin(
             wrapped,

@@ -6,6 +6,7 @@ as a web worker does, and `drain` already hands back what it has leased.
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,8 @@ from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.maintenance import Maintenance
 from photo_api.jobs.runner import Runner
 from photo_api.lifecycle.identity import identify
+from photo_api.lifecycle.load import resident_bytes
+from photo_api.lifecycle.memory import hide_memory
 from photo_api.lifecycle.orders import Orders
 from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.lifecycle.secrets import ToldSecrets
@@ -33,6 +36,7 @@ from photo_api.telemetry.logs import log_shipping
 log = logging.getLogger(__name__)
 
 SCHEMA_POLL = 0.5
+REPORT_INTERVAL = 5.0
 
 
 def main() -> None:
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--draining", action="store_true", help="started during a drain")
     options = parser.parse_args()
     die_with_parent()
+    hide_memory()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     orders = Orders(options.orders)
@@ -71,7 +76,9 @@ async def _run(secrets: ToldSecrets, worker: str, orders: Orders, draining: bool
             work = tasks.create_task(_work(live, db, store, worker, stack))
             if draining:
                 work.cancel()  # before its first step
-            tasks.create_task(_obey(orders, secrets, work))
+            reporting = tasks.create_task(_report_memory(orders))
+            obeying = tasks.create_task(_obey(orders, secrets, work))
+            obeying.add_done_callback(lambda _: reporting.cancel())
 
 
 async def _obey(orders: Orders, secrets: ToldSecrets, work: asyncio.Task[None]) -> None:
@@ -85,6 +92,12 @@ async def _obey(orders: Orders, secrets: ToldSecrets, work: asyncio.Task[None]) 
         if order == "stop":
             return
     os._exit(1)  # the supervisor is gone
+
+
+async def _report_memory(orders: Orders) -> None:
+    while True:
+        await orders.report(f"load {json.dumps({'memory_bytes': resident_bytes()})}")
+        await asyncio.sleep(REPORT_INTERVAL)
 
 
 async def _work(

@@ -18,12 +18,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
     """What a worker last reported: requests in flight, connections accepted so far and when the
-    last was (monotonic), and requests that it had to cut at the end."""
+    last was (monotonic), requests that it had to cut at the end, and its resident memory, which it
+    alone may read."""
 
     in_flight: int = 0
     accepted: int = 0
     last_accepted: float = 0.0
     cut: int = 0
+    memory_bytes: int = 0
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """What this instance carries, read from /proc: the numbers that scaling decisions are made of."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
+MIB = 1024 * 1024
 PAGE = os.sysconf("SC_PAGE_SIZE")
 IDLE_FIELDS = (3, 4)  # idle and iowait in the first line of proc_stat(5)
 
@@ -28,13 +28,8 @@ def _cpu_times() -> tuple[int, int]:
     return sum(times), sum(times[field] for field in IDLE_FIELDS)
 
 
-def resident_bytes(pids: Iterable[int | None]) -> int:
-    """Resident memory of these processes; those that are gone count nothing."""
-    return sum(_resident(pid) for pid in pids if pid is not None)
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except OSError:
-        return 0
+def resident_bytes() -> int:
+    """Resident memory of this process, rounded up to whole MiB: who tells it again and again has
+    something to tell only when it has changed."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return -(-pages * PAGE // MIB) * MIB

@@ -271,6 +271,7 @@ def total(loads: Sequence[WorkerLoad]) -> WorkerLoad:
         accepted=sum(load.accepted for load in loads),
         last_accepted=max((load.last_accepted for load in loads), default=0.0),
         cut=sum(load.cut for load in loads),
+        memory_bytes=sum(load.memory_bytes for load in loads),
     )
 
 

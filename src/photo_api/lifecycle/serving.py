@@ -1,6 +1,7 @@
 """The composition root of `photo-api serve` and `worker`: who we are, logs, supervisor."""
 
 from photo_api.lifecycle.identity import identify
+from photo_api.lifecycle.memory import hide_memory
 from photo_api.lifecycle.metadata import look_up
 from photo_api.lifecycle.supervisor import Supervisor
 from photo_api.settings.secrets import SecretFiles
@@ -19,6 +20,7 @@ async def supervise(
     migrate: bool,
 ) -> int:
     """Run an instance to its end; the exit code. Raises OSError when the port cannot be had."""
+    hide_memory()
     settings = secrets.settings
     configure_logging(settings.logs, settings.lifecycle.instance_ip, "main")
     metadata = await look_up(settings.cloud)

@@ -161,11 +161,11 @@ class Supervisor:
         meter = LoadMeter()
 
         def load() -> dict[str, object]:
-            pids = [os.getpid(), *(pid for process in self._processes for pid in process.pids)]
+            their = carried(self._processes)
             return {
                 "cpu_percent": meter.cpu_percent(),
-                "in_flight": carried(self._processes).in_flight,
-                "memory_bytes": resident_bytes(pids),
+                "in_flight": their.in_flight,
+                "memory_bytes": resident_bytes() + their.memory_bytes,
             }
 
         host = self._address[0]

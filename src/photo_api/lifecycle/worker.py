@@ -27,6 +27,8 @@ from photo_api.lifecycle.child import WorkerLoad
 from photo_api.lifecycle.drain import Drain, Phase
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import identify
+from photo_api.lifecycle.load import resident_bytes
+from photo_api.lifecycle.memory import hide_memory
 from photo_api.lifecycle.orders import Orders
 from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.lifecycle.protocol import Connections, protocol_class
@@ -173,6 +175,7 @@ class Server(uvicorn.Server):
             accepted=self._connections.accepted,
             last_accepted=self._connections.last_accepted,
             cut=self._cut,
+            memory_bytes=resident_bytes(),
         )
         return json.dumps(asdict(load))
 
@@ -213,6 +216,7 @@ def main() -> None:
     parser.add_argument("--draining", action="store_true", help="started during a drain")
     options = parser.parse_args()
     die_with_parent()
+    hide_memory()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     orders = Orders(options.orders)

@@ -1,8 +1,8 @@
 """The program in which originals are decoded: `python -m photo_api.renditions.child`.
 
-It holds no secret and can reach nothing: besides its pipe it may open no file and no socket, and
-its memory and processor time are bounded. It serves one request after another until its standard
-input ends, and dies with its parent.
+It holds no secret and can reach nothing: besides its pipe it may open no file and no socket, it
+reaches no other process, and its memory and processor time are bounded. It serves one request after
+another until its standard input ends, and dies with its parent.
 """
 
 import json
@@ -16,7 +16,7 @@ import pi_heif
 import pyvips
 
 from photo_api.lifecycle.orphans import die_with_parent
-from photo_api.renditions import images, wire
+from photo_api.renditions import images, sandbox, wire
 
 _MAX_STDERR = 1 << 18
 
@@ -28,7 +28,8 @@ def main() -> None:
     _die_with(parent)
     requests, answers = _take_pipe()
     _prepare_vips()
-    _confine(memory)
+    _limit(memory)
+    sandbox.confine()
     try:
         while (data := _request(requests)) is not None:
             _allow_cpu(cpu_seconds)
@@ -73,7 +74,7 @@ def _prepare_vips() -> None:
         images.render(grey.write_to_buffer(suffix), max_pixels=4)
 
 
-def _confine(memory: int) -> None:
+def _limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_STDERR, _MAX_STDERR))

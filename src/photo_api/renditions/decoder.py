@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from photo_api.renditions import wire
 from photo_api.renditions.process import ChildProcess, DecodeLimits, DecoderDied, NoProcess
+
+log = logging.getLogger(__name__)
 
 __all__ = ["DecodeLimits", "Decoder", "DecoderDied", "NoProcess", "Refused", "Rendered"]
 
@@ -51,6 +54,7 @@ class Decoder:
         self._limits = limits or DecodeLimits()
         self._child: ChildProcess | None = None
         self._lock = asyncio.Lock()
+        self._told = False
 
     @property
     def pid(self) -> int | None:
@@ -73,6 +77,7 @@ class Decoder:
             except BaseException:
                 await self._discard()
                 raise
+            self._tell_of_sandbox(child)
         return _rendered(answer)
 
     async def aclose(self) -> None:
@@ -85,6 +90,12 @@ class Decoder:
         if self._child is None:
             self._child = await ChildProcess.start(self._limits)
         return self._child
+
+    def _tell_of_sandbox(self, child: ChildProcess) -> None:
+        """Once: it is the same for every child."""
+        if not (self._told or child.is_filtered()):
+            log.warning("the decoder runs without a filter of system calls; its limits hold")
+        self._told = True
 
     async def _discard(self) -> str:
         """Kill and reap the child; tells of what it had died if it was dead already."""

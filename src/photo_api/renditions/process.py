@@ -102,6 +102,13 @@ class ChildProcess:
         await wire.send_request(self._writer, data)
         return await wire.receive_answer(self._reader)
 
+    def is_filtered(self) -> bool:
+        """Whether the kernel refuses it what its sandbox forbids; known after its first answer."""
+        try:
+            return "Seccomp:\t2" in Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return True  # gone, with whatever it had
+
     def worn(self) -> bool:
         """Whether it should be replaced before another file."""
         if self._process.poll() is not None or self._jobs >= self._limits.jobs_per_child:
