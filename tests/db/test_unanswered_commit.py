@@ -3,6 +3,7 @@
 The synchronous standby vanishes: the server carries out the commit and never says so.
 """
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -19,10 +21,11 @@ from tests.service import Service, User, jpeg, put, running_service
 
 Act = Callable[[], httpx.Response]
 
-WAITING = """SELECT count(*) FROM pg_stat_activity AS waiting WHERE EXISTS (
-    SELECT FROM pg_stat_activity AS holding WHERE holding.state = 'idle in transaction'
-    AND holding.application_name = 'psql' AND holding.pid = ANY (pg_blocking_pids(waiting.pid)))"""
-"""How many wait for what a test holds."""
+RELOADED_WHILE_WAITED_FOR = """SELECT pg_reload_conf() WHERE EXISTS (
+    SELECT FROM pg_stat_activity AS waiting, pg_stat_activity AS holding
+    WHERE holding.state = 'idle in transaction' AND holding.application_name = 'psql'
+    AND holding.pid = ANY (pg_blocking_pids(waiting.pid)))"""
+"""As soon as somebody waits for what a test holds."""
 
 OUTCOME = "SELECT status FROM idempotency_keys WHERE key = '{}'"
 
@@ -46,18 +49,35 @@ def user(service: Service) -> Iterator[User]:
 
 
 def _standby(cluster: Cluster, name: str) -> None:
+    """From the next reload on."""
     cluster.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "postgres")
-    cluster.sql("SELECT pg_reload_conf()", "postgres")
 
 
 @contextmanager
 def no_commit_is_answered(cluster: Cluster) -> Iterator[None]:
     _standby(cluster, "nobody")
-    in_the_end(lambda: cluster.sql("SHOW synchronous_standby_names") == "nobody")
+    cluster.sql("SELECT pg_reload_conf()", "postgres")
     try:
+        in_the_end(lambda: cluster.sql("SHOW synchronous_standby_names") == "nobody")
         yield
     finally:
-        _standby(cluster, "")
+        _answered_again(cluster)
+
+
+def _answered_again(cluster: Cluster) -> None:
+    _standby(cluster, "")
+    cluster.sql("SELECT pg_reload_conf()", "postgres")
+
+
+async def _leave_unanswered(cluster: Cluster) -> None:
+    """In this process: who waits may have given up by the time a busy machine starts a psql."""
+    connection = await asyncpg.connect(cluster.superuser_url)
+    async with asyncio.timeout(40):
+        while not await connection.fetchval(RELOADED_WHILE_WAITED_FOR):
+            await asyncio.sleep(0.02)
+        while await connection.fetchval("SHOW synchronous_standby_names") != "nobody":
+            await asyncio.sleep(0.02)
+    await connection.close()
 
 
 @contextmanager
@@ -69,14 +89,15 @@ def unanswered_at(cluster: Cluster, row: str, act: Act) -> Iterator[None]:
     try:
         held.say("BEGIN")
         held.say(f"SELECT 1 FROM {row} FOR UPDATE")
+        _standby(cluster, "nobody")
         acting.start()
-        in_the_end(lambda: cluster.sql(WAITING) != "0")
-        with no_commit_is_answered(cluster):
-            held.say("ROLLBACK")
-            acting.join(30)
-            assert refused(answers[0]), answers[0].text
-            yield
+        asyncio.run(_leave_unanswered(cluster))
+        held.say("ROLLBACK")
+        acting.join(30)
+        assert refused(answers[0]), answers[0].text
+        yield
     finally:
+        _answered_again(cluster)
         held.close()
         acting.join(30)
 
