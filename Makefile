@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Most tests wait most of the time; two processes, each with a database and a store of its own.
 BESIDE = -n 2 --dist loadfile
 
-.PHONY: run fleet drill demo test test-slow test-long lint bench lock clean
+.PHONY: run fleet drill demo test test-slow test-long fuzz lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/photo-api dev
@@ -32,6 +32,10 @@ test-slow: $(VENV)/.dev
 
 test-long: $(VENV)/.dev
 	@exec $(BIN)/pytest $(BESIDE) -m long
+
+# Hostile inputs that nobody thought of: make fuzz MINUTES=30. What is found ends it, with the input.
+fuzz: $(VENV)/.dev
+	@exec scripts/fuzz $(or $(MINUTES),5)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

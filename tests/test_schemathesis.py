@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
 
+from tests.fuzzing import examples
 from tests.service import Service, User, jpeg, new_address
 
 
@@ -26,17 +27,10 @@ def fuzzer(service: Service) -> Iterator[User]:
         yield user
 
 
-FUZZING = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 CONFORMANCE = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+@pytest.mark.fuzz
 def test_no_request_breaks_the_service(service: Service, fuzzer: User) -> None:
     token = fuzzer.api.headers["Authorization"]
     headers = {"Authorization": token, "X-Forwarded-For": new_address()}
@@ -45,7 +39,7 @@ def test_no_request_breaks_the_service(service: Service, fuzzer: User) -> None:
     assert len(operations) > 30
     for operation in operations:
 
-        @FUZZING
+        @examples(25)
         @given(case=operation.as_strategy())
         def holds(case: Any) -> None:
             answer = case.call(

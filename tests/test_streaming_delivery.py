@@ -1,5 +1,6 @@
 """Delivery through the server, for stores that browsers cannot reach."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from tests.fuzzing import fuzzed
 from tests.service import Service, User, eventually, jpeg, running_service
 from tests.test_memory import ALLOWED, LARGE, MB, Peak, web_worker
 
@@ -102,6 +106,40 @@ def test_what_is_no_range_of_ours_gets_the_whole(
 def test_a_range_of_another_version_gets_the_whole(carol: User, path: str, data: bytes) -> None:
     headers = {"Range": "bytes=0-9", "If-Range": '"another"'}
     assert carol.api.get(path, headers=headers).content == data
+
+
+@pytest.fixture(scope="module")
+def streamed(streaming: Service) -> Iterator[tuple[User, str, bytes]]:
+    """Somebody, the image route of a photo, and its bytes."""
+    with streaming.new_user() as user:
+        data = jpeg(20, 10)
+        yield user, f"/photos/{user.upload(data)['id']}/image", data
+
+
+offsets = st.integers(0, 2000) | st.integers(0, 10**25)
+ranges = st.builds(
+    lambda unit, first, last: f"{unit}{first}-{last}",
+    st.sampled_from(["bytes=", "bytes=", "BYTES=", "bytes = ", "bits=", "bytes=0-1,"]),
+    offsets | st.just("") | st.sampled_from(["-1", "+1", "0x1", "٣", " 1"]),
+    offsets | st.just("") | st.text("0123456789-,;= ", max_size=9),
+)
+
+
+@fuzzed(80)
+@given(asked=ranges)
+def test_any_range_gives_the_part_that_it_names_or_the_whole(
+    streamed: tuple[User, str, bytes], asked: str
+) -> None:
+    user, path, data = streamed
+    answer = user.api.get(path, headers={b"Range": asked.strip().encode()})
+    if answer.status_code == 206:
+        unit, first, last, size = re.split(r"[ /-]", answer.headers["Content-Range"])
+        assert (unit, int(size)) == ("bytes", len(data))
+        assert answer.content == data[int(first) : int(last) + 1] != b""
+    elif answer.status_code == 416:
+        assert answer.headers["Content-Range"] == f"bytes */{len(data)}"
+    else:
+        assert (answer.status_code, answer.content) == (200, data)
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10**17])

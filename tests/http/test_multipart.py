@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from photo_api.http.multipart import MAX_FIELD_SIZE, MAX_FIELDS, MultipartError, UploadForm
+from tests.fuzzing import fuzzed
 
 BOUNDARY = "b0undary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -57,7 +59,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"))
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 @given(
     fields=st.dictionaries(texts.filter(lambda name: "\\" not in name), texts, max_size=5),
     content=boundary_like,
@@ -78,12 +80,29 @@ def test_what_httpx_encodes_comes_back(
         assert found[0] == filename
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 @given(content=boundary_like, sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5))
 def test_content_that_almost_ends_the_part_does_not(content: bytes, sizes: list[int]) -> None:
     content = content.replace(b"\r\n--" + BOUNDARY.encode(), b"\r\n--b0undarX")
     body = part('name="file"; filename="a"', content) + END
     assert asyncio.run(read(cut(body, sizes), TYPE))[1] == content
+
+
+damage = st.lists(st.tuples(st.integers(0, 400), boundary_like), min_size=1, max_size=5)
+
+
+@fuzzed(80)
+@given(damage=damage, end=st.integers(0, 600), sizes=st.lists(st.integers(1, 40), min_size=1))
+def test_a_damaged_form_is_read_or_refused(
+    damage: list[tuple[int, bytes]], end: int, sizes: list[int]
+) -> None:
+    body = part('name="album_id"', b"7") + FILE + part('name="title"', b"x") + END
+    for at, junk in damage:
+        body = body[:at] + junk + body[at + 1 :]
+    with suppress(MultipartError):
+        _, content, fields = asyncio.run(read(cut(body[:end], sizes), TYPE))
+        assert len(content) <= len(body)
+        assert set(fields) <= {"album_id", "title"} or len(fields) <= MAX_FIELDS
 
 
 @pytest.mark.parametrize("first", [True, False])

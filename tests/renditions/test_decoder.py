@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from photo_api.renditions.decoder import DecodeLimits, Decoder, DecoderDied, Refused, Rendered
+from tests.fuzzing import fuzzed
 from tests.photographs import cat, encode, good, jpeg, slow
 
 MIB = 1 << 20
@@ -224,11 +225,7 @@ async def test_the_child_dies_with_its_parent(tmp_path: Path, busy: bool) -> Non
     await until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@fuzzed(40)
 @given(data=st.data())
 def test_a_damaged_file_has_an_answer_and_harms_no_other(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["jpeg", "png", "gif", "webp", "avif", "heic"]))

@@ -6,13 +6,14 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from photo_api.renditions.exif import MAX_SECONDS, MAX_TEXT, read_exif
 from photo_api_client.exif import Camera
+from tests.fuzzing import fuzzed
 from tests.photographs import Shot, exif_block
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
@@ -168,7 +169,7 @@ def test_a_block_made_to_cost_hours_is_given_up() -> None:
     assert time.process_time() - began < 5 * MAX_SECONDS
 
 
-@settings(deadline=None)
+@fuzzed(100)
 @given(st.data())
 def test_a_damaged_block_gives_only_what_json_can_hold(data: st.DataObject) -> None:
     damaged = bytearray(exif_block(Shot("2024:05:17 14:03:22", "+09:00", (1.0, 2.0, 3.0))))
