@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -117,6 +118,45 @@ def test_confirm_of_what_is_no_image_is_409(alice: User, data: bytes) -> None:
     put(presigned, data)
     answer = alice.confirm(presigned["photo_id"])
     assert (answer.status_code, answer.json()["code"]) == (409, "upload_mismatch")
+
+
+async def test_what_is_no_image_is_refused_again_and_again_without_a_copy(
+    alice: User, stack: dict[str, Any]
+) -> None:
+    data = b"no image " * 100_000
+    presigned = alice.presign(alice.album()["id"], data)
+    put(presigned, data)
+    connection = await asyncpg.connect(stack["database_url"])
+    mine = f"photos/{alice.account['id']}/%"
+    for _ in range(3):
+        answer = alice.confirm(presigned["photo_id"])
+        assert (answer.status_code, answer.json()["code"]) == (409, "upload_mismatch")
+        query = "SELECT count(*) FROM unreferenced_objects WHERE object_key LIKE $1"
+        assert await connection.fetchval(query, mine) == 0, "a copy is noted before it is made"
+    await connection.close()
+
+
+SMUGGLED = {
+    "Content-Encoding": "gzip",
+    "Content-Language": "ko",
+    "Content-Disposition": "attachment; filename=evil.html",
+    "Expires": "Thu, 01 Jan 2037 00:00:00 GMT",
+    "Cache-Control": "public, max-age=31536000",
+}
+
+
+def test_nothing_of_an_upload_s_own_metadata_reaches_a_viewer(alice: User) -> None:
+    data = jpeg()
+    presigned = alice.presign(alice.album()["id"], data)
+    headers = presigned["upload_headers"] | SMUGGLED
+    assert httpx.put(presigned["upload_url"], content=data, headers=headers).is_success
+    photo = alice.confirm(presigned["photo_id"]).raise_for_status().json()["photo_id"]
+    shown = alice.api.get(f"/photos/{photo}/image?size=original", follow_redirects=True)
+    assert shown.content == data
+    assert shown.headers["Content-Type"] == "image/jpeg"
+    for name, value in SMUGGLED.items():
+        assert value not in shown.headers.get(name, ""), name
+    assert "content-encoding" not in shown.headers
 
 
 def test_confirm_of_another_type_than_declared_is_409(alice: User) -> None:

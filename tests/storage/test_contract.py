@@ -46,8 +46,11 @@ async def test_odd_keys(store: ObjectStore, prefix: str, name: str) -> None:
     await store.put_bytes(key, b"odd", content_type="image/png")
     assert await store.get(key) == b"odd"
     await store.copy(key, key + ".copy")
-    assert {info.key async for info in store.list(prefix)} == {key, key + ".copy"}
-    await store.delete([key, key + ".copy"])
+    await store.copy(key, key + ".anew", content_type="image/jpeg")
+    assert await store.get(key + ".anew") == b"odd"
+    everything = [key, key + ".copy", key + ".anew"]
+    assert {info.key async for info in store.list(prefix)} == set(everything)
+    await store.delete(everything)
     assert [info async for info in store.list(prefix)] == []
 
 
@@ -130,6 +133,8 @@ async def test_missing_objects(store: ObjectStore, prefix: str) -> None:
         await store.open(missing, 3)
     with pytest.raises(ObjectMissing):
         await store.copy(missing, prefix + "target")
+    with pytest.raises(ObjectMissing):
+        await store.copy(missing, prefix + "target", content_type="image/jpeg")
 
 
 async def test_deleting_is_repeatable(store: ObjectStore, prefix: str) -> None:

@@ -145,17 +145,20 @@ async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
     photo = await queries.staged(state.db, owner_id, photo_id) if in_range(photo_id) else None
     if photo is None or photo["status"] != "pending":
         return await _ended(state, owner_id, photo)
+    content_type = await _staged_type(state, photo)
     key = object_key(owner_id, photo_id, photo["content_type"])
     await queries.note_object(state.db, key, queries.KEY_GRACE)
     try:
-        return await _adopt(state, owner_id, photo, key)
+        return await _adopt(state, owner_id, photo, key, content_type)
     except ApiError:
         await discard(state, key)
         raise
 
 
-async def _adopt(state: AppState, owner_id: int, photo: Any, key: str) -> Outcome:
-    content_type = await _copy_and_verify(state, photo, key)
+async def _adopt(
+    state: AppState, owner_id: int, photo: Any, key: str, content_type: str
+) -> Outcome:
+    await _copy_and_verify(state, photo, key, content_type)
     sha256 = photo["sha256"]
     if photo["reuse_duplicates"]:
         sha256 = sha256 or await _digest(state, key)
@@ -199,14 +202,33 @@ async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:
     raise not_found("Photo")
 
 
-async def _copy_and_verify(state: AppState, photo: Any, key: str) -> str:
-    """The content type that the copied bytes show."""
+async def _staged_type(state: AppState, photo: Any) -> str:
+    """The content type of what was uploaded, by its first bytes: what is no photo is refused before
+    anything is copied, as often as it is tried."""
     try:
-        await state.store.copy(photo["staging_key"], key)
+        return await _verify(state, photo, photo["staging_key"])
     except ObjectMissing:
-        raise ApiError(
-            Code.NOT_UPLOADED, "The file has not been uploaded yet; PUT it to upload_url first"
-        ) from None
+        raise _not_uploaded() from None
+
+
+async def _copy_and_verify(state: AppState, photo: Any, key: str, content_type: str) -> None:
+    """The copy is looked at again: until it was made, the URL may have been used once more."""
+    try:
+        await state.store.copy(photo["staging_key"], key, content_type=content_type)
+    except ObjectMissing:
+        raise _not_uploaded() from None
+    if await _verify(state, photo, key) != content_type:
+        raise ApiError(Code.UPLOAD_MISMATCH, "The file was changed meanwhile; confirm again")
+
+
+def _not_uploaded() -> ApiError:
+    text = "The file has not been uploaded yet; PUT it to upload_url first"
+    return ApiError(Code.NOT_UPLOADED, text)
+
+
+async def _verify(state: AppState, photo: Any, key: str) -> str:
+    """The content type that the bytes under `key` show. Raises `ApiError` UPLOAD_MISMATCH,
+    `ObjectMissing`."""
     info, head = await state.store.peek(key, SNIFF_LENGTH)
     if info.size != photo["file_size"]:
         raise ApiError(

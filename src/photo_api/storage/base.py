@@ -65,8 +65,10 @@ class ObjectStore(Protocol):
     async def head(self, key: str) -> ObjectInfo:
         """The object's description. Raises `ObjectMissing`."""
 
-    async def copy(self, source: str, target: str) -> None:
-        """Copy inside the store, content type included. Raises `ObjectMissing`."""
+    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
+        """Copy inside the store. With `content_type` the target has that and nothing else of what
+        came with the source: no encoding, language, caching or metadata. Raises
+        `ObjectMissing`."""
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; a missing one is fine."""

@@ -100,9 +100,9 @@ class GuardedStore:
         """The object's description."""
         return await self._read(lambda: self._store.head(key))
 
-    async def copy(self, source: str, target: str) -> None:
+    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
         """Copy inside the store, twice if need be."""
-        await self._written(lambda: self._store.copy(source, target))
+        await self._written(lambda: self._store.copy(source, target, content_type=content_type))
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, twice if need be."""

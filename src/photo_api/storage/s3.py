@@ -21,7 +21,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from photo_api.storage.bucket import Bucket, abort_uploads, s3_error_code
+from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
 from photo_api.storage.credentials import CredentialSource
 from photo_api.storage.sigv4 import Credentials
 
@@ -34,6 +34,7 @@ PARTS_IN_FLIGHT = 2
 READ_CHUNK = 256 * 1024
 _STATUS = re.compile(r"status code: (\d{3})")
 _LETTING_GO = 0.1
+_COPIES_AT_ONCE = 16
 _CONNECT = timedelta(seconds=2)
 _QUICK = timedelta(seconds=2.5)
 _SLOW = timedelta(seconds=20)
@@ -53,6 +54,7 @@ class S3Store:
             _ = self._clients  # now, and not while a request waits
         # Of its own, since address look-ups wait for asyncio's threads.
         self._discards = ThreadPoolExecutor(1, "discard-parts")
+        self._copies = ThreadPoolExecutor(_COPIES_AT_ONCE, "copy")
 
     @property
     def _clients(self) -> "_Clients":
@@ -75,7 +77,8 @@ class S3Store:
         does so while the interpreter is being taken down aborts the process (pyo3-async-runtimes,
         issue 40).
         """
-        self._discards.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._discards, self._copies):
+            threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(_LETTING_GO)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
@@ -150,8 +153,13 @@ class S3Store:
         with _translated("head", key):
             return _info(await obstore.head_async(self._clients.reads, key))
 
-    async def copy(self, source: str, target: str) -> None:
+    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
         """Copy inside the store; up to 5 GB, as S3's CopyObject allows."""
+        if content_type is not None:  # obstore does not replace what comes with an object
+            await asyncio.get_running_loop().run_in_executor(
+                self._copies, copy_anew, self._bucket, source, target, content_type
+            )
+            return
         with _translated("copy", source):
             await obstore.copy_async(self._clients.writes, source, target)
 

@@ -37,6 +37,9 @@ UNREACHED = frozenset({"acknowledged-loss"})
 DIED = frozenset({*REPEATED, "unaccounted"})
 """And who ends without a drain takes along the end of its log."""
 
+UNDRAWN = frozenset({"half-done"})
+"""What is no picture gets no renditions."""
+
 VARIANTS: Sequence[Variant] = (
     Variant(
         "lost-object",
@@ -67,6 +70,7 @@ VARIANTS: Sequence[Variant] = (
             "trusting-confirm", Gate.LOSSLESS, (Step(4, "confirm-without-upload"),), UPLOADS
         ),
         "ghost",
+        also=UNDRAWN,
         breaks=("trusting-confirm",),
     ),
     Variant(
@@ -74,6 +78,7 @@ VARIANTS: Sequence[Variant] = (
         "confirmations are believed, whatever the uploaded bytes are",
         observed("trusting-bytes", CARELESS),
         "failed",
+        also=UNDRAWN,
         breaks=("trusting-confirm",),
     ),
     Variant(
@@ -157,7 +162,7 @@ VARIANTS: Sequence[Variant] = (
         "the standby that is promoted is not synchronous, and lags",
         experiment("lagging-standby", Gate.OUTAGE, (Step(4, "untold-lag"),), UPLOADS),
         "acknowledged-loss",
-        also=frozenset({"failed", "ghost", "half-done"}),
+        also=frozenset({"failed", "ghost", "half-done", "recovered-late", "not-recovered"}),
     ),
     Variant(
         "untold-lag",
