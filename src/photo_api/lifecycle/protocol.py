@@ -11,6 +11,7 @@ import os
 import select
 import sys
 import time
+from collections import Counter
 from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any
@@ -47,6 +48,8 @@ class Connections:
         self.last_accepted = time.monotonic()
         self.stopping = False
         self._open: set[LimitedProtocol] = set()
+        self._unsent: dict[LimitedProtocol, int] = {}
+        """Who waits for a client to take an answer, the longest first, and how many bytes it is."""
 
     def opened(self, connection: "LimitedProtocol") -> None:
         self.accepted += 1
@@ -55,6 +58,28 @@ class Connections:
 
     def closed(self, connection: "LimitedProtocol") -> None:
         self._open.discard(connection)
+
+    def waits(self, connection: "LimitedProtocol", size: int, most: int) -> None:
+        """A client has not taken `size` bytes yet. While all of them are more than `most`, who has
+        the most from one address loses the connection that has waited longest."""
+        self._unsent[connection] = size
+        if sum(self._unsent.values()) <= most:
+            return
+        # The end of an answer is mostly taken soon, of which nobody is told.
+        now = {one: one.transport.get_write_buffer_size() for one in self._unsent}
+        self._unsent = {one: unsent for one, unsent in now.items() if unsent}
+        held: Counter[str] = Counter()
+        for one, unsent in self._unsent.items():
+            held[one.peer] += unsent
+        while held.total() > most:
+            [(heaviest, _)] = held.most_common(1)
+            oldest = next(one for one in self._unsent if one.peer == heaviest)
+            held[heaviest] -= self._unsent.pop(oldest)
+            oldest.transport.abort()
+
+    def taken(self, connection: "LimitedProtocol") -> None:
+        """Its client has taken everything, or is gone."""
+        self._unsent.pop(connection, None)
 
     @property
     def idle(self) -> int:
@@ -104,6 +129,11 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.counted.opened(self)
         self._limit_client()
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end, of a balancer perhaps."""
+        return self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.counted.closed(self)
@@ -242,18 +272,22 @@ class LimitedProtocol(HttpToolsProtocol):
     def _watch_sending(self) -> None:
         """While the application waits for the client, or is done and only the client is waited
         for: some of what is unsent must go within each `send_timeout`."""
-        self._stop_watching()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
         self._unsent = self._count_unsent()
+        size = self.transport.get_write_buffer_size()
+        self.counted.waits(self, size, self.limits.max_unsent)
         self._send_timer = self.loop.call_later(self.limits.send_timeout, self._check_sending)
 
     def _stop_watching(self) -> None:
+        self.counted.taken(self)
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
 
     def _check_sending(self) -> None:
-        self._send_timer = None
         if not self.transport.get_write_buffer_size():
+            self._stop_watching()
             return
         if self._count_unsent() < self._unsent:
             self._watch_sending()

@@ -92,6 +92,13 @@ class HttpSettings:
         default="128",
         parse=integer(1, 100_000),
     )
+    max_unsent: int = setting(
+        "MAX_UNSENT",
+        "bytes of answers that may wait in a worker for slow clients; beyond them the address that"
+        " holds the most loses its oldest connection",
+        default="67108864",
+        parse=integer(65_536, 2**40),
+    )
     keep_alive: int = setting(
         "KEEP_ALIVE",
         "seconds an idle connection is kept; longer than the balancer keeps it",
