@@ -88,13 +88,15 @@ def test_slow_uploads_take_half_of_the_places(small: Service, slow: ExitStack) -
     with small.new_user() as user:
         token = f"Authorization: {user.api.headers['Authorization']}"
         uploads: list[socket.socket] = []
+        free = list(SLOW)
 
         def refused() -> bool:
             # One that came while this question was asked the time before was refused itself.
             for answered in select.select(uploads, [], [], 0)[0]:
+                free.append(answered.getsockname()[0])
                 uploads.remove(answered)
             while len(uploads) < WORK // 2:
-                one = begin(small, SLOW[0], "/photos", *FORM, token, body=b"--b\r\n")
+                one = begin(small, free.pop(), "/photos", *FORM, token, body=b"--b\r\n")
                 uploads.append(slow.enter_context(one))
             return user.post_photo(album_id=1).status_code == 503
 
@@ -103,6 +105,17 @@ def test_slow_uploads_take_half_of_the_places(small: Service, slow: ExitStack) -
             assert user.api.get("/photos/").status_code == 200
             assert user.album()["photo_count"] == 0
         assert select.select(uploads, [], [], 0)[0] == []
+
+
+def test_slow_uploads_of_one_address_leave_places_for_others(
+    small: Service, slow: ExitStack
+) -> None:
+    with small.new_user() as user:
+        token = f"Authorization: {user.api.headers['Authorization']}"
+        for _ in range(WORK):
+            slow.enter_context(begin(small, SLOW[0], "/photos", *FORM, token, body=b"--b\r\n"))
+        for _ in range(3):
+            assert user.post_photo().status_code == 201
 
 
 def test_one_address_holds_so_many_and_others_are_served(small: Service, slow: ExitStack) -> None:

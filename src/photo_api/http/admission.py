@@ -47,13 +47,14 @@ class Admission:
 
     A body is read whole before its request counts as work, or, on one of the paths `streamed`, is
     left to the route and counts when it has come; those that are still coming may be half as many
-    as may be worked on."""
+    as may be worked on, and half of these of one address."""
 
     def __init__(self, app: ASGIApp, limits: HttpSettings, streamed: Collection[str]) -> None:
         self.app = app
         self.limits = limits
         self.streamed = streamed
-        self._working = self._arriving = self._held = self._waiting = 0
+        self._working = self._held = self._waiting = 0
+        self._arriving: Counter[str] = Counter()
         self._held_by: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +70,7 @@ class Admission:
         self._held += 1
         self._held_by[address] += 1
         try:
-            await self._serve(scope, receive, send)
+            await self._serve(address, scope, receive, send)
         except _Refused as refused:
             await _answer(refused, scope, receive, send)
         finally:
@@ -86,11 +87,11 @@ class Admission:
         if self._held >= HELD_PER_WORK * self.limits.max_in_flight:
             raise _busy()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in WITHOUT_BODY:
             await self._work(scope, receive, send)
         elif scope["path"] in self.streamed:
-            await self._work_on_stream(scope, receive, send)
+            await self._work_on_stream(address, scope, receive, send)
         else:
             body = await self._whole(scope, receive)
             if body is not None:
@@ -115,10 +116,13 @@ class Admission:
             if not answering:
                 self._working -= 1
 
-    async def _work_on_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._arriving >= max(1, self.limits.max_in_flight // 2):
+    async def _work_on_stream(
+        self, address: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        places = max(2, self.limits.max_in_flight // 2)
+        if self._arriving.total() >= places or self._arriving[address] >= places // 2:
             raise _busy()
-        self._arriving += 1
+        self._arriving[address] += 1
         arriving, working = True, False
 
         async def receive_counted() -> Message:
@@ -128,7 +132,7 @@ class Admission:
             message = await self._next(receive)
             if not message.get("more_body", False):
                 arriving, working = False, True
-                self._arriving -= 1
+                self._arriving[address] -= 1
                 self._working += 1
             return message
 
@@ -142,7 +146,8 @@ class Admission:
         try:
             await self.app(scope, receive_counted, send_counted)
         finally:
-            self._arriving -= arriving
+            self._arriving[address] -= arriving
+            self._arriving += Counter()  # without those that have none
             self._working -= working
 
     async def _next(self, receive: Receive) -> Message:
