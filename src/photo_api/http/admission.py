@@ -23,6 +23,11 @@ LARGEST_BODY = 256 * 1024
 """Bytes of a body that is parsed as a whole: 10,000 ids, or the longest text with every character
 escaped, need about half of it. Parsing the worst of that size takes some milliseconds."""
 
+LARGEST_OF_STRANGERS = 16 * 1024
+"""Bytes of a body below `/auth`, which anybody may send."""
+
+STRANGERS = f"{API_PREFIX}/auth/"
+
 MOST_WAITING = 64 * 1024 * 1024
 """Bytes of such bodies that may wait for their ends at the same time, in one worker."""
 
@@ -163,8 +168,9 @@ class Admission:
 
     async def _whole(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, within `body_timeout` as a whole; None when its client went away."""
-        if _told_length(scope) > LARGEST_BODY:
-            raise _too_large()
+        most = LARGEST_OF_STRANGERS if scope["path"].startswith(STRANGERS) else LARGEST_BODY
+        if _told_length(scope) > most:
+            raise _too_large(most)
         seconds = self.limits.body_timeout
         pieces: list[bytes] = []
         size = 0
@@ -178,8 +184,8 @@ class Admission:
                         pieces.append(piece)
                         size += len(piece)
                         self._waiting += len(piece)
-                    if size > LARGEST_BODY:
-                        raise _too_large()
+                    if size > most:
+                        raise _too_large(most)
                     if not message.get("more_body", False):
                         return b"".join(pieces)
                     if self._waiting > MOST_WAITING:
@@ -223,5 +229,5 @@ def _busy() -> _Refused:
     return _Refused(ApiError(Code.OVERLOADED, "This instance is busy; try again", retry_after=1))
 
 
-def _too_large() -> _Refused:
-    return _Refused(ApiError(Code.TOO_LARGE, f"This body may have at most {LARGEST_BODY} bytes"))
+def _too_large(most: int) -> _Refused:
+    return _Refused(ApiError(Code.TOO_LARGE, f"This body may have at most {most} bytes"))
