@@ -11,13 +11,15 @@ from photo_api.settings.loading import variables
 from photo_api.settings.secrets import LONGEST, Look, SecretFiles, with_texts
 
 OLD, NEW = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "71c04b5dd2e8f39a6be1007c2f48d935"
+SEALING = "4b1f09c7e2d85a36f0917c4de8b35a62"
+TOKEN, NEXT_TOKEN = "e07d5a91c3f8462bb94e1d70a6c2835f", "1f86c0d94e7b3a25d8c1609fe47b52a3"
 TEXTS = {
     "DATABASE_URL": "postgresql://u:first@db/photos",
     "S3_ACCESS_KEY": "access-1",
     "S3_SECRET_KEY": "hidden-1",
     "JWT_KEYS": f"a:{OLD}",
-    "SECRET_KEYS": f"s:{OLD}",
-    "OPS_TOKEN": "token-1",
+    "SECRET_KEYS": f"s:{SEALING}",
+    "OPS_TOKEN": TOKEN,
 }
 
 
@@ -103,7 +105,7 @@ def test_what_cannot_be_used_keeps_the_old_and_is_told_once(
     files: Files, damage: Callable[[Path], None]
 ) -> None:
     damage(files.folder / "JWT_KEYS")
-    files.write("OPS_TOKEN", "token-2")
+    files.write("OPS_TOKEN", NEXT_TOKEN)
     assert files.look().problems == []
     look = files.look()
     assert look.changed == ["OPS_TOKEN"], "the others are not held up"
@@ -185,3 +187,19 @@ def test_the_start_refuses_what_it_always_refused(tmp_path: Path) -> None:
             {"PHOTO_API_JWT_KEYS": f"a:{OLD}", "PHOTO_API_JWT_KEYS_FILE": str(tmp_path / "x")}
         )
     assert "must not be set together" in str(refused.value)
+
+
+def test_a_weak_secret_is_not_taken_in_a_good_one_s_place(files: Files) -> None:
+    for text, reason in (
+        (f"b:{NEW[:16]},a:{OLD}", "32 characters"),
+        ("b:" + "0123456789abcdef" * 2, "is not random"),
+        (f"b:{SEALING},a:{OLD}", "is the same as"),
+    ):
+        files.write("JWT_KEYS", text)
+        look = files.settle()
+        assert look.changed == []
+        assert reason in look.problems[0], look.problems
+        assert text not in look.problems[0]
+        assert files.secrets.settings.auth.jwt_keys == {"a": OLD}
+    files.write("JWT_KEYS", f"b:{NEW},a:{OLD}")
+    assert files.settle().changed == ["JWT_KEYS"]

@@ -30,6 +30,7 @@ LONG = 40.0
 """Far more than the 10 s between two looks."""
 
 OLD, NEW = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "71c04b5dd2e8f39a6be1007c2f48d935"
+SEALING = "4b1f09c7e2d85a36f0917c4de8b35a62"
 
 
 @dataclass
@@ -177,11 +178,11 @@ def test_a_worker_that_only_signs_follows_too(stage: Stage, user: User) -> None:
 @pytest.mark.long
 def test_keys_of_tokens_rotate(stage: Stage, user: User) -> None:
     """A token is good for as long as its key is listed. What cannot be used changes nothing."""
-    stage.spoken.append(NEW)
+    stage.spoken += [NEW, SEALING]
     link = user.api.post(f"/albums/{user.album()['id']}/share", json={}).json()["token"]
     before, ancient = stage.pids(), user.tokens["access_token"]
     stage.files.write("JWT_KEYS", "hunter2hunter2hunter2hunter2hunter2hunter2")
-    stage.files.write("SECRET_KEYS", f"s2:{NEW},{stage.settings['PHOTO_API_SECRET_KEYS']}")
+    stage.files.write("SECRET_KEYS", f"s2:{SEALING},{stage.settings['PHOTO_API_SECRET_KEYS']}")
     stage.files.write("OPS_TOKEN", "another-token-of-operators")
     eventually(lambda: stage.events()[-1:] == ["SECRET_KEYS, OPS_TOKEN"], LONG)
     assert "hunter2" not in stage.service.log

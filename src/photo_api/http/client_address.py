@@ -1,5 +1,6 @@
 """Who is calling, seen through proxies that we trust and not through others."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -7,14 +8,17 @@ from starlette.requests import Request
 
 from photo_api.settings.environment import Network
 
+MOST_HOPS = 32
+PORT = re.compile(r":[0-9]{1,5}")
+
 
 def client_address(request: Request, trusted: Sequence[Network]) -> str:
     """The nearest address that is not a trusted proxy's: X-Forwarded-For is read from its right
-    end, and only as far as each hop was added by a proxy we trust."""
+    end, and only as far as each hop was added by a proxy we trust. Some proxies add a port."""
     peer = request.client.host if request.client else ""
     hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     address = _parse(peer)
-    for hop in reversed(hops):
+    for hop in reversed(hops[-MOST_HOPS:]):
         if address is None or not any(address in network for network in trusted):
             break
         nearer = _parse(hop)
@@ -33,8 +37,17 @@ def throttle_group(address: str) -> str:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    text = text.strip()
+    if text.startswith("["):  # [2001:db8::1]:4711
+        text, _, port = text[1:].partition("]")
+        if port and not PORT.fullmatch(port):
+            return None
+    elif text.count(":") == 1:  # 192.0.2.1:4711
+        text, _, port = text.partition(":")
+        if not PORT.fullmatch(f":{port}"):
+            return None
     try:
-        address = ip_address(text.strip())
+        address = ip_address(text)
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -111,8 +111,18 @@ def keys(value: str) -> dict[str, str]:
     return keys
 
 
+WIDEST = {4: 8, 6: 7}
+"""The shortest prefixes that stand for one's own: 10.0.0.0/8 and fc00::/7."""
+
+
 def networks(value: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+    found = tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+    for network in found:
+        if network.prefixlen < WIDEST[network.version]:
+            raise ValueError(
+                f"{network} is nearly everybody: name the networks that your balancers are in"
+            )
+    return found
 
 
 def origins(value: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from photo_api.settings.serving import (
     JobSettings,
     UploadSettings,
 )
+from photo_api.settings.strength import MAKE, shared, weakness
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,6 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
-PUBLISHED = ("change", "secret", "example", "password", "insecure", "test", "development")
-
-
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if bool(values["s3.access_key"]) != bool(values["s3.secret_key"]):
@@ -100,14 +98,23 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"{PREFIX}AUTOSCALING_GROUP and {PREFIX}LIFECYCLE_HOOK go together")
     problems += _stop_budget(values)
     if values["mode"] == "production":
-        for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS")):
-            for kid, secret in values[path].items():
-                if any(word in secret.lower() for word in PUBLISHED) or len(set(secret)) < 10:
-                    problems.append(
-                        f"{PREFIX}{name}: the secret of {kid!r} is not random; make one with"
-                        " `openssl rand -hex 32`"
-                    )
+        problems += _weak(values)
     return problems
+
+
+def _weak(values: Mapping[str, Any]) -> list[str]:
+    """Secrets that somebody could guess, or that open more than one door."""
+    secrets = {
+        f"{PREFIX}{name}, the secret of {kid!r},": secret
+        for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
+        for kid, secret in values[path].items()
+    }
+    if values["lifecycle.ops_token"]:
+        secrets[f"{PREFIX}OPS_TOKEN"] = values["lifecycle.ops_token"]
+    weak = [(name, weakness(secret)) for name, secret in secrets.items()]
+    found = [f"{name} {reason}; {MAKE}" for name, reason in weak if reason]
+    same = [f"{name} is the same as {other.rstrip(',')}" for other, name in shared(secrets)]
+    return found + [f"{text}; {MAKE} for each" for text in same]
 
 
 STOP_MARGIN = 4.0
