@@ -119,9 +119,9 @@ async def leave_old_rows(db: Database) -> None:
     )
     await db.execute(
         "WITH family AS (INSERT INTO refresh_families (user_id, created_at)"
-        "  VALUES ($1, now() - interval '1 day') RETURNING id)"
+        "  VALUES ($1, now() - interval '3 days') RETURNING id)"
         " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
-        " SELECT $2, id, now() - interval '1 minute' FROM family",
+        " SELECT $2, id, now() - interval '3 days' FROM family",
         user,
         uuid4().bytes,
     )

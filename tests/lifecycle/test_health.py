@@ -95,9 +95,11 @@ async def test_health_answers_in_time_with_the_database_away_and_100_requests_in
         settings = service.environ | {"PHOTO_API_DATABASE_URL": database.url()}
         events: list[Any] = []
         async with asyncio.timeout(15):
-            while len(events) < 2:
+            while not events or events[-1]["event"] != "check_passes":
                 events = await asyncio.to_thread(ask, settings, EVENTS)
-        assert [row["event"] for row in events] == ["check_fails", "check_passes"]
+        # It may fail in several ways one after the other, each with an event.
+        told = [row["event"] for row in events]
+        assert told == ["check_fails"] * (len(told) - 1) + ["check_passes"]
         assert all(row["cause"].startswith("database: ") for row in events)
         assert "a check fails" in service.log
         assert "a check passes again" in service.log

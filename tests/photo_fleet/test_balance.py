@@ -237,7 +237,7 @@ def test_after_a_kill_the_same_host_keeps_its_id_and_a_copy_of_its_state_does_no
     balance(copied(original, tmp_path / "copy"))
     new = eventually(lambda: live_balancers(steady.environ).get("copy"), 20)
     restarted = balance("original")
-    eventually(lambda: restarted.said("the registry answers")[1:], 20)
+    eventually(lambda: restarted.said("the registry answers")[1:], 60)
     assert live_balancers(steady.environ) == {"original": kept, "copy": new}
     assert new != kept
 
