@@ -36,7 +36,7 @@ async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.Mo
 async def test_a_full_queue_is_refused_at_once() -> None:
     passwords = Passwords(1, 2)
     answers = await asyncio.gather(
-        *(passwords.hash("password") for _ in range(5)), return_exceptions=True
+        *(passwords.verify(None, "password") for _ in range(5)), return_exceptions=True
     )
     passwords.close()
     refused = [answer for answer in answers if isinstance(answer, ApiError)]
@@ -64,3 +64,14 @@ def test_a_flood_of_logins_is_refused_politely(start_service: Callable[..., Serv
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert (refused.json()["code"], refused.headers["Retry-After"]) == ("overloaded", "1")
         assert user.login().status_code == 200, "and nobody was throttled for it"
+
+
+async def test_new_passwords_leave_room_for_those_who_have_one() -> None:
+    passwords = Passwords(1, 5)
+    known = await passwords.hash("right")
+    new = [asyncio.create_task(passwords.hash(f"new {number}")) for number in range(48)]
+    await asyncio.sleep(0)
+    assert await passwords.verify(known, "right")
+    answers = await asyncio.gather(*new, return_exceptions=True)
+    passwords.close()
+    assert sum(isinstance(answer, str) for answer in answers) == 3

@@ -146,3 +146,126 @@ async def test_the_database_knows_no_email_and_no_address(
     for secret in (email, here):
         assert secret not in text
         assert secret.encode().hex() not in text
+
+
+def test_no_spelling_of_an_email_has_counters_of_its_own(proxied: Service) -> None:
+    with proxied.new_user(new_address()) as user:
+        here, name = new_address(), user.email
+        spellings = [name, name.upper(), name.title(), name.replace("example", "ｅｘａｍｐｌｅ")]
+        spellings += [
+            name.replace("e", "E", 1),
+            name.replace("e", "ｅ", 1),
+            name.replace("o", "Ｏ"),
+        ]
+        answers = [login(proxied, one, "wrong one", here).status_code for one in spellings]
+        assert answers == [401] * 5 + [429] * (len(spellings) - 5)
+
+
+def test_two_accounts_do_not_differ_in_spelling_alone(proxied: Service) -> None:
+    with proxied.new_user(new_address()) as user:
+        for other in (user.email.upper(), user.email.replace("e", "ｅ")):
+            body = {"email": other, "username": "another", "password": PASSWORD}
+            answer = httpx.post(f"{proxied.url}/api/auth/register", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (400, "duplicate_account")
+            assert login(proxied, other, PASSWORD, new_address()).status_code == 200
+
+
+async def test_accounts_of_the_release_before_log_in_and_are_folded(
+    proxied: Service, stack: dict[str, str]
+) -> None:
+    """Two collide by our fold and not by PostgreSQL's: both keep their own."""
+    import asyncpg
+
+    connection = await asyncpg.connect(stack["database_url"])
+    with proxied.new_user(new_address()) as user:
+        other = user.email.replace("e", "ｅ")
+        for email in (other, user.email):
+            await connection.execute(
+                "INSERT INTO users (email, username, password_hash)"
+                " SELECT $1, 'before', password_hash FROM users WHERE id = $2 AND email <> $1",
+                email, user.account["id"],
+            )  # fmt: skip
+        await connection.execute(
+            "UPDATE users SET email_fold = NULL WHERE id = $1", user.account["id"]
+        )
+        ids = set()
+        for email in (other, user.email):
+            answer = login(proxied, email, PASSWORD, new_address()).raise_for_status()
+            token = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            ids.add(httpx.get(f"{proxied.url}/api/auth/me", headers=token).json()["email"])
+        assert ids == {other, user.email}
+        # A spelling that PostgreSQL's lower() alone takes for the account's finds nobody.
+        strange = user.email.replace("i", "İ").replace("k", "K")
+        assert strange == user.email or login(
+            proxied, strange, PASSWORD, new_address()
+        ).status_code in (200, 401)
+    await connection.close()
+
+
+async def test_attempts_of_a_worker_that_died_are_forgotten(
+    proxied: Service, stack: dict[str, str]
+) -> None:
+    import asyncpg
+
+    with proxied.new_user(new_address()) as user:
+        here = new_address()
+        login(proxied, user.email, "wrong one", here)
+        connection = await asyncpg.connect(stack["database_url"])
+        left = "ARRAY(SELECT now() - interval '31 s' FROM generate_series(1, 60))"
+        await connection.execute(f"UPDATE login_attempts SET pending_at = {left}")
+        await connection.close()
+        assert login(proxied, user.email, PASSWORD, here).status_code == 200
+
+
+def test_many_people_behind_one_address_are_served_or_told_to_wait(proxied: Service) -> None:
+    with proxied.new_user(new_address()) as user, ThreadPoolExecutor(40) as pool:
+        here = new_address()
+        answers = list(pool.map(lambda _: login(proxied, user.email, PASSWORD, here), range(120)))
+        found = {answer.status_code for answer in answers}
+        assert found <= {200, 503}
+        assert all(
+            int(answer.headers["Retry-After"]) >= 1
+            for answer in answers
+            if answer.status_code == 503
+        )
+
+
+async def test_who_is_refused_writes_nothing(proxied: Service, stack: dict[str, str]) -> None:
+    import asyncpg
+
+    email, here = f"{uuid4().hex}@example.org", new_address()
+    for _ in range(5):
+        login(proxied, email, "wrong one", here)
+    connection = await asyncpg.connect(stack["database_url"])
+    rows = "SELECT kind, xmin::text, ctid::text FROM login_attempts ORDER BY kind, key"
+    before = await connection.fetch(rows)
+    for _ in range(3):
+        assert login(proxied, email, "wrong one", here).status_code == 429
+    assert await connection.fetch(rows) == before
+    await connection.close()
+
+
+def test_one_address_opens_so_many_accounts_an_hour(start_service: Callable[..., Service]) -> None:
+    service = start_service(REGISTRATIONS_PER_ADDRESS="3")
+
+    def register(address: str) -> httpx.Response:
+        body = {"email": f"{uuid4().hex}@example.org", "username": "mina", "password": PASSWORD}
+        headers = {"X-Forwarded-For": address}
+        return httpx.post(f"{service.url}/api/auth/register", json=body, headers=headers)
+
+    here = new_address()
+    answers = [register(here) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [201] * 3 + [429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 3600
+    assert register(new_address()).status_code == 201
+
+
+@pytest.mark.parametrize("field", ["email", "username"])
+def test_invisible_letters_are_refused(proxied: Service, field: str) -> None:
+    body = {"email": f"{uuid4().hex}@example.org", "username": "mina", "password": PASSWORD}
+    for hidden in ("\u200b", "\u202e", "\u2066"):
+        answer = httpx.post(
+            f"{proxied.url}/api/auth/register", json=body | {field: f"a{hidden}{body[field]}"}
+        )
+        assert answer.status_code == 422
+        assert "cannot be seen" in answer.text

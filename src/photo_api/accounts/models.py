@@ -3,21 +3,45 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
+from photo_api.accounts.identities import is_name, is_visible
 from photo_api.http.fields import Text
 
 EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+$"
 
+HIDDEN = "must hold no characters that cannot be seen"
+
+
+def _seen(text: str) -> str:
+    if not is_visible(text):
+        raise PydanticCustomError("invisible", HIDDEN)
+    return text
+
+
+def _named(text: str) -> str:
+    if not is_name(text):
+        raise PydanticCustomError("invisible", HIDDEN)
+    return text
+
+
 Email = Annotated[
-    Text, StringConstraints(max_length=254, pattern=EMAIL), Field(examples=["mina@example.org"])
+    Text,
+    StringConstraints(max_length=254, pattern=EMAIL),
+    AfterValidator(_seen),
+    Field(examples=["mina@example.org"]),
 ]
 Password = Annotated[Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"])]
 
 
 class Registration(BaseModel):
     email: Email
-    username: Annotated[Text, Field(min_length=3, max_length=100, examples=["mina"])]
+    username: Annotated[
+        Text,
+        Field(min_length=3, max_length=100, examples=["mina"]),
+        AfterValidator(_named),
+    ]
     password: Password
 
 

@@ -29,13 +29,21 @@ class Passwords:
             concurrency, thread_name_prefix="argon2", initializer=_yield_to_others
         )
         self._room = concurrency + queue
+        self._for_new = max(1, self._room // 2)
         # In a thread: it takes as long as any hash, and nobody needs it to begin with.
         hashing: Callable[[str], str] = self._hasher.hash
         self._nobody = self._threads.submit(hashing, os.urandom(16).hex())
 
     async def hash(self, password: str) -> str:
-        """The encoded hash that the database keeps. Raises `ApiError` OVERLOADED."""
-        return await self._run(self._hasher.hash, password)
+        """The encoded hash that the database keeps. Raises `ApiError` OVERLOADED: new passwords
+        take half of the room at most, so that those who have one can log in."""
+        if self._for_new == 0:
+            raise ApiError(Code.OVERLOADED, "Too many registrations at once", retry_after=1)
+        self._for_new -= 1
+        try:
+            return await self._run(self._hasher.hash, password)
+        finally:
+            self._for_new += 1
 
     async def verify(self, encoded: str | None, password: str) -> bool:
         """Whether `password` belongs to `encoded`; None, for an unknown user, costs the same."""

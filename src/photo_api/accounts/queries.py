@@ -5,23 +5,50 @@ from uuid import UUID
 
 import asyncpg
 
+from photo_api.accounts.identities import fold
 from photo_api.db.leases import FENCE, HELD, Lease
 
 
 async def insert_user(db: Any, email: str, username: str, password_hash: str) -> Any | None:
-    """The new user's row, or None when the e-mail is taken."""
+    """The new user's row, or None when the e-mail is taken, in whatever spelling."""
     return await db.fetchrow(
-        "INSERT INTO users (email, username, password_hash) VALUES ($1, $2, $3)"
-        " ON CONFLICT ((lower(email))) DO NOTHING"
-        " RETURNING id, email, username, is_active, created_at",
-        email, username, password_hash,
+        "INSERT INTO users (email, email_fold, username, password_hash) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT DO NOTHING RETURNING id, email, username, is_active, created_at",
+        email, fold(email), username, password_hash,
     )  # fmt: skip
 
 
 async def user_by_email(db: Any, email: str) -> Any | None:
-    return await db.fetchrow(
-        "SELECT id, password_hash, is_active FROM users WHERE lower(email) = lower($1)", email
+    """Whoever has it in whatever spelling; of accounts that collide, the one with just this."""
+    folded = fold(email)
+    rows = await db.fetch(
+        "SELECT id, email, password_hash, is_active FROM users WHERE email_fold = $1"
+        " UNION ALL SELECT id, email, password_hash, is_active FROM users"
+        " WHERE email_fold IS NULL AND lower(email) = lower($2)",
+        folded, email,
+    )  # fmt: skip
+    # PostgreSQL folds more than we do: nobody is found by a spelling that is counted apart.
+    found = [row for row in rows if fold(row["email"]) == folded]
+    return next((row for row in found if row["email"] == email), found[0] if found else None)
+
+
+async def fill_folds(db: Any, lease: Lease, most: int) -> list[int]:
+    """Fill in what the release before has left out; ids of users whose e-mail collides with
+    another's, which stay as they are."""
+    rows = await db.fetch(
+        "SELECT id, email FROM users WHERE email_fold IS NULL ORDER BY id LIMIT $1", most
     )
+    collide: list[int] = []
+    for row in rows:
+        filled = await db.fetchval(
+            f"WITH {FENCE} UPDATE users u SET email_fold = $4 WHERE id = $3 AND {HELD}"
+            " AND NOT EXISTS (SELECT FROM users o WHERE o.email_fold = $4 AND o.id <> u.id)"
+            " RETURNING true",
+            *lease, row["id"], fold(row["email"]),
+        )  # fmt: skip
+        if not filled:
+            collide.append(row["id"])
+    return collide
 
 
 async def user_by_id(db: Any, user_id: int) -> Any | None:
@@ -45,11 +72,12 @@ async def set_active(db: Any, email: str, active: bool) -> bool:
     """Whether there is such a user. Sessions end with a deactivation and do not come back."""
     return await db.fetchval(
         "WITH changed AS ("
-        "  UPDATE users SET is_active = $2 WHERE lower(email) = lower($1) RETURNING id), ended AS ("
+        "  UPDATE users SET is_active = $2 WHERE email_fold = $3"
+        "  OR (email_fold IS NULL AND lower(email) = lower($1)) RETURNING id), ended AS ("
         "  UPDATE refresh_families f SET revoked_at = now() FROM changed"
         "  WHERE f.user_id = changed.id AND f.revoked_at IS NULL AND NOT $2)"
         " SELECT id FROM changed",
-        email, active,
+        email, active, fold(email),
     ) is not None  # fmt: skip
 
 

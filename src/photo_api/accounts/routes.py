@@ -22,9 +22,13 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=DirectRoute)
 
 
-@router.post("/register", status_code=201, response_model=User, responses=errors(400, 422, 503))
-async def register(body: Registration, state: Anyone) -> Response:
+@router.post(
+    "/register", status_code=201, response_model=User, responses=errors(400, 422, 429, 503)
+)
+async def register(body: Registration, request: Request, state: Anyone) -> Response:
     """Open an account. An e-mail address, compared without case, can have one account."""
+    address = client_address(request, state.settings.http.trusted_proxies)
+    await state.throttle.register(throttle_group(address))
     password_hash = await state.passwords.hash(body.password)
     user = await queries.insert_user(state.db, body.email, body.username, password_hash)
     if user is None:

@@ -8,9 +8,11 @@ through between look and count, and no number of right logins throttles anyone.
 import asyncio
 import hmac
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from photo_api.accounts.identities import fold
 from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
@@ -19,27 +21,38 @@ PAIR_LIMIT, ADDRESS_LIMIT, ACCOUNT_LIMIT = 5, 50, 100
 SHORT_WINDOW, ACCOUNT_WINDOW = 15 * 60, 60 * 60
 DELAY_STEP, LONGEST_DELAY = 0.1, 2.0
 LONGEST_WAIT = 3.0
+LONGEST_ATTEMPT = 30.0
+"""Seconds after which an attempt counts as none whose worker has not told how it ended."""
+
 POLL = 0.05
 
-# A window's row is taken over once its time is up, with what was left pending by the dead.
+# A window's row is taken over once its time is up. An attempt is known by when it began. Who is
+# refused for certain writes nothing.
 ENTER = """
 WITH wanted (kind, key, seconds, lim) AS (
     VALUES ('account', $1::bytea, $4::float8, NULL::int),
            ('address', $2::bytea, $5::float8, $6::int),
            ('pair', $3::bytea, $5::float8, $7::int)
+), over AS (
+    SELECT a.kind, a.window_ends FROM login_attempts a JOIN wanted w USING (kind, key)
+    WHERE a.window_ends > now() AND a.failures >= w.lim
 ), entered AS (
-    INSERT INTO login_attempts AS a (kind, key, window_ends, pending)
-    SELECT kind, key, now() + make_interval(secs => seconds), 1 FROM wanted ORDER BY kind
+    INSERT INTO login_attempts AS a (kind, key, window_ends, pending_at)
+    SELECT kind, key, now() + make_interval(secs => seconds), ARRAY[now()]
+    FROM wanted WHERE NOT EXISTS (SELECT FROM over) ORDER BY kind
     ON CONFLICT (kind, key) DO UPDATE SET
         window_ends = CASE WHEN a.window_ends <= now() THEN excluded.window_ends
                            ELSE a.window_ends END,
         failures = CASE WHEN a.window_ends <= now() THEN 0 ELSE a.failures END,
-        pending = CASE WHEN a.window_ends <= now() THEN 1 ELSE a.pending + 1 END
-    RETURNING kind, failures, pending, window_ends
+        pending_at = ARRAY(SELECT p FROM unnest(a.pending_at) p
+                           WHERE p > now() - make_interval(secs => $8)) || excluded.pending_at
+    RETURNING kind, failures, cardinality(pending_at) AS pending
 )
-SELECT e.kind, e.failures, e.failures + e.pending > w.lim AS full, e.failures >= w.lim AS over,
-       ceil(extract(epoch FROM e.window_ends - now()))::int AS seconds_left
+SELECT e.kind, e.failures, now() AS at, e.failures + e.pending > w.lim AS full,
+       NULL::int AS seconds_left
 FROM entered e JOIN wanted w USING (kind)
+UNION ALL
+SELECT kind, 0, now(), true, ceil(extract(epoch FROM window_ends - now()))::int FROM over
 """
 
 # In the order of their keys, as ENTER locks them, so that two attempts cannot deadlock.
@@ -49,41 +62,56 @@ WITH mine AS (
     WHERE (kind, key) IN (('account', $1::bytea), ('address', $2::bytea), ('pair', $3::bytea))
     ORDER BY kind FOR UPDATE
 )
-UPDATE login_attempts a SET pending = greatest(a.pending - 1, 0), failures = a.failures + $4
+UPDATE login_attempts a
+SET pending_at = array_remove(a.pending_at, $5::timestamptz), failures = a.failures + $4
 FROM mine WHERE a.kind = mine.kind AND a.key = mine.key
+"""
+
+REGISTER = """
+INSERT INTO login_attempts AS a (kind, key, window_ends, failures)
+VALUES ('registration', $1, now() + make_interval(secs => $2), 1)
+ON CONFLICT (kind, key) DO UPDATE SET
+    window_ends = CASE WHEN a.window_ends <= now() THEN excluded.window_ends ELSE a.window_ends END,
+    failures = CASE WHEN a.window_ends <= now() THEN 1 ELSE least(a.failures + 1, 1000000) END
+RETURNING failures AS number, ceil(extract(epoch FROM window_ends - now()))::int AS seconds_left
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One login that has been let in, to be settled by `LoginThrottle.settle`."""
+    """One login that has been let in at `at`, to be settled by `LoginThrottle.settle`."""
 
     account: bytes
     address: bytes
     pair: bytes
+    at: datetime | None = None
 
 
 class LoginThrottle:
     """Counts failures by account, by client address and by the pair of both."""
 
-    def __init__(self, db: Database, key: bytes) -> None:
+    def __init__(self, db: Database, key: bytes, registrations: int) -> None:
         self._db = db
         self._key = key
+        self._registrations = registrations
 
     async def enter(self, email: str, address: str) -> Attempt:
         """Let an attempt in, or raise `ApiError` TOO_MANY_REQUESTS. An account under attack from
         everywhere is slowed down by up to 2 s and never locked."""
-        attempt = self._attempt(email.lower(), address)
+        attempt = self._attempt(fold(email), address)
         deadline = asyncio.get_running_loop().time() + LONGEST_WAIT
         while True:
-            rows = {row["kind"]: row for row in await self._enter(attempt)}
-            refused = [row for row in rows.values() if row["full"]]
-            if not refused:
+            found = await self._enter(attempt)
+            if over := [row["seconds_left"] for row in found if row["seconds_left"] is not None]:
+                raise _too_many(max(over))
+            rows = {row["kind"]: row for row in found}
+            attempt = replace(attempt, at=found[0]["at"])
+            if not any(row["full"] for row in found):
                 break
             await self.settle(attempt, failed=False)
-            over = [row["seconds_left"] for row in refused if row["over"]]
-            if over or asyncio.get_running_loop().time() > deadline:
-                raise _too_many(max(over, default=1))
+            if asyncio.get_running_loop().time() > deadline:
+                text = "Too many logins at once; try again"
+                raise ApiError(Code.OVERLOADED, text, retry_after=1)
             # Only attempts whose outcome is not known yet are in the way.
             await asyncio.sleep(POLL * random.uniform(0.5, 1.5))
         excess = rows["account"]["failures"] - ACCOUNT_LIMIT
@@ -93,7 +121,16 @@ class LoginThrottle:
 
     async def settle(self, attempt: Attempt, *, failed: bool) -> None:
         """Close an attempt that `enter` let in."""
-        await self._db.execute(SETTLE, attempt.account, attempt.address, attempt.pair, int(failed))
+        mine = attempt.account, attempt.address, attempt.pair
+        await self._db.execute(SETTLE, *mine, int(failed), attempt.at)
+
+    async def register(self, address: str) -> None:
+        """Count a registration. Raises `ApiError` TOO_MANY_REQUESTS."""
+        key = self._mac("registration", address)
+        [row] = await self._db.fetch(REGISTER, key, float(ACCOUNT_WINDOW))
+        if row["number"] > self._registrations:
+            text = f"Too many registrations; try again in {row['seconds_left']} seconds"
+            raise ApiError(Code.TOO_MANY_REQUESTS, text, retry_after=row["seconds_left"])
 
     async def _enter(self, attempt: Attempt) -> list[Any]:
         return await self._db.fetch(
@@ -105,6 +142,7 @@ class LoginThrottle:
             float(SHORT_WINDOW),
             ADDRESS_LIMIT,
             PAIR_LIMIT,
+            LONGEST_ATTEMPT,
         )
 
     def _attempt(self, email: str, address: str) -> Attempt:

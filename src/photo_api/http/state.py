@@ -53,7 +53,7 @@ class AppState:
         self.access_tokens = AccessTokens(auth.jwt_keys, auth.access_ttl)
         self.authenticator = Authenticator(self.access_tokens, self.db, auth.user_cache)
         self.refresh_tokens = RefreshTokens(auth.secret_keys)
-        self.throttle = LoginThrottle(self.db, throttle_key)
+        self.throttle = LoginThrottle(self.db, throttle_key, auth.registrations_per_address)
         self.sealer = Sealer(auth.secret_keys)
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 LEASE = "maintenance"
 SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
+FOLDS_AT_ONCE = 500
 RELEASE_TIME_BOX = 2.0
 
 
@@ -43,6 +44,7 @@ class Maintenance:
         self._interval = interval
         self._longest_put = longest_put
         self._holder = holder
+        self._collide: list[int] = []
         self._seconds = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
 
     async def run(self) -> None:
@@ -113,7 +115,15 @@ class Maintenance:
 
     async def _clear_away(self, lease: Lease) -> None:
         await prune(self._db, lease)
+        await self._fill_folds(lease)
         await sweep(self._db, self._store, self._longest_put, lease)
+
+    async def _fill_folds(self, lease: Lease) -> None:
+        collide = await accounts.fill_folds(self._db, lease, FOLDS_AT_ONCE)
+        if collide != self._collide:
+            self._collide = collide
+            text = "e-mails of several accounts differ in spelling only; each logs in with its own"
+            log.warning(text, extra={"fields": {"user_ids": collide}})
 
     async def _count(self, lease: Lease) -> None:
         await statistics.count(self._db, lease)

@@ -45,6 +45,12 @@ class AuthSettings:
         default="7776000",
         parse=integer(60, 315_360_000),
     )
+    registrations_per_address: int = setting(
+        "REGISTRATIONS_PER_ADDRESS",
+        "accounts that may be opened from one address in an hour; more get 429",
+        default="100",
+        parse=integer(1, 1_000_000),
+    )
     hash_concurrency: int = setting(
         "HASH_CONCURRENCY", "password hashes at once per worker", default="1", parse=integer(1, 32)
     )
