@@ -1,4 +1,3 @@
-import glob
 import os
 import signal
 import socket
@@ -93,9 +92,21 @@ async def test_the_credentials_are_for_the_owner_only(data: Path, seaweed: Seawe
     assert stat.S_IMODE((data / "s3.json").stat().st_mode) == 0o600
 
 
+def sockets_of(pid: int) -> list[str]:
+    found = psutil.Process(pid).net_connections("unix")
+    return [str(item.laddr) for item in found if item.laddr]
+
+
 async def test_no_sockets_are_left_behind(seaweed: Seaweed) -> None:
+    sockets = sockets_of(seaweed.pid)
+    assert sockets
     await seaweed.stop()
-    assert not glob.glob(f"/tmp/seaweedfs-*-{seaweed.port}.sock")
+    assert not [name for name in sockets if name.startswith("/") and Path(name).exists()]
+
+
+async def test_sockets_are_for_the_owner_only(seaweed: Seaweed) -> None:
+    named = [Path(name) for name in sockets_of(seaweed.pid) if name.startswith("/")]
+    assert [name for name in named if stat.S_IMODE(name.stat().st_mode) & 0o077] == []
 
 
 async def test_a_taken_port_is_named(data: Path, taken_port: int) -> None:

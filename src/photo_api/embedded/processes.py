@@ -46,9 +46,10 @@ class ManagedProcess:
     ) -> "ManagedProcess":
         """Start `command`, which gets `death_signal` (a name such as KILL) when this process dies.
 
-        `privileges` are further options of setpriv(1); `feed` is what it reads as its input,
-        `folder` its working directory. Call it on the main thread: the death
-        signal is sent when the *thread* that forked ends. Raises `EmbeddedError` without setpriv.
+        What it makes only its own user reads. `privileges` are further options of setpriv(1),
+        `feed` is what it reads as its input, `folder` its working directory. Call it on the main
+        thread: the death signal is sent when the *thread* that forked ends. Raises
+        `EmbeddedError` without setpriv.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(f"{name} must be started from the main thread")
@@ -69,6 +70,7 @@ class ManagedProcess:
                 env=None if environment is None else dict(environment),
                 cwd=folder,
                 start_new_session=True,
+                umask=0o077,
             )
         return cls(name, process, log)
 

@@ -1,6 +1,6 @@
 """A TCP relay from a public address to a loopback port.
 
-SeaweedFS stays on loopback with all its unauthenticated parts, and only its S3 port is reached
+SeaweedFS stays on loopback with all its parts, and only its S3 port is reached
 from outside. Bytes pass unchanged, so that the Host that a URL's signature covers stays as it was.
 """
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from photo_api.embedded.bucket import BucketAdmin, StoreRefused
+from photo_api.embedded.closed_store import close_store
 from photo_api.embedded.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
 from photo_api.embedded.processes import EmbeddedError, ManagedProcess, end_processes_in
 from photo_api.embedded.secrets import write_private
@@ -154,6 +155,7 @@ class Seaweed:
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         write_private(self._root / "s3.json", json.dumps({"identities": [identity]}))
+        close_store(self._root)
 
     def _choose_ports(self) -> None:
         """The ports of the last start where they are free: SeaweedFS names folders by them."""
@@ -182,8 +184,9 @@ class Seaweed:
             "s3.port.grpc": str(self._ports["s3_grpc"]),
             "s3.port.iceberg": "0",
             "s3.port.lance": "0",
-            "s3.localSocket": str(self._socket("s3")),
-            "filer.localSocket": str(self._socket("filer")),
+            # Relative to its working directory: such a name is never too long for a socket.
+            "s3.localSocket": "tmp/s3.sock",
+            "filer.localSocket": "tmp/filer.sock",
             "webdav": "false",
             "admin.ui": "false",
             # Resuming delays the first write by 5 to 15 s in about every other start after kill -9;
@@ -198,18 +201,19 @@ class Seaweed:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("S3_")}
         return {**kept, "GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(self._root / "tmp")}
 
-    def _socket(self, part: str) -> Path:
-        return SOCKETS / f"seaweedfs-{part}-{self._ports[part]}.sock"
-
     def _remove_sockets(self) -> None:
         """SeaweedFS leaves its sockets when it is killed."""
-        grpc = {part: self._ports[part] + GRPC_OFFSET for part in PARTS if part in self._ports}
-        if "s3" in self._ports:
-            grpc["s3"] = self._ports["s3_grpc"]
-            for part in ("s3", "filer"):
-                self._socket(part).unlink(missing_ok=True)
-        for part, port in grpc.items():
-            (SOCKETS / f"seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)
+        for part in (*PARTS, "s3"):
+            if part in self._ports:
+                _grpc_socket(part, self._grpc_port(part)).unlink(missing_ok=True)
+
+    def _grpc_port(self, part: str) -> int:
+        return self._ports["s3_grpc"] if part == "s3" else self._ports[part] + GRPC_OFFSET
+
+
+def _grpc_socket(part: str, port: int) -> Path:
+    """SeaweedFS always opens it; the process's umask closes it to other users."""
+    return SOCKETS / f"seaweedfs-{part}-grpc-{port}.sock"
 
 
 def _read_ports(path: Path) -> dict[str, int]:

@@ -2,9 +2,15 @@
 stand, and what clients do that a sound one refuses."""
 
 import asyncio
+import base64
+import hmac
+import json
 import random
+import time
+import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 
@@ -24,6 +30,7 @@ CARELESS = 900
 NEVER_SENT = 3
 KEPT_WAITING = 20.0
 LOOK = 0.1
+TOKEN_SECONDS = 60
 LAG, DEAD = 6.0, 2.0
 """Seconds of work that a standby lacks, and for which nobody is the primary."""
 
@@ -60,13 +67,14 @@ async def confirm_without_upload(scene: Scene) -> Fault:
 
 async def remove_object(scene: Scene) -> Fault:
     """An acknowledged photo's original vanishes from the store, past the service: through the
-    store's own files, for which no signature is needed."""
+    store's own files, with a token by the key that root finds beside them."""
     began, stage = scene.now(), scene.stage
     async with asyncio.timeout(KEPT_WAITING):
         while not (rows := await stage.query(FINISHED)):
             await asyncio.sleep(LOOK)
     path = f"/buckets/{stage.addresses.bucket}/{rows[0]['object_key']}"
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+    headers = {"Authorization": f"Bearer {filer_token(stage.store_pid)}"}
+    async with httpx.AsyncClient(timeout=10, trust_env=False, headers=headers) as http:
         answer = await http.delete(f"http://127.0.0.1:{_filer_port(stage)}{path}")
     if answer.status_code != 204:
         raise LookupError(f"the store's files answered {answer.status_code}")
@@ -92,3 +100,17 @@ def _filer_port(stage: Stage) -> int:
         if word.startswith("-filer.port="):
             return int(word.partition("=")[2])
     raise LookupError("the store has no files of its own")
+
+
+def filer_token(pid: int) -> str:
+    """With which the files of the store `pid` are changed for a minute: a JWT by its own key."""
+    found = tomllib.loads(Path(f"/proc/{pid}/cwd/security.toml").read_text())
+    key: str = found["jwt"]["filer_signing"]["key"]
+    head, claims = {"alg": "HS256", "typ": "JWT"}, {"exp": int(time.time()) + TOKEN_SECONDS}
+    signed = b".".join(_base64url(json.dumps(part).encode()) for part in (head, claims))
+    seal = _base64url(hmac.digest(key.encode(), signed, "sha256"))
+    return b".".join((signed, seal)).decode()
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
