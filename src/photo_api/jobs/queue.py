@@ -30,20 +30,49 @@ def _job(row: Any) -> Job:
     return Job(row["id"], row["kind"], row["subject_id"], row["attempt"], failures)
 
 
+# Free, or its holder has been silent for its whole lease.
+AVAILABLE = "j.state <> 'dead' AND j.available_at <= now() AND j.kind = ANY ($3)"
+
+# The indexes are walked in the order of turns and left at the first user who has a job. Those that
+# are at work are few. Without a turn, or when others have just locked all of its jobs: the oldest.
+LEASE = f"""
+WITH busy AS MATERIALIZED (
+    SELECT user_id, count(*) AS n FROM jobs
+    WHERE state = 'leased' AND available_at > now() GROUP BY user_id
+), turn AS MATERIALIZED (
+    (SELECT t.user_id, 0 AS n, t.last_lease FROM job_turns t
+     WHERE NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
+     AND EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id AND {AVAILABLE})
+     ORDER BY t.last_lease LIMIT 1)
+    UNION ALL
+    (SELECT t.user_id, b.n, t.last_lease FROM busy b JOIN job_turns t USING (user_id)
+     WHERE EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id AND {AVAILABLE})
+     ORDER BY b.n, t.last_lease LIMIT 1)
+    ORDER BY n, last_lease LIMIT 1
+), in_turn AS MATERIALIZED (
+    SELECT j.id FROM jobs j WHERE j.user_id = (SELECT user_id FROM turn) AND {AVAILABLE}
+    ORDER BY j.available_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), oldest AS MATERIALIZED (
+    SELECT j.id FROM jobs j WHERE NOT EXISTS (SELECT FROM in_turn) AND {AVAILABLE}
+    ORDER BY j.available_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
+        available_at = now() + make_interval(secs => $2)
+    WHERE id = (SELECT id FROM in_turn UNION ALL SELECT id FROM oldest)
+    RETURNING id, kind, subject_id, attempt, handed_back, user_id
+), turned AS (
+    UPDATE job_turns t SET last_lease = clock_timestamp() FROM leased
+    WHERE t.user_id = leased.user_id
+)
+SELECT * FROM leased
+"""
+
+
 async def lease(db: Any, worker: str, seconds: float, kinds: Sequence[str]) -> Job | None:
-    """The oldest job of these kinds that is free or whose holder has been silent for its whole
-    lease. Kinds that only a newer release knows are left to it."""
-    row = await db.fetchrow(
-        """
-        UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
-            available_at = now() + make_interval(secs => $2)
-        WHERE id = (
-            SELECT id FROM jobs WHERE state <> 'dead' AND available_at <= now() AND kind = ANY ($3)
-            ORDER BY available_at LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) RETURNING id, kind, subject_id, attempt, handed_back
-        """,
-        worker, seconds, kinds,
-    )  # fmt: skip
+    """The next job of these kinds: of the user with the fewest at work, of those the one whose last
+    began longest ago, and of that one's the oldest. Kinds that only a newer release knows are left
+    to it."""
+    row = await db.fetchrow(LEASE, worker, seconds, kinds)
     return _job(row) if row is not None else None
 
 
@@ -180,9 +209,15 @@ async def depth(db: Any) -> Any:
 
 
 async def prune_dead(db: Any, lease: Lease) -> None:
-    """Forget what has been dead for 30 days."""
+    """Forget what has been dead for 30 days, and turns of users without jobs. A job that is queued
+    at this very moment has no turn then, and is leased all the same."""
     await db.execute(
         f"WITH {FENCE} DELETE FROM jobs"
         f" WHERE state = 'dead' AND available_at < now() - interval '30 days' AND {HELD}",
+        *lease,
+    )
+    await db.execute(
+        f"WITH {FENCE} DELETE FROM job_turns t"
+        f" WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id) AND {HELD}",
         *lease,
     )

@@ -1,0 +1,72 @@
+"""Users take turns: nobody's many pictures hold up another's one."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from photo_api.jobs import queue
+from tests.jobs.stage import KINDS
+
+
+async def user_with(connection: Any, photos: int) -> int:
+    """A new user with so many photos whose renditions wait."""
+    user: int = await connection.fetchval(
+        "INSERT INTO users (email, username, password_hash) VALUES ($1, 'u', '') RETURNING id",
+        f"{uuid4().hex}@example.org",
+    )
+    await connection.execute(
+        "WITH made AS (INSERT INTO photos (owner_id, status, album_id, original_filename,"
+        "  content_type, file_size, object_key) SELECT $1, 'ready', 0, '', '', 1,"
+        "  gen_random_uuid()::text FROM generate_series(1, $2) RETURNING id)"
+        " INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM made ORDER BY id",
+        user, photos,
+    )  # fmt: skip
+    return user
+
+
+async def owner_of_next(connection: Any) -> int:
+    job = await queue.lease(connection, "worker", 60, KINDS)
+    assert job is not None
+    owner: int = await connection.fetchval(
+        "SELECT owner_id FROM photos WHERE id = $1", job.subject_id
+    )
+    return owner
+
+
+async def test_one_small_photo_waits_for_one_job_at_most(connections: list[Any]) -> None:
+    one = connections[0]
+    many = await user_with(one, 30)
+    assert await owner_of_next(one) == many
+    single = await user_with(one, 1)
+    assert await owner_of_next(one) == single
+    assert await owner_of_next(one) == many, "and nobody is left out"
+
+
+async def test_who_has_the_fewest_at_work_comes_next(connections: list[Any]) -> None:
+    one = connections[0]
+    first, second, third = [await user_with(one, 9) for _ in range(3)]
+    leased = [await owner_of_next(one) for _ in range(9)]
+    for round_ in (leased[:3], leased[3:6], leased[6:]):
+        assert sorted(round_) == sorted((first, second, third))
+    assert leased[3:6] == leased[:3] == leased[6:], "of those, whose last began longest ago"
+
+
+async def test_all_is_leased_however_many_ask_at_once(connections: list[Any]) -> None:
+    owners = {await user_with(connections[0], 20): 20, await user_with(connections[0], 3): 3}
+
+    async def lease_all(connection: Any) -> list[int]:
+        held = []
+        while (job := await queue.lease(connection, "somebody", 60, KINDS)) is not None:
+            held.append(job.id)
+        return held
+
+    held = [job for one in await asyncio.gather(*map(lease_all, connections)) for job in one]
+    assert len(held) == len(set(held)) == sum(owners.values())
+
+
+async def test_a_job_without_a_turn_is_leased_all_the_same(connections: list[Any]) -> None:
+    one = connections[0]
+    owner = await user_with(one, 2)
+    await one.execute("DELETE FROM job_turns")
+    assert await owner_of_next(one) == owner
+    assert await owner_of_next(one) == owner
