@@ -232,6 +232,7 @@ def test_after_a_kill_the_same_host_keeps_its_id_and_a_copy_of_its_state_does_no
     original = balance("original")
     kept = eventually(lambda: live_balancers(steady.environ).get("original"), 20)
     eventually(lambda: original.state.get("session"), 10)
+    eventually(lambda: original.said("the registry answers"), 20)
     original.process.kill()
     original.process.wait(5)
     balance(copied(original, tmp_path / "copy"))

@@ -76,13 +76,15 @@ def _drain_late(supervisor: Any) -> None:
 def _trust_confirmations(direct_upload: Any) -> None:
     """Whatever is said to be uploaded is believed to be there, and to be what was declared."""
 
-    async def believe(state: Any, photo: Any, key: str) -> str:
-        with suppress(direct_upload.ObjectMissing):
-            await state.store.copy(photo["staging_key"], key)
+    async def believe(_: Any, photo: Any) -> str:
         declared: str = photo["content_type"]
         return declared
 
-    direct_upload._copy_and_verify = believe
+    async def copy(state: Any, photo: Any, key: str, content_type: str) -> None:
+        with suppress(direct_upload.ObjectMissing):
+            await state.store.copy(photo["staging_key"], key, content_type=content_type)
+
+    direct_upload._staged_type, direct_upload._copy_and_verify = believe, copy
 
 
 def _answer_slowly(idempotency: Any) -> None:
