@@ -22,7 +22,15 @@ Address = Annotated[
 ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
 Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
 Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
-Package = Annotated[str, Text(r"[A-Za-z0-9/_.:+=<>~!@%,#\[\]-]+", "photo-api==0.1.0")]
+Package = Annotated[
+    str,
+    Text(
+        r"/[A-Za-z0-9/_.+-]+\.(txt|whl)|https://[A-Za-z0-9/_.:+%-]+\.whl#sha256=[0-9a-f]{64}",
+        "/etc/photo-api/requirements.txt",
+        "name a file of the machine's image (requirements with hashes, or a wheel) or the address"
+        " of a wheel with its #sha256=…, since anybody may take a mere name on the public index",
+    ),
+]
 Loopback = Annotated[str, Text(r"127(\.[0-9]{1,3}){3}", "127.0.1.1")]
 
 Port = Annotated[int, Count(1, 65_535)]
@@ -57,9 +65,9 @@ class Service:
     store_region: Region = "us-east-1"
     store_credentials: Literal["keys", "role"] = "keys"
     """`keys`: an access key and its secret; `role`: those of the machine's role in the cloud."""
-    package: Package = "photo-api"
-    """What pip installs on a new machine: a requirement, a wheel's path or address, or the path of
-    a requirements file (`*.txt`) with hashes."""
+    package: Package = "/etc/photo-api/requirements.txt"
+    """What pip installs on a new machine: a requirements file (`*.txt`) with hashes or a wheel that
+    its image brings, or a wheel's address with its hash (`https://….whl#sha256=…`)."""
     secrets_hook: File = "/usr/local/sbin/photo-api-secrets"
     """Program of the machine's image that fetches the secrets into the folder that it is given."""
 

@@ -233,12 +233,15 @@ class Text(Kind):
 
     pattern: str
     example: str
+    because: str = ""
+    """What is wrong with any other."""
 
     def read(self, raw: object) -> str:
         if not isinstance(raw, str):
             raise ValueError(f"must be a string such as {json.dumps(self.example)}")
         if not re.fullmatch(self.pattern, raw, re.ASCII):
-            raise ValueError(f"has not the form of {json.dumps(self.example)}")
+            because = f": {self.because}" if self.because else ""
+            raise ValueError(f"has not the form of {json.dumps(self.example)}{because}")
         return raw
 
     def write(self, value: Any) -> str:

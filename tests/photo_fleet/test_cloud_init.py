@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from photo_fleet.loading import SpecError, loads
 from photo_fleet.render import cloud_init
 from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.systemd import instance_files
@@ -217,7 +218,7 @@ def test_the_installer_tries_five_times_and_says_what_it_could_not_install(
 
 
 def test_no_secret_and_no_registry_stands_in_the_user_data() -> None:
-    text = cloud_init.files(with_package("photo-api==0.1.0"))["user-data.yaml"]
+    text = cloud_init.files(with_package("/etc/photo-api/requirements-2.txt"))["user-data.yaml"]
     assert "index-url" not in text
     assert "http" not in text.replace("https://photos.example.org", "").replace(
         "https://s3.example.org", ""
@@ -233,3 +234,27 @@ def test_a_transaction_pooler_needs_one_more_secret() -> None:
     fleet = dataclasses.replace(Fleet(), database=Database(pooler="transaction"))
     assert "database-direct-url" in cloud_init.installer(fleet)
     assert "database-direct-url" in cloud_init.notes(fleet)[0]
+
+
+@pytest.mark.parametrize(
+    ("package", "taken"),
+    [
+        ("/etc/photo-api/requirements.txt", True),
+        ("/opt/wheels/photo_api-0.1.0-py3-none-any.whl", True),
+        ("https://example.org/photo_api-0.1.0-py3-none-any.whl#sha256=" + "0a" * 32, True),
+        ("https://example.org/photo_api-0.1.0-py3-none-any.whl", False),
+        ("http://example.org/photo_api-0.1.0-py3-none-any.whl#sha256=" + "0a" * 32, False),
+        ("photo-api", False),
+        ("photo-api==0.1.0", False),
+        ("photo-api @ git+https://example.org/photo-api", False),
+        ("", False),
+    ],
+)
+def test_a_mere_name_is_refused(package: str, taken: bool) -> None:
+    text = f'[service]\npackage = "{package}"\n'
+    if taken:
+        assert loads(text, "fleet.toml").service.package == package
+        return
+    with pytest.raises(SpecError) as refused:
+        loads(text, "fleet.toml")
+    assert "anybody may take a mere name" in str(refused.value)
