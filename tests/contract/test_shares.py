@@ -42,6 +42,21 @@ def test_list_is_newest_first_and_shows_the_tokens_again(alice: User) -> None:
     assert alice.api.get(f"/albums/{album}/share").json() == made[::-1]
 
 
+def test_links_come_in_pages(alice: User) -> None:
+    album = alice.album()["id"]
+    made = [alice.api.post(f"/albums/{album}/share").json()["id"] for _ in range(5)]
+    seen: list[int] = []
+    where = f"/albums/{album}/share?limit=2"
+    while where:
+        answer = alice.api.get(where).raise_for_status()
+        seen += [link["id"] for link in answer.json()]
+        following = answer.links.get("next", {}).get("url", "")
+        where = following.removeprefix("/api")
+    assert seen == made[::-1]
+    assert alice.api.get(f"/albums/{album}/share?limit=0").json() == []
+    assert alice.api.get(f"/albums/{album}/share?cursor=x").status_code == 400
+
+
 def test_view_counts(service: Service, alice: User, share: dict[str, Any]) -> None:
     url = f"{service.url}/api/share/{share['token']}"
     view = httpx.get(url)

@@ -40,13 +40,13 @@ async def share(db: Any, owner_id: int, share_id: int) -> Any | None:
     )  # fmt: skip
 
 
-async def shares(db: Any, owner_id: int, album_id: int) -> list[Any]:
-    """The album's links, newest first: a row each, or one with `id` null for an album without any;
-    no row at all means that there is no such album."""
+async def shares(db: Any, owner_id: int, album_id: int, before: int, limit: int) -> list[Any]:
+    """The album's newest links with an id below `before`: a row each, or one with `id` null for an
+    album without any; no row at all means that there is no such album."""
     rows: list[Any] = await db.fetch(
-        f"SELECT {SHARE} FROM albums a LEFT JOIN shares s ON s.album_id = a.id"
-        " WHERE a.id = $2 AND a.owner_id = $1 ORDER BY s.id DESC",
-        owner_id, album_id,
+        f"SELECT {SHARE} FROM albums a LEFT JOIN shares s ON s.album_id = a.id AND s.id < $3"
+        " WHERE a.id = $2 AND a.owner_id = $1 ORDER BY s.id DESC LIMIT greatest($4, 1)",
+        owner_id, album_id, before, limit,
     )  # fmt: skip
     return rows
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import cursor_behind, decode_cursor
+from photo_api.http.cursors import cursor_behind, decode_cursor, encode_cursor
 from photo_api.http.direct_route import DirectRoute
-from photo_api.http.fields import Limit, PathId, Skip
+from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
@@ -65,14 +65,25 @@ async def create_share(
 
 
 @router.get(
-    "/albums/{album_id}/share", response_model=list[Share], responses=errors(401, 403, 404, 503)
+    "/albums/{album_id}/share",
+    response_model=list[Share],
+    responses=errors(400, 401, 403, 404, 422, 503),
 )
-async def list_shares(album_id: PathId, caller: Authenticated) -> Response:
-    """The album's links, revoked and expired ones included, newest first."""
-    rows = await queries.shares(caller.state.db, caller.user_id, album_id)
+async def list_shares(
+    album_id: PathId, caller: Authenticated, limit: Limit = MAX_LIMIT, cursor: Cursor = None
+) -> Response:
+    """The album's links, revoked and expired ones included, newest first. A full page names the
+    following one in its Link header."""
+    before = decode_cursor(cursor) if cursor else MAX_ID
+    rows = await queries.shares(caller.state.db, caller.user_id, album_id, before, limit)
     if not rows:
         raise not_found("Album")
-    return json_response([_present(caller.state, row) for row in rows if row["id"] is not None])
+    page = [_present(caller.state, row) for row in rows if row["id"] is not None and limit]
+    headers = {}
+    if page and len(page) == limit:
+        place = f"/api/albums/{album_id}/share?cursor={encode_cursor(rows[-1]['id'])}&limit={limit}"
+        headers["Link"] = f'<{place}>; rel="next"'
+    return json_response(page, headers=headers)
 
 
 @router.delete(
