@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from photo_api.embedded.postgres import _binary
-from photo_api.embedded.privileges import server_account
+from photo_api.embedded.privileges import HERE, server_account
 from photo_api.settings.dependencies import DatabaseSettings
 from tests.service import eventually, free_port
 
@@ -45,8 +45,9 @@ class Cluster:
         secret.touch(mode=0o600)
         secret.write_text(cluster.password)
         server_account().own(secret)
+        server_account().make_folder(cluster.folder)
         cluster._run(
-            "initdb", "-D", str(cluster.folder), f"--pwfile={secret}", "-U", "postgres",
+            "initdb", "-D", HERE, f"--pwfile=../{secret.name}", "-U", "postgres",
             "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions",
         )  # fmt: skip
         cluster.start()
@@ -58,9 +59,10 @@ class Cluster:
     def standby(self, folder: Path) -> "Cluster":
         """A second server that follows this one, running."""
         follower = Cluster(folder / "two", self.password)
-        self._run(
+        server_account().make_folder(follower.folder)
+        follower._run(
             "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
-            "-D", str(follower.folder), "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
+            "-D", HERE, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
         )  # fmt: skip
         follower.start()
         return follower
@@ -83,7 +85,7 @@ class Cluster:
             self._process = subprocess.Popen(
                 [
                     *tied("QUIT"),
-                    *(_binary("postgres"), "-D", str(self.folder), "-p", str(self.port)),
+                    *(_binary("postgres"), "-D", HERE, "-p", str(self.port)),
                     *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
                     *(*FAST, *options),
                 ],
@@ -91,7 +93,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 env=_environment(self.password),
-                cwd="/",
+                cwd=self.folder,
                 start_new_session=True,
             )
         eventually(self._answers, 60)
@@ -177,7 +179,7 @@ class Cluster:
         done = subprocess.run(
             [*tied("KILL"), _binary(program), *arguments],
             env=_environment(self.password),
-            cwd="/",
+            cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=90,

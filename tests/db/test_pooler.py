@@ -34,7 +34,7 @@ def running_pooler(cluster: Cluster, folder: Path) -> Iterator[str]:
         f"listen_port = {port}",
         "unix_socket_dir =",
         "auth_type = scram-sha-256",
-        f"auth_file = {users}",
+        f"auth_file = {users.name}",
         "pool_mode = transaction",
         "default_pool_size = 3",
     ]
@@ -47,12 +47,12 @@ def running_pooler(cluster: Cluster, folder: Path) -> Iterator[str]:
         server_account().own(path)
     with (folder / "pgbouncer.log").open("wb") as log:
         process = subprocess.Popen(
-            [*tied("INT"), "pgbouncer", str(config)],
+            [*tied("INT"), "pgbouncer", config.name],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-            cwd="/",
+            cwd=folder,
             start_new_session=True,
         )
     url = cluster.url.replace(cluster.place, f"127.0.0.1:{port}")
