@@ -53,6 +53,14 @@ def test_the_request_id_is_echoed_if_sane(service: Service) -> None:
         assert given
 
 
+def test_a_token_is_no_request_id(service: Service, alice: User) -> None:
+    for name in ("refresh_token", "access_token"):
+        token = alice.tokens[name][:128]
+        answer = httpx.get(f"{service.url}/api/", headers={"X-Request-ID": token})
+        assert answer.headers["X-Request-ID"] != token
+        assert token not in service.log
+
+
 def test_every_answer_names_the_instance(service: Service) -> None:
     for path in ("/health", "/api/nothing", "/api/auth/me", "/docs"):
         assert httpx.get(service.url + path).headers["X-Instance"]
