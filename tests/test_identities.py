@@ -36,6 +36,8 @@ def test_what_looks_alike_to_postgresql_alone_is_not_one() -> None:
         "\u202egro.x@anim",
         "a\u2066b",
         "\u200e",
+        "\u3164\u3164\u3164",
+        "ad\u034fmin",
         "a\tb",
         "a\x00b",
         "\ue000abc",

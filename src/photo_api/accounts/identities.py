@@ -3,6 +3,9 @@
 import unicodedata
 
 INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Zl", "Zp")
+BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+"""Letters and marks that nothing is drawn for."""
+
 JOINERS = "\u200c\u200d"
 """Within words of some scripts and within emoji."""
 
@@ -13,6 +16,11 @@ def fold(email: str) -> str:
     return _nfkc(_nfkc(email).casefold())
 
 
+def nearness(one: str, other: str) -> int:
+    """Of two spellings of one address: 2 for the very same, 1 when only the case differs."""
+    return (one == other) + (one.casefold() == other.casefold())
+
+
 def _nfkc(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
@@ -20,7 +28,7 @@ def _nfkc(text: str) -> str:
 def is_visible(text: str) -> bool:
     """Whether nothing in it is hidden: no control or format characters, which let two names look
     alike or run backwards."""
-    return not any(unicodedata.category(letter) in INVISIBLE for letter in text)
+    return not any(letter in BLANK or unicodedata.category(letter) in INVISIBLE for letter in text)
 
 
 def is_name(text: str) -> bool:

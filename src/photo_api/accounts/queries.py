@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from photo_api.accounts.identities import fold
+from photo_api.accounts.identities import fold, nearness
 from photo_api.db.leases import FENCE, HELD, Lease
 
 
@@ -19,7 +19,8 @@ async def insert_user(db: Any, email: str, username: str, password_hash: str) ->
 
 
 async def user_by_email(db: Any, email: str) -> Any | None:
-    """Whoever has it in whatever spelling; of accounts that collide, the one with just this."""
+    """Whoever has it in whatever spelling; of accounts that collide, the one whose spelling is
+    nearest."""
     folded = fold(email)
     rows = await db.fetch(
         "SELECT id, email, password_hash, is_active FROM users WHERE email_fold = $1"
@@ -29,7 +30,7 @@ async def user_by_email(db: Any, email: str) -> Any | None:
     )  # fmt: skip
     # PostgreSQL folds more than we do: nobody is found by a spelling that is counted apart.
     found = [row for row in rows if fold(row["email"]) == folded]
-    return next((row for row in found if row["email"] == email), found[0] if found else None)
+    return max(found, key=lambda row: nearness(row["email"], email), default=None)
 
 
 async def fill_folds(db: Any, lease: Lease, most: int) -> list[int]:
@@ -70,14 +71,14 @@ async def session(db: Any, user_id: int, family: UUID | None) -> Any | None:
 
 async def set_active(db: Any, email: str, active: bool) -> bool:
     """Whether there is such a user. Sessions end with a deactivation and do not come back."""
-    return await db.fetchval(
+    user = await user_by_email(db, email)
+    return user is not None and await db.fetchval(
         "WITH changed AS ("
-        "  UPDATE users SET is_active = $2 WHERE email_fold = $3"
-        "  OR (email_fold IS NULL AND lower(email) = lower($1)) RETURNING id), ended AS ("
+        "  UPDATE users SET is_active = $2 WHERE id = $1 RETURNING id), ended AS ("
         "  UPDATE refresh_families f SET revoked_at = now() FROM changed"
         "  WHERE f.user_id = changed.id AND f.revoked_at IS NULL AND NOT $2)"
         " SELECT id FROM changed",
-        email, active, fold(email),
+        user["id"], active,
     ) is not None  # fmt: skip
 
 

@@ -1,0 +1,46 @@
+"""Two accounts of the release before whose e-mails collide by our fold: each keeps its own."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from photo_api.accounts import queries
+from photo_api.accounts.identities import fold
+from tests.service import Service, new_address
+
+
+@pytest.fixture
+async def pair(service: Service, stack: dict[str, Any]) -> AsyncIterator[tuple[Any, str, str]]:
+    """A connection, an e-mail that has its fold, and another spelling whose row has none."""
+    connection = await asyncpg.connect(stack["database_url"])
+    with service.new_user(new_address()) as user:
+        other = user.email.replace("e", "ｅ")
+        await connection.execute(
+            "INSERT INTO users (email, username, password_hash)"
+            " SELECT $1, 'before', password_hash FROM users WHERE id = $2",
+            other, user.account["id"],
+        )  # fmt: skip
+        yield connection, user.email, other
+    await connection.close()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["folded", "not folded"])
+async def test_deactivation_hits_one(pair: tuple[Any, str, str], which: int) -> None:
+    connection, *emails = pair
+    assert await queries.set_active(connection, emails[which], False)
+    rows = await connection.fetch(
+        "SELECT email FROM users WHERE email = ANY($1) AND NOT is_active", emails
+    )
+    assert [row["email"] for row in rows] == [emails[which]]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["folded", "not folded"])
+async def test_each_is_found_in_any_case(pair: tuple[Any, str, str], which: int) -> None:
+    connection, *emails = pair
+    assert fold(emails[0]) == fold(emails[1])
+    for spelling in (emails[which], emails[which].upper()):
+        found = await queries.user_by_email(connection, spelling)
+        assert found is not None
+        assert found["email"] == emails[which]
