@@ -88,7 +88,8 @@ class Client(threading.Thread):
 
 
 def keys(value: str) -> dict[str, str]:
-    return {"PHOTO_API_JWT_KEYS": value, "PHOTO_API_SECRET_KEYS": value}
+    sealing = value.replace(OLD, OLD[::-1]).replace(NEW, NEW[::-1])
+    return {"PHOTO_API_JWT_KEYS": value, "PHOTO_API_SECRET_KEYS": sealing}
 
 
 def roll(balancer: Balancer, start: Start, value: str) -> None:
