@@ -28,8 +28,10 @@ class Writing:
         self.tries = 0
 
     async def run(self, job: Job) -> None:
-        self.tries += 1
-        await self.db.execute("UPDATE jobs SET handed_back = handed_back + 1")
+        try:
+            await self.db.execute("UPDATE jobs SET handed_back = handed_back + 1")
+        finally:
+            self.tries += 1  # not before: who still works when the lease is over just loses it
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         raise NotImplementedError
