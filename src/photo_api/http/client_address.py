@@ -1,7 +1,7 @@
 """Who is calling, seen through proxies that we trust and not through others."""
 
-import re
 from collections.abc import Sequence
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.requests import Request
@@ -9,23 +9,28 @@ from starlette.requests import Request
 from photo_api.settings.environment import Network
 
 MOST_HOPS = 32
-PORT = re.compile(r":[0-9]{1,5}")
 
 
 def client_address(request: Request, trusted: Sequence[Network]) -> str:
     """The nearest address that is not a trusted proxy's: X-Forwarded-For is read from its right
-    end, and only as far as each hop was added by a proxy we trust. Some proxies add a port."""
+    end, and only as far as each hop was added by a proxy we trust. A hop that is no address
+    (`unknown`, `_hidden`) is a client of its own, `hop-` and a digest: never the proxy, or all of
+    its clients would be one, and never what stands left of it, which the client may have written.
+    """
     peer = request.client.host if request.client else ""
-    hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     address = _parse(peer)
-    for hop in reversed(hops[-MOST_HOPS:]):
-        if address is None or not any(address in network for network in trusted):
+    if address is None:
+        return peer
+    hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    named = [hop for hop in hops if hop.strip()]  # Lists may have empty elements (RFC 9110, 5.6.1).
+    for hop in reversed(named[-MOST_HOPS:]):
+        if not any(address in network for network in trusted):
             break
         nearer = _parse(hop)
         if nearer is None:
-            break
+            return f"hop-{sha256(_host(hop).encode()).hexdigest()[:16]}"
         address = nearer
-    return str(address) if address is not None else peer
+    return str(address)
 
 
 def throttle_group(address: str) -> str:
@@ -37,19 +42,26 @@ def throttle_group(address: str) -> str:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    text = text.strip()
-    if text.startswith("["):  # [2001:db8::1]:4711
-        text, _, port = text[1:].partition("]")
-        if port and not PORT.fullmatch(port):
-            return None
-    elif text.count(":") == 1:  # 192.0.2.1:4711
-        text, _, port = text.partition(":")
-        if not PORT.fullmatch(f":{port}"):
-            return None
     try:
-        address = ip_address(text)
+        address = ip_address(_host(text))
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def _host(hop: str) -> str:
+    """A hop without what proxies write around it: the parameters of RFC 7239 (`for="…";proto=…`),
+    quotes, brackets, a port and an IPv6 scope. They may be anything, as they tell no clients apart;
+    a port that did would give a new identity to each connection."""
+    for part in hop.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "for":
+            hop = value
+    host = hop.strip(' \t"').lower()
+    if host.startswith("["):  # [2001:db8::1]:4711
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:  # 192.0.2.1:4711
+        host = host.partition(":")[0]
+    return host.partition("%")[0]
