@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from photo_api.db.pool import open_database
+from photo_api.embedded.bucket import BucketAdmin
 from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing
 from photo_api.storage.credentials import StaticCredentials
@@ -36,6 +37,14 @@ def empty_database(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[d
         yield settings
     finally:
         asyncio.run(execute(stack["superuser_url"], f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def own_bucket(stack: dict[str, Any], environ: dict[str, str]) -> dict[str, str]:
+    """The service's settings with a bucket that no other test uses."""
+    bucket = f"own-{secrets.token_hex(16)}"
+    keys = (stack["access_key"], stack["secret_key"])
+    BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare([])
+    return environ | {"PHOTO_API_S3_BUCKET": bucket}
 
 
 def _with_path(url: str, database: str) -> str:

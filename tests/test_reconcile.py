@@ -15,12 +15,11 @@ import pytest
 
 from photo_api import cli
 from photo_api.db.pool import Database
-from photo_api.embedded.bucket import BucketAdmin
-from photo_api.photos import adoption, reconcile
+from photo_api.photos import adoption, late_uploads, reconcile
 from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.s3 import S3Store
 from tests import service
-from tests.own_stage import ask, database_of, holds, own_database, store_of
+from tests.own_stage import ask, database_of, holds, own_bucket, own_database, store_of
 from tests.service import User, jpeg, running_service
 
 T = TypeVar("T")
@@ -31,10 +30,7 @@ def settings(
     stack: dict[str, Any], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
     """A service's settings with a database and a bucket of its own, also as our environment."""
-    bucket = f"own-{uuid4().hex}"
-    keys = (stack["access_key"], stack["secret_key"])
-    BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare([])
-    with own_database(stack, environ | {"PHOTO_API_S3_BUCKET": bucket}) as settings:
+    with own_database(stack, own_bucket(stack, environ)) as settings:
         for name in [name for name in os.environ if name.startswith("PHOTO_API_")]:
             monkeypatch.delenv(name)
         for name, value in settings.items():
@@ -362,7 +358,8 @@ def test_two_repairs_at_once_do_no_harm(
 
     async def repair(db: Database, store: S3Store) -> list[reconcile.Report]:
         one, two = (
-            reconcile.reconcile(db, store, repair=True, adopt=False, force=True) for _ in range(2)
+            reconcile.reconcile(db, store, staged_for=0, repair=True, adopt=False, force=True)
+            for _ in range(2)
         )
         return list(await asyncio.gather(one, two))
 
@@ -384,6 +381,28 @@ def test_what_has_become_a_photo_since_the_listing_is_not_moved(
 
     assert not with_both(settings, move)
     assert holds(settings, key)
+
+
+def test_bytes_of_uploads_that_nobody_waits_for_are_left_to_the_sweep(
+    settings: dict[str, str], user: User, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a PUT leaves them that took too long; they are never a photo."""
+    owner = user.account["id"]
+    waiting = user.presign(user.album()["id"], jpeg())
+    stray(settings, waiting["object_key"])
+    ask(settings, "DELETE FROM unreferenced_objects")
+    late = sorted(stray(settings, f"staging/{of}/77/{uuid4().hex}") for of in (owner, 999))
+    assert run()[0] == 0, "they are young"
+    monkeypatch.setattr(late_uploads, "MARGIN", -1_000_000)
+    code, report = run("--adopt", "--force")
+    assert (code, report["late_uploads"], report["orphans"]) == (1, late, [])
+    assert (report["adopted"], report["left_to_sweep"]) == ([], [])
+    code, report = run("--repair")
+    assert (code, report["left_to_sweep"]) == (0, late)
+    due = ask(settings, "SELECT object_key, delete_after <= now() FROM unreferenced_objects")
+    assert sorted(map(tuple, due)) == [(key, True) for key in late]
+    assert run()[0] == 0
+    assert all(holds(settings, key) for key in late), "it deletes nothing itself"
 
 
 def test_the_text_for_people(

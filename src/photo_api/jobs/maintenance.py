@@ -19,7 +19,9 @@ from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
 from photo_api.jobs.queue import prune_dead
 from photo_api.lifecycle import registry_queries as registry
+from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.sweep import sweep
+from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
 from photo_api.telemetry.failures import bug
 
@@ -28,21 +30,26 @@ log = logging.getLogger(__name__)
 LEASE = "maintenance"
 SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
+LISTING_EVERY = 3600.0
 FOLDS_AT_ONCE = 500
 RELEASE_TIME_BOX = 2.0
 
 
 class Maintenance:
-    """Rounds every `interval` seconds while this process holds the lease, as `holder`.
-    `longest_put` in seconds, as for the uploads' own deadline."""
+    """Rounds every `interval` seconds while this process holds the lease, as `holder`."""
 
     def __init__(
-        self, db: Database, store: ObjectStore, interval: float, longest_put: int, holder: str
+        self,
+        db: Database,
+        store: ObjectStore,
+        interval: float,
+        uploads: UploadSettings,
+        holder: str,
     ) -> None:
         self._db = db
         self._store = store
         self._interval = interval
-        self._longest_put = longest_put
+        self._uploads = uploads
         self._holder = holder
         self._collide: list[int] = []
         self._seconds = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
@@ -83,6 +90,7 @@ class Maintenance:
             asyncio.create_task(self._renew(lease)),
             asyncio.create_task(self._regularly(self._interval, self._clear_away, lease)),
             asyncio.create_task(self._regularly(STATISTICS_EVERY, self._count, lease)),
+            asyncio.create_task(self._regularly(LISTING_EVERY, self._list_staging, lease)),
         ]
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +124,10 @@ class Maintenance:
     async def _clear_away(self, lease: Lease) -> None:
         await prune(self._db, lease)
         await self._fill_folds(lease)
-        await sweep(self._db, self._store, self._longest_put, lease)
+        await sweep(self._db, self._store, self._uploads.longest_put, lease)
+
+    async def _list_staging(self, lease: Lease) -> None:
+        await leave_to_sweep(self._db, self._store, staged_for(self._uploads), lease)
 
     async def _fill_folds(self, lease: Lease) -> None:
         collide = await accounts.fill_folds(self._db, lease, FOLDS_AT_ONCE)

@@ -115,8 +115,8 @@ async def _work(
     await _wait_for_schema(db)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(live))
-        longest_put = live.now.uploads.longest_put
-        maintenance = Maintenance(db, store, jobs.sweep_interval, longest_put, worker)
+        uploads = live.now.uploads
+        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, worker)
         tasks.create_task(maintenance.run())
 
 

@@ -1,7 +1,8 @@
 """Compares the table of photos with the object store, both ways, and mends what can be mended.
 
 Nothing is ever deleted: orphans (objects that no row knows) are moved to quarantine for 30 days or
-adopted into new rows, missing renditions are made again, missing originals are reported.
+adopted into new rows, missing renditions are made again, missing originals are reported, and
+uploads that came too late are left to the sweep.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from typing import Any
 from photo_api.db.pool import Database
 from photo_api.photos.adoption import adopt as adopt_original
 from photo_api.photos.adoption import far_ids, reserve_ids
+from photo_api.photos.late_uploads import late_uploads
 from photo_api.photos.upload_queries import ENQUEUE
 from photo_api.renditions.remaking import photos_without
 from photo_api.storage.base import ObjectMissing, ObjectStore
@@ -49,12 +51,16 @@ class Report:
     quarantined: list[str] = field(default_factory=list)
     adopted: list[int] = field(default_factory=list)
     requeued: list[int] = field(default_factory=list)
+    late_uploads: list[str] = field(default_factory=list)
+    """Bytes in staging of uploads that nobody can confirm any more."""
+    left_to_sweep: list[str] = field(default_factory=list)
     refused: str | None = None
 
     @property
     def clean(self) -> bool:
         """Whether table and store are known to agree, or to do so now."""
         left = len(self.orphans) - len(self.quarantined) - len(self.adopted)
+        left += len(self.late_uploads) - len(self.left_to_sweep)
         unmade = self.missing_renditions and not self.requeued
         return not (self.refused or self.missing_originals or unmade or left)
 
@@ -70,6 +76,7 @@ async def reconcile(
     db: Database,
     store: ObjectStore,
     *,
+    staged_for: float,
     repair: bool,
     adopt: bool,
     force: bool,
@@ -78,7 +85,8 @@ async def reconcile(
 ) -> Report:
     """Find all differences; with `adopt` recreate rows of orphaned originals, with `repair` move
     (other) orphans to quarantine and enqueue missing renditions. Orphans above 1 % of the objects
-    look like a wrong database or bucket, and are left alone unless `force`.
+    look like a wrong database or bucket, and are left alone unless `force`. `staged_for`: the
+    seconds after which bytes in staging are of no use.
 
     `restored` says that the database is from a backup and serves nobody: then nothing is too young,
     and an upload that the backup has as unfinished may have become a photo since."""
@@ -88,6 +96,8 @@ async def reconcile(
         await _list(connection, store, progress)
         progress("comparing")
         report = await _compare(connection, store, restored)
+        async for late in late_uploads(connection, store, staged_for):
+            report.late_uploads += late
         if (repair or adopt) and not force:
             report.refused = _refusal(report)
         if report.refused:
@@ -98,6 +108,7 @@ async def reconcile(
                 await _quarantine(connection, store, key, report)
                 progress(f"{number} of {len(left)} objects without a row looked after")
             await _requeue(connection, report)
+            await _leave_to_sweep(connection, report)
     return report
 
 
@@ -229,6 +240,15 @@ async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Rep
         return
     await store.delete([key])
     report.quarantined.append(key)
+
+
+async def _leave_to_sweep(connection: Any, report: Report) -> None:
+    await connection.execute(
+        "INSERT INTO unreferenced_objects (object_key, delete_after)"
+        " SELECT key, now() FROM unnest($1::text[]) AS key ON CONFLICT DO NOTHING",
+        report.late_uploads,
+    )
+    report.left_to_sweep = report.late_uploads
 
 
 async def _requeue(connection: Any, report: Report) -> None:

@@ -5,6 +5,7 @@ import sys
 
 from photo_api.contract import LOST_AFTER
 from photo_api.db.pool import open_database
+from photo_api.photos.late_uploads import staged_for
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings.loading import Settings
 from photo_api.storage.opening import open_credentials, open_store
@@ -35,6 +36,7 @@ async def reconcile_command(
         report = await reconcile(
             db,
             store,
+            staged_for=staged_for(settings.uploads),
             repair=repair,
             adopt=adopt,
             force=force,
@@ -59,6 +61,7 @@ def _text(report: Report) -> str:
     lines += _section("photos without renditions (`photo-api renditions remake`)", without)
     lines += _section("objects without a row", report.orphans)
     lines += _section("of them with an id that cannot have been handed out", report.far_ids)
+    lines += _section("uploads that came too late", report.late_uploads)
     if report.adopted:
         lines.append(f"adopted as photos: {', '.join(map(str, report.adopted))}")
     if report.quarantined:
@@ -67,12 +70,16 @@ def _text(report: Report) -> str:
         )
     if report.requeued:
         lines.append(f"renditions enqueued again: {', '.join(map(str, report.requeued))}")
+    if report.left_to_sweep:
+        lines.append(f"left {len(report.left_to_sweep)} uploads to the sweep")
     if report.refused:
         lines.append(f"nothing was changed: {report.refused}")
     elif report.clean:
         lines.append("table and store agree")
-    elif not report.quarantined and not report.adopted:
+    elif report.orphans and not report.quarantined and not report.adopted:
         lines.append("--repair moves such objects to quarantine, --adopt makes photos of them")
+    elif report.late_uploads and not report.left_to_sweep:
+        lines.append("the sweep finds such uploads within an hour; --repair hands them to it")
     return "\n".join(lines)
 
 
