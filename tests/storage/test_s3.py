@@ -6,10 +6,11 @@ import sys
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from photo_api.storage import bucket as bucket_requests
 from photo_api.storage.base import ObjectStore, StoreUnavailable
 from photo_api.storage.bucket import Bucket, abort_uploads
 from photo_api.storage.credentials import StaticCredentials
@@ -97,6 +98,13 @@ async def answering(answer: bytes | None) -> AsyncIterator[str]:
             writer.write(answer)
         writer.close()
 
+    async with serving(serve) as endpoint:
+        yield endpoint
+
+
+@asynccontextmanager
+async def serving(serve: Callable[..., Awaitable[None]]) -> AsyncIterator[str]:
+    """A server that does this with every connection; its address."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -138,6 +146,59 @@ async def test_a_store_that_hangs() -> None:
         found = await asyncio.gather(*(call() for call in reads), return_exceptions=True)
         assert [type(result) for result in found] == [StoreUnavailable] * len(reads)
         assert time.monotonic() - began < 6
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin", [HEAD + b"X-Slow: ", HEAD + b"\r\n", b"", HEAD.replace(b"200 OK", b"404 No") + b"\r\n"]
+)
+async def test_an_answer_that_comes_byte_by_byte_ends_in_time(
+    begin: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No socket waits long for the next byte: only a deadline of the whole ends it."""
+    monkeypatch.setattr(bucket_requests, "_COPY_TIMEOUT", 0.5)
+    gone = asyncio.Event()
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begin)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.1)
+        gone.set()
+
+    async with serving(trickle) as endpoint:
+        store = S3Store(endpoint, "b", "us-east-1", StaticCredentials("a", SECRET))
+        async with asyncio.timeout(20):
+            with pytest.raises(StoreUnavailable, match="TimeoutError"):
+                await store.copy("x", "y", content_type="image/png")
+            await gone.wait()
+
+
+async def test_an_answer_that_is_cut_is_none() -> None:
+    """A copy that failed is told of at its end."""
+    async with answering(HEAD + b"Content-Length: 9\r\n\r\n<Copy") as endpoint:
+        store = S3Store(endpoint, "b", "us-east-1", StaticCredentials("a", SECRET))
+        with pytest.raises(StoreUnavailable, match="IncompleteRead"):
+            await store.copy("x", "y", content_type="image/png")
+
+
+async def test_an_answer_without_end_is_not_kept() -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(bytes(MIB))
+                await writer.drain()
+
+    async with serving(flood) as endpoint:
+        store = S3Store(endpoint, "b", "us-east-1", StaticCredentials("a", SECRET))
+        async with asyncio.timeout(15):
+            with pytest.raises(StoreUnavailable, match="over 4194304 bytes"):
+                await store.copy("x", "y", content_type="image/png")
 
 
 @pytest.mark.slow

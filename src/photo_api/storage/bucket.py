@@ -3,19 +3,22 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from time import time
 from types import MappingProxyType
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import Request, urlopen
+from urllib.request import Request
 from xml.etree import ElementTree
 
 from photo_api.storage.base import ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.credentials import CredentialSource
 from photo_api.storage.sigv4 import quote_path, sign_request
+from photo_api.storage.timely import open_within
 
 _TIMEOUT, _COPY_TIMEOUT = 5.0, 20.0
+_LONGEST_ANSWER = 4 * 1024 * 1024
+"""A list of 1,000 uploads has a quarter of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,26 @@ def _send(
     key = bucket.credentials.current()
     signed = sign_request(method, url, headers, b"", key, bucket.region, time())
     try:
-        with urlopen(Request(url, method=method, headers=signed), timeout=timeout) as response:
-            answer: bytes = response.read()
-            return answer
-    except HTTPError as error:
-        code = s3_error_code(error.read(8192).decode(errors="replace"))
-        if error.code == 404 and code != "NoSuchBucket":
-            raise ObjectMissing(path) from None
-        kind = StoreRefused if error.code in (401, 403) else StoreUnavailable
-        raise kind(f"{method} on bucket: HTTP {error.code} {code}") from None
+        try:
+            with open_within(Request(url, method=method, headers=signed), timeout) as response:
+                return _whole(response)
+        except HTTPError as error:
+            code = s3_error_code(error.read(8192).decode(errors="replace"))
+            if error.code == 404 and code != "NoSuchBucket":
+                raise ObjectMissing(path) from None
+            kind = StoreRefused if error.code in (401, 403) else StoreUnavailable
+            raise kind(f"{method} on bucket: HTTP {error.code} {code}") from None
     except (OSError, HTTPException) as error:
         raise StoreUnavailable(f"{method} on bucket: {type(error).__name__}") from error
+
+
+def _whole(response: HTTPResponse) -> bytes:
+    answer = response.read(_LONGEST_ANSWER + 1)
+    if len(answer) > _LONGEST_ANSWER:
+        raise StoreUnavailable(f"bucket: an answer of over {_LONGEST_ANSWER} bytes")
+    if response.length:  # which a read of so many bytes does not tell
+        raise IncompleteRead(answer, response.length)
+    return answer
 
 
 def s3_error_code(body: str) -> str:
