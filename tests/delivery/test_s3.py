@@ -141,7 +141,7 @@ async def test_a_read_url_gives_the_bytes_with_their_headers(
     assert answer.headers["content-type"] == "image/webp"
     assert answer.headers["cache-control"] == "private, max-age=3600, immutable"
     assert answer.headers["content-disposition"] == (
-        "inline; filename=\"__ _1_.jpg\"; filename*=UTF-8''%EB%8F%85%EB%8F%84%20%221%22.jpg"
+        "inline; filename=\"__ _1_ .jpg\"; filename*=UTF-8''%EB%8F%85%EB%8F%84%20%221%22%20.jpg"
     )
     assert (part.status_code, part.content) == (206, b"234")
 

@@ -2,12 +2,11 @@
 
 import unicodedata
 
-INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Zl", "Zp")
-BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-"""Letters and marks that nothing is drawn for."""
+from photo_api.visible_text import HIDDEN, SEEN
 
-JOINERS = "\u200c\u200d"
-"""Within words of some scripts and within emoji."""
+INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Zl", "Zp")
+BLANK = "\u2800"
+"""Braille without dots: nothing is drawn for it, though Unicode does not ignore it."""
 
 
 def fold(email: str) -> str:
@@ -28,10 +27,11 @@ def _nfkc(text: str) -> str:
 def is_visible(text: str) -> bool:
     """Whether nothing in it is hidden: no control or format characters, which let two names look
     alike or run backwards."""
-    return not any(letter in BLANK or unicodedata.category(letter) in INVISIBLE for letter in text)
+    return HIDDEN.search(text) is None and not any(
+        letter == BLANK or unicodedata.category(letter) in INVISIBLE for letter in text
+    )
 
 
 def is_name(text: str) -> bool:
-    """The same, with joiners between what can be seen, and something that can."""
-    rest = "".join(letter for letter in text if letter not in JOINERS)
-    return bool(rest.strip()) and is_visible(rest) and text.strip(JOINERS) == text
+    """The same, but for joiners and variants where they are seen; and something that can be."""
+    return bool(text.strip()) and is_visible(SEEN.sub("", text))

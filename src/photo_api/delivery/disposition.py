@@ -3,18 +3,19 @@
 import re
 from urllib.parse import quote
 
+from photo_api.visible_text import line
+
 _NAMELESS = "photo"
 _LONGEST = 255
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe]")
 _NOT_QUOTABLE = re.compile(r'[^ -~]|["\\%]')
 
 
 def safe_filename(filename: str) -> str:
-    """The last path component without control and direction characters, at most 255 characters;
-    "photo" if nothing is left."""
+    """The last path component without characters that hide or give a direction, at most 255 of
+    them; "photo" if nothing is left."""
     name = filename.encode(errors="replace").decode() if not filename.isascii() else filename
     name = name.replace("\\", "/").rpartition("/")[2]
-    return _UNPRINTABLE.sub("", name).strip(" .")[-_LONGEST:] or _NAMELESS
+    return line(name, marks=False).strip(" .")[-_LONGEST:] or _NAMELESS
 
 
 def inline_disposition(filename: str) -> str:

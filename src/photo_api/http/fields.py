@@ -1,11 +1,14 @@
 """Types of request fields that more than one feature takes."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StringConstraints
 from pydantic_core import PydanticKnownError
+
+from photo_api.visible_text import line, name, paragraphs
 
 MAX_ID = 2**53 - 1
 """Clients keep ids in IEEE doubles."""
@@ -19,13 +22,23 @@ STORABLE = StringConstraints(pattern=r"^[^\x00]*$")
 Text = Annotated[str, STORABLE]
 """Text that can be stored."""
 
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
-]
-"""Text with something to see in it."""
 
-LongText = Annotated[str, Field(max_length=10_000), STORABLE]
-Title = Annotated[str, Field(max_length=255), STORABLE]
+def _shown(clean: Callable[[str], str]) -> AfterValidator:
+    """What hides is left out and not refused: phones and word processors put it into names."""
+    return AfterValidator(
+        lambda text: text if text.isascii() and text.isprintable() else clean(text)
+    )
+
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$"),
+    _shown(name),
+]
+"""Text on one line, with something to see in it."""
+
+LongText = Annotated[str, Field(max_length=10_000), STORABLE, _shown(paragraphs)]
+Title = Annotated[str, Field(max_length=255), STORABLE, _shown(line)]
 
 BodyId = StrictInt
 """An id in a body: any integer is well-formed, one that is out of range is merely unknown."""
