@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from photo_api.accounts import queries
 from photo_api.accounts.identities import fold
+from photo_api.db import leases
+from photo_api.jobs import maintenance
 from tests.service import Service, new_address
 
 
@@ -44,3 +47,34 @@ async def test_each_is_found_in_any_case(pair: tuple[Any, str, str], which: int)
         found = await queries.user_by_email(connection, spelling)
         assert found is not None
         assert found["email"] == emails[which]
+
+
+async def test_accounts_that_collide_do_not_keep_later_ones_from_their_fold(
+    service: Service, stack: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time, and three that stay as they are before one that need not."""
+    monkeypatch.setattr(maintenance, "FOLDS_AT_ONCE", 2)
+    connection = await asyncpg.connect(stack["database_url"])
+    lease = await leases.acquire(connection, uuid4().hex, "test", 60.0)
+    assert lease is not None
+    with service.new_user(new_address()) as user:
+        name = user.email.split("@")[0]
+        emails = [
+            user.email.replace(letter, wide) for letter, wide in zip("exa", "ｅｘａ", strict=True)
+        ]
+        emails.append(f"{name}.later@example.org")
+        for email in emails:
+            await connection.execute(
+                "INSERT INTO users (email, username, password_hash) VALUES ($1, 'before', '')",
+                email,
+            )
+        rounds = maintenance.Maintenance(connection, None, 60.0, 60, "test")  # type: ignore[arg-type]
+        for _ in range(await connection.fetchval("SELECT count(*) FROM users")):
+            await rounds._fill_folds(lease)
+            folds = await connection.fetch(
+                "SELECT email_fold FROM users WHERE email = ANY($1) ORDER BY id", emails
+            )
+            if folds[-1][0] is not None:
+                break
+    assert [row[0] for row in folds] == [None, None, None, fold(emails[-1])]
+    await connection.close()

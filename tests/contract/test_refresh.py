@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any
 
 import asyncpg
@@ -96,6 +97,36 @@ def reuses(service: Service, user: User) -> list[dict[str, Any]]:
     return [line for line in found if line["user_id"] == user.account["id"]]
 
 
+async def test_every_repetition_is_told_with_its_reason(
+    service: Service, alice: User, stack: dict[str, Any]
+) -> None:
+    """A second request for the same successor is a lost answer or a second tab; who comes when
+    the successor has been used holds a token that somebody else has too."""
+    first = alice.tokens["refresh_token"]
+    second = token_of(refresh(alice, first))
+    assert refresh(alice, first).status_code == 200
+    third = token_of(refresh(alice, second))
+    assert refresh(alice, first).status_code == 401
+    async with tokens_of(alice, stack["database_url"]) as age:
+        await age(61)
+    for _ in range(2):
+        assert token_of(refresh(alice, second)) == third
+    assert refresh(alice, first).status_code == 401
+    assert refresh(alice, first).status_code == 401
+    found = eventually(lambda: reuses(service, alice) if len(reuses(service, alice)) > 5 else [])
+    told = [(event["level"], event["reason"]) for event in found]
+    assert told == [
+        ("INFO", "answered_again"),
+        ("WARNING", "superseded"),
+        ("WARNING", "answered_again_late"),
+        ("WARNING", "answered_again_late"),
+        ("WARNING", "session_ended"),
+        ("WARNING", "after_the_session"),
+    ]
+    for token in (first, second, third):
+        assert token not in service.log
+
+
 async def test_late_reuse_ends_the_session(
     service: Service, alice: User, stack: dict[str, Any]
 ) -> None:
@@ -108,7 +139,8 @@ async def test_late_reuse_ends_the_session(
     assert refresh(alice, third).status_code == 401, "whoever holds the newest may be the thief"
     eventually(lambda: alice.api.get("/auth/me").status_code == 401, 8)
     [event] = eventually(lambda: reuses(service, alice))
-    assert event["address"] == alice.api.headers["X-Forwarded-For"]
+    sent = ip_address(alice.api.headers["X-Forwarded-For"])
+    assert ip_address(event["address"]) == sent
     for token in (first, second, third):
         assert token not in service.log
 

@@ -245,6 +245,26 @@ async def test_who_is_refused_writes_nothing(proxied: Service, stack: dict[str, 
     await connection.close()
 
 
+async def test_who_waits_writes_nothing(proxied: Service, stack: dict[str, str]) -> None:
+    """Five attempts of the pair are under way whose outcome does not come: 503 after 3 s."""
+    import asyncpg
+
+    email, here = f"{uuid4().hex}@example.org", new_address()
+    login(proxied, email, "wrong one", here)
+    connection = await asyncpg.connect(stack["database_url"])
+    await connection.execute(
+        "UPDATE login_attempts SET pending_at = ARRAY(SELECT now() FROM generate_series(1, 5))"
+        " WHERE (kind, key) = (SELECT kind, key FROM login_attempts WHERE kind = 'pair'"
+        " ORDER BY window_ends DESC LIMIT 1)"
+    )
+    rows = "SELECT kind, xmin::text, ctid::text FROM login_attempts ORDER BY kind, key"
+    before = await connection.fetch(rows)
+    answer = login(proxied, email, "wrong one", here)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert await connection.fetch(rows) == before
+    await connection.close()
+
+
 def test_one_address_opens_so_many_accounts_an_hour(start_service: Callable[..., Service]) -> None:
     service = start_service(REGISTRATIONS_PER_ADDRESS="3")
 

@@ -33,23 +33,26 @@ async def user_by_email(db: Any, email: str) -> Any | None:
     return max(found, key=lambda row: nearness(row["email"], email), default=None)
 
 
-async def fill_folds(db: Any, lease: Lease, most: int) -> list[int]:
-    """Fill in what the release before has left out; ids of users whose e-mail collides with
-    another's, which stay as they are."""
+async def fill_folds(db: Any, lease: Lease, after: int, most: int) -> tuple[list[int], int | None]:
+    """Fill in what the release before has left out, for the next `most` users behind the id
+    `after`: ids of those whose e-mail collides with another's, which stay as they are, and the last
+    id, None when there are no more."""
     rows = await db.fetch(
-        "SELECT id, email FROM users WHERE email_fold IS NULL ORDER BY id LIMIT $1", most
-    )
-    collide: list[int] = []
-    for row in rows:
-        filled = await db.fetchval(
-            f"WITH {FENCE} UPDATE users u SET email_fold = $4 WHERE id = $3 AND {HELD}"
-            " AND NOT EXISTS (SELECT FROM users o WHERE o.email_fold = $4 AND o.id <> u.id)"
-            " RETURNING true",
-            *lease, row["id"], fold(row["email"]),
-        )  # fmt: skip
-        if not filled:
-            collide.append(row["id"])
-    return collide
+        "SELECT id, email FROM users WHERE email_fold IS NULL AND id > $1 ORDER BY id LIMIT $2",
+        after, most,
+    )  # fmt: skip
+    collide = await db.fetch(
+        f"WITH {FENCE}, folds AS ("
+        "  SELECT * FROM unnest($3::bigint[], $4::text[]) AS f (id, email_fold)"
+        "), filled AS (UPDATE users u SET email_fold = f.email_fold FROM folds f"
+        f" WHERE u.id = f.id AND {HELD}"
+        " AND NOT EXISTS (SELECT FROM users o WHERE o.email_fold = f.email_fold AND o.id <> f.id)"
+        " AND NOT EXISTS (SELECT FROM folds o WHERE o.email_fold = f.email_fold AND o.id < f.id)"
+        " RETURNING u.id)"
+        f" SELECT id FROM folds WHERE {HELD} AND id NOT IN (SELECT id FROM filled) ORDER BY id",
+        *lease, [row["id"] for row in rows], [fold(row["email"]) for row in rows],
+    )  # fmt: skip
+    return [row["id"] for row in collide], rows[-1]["id"] if len(rows) == most else None
 
 
 async def user_by_id(db: Any, user_id: int) -> Any | None:
@@ -95,8 +98,8 @@ async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> UU
 
 async def lock_token(connection: asyncpg.Connection, token_hash: bytes, longest: int) -> Any | None:
     """The token with its family (locked, so that rotations of one family are in a row), its user,
-    whether it or its family of `longest` seconds has expired, whether it was rotated, whether its
-    successor was used, and whether that is over a minute ago."""
+    whether it or its family of `longest` seconds has expired, whether it was rotated, whether that
+    is over a minute ago, whether its successor was used, and whether that is."""
     return await connection.fetchrow(
         "WITH token AS ("
         "  SELECT t.*, f.user_id, f.revoked_at IS NOT NULL AS revoked, u.is_active,"
@@ -106,6 +109,7 @@ async def lock_token(connection: asyncpg.Connection, token_hash: bytes, longest:
         "  WHERE t.token_hash = $1 FOR UPDATE OF f, t)"
         " SELECT t.family_id, t.user_id, t.revoked, t.is_active, t.successor_hash,"
         " least(t.expires_at, t.ends_at) <= now() AS expired, t.rotated_at IS NOT NULL AS rotated,"
+        " coalesce(t.rotated_at <= now() - interval '1 minute', false) AS late,"
         " s.rotated_at IS NOT NULL AS successor_used,"
         " coalesce(s.rotated_at <= now() - interval '1 minute', false) AS outdated"
         " FROM token t LEFT JOIN refresh_tokens s ON s.token_hash = t.successor_hash",

@@ -1,6 +1,7 @@
 """Registration, login, refresh, logout."""
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -80,7 +81,8 @@ async def refresh(body: RefreshToken, request: Request, state: Anyone) -> Respon
                 )
             elif token["outdated"]:
                 await queries.revoke_family(connection, token["family_id"])
-                _tell_of_reuse(request, state, token["user_id"])
+    if token is not None and token["rotated"]:
+        _tell_of_reuse(request, state, token)
     if token is not None and not token["is_active"]:
         raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
     if token is None or successor is None:
@@ -105,13 +107,23 @@ async def me(caller: Authenticated) -> Response:
     return json_response(dict(user))
 
 
-def _tell_of_reuse(request: Request, state: AppState, user_id: int) -> None:
+def _tell_of_reuse(request: Request, state: AppState, token: Any) -> None:
+    """A security event for every token that was exchanged before. Harmless is only who asks again
+    within a minute, before the successor is used: whose answer was lost, or a second tab."""
+    if token["revoked"] or token["expired"]:
+        reason = "after_the_session"
+    elif token["successor_used"]:
+        reason = "session_ended" if token["outdated"] else "superseded"
+    else:
+        reason = "answered_again_late" if token["late"] else "answered_again"
     fields = {
-        "user_id": user_id,
+        "reason": reason,
+        "user_id": token["user_id"],
         "address": client_address(request, state.settings.http.trusted_proxies),
         "request_id": request.state.request_id,
     }
-    log.warning("a refresh token was used again; its session ends", extra={"fields": fields})
+    level = logging.INFO if reason == "answered_again" else logging.WARNING
+    log.log(level, "a refresh token was used again", extra={"fields": fields})
 
 
 def _tokens(state: AppState, user_id: int, session: UUID, refresh_token: str) -> Response:

@@ -26,20 +26,29 @@ LONGEST_ATTEMPT = 30.0
 
 POLL = 0.05
 
+# What counts of a row: the failures of a window that is not over, and the attempts under way.
+TAKEN = """(CASE WHEN a.window_ends > now() THEN a.failures ELSE 0 END
+    + (SELECT count(*) FROM unnest(a.pending_at) p WHERE p > now() - make_interval(secs => $8)))"""
+
 # A window's row is taken over once its time is up. An attempt is known by when it began. Who is
-# refused for certain writes nothing.
-ENTER = """
+# refused or has to wait writes nothing: that is looked up, and once more with the rows locked,
+# since many see the same place become free. No row: wait.
+ENTER = f"""
 WITH wanted (kind, key, seconds, lim) AS (
     VALUES ('account', $1::bytea, $4::float8, NULL::int),
            ('address', $2::bytea, $5::float8, $6::int),
            ('pair', $3::bytea, $5::float8, $7::int)
-), over AS (
-    SELECT a.kind, a.window_ends FROM login_attempts a JOIN wanted w USING (kind, key)
-    WHERE a.window_ends > now() AND a.failures >= w.lim
+), taken AS (
+    SELECT a.window_ends, a.window_ends > now() AND a.failures >= w.lim AS for_certain
+    FROM login_attempts a JOIN wanted w USING (kind, key) WHERE {TAKEN} >= w.lim
+), locked AS MATERIALIZED (
+    SELECT {TAKEN} >= w.lim AS full FROM login_attempts a JOIN wanted w USING (kind, key)
+    WHERE NOT EXISTS (SELECT FROM taken) ORDER BY kind FOR UPDATE OF a
 ), entered AS (
     INSERT INTO login_attempts AS a (kind, key, window_ends, pending_at)
-    SELECT kind, key, now() + make_interval(secs => seconds), ARRAY[now()]
-    FROM wanted WHERE NOT EXISTS (SELECT FROM over) ORDER BY kind
+    SELECT kind, key, now() + make_interval(secs => seconds), ARRAY[now()] FROM wanted
+    WHERE NOT EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM locked l WHERE l.full)
+    ORDER BY kind
     ON CONFLICT (kind, key) DO UPDATE SET
         window_ends = CASE WHEN a.window_ends <= now() THEN excluded.window_ends
                            ELSE a.window_ends END,
@@ -52,7 +61,8 @@ SELECT e.kind, e.failures, now() AS at, e.failures + e.pending > w.lim AS full,
        NULL::int AS seconds_left
 FROM entered e JOIN wanted w USING (kind)
 UNION ALL
-SELECT kind, 0, now(), true, ceil(extract(epoch FROM window_ends - now()))::int FROM over
+SELECT NULL, 0, now(), true, ceil(extract(epoch FROM window_ends - now()))::int
+FROM taken WHERE for_certain
 """
 
 # In the order of their keys, as ENTER locks them, so that two attempts cannot deadlock.
@@ -104,17 +114,19 @@ class LoginThrottle:
             found = await self._enter(attempt)
             if over := [row["seconds_left"] for row in found if row["seconds_left"] is not None]:
                 raise _too_many(max(over))
-            rows = {row["kind"]: row for row in found}
-            attempt = replace(attempt, at=found[0]["at"])
-            if not any(row["full"] for row in found):
-                break
-            await self.settle(attempt, failed=False)
+            if found:
+                attempt = replace(attempt, at=found[0]["at"])
+                if not any(row["full"] for row in found):
+                    break
+                # Several at once have made the same row, which none could lock before.
+                await self.settle(attempt, failed=False)
             if asyncio.get_running_loop().time() > deadline:
                 text = "Too many logins at once; try again"
                 raise ApiError(Code.OVERLOADED, text, retry_after=1)
             # Only attempts whose outcome is not known yet are in the way.
             await asyncio.sleep(POLL * random.uniform(0.5, 1.5))
-        excess = rows["account"]["failures"] - ACCOUNT_LIMIT
+        failures = max(row["failures"] for row in found if row["kind"] == "account")
+        excess = failures - ACCOUNT_LIMIT
         if excess >= 0:
             await asyncio.sleep(min((excess + 1) * DELAY_STEP, LONGEST_DELAY))
         return attempt

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import prune_attempts
@@ -32,7 +33,18 @@ SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
 LISTING_EVERY = 3600.0
 FOLDS_AT_ONCE = 500
+MOST_TOLD = 100
 RELEASE_TIME_BOX = 2.0
+
+
+@dataclass(slots=True)
+class Folding:
+    """How far the filling in of folds has come, and users who collide: found on the way, and told
+    of at the end of the last."""
+
+    last: int | None = None
+    found: list[int] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
 
 
 class Maintenance:
@@ -51,7 +63,7 @@ class Maintenance:
         self._interval = interval
         self._uploads = uploads
         self._holder = holder
-        self._collide: list[int] = []
+        self._folding = Folding()
         self._seconds = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
 
     async def run(self) -> None:
@@ -130,11 +142,20 @@ class Maintenance:
         await leave_to_sweep(self._db, self._store, staged_for(self._uploads), lease)
 
     async def _fill_folds(self, lease: Lease) -> None:
-        collide = await accounts.fill_folds(self._db, lease, FOLDS_AT_ONCE)
-        if collide != self._collide:
-            self._collide = collide
-            text = "e-mails of several accounts differ in spelling only; each logs in with its own"
-            log.warning(text, extra={"fields": {"user_ids": collide}})
+        """A step on, so that those who collide keep nobody behind them waiting; then from the
+        first on again, since one of two that collide may be gone."""
+        known = self._folding
+        collide, known.last = await accounts.fill_folds(
+            self._db, lease, known.last or 0, FOLDS_AT_ONCE
+        )
+        known.found = [*known.found, *collide][:MOST_TOLD]
+        if known.last is None:
+            if known.found not in ([], known.told):
+                text = (
+                    "e-mails of several accounts differ in spelling only; each logs in with its own"
+                )
+                log.warning(text, extra={"fields": {"user_ids": known.found}})
+            known.found, known.told = [], known.found
 
     async def _count(self, lease: Lease) -> None:
         await statistics.count(self._db, lease)
