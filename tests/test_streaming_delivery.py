@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from photo_api.renditions.jpeg import without_metadata
 from tests.fuzzing import fuzzed
 from tests.service import Service, User, eventually, jpeg, running_service
 from tests.test_memory import ALLOWED, LARGE, MB, Peak, web_worker
@@ -211,10 +212,15 @@ def test_shared_images(carol: User, streaming: Service, data: bytes) -> None:
     with httpx.Client(base_url=f"{streaming.url}/api") as visitor:
         shown: dict[str, Any] = visitor.get(f"/share/{share['token']}").json()["photos"][0]
         assert shown["url"] == f"/share/{share['token']}/photos/{photo_id}/image"
-        assert visitor.get(shown["url"]).content == data
-        assert visitor.head(shown["url"]).headers["Content-Length"] == str(len(data))
+        kept = "private, max-age=150"
+        eventually(lambda: visitor.get(shown["url"]).headers["Cache-Control"] == kept)
+        full = visitor.get(shown["url"])
+        assert full.headers["Content-Type"] == "image/jpeg"
+        assert full.content == without_metadata(data, 1) != data
+        length = len(full.content)
+        assert visitor.head(shown["url"]).headers["Content-Length"] == str(length)
         part = visitor.get(shown["url"], headers={"Range": "bytes=-3"})
-        assert (part.status_code, part.content) == (206, data[-3:])
+        assert (part.status_code, part.content) == (206, full.content[-3:])
         assert shown["thumbnail_url"].startswith(shown["url"])
         thumbnail = visitor.get(shown["thumbnail_url"])
         assert thumbnail.headers["Content-Type"] == "image/webp"

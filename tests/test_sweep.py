@@ -15,7 +15,9 @@ from photo_api.photos import sweep as one_round
 from photo_api.photos.sweep import Swept
 from photo_api.photos.upload_queries import KEY_GRACE, insert_ready, make_ready, note_object
 from photo_api.renditions.decoder import Decoder
-from photo_api.renditions.job import RenditionJob, RenditionsSwept
+from photo_api.renditions.display_job import DisplayJob
+from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.originals import Originals, TakenBySweep
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
@@ -74,7 +76,8 @@ async def exists(store: S3Store, key: str) -> bool:
 
 async def object_keys(db: Database, photo_id: int) -> list[str]:
     row = await db.fetchrow(
-        "SELECT object_key, thumbnail_key, preview_key FROM photos WHERE id = $1", photo_id
+        "SELECT object_key, thumbnail_key, preview_key, display_key FROM photos WHERE id = $1",
+        photo_id,
     )
     assert row is not None
     return [key for key in row.values() if key is not None]
@@ -162,13 +165,25 @@ async def test_a_deleted_photo_s_bytes_and_renditions_go(
 ) -> None:
     photo_id = user.upload()["id"]
     await make_renditions(db, store, photo_id)
+    await make_display(db, store, photo_id)
     keys = await object_keys(db, photo_id)
-    assert len(keys) == 3
+    assert len(keys) == 4
     await sweep(db, store, 3600)
-    assert [await exists(store, key) for key in keys] == [True] * 3
+    assert [await exists(store, key) for key in keys] == [True] * 4
     user.api.delete(f"/photos/{photo_id}").raise_for_status()
     await sweep(db, store, 3600)
-    assert [await exists(store, key) for key in keys] == [False] * 3
+    assert [await exists(store, key) for key in keys] == [False] * 4
+
+
+async def make_display(db: Database, store: S3Store, photo_id: int) -> None:
+    await db.execute("INSERT INTO jobs (kind, subject_id) VALUES ('display', $1)", photo_id)
+    job = await queue.lease(db, "tests", 60, ["display"])
+    assert job is not None
+    decoder = Decoder()
+    try:
+        await DisplayJob(db, store, Originals(store, [decoder])).run(job)
+    finally:
+        await decoder.aclose()
 
 
 async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
@@ -178,7 +193,7 @@ async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
     assert job.subject_id == photo_id
     decoder = Decoder()
     try:
-        await RenditionJob(db, store, [decoder]).run(job)
+        await RenditionJob(db, store, Originals(store, [decoder])).run(job)
     finally:
         await decoder.aclose()
 
@@ -197,7 +212,7 @@ async def test_renditions_made_too_slowly_are_not_adopted(
         " WHEN (NEW.object_key LIKE '%-thumbnail.webp') EXECUTE FUNCTION take()"
     )
     try:
-        with pytest.raises(RenditionsSwept):
+        with pytest.raises(TakenBySweep):
             await make_renditions(db, store, photo_id)
     finally:
         await db.execute("DROP FUNCTION take CASCADE")

@@ -12,7 +12,7 @@ from photo_api.accounts.routes import router as accounts
 from photo_api.albums.routes import router as albums
 from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.db.pool import follow_database
-from photo_api.delivery.s3 import S3UrlSigner
+from photo_api.delivery.s3 import S3UrlSigner, window_within
 from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.docs import install_docs
@@ -25,7 +25,7 @@ from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.routes import router as health_routes
 from photo_api.lifecycle.routes import scraped
-from photo_api.photos.presentation import PhotoPresenter
+from photo_api.photos.delivery import Delivery
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
@@ -34,6 +34,9 @@ from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
 
 UPLOAD_PATH = f"{API_PREFIX}/photos"
+
+OWNERS_CACHE = 3600
+"""Seconds for which an owner's browser may keep streamed bytes."""
 
 
 class LifespanState(TypedDict):
@@ -82,8 +85,13 @@ async def _open(
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)
     health.watch_storage(store.ping)
-    public = s3.public_endpoint or s3.endpoint
-    signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, settings.delivery.window)
+    public, urls = s3.public_endpoint or s3.endpoint, settings.delivery
+
+    def delivery(window: int, cache: int) -> Delivery:
+        signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, window)
+        return Delivery(store, signer, streams=urls.mode == "stream", cache=cache)
+
+    for_visitors = min(urls.window, window_within(urls.share_url_ttl))
     state = AppState(
         settings=settings,
         identity=identity,
@@ -92,8 +100,8 @@ async def _open(
         details=Details(db, health),
         db=db,
         store=store,
-        signer=signer,
-        presenter=PhotoPresenter(signer if settings.delivery.mode == "redirect" else None),
+        owners=delivery(urls.window, OWNERS_CACHE),
+        visitors=delivery(for_visitors, for_visitors),
         passwords=passwords,
     )
     live.follow(state.use)

@@ -1,16 +1,19 @@
 """Share links."""
 
+import time
+from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import httpx
 import pytest
 
-from tests.service import Service, User, jpeg
+from tests.service import Service, User, cli, eventually, jpeg
 
 S = {
     *("id", "album_id", "token", "is_active", "expires_at", "view_count", "created_at"),
-    "share_url",
+    *("share_url", "allow_original"),
 }
 
 
@@ -57,6 +60,60 @@ def test_links_come_in_pages(alice: User) -> None:
     assert alice.api.get(f"/albums/{album}/share?cursor=x").status_code == 400
 
 
+def shown(url: str) -> httpx.Response | None:
+    """The image at full size, once it is made: until then there is a preview, or not yet one."""
+    answer = httpx.get(url)
+    if answer.status_code == 404 or answer.headers["Cache-Control"] == "private, no-store":
+        assert answer.status_code == 302 or answer.headers["Retry-After"] == "5"
+        return None
+    return httpx.get(answer.headers["Location"])
+
+
+def expiry(url: str) -> float:
+    """The moment, in epoch seconds, after which a signed URL does not work."""
+    fields = dict(parse_qsl(urlsplit(url).query))
+    signed = datetime.strptime(fields["X-Amz-Date"], "%Y%m%dT%H%M%S%z")
+    return signed.timestamp() + float(fields["X-Amz-Expires"])
+
+
+def test_urls_of_visitors_end_within_a_quarter_of_an_hour(
+    service: Service, alice: User, share: dict[str, Any]
+) -> None:
+    """A clock that is 300 s wrong, which signing allows for, is part of it."""
+    url = f"{service.url}/api/share/{share['token']}"
+    [photo] = httpx.get(url).json()["photos"]
+    alice.rendered(photo["id"])
+    [photo] = httpx.get(url).json()["photos"]
+    redirect = httpx.get(f"{service.url}/api{photo['url']}?size=preview")
+    kept = int(redirect.headers["Cache-Control"].removeprefix("private, max-age="))
+    now = time.time()
+    for signed in (redirect.headers["Location"], photo["thumbnail_url"], photo["preview_url"]):
+        assert 150 <= expiry(signed) - now <= 600
+        assert kept <= 150
+        assert "max-age%3D150" in signed
+    own = alice.photo(photo["id"])["preview_url"]
+    assert expiry(own) - now > 3600, "an owner's work longer"
+
+
+async def test_a_deactivated_owner_s_links_are_gone_for_good(
+    service: Service, share: dict[str, Any], alice: User
+) -> None:
+    url = f"{service.url}/api/share/{share['token']}"
+    photo = f"{url}/photos/{alice.api.get('/photos/').json()[0]['id']}/image"
+    eventually(lambda: shown(photo))
+    for action, state in (("deactivate", False), ("activate", True)):
+        assert cli(service.environ, "users", action, alice.email).returncode == 0
+        for gone in (url, photo):
+            assert httpx.get(gone).status_code == 404, action
+        if state:
+            alice.tokens = alice.login().raise_for_status().json()
+            alice.api.headers["Authorization"] = f"Bearer {alice.tokens['access_token']}"
+    album = f"/albums/{share['album_id']}/share"
+    assert alice.api.get(album).json()[0]["is_active"] is False
+    again = alice.api.post(album).json()["token"]
+    assert httpx.get(f"{service.url}/api/share/{again}").status_code == 200
+
+
 def test_view_counts(service: Service, alice: User, share: dict[str, Any]) -> None:
     url = f"{service.url}/api/share/{share['token']}"
     view = httpx.get(url)
@@ -67,10 +124,11 @@ def test_view_counts(service: Service, alice: User, share: dict[str, Any]) -> No
     httpx.get(url)
     listed = alice.api.get(f"/albums/{share['album_id']}/share").json()
     assert listed[0]["view_count"] == 2
-    photo = body["photos"][0]
-    image = httpx.get(f"{service.url}/api{photo['url']}", follow_redirects=True)
+    photo = f"{service.url}/api{body['photos'][0]['url']}"
+    image = eventually(lambda: shown(photo))
+    assert image is not None
     assert image.headers["Content-Type"] == "image/jpeg"
-    assert httpx.head(f"{service.url}/api{photo['url']}").status_code == 302
+    assert httpx.head(photo).status_code == 302
 
 
 def test_revoke(service: Service, alice: User, share: dict[str, Any]) -> None:

@@ -57,7 +57,9 @@ def test_without_a_gap_nothing_is_left_behind() -> None:
 def test_a_deletion_that_was_left_behind_is_not_half_done() -> None:
     row = {
         "id": 1, "status": "ready", "title": "t", "album_id": None, "object_key": None,
-        "thumbnail_key": None, "preview_key": None, "renditions": "failed", "in_album": False,
+        "thumbnail_key": None, "preview_key": None,
+        "display_key": None,
+        "renditions": "failed", "in_album": False,
         "has_album": False, "has_job": False,
     }  # fmt: skip
     for at, half_done in ((WITHIN, 0), (AFTER, 1)):

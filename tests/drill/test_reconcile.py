@@ -29,6 +29,7 @@ def photo(photo_id: int = 1, **more: Any) -> dict[str, Any]:
     row = {
         "id": photo_id, "status": "ready", "title": f"t{photo_id}", "album_id": 5,
         "object_key": f"photos/1/{photo_id}/a.jpg", "thumbnail_key": None, "preview_key": None,
+        "display_key": None,
         "renditions": "ready", "in_album": True, "has_album": True, "has_job": False,
     }  # fmt: skip
     return row | more

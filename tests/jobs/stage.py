@@ -121,11 +121,11 @@ async def running(settings: dict[str, str]) -> AsyncIterator[Recorder]:
 
 @asynccontextmanager
 async def handling(
-    settings: dict[str, str], db: Database, handler: runner.Handler
+    settings: dict[str, str], db: Database, handler: runner.Handler, **more: runner.Handler
 ) -> AsyncIterator[None]:
-    """Jobs are run in this process."""
+    """Jobs are run in this process: by `handler` those of kind `renditions`."""
     loaded = load(settings)
-    handlers = {"renditions": handler}
+    handlers = {"renditions": handler} | more
     work = asyncio.create_task(
         runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests").run(
             LiveSettings(loaded)

@@ -16,6 +16,7 @@ from PIL import Image
 from photo_api.jobs.runner import LeaseLost
 from photo_api.renditions.decoder import Decoder, NoProcess
 from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.originals import Originals
 from tests.jobs.stage import (
     LEASE,
     Worker,
@@ -92,7 +93,8 @@ async def test_a_late_result_changes_no_photo(
     look = "SELECT renditions, thumbnail_key, preview_key FROM photos WHERE id = $1"
     decoder = Decoder()
     async with database_of(settings) as db:
-        handler = RenditionJob(db, store_of(settings), [decoder])
+        store = store_of(settings)
+        handler = RenditionJob(db, store, Originals(store, [decoder]))
         with pytest.raises(LeaseLost):
             await handler.run(old)
         assert tuple(await db.fetchrow(look, photo_id)) == ("pending", None, None)
@@ -126,7 +128,9 @@ async def test_a_decoder_that_cannot_be_started_is_not_the_photo_s_fault(
                     await decoder.render(b"")
             assert psutil.Process().num_fds() == opened
             photo_id = await asyncio.to_thread(lambda: user.upload()["id"])
-            async with handling(settings, db, RenditionJob(db, store_of(settings), [decoder])):
+            store = store_of(settings)
+            handler = RenditionJob(db, store, Originals(store, [decoder]))
+            async with handling(settings, db, handler):
                 job = await asyncio.to_thread(failing, settings, photo_id)
                 assert job["handed_back"] >= job["attempt"] - (job["state"] == "leased")
                 assert "no decoder can be started" in job["error"]

@@ -28,6 +28,12 @@ _Wanted = tuple[str, str, str]
 _Signed = tuple[SignedUrl, int, int]
 
 
+def window_within(ttl: int) -> int:
+    """The longest window of which no URL works for more than `ttl` seconds after it was signed, be
+    the store's clock as wrong as it may be."""
+    return ttl // 2 - CLOCK_SKEW
+
+
 class S3UrlSigner:
     """Signs for one bucket, path style.
 

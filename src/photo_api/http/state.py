@@ -12,12 +12,11 @@ from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.throttle import LoginThrottle
 from photo_api.accounts.tokens import AccessTokens, RefreshTokens
 from photo_api.db.pool import Database
-from photo_api.delivery.base import UrlSigner
 from photo_api.lifecycle.details import Details
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
-from photo_api.photos.presentation import PhotoPresenter
+from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
@@ -37,8 +36,8 @@ class AppState:
     details: Details
     db: Database
     store: ObjectStore
-    signer: UrlSigner
-    presenter: PhotoPresenter
+    owners: Delivery
+    visitors: Delivery
     passwords: Passwords
     authenticator: Authenticator = field(init=False)
     access_tokens: AccessTokens = field(init=False)

@@ -18,16 +18,22 @@ from photo_api.db.connect import FAILURES
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.maintenance import Maintenance
-from photo_api.jobs.runner import Runner
+from photo_api.jobs.runner import Handler, Runner
 from photo_api.lifecycle.identity import identify
 from photo_api.lifecycle.load import resident_bytes
 from photo_api.lifecycle.memory import hide_memory
 from photo_api.lifecycle.orders import Orders
 from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.lifecycle.secrets import ToldSecrets
+from photo_api.renditions import display_job
+from photo_api.renditions import job as rendition_job
 from photo_api.renditions.decoder import DecodeLimits, Decoder
-from photo_api.renditions.job import KIND, RenditionJob
+from photo_api.renditions.display_job import DisplayJob
+from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.originals import Originals
 from photo_api.settings.secrets import LiveSettings
+from photo_api.shares import job as shared_album_job
+from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
 from photo_api.telemetry.failures import bug
@@ -110,7 +116,12 @@ async def _work(
     decoders = [Decoder(limits) for _ in range(jobs.concurrency)]
     for decoder in decoders:
         stack.push_async_callback(decoder.aclose)
-    handlers = {KIND: RenditionJob(db, store, decoders)}
+    originals = Originals(store, decoders)
+    handlers: dict[str, Handler] = {
+        rendition_job.KIND: RenditionJob(db, store, originals),
+        display_job.KIND: DisplayJob(db, store, originals),
+        shared_album_job.KIND: SharedAlbumJob(db),
+    }
     runner = Runner(db, store, handlers, jobs, worker)
     await _wait_for_schema(db)
     async with asyncio.TaskGroup() as tasks:

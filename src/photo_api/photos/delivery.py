@@ -1,16 +1,19 @@
 """How a photo's bytes reach a client: by a redirect to a signed URL, or streamed from the store."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from photo_api.delivery.base import UrlSigner
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.state import AppState
-from photo_api.photos.presentation import Size, rendition_filename
-from photo_api.storage.base import ObjectMissing
+from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
+from photo_api.storage.base import ObjectMissing, ObjectStore
 
 LONGEST_REDIRECT_CACHE = 300
 """Seconds a browser may keep a redirect, whatever its URL's validity: after that it asks again, and
@@ -19,57 +22,110 @@ learns of a photo that has been deleted or a share that has been revoked."""
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
-async def deliver(request: Request, state: AppState, photo: Any, size: Size) -> Response:
-    """The image, or where it is. While a rendition is missing the original stands in for it, and
-    the answer may not be cached."""
+AnySize = Literal["auto", "original", "display", "preview", "thumbnail"]
+
+STAND_INS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "display": ("display", "preview"),
+        "preview": ("preview", "display"),
+        "thumbnail": ("thumbnail", "preview", "display"),
+    }
+)
+"""What visitors get of a size, the best first: nothing that was not made for them."""
+
+SOON = 5
+"""Seconds after which to ask again for what is being made."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An object to deliver. What only stands in for another may not be cached."""
+
+    key: str
+    filename: str
+    content_type: str
+    cacheable: bool
+
+
+def file_for_owner(photo: Any, size: Size) -> File:
+    """While a rendition is missing the original stands in for it."""
     key = {"thumbnail": photo["thumbnail_key"], "preview": photo["preview_key"]}.get(size)
-    rendition = key is not None
-    key = key or photo["object_key"]
     name = photo["original_filename"]
-    name = rendition_filename(name) if rendition else name
-    stand_in = size != "original" and not rendition
-    if state.settings.delivery.mode == "stream":
-        content_type = "image/webp" if rendition else photo["content_type"]
-        return await _stream(request, state, key, name, content_type, cacheable=not stand_in)
-    signed = state.signer.read(key, filename=name, method="HEAD" if _is_head(request) else "GET")
-    max_age = min(signed.valid_for, LONGEST_REDIRECT_CACHE)
-    cache = "private, no-store" if stand_in else f"private, max-age={max_age}"
-    return Response(status_code=302, headers={"Location": signed.url, "Cache-Control": cache})
+    if key is None:
+        return File(photo["object_key"], name, photo["content_type"], size == "original")
+    return File(key, rendition_filename(name), WEBP, True)
+
+
+def file_for_visitor(photo: Any, size: AnySize) -> File:
+    """A file without metadata, or the original where the link allows that. Raises `ApiError` 404
+    while there is none."""
+    name = photo["original_filename"]
+    if size == "original" and photo["original_key"] is not None:
+        return File(photo["original_key"], name, photo["content_type"], True)
+    wanted = size if size in STAND_INS else "display"
+    for rendition in STAND_INS[wanted]:
+        key = photo[f"{rendition}_key"]
+        if key is not None:
+            content_type = photo["display_type"] if rendition == "display" else WEBP
+            name = rendition_filename(name, content_type)
+            return File(key, name, content_type, rendition == wanted)
+    if photo["renditions"] == "failed":
+        raise ApiError(Code.NOT_FOUND, "This photo cannot be shown; its owner can download it")
+    raise ApiError(
+        Code.NOT_FOUND, "This photo is not ready to be shown yet; try again soon", retry_after=SOON
+    )
+
+
+class Delivery:
+    """How photos reach one kind of readers. `cache` is for how many seconds their browsers may
+    keep bytes that were streamed to them."""
+
+    def __init__(self, store: ObjectStore, signer: UrlSigner, *, streams: bool, cache: int) -> None:
+        self.signer = signer
+        self.presenter = PhotoPresenter(None if streams else signer)
+        self._store = store
+        self._streams = streams
+        self._cache = cache
+
+    async def deliver(self, request: Request, file: File) -> Response:
+        """The image, or where it is."""
+        if self._streams:
+            return await self._stream(request, file)
+        method: Literal["GET", "HEAD"] = "HEAD" if _is_head(request) else "GET"
+        signed = self.signer.read(file.key, filename=file.filename, method=method)
+        max_age = min(signed.valid_for, LONGEST_REDIRECT_CACHE)
+        headers = {"Location": signed.url, "Cache-Control": _cache_control(file, max_age)}
+        return Response(status_code=302, headers=headers)
+
+    async def _stream(self, request: Request, file: File) -> Response:
+        try:
+            info = await self._store.head(file.key)
+            part = _part(request, info.size)
+            start, end = part or (0, info.size)
+            headers = {
+                "Content-Type": file.content_type,
+                "Content-Length": str(end - start),
+                "Content-Disposition": inline_disposition(file.filename),
+                "Accept-Ranges": "bytes",
+                "Cache-Control": _cache_control(file, self._cache),
+            }
+            if part is not None:
+                headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
+            status = 200 if part is None else 206
+            if _is_head(request):
+                return Response(status_code=status, headers=headers)
+            stream = await self._store.open(file.key, start, end)
+        except ObjectMissing:
+            raise not_found("Photo") from None
+        return StreamingResponse(stream.chunks, status, headers)
 
 
 def _is_head(request: Request) -> bool:
     return request.method == "HEAD"
 
 
-async def _stream(
-    request: Request,
-    state: AppState,
-    key: str,
-    filename: str,
-    content_type: str,
-    *,
-    cacheable: bool,
-) -> Response:
-    try:
-        info = await state.store.head(key)
-        part = _part(request, info.size)
-        start, end = part or (0, info.size)
-        headers = {
-            "Content-Type": content_type,
-            "Content-Length": str(end - start),
-            "Content-Disposition": inline_disposition(filename),
-            "Accept-Ranges": "bytes",
-            "Cache-Control": "private, max-age=3600" if cacheable else "private, no-store",
-        }
-        if part is not None:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
-        status = 200 if part is None else 206
-        if _is_head(request):
-            return Response(status_code=status, headers=headers)
-        stream = await state.store.open(key, start, end)
-    except ObjectMissing:
-        raise not_found("Photo") from None
-    return StreamingResponse(stream.chunks, status, headers)
+def _cache_control(file: File, max_age: int) -> str:
+    return f"private, max-age={max_age}" if file.cacheable else "private, no-store"
 
 
 def _part(request: Request, size: int) -> tuple[int, int] | None:

@@ -114,7 +114,7 @@ def _signed(
     sha256: bytes | None,
     expires_in: int,
 ) -> dict[str, Any]:
-    upload = state.signer.upload(
+    upload = state.owners.signer.upload(
         staging_key, content_type=content_type, size=size, sha256=sha256, expires_in=expires_in
     )
     return {

@@ -11,6 +11,7 @@ from photo_api.byte_cache import ByteCache
 from photo_api.delivery.base import UrlSigner
 from photo_api.http.json import encode
 from photo_api.http.pages import PAGE_BYTES
+from photo_api.renditions.formats import EXTENSIONS
 
 COLUMNS = """p.id, p.owner_id, p.title, p.description, p.original_filename, p.content_type,
  p.file_size, p.created_at, p.updated_at, p.width, p.height, p.blurhash, p.taken_at,
@@ -30,10 +31,13 @@ Presented = tuple[tuple[Any, ...], float, orjson.Fragment, int]
 
 Size = Literal["thumbnail", "preview", "original"]
 
+WEBP = "image/webp"
+"""What thumbnails and previews are."""
 
-def rendition_filename(original: str) -> str:
+
+def rendition_filename(original: str, content_type: str = WEBP) -> str:
     """What a saved rendition of this photo should be called."""
-    return original.rsplit(".", 1)[0] + ".webp"
+    return original.rsplit(".", 1)[0] + EXTENSIONS[content_type]
 
 
 class PhotoPresenter:

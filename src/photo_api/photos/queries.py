@@ -55,20 +55,15 @@ async def update_photo(
 
 async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id: str) -> bool:
     """Whether there was such a photo, or this request deleted it before. It leaves all albums at
-    once; its bytes are left to the sweep. Needs a transaction, of which the second statement sees
-    the albums that somebody put the photo into while the first one waited. Whoever locks both locks
-    photos first, then albums in the order of their ids, then what is in them."""
+    once; a trigger leaves its bytes to the sweep. Needs a transaction, of which the second
+    statement sees the albums that somebody put the photo into while the first one waited. Whoever
+    locks both locks photos first, then albums in the order of their ids, then what is in them."""
     deleted = await connection.fetchval(
         f"""
         WITH mine AS (
             UPDATE photos SET status = 'gone', gone_at = now()
             WHERE id = $2 AND owner_id = $1 AND status = 'ready'
-            RETURNING id, object_key, thumbnail_key, preview_key
-        ), garbage AS (
-            INSERT INTO unreferenced_objects (object_key, delete_after)
-            SELECT key, now() FROM mine,
-                unnest(ARRAY[mine.object_key, mine.thumbnail_key, mine.preview_key]) AS key
-            WHERE key IS NOT NULL ON CONFLICT DO NOTHING
+            RETURNING id
         ), {remembered("photo", "$3")}
         SELECT id FROM mine
         """,

@@ -157,8 +157,8 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
         AND NOT EXISTS (SELECT FROM unreferenced_objects WHERE object_key = l.key
                         AND NOT ($1 AND {UNFINISHED}))
         AND NOT EXISTS (
-            SELECT FROM photos WHERE status = 'ready' AND l.key IN (thumbnail_key, preview_key)
-            AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
+            SELECT FROM photos WHERE status = 'ready'
+            AND l.key IN (thumbnail_key, preview_key, display_key) AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
                           THEN split_part(l.key, '/', 3)::bigint END)
         ORDER BY key
         """,
@@ -170,7 +170,8 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
     rows = await connection.fetch(
         f"""
         SELECT k.key, k.original FROM photos p, LATERAL
-            (VALUES (p.object_key, true), (p.thumbnail_key, false), (p.preview_key, false))
+            (VALUES (p.object_key, true), (p.thumbnail_key, false), (p.preview_key, false),
+             (p.display_key, false))
             AS k (key, original)
         WHERE p.status = 'ready' AND k.key IS NOT NULL
         AND p.updated_at < now() - interval '{YOUNG}'
@@ -272,4 +273,17 @@ async def _requeue(connection: Any, report: Report) -> None:
         """,
         report.missing_renditions, report.missing_originals,
     )  # fmt: skip
-    report.requeued = [row["id"] for row in rows]
+    displays = await connection.fetch(
+        f"""
+        WITH again AS (
+            UPDATE photos SET display_key = NULL, display_type = NULL
+            WHERE status = 'ready' AND display_key = ANY ($1) AND object_key <> ALL ($2)
+            RETURNING id
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'display', id FROM again
+        )
+        SELECT id, {ENQUEUE} FROM again
+        """,
+        report.missing_renditions, report.missing_originals,
+    )  # fmt: skip
+    report.requeued = sorted({row["id"] for row in (*rows, *displays)})

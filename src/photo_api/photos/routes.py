@@ -15,7 +15,7 @@ from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.state import AppState, Authenticated, IdempotencyKey
 from photo_api.photos import direct_upload, queries, server_upload
-from photo_api.photos.delivery import deliver
+from photo_api.photos.delivery import file_for_owner
 from photo_api.photos.models import (
     Confirmed,
     ConfirmRequest,
@@ -114,7 +114,7 @@ async def list_photos(
     one in its Link header, by a cursor that stays right, and fast, while photos come and go."""
     before = decode_cursor(cursor) if cursor else MAX_ID
     rows = await queries.photos(caller.state.db, caller.user_id, before, skip, limit)
-    page = caller.state.presenter.page(rows)
+    page = caller.state.owners.presenter.page(rows)
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
         following = encode_cursor(rows[len(page) - 1]["id"])
@@ -141,7 +141,7 @@ async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticate
 def _detail(state: AppState, row: Any | None) -> Response:
     if row is None:
         raise not_found("Photo")
-    return json_response(state.presenter.one(row) | {"exif": row["exif"]})
+    return json_response(state.owners.presenter.one(row) | {"exif": row["exif"]})
 
 
 @router.delete("/{photo_id}", status_code=204, responses=errors(401, 403, 404, 503))
@@ -168,4 +168,4 @@ async def image(
     photo = await queries.image(caller.state.db, caller.user_id, photo_id)
     if photo is None:
         raise not_found("Photo")
-    return await deliver(request, caller.state, photo, size)
+    return await caller.state.owners.deliver(request, file_for_owner(photo, size))

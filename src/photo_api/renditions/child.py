@@ -10,6 +10,8 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import BinaryIO
 
 import pi_heif
@@ -17,6 +19,7 @@ import pyvips
 
 from photo_api.lifecycle.orphans import die_with_parent
 from photo_api.renditions import images, sandbox, wire
+from photo_api.renditions.display import display
 
 _MAX_STDERR = 1 << 18
 
@@ -31,9 +34,9 @@ def main() -> None:
     _limit(memory)
     sandbox.confine()
     try:
-        while (data := _request(requests)) is not None:
+        while (request := _request(requests)) is not None:
             _allow_cpu(cpu_seconds)
-            for part in _answer(data, max_pixels):
+            for part in _answer(*request, max_pixels):
                 answers.write(part)
             answers.flush()
     except MemoryError:
@@ -54,14 +57,15 @@ def _take_pipe() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _request(requests: BinaryIO) -> bytes | None:
-    """The next original, None when the parent has closed the pipe, be it in the middle of one."""
+def _request(requests: BinaryIO) -> tuple[int, bytes] | None:
+    """What is wanted and the next original; None when the parent has closed the pipe, be it in the
+    middle of one."""
     header = requests.read(wire.REQUEST.size)
     if len(header) < wire.REQUEST.size:
         return None
-    (length,) = wire.REQUEST.unpack(header)
+    wanted, length = wire.REQUEST.unpack(header)
     data = requests.read(length)
-    return data if len(data) == length else None
+    return (wanted, data) if len(data) == length else None
 
 
 def _prepare_vips() -> None:
@@ -86,15 +90,32 @@ def _allow_cpu(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _answer(data: bytes, max_pixels: int) -> tuple[bytes, bytes, bytes, bytes]:
+def _answer(wanted: int, data: bytes, max_pixels: int) -> tuple[bytes, bytes, bytes, bytes]:
     try:
-        done = images.render(data, max_pixels)
-        head, thumbnail, preview = done.head, done.thumbnail, done.preview
+        head, first, second = _MAKERS[wire.Wanted(wanted)](data, max_pixels)
     except images.Refusal as refusal:
         head = {"refused": refusal.reason, "detail": str(refusal)}
-        thumbnail = preview = b""
+        first = second = b""
     text = json.dumps(head).encode()
-    return wire.ANSWER.pack(len(text), len(thumbnail), len(preview)), text, thumbnail, preview
+    return wire.ANSWER.pack(len(text), len(first), len(second)), text, first, second
+
+
+Made = tuple[dict[str, object], bytes, bytes]
+
+
+def _renditions(data: bytes, max_pixels: int) -> Made:
+    done = images.render(data, max_pixels)
+    return done.head, done.thumbnail, done.preview
+
+
+def _display(data: bytes, max_pixels: int) -> Made:
+    done = display(data, max_pixels)
+    return {"content_type": done.content_type}, done.data, b""
+
+
+_MAKERS: Mapping[wire.Wanted, Callable[[bytes, int], Made]] = MappingProxyType(
+    {wire.Wanted.RENDITIONS: _renditions, wire.Wanted.DISPLAY: _display}
+)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from photo_api.renditions.process import ChildProcess, DecodeLimits, DecoderDied
 
 log = logging.getLogger(__name__)
 
-__all__ = ["DecodeLimits", "Decoder", "DecoderDied", "NoProcess", "Refused", "Rendered"]
+__all__ = [
+    "DecodeLimits", "Decoder", "DecoderDied", "Displayable", "NoProcess", "Refused", "Rendered",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Rendered:
     sha256: bytes
     thumbnail: bytes
     preview: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Displayable:
+    """The photo at full size without metadata: image/jpeg or image/webp."""
+
+    content_type: str
+    data: bytes
 
 
 class Refused(Exception):
@@ -64,11 +74,21 @@ class Decoder:
     async def render(self, data: bytes) -> Rendered:
         """Raises `Refused`, `DecoderDied` or `NoProcess`; calls wait for each other. Cancelling it
         ends the child, whose state is then unknown."""
+        head, first, second = await self._ask(wire.Wanted.RENDITIONS, data)
+        head["sha256"] = bytes.fromhex(head["sha256"])
+        return Rendered(**head, thumbnail=first, preview=second)
+
+    async def display(self, data: bytes) -> Displayable:
+        """As `render`."""
+        head, first, _ = await self._ask(wire.Wanted.DISPLAY, data)
+        return Displayable(head["content_type"], first)
+
+    async def _ask(self, wanted: wire.Wanted, data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         async with self._lock:
             child = await self._ready()
             try:
                 async with asyncio.timeout(self._limits.wall_seconds):
-                    answer = await child.ask(data)
+                    answer = await child.ask(wanted, data)
             except TimeoutError:
                 await self._discard()
                 raise DecoderDied("timeout") from None
@@ -78,7 +98,10 @@ class Decoder:
                 await self._discard()
                 raise
             self._tell_of_sandbox(child)
-        return _rendered(answer)
+        head: dict[str, Any] = json.loads(answer.head)
+        if "refused" in head:
+            raise Refused(head["refused"], head["detail"])
+        return head, answer.first, answer.second
 
     async def aclose(self) -> None:
         """End the child, if there is one. A render under way ends with `DecoderDied`."""
@@ -101,11 +124,3 @@ class Decoder:
         """Kill and reap the child; tells of what it had died if it was dead already."""
         child, self._child = self._child, None
         return await asyncio.shield(child.end()) if child else "crashed"
-
-
-def _rendered(answer: wire.Answer) -> Rendered:
-    head: dict[str, Any] = json.loads(answer.head)
-    if "refused" in head:
-        raise Refused(head["refused"], head["detail"])
-    head["sha256"] = bytes.fromhex(head["sha256"])
-    return Rendered(**head, thumbnail=answer.thumbnail, preview=answer.preview)

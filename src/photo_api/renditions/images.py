@@ -7,10 +7,10 @@ the format is never used. `thumbnail_buffer` is not used either: it ignores `fai
 import hashlib
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pi_heif
 import pyvips
@@ -54,6 +54,9 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
 )
 
 
+Made = TypeVar("Made")
+
+
 class Refusal(Exception):
     """The file is at fault; `reason` is one of the codes of `decoder.Refused`."""
 
@@ -72,7 +75,7 @@ class Renditions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
     """A header that was read. `width` and `height` are as displayed; `image` decodes lazily.
 
     Neither vips nor libheif's memoryview owns the pixels of a HEIC: `owner` keeps them alive.
@@ -88,12 +91,17 @@ class _Opened:
 
 def render(data: bytes, max_pixels: int) -> Renditions:
     """Raises `Refusal`, or MemoryError after which the process should end."""
+    return attempt(_render, data, max_pixels)
+
+
+def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: int) -> Made:
+    """What `work` makes of the file, its type and the limit. Raises as `render` does."""
     content_type = sniff(data[:SNIFF_LENGTH])
     if content_type is None:
         raise Refusal("not_an_image")
     pyvips.vips_lib.vips_error_clear()  # or warnings of the file before would blame this one
     try:
-        return _render(data, content_type, max_pixels)
+        return work(data, content_type, max_pixels)
     except (MemoryError, Refusal):
         raise
     except Exception as error:  # whatever a decoder complains of, the file is its reason
@@ -112,12 +120,12 @@ def _classify(message: str) -> Refusal:
 
 def _render(data: bytes, content_type: str, max_pixels: int) -> Renditions:
     if content_type in ("image/heic", "image/heif"):
-        opened = _open_heic(data, max_pixels)
-        preview = _shrink(opened.image, PREVIEW_EDGE)
+        opened = open_heic(data, max_pixels)
+        preview = shrink(opened.image, PREVIEW_EDGE)
     else:
-        opened = _open(data, content_type, max_pixels)
+        opened = open_image(data, content_type, max_pixels)
         preview = _preview(data, content_type, opened)
-    thumbnail = _shrink(preview, THUMBNAIL_EDGE)
+    thumbnail = shrink(preview, THUMBNAIL_EDGE)
     head: dict[str, object] = {
         "content_type": content_type,
         "width": opened.width,
@@ -130,7 +138,8 @@ def _render(data: bytes, content_type: str, max_pixels: int) -> Renditions:
     return Renditions(head, _webp(thumbnail), _webp(preview))
 
 
-def _load(data: bytes, content_type: str, **options: Any) -> Any:
+def load(data: bytes, content_type: str, **options: Any) -> Any:
+    """A picture that decodes when it is asked for; `options` are the loader's."""
     loader = getattr(pyvips.Image, _LOADERS[content_type])
     return loader(data, **{"access": "sequential", "fail_on": "truncated"} | options)
 
@@ -140,34 +149,41 @@ def _check(size: tuple[int, int], max_pixels: int) -> None:
         raise Refusal("too_many_pixels")
 
 
-def _field(image: Any, name: str) -> Any:
+def field(image: Any, name: str) -> Any:
+    """One of a picture's metadata, None if it has none of that name."""
     return image.get(name) if image.get_typeof(name) else None
 
 
-def _open(data: bytes, content_type: str, max_pixels: int) -> _Opened:
+def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
+    """What the header tells of a file that is not HEIC. Raises `Refusal`."""
     if content_type == "image/png":
         # IHDR comes first. vips says nothing of why it will not open what is over its own bound.
         width, height = struct.unpack_from("!II", data.ljust(24, b"\0"), 16)
         _check((width, height), max_pixels)
     # Opening reads the header only; whether the file is whole is found by decoding it.
-    image = _load(data, content_type, fail_on="none")
+    image = load(data, content_type, fail_on="none")
     _check((image.width, image.height), max_pixels)
-    turned = (_field(image, "orientation") or 1) >= 5
+    turned = (field(image, "orientation") or 1) >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
-    exif = _field(image, "exif-data")
-    return _Opened(image, width, height, _field(image, "n-pages") or 1, exif or b"")
+    exif = field(image, "exif-data")
+    return Opened(image, width, height, field(image, "n-pages") or 1, exif or b"")
 
 
-def _preview(data: bytes, content_type: str, opened: _Opened) -> Any:
+def _preview(data: bytes, content_type: str, opened: Opened) -> Any:
     options = _shrink_on_load(content_type, max(opened.width, opened.height))
+    return decode(data, content_type, PREVIEW_EDGE, **options)
+
+
+def decode(data: bytes, content_type: str, edge: int, **options: Any) -> Any:
+    """The picture as `shrink` gives it."""
     try:
-        return _shrink(_load(data, content_type, **options), PREVIEW_EDGE)
+        return shrink(load(data, content_type, **options), edge)
     except pyvips.Error as error:
         if content_type != "image/jpeg" or not _TRUNCATED.search(str(error)):
             raise
         # Some cameras leave out the end marker. With one, a complete image has no other fault.
         whole = data + _JPEG_END
-        return _shrink(_load(whole, content_type, fail_on="warning", **options), PREVIEW_EDGE)
+        return shrink(load(whole, content_type, fail_on="warning", **options), edge)
 
 
 def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
@@ -181,7 +197,8 @@ def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
     return {}
 
 
-def _open_heic(data: bytes, max_pixels: int) -> _Opened:
+def open_heic(data: bytes, max_pixels: int) -> Opened:
+    """A HEIC, decoded. Raises `Refusal`."""
     pi_heif.options.DECODE_THREADS = 1
     pi_heif.options.THUMBNAILS = False
     container = pi_heif.open_heif(data)
@@ -196,10 +213,10 @@ def _open_heic(data: bytes, max_pixels: int) -> _Opened:
     profile = primary.info.get("icc_profile")
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return _Opened(image, width, height, 1, primary.info.get("exif") or b"", container)
+    return Opened(image, width, height, 1, primary.info.get("exif") or b"", container)
 
 
-def _shrink(image: Any, edge: int) -> Any:
+def shrink(image: Any, edge: int) -> Any:
     """Upright, in 8-bit sRGB, at most `edge` pixels long, in memory."""
     options = {"height": edge, "size": "down"}
     if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":

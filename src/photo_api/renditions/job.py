@@ -1,38 +1,27 @@
 """The job that makes a photo's renditions and reads its EXIF."""
 
-import asyncio
 import secrets
-from collections.abc import Sequence
 from typing import Any
 
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import LeaseLost, NotNow
+from photo_api.jobs.runner import LeaseLost
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
-from photo_api.renditions.decoder import Decoder, DecoderDied, NoProcess, Refused, Rendered
-from photo_api.storage.base import ObjectMissing, ObjectStore
+from photo_api.renditions.decoder import Decoder, Rendered
+from photo_api.renditions.originals import Hopeless, Originals, TakenBySweep
+from photo_api.storage.base import ObjectStore
 
 KIND = "renditions"
-DEATHS = 2
-"""How many decoders one photo may kill before it is to blame."""
-
-
-class RenditionsSwept(Exception):
-    """Making them took longer than their grace time, and the sweep took them for abandoned."""
 
 
 class RenditionJob:
-    """Handler of `renditions` jobs; their subject is a photo's id. It decodes as many at once as it
-    has decoders."""
+    """Handler of `renditions` jobs; their subject is a photo's id."""
 
-    def __init__(self, db: Database, store: ObjectStore, decoders: Sequence[Decoder]) -> None:
+    def __init__(self, db: Database, store: ObjectStore, originals: Originals) -> None:
         self._db = db
         self._store = store
-        # The one used last comes first, so that no more children are started than are needed.
-        self._idle: asyncio.LifoQueue[Decoder] = asyncio.LifoQueue()
-        for decoder in decoders:
-            self._idle.put_nowait(decoder)
+        self._originals = originals
 
     async def run(self, job: Job) -> None:
         photo = await self._db.fetchrow(
@@ -43,26 +32,11 @@ class RenditionJob:
             await self._finish(job)
             return
         try:
-            rendered = await self._render(await self._store.get(photo["object_key"]))
-        except Refused as refused:
-            await self._finish(job, failed=refused.reason)
-        except ObjectMissing:
-            await self._finish(job, failed="bytes_missing")
-        except NoProcess as error:
-            raise NotNow(f"no decoder can be started: {error}") from error
-        except DecoderDied as died:
-            if job.failures + 1 < DEATHS:
-                raise
-            await self._finish(job, failed=f"decoder_{died.reason}")
+            rendered = await self._originals.make(job, photo["object_key"], Decoder.render)
+        except Hopeless as reason:
+            await self._finish(job, failed=str(reason))
         else:
             await self._keep(job, photo["owner_id"], rendered)
-
-    async def _render(self, data: bytes) -> Rendered:
-        decoder = await self._idle.get()
-        try:
-            return await decoder.render(data)
-        finally:
-            self._idle.put_nowait(decoder)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         await _mark_failed(connection, job.subject_id, f"attempts_exhausted:{cause}")
@@ -118,4 +92,4 @@ async def _adopt(
         rendered.exif, rendered.exif.get("taken_at"), rendered.sha256,
     )  # fmt: skip
     if photos and adopted != 2:
-        raise RenditionsSwept
+        raise TakenBySweep

@@ -95,12 +95,12 @@ class ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, data: bytes) -> wire.Answer:
+    async def ask(self, wanted: wire.Wanted, data: bytes) -> wire.Answer:
         """Raises OSError, EOFError or `wire.ProtocolError` when the child is not to be used
         again."""
         self._jobs += 1
-        await wire.send_request(self._writer, data)
-        return await wire.receive_answer(self._reader)
+        await wire.send_request(self._writer, wanted, data)
+        return await wire.receive_answer(self._reader, len(data))
 
     def is_filtered(self) -> bool:
         """Whether the kernel refuses it what its sandbox forbids; known after its first answer."""

@@ -1,14 +1,16 @@
 """What the decoder and its child say to each other: lengths first, then bytes.
 
-A request is the original's length and its bytes. An answer is three lengths, a JSON head and the
-two renditions (both empty in a refusal).
+A request is what to make (`Wanted`), the original's length and its bytes. An answer is three
+lengths, a JSON head and two files: thumbnail and preview, or the display rendition and nothing
+(both empty in a refusal).
 """
 
 import asyncio
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 
-REQUEST = struct.Struct("!Q")
+REQUEST = struct.Struct("!BQ")
 ANSWER = struct.Struct("!III")
 
 # The exit status by which the child says that it met its memory limit.
@@ -16,6 +18,13 @@ OUT_OF_MEMORY = 71
 
 _MAX_PART = 64 << 20
 _CHUNK = 1 << 20
+
+
+class Wanted(IntEnum):
+    """Thumbnail and preview, or the display rendition."""
+
+    RENDITIONS = 0
+    DISPLAY = 1
 
 
 class ProtocolError(Exception):
@@ -27,23 +36,24 @@ class Answer:
     """`head` is JSON."""
 
     head: bytes
-    thumbnail: bytes
-    preview: bytes
+    first: bytes
+    second: bytes
 
 
-async def send_request(writer: asyncio.StreamWriter, data: bytes) -> None:
+async def send_request(writer: asyncio.StreamWriter, wanted: Wanted, data: bytes) -> None:
     """Raises OSError if the child is gone."""
-    writer.write(REQUEST.pack(len(data)))
+    writer.write(REQUEST.pack(wanted, len(data)))
     view = memoryview(data)
     for start in range(0, len(data), _CHUNK):
         writer.write(view[start : start + _CHUNK])
         await writer.drain()
 
 
-async def receive_answer(reader: asyncio.StreamReader) -> Answer:
-    """Raises EOFError if the child ends, `ProtocolError` if it claims more than it may send."""
+async def receive_answer(reader: asyncio.StreamReader, original: int) -> Answer:
+    """The answer about an original of so many bytes. Raises EOFError if the child ends,
+    `ProtocolError` if it claims more than it may send."""
     lengths = ANSWER.unpack(await reader.readexactly(ANSWER.size))
-    if max(lengths) > _MAX_PART:
+    if max(lengths) > max(_MAX_PART, original):
         raise ProtocolError(f"an answer of {sum(lengths)} bytes")
-    head, thumbnail, preview = [await reader.readexactly(length) for length in lengths]
-    return Answer(head, thumbnail, preview)
+    head, first, second = [await reader.readexactly(length) for length in lengths]
+    return Answer(head, first, second)

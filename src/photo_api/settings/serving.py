@@ -172,6 +172,13 @@ class DeliverySettings:
         default="3600",
         parse=integer(10, 86_400),
     )
+    share_url_ttl: int = setting(
+        "SHARE_URL_TTL",
+        "seconds after which a URL that a visitor of a share link was given is dead at the latest,"
+        " as once the link is revoked; the same photo keeps its URL for half of them less 300",
+        default="900",
+        parse=integer(620, 86_400),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from photo_api.photos.models import EXAMPLE as PHOTO_EXAMPLE
 from photo_api.photos.models import Photo
@@ -14,6 +14,13 @@ class NewShare(BaseModel):
         StrictInt | None,
         Field(ge=1, le=365, description="without it the link works until revoked", examples=[30]),
     ] = None
+    allow_original: Annotated[
+        StrictBool,
+        Field(
+            description="let visitors have originals with all that is written in them, such as the"
+            " place where they were taken; without it they get the same picture without metadata"
+        ),
+    ] = False
 
 
 class Share(BaseModel):
@@ -29,6 +36,7 @@ class Share(BaseModel):
                     "is_active": True,
                     "expires_at": "2026-02-01T00:00:00Z",
                     "view_count": 0,
+                    "allow_original": False,
                     "created_at": "2026-01-01T00:00:00Z",
                     "share_url": "https://photos.example.org/share/h4Zr…",
                 }
@@ -41,6 +49,7 @@ class Share(BaseModel):
     is_active: bool
     expires_at: datetime | None
     view_count: int
+    allow_original: bool
     created_at: datetime
     share_url: str | None
 

@@ -10,7 +10,11 @@ from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
 SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
- s.view_count, s.created_at"""
+ s.view_count, s.allow_original, s.created_at"""
+
+
+LIVE = "shares s JOIN albums o ON o.id = s.album_id JOIN users u ON u.id = o.owner_id"
+"""Links with their album and its owner, whose account must be active too."""
 
 
 async def insert_share(
@@ -21,13 +25,15 @@ async def insert_share(
     kid: str,
     sealed: bytes,
     lifetime: timedelta | None,
+    allow_original: bool,
 ) -> int | None:
     """The new link's id, or None when the album is not the owner's."""
     share_id: int | None = await db.fetchval(
         "WITH album AS (SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE)"
-        " INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at)"
-        " SELECT id, $3, $4, $5, now() + $6::interval FROM album RETURNING id",
-        owner_id, album_id, token_hash, kid, sealed, lifetime,
+        " INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at,"
+        "  allow_original)"
+        " SELECT id, $3, $4, $5, now() + $6::interval, $7 FROM album RETURNING id",
+        owner_id, album_id, token_hash, kid, sealed, lifetime, allow_original,
     )  # fmt: skip
     return share_id
 
@@ -74,6 +80,28 @@ async def revoke_share(
     )
 
 
+async def enqueue_displays(db: Any, album_id: int, limit: int) -> int:
+    """Have the album's next photos made ready for visitors, if it has a link that works: how many
+    are enqueued. One whose job is dead is left alone."""
+    enqueued: int = await db.fetchval(
+        """
+        WITH next AS (
+            SELECT p.id FROM album_photos m JOIN photos p ON p.id = m.photo_id
+            WHERE m.album_id = $1 AND p.status = 'ready' AND p.display_key IS NULL
+            AND EXISTS (SELECT FROM shares s WHERE s.album_id = $1 AND s.is_active
+                        AND coalesce(s.expires_at > now(), true))
+            AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject_id = p.id AND j.kind = 'display')
+            ORDER BY m.position LIMIT $2
+        ), job AS (
+            INSERT INTO jobs (kind, subject_id) SELECT 'display', id FROM next RETURNING 1
+        )
+        SELECT count(*) FROM job
+        """,
+        album_id, limit,
+    )  # fmt: skip
+    return enqueued
+
+
 COUNT_VIEW = """, counted AS (
     UPDATE shares s SET view_count = s.view_count + 1 FROM share
     WHERE s.id = share.id AND NOT share.expired
@@ -82,8 +110,9 @@ COUNT_VIEW = """, counted AS (
 
 async def view(db: Any, token_hash: bytes, after: int, skip: int, limit: int) -> list[Any]:
     """The shared album with its photos behind position `after`, the view counted, in one
-    statement. No row: unknown or revoked; a row with `expired`: nothing was counted. A database
-    that takes no writes for the moment still shows the album, and the view is not counted."""
+    statement. No row: unknown, revoked or of a deactivated account; a row with `expired`: nothing
+    was counted. A database that takes no writes for the moment still shows the album, and the view
+    is not counted."""
     try:
         return await _view(db, COUNT_VIEW, token_hash, after, skip, limit)
     except asyncpg.ReadOnlySQLTransactionError:
@@ -102,8 +131,8 @@ async def _view(db: Any, count: str, *args: object) -> list[Any]:
     rows: list[Any] = await db.fetch(
         f"""
         WITH share AS (
-            SELECT id, album_id, coalesce(expires_at <= now(), false) AS expired
-            FROM shares WHERE token_hash = $1 AND is_active
+            SELECT s.id, s.album_id, coalesce(s.expires_at <= now(), false) AS expired
+            FROM {LIVE} WHERE s.token_hash = $1 AND s.is_active AND u.is_active
         ){count}
         SELECT share.expired, a.name, a.description AS album_description, a.photo_count,
                a.created_at AS album_created_at, p.*
@@ -117,12 +146,13 @@ async def _view(db: Any, count: str, *args: object) -> list[Any]:
 
 async def shared_image(db: Any, token_hash: bytes, photo_id: int) -> Any | None:
     """What it takes to deliver a shared photo's bytes; `object_key` null when the share has no such
-    photo."""
+    photo, `original_key` when visitors may not have the original."""
     return await db.fetchrow(
         "SELECT coalesce(s.expires_at <= now(), false) AS expired, p.object_key, p.thumbnail_key,"
-        " p.preview_key, p.original_filename, p.content_type"
-        " FROM shares s LEFT JOIN (album_photos m JOIN photos p ON p.id = m.photo_id"
+        " p.preview_key, p.display_key, p.display_type, p.original_filename, p.content_type,"
+        " p.renditions, CASE WHEN s.allow_original THEN p.object_key END AS original_key"
+        f" FROM {LIVE} LEFT JOIN (album_photos m JOIN photos p ON p.id = m.photo_id"
         "   AND p.status = 'ready') ON m.album_id = s.album_id AND m.photo_id = $2"
-        " WHERE s.token_hash = $1 AND s.is_active",
+        " WHERE s.token_hash = $1 AND s.is_active AND u.is_active",
         token_hash, photo_id,
     )  # fmt: skip

@@ -17,14 +17,16 @@ from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.state import Anyone, AppState, Authenticated, IdempotencyKey
-from photo_api.photos.delivery import deliver
-from photo_api.photos.routes import REDIRECT, Cursor, SizeQuery
+from photo_api.photos.delivery import AnySize, file_for_visitor
+from photo_api.photos.routes import REDIRECT, Cursor
 from photo_api.shares import queries
 from photo_api.shares.models import NewShare, Share, SharedAlbum
 
 router = APIRouter(prefix=API_PREFIX, tags=["shares"], route_class=DirectRoute)
 
 FIRST_PAGE = 1000
+
+VisitorSize = Annotated[AnySize, Query(description="which rendition")]
 
 Token = Annotated[str, Path(max_length=200, examples=["h4Zr3p1f0aXw"])]
 
@@ -43,15 +45,18 @@ async def create_share(
 ) -> Response:
     """Make a link by which anyone can see the album."""
     state = caller.state
-    days = body.expires_in_days if body else None
-    key = idempotency(caller.user_id, "shares", idempotency_key, [album_id, days])
+    wanted = body or NewShare()
+    days, originals = wanted.expires_in_days, wanted.allow_original
+    key = idempotency(
+        caller.user_id, "shares", idempotency_key, [album_id, days, *([True] if originals else [])]
+    )
 
     async def create(connection: Any) -> int:
         token = secrets.token_urlsafe(24)
         kid, sealed = state.sealer.seal(token, digest(token))
         lifetime = timedelta(days=days) if days is not None else None
         share_id = await queries.insert_share(
-            connection, caller.user_id, album_id, digest(token), kid, sealed, lifetime
+            connection, caller.user_id, album_id, digest(token), kid, sealed, lifetime, originals
         )
         if share_id is None:
             raise not_found("Album")
@@ -120,7 +125,7 @@ async def view_share(
     if rows[0]["expired"]:
         raise _expired()
     shown = [row for row in rows[:size] if row["id"] is not None]
-    page = state.presenter.page(shown, f"/share/{token}")
+    page = state.visitors.presenter.page(shown, f"/share/{token}")
     return json_response(
         {
             "album_name": rows[0]["name"],
@@ -140,9 +145,11 @@ async def view_share(
     responses=REDIRECT | errors(404, 410, 416, 422, 503),
 )
 async def shared_image(
-    token: Token, photo_id: PathId, request: Request, state: Anyone, size: SizeQuery = "original"
+    token: Token, photo_id: PathId, request: Request, state: Anyone, size: VisitorSize = "auto"
 ) -> Response:
-    """A shared photo's image."""
+    """A shared photo's image without metadata: `auto` and `display` at full size, or the preview
+    while that is being made. Until that is there too: 404 with Retry-After. `original` is the same
+    as `display`, unless the link's owner allows originals."""
     photo = await queries.shared_image(state.db, digest(token), photo_id)
     if photo is None:
         raise not_found("Share link")
@@ -150,7 +157,7 @@ async def shared_image(
         raise _expired()
     if photo["object_key"] is None:
         raise not_found("Photo")
-    return await deliver(request, state, photo, size)
+    return await state.visitors.deliver(request, file_for_visitor(photo, size))
 
 
 def _expired() -> ApiError:
@@ -166,6 +173,7 @@ def _present(state: AppState, row: Any) -> dict[str, Any]:
         "is_active": row["is_active"],
         "expires_at": row["expires_at"],
         "view_count": row["view_count"],
+        "allow_original": row["allow_original"],
         "created_at": row["created_at"],
         "share_url": f"{state.settings.http.public_url}/share/{token}" if token else None,
     }

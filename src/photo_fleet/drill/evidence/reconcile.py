@@ -14,7 +14,7 @@ from photo_fleet.drill.ledger import Creation, Edit, What
 from photo_fleet.drill.records import Discrepancies, Request, Upload
 
 NOT_REPEATABLE = ("POST", "PATCH")
-OBJECTS = ("object_key", "thumbnail_key", "preview_key")
+OBJECTS = ("object_key", "thumbnail_key", "preview_key", "display_key")
 
 
 @dataclass(frozen=True, slots=True)

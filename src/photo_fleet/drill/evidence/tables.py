@@ -15,7 +15,7 @@ LOOK = 0.5
 
 PHOTOS = """
 SELECT p.id, p.status, p.title, p.album_id, p.object_key, p.thumbnail_key,
-       p.preview_key, p.renditions,
+       p.preview_key, p.display_key, p.renditions,
        EXISTS (SELECT FROM album_photos m WHERE m.photo_id = p.id) AS in_album,
        EXISTS (SELECT FROM albums a WHERE a.id = p.album_id) AS has_album,
        EXISTS (SELECT FROM jobs j WHERE j.kind = 'renditions' AND j.subject_id = p.id) AS has_job

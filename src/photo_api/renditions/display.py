@@ -1,0 +1,59 @@
+"""A photo at full size without metadata, as browsers show it; runs only in the child.
+
+A JPEG keeps its coded picture. Whatever else is decoded and becomes a WebP in sRGB, a JPEG where it
+has more pixels than that is good for.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from photo_api.renditions import images
+from photo_api.renditions.jpeg import Odd, without_metadata
+
+QUALITY = 85
+WEBP_PIXELS, WEBP_EDGE = 24_000_000, 16_383
+ANIMATED_PIXELS = 40_000_000
+"""Of all frames together; of what has more the first frame is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """`content_type` is image/jpeg or image/webp."""
+
+    content_type: str
+    data: bytes
+
+
+def display(data: bytes, max_pixels: int) -> Display:
+    """Raises as `images.render` does."""
+    return images.attempt(_display, data, max_pixels)
+
+
+def _display(data: bytes, content_type: str, max_pixels: int) -> Display:
+    if content_type == "image/jpeg":
+        orientation = images.field(images.load(data, content_type, fail_on="none"), "orientation")
+        try:
+            return Display("image/jpeg", without_metadata(data, orientation or 1))
+        except Odd:
+            pass  # it is decoded then, like any other
+    return _encode(_decode(data, content_type, max_pixels))
+
+
+def _decode(data: bytes, content_type: str, max_pixels: int) -> Any:
+    if content_type in ("image/heic", "image/heif"):
+        opened = images.open_heic(data, max_pixels)
+        return images.shrink(opened.image, max(opened.width, opened.height))
+    opened = images.open_image(data, content_type, max_pixels)
+    pixels = opened.frames * opened.width * opened.height
+    if opened.frames > 1 and pixels <= min(ANIMATED_PIXELS, max_pixels):
+        return images.load(data, content_type, n=-1)
+    return images.decode(data, content_type, max(opened.width, opened.height))
+
+
+def _encode(image: Any) -> Display:
+    animated = (images.field(image, "n-pages") or 1) > 1
+    edge = max(image.width, image.height)
+    if animated or (image.width * image.height <= WEBP_PIXELS and edge <= WEBP_EDGE):
+        return Display("image/webp", image.webpsave_buffer(Q=QUALITY, effort=2, keep="none"))
+    flat = image.flatten(background=255) if image.hasalpha() else image
+    return Display("image/jpeg", flat.jpegsave_buffer(Q=QUALITY, keep="none"))

@@ -1,0 +1,59 @@
+"""Originals, given to a decoder: what comes of them, or why nothing ever will."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from photo_api.jobs.queue import Job
+from photo_api.jobs.runner import NotNow
+from photo_api.renditions.decoder import Decoder, DecoderDied, NoProcess, Refused
+from photo_api.storage.base import ObjectMissing, ObjectStore
+
+DEATHS = 2
+"""How many decoders one photo may kill before it is to blame."""
+
+Made = TypeVar("Made")
+
+
+class Hopeless(Exception):
+    """The photo is at fault and another attempt is useless; its text is a word for the reason."""
+
+
+class Originals:
+    """Decodes as many at once as it has decoders."""
+
+    def __init__(self, store: ObjectStore, decoders: Sequence[Decoder]) -> None:
+        self._store = store
+        # The one used last comes first, so that no more children are started than are needed.
+        self._idle: asyncio.LifoQueue[Decoder] = asyncio.LifoQueue()
+        for decoder in decoders:
+            self._idle.put_nowait(decoder)
+
+    async def make(
+        self, job: Job, key: str, work: Callable[[Decoder, bytes], Awaitable[Made]]
+    ) -> Made:
+        """What a decoder makes of the object. Raises `Hopeless`, `NotNow` and what the store does,
+        and `DecoderDied` for a job that may try another."""
+        try:
+            return await self._decode(await self._store.get(key), work)
+        except Refused as refused:
+            raise Hopeless(refused.reason) from refused
+        except ObjectMissing as missing:
+            raise Hopeless("bytes_missing") from missing
+        except NoProcess as error:
+            raise NotNow(f"no decoder can be started: {error}") from error
+        except DecoderDied as died:
+            if job.failures + 1 < DEATHS:
+                raise
+            raise Hopeless(f"decoder_{died.reason}") from died
+
+    async def _decode(self, data: bytes, work: Callable[[Decoder, bytes], Awaitable[Made]]) -> Made:
+        decoder = await self._idle.get()
+        try:
+            return await work(decoder, data)
+        finally:
+            self._idle.put_nowait(decoder)
+
+
+class TakenBySweep(Exception):
+    """What was made took longer than its grace time, and the sweep took it for abandoned."""
