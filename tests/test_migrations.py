@@ -97,6 +97,29 @@ async def test_what_breaks_the_release_before_is_refused_before_anything_is_appl
     assert await migrate(settings, migrations=[*known, ADDS, RENAMES, INDEXES]) == [INDEXES.name]
 
 
+async def test_what_is_shared_already_is_made_ready_for_visitors(empty: dict[str, str]) -> None:
+    """By the migration that brings the file for them: an album whose link works, and no other."""
+    settings = load({key: value for key, value in empty.items() if key != "PATH"}).database
+    known = known_migrations()
+    older = [item for item in known if item.name < "0012"]
+    await migrate(settings, migrations=older)
+    connection = await asyncpg.connect(empty["PHOTO_API_DATABASE_URL"])
+    await connection.execute(
+        "INSERT INTO users (email, username, password_hash) VALUES ('a', 'a', '');"
+        "INSERT INTO albums (owner_id, name) SELECT id, n FROM users, unnest(ARRAY['1','2','3']) n;"
+        "INSERT INTO shares (album_id, token_hash, token_sealed, token_kid, is_active)"
+        " SELECT id, decode(name || link, 'hex'), '', '', name = '2' FROM albums,"
+        "  unnest(ARRAY['1','2']) link WHERE name <> '3'"
+    )
+    assert await migrate(settings, migrations=known) == [item.name for item in known[len(older) :]]
+    rows = await connection.fetch(
+        "SELECT a.name, j.kind, j.user_id = a.owner_id AS in_turn FROM jobs j"
+        " JOIN albums a ON a.id = j.subject_id"
+    )
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("2", "shared_album", True)]
+
+
 def test_the_command_names_what_it_refuses(
     empty: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.s3 import S3Store
 from tests import service
 from tests.own_stage import ask, database_of, holds, own_bucket, own_database, store_of
-from tests.service import User, jpeg, running_service
+from tests.service import User, eventually, jpeg, running_service
 
 T = TypeVar("T")
 
@@ -253,6 +253,31 @@ def test_missing_renditions_are_made_again(
     assert user.photo(other)["renditions"] == "ready"
     code, report = run()
     assert (code, report["orphans"]) == (0, []), "the sweep knows the one that was left"
+
+
+def test_a_missing_file_for_visitors_is_made_again(
+    settings: dict[str, str], user: User, run: Run, an_hour_later: None
+) -> None:
+    album = user.album()["id"]
+    photo_id = user.upload(album_id=album)["id"]
+    user.api.post(f"/albums/{album}/share").raise_for_status()
+
+    def file() -> str | None:
+        look = "SELECT display_key FROM photos WHERE id = $1 AND renditions = 'ready'"
+        rows = ask(settings, look, photo_id)
+        return rows[0]["display_key"] if rows else None
+
+    lost = eventually(file)
+    assert lost is not None
+    assert run()[0] == 0
+    lose(settings, lost)
+    code, report = run("--repair")
+    assert (code, report["missing_renditions"], report["requeued"]) == (0, [lost], [photo_id])
+    made = eventually(lambda: (key := file()) != lost and key)
+    assert made
+    assert holds(settings, made)
+    code, report = run()
+    assert (code, report["orphans"]) == (0, [])
 
 
 def test_adopt_makes_a_photo_of_an_orphan(
