@@ -158,7 +158,8 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
                         AND NOT ($1 AND {UNFINISHED}))
         AND NOT EXISTS (
             SELECT FROM photos WHERE status = 'ready'
-            AND l.key IN (thumbnail_key, preview_key, display_key) AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
+            AND l.key IN (thumbnail_key, preview_key, display_key)
+            AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
                           THEN split_part(l.key, '/', 3)::bigint END)
         ORDER BY key
         """,
