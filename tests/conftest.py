@@ -78,7 +78,7 @@ def environ(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         "PHOTO_API_S3_ACCESS_KEY": stack["access_key"],
         "PHOTO_API_S3_SECRET_KEY": stack["secret_key"],
         "PHOTO_API_JWT_KEYS": "k1:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
-        "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        "PHOTO_API_SECRET_KEYS": "s1:7d4e0b93a1f65c28e9307b6df184c25a",
         "PHOTO_API_PUBLIC_URL": "https://photos.example.org",
         "PHOTO_API_CORS_ORIGINS": "https://front.example.org",
         "PHOTO_API_TRUSTED_PROXIES": "127.0.0.0/8",

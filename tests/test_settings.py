@@ -2,6 +2,7 @@
 
 import ast
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ USABLE = {
     "PHOTO_API_DATABASE_URL": "postgresql://u:hunter2hunter2@/photos",
     "PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:8333",
     "PHOTO_API_JWT_KEYS": "k1:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
-    "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "PHOTO_API_SECRET_KEYS": "s1:7d4e0b93a1f65c28e9307b6df184c25a",
 }
 
 
@@ -57,9 +58,9 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_S3_ENDPOINT", "127.0.0.1:8333", "http://"),
         ("PHOTO_API_S3_ACCESS_KEY", "only-one", "set together"),
         ("PHOTO_API_JWT_KEYS", "k1:short", "32 characters"),
-        ("PHOTO_API_JWT_KEYS", "k1:" + "change-me-" * 4, "a word that"),
+        ("PHOTO_API_JWT_KEYS", "k1:" + "change-me-" * 4, "not random"),
         ("PHOTO_API_JWT_KEYS", "k1:" + "0123456789abcdef" * 2, "not random"),
-        ("PHOTO_API_JWT_KEYS", "k1:" + "7c1f9a02e4b8d365" * 2, "repeats itself"),
+        ("PHOTO_API_JWT_KEYS", "k1:" + "7c1f9a02e4b8d365" * 2, "not random"),
         ("PHOTO_API_JWT_KEYS", "k1:" + "31415926535897932384626433832795", "128 bits"),
         ("PHOTO_API_OPS_TOKEN", "b7e151628aed2a6a", "128 bits"),
         ("PHOTO_API_OPS_TOKEN", "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "is the same as"),
@@ -77,6 +78,35 @@ def test_a_wrong_value_is_refused_with_a_reason(name: str, value: str, word: str
     with pytest.raises(SettingsError) as refused:
         load(USABLE | {name: value})
     assert word in str(refused.value)
+
+
+DOORS = {
+    "PHOTO_API_JWT_KEYS": "k1:%s",
+    "PHOTO_API_SECRET_KEYS": "s1:%s",
+    "PHOTO_API_OPS_TOKEN": "%s",
+    "PHOTO_API_S3_SECRET_KEY": "%s",
+    "PHOTO_API_DATABASE_URL": "postgresql://u:%s@/photos",
+    "PHOTO_API_DATABASE_DIRECT_URL": "postgresql:///photos?user=u&password=%s",
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(DOORS, 2)))
+def test_no_secret_opens_two_doors(one: str, other: str) -> None:
+    """Whatever its case, and what is put before it."""
+    secret = "3e7f90c1b2d4a5866f1e0d9c8b7a4352"
+    environ = USABLE | {"PHOTO_API_S3_ACCESS_KEY": "a", "PHOTO_API_S3_SECRET_KEY": "b"}
+    environ |= {one: DOORS[one] % secret, other: DOORS[other] % f"x{secret.upper()}"}
+    with pytest.raises(SettingsError) as refused:
+        load(environ)
+    [problem] = refused.value.problems
+    assert "is the same as" in problem
+    assert one in problem
+    assert other in problem
+    assert secret not in problem.lower()
+
+
+def test_one_role_may_have_two_addresses() -> None:
+    load(USABLE | {"PHOTO_API_DATABASE_DIRECT_URL": "postgresql://u:hunter2hunter2@b/photos"})
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -298,7 +298,7 @@ async def test_migrations_run_once_however_many_start(stack: dict[str, Any]) -> 
             "PHOTO_API_DATABASE_URL": url,
             "PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:1",
             "PHOTO_API_JWT_KEYS": "k1:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
-            "PHOTO_API_SECRET_KEYS": "s1:0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+            "PHOTO_API_SECRET_KEYS": "s1:7d4e0b93a1f65c28e9307b6df184c25a",
         }
     ).database
     applied = await asyncio.gather(*(migrate(settings) for _ in range(10)))

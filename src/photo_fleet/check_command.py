@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from photo_fleet.checks import check
 from photo_fleet.findings import Finding
 from photo_fleet.loading import SpecError, load
 from photo_fleet.render.cloud_init import ports
+from photo_fleet.render.environment import SECRETS, paths, secrets, settings
 from photo_fleet.rules.stopping import longest_stay
 from photo_fleet.spec import Fleet
 
@@ -37,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also compare the instance at this address with the spec; its PHOTO_API_OPS_TOKEN"
         " is taken from the environment",
     )
+    parser.add_argument(
+        "--secrets",
+        type=Path,
+        nargs="?",
+        const=Path(SECRETS),
+        metavar="FOLDER",
+        help=f"also look at the secrets that instances get, in this folder ({SECRETS})",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({"ok": False, "problems": problems, "findings": []}))
         return UNUSABLE
     findings = check(fleet)
+    if options.secrets is not None:
+        findings = _secrets(fleet, options.secrets) + findings
     if options.probe is not None:
         differences = _probed(fleet, options.probe, options.json)
         if differences is None:
@@ -73,6 +85,24 @@ def spec_of(file: str | None) -> tuple[str, Fleet]:
         return BUILT_IN, Fleet()
     name = file or DEFAULT_FILE
     return name, load(name)
+
+
+def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
+    """What an instance of the spec would say of the secrets in `folder`."""
+    found = secrets(fleet)
+    environ = {f"PHOTO_API_{name}": value for name, value in settings(fleet).items()}
+    asked = subprocess.run(
+        [sys.executable, "-m", "photo_api.cli", "config", "check", "--json"],
+        env=environ | paths(found, str(folder)),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    names = [f"PHOTO_API_{secret.variable}" for secret in found]
+    return [
+        Finding("error", "secrets", problem, "an instance does not start", "put others in place")
+        for problem in json.loads(asked.stdout)["problems"]
+        if any(name in problem for name in names)
+    ]
 
 
 def _probed(fleet: Fleet, url: str, as_json: bool) -> list[Finding] | None:

@@ -31,6 +31,7 @@ LONG = 40.0
 
 OLD, NEW = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "71c04b5dd2e8f39a6be1007c2f48d935"
 SEALING = "4b1f09c7e2d85a36f0917c4de8b35a62"
+TOKEN = "c05d7be8134f92a67de1084bf3a95c21"
 
 
 @dataclass
@@ -183,12 +184,12 @@ def test_keys_of_tokens_rotate(stage: Stage, user: User) -> None:
     before, ancient = stage.pids(), user.tokens["access_token"]
     stage.files.write("JWT_KEYS", "hunter2hunter2hunter2hunter2hunter2hunter2")
     stage.files.write("SECRET_KEYS", f"s2:{SEALING},{stage.settings['PHOTO_API_SECRET_KEYS']}")
-    stage.files.write("OPS_TOKEN", "another-token-of-operators")
+    stage.files.write("OPS_TOKEN", TOKEN)
     eventually(lambda: stage.events()[-1:] == ["SECRET_KEYS, OPS_TOKEN"], LONG)
     assert "hunter2" not in stage.service.log
     stage.files.write("JWT_KEYS", f"k2:{NEW},{stage.settings['PHOTO_API_JWT_KEYS']}")
     eventually(lambda: stage.events()[-1:] == ["JWT_KEYS"], LONG)
-    operator = {"Authorization": "Bearer another-token-of-operators"}
+    operator = {"Authorization": f"Bearer {TOKEN}"}
 
     def knows_both() -> bool:
         answer = httpx.get(f"{stage.service.url}/health/detailed", headers=operator).json()
@@ -258,11 +259,11 @@ async def test_sighup_has_the_files_looked_at(
         while signal.getsignal(signal.SIGHUP) in (signal.SIG_DFL, signal.SIG_IGN):
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.5)  # the first look is over, and the next in an hour
-        files.write("OPS_TOKEN", "another-token-of-operators")
+        files.write("OPS_TOKEN", TOKEN)
         await asyncio.sleep(2)
         assert found.settings.lifecycle.ops_token == environ["PHOTO_API_OPS_TOKEN"]
         os.kill(os.getpid(), signal.SIGHUP)
-        while found.settings.lifecycle.ops_token != "another-token-of-operators":
+        while found.settings.lifecycle.ops_token != TOKEN:
             await asyncio.sleep(0.05)
         supervisor.stop("the test is over")
         await running

@@ -134,6 +134,33 @@ def test_every_command_is_told_by_help(capsys: pytest.CaptureFixture[str]) -> No
         assert f"  {command.name} " in told
 
 
+def test_the_secrets_of_instances_are_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {
+        "database-url": "postgresql://photos:b1946ac92492d2347c6235b4d2611184@db/photos",
+        "s3-access-key": "photos",
+        "s3-secret-key": "591785b794601e212b260e25925636fd",
+        "jwt-keys": "a:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
+        "secret-keys": "a:7d4e0b93a1f65c28e9307b6df184c25a",
+        "ops-token": "3e7f90c1b2d4a5866f1e0d9c8b7a4352",
+    }
+    for name, text in good.items():
+        (tmp_path / name).write_text(text + "\n")
+    assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 0
+    (tmp_path / "jwt-keys").write_text("a:photo-api-secret-key-2024-production-1")
+    (tmp_path / "ops-token").write_text(good["s3-secret-key"].upper())
+    assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "error secrets: PHOTO_API_JWT_KEYS, the secret of 'a', is not random" in told
+    assert "PHOTO_API_S3_SECRET_KEY is the same as PHOTO_API_OPS_TOKEN" in told
+    assert "openssl rand -hex 32" in told
+    assert "production" not in told
+    (tmp_path / "jwt-keys").unlink()
+    assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 1
+    assert "jwt-keys cannot be read" in capsys.readouterr().out
+
+
 def spec_of(service: Service, folder: Path, **changes: str) -> str:
     """A spec file that says what `service` was started with, except for `changes`."""
     numbers = {

@@ -11,7 +11,7 @@ from photo_api.whole_file import PRIVATE, replace
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secrets:
-    """All of them; each is 43 characters of base64url, made from 32 random bytes."""
+    """All of them; each is 64 hexadecimal digits, made from 32 random bytes."""
 
     database_password: str
     s3_access_key: str
@@ -29,7 +29,7 @@ def load_or_create(path: Path) -> Secrets:
     try:
         stored = json.loads(path.read_text())
     except FileNotFoundError:
-        made = Secrets(*(secrets.token_urlsafe(32) for _ in fields(Secrets)))
+        made = Secrets(*(secrets.token_hex(32) for _ in fields(Secrets)))
         write_private(path, json.dumps(asdict(made), indent=2) + "\n")
         return made
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 PREFIX = "PHOTO_API_"
 
@@ -53,6 +53,12 @@ def database_url(value: str) -> str:
 
 def optional_database_url(value: str) -> str:
     return database_url(value) if value else ""
+
+
+def database_password(address: str) -> str:
+    """The one in it, empty without any."""
+    parts = urlsplit(address)
+    return unquote(parts.password or "") or dict(parse_qsl(parts.query)).get("password", "")
 
 
 def number(low: float, high: float) -> Callable[[str], float]:

@@ -10,7 +10,15 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
 
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings
-from photo_api.settings.environment import PREFIX, SettingsError, Variable, choice, read, setting
+from photo_api.settings.environment import (
+    PREFIX,
+    SettingsError,
+    Variable,
+    choice,
+    database_password,
+    read,
+    setting,
+)
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
 from photo_api.settings.serving import (
     AuthSettings,
@@ -103,17 +111,27 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 
 def _weak(values: Mapping[str, Any]) -> list[str]:
-    """Secrets that somebody could guess, or that open more than one door."""
-    secrets = {
+    """Secrets that somebody could guess, or that open more than one door. Those of the database and
+    the store are made elsewhere: of them it only counts that nothing else has them."""
+    ours = {
         f"{PREFIX}{name}, the secret of {kid!r},": secret
         for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
         for kid, secret in values[path].items()
     }
-    if values["lifecycle.ops_token"]:
-        secrets[f"{PREFIX}OPS_TOKEN"] = values["lifecycle.ops_token"]
-    weak = [(name, weakness(secret)) for name, secret in secrets.items()]
+    ours[f"{PREFIX}OPS_TOKEN"] = values["lifecycle.ops_token"]
+    passwords = {
+        database_password(values[f"database.{path}"]): f"{PREFIX}{name}, its password,"
+        for path, name in (("direct_url", "DATABASE_DIRECT_URL"), ("url", "DATABASE_URL"))
+    }
+    theirs = {
+        f"{PREFIX}S3_ACCESS_KEY": values["s3.access_key"],
+        f"{PREFIX}S3_SECRET_KEY": values["s3.secret_key"],
+        **{name: password for password, name in passwords.items()},
+    }
+    ours, theirs = ({k: v for k, v in some.items() if v} for some in (ours, theirs))
+    weak = [(name, weakness(secret)) for name, secret in ours.items()]
     found = [f"{name} {reason}; {MAKE}" for name, reason in weak if reason]
-    same = [f"{name} is the same as {other.rstrip(',')}" for other, name in shared(secrets)]
+    same = [f"{name} is the same as {other.rstrip(',')}" for other, name in shared(ours | theirs)]
     return found + [f"{text}; {MAKE} for each" for text in same]
 
 

@@ -3,6 +3,7 @@ come from."""
 
 import math
 import re
+from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -72,6 +73,13 @@ def files(fleet: Fleet) -> dict[str, str]:
     lines += ["# and a running service looks at them again every 10 s:"]
     lines += [f"#   {secret.name}: {secret.meaning}" for secret in secrets(fleet)]
     return {"photo-api.env": "\n".join(lines) + "\n"}
+
+
+def settings(fleet: Fleet) -> dict[str, str]:
+    """All that is no secret, by their names without the prefix; examples of what the spec does not
+    tell."""
+    told = [found for _, found in _groups(fleet)]
+    return dict(ChainMap(*told, _absent(fleet)))
 
 
 def notes(fleet: Fleet) -> list[str]:
