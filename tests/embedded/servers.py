@@ -1,8 +1,10 @@
 """Real servers in real processes. Whatever a test starts ends with it: servers by their death
 signal, `photo-api embedded` by the end of its input."""
 
+import grp
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -116,3 +118,13 @@ def eventually(condition: Callable[[], bool], within: float) -> bool:
             return True
         time.sleep(0.05)
     return condition()
+
+
+def confinement(pid: int) -> tuple[set[str], set[int], str]:
+    """The users and groups that it runs as, its capabilities, and whether it can get new ones."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+    users = {pwd.getpwuid(int(uid)).pw_name for uid in status["Uid"]}
+    users |= {grp.getgrgid(int(gid)).gr_name for gid in (*status["Gid"], *status["Groups"])}
+    capabilities = {int(status[f"Cap{kind}"][0], 16) for kind in ("Inh", "Prm", "Eff", "Amb")}
+    return users, capabilities, status["NoNewPrivs"][0]

@@ -3,8 +3,11 @@ tests the other user is `nobody`, otherwise it is this one without the secrets."
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -99,6 +102,57 @@ def test_the_master_hands_out_no_tokens(ports: dict[str, int], path: str, scheme
         return  # no certificate, no answer
     assert answer.status_code == 400
     assert "HTTPS" in answer.text
+
+
+STATE = {("volume", "/status"), ("volume", "/healthz"), ("filer", "/healthz")}
+STATE |= {("s3", "/status"), ("s3", "/healthz")}
+"""What the store tells everybody: that it runs, and how much it holds."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/metrics", "/health", "/healthz", "/status", "/ui/index.html", "/stats/disk",
+     "/debug/pprof/", "/api/users", "/cluster/status", "/vol/status", f"/{BUCKET}/{KEY}"],
+)  # fmt: skip
+def test_no_port_of_the_store_answers_whoever_asks(
+    running: Command, ports: dict[str, int], path: str
+) -> None:
+    """All that it listens on, which is more than we have chosen."""
+    names = {port: name for name, port in ports.items()}
+    found = psutil.Process(running.addresses["pids"]["seaweed"]).net_connections("inet")
+    listening = {item.laddr.port for item in found if item.status == psutil.CONN_LISTEN}
+    assert set(names) <= listening
+    answered = {}
+    for port in listening:
+        for scheme in ("http", "https"):
+            with suppress(httpx.TransportError):
+                answer = httpx.get(f"{scheme}://127.0.0.1:{port}{path}", verify=False)
+                answered[names.get(port, str(port)), path] = answer.status_code
+    others = {place: code for place, code in answered.items() if place not in STATE}
+    assert set(others.values()) <= {400, 401, 403}
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_no_port_speaks_grpc_without_a_certificate(running: Command, secure: bool) -> None:
+    found = psutil.Process(running.addresses["pids"]["seaweed"]).net_connections("inet")
+    listening = {item.laddr.port for item in found if item.status == psutil.CONN_LISTEN}
+    assert len(listening) >= 10
+    assert {port: said for port in listening if (said := grpc_settings(port, secure))} == {}
+
+
+def grpc_settings(port: int, secure: bool) -> bytes:
+    """The frame by which a server of gRPC begins, b"" if it does not."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    trusting.set_alpn_protocols(["h2"])
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+            client = trusting.wrap_socket(plain) if secure else plain
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+            said = client.recv(9)
+    except OSError:
+        return b""
+    return said if said[3:5] == b"\4\0" else b""
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from photo_api.embedded import privileges
+from photo_api.embedded.machine_folders import ACCOUNT
 from photo_api.embedded.ports import free_port
 from photo_api.embedded.postgres import SOCKET_PATH_LIMIT, Postgres
-from photo_api.embedded.privileges import ACCOUNT
 from photo_api.embedded.processes import EmbeddedError
+from tests.embedded.servers import confinement
 
 Start = Callable[..., Awaitable[Postgres]]
 
@@ -159,18 +159,10 @@ async def test_a_start_that_fails_shows_the_log(data: Path, start: Start) -> Non
         await start(options={"no_such_option": "1"})
 
 
-NOTHING = {"CapInh": 0, "CapPrm": 0, "CapEff": 0, "CapAmb": 0}
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another account")
 async def test_for_root_it_runs_as_an_account_of_its_own_without_capabilities(start: Start) -> None:
     postgres = await start()
-    lines = Path(f"/proc/{postgres.pid}/status").read_text().splitlines()
-    status = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
-    assert {pwd.getpwuid(int(uid)).pw_name for uid in status["Uid"]} == {ACCOUNT}
-    assert {name: int(status[name][0], 16) for name in NOTHING} == NOTHING
-    assert status["NoNewPrivs"] == ["1"]
-    assert status["Groups"] == []
+    assert confinement(postgres.pid) == ({ACCOUNT}, {0}, "1")
     assert await ask(postgres, "SELECT pg_read_file('PG_VERSION')", superuser=True) == "18\n"
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await ask(postgres, "SELECT pg_read_file('/etc/shadow')", superuser=True)
@@ -193,19 +185,3 @@ async def test_a_folder_of_the_release_before_is_taken_over(
     assert await ask(postgres, "SELECT number FROM kept") == 7
     assert f"belongs to the account {ACCOUNT}" in capsys.readouterr().err
     assert theirs.stat().st_uid == 0
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has programs that others cannot reach")
-def test_programs_that_only_root_reaches_are_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(privileges, "PROGRAMS", tmp_path / "copies")
-    install = tmp_path / "closed" / "install"
-    (install / "bin").mkdir(parents=True)
-    (install / "bin" / "program").touch(mode=0o700)
-    (tmp_path / "closed").chmod(0o700)
-    copy = privileges.reachable(install)
-    assert copy.parent == tmp_path / "copies"
-    assert stat.S_IMODE((copy / "bin" / "program").stat().st_mode) == 0o705
-    assert privileges.reachable(install) == copy
-    assert stat.S_IMODE((tmp_path / "closed").stat().st_mode) == 0o700

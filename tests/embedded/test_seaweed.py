@@ -4,17 +4,23 @@ import socket
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from photo_api.embedded import closed_store
 from photo_api.embedded import seaweed as module
+from photo_api.embedded.machine_folders import ACCOUNT
 from photo_api.embedded.ports import PortTaken, free_port, is_free
-from photo_api.embedded.seaweed import BUCKET, REGION, Seaweed
+from photo_api.embedded.processes import EmbeddedError
+from photo_api.embedded.seaweed import BUCKET, REGION, SOCKETS, Seaweed
 from photo_api.embedded.stack import EmbeddedAddresses
-from tests.embedded.servers import Bucket
+from tests.embedded.servers import Bucket, confinement
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account made")
 
 ALLOWED, OTHER = "http://127.0.0.1:8000", "https://elsewhere.example"
 
@@ -89,7 +95,68 @@ async def test_everything_listens_on_loopback_only(seaweed: Seaweed) -> None:
 
 
 async def test_the_credentials_are_for_the_owner_only(data: Path, seaweed: Seaweed) -> None:
-    assert stat.S_IMODE((data / "s3.json").stat().st_mode) == 0o600
+    """Root's account, in a group of its own, reads what root alone changes."""
+    found = (data / "s3.json").stat()
+    assert found.st_uid == os.geteuid()
+    assert stat.S_IMODE(found.st_mode) == (0o640 if os.geteuid() == 0 else 0o600)
+
+
+@root
+async def test_for_root_it_runs_as_an_account_of_its_own_without_capabilities(
+    data: Path, seaweed: Seaweed
+) -> None:
+    assert confinement(seaweed.pid) == ({ACCOUNT}, {0}, "1")
+    assert data.parent.stat().st_mode & 0o077 == 0, "it needs no right to what is above its folder"
+
+
+@root
+async def test_a_store_of_the_release_before_is_taken_over(
+    data: Path, seaweed: Seaweed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket_of(seaweed).put("kept", b"kept")
+    await seaweed.stop()
+    for place in (data, *data.rglob("*")):
+        os.chown(place, 0, 0)
+    await seaweed.start()
+    assert bucket_of(seaweed).get("kept") == b"kept"
+    assert f"belongs to the account {ACCOUNT}" in capsys.readouterr().err
+
+
+async def test_a_store_that_would_answer_everybody_does_not_start(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a `security.toml` that it cannot read for none."""
+    close_store = closed_store.close_store
+
+    def lost(folder: Path) -> None:
+        close_store(folder)
+        (folder / "security.toml").write_text("")
+
+    monkeypatch.setattr(closed_store, "close_store", lost)
+    monkeypatch.setattr(module, "START_ATTEMPTS", 1)
+    with pytest.raises(EmbeddedError, match="open to everybody"):
+        await Seaweed(data, "key", "secret").start()
+
+
+async def test_sockets_of_stores_that_are_gone_are_removed(data: Path, seaweed: Seaweed) -> None:
+    """Those of ours, made a while ago, on which nobody listens: never one that somebody may use."""
+    ours = [SOCKETS / f"seaweedfs-{name}-grpc-0.sock" for name in ("gone", "new", "used")]
+    live = [Path(name) for name in sockets_of(seaweed.pid) if name.startswith("/")]
+    with ExitStack() as closing:
+        for path in ours:
+            path.unlink(missing_ok=True)
+            closing.callback(path.unlink, missing_ok=True)
+            made = closing.enter_context(socket.socket(socket.AF_UNIX))
+            made.bind(str(path))
+            if path == ours[2]:
+                made.listen()
+        for path in (ours[0], ours[2], *live):
+            os.utime(path, (0, 0))
+        other = Seaweed(data.with_name("other"), "key", "secret")
+        await other.start()
+        await other.stop()
+        assert [path.exists() for path in ours] == [False, True, True]
+        assert all(path.exists() for path in live)
 
 
 def sockets_of(pid: int) -> list[str]:

@@ -17,25 +17,26 @@ from photo_api.embedded.secrets import write_private
 VALID = timedelta(days=3650)
 CLOCK_SKEW = timedelta(days=1)
 GRPC_SERVERS = ("master", "volume", "filer", "s3", "admin", "worker", "mq")
+FILES = ("security.toml", "ca.pem", "cert.pem", "key.pem")
 SIGNED = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 
 
 def close_store(folder: Path) -> None:
-    """Write `security.toml`, which SeaweedFS reads in its working directory, and beside it the
-    certificates that it names: new ones, whose authority is forgotten at once, and new keys.
+    """Write `FILES`: `security.toml`, which SeaweedFS reads in its working directory `folder`, and
+    the certificates that it names: new ones, whose authority is forgotten at once, and new keys.
 
-    gRPC and the master's HTTP want a certificate of that authority, the filer's and the volumes'
-    HTTP a token. Raises `EmbeddedError`.
+    gRPC and the master's and the admin's HTTP want a certificate of that authority, the filer's and
+    the volumes' HTTP a token. Raises `EmbeddedError`.
     """
-    ca, cert, key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
-    for path, text in zip((ca, cert, key), _certificates(), strict=True):
-        write_private(path, text)
+    ca, cert, key = FILES[1:]
+    for name, text in zip((ca, cert, key), _certificates(), strict=True):
+        write_private(folder / name, text)
     pair = f'cert = "{cert}"\nkey = "{key}"\n'
     sections = [f'[{name}]\nkey = "{secrets.token_urlsafe(32)}"\n' for name in SIGNED]
     sections += ['[cors.allowed_origins]\nvalues = ""\n', f'[grpc]\nca = "{ca}"\n']
     sections += [f"[grpc.{name}]\n{pair}" for name in (*GRPC_SERVERS, "client")]
-    sections += [f'[https.master]\n{pair}ca = "{ca}"\n']
-    write_private(folder / "security.toml", "\n".join(sections))
+    sections += [f'[https.{name}]\n{pair}ca = "{ca}"\n' for name in ("master", "admin")]
+    write_private(folder / FILES[0], "\n".join(sections))
 
 
 def _certificates() -> tuple[str, str, str]:

@@ -18,7 +18,14 @@ from urllib.parse import quote
 
 import asyncpg
 
-from photo_api.embedded.privileges import HERE, reachable, runtime_folder, server_account
+from photo_api.embedded.machine_folders import (
+    clear_away,
+    hold,
+    machine_lock,
+    reachable,
+    runtime_folder,
+)
+from photo_api.embedded.privileges import HERE, server_account
 from photo_api.embedded.processes import (
     EmbeddedError,
     ManagedProcess,
@@ -82,6 +89,7 @@ class Postgres:
         self._account = server_account()
         self._process: ManagedProcess | None = None
         self.socket_dir = _socket_dir(self._root)
+        self._held: int | None = None
 
     @property
     def url(self) -> str:
@@ -112,7 +120,7 @@ class Postgres:
         if not self._cluster.exists():
             await self._create_cluster()
         self._remove_lock_files()
-        self._account.make_folder(self.socket_dir)
+        self._make_socket_dir()
         self._process = await ManagedProcess.start(
             self.name,
             self._command(),
@@ -136,6 +144,9 @@ class Postgres:
             kill(processes_in(self._cluster))
         if not self.socket_dir.is_relative_to(self._root):
             shutil.rmtree(self.socket_dir, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     async def died(self) -> int:
         """Wait for the end of the running server; its exit code, or minus the signal."""
@@ -159,6 +170,15 @@ class Postgres:
         for name, value in {**self._options, **listen}.items():
             command += ["-c", f"{name}={value}"]
         return command
+
+    def _make_socket_dir(self) -> None:
+        if os.geteuid() != 0:
+            self._account.make_folder(self.socket_dir)
+        elif self._held is None:
+            with machine_lock():
+                self._account.make_folder(self.socket_dir)
+                self._held = hold(self.socket_dir)
+                clear_away()
 
     def _remove_lock_files(self) -> None:
         """PostgreSQL refuses to start while the pid in its lock files belongs to any living

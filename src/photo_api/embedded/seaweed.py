@@ -2,19 +2,26 @@
 process (`weed mini`)."""
 
 import asyncio
+import http.client
 import json
 import os
 import shutil
 import signal
+import socket
+import stat
 import sys
 import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
+from photo_api.embedded import closed_store
 from photo_api.embedded.bucket import BucketAdmin, StoreRefused
-from photo_api.embedded.closed_store import close_store
+from photo_api.embedded.machine_folders import reachable
 from photo_api.embedded.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
+from photo_api.embedded.privileges import HERE, server_account
 from photo_api.embedded.processes import EmbeddedError, ManagedProcess, end_processes_in
 from photo_api.embedded.secrets import write_private
 
@@ -27,6 +34,8 @@ FORMER_SECONDS = 1.0
 # Its S3 port closes at once; the rest of its stop is waiting for parts that have nothing to do.
 STOP_STEPS = ((signal.SIGTERM, 0.5),)
 SOCKETS = Path("/tmp")  # noqa: S108  (written into SeaweedFS)
+SETTLED = 60.0
+"""Seconds after which a server listens on a socket that it has made, or does not any more."""
 PARTS = ("master", "volume", "filer", "admin")
 
 
@@ -58,6 +67,7 @@ class Seaweed:
         self._cors_origins = tuple(cors_origins)
         self._log = log or self._root / "seaweed.log"
         self._port_variable = port_variable
+        self._account = server_account()
         self._ports: dict[str, int] = {}
         self._process: ManagedProcess | None = None
 
@@ -119,6 +129,7 @@ class Seaweed:
             log=self._log,
             death_signal="KILL",
             environment=self._environment(),
+            privileges=self._account.setpriv,
             folder=self._root,
         )
         try:
@@ -133,6 +144,7 @@ class Seaweed:
         while True:
             try:
                 await asyncio.to_thread(admin.prepare, self._cors_origins)
+                await asyncio.to_thread(_refuse_open, self._ports["filer"])
                 return
             except (OSError, StoreRefused) as error:
                 if monotonic() > deadline:
@@ -144,18 +156,22 @@ class Seaweed:
             await asyncio.sleep(0.05)
 
     def _prepare_files(self) -> None:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self._root / "tmp"
+        """The server changes `objects` and `tmp` only: what we write, it cannot lead elsewhere."""
+        self._account.share_folder(self._root)
+        temporary, objects = self._root / "tmp", self._root / "objects"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        (self._root / "objects").mkdir(exist_ok=True)
+        self._account.adopt(objects, {os.geteuid()})
+        for folder in (temporary, objects):
+            self._account.make_folder(folder)
         identity = {
             "name": "photo_api",
             "credentials": [{"accessKey": self._access_key, "secretKey": self._secret_key}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         write_private(self._root / "s3.json", json.dumps({"identities": [identity]}))
-        close_store(self._root)
+        closed_store.close_store(self._root)
+        for name in ("s3.json", *closed_store.FILES):
+            self._account.let_read(self._root / name)
 
     def _choose_ports(self) -> None:
         """The ports of the last start where they are free: SeaweedFS names folders by them."""
@@ -164,7 +180,9 @@ class Seaweed:
         last = _read_ports(remembered)
         fresh = free_ports()
         ports = {
-            part: last[part] if _usable(part, last.get(part)) else next(fresh)
+            part: next(
+                port for port in chain(last.get(part, ()), fresh) if self._usable(part, port)
+            )
             for part in (*PARTS, "s3", "s3_grpc")
         }
         self._ports = {**ports, "s3": self._s3_port or ports["s3"]}
@@ -177,14 +195,15 @@ class Seaweed:
     def _command(self) -> list[str]:
         options = {f"{part}.port": str(self._ports[part]) for part in (*PARTS, "s3")}
         options |= {
-            "dir": str(self._root / "objects"),
+            # All by its working directory: it may have no right to what is above that, and so the
+            # name of a socket is never too long.
+            "dir": f"{HERE}/objects",
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
-            "s3.config": str(self._root / "s3.json"),
+            "s3.config": "s3.json",
             "s3.port.grpc": str(self._ports["s3_grpc"]),
             "s3.port.iceberg": "0",
             "s3.port.lance": "0",
-            # Relative to its working directory: such a name is never too long for a socket.
             "s3.localSocket": "tmp/s3.sock",
             "filer.localSocket": "tmp/filer.sock",
             "webdav": "false",
@@ -195,17 +214,40 @@ class Seaweed:
             # On by default: it reports to the makers of SeaweedFS.
             "master.telemetry": "false",
         }
-        return [_weed(), "mini", *(f"-{name}={value}" for name, value in options.items())]
+        weed = str(reachable(Path(_weed())))
+        return [
+            weed,
+            f"-config_dir={HERE}",
+            "mini",
+            *(f"-{name}={value}" for name, value in options.items()),
+        ]
 
     def _environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("S3_")}
-        return {**kept, "GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": str(self._root / "tmp")}
+        return {**kept, "GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": "tmp"}
 
     def _remove_sockets(self) -> None:
-        """SeaweedFS leaves its sockets when it is killed."""
+        """SeaweedFS leaves its sockets when it is killed: ours, and those of servers that are gone
+        with their folders."""
         for part in (*PARTS, "s3"):
             if part in self._ports:
-                _grpc_socket(part, self._grpc_port(part)).unlink(missing_ok=True)
+                with suppress(OSError):
+                    _grpc_socket(part, self._grpc_port(part)).unlink()
+        for left in SOCKETS.glob("seaweedfs-*-grpc-*.sock"):
+            if self._is_ours(left) and _nobody_listens(left):
+                left.unlink(missing_ok=True)
+
+    def _is_ours(self, path: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return path.lstat().st_uid in (os.geteuid(), self._account.uid)
+        return False
+
+    def _usable(self, part: str, port: int) -> bool:
+        if not is_free(port) or not is_free(port + GRPC_OFFSET):
+            return False
+        # Another user may lie in wait with something by the socket's name.
+        path = _grpc_socket(part, port + GRPC_OFFSET)
+        return not os.path.lexists(path) or self._is_ours(path)
 
     def _grpc_port(self, part: str) -> int:
         return self._ports["s3_grpc"] if part == "s3" else self._ports[part] + GRPC_OFFSET
@@ -216,20 +258,42 @@ def _grpc_socket(part: str, port: int) -> Path:
     return SOCKETS / f"seaweedfs-{part}-grpc-{port}.sock"
 
 
-def _read_ports(path: Path) -> dict[str, int]:
+def _nobody_listens(path: Path) -> bool:
+    """Whether this is a socket that certainly no server has any more."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            client.connect(str(path))
+    except ConnectionRefusedError:
+        return stat.S_ISSOCK(path.lstat().st_mode) and time() - path.lstat().st_mtime > SETTLED
+    except OSError:
+        pass
+    return False
+
+
+def _refuse_open(filer: int) -> None:
+    """Raise `EmbeddedError` if the filer answers whoever asks: it starts without `security.toml`
+    too. Raises `OSError` if it does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", filer, timeout=5)
+    try:
+        connection.request("GET", "/")
+        status = connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise OSError(f"broken answer: {error!r}") from error
+    finally:
+        connection.close()
+    if status not in (401, 403):
+        raise EmbeddedError(f"SeaweedFS is open to everybody: its filer answers {status}")
+
+
+def _read_ports(path: Path) -> dict[str, list[int]]:
+    """Of each part, the port of the last start, if it is known."""
     try:
         stored = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return stored if isinstance(stored, dict) else {}
-
-
-def _usable(part: str, port: int | None) -> bool:
-    if not isinstance(port, int) or not is_free(port) or not is_free(port + GRPC_OFFSET):
-        return False
-    # Another user may lie in wait with a socket by the name of the last start's.
-    socket = _grpc_socket(part, port + GRPC_OFFSET)
-    return os.geteuid() == 0 or not socket.exists() or socket.lstat().st_uid == os.geteuid()
+    known = stored.items() if isinstance(stored, dict) else ()
+    return {part: [port] for part, port in known if isinstance(port, int)}
 
 
 def _weed() -> str:
