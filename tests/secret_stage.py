@@ -37,7 +37,7 @@ class Keys:
         self._weed = psutil.Process(stack["pids"]["seaweed"])
         option = "-s3.config="
         [config] = [item for item in self._weed.cmdline() if item.startswith(option)]
-        self._config = Path(config.removeprefix(option))
+        self._config = Path(f"/proc/{self._weed.pid}/cwd") / config.removeprefix(option)
         self._first = self._config.read_text()
 
     def set(self, *pairs: tuple[str, str]) -> None:
@@ -46,7 +46,8 @@ class Keys:
         [identity] = config["identities"]
         added = [{"accessKey": access, "secretKey": secret} for access, secret in pairs]
         identity["credentials"] += added
-        replace(self._config, json.dumps(config), 0o600)
+        # In its place, so that its owner and its readers stay what they were.
+        self._config.write_text(json.dumps(config))
         self._weed.send_signal(signal.SIGHUP)
 
     def taken(self, access: str, secret: str) -> bool:

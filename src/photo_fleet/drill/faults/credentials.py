@@ -3,11 +3,13 @@ the instances read, by the order of steps of the operator's guide."""
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGHUP
+from stat import S_IMODE
 from urllib.parse import urlsplit, urlunsplit
 
 from photo_api.postgres import open_connection
@@ -143,18 +145,23 @@ async def _store_takes(stage: Stage, *pairs: tuple[str, str]) -> None:
     """These keys and no others, as SeaweedFS reads them again on SIGHUP."""
     pid = stage.store_pid
     [path] = [word for word in command_line(pid).split() if word.startswith(CONFIG)]
-    await asyncio.to_thread(_write_keys, Path(path.removeprefix(CONFIG)), pairs)
+    file = Path(f"/proc/{pid}/cwd") / path.removeprefix(CONFIG)
+    await asyncio.to_thread(_write_keys, file, pairs)
     send([pid], SIGHUP)
     await asyncio.sleep(RELOADED)
 
 
 def _write_keys(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """For the same readers as before: root's store has an account of its own."""
+    before = file.stat()
     config = json.loads(file.read_text(encoding="utf-8"))
     [identity] = config["identities"]
     identity["credentials"] = [
         {"accessKey": access, "secretKey": secret} for access, secret in pairs
     ]
     replace(file, json.dumps(config), PRIVATE)
+    os.chown(file, before.st_uid, before.st_gid)
+    file.chmod(S_IMODE(before.st_mode))
 
 
 def _login(stage: Stage) -> str:
