@@ -98,6 +98,7 @@ def _environ(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dic
         "CORS_ORIGINS": "https://photos.example.org",
         "LAME_DUCK": "0",
         "DRAIN_WAIT": "3",
+        "UPLOAD_MAX_PENDING": "1000000",
     }
     return {
         "PATH": os.environ["PATH"],

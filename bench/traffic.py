@@ -13,7 +13,7 @@ from bench.plan import CONFIRM_PATH, PRESIGN_PATH
 from bench.world import PASSWORD, World
 from photo_api.db.pool import Database
 from photo_api.delivery.s3 import S3UrlSigner
-from photo_api.photos.upload_queries import insert_pending
+from photo_api.photos.upload_queries import count_pending, insert_pending
 from photo_api.settings.loading import Settings
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
@@ -66,6 +66,7 @@ class Traffic:
     async def stage(self, number: int) -> list[int]:
         """Photos whose bytes are in the store and that wait for their confirmation."""
         owner_id, ids = self.world.uploader.id, []
+        await count_pending(self._db, owner_id)
         for _ in range(number):
             secret = secrets.token_hex(16)
             args, named = self.pending(secret)
@@ -89,6 +90,7 @@ class Traffic:
             "url_ttl": self._uploads.url_ttl,
             "longest_put": self._uploads.longest_put,
             "reuse": False,
+            "most": self._uploads.max_pending,
         }
 
     def confirmations(self, photo_ids: Sequence[int], *, ours: bool) -> Iterator[bytes]:

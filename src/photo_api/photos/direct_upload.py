@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from photo_api.db.places import TRIES
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.fields import in_range
 from photo_api.http.idempotency import Key, create_once
@@ -34,7 +35,8 @@ class Outcome:
 async def presign(
     state: AppState, owner_id: int, body: PresignRequest, key: Key | None
 ) -> dict[str, Any]:
-    """Begin an upload. Raises `ApiError` UNSUPPORTED_TYPE, TOO_LARGE, NOT_FOUND, UPLOAD_EXPIRED."""
+    """Begin an upload. Raises `ApiError` UNSUPPORTED_TYPE, TOO_LARGE, NOT_FOUND, UPLOAD_EXPIRED,
+    TOO_MANY_UPLOADS."""
     content_type = accepted_type(body.content_type)
     check_size(body.file_size, state.settings.uploads.max_size)
     if not in_range(body.album_id):
@@ -51,24 +53,7 @@ async def presign(
             if photo and await link_known(db, owner_id, body.album_id, photo["id"]):
                 known.append(photo["id"])
                 return known[0]
-        photo_id = await queries.insert_pending(
-            db,
-            owner_id,
-            body.album_id,
-            title=body.title,
-            description=body.description,
-            filename=body.filename,
-            content_type=content_type,
-            size=body.file_size,
-            sha256=sha256,
-            secret=secret,
-            url_ttl=uploads.url_ttl,
-            longest_put=uploads.longest_put,
-            reuse=reuse,
-        )
-        if photo_id is None:
-            raise not_found("Album")
-        return photo_id
+        return await _begin(state, db, owner_id, body, content_type, secret)
 
     photo_id, replayed = await create_once(state.db, key, 200, create)
     if known:
@@ -78,6 +63,41 @@ async def presign(
     staging_key = f"staging/{owner_id}/{photo_id}/{secret}"
     return _signed(
         state, photo_id, staging_key, content_type, body.file_size, sha256, uploads.url_ttl
+    )
+
+
+async def _begin(
+    state: AppState, db: Any, owner_id: int, body: PresignRequest, content_type: str, secret: str
+) -> int:
+    """The id of a pending photo. Raises `ApiError` NOT_FOUND, TOO_MANY_UPLOADS."""
+    uploads, seconds = state.settings.uploads, 0
+    for _ in range(TRIES):
+        photo_id = await queries.insert_pending(
+            db,
+            owner_id,
+            body.album_id,
+            title=body.title,
+            description=body.description,
+            filename=body.filename,
+            content_type=content_type,
+            size=body.file_size,
+            sha256=bytes.fromhex(body.sha256) if body.sha256 else None,
+            secret=secret,
+            url_ttl=uploads.url_ttl,
+            longest_put=uploads.longest_put,
+            reuse=body.on_duplicate == "reuse",
+            most=uploads.max_pending,
+        )
+        if photo_id is not None:
+            return photo_id
+        if not await queries.has_album(db, owner_id, body.album_id):
+            raise not_found("Album")
+        pending, seconds = await queries.count_pending(db, owner_id)
+        if pending >= uploads.max_pending:
+            break
+    text = "uploads wait for their confirmation; confirm some, or wait until they expire"
+    raise ApiError(
+        Code.TOO_MANY_UPLOADS, f"{uploads.max_pending} {text}", retry_after=max(1, seconds)
     )
 
 

@@ -49,7 +49,7 @@ REDIRECT: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/presigned-url",
     response_model=PresignedUpload,
-    responses=errors(400, 401, 403, 404, 409, 413, 422, 503),
+    responses=errors(400, 401, 403, 404, 409, 413, 422, 429, 503),
 )
 async def presign(
     body: PresignRequest, caller: Authenticated, idempotency_key: IdempotencyKey = None

@@ -4,12 +4,37 @@ An object's key stands in `unreferenced_objects` from before its bytes exist unt
 that makes a photo point to it, so bytes without a photo are always known and always swept.
 """
 
+from math import ceil
 from typing import Any
 
+from photo_api.db.places import count_anew, taking
+
+PENDING = "uploads"
 KEY_GRACE = 3600
 """Seconds after which a copy that no photo points to is taken for abandoned."""
 
 ENQUEUE = "pg_notify('photo_api_jobs', '')"
+
+
+INSERT_PENDING = f"""
+WITH {taking(PENDING, "$13", "SELECT FROM albums WHERE id = $2 AND owner_id = $1")},
+fresh AS (
+    SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id FROM place
+), pending AS (
+    INSERT INTO photos (id, owner_id, album_id, status, title, description,
+        original_filename, content_type, file_size, sha256, staging_key,
+        upload_expires_at, reuse_duplicates)
+    OVERRIDING SYSTEM VALUE
+    SELECT id, $1, $2, 'pending', $3, $4, $5, $6, $7, $8,
+        format('staging/%s/%s/%s', $1::bigint, id, $9::text),
+        now() + make_interval(secs => $10), $12
+    FROM fresh RETURNING id, staging_key, upload_expires_at
+), noted AS (
+    INSERT INTO unreferenced_objects (object_key, delete_after)
+    SELECT staging_key, upload_expires_at + make_interval(secs => $11) FROM pending
+)
+SELECT id FROM pending
+"""
 
 
 async def insert_pending(
@@ -27,32 +52,29 @@ async def insert_pending(
     url_ttl: int,
     longest_put: int,
     reuse: bool,
+    most: int,
 ) -> int | None:
-    """The id of a new pending photo, or None when the album is not the owner's."""
+    """The id of a new pending photo, or None: the album is not the owner's, or by what was counted
+    last they have `most` pending uploads."""
     photo_id: int | None = await db.fetchval(
-        """
-        WITH fresh AS (
-            SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id
-            FROM albums WHERE id = $2 AND owner_id = $1
-        ), pending AS (
-            INSERT INTO photos (id, owner_id, album_id, status, title, description,
-                original_filename, content_type, file_size, sha256, staging_key,
-                upload_expires_at, reuse_duplicates)
-            OVERRIDING SYSTEM VALUE
-            SELECT id, $1, $2, 'pending', $3, $4, $5, $6, $7, $8,
-                format('staging/%s/%s/%s', $1::bigint, id, $9::text),
-                now() + make_interval(secs => $10), $12
-            FROM fresh RETURNING id, staging_key, upload_expires_at
-        ), noted AS (
-            INSERT INTO unreferenced_objects (object_key, delete_after)
-            SELECT staging_key, upload_expires_at + make_interval(secs => $11) FROM pending
-        )
-        SELECT id FROM pending
-        """,
+        INSERT_PENDING,
         owner_id, album_id, title, description, filename, content_type, size, sha256, secret,
-        float(url_ttl), float(longest_put), reuse,
+        float(url_ttl), float(longest_put), reuse, most,
     )  # fmt: skip
     return photo_id
+
+
+async def count_pending(db: Any, owner_id: int) -> tuple[int, int]:
+    """How many uploads of theirs can still be confirmed, and in how many seconds (0: there are
+    none) the first of them cannot."""
+    row = await count_anew(
+        db,
+        owner_id,
+        PENDING,
+        "SELECT count(*) AS n, extract(epoch FROM min(upload_expires_at) - now()) AS seconds"
+        " FROM photos WHERE owner_id = $1 AND status = 'pending' AND upload_expires_at > now()",
+    )
+    return row["n"], ceil(row["seconds"] or 0)
 
 
 async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:

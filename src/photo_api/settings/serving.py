@@ -155,6 +155,12 @@ class UploadSettings:
         default="3600",
         parse=integer(0, 86_400),
     )
+    max_pending: int = setting(
+        "UPLOAD_MAX_PENDING",
+        "uploads of one user whose URLs are valid and that are not confirmed yet; more get 429",
+        default="1000",
+        parse=integer(1, 1_000_000),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,12 @@ class DeliverySettings:
         "`redirect` to signed URLs, or `stream` the bytes through this server",
         default="redirect",
         parse=choice("redirect", "stream"),
+    )
+    share_links: int = setting(
+        "SHARE_LINKS",
+        "share links of one user, neither revoked nor expired; more get 409",
+        default="1000",
+        parse=integer(1, 1_000_000),
     )
     window: int = setting(
         "URL_WINDOW",

@@ -5,16 +5,27 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.db.places import count_anew, taking
 from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
+LINKS = "links"
 SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
  s.view_count, s.allow_original, s.created_at"""
 
 
 LIVE = "shares s JOIN albums o ON o.id = s.album_id JOIN users u ON u.id = o.owner_id"
 """Links with their album and its owner, whose account must be active too."""
+
+
+INSERT_SHARE = f"""
+WITH album AS MATERIALIZED (
+    SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
+), {taking(LINKS, "$8", "SELECT FROM album")}
+INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at, allow_original)
+SELECT id, $3, $4, $5, now() + $6::interval, $7 FROM album, place RETURNING id
+"""
 
 
 async def insert_share(
@@ -26,16 +37,27 @@ async def insert_share(
     sealed: bytes,
     lifetime: timedelta | None,
     allow_original: bool,
+    most: int,
 ) -> int | None:
-    """The new link's id, or None when the album is not the owner's."""
+    """The new link's id, or None: the album is not the owner's, or by what was counted last `most`
+    links of theirs work."""
     share_id: int | None = await db.fetchval(
-        "WITH album AS (SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE)"
-        " INSERT INTO shares (album_id, token_hash, token_kid, token_sealed, expires_at,"
-        "  allow_original)"
-        " SELECT id, $3, $4, $5, now() + $6::interval, $7 FROM album RETURNING id",
-        owner_id, album_id, token_hash, kid, sealed, lifetime, allow_original,
+        INSERT_SHARE,
+        owner_id, album_id, token_hash, kid, sealed, lifetime, allow_original, most,
     )  # fmt: skip
     return share_id
+
+
+async def count_working(db: Any, owner_id: int) -> int:
+    """How many links of theirs are neither revoked nor expired."""
+    row = await count_anew(
+        db,
+        owner_id,
+        LINKS,
+        "SELECT count(*) AS n FROM shares s JOIN albums a ON a.id = s.album_id"
+        " WHERE a.owner_id = $1 AND s.is_active AND coalesce(s.expires_at > now(), true)",
+    )
+    return int(row["n"])
 
 
 async def share(db: Any, owner_id: int, share_id: int) -> Any | None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
+from photo_api.db.places import TRIES
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.cursors import cursor_behind, decode_cursor, encode_cursor
 from photo_api.http.direct_route import DirectRoute
@@ -19,6 +20,7 @@ from photo_api.http.openapi import errors
 from photo_api.http.state import Anyone, AppState, Authenticated, IdempotencyKey
 from photo_api.photos.delivery import AnySize, file_for_visitor
 from photo_api.photos.routes import REDIRECT, Cursor
+from photo_api.photos.upload_queries import has_album
 from photo_api.shares import queries
 from photo_api.shares.models import NewShare, Share, SharedAlbum
 
@@ -35,7 +37,7 @@ Token = Annotated[str, Path(max_length=200, examples=["h4Zr3p1f0aXw"])]
     "/albums/{album_id}/share",
     status_code=201,
     response_model=Share,
-    responses=errors(401, 403, 404, 422, 503),
+    responses=errors(401, 403, 404, 409, 422, 503),
 )
 async def create_share(
     album_id: PathId,
@@ -45,22 +47,29 @@ async def create_share(
 ) -> Response:
     """Make a link by which anyone can see the album."""
     state = caller.state
-    wanted = body or NewShare()
+    wanted, most = body or NewShare(), state.settings.delivery.share_links
     days, originals = wanted.expires_in_days, wanted.allow_original
     key = idempotency(
         caller.user_id, "shares", idempotency_key, [album_id, days, *([True] if originals else [])]
     )
 
-    async def create(connection: Any) -> int:
+    async def create(db: Any) -> int:
         token = secrets.token_urlsafe(24)
-        kid, sealed = state.sealer.seal(token, digest(token))
+        token_hash = digest(token)
+        kid, sealed = state.sealer.seal(token, token_hash)
         lifetime = timedelta(days=days) if days is not None else None
-        share_id = await queries.insert_share(
-            connection, caller.user_id, album_id, digest(token), kid, sealed, lifetime, originals
-        )
-        if share_id is None:
-            raise not_found("Album")
-        return share_id
+        for _ in range(TRIES):
+            share_id = await queries.insert_share(
+                db, caller.user_id, album_id, token_hash, kid, sealed, lifetime, originals, most
+            )
+            if share_id is not None:
+                return share_id
+            if not await has_album(db, caller.user_id, album_id):
+                raise not_found("Album")
+            if await queries.count_working(db, caller.user_id) >= most:
+                break
+        text = f"{most} of your share links work; revoke some before you make another"
+        raise ApiError(Code.TOO_MANY_LINKS, text)
 
     share_id, _ = await create_once(state.db, key, 201, create)
     share = await queries.share(state.db, caller.user_id, share_id)
