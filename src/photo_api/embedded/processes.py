@@ -16,7 +16,7 @@ LOG_LIMIT = 10 * 1024 * 1024
 
 # The kernel sends the death signal only for a parent that dies after it was asked for, so the
 # child looks once whether its parent is still there before it becomes the program.
-_STARTED_BY_A_LIVING_PARENT = 'test "$PPID" = "$0" && exec "$@"'
+_STARTED_BY_A_LIVING_PARENT = 'test "$PPID" = "$0" && umask 077 && exec "$@"'
 
 
 class EmbeddedError(Exception):
@@ -70,7 +70,6 @@ class ManagedProcess:
                 env=None if environment is None else dict(environment),
                 cwd=folder,
                 start_new_session=True,
-                umask=0o077,
             )
         return cls(name, process, log)
 
