@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def _programs(request: pytest.FixtureRequest) -> None:
 
 
 def _program(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    elsewhere = ["/usr/sbin", "/sbin", *sorted(glob("/usr/lib/postgresql/*/bin"))]
+    return shutil.which(name) or shutil.which(name, path=":".join(elsewhere))
 
 
 @pytest.fixture(scope="session")

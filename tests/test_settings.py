@@ -55,6 +55,7 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_DATABASE_POOL", "0", "between 1 and 500"),
         ("PHOTO_API_MODE", "prod", "production, development"),
         ("PHOTO_API_DATABASE_URL", "mysql://x", "postgresql://"),
+        ("PHOTO_API_DATABASE_URL", "postgresql://u@h/d?sslmode=verify_full", "sslmode of"),
         ("PHOTO_API_S3_ENDPOINT", "127.0.0.1:8333", "http://"),
         ("PHOTO_API_S3_ACCESS_KEY", "only-one", "set together"),
         ("PHOTO_API_JWT_KEYS", "k1:short", "32 characters"),

@@ -5,8 +5,13 @@ What the operating system does by itself takes hours (tcp_keepalive_time of tcp(
 vanished migrator would hold its lock, and a client would wait for a vanished server.
 """
 
+import os
 import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -29,15 +34,43 @@ connection would keep them, and PgBouncer refuses whoever sends them. Without ef
 socket."""
 
 
+class UntrustedServer(ConnectionError):
+    """Who answers is not proven to be the server that is meant, or nothing could be proven; the
+    text says why, and holds no secret."""
+
+
 async def open_connection(url: str, **options: Any) -> asyncpg.Connection:
-    """`asyncpg.connect`, with this machine's end watched. Raises what that raises."""
-    connection: asyncpg.Connection = await asyncpg.connect(url, **options)
+    """`asyncpg.connect`, with this machine's end watched. Raises what that raises, and
+    `UntrustedServer` for all that is wrong with TLS."""
+    with _tls_told(url):
+        connection: asyncpg.Connection = await asyncpg.connect(url, **options)
     try:
         watch_peer(_end(connection))
     except OSError:
         connection.terminate()
         raise
     return connection
+
+
+@contextmanager
+def _tls_told(url: str) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise UntrustedServer(f"its certificate is refused: {error.verify_message}") from error
+    except ssl.SSLError as error:
+        raise UntrustedServer(f"no TLS with it: {error.reason}") from error
+    except asyncpg.ClientConfigurationError as error:
+        if "certificate" not in str(error):
+            raise
+        raise UntrustedServer(str(error).partition("\n")[0]) from error
+    except OSError as error:
+        if "rejected SSL upgrade" in str(error):
+            raise UntrustedServer("it speaks no TLS, which sslmode asks for") from error
+        authority = dict(parse_qsl(urlsplit(url).query)).get("sslrootcert")
+        if authority and not os.access(authority, os.R_OK):
+            raise UntrustedServer(f"sslrootcert: {authority} cannot be read") from error
+        raise
 
 
 def _end(connection: Any) -> Any:

@@ -29,17 +29,18 @@ def tied(death_signal: str) -> list[str]:
 class Cluster:
     """One server on 127.0.0.1, with a database `photo_api` that a role of this name owns."""
 
-    def __init__(self, folder: Path, password: str) -> None:
+    def __init__(self, folder: Path, password: str, programs: Path | None = None) -> None:
         self.folder = folder
+        self.programs = programs
         self.port = free_port()
         self.password = password
         self._process: subprocess.Popen[bytes] | None = None
         self._waker: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def create(cls, folder: Path) -> "Cluster":
-        """A new one, running."""
-        cluster = cls(folder / "one", secrets.token_hex(16))
+    def create(cls, folder: Path, programs: Path | None = None) -> "Cluster":
+        """A new one, running; of the embedded PostgreSQL or of that in the folder `programs`."""
+        cluster = cls(folder / "one", secrets.token_hex(16), programs)
         server_account().make_folder(folder)
         secret = folder / "password"
         secret.touch(mode=0o600)
@@ -58,7 +59,7 @@ class Cluster:
 
     def standby(self, folder: Path) -> "Cluster":
         """A second server that follows this one, running."""
-        follower = Cluster(folder / "two", self.password)
+        follower = Cluster(folder / "two", self.password, self.programs)
         server_account().make_folder(follower.folder)
         follower._run(
             "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
@@ -85,7 +86,7 @@ class Cluster:
             self._process = subprocess.Popen(
                 [
                     *tied("QUIT"),
-                    *(_binary("postgres"), "-D", HERE, "-p", str(self.port)),
+                    *(self._binary("postgres"), "-D", HERE, "-p", str(self.port)),
                     *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
                     *(*FAST, *options),
                 ],
@@ -137,7 +138,7 @@ class Cluster:
 
     def session(self) -> "Session":
         """A superuser's session that stays open."""
-        command = [_binary("psql"), "-XAtq", self.superuser_url]
+        command = [self._binary("psql"), "-XAtq", self.superuser_url]
         return Session([*tied("KILL"), *command], _environment(self.password))
 
     def follow(self, primary: "Cluster") -> None:
@@ -157,10 +158,13 @@ class Cluster:
             "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement,
         ).strip()  # fmt: skip
 
+    def _binary(self, name: str) -> str:
+        return str(self.programs / name) if self.programs else _binary(name)
+
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder.parent / "postgres.log").read_text()
-        command = [_binary("pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-t", "5"]
+        command = [self._binary("pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-t", "5"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def _family(self) -> list[psutil.Process]:
@@ -177,7 +181,7 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
-            [*tied("KILL"), _binary(program), *arguments],
+            [*tied("KILL"), self._binary(program), *arguments],
             env=_environment(self.password),
             cwd=self.folder,
             capture_output=True,
@@ -222,8 +226,8 @@ def _environment(password: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[Cluster]:
-    cluster = Cluster.create(folder)
+def running_cluster(folder: Path, programs: Path | None = None) -> Iterator[Cluster]:
+    cluster = Cluster.create(folder, programs)
     try:
         yield cluster
     finally:

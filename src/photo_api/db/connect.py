@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from photo_api.postgres import SERVER_SETTINGS, open_connection
+from photo_api.postgres import SERVER_SETTINGS, UntrustedServer, open_connection
 from photo_api.settings.dependencies import DatabaseSettings
 
 FAILURES = (
@@ -103,6 +103,13 @@ def _without_password(url: str) -> tuple[str, ...]:
     login, at, hosts = parts.netloc.rpartition("@")
     query = [pair for pair in parse_qsl(parts.query) if pair[0] != "password"]
     return login.partition(":")[0], at, hosts, parts.path, urlencode(query)
+
+
+def reason(error: BaseException) -> str:
+    """For a log line: the type of an error, which tells an outage well enough and quotes no
+    secret; of a server that is not trusted also why."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if isinstance(error, UntrustedServer) else kind
 
 
 def is_refusal(error: BaseException) -> bool:

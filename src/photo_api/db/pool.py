@@ -17,6 +17,7 @@ from photo_api.db.connect import (
     connect_to_primary,
     is_refusal,
     moved,
+    reason,
     session_options,
 )
 from photo_api.resilience import PAUSE, Breaker
@@ -83,7 +84,7 @@ class Database:
         except FAILURES as error:
             if isinstance(error, TimeoutError):
                 self._start_asking()
-            raise DatabaseUnavailable(type(error).__name__) from error
+            raise DatabaseUnavailable(reason(error)) from error
         try:
             yield connection
             if self._failing:
@@ -159,7 +160,7 @@ class Database:
                 self._refused_until = time.monotonic() + PAUSE
                 self.refused()
             else:
-                await self._failed()
+                await self._failed(error)
             raise
         self._succeeded()
         return connection
@@ -179,8 +180,8 @@ class Database:
     async def _release(self, connection: Any) -> None:
         try:
             await self._pool.release(connection)
-        except TimeoutError:
-            await self._suspect()
+        except TimeoutError as error:
+            await self._suspect(error)
         except FAILURES as error:
             # The driver has thrown the connection away; what was asked of it is done.
             log.debug("connection lost on its way back: %s", type(error).__name__)
@@ -195,18 +196,18 @@ class Database:
                 return  # for instance that the transaction has failed
             with suppress(asyncpg.InterfaceError):  # terminated and released already
                 connection.terminate()
-            await self._suspect()
+            await self._suspect(error)
 
-    async def _suspect(self) -> None:
+    async def _suspect(self, error: BaseException) -> None:
         """A connection turned out to be dead, and its siblings may be: none is used again."""
         await self._pool.expire_connections()
-        await self._failed()
+        await self._failed(error)
 
     def _succeeded(self) -> None:
         self._failing = False
         self._breaker.succeeded()
 
-    async def _failed(self, *, proof: bool = False) -> None:
+    async def _failed(self, error: BaseException, *, proof: bool = False) -> None:
         self._failing = True
         was_open = self._breaker.is_open
         if proof:
@@ -214,7 +215,7 @@ class Database:
         else:
             self._breaker.failed()
         if self._breaker.is_open and not was_open:
-            log.warning("the database is taken to be down")
+            log.warning("the database is taken to be down: %s", reason(error))
             await self._pool.expire_connections()
             self._start_asking()
 
@@ -231,10 +232,10 @@ class Database:
                 await _part(await self._connect())
                 if was_open:
                     log.warning("the database answers again")
-            except (OSError, TimeoutError):
-                await self._failed(proof=True)
+            except (OSError, TimeoutError) as error:
+                await self._failed(error, proof=True)
             except FAILURES as error:
-                log.debug("the database refuses: %s", type(error).__name__)
+                log.debug("the database refuses: %s", reason(error))
             except Exception:  # without a further question it would be taken to be down for ever
                 log.exception("the database cannot be asked")
             await asyncio.sleep(PAUSE * random.uniform(0.75, 1.25))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import prune_attempts
 from photo_api.db import leases
+from photo_api.db.connect import reason
 from photo_api.db.leases import Lease
 from photo_api.db.pool import Database
 from photo_api.http.idempotency import prune_keys
@@ -172,4 +173,4 @@ async def prune(db: Database, lease: Lease) -> None:
 
 
 def _warn(message: str, error: Exception) -> None:
-    log.warning("%s: %s", message, type(error).__name__, exc_info=bug(error))
+    log.warning("%s: %s", message, reason(error), exc_info=bug(error))

@@ -14,7 +14,7 @@ import sys
 from contextlib import AsyncExitStack
 
 from photo_api.db.capacity import job_pool
-from photo_api.db.connect import FAILURES
+from photo_api.db.connect import FAILURES, reason
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.maintenance import Maintenance
@@ -138,7 +138,7 @@ async def _wait_for_schema(db: Database) -> None:
         try:
             missing = await missing_migrations(db)
         except (DatabaseUnavailable, *FAILURES) as error:
-            missing = [type(error).__name__]
+            missing = [reason(error.__cause__ or error)]
             if not waits and bug(error):
                 log.warning("cannot look at the schema", exc_info=error)
         if not missing:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from photo_api.db.connect import FAILURES, connect, is_cut, is_refusal, moved
+from photo_api.db.connect import FAILURES, connect, is_cut, is_refusal, moved, reason
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
@@ -225,4 +225,4 @@ class Runner:
 
 
 def _warn(message: str, error: Exception) -> None:
-    log.warning("%s: %s", message, type(error).__name__, exc_info=bug(error))
+    log.warning("%s: %s", message, reason(error), exc_info=bug(error))

@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 
 from photo_api.db.capacity import DEPLOYED, check_capacity
-from photo_api.db.connect import FAILURES, connect, moved
+from photo_api.db.connect import FAILURES, connect, moved, reason
 from photo_api.lifecycle import registry_queries as queries
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.registry_watch import Watch
@@ -125,7 +125,7 @@ class Registry:
             unmigrated = isinstance(error, asyncpg.UndefinedTableError)
             level = logging.INFO if unmigrated else logging.WARNING
             told = None if unmigrated else bug(error)
-            log.log(level, "registry not written: %s", type(error).__name__, exc_info=told)
+            log.log(level, "registry not written: %s", reason(error), exc_info=told)
             return False
         if self._state != "stopped":
             self._watch.beaten(gap)

@@ -40,6 +40,9 @@ def optional_url(value: str) -> str:
     return url(value) if value else ""
 
 
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
 def database_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("postgresql", "postgres"):
@@ -48,6 +51,8 @@ def database_url(value: str) -> str:
         _, colon, port = place.rpartition("]")[2].partition(":")
         if colon and not (port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError("must name ports from 1 to 65535")
+    if dict(parse_qsl(parts.query)).get("sslmode", "prefer") not in SSL_MODES:
+        raise ValueError(f"must have an sslmode of {', '.join(SSL_MODES)}")
     return value
 
 
