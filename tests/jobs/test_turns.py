@@ -1,11 +1,16 @@
 """Users take turns: nobody's many pictures hold up another's one."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from photo_api.jobs import queue
-from tests.jobs.stage import KINDS
+from tests.jobs.stage import KINDS, Worker
+from tests.own_stage import ask
+from tests.service import User, eventually, jpeg
 
 
 async def user_with(connection: Any, photos: int) -> int:
@@ -70,3 +75,36 @@ async def test_a_job_without_a_turn_is_leased_all_the_same(connections: list[Any
     await one.execute("DELETE FROM job_turns")
     assert await owner_of_next(one) == owner
     assert await owner_of_next(one) == owner
+
+
+@pytest.mark.slow
+def test_a_small_photo_passes_thirty_large_ones(
+    settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
+) -> None:
+    """With a real job process, which makes one photo's renditions after the other."""
+    ask(settings, "CREATE TABLE begun (user_id bigint, at timestamptz DEFAULT clock_timestamp())")
+    ask(
+        settings,
+        "CREATE FUNCTION note_lease() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO begun VALUES (NEW.user_id); RETURN NULL; END $$",
+    )
+    ask(
+        settings,
+        "CREATE TRIGGER note_lease AFTER UPDATE ON jobs FOR EACH ROW"
+        " WHEN (NEW.attempt > OLD.attempt) EXECUTE FUNCTION note_lease()",
+    )
+    large, album = jpeg(4000, 3000), user.album()["id"]
+    for _ in range(30):
+        user.upload(large, album)
+    started = "SELECT at FROM begun WHERE user_id = $1 ORDER BY at"
+    with User(str(user.api.base_url).removesuffix("/api/")) as other:
+        start_worker(JOB_CONCURRENCY="1", JOB_LEASE="60")
+        eventually(lambda: len(ask(settings, started, user.account["id"])) >= 2, 30)
+        small = other.upload()["id"]
+        uploaded = ask(settings, "SELECT clock_timestamp()")[0][0]
+        assert other.rendered(small, 60)["renditions"] == "ready"
+        begun = ask(settings, started, other.account["id"])[0][0]
+    before = [at for (at,) in ask(settings, started, user.account["id"]) if uploaded < at < begun]
+    assert len(before) <= 1, "what was at work, and it may have begun just then"
+    waiting = "SELECT count(*) FROM jobs WHERE user_id = $1 AND state = 'queued'"
+    assert ask(settings, waiting, user.account["id"])[0][0] >= 10
