@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from photo_api.accounts.identities import is_name
 from photo_api.visible_text import line, paragraphs
+from tests.fuzzing import fuzzed
 
 SEEN = [
     "mina", "Zoë", "미나", "山田 太郎", "👩‍👩‍👧", "👍🏽", "❤️", "🏴‍☠️", "👁️‍🗨️", "1️⃣", "🇰🇷",
@@ -49,6 +50,7 @@ def test_breaks_are_spaces_on_a_line_and_stay_in_paragraphs() -> None:
     assert paragraphs("a\r\nb\tc\u2028d\x0b") == "a\r\nb\tc\nd\n"
 
 
+@fuzzed(150)
 @given(st.text(st.sampled_from("".join(SEEN + HIDDEN) + "\u200f\n\r0#⃣ "), max_size=12) | st.text())
 def test_once_is_often(text: str) -> None:
     for clean in (line, paragraphs):
