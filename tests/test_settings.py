@@ -58,6 +58,8 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_DATABASE_URL", "postgresql://u@h/d?sslmode=verify_full", "sslmode of"),
         ("PHOTO_API_S3_ENDPOINT", "127.0.0.1:8333", "http://"),
         ("PHOTO_API_S3_ACCESS_KEY", "only-one", "set together"),
+        ("PHOTO_API_S3_CA_FILE", "/no/such/file", "must name a PEM file"),
+        ("PHOTO_API_S3_CA_FILE", "/etc/passwd", "must name a PEM file"),
         ("PHOTO_API_JWT_KEYS", "k1:short", "32 characters"),
         ("PHOTO_API_JWT_KEYS", "k1:" + "change-me-" * 4, "not random"),
         ("PHOTO_API_JWT_KEYS", "k1:" + "0123456789abcdef" * 2, "not random"),

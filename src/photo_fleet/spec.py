@@ -62,6 +62,8 @@ class Service:
     """Address under which people reach the service; empty: set on the machine."""
     store: Address = ""
     """The object store's address as an instance reaches it; empty: the balancer's `store`."""
+    store_ca: OptionalFile = ""
+    """PEM file on each machine: authorities that the store may have besides the system's."""
     store_region: Region = "us-east-1"
     store_credentials: Literal["keys", "role"] = "keys"
     """`keys`: an access key and its secret; `role`: those of the machine's role in the cloud."""
@@ -138,6 +140,8 @@ class Balancer:
     """Networks from which balancers speak to instances; only their X-Forwarded-For is believed."""
     store: Address = ""
     """The object store's address as the balancer's host reaches it; empty: not passed through."""
+    store_ca: File = "/etc/ssl/certs/ca-certificates.crt"
+    """PEM file on the balancer's host: the authorities that an `https://` store may have."""
     bucket: Bucket = "photos"
     tls: Tls = Tls()
     rate_limits: RateLimits = RateLimits()

@@ -108,6 +108,13 @@ def test_plain_http_and_unbuffered_uploads_are_noted() -> None:
     ]
 
 
+def test_a_store_may_be_of_an_authority_of_one_s_own() -> None:
+    balancer = Balancer(store="https://s3.example.org", store_ca="/etc/ssl/private-ca.pem")
+    told = "".join(nginx.files(Fleet(balancer=balancer), Places()).values())
+    assert "proxy_ssl_verify on;" in told
+    assert "proxy_ssl_trusted_certificate /etc/ssl/private-ca.pem;" in told
+
+
 def test_a_file_of_members_is_the_same_for_the_same_set() -> None:
     fleet = VARIANTS["reload"][0]
     text = members_file(fleet, ["10.0.0.2:8000", "10.0.0.1:8000"])

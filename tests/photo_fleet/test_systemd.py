@@ -44,6 +44,7 @@ VARIANTS = {
             workers=4,
             longest_request=25,
             store="https://s3.example.org",
+            store_ca="/etc/ssl/private-ca.pem",
             store_credentials="role",
             public_url="https://photos.example.org",
         ),

@@ -8,6 +8,7 @@ from photo_api.settings.environment import (
     database_url,
     integer,
     number,
+    optional_authorities,
     optional_database_url,
     optional_url,
     setting,
@@ -76,6 +77,13 @@ class S3Settings:
         parse=optional_url,
     )
     bucket: str = setting("S3_BUCKET", "the bucket that holds everything", default="photos")
+    authorities: str = setting(
+        "S3_CA_FILE",
+        "PEM file of the authorities whose certificates the store may have besides those that the"
+        " system believes; read at the start",
+        default="",
+        parse=optional_authorities,
+    )
     region: str = setting("S3_REGION", "the region that is signed", default="us-east-1")
     access_key: str = setting(
         "S3_ACCESS_KEY",

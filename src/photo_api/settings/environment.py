@@ -3,6 +3,7 @@
 The parsers raise ValueError with a message that completes the sentence "PHOTO_API_X …".
 """
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -64,6 +65,17 @@ def database_password(address: str) -> str:
     """The one in it, empty without any."""
     parts = urlsplit(address)
     return unquote(parts.password or "") or dict(parse_qsl(parts.query)).get("password", "")
+
+
+def optional_authorities(file: str) -> str:
+    """The certificates in it."""
+    try:
+        found = Path(file).read_text(encoding="ascii") if file else ""
+        if file:
+            ssl.create_default_context(cadata=found)
+    except (OSError, ValueError) as error:  # of which ssl.SSLError is both
+        raise ValueError("must name a PEM file of certificates that can be read") from error
+    return found
 
 
 def number(low: float, high: float) -> Callable[[str], float]:

@@ -1,12 +1,13 @@
 """An S3 bucket's address, and the requests to it that obstore does not have."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from time import time
 from types import MappingProxyType
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import Request
 from xml.etree import ElementTree
@@ -23,12 +24,14 @@ _LONGEST_ANSWER = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket's address, path style, and who asks."""
+    """A bucket's address, path style, and who asks. `authorities` are certificates in PEM that are
+    believed besides the system's."""
 
     endpoint: str
     name: str
     region: str
     credentials: CredentialSource
+    authorities: str = ""
 
 
 def abort_uploads(bucket: Bucket, key: str) -> int:
@@ -78,7 +81,8 @@ def _send(
     signed = sign_request(method, url, headers, b"", key, bucket.region, time())
     try:
         try:
-            with open_within(Request(url, method=method, headers=signed), timeout) as response:
+            request = Request(url, method=method, headers=signed)
+            with open_within(request, timeout, _context(bucket)) as response:
                 return _whole(response)
         except HTTPError as error:
             code = s3_error_code(error.read(8192).decode(errors="replace"))
@@ -87,7 +91,23 @@ def _send(
             kind = StoreRefused if error.code in (401, 403) else StoreUnavailable
             raise kind(f"{method} on bucket: HTTP {error.code} {code}") from None
     except (OSError, HTTPException) as error:
-        raise StoreUnavailable(f"{method} on bucket: {type(error).__name__}") from error
+        raise StoreUnavailable(f"{method} on bucket: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {cause.verify_message}"
+    return type(error).__name__
+
+
+def _context(bucket: Bucket) -> ssl.SSLContext | None:
+    """None for the system's authorities alone, or for plain HTTP."""
+    if not bucket.authorities:
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=bucket.authorities)
+    return context
 
 
 def _whole(response: HTTPResponse) -> bytes:

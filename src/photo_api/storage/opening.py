@@ -21,7 +21,9 @@ async def open_store(
     settings: S3Settings, credentials: CredentialSource
 ) -> AsyncIterator[GuardedStore]:
     """The configured store for one process, with a breaker of its own. Nothing is connected yet."""
-    store = S3Store(settings.endpoint, settings.bucket, settings.region, credentials)
+    store = S3Store(
+        settings.endpoint, settings.bucket, settings.region, credentials, settings.authorities
+    )
     reads = Breaker("object store", pause=TRY_PAUSE)
     writes = Breaker("object store for writes", pause=TRY_PAUSE)
     guarded = GuardedStore(store, reads, writes, RetryBudget())

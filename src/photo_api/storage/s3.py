@@ -27,12 +27,13 @@ from photo_api.storage.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
-    from obstore.store import RetryConfig, S3Credential
+    from obstore.store import ClientConfig, RetryConfig, S3Credential
 
 PART_SIZE = 5 * 1024 * 1024
 PARTS_IN_FLIGHT = 2
 READ_CHUNK = 256 * 1024
 _STATUS = re.compile(r"status code: (\d{3})")
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _LETTING_GO = 0.1
 _COPIES_AT_ONCE = 16
 _CONNECT = timedelta(seconds=2)
@@ -46,9 +47,15 @@ class S3Store:
     """Objects in one bucket, addressed path style; plain http is allowed for private networks."""
 
     def __init__(
-        self, endpoint: str, bucket: str, region: str, credentials: CredentialSource
+        self,
+        endpoint: str,
+        bucket: str,
+        region: str,
+        credentials: CredentialSource,
+        authorities: str = "",
     ) -> None:
-        self._bucket = Bucket(endpoint, bucket, region, credentials)
+        """`authorities` are certificates in PEM that are believed besides the system's."""
+        self._bucket = Bucket(endpoint, bucket, region, credentials, authorities)
         self._made: _Clients | None = None
         with suppress(StoreUnavailable):  # a role that has no key yet
             _ = self._clients  # now, and not while a request waits
@@ -243,6 +250,9 @@ def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstor
             "expires_at": None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
         }
 
+    trusted: ClientConfig = {}
+    if bucket.authorities:
+        trusted["root_certificate"] = bucket.authorities
     return obstore.store.S3Store(
         bucket.name,
         # Both names: obstore reads AWS_… variables, and a stray AWS_ENDPOINT_URL_S3 would win.
@@ -254,7 +264,8 @@ def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstor
             "skip_signature": False,
         },
         # The total includes the body, which flows as fast as the slowest browser reads it.
-        client_options={
+        client_options=trusted
+        | {
             "allow_http": True,
             "connect_timeout": _CONNECT,
             "read_timeout": read_timeout,
@@ -279,7 +290,7 @@ def _translated(action: str, key: str) -> Iterator[None]:
         if status in ("401", "403"):
             code = s3_error_code(str(error)) or "no code"
             raise StoreRefused(f"{action}: refused by the store ({status}, {code})") from None
-        reason = status or type(error).__name__
+        reason = status or _certificate(error) or type(error).__name__
         raise StoreUnavailable(f"{action}: the store failed ({reason})") from error
 
 
@@ -287,6 +298,12 @@ def _status(error: BaseException) -> str:
     """The HTTP status in obstore's message, "" if the request got no answer."""
     found = _STATUS.search(str(error))
     return found[1] if found else ""
+
+
+def _certificate(error: BaseException) -> str:
+    """What is wrong with the store's certificate by obstore's message, "" if it is not that."""
+    found = _CERTIFICATE.search(str(error))
+    return f"its certificate is refused: {found[1]}" if found else ""
 
 
 def _info(meta: "ObjectMeta") -> ObjectInfo:

@@ -131,6 +131,8 @@ def _shared(fleet: Fleet) -> dict[str, str]:
     }
     if _store(fleet):
         settings["S3_ENDPOINT"] = _store(fleet)
+    if service.store_ca:
+        settings["S3_CA_FILE"] = service.store_ca
     if fleet.balancer.store and service.public_url:
         settings["S3_PUBLIC_ENDPOINT"] = service.public_url
     return settings

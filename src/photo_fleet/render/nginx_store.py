@@ -102,7 +102,7 @@ def _destination(balancer: Balancer, places: Places) -> Lines:
         f"proxy_ssl_name {host};",
         "proxy_ssl_verify on;",
         "proxy_ssl_verify_depth 4;",
-        "proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;",
+        f"proxy_ssl_trusted_certificate {plain(balancer.store_ca, 'balancer.store_ca')};",
     ]
     lines = tls if is_tls else []
     if not _is_looked_up(balancer, places):
