@@ -140,7 +140,7 @@ async def test_a_store_that_would_answer_everybody_does_not_start(
 
 async def test_sockets_of_stores_that_are_gone_are_removed(data: Path, seaweed: Seaweed) -> None:
     """Those of ours, made a while ago, on which nobody listens: never one that somebody may use."""
-    ours = [SOCKETS / f"seaweedfs-{name}-grpc-0.sock" for name in ("gone", "new", "used")]
+    ours = [SOCKETS / f"seaweedfs-{name}-0.sock" for name in ("gone", "grpc-new", "grpc-used")]
     live = [Path(name) for name in sockets_of(seaweed.pid) if name.startswith("/")]
     with ExitStack() as closing:
         for path in ours:

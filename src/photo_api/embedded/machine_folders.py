@@ -14,7 +14,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from photo_api.embedded.processes import EmbeddedError
@@ -58,8 +58,9 @@ def hold(folder: Path) -> int:
 def clear_away() -> None:
     """Remove what nobody uses any more, under the machine's lock."""
     for folder in _folders(RUNTIME):
-        if _abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its owner has just removed it
+            if _abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
     for copy in _folders(PROGRAMS):
         if _outdated(copy):
             shutil.rmtree(copy, ignore_errors=True)

@@ -233,7 +233,7 @@ class Seaweed:
             if part in self._ports:
                 with suppress(OSError):
                     _grpc_socket(part, self._grpc_port(part)).unlink()
-        for left in SOCKETS.glob("seaweedfs-*-grpc-*.sock"):
+        for left in SOCKETS.glob("seaweedfs-*.sock"):
             if self._is_ours(left) and _nobody_listens(left):
                 left.unlink(missing_ok=True)
 
