@@ -1,13 +1,17 @@
 """The user data: what a fresh machine does with it."""
 
 import dataclasses
+import email
 import grp
+import hashlib
 import importlib
 import os
-import shutil
+import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -18,6 +22,7 @@ from photo_fleet.render.systemd import instance_files
 from photo_fleet.spec import Database, Fleet, Service
 from tests.photo_fleet.golden_files import assert_golden
 
+ROOT = Path(__file__).parent.parent.parent
 MODULES = {"package_update", "packages", "write_files", "runcmd"}
 
 
@@ -80,6 +85,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.tries = 1
         self.hook, self.bin = folder / "hook", folder / "bin"
         self.secrets, self.home = folder / "secrets", folder / "home"
         self.bin.mkdir()
@@ -105,10 +111,12 @@ class Machine:
         script = cloud_init.installer(
             Fleet(service=Service(package=str(package), secrets_hook=str(self.hook)))
         )
+        script = script.replace("tries=5", f"tries={self.tries}")
         script = script.replace("/opt/photo-api", str(self.home))
         script = script.replace("/etc/photo-api/secrets", str(self.secrets))
         script = script.replace("photo-api-secrets", self.group)
-        environ = {"PATH": f"{self.bin}:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+        found = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "index")}
+        environ = {"PATH": f"{self.bin}:/usr/bin:/bin", **found}
         return subprocess.run(
             ["sh", "-c", script, "install", *arguments],
             env=environ,
@@ -128,24 +136,57 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A wheel with the command `photo-api` that needs no registry."""
-    folder = tmp_path / "wheel"
-    info = folder / "photo_api-0.0.1.dist-info"
-    info.mkdir(parents=True)
-    (folder / "photo_api.py").write_text("def main():\n    print('photo-api')\n")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: photo-api\nVersion: 0.0.1\n")
-    (info / "WHEEL").write_text(
-        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
-    (info / "entry_points.txt").write_text("[console_scripts]\nphoto-api = photo_api:main\n")
-    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-    (info / "RECORD").write_text("".join(f"{name},,\n" for name in [*names, f"{info.name}/RECORD"]))
-    archive = shutil.make_archive(str(tmp_path / "made"), "zip", folder)
-    wheel = tmp_path / "photo_api-0.0.1-py3-none-any.whl"
-    Path(archive).rename(wheel)
+def made_wheel(folder: Path, name: str, files: dict[str, str], requires: str = "") -> Path:
+    """A wheel in `folder`; `name` is with its version."""
+    info, wheel = f"{name}.dist-info", folder / f"{name}-py3-none-any.whl"
+    project, version = name.split("-")
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    files = files | {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n{needs}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with ZipFile(wheel, "w") as archive:
+        for path, text in (files | {f"{info}/RECORD": record}).items():
+            archive.writestr(path, text)
     return wheel
+
+
+class Index:
+    """What pip finds, in place of a registry: the package that ours needs, and ours."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.needed = made_wheel(folder, "needed-1", {"needed.py": "SAYS = 'photo-api'\n"})
+
+    def package(self, version: str = "1", locked: str | None = None) -> Path:
+        """A wheel with the command `photo-api`, and these requirements; by default what it needs,
+        with its hash."""
+        info, data = f"photo_api-{version}.dist-info", f"photo_api-{version}.data/data"
+        commands = "[console_scripts]\nphoto-api = photo_api:main\n"
+        files = {
+            "photo_api.py": "import needed\ndef main():\n    print(needed.SAYS)\n",
+            f"{info}/entry_points.txt": commands,
+            f"{data}/share/photo-api/requirements.txt": pinned(self.needed)
+            if locked is None
+            else locked,
+        }
+        return made_wheel(self.folder.parent, f"photo_api-{version}", files, "needed")
+
+
+def pinned(file: Path) -> str:
+    return f"needed==1 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    return Index(tmp_path / "index")
+
+
+@pytest.fixture
+def package(index: Index) -> Path:
+    return index.package()
 
 
 @pytest.mark.slow
@@ -164,6 +205,52 @@ def test_the_installer_installs_fetches_secrets_and_starts(machine: Machine, pac
 
     again = machine.install(package)
     assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_installed_that_no_hash_pins(machine: Machine, index: Index) -> None:
+    """Neither what somebody put in place of a dependency, nor what is built here."""
+    file = machine.folder / "requirements.txt"
+
+    def refused(package: Path) -> str:
+        done = machine.install(package)
+        assert done.returncode == 1
+        assert machine.orders == []
+        assert not list(machine.home.glob("lib/*/site-packages/needed*"))
+        return done.stderr
+
+    bare = index.package("1", locked="")
+    assert "does not bring share/photo-api/requirements.txt with hashes" in refused(bare)
+    package = index.package("2")
+    made_wheel(index.folder, "needed-1", {"needed.py": "SAYS = 'somebody else'\n"})
+    assert "DO NOT MATCH THE HASHES" in refused(package)
+    file.write_text("needed==1\n")
+    assert "Hashes are required in --require-hashes mode" in refused(file)
+    index.needed.unlink()
+    source = index.folder / "needed-1.tar.gz"
+    source.write_bytes(b"its setup.py would run")
+    file.write_text(pinned(source))
+    assert "No matching distribution found for needed==1" in refused(file)
+
+
+def test_our_wheel_brings_the_requirements_that_the_tests_ran_with(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/requirements.txt")]
+        assert name.endswith(".data/data/share/photo-api/requirements.txt")
+        assert archive.read(name) == (ROOT / "requirements.txt").read_bytes()
+        [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        declared = email.message_from_bytes(archive.read(metadata)).get_all("Requires-Dist") or []
+    pinned = dict(
+        re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    )
+    assert {re.split(r"[^a-zA-Z0-9-]", one)[0].lower() for one in declared} <= pinned.keys()
 
 
 def assert_readable_by_its_group_alone(machine: Machine) -> None:
@@ -210,6 +297,7 @@ def test_the_installer_says_what_the_image_lacks(
 def test_the_installer_tries_five_times_and_says_what_it_could_not_install(
     machine: Machine,
 ) -> None:
+    machine.tries = 5
     machine.program("bin/sleep", f"echo x >> {machine.folder}/slept")
     done = machine.install("no-such-package")
     assert done.returncode == 1

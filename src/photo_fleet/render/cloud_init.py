@@ -34,11 +34,20 @@ fail() {{
   exit 1
 }}
 
+# No source distributions: to build one is to run what nothing pins.
+pip_install() {{
+  "$home/bin/pip" install --quiet --no-input --only-binary :all: "$@"
+}}
+
+# What a wheel needs is pinned with hashes by a file in it.
 install_package() {{
   case "$package" in
-    *.txt) "$home/bin/pip" install --quiet --no-input --require-hashes -r "$package" ;;
-    *) "$home/bin/pip" install --quiet --no-input "$package" ;;
+    *.txt) pip_install --require-hashes -r "$package"; return ;;
   esac
+  pip_install --no-deps "$package" || return
+  locked=$home/share/photo-api/requirements.txt
+  [ -s "$locked" ] || fail "$package does not bring share/photo-api/requirements.txt with hashes"
+  pip_install --require-hashes -r "$locked"
 }}
 
 [ -x "$hook" ] || fail "$hook is missing: the machine's image must bring it"
