@@ -2,10 +2,12 @@
 than any request needs."""
 
 import json
+import re
 import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from time import sleep
 from urllib.parse import urlsplit
 
 import httpx
@@ -207,6 +209,46 @@ def test_a_request_names_one_host(service: Service, count: int) -> None:
 def test_http_1_0_needs_no_host(service: Service) -> None:
     with connect(service) as client:
         assert status(client, b"GET /health/live HTTP/1.0\r\n\r\n") == 200
+
+
+UPGRADES = [
+    b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    b"Upgrade: x\r\nConnection: keep-alive, upgrade\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_a_request_that_asks_for_another_protocol_keeps_its_body(
+    service: Service, chunked: bool, pause: float
+) -> None:
+    """Else a body that looks like a request is one, and its answer goes to whoever comes next."""
+    body = b"GET /api/?smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    framing = b"Content-Length: %d\r\n" % len(body)
+    sent = body
+    if chunked:
+        framing = b"Transfer-Encoding: chunked\r\n"
+        sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    for upgrade in UPGRADES:
+        head = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        after = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        with connect(service) as client:
+            client.sendall(head + upgrade + framing + b"\r\n" + (b"" if pause else sent + after))
+            if pause:
+                sleep(pause)
+                client.sendall(sent + after)
+            answers = b"".join(iter(lambda: client.recv(4096), b""))
+        statuses = re.findall(rb"HTTP/1\.1 (\d+)", answers)
+        assert statuses == [b"422", b"200"], (upgrade, answers)
+        assert b"JSON" in answers, "the body was read"
+
+
+def test_it_is_no_proxy(service: Service) -> None:
+    for target in (b"example.org:443", b"/api/", b"*"):
+        with connect(service) as client:
+            assert status(client, b"CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n" % target) == 400
 
 
 def test_a_trailer_is_no_header(service: Service, alice: User) -> None:

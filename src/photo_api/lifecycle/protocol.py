@@ -16,6 +16,7 @@ from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -27,6 +28,7 @@ from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
+from photo_api.lifecycle.upgrades import parser_behind
 from photo_api.settings.serving import HttpSettings
 
 LARGEST_HEAD = 64 * 1024
@@ -144,11 +146,23 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unparsed += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self._unparsed > LARGEST_HEAD:
             self._refuse(_too_large())
         elif self.cycle is None or self.cycle.response_complete:
             self._limit_client()
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                return self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                data = data[stopped.args[0] :]
+                self.parser = parser_behind(self.parser, self)
 
     # What the parser calls
 
@@ -162,6 +176,9 @@ class LimitedProtocol(HttpToolsProtocol):
             raise _Unfit
         if not self._names_host():
             self._unfit = "A request of HTTP/1.1 names its host in one Host header"
+            raise _Unfit
+        if self.parser.get_method() == b"CONNECT":
+            self._unfit = "This is no proxy"
             raise _Unfit
         super().on_headers_complete()
         self._in_head, self._in_body, self._unparsed = False, True, 0
@@ -179,6 +196,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # the parser says so before the body
         self._in_body, self._unparsed, self._counting = False, 0, False
         super().on_message_complete()
 

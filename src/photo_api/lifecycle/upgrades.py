@@ -1,0 +1,66 @@
+"""Requests that ask for another protocol (Upgrade), read as what they are otherwise.
+
+RFC 9110, 7.8: a server may ignore Upgrade, and the request has the body of which its head tells.
+The parser stops behind such a head, and would take the body for the next request: that of somebody
+else, where a balancer shares its connections.
+"""
+
+from typing import Protocol
+
+import httptools
+
+FRAMING = (b"content-length", b"transfer-encoding")
+
+
+class Reader(Protocol):
+    """What a parser calls."""
+
+    headers: list[tuple[bytes, bytes]]
+
+    def on_message_begin(self) -> None: ...
+    def on_url(self, url: bytes) -> None: ...
+    def on_header(self, name: bytes, value: bytes) -> None: ...
+    def on_headers_complete(self) -> None: ...
+    def on_body(self, body: bytes) -> None: ...
+    def on_message_complete(self) -> None: ...
+
+
+class _AfterHead:
+    """Hands to the reader what comes behind the first head, which it knows already."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.on_body = reader.on_body
+        self.on_message_complete = reader.on_message_complete
+        self._reader = reader
+        self.begun = False
+
+    def on_message_begin(self) -> None:
+        if self.begun:
+            self._reader.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self.begun:
+            self._reader.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.begun:
+            self._reader.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.begun:
+            self._reader.on_headers_complete()
+
+
+def parser_behind(
+    stopped: httptools.HttpRequestParser, reader: Reader
+) -> httptools.HttpRequestParser:
+    """A parser for what follows the head at which this one has stopped."""
+    calls = _AfterHead(reader)
+    parser = httptools.HttpRequestParser(calls)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+    version = stopped.get_http_version().encode()
+    lines = [b"%s / HTTP/%s\r\n" % (stopped.get_method(), version)]
+    lines += [b"%s: %s\r\n" % header for header in reader.headers if header[0] in FRAMING]
+    parser.feed_data(b"".join([*lines, b"\r\n"]))
+    calls.begun = True
+    return parser
