@@ -126,7 +126,7 @@ async def test_a_child_killed_while_idle_costs_no_file(decoder: Decoder) -> None
 
 
 async def test_a_stopped_child_does_not_hang_a_large_write() -> None:
-    async with limited(DecodeLimits(wall_seconds=1.0)) as decoder:
+    async with limited(DecodeLimits(wall_seconds=2.5)) as decoder:
         await works(decoder)
         assert decoder.pid
         os.kill(decoder.pid, signal.SIGSTOP)

@@ -1,7 +1,8 @@
-"""What the decoder's child gives up for good before it opens a file: it may reach no other process.
+"""What the decoder's child gives up for good before it opens a file: it reaches nothing outside.
 
-A filter of system calls (seccomp(2)) for all its threads, no privilege that an exec could give, and
-no capability where it runs as root. Files and sockets are closed to it by its limits already.
+A filter of system calls (seccomp(2)) for all its threads, which lets through what decoding takes
+and nothing else; no privilege that an exec could give; no capability where it runs as root. Its
+limits close files and sockets to it besides.
 """
 
 import ctypes
@@ -11,7 +12,7 @@ import struct
 import sys
 from collections.abc import Iterator
 
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 SECCOMP_SET_MODE_FILTER, FOR_ALL_THREADS = 1, 1
 CAPABILITIES_V3 = 0x20080522
 ENOSYS, EPERM = 38, 1
@@ -29,38 +30,41 @@ FILTERS = {"x86_64": 317, "aarch64": 277}
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """AUDIT_ARCH_*."""
 
-DENIED: dict[str, tuple[int, int | None]] = {
-    # Other processes: their memory, their descriptors, their limits and order of running.
-    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440), "process_mrelease": (448, 448), "kcmp": (312, 272),
-    "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
-    "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "setpriority": (141, 140), "ioprio_set": (251, 30), "migrate_pages": (256, 238),
-    "move_pages": (279, 239),
-    # New processes, and what would take the place of this program.
-    "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
-    # What needs no descriptor and is shared with others.
-    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190),
-    "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "msgget": (68, 186),
-    "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "add_key": (248, 217),
-    "request_key": (249, 218), "keyctl": (250, 219),
-    # The kernel's larger surfaces.
-    "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282),
-    "io_uring_setup": (425, 425), "setns": (308, 268), "unshare": (272, 97), "mount": (165, 40),
-    "umount2": (166, 39),
+ALLOWED: dict[str, tuple[int | None, int | None]] = {
+    # What it has open: its pipe to the parent, and a file in memory for what libraries say.
+    "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "close": (3, 57),
+    "fstat": (5, 80), "lseek": (8, 62), "poll": (7, None), "ppoll": (271, 73),
+    # Memory of its own.
+    "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214),
+    "mremap": (25, 216), "madvise": (28, 233), "membarrier": (324, 283),
+    # Threads, and waiting for each other.
+    "futex": (202, 98), "set_robust_list": (273, 99), "rseq": (334, 293), "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123), "getcpu": (309, 168), "exit": (60, 93),
+    "exit_group": (231, 94),
+    # Its own signals, and the time.
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132), "restart_syscall": (219, 128), "setitimer": (38, 103),
+    "getitimer": (36, 102), "nanosleep": (35, 101), "clock_nanosleep": (230, 115),
+    "clock_gettime": (228, 113), "clock_getres": (229, 114), "gettimeofday": (96, 169),
+    "time": (201, None), "times": (100, 153),
+    # Who and where it is.
+    "getpid": (39, 172), "gettid": (186, 178), "getppid": (110, 173), "getuid": (102, 174),
+    "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "uname": (63, 160),
+    "sysinfo": (99, 179), "getrusage": (98, 165), "getrandom": (318, 278),
 }  # fmt: skip
-"""Refused whatever their arguments are: numbers on x86_64 and on aarch64."""
+"""Whatever their arguments are; numbers on x86_64 and on aarch64. What is not here gets EPERM:
+paths, sockets, other processes, and all that a kernel will have that is not born yet."""
 
-CONDITIONAL = {
-    "clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131),
-    "prctl": (157, 167),
+IF_FIRST: dict[str, tuple[int, int]] = {
+    "clone": (56, 220), "kill": (62, 129), "tgkill": (234, 131), "prctl": (157, 167),
+    "prlimit64": (302, 261),
 }  # fmt: skip
+"""Allowed when their first argument is what they are needed with: a new thread, itself, the name of
+a thread."""
 
-OF_ITSELF = {
-    "prlimit64": (302, 261), "sched_setscheduler": (144, 119), "sched_setparam": (142, 118),
-    "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
-}  # fmt: skip
-"""Allowed when the process that they name is 0."""
+FCNTL, CLONE3 = (72, 25), (435, 435)
+F_GETFD, F_GETFL = 1, 3
+PR_SET_NAME = 15
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -101,7 +105,7 @@ def _packed(instructions: list[Instruction]) -> tuple[int, bytes]:
 
 def _instructions(machine: str, pid: int) -> list[Instruction]:
     column = list(MACHINES).index(machine)
-    numbers = {name: both[column] for name, both in CONDITIONAL.items()}
+    first = {name: both[column] for name, both in IF_FIRST.items()}
     found: list[Instruction] = [
         (LOAD, 0, 0, ARCHITECTURE),
         (EQUAL, 1, 0, MACHINES[machine]),
@@ -110,39 +114,31 @@ def _instructions(machine: str, pid: int) -> list[Instruction]:
         (AT_LEAST, 0, 1, X32),
         (RETURN, 0, 0, ERROR | EPERM),
     ]
-    for one in DENIED.values():
-        if (number := one[column]) is not None:
-            found += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERROR | EPERM)]
+    for both in ALLOWED.values():
+        if (number := both[column]) is not None:
+            found += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW)]
     # Its flags are in memory, where no filter looks; glibc goes on with clone.
-    found += [(EQUAL, 0, 1, numbers["clone3"]), (RETURN, 0, 0, ERROR | ENOSYS)]
-    found += _if(numbers["clone"], (ANY_BIT, CLONE_THREAD))
-    found += _if(numbers["kill"], (EQUAL, pid))
-    found += _if(numbers["tgkill"], (EQUAL, pid))
-    for both in OF_ITSELF.values():
-        found += _if(both[column], (EQUAL, 0))
-    found += _unless(numbers["prctl"], (EQUAL, PR_SET_PDEATHSIG))
-    found.append((RETURN, 0, 0, ALLOW))
+    found += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERROR | ENOSYS)]
+    found += _if(first["clone"], (ANY_BIT, CLONE_THREAD))
+    found += _if(first["kill"], (EQUAL, pid))
+    found += _if(first["tgkill"], (EQUAL, pid))
+    found += _if(first["prctl"], (EQUAL, PR_SET_NAME))
+    found += _if(first["prlimit64"], (EQUAL, 0))
+    # To be told of a pipe is also a way to have the kernel send signals to others.
+    found += _if(FCNTL[column], (EQUAL, F_GETFL), argument=1)
+    found += _if(FCNTL[column], (EQUAL, F_GETFD), argument=1)
+    found.append((RETURN, 0, 0, ERROR | EPERM))
     return found
 
 
-def _if(number: int, test: tuple[int, int]) -> Iterator[Instruction]:
-    """Allowed when its first argument (its lower half) passes the test."""
+def _if(number: int, test: tuple[int, int], argument: int = 0) -> Iterator[Instruction]:
+    """Allowed when this argument (its lower half) passes the test; otherwise it goes on."""
     code, constant = test
     yield EQUAL, 0, 4, number
-    yield LOAD, 0, 0, ARGUMENTS
+    yield LOAD, 0, 0, ARGUMENTS + 8 * argument
     yield code, 0, 1, constant
     yield RETURN, 0, 0, ALLOW
-    yield RETURN, 0, 0, ERROR | EPERM
-
-
-def _unless(number: int, test: tuple[int, int]) -> Iterator[Instruction]:
-    """Refused then."""
-    code, constant = test
-    yield EQUAL, 0, 4, number
-    yield LOAD, 0, 0, ARGUMENTS
-    yield code, 0, 1, constant
-    yield RETURN, 0, 0, ERROR | EPERM
-    yield RETURN, 0, 0, ALLOW
+    yield LOAD, 0, 0, NUMBER
 
 
 def _drop_capabilities() -> None:
