@@ -24,10 +24,10 @@ async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(PasswordHasher, "verify", counted)
     passwords = Passwords(1, 8)
-    known = await passwords.hash("right")
-    assert await passwords.verify(known, "right")
-    assert not await passwords.verify(known, "wrong")
-    assert not await passwords.verify(None, "wrong")
+    known = await passwords.hash("right", "client")
+    assert await passwords.verify(known, "right", "client")
+    assert not await passwords.verify(known, "wrong", "client")
+    assert not await passwords.verify(None, "wrong", "client")
     passwords.close()
     parameters = {encoded.rsplit("$", 2)[0] for encoded in verified}
     assert (len(verified), parameters) == (3, {"$argon2id$v=19$m=19456,t=2,p=1"})
@@ -36,7 +36,8 @@ async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.Mo
 async def test_a_full_queue_is_refused_at_once() -> None:
     passwords = Passwords(1, 2)
     answers = await asyncio.gather(
-        *(passwords.verify(None, "password") for _ in range(5)), return_exceptions=True
+        *(passwords.verify(None, "password", str(number)) for number in range(5)),
+        return_exceptions=True,
     )
     passwords.close()
     refused = [answer for answer in answers if isinstance(answer, ApiError)]
@@ -46,7 +47,7 @@ async def test_a_full_queue_is_refused_at_once() -> None:
 
 async def test_hashing_leaves_the_event_loop_free() -> None:
     passwords = Passwords(1, 100)
-    hashing = asyncio.gather(*(passwords.hash("password") for _ in range(20)))
+    hashing = asyncio.gather(*(passwords.hash("password", "client") for _ in range(20)))
     turns = 0
     while not hashing.done():
         await asyncio.sleep(0)
@@ -68,10 +69,20 @@ def test_a_flood_of_logins_is_refused_politely(start_service: Callable[..., Serv
 
 async def test_new_passwords_leave_room_for_those_who_have_one() -> None:
     passwords = Passwords(1, 5)
-    known = await passwords.hash("right")
-    new = [asyncio.create_task(passwords.hash(f"new {number}")) for number in range(48)]
+    known = await passwords.hash("right", "client")
+    new = [asyncio.create_task(passwords.hash(f"new {number}", "client")) for number in range(48)]
     await asyncio.sleep(0)
-    assert await passwords.verify(known, "right")
+    assert await passwords.verify(known, "right", "another")
     answers = await asyncio.gather(*new, return_exceptions=True)
     passwords.close()
     assert sum(isinstance(answer, str) for answer in answers) == 3
+
+
+async def test_one_client_leaves_room_for_others() -> None:
+    passwords = Passwords(1, 7)
+    many = [asyncio.create_task(passwords.verify(None, "x", "greedy")) for _ in range(48)]
+    await asyncio.sleep(0)
+    assert not await passwords.verify(None, "x", "modest")
+    answers = await asyncio.gather(*many, return_exceptions=True)
+    passwords.close()
+    assert sum(answer is False for answer in answers) == 4

@@ -1,5 +1,6 @@
 """Share links."""
 
+import asyncio
 import time
 from datetime import datetime
 from typing import Any
@@ -112,6 +113,32 @@ async def test_a_deactivated_owner_s_links_are_gone_for_good(
     assert alice.api.get(album).json()[0]["is_active"] is False
     again = alice.api.post(album).json()["token"]
     assert httpx.get(f"{service.url}/api/share/{again}").status_code == 200
+    assert cli(service.environ, "users", "activate", alice.email).returncode == 0
+    assert httpx.get(f"{service.url}/api/share/{again}").status_code == 200, "nothing changed"
+
+
+def test_what_was_made_while_a_deactivation_took_effect_ends_with_it(
+    service: Service, share: dict[str, Any], alice: User, stack: dict[str, Any]
+) -> None:
+    """By a worker that trusts its verdict for 5 s, by a login that began before, or by the release
+    before, which ends nothing."""
+
+    async def deactivate_as_before() -> None:
+        connection = await asyncpg.connect(stack["database_url"])
+        await connection.execute(
+            "UPDATE users SET is_active = false WHERE id = $1", alice.account["id"]
+        )
+        await connection.close()
+
+    asyncio.run(deactivate_as_before())
+    assert alice.api.post(f"/albums/{share['album_id']}/share").status_code in (201, 403)
+    assert cli(service.environ, "users", "activate", alice.email).returncode == 0
+    refresh = {"refresh_token": alice.tokens["refresh_token"]}
+    assert alice.api.post("/auth/refresh", json=refresh).status_code == 401
+    alice.tokens = alice.login().raise_for_status().json()
+    alice.api.headers["Authorization"] = f"Bearer {alice.tokens['access_token']}"
+    links = alice.api.get(f"/albums/{share['album_id']}/share").json()
+    assert [link["is_active"] for link in links] == [False] * len(links)
 
 
 def test_view_counts(service: Service, alice: User, share: dict[str, Any]) -> None:

@@ -11,9 +11,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from photo_api.albums.queries import add_photos
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.runner import Handler
+from photo_api.photos.upload_queries import link
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.display_job import DisplayJob
 from photo_api.renditions.job import RenditionJob
@@ -132,8 +134,8 @@ def test_each_way_into_a_shared_album_has_the_file_made(
     add = {"photo_ids": [loose]}
     assert asked_for(lambda: user.api.post(f"/albums/{shared}/photos", json=add))
     assert not asked_for(lambda: user.api.post(f"/albums/{shared}/photos", json=add))
-    for link in user.api.get(f"/albums/{shared}/share").json():
-        user.api.delete(f"/albums/{shared}/share/{link['id']}").raise_for_status()
+    for made in user.api.get(f"/albums/{shared}/share").json():
+        user.api.delete(f"/albums/{shared}/share/{made['id']}").raise_for_status()
     assert not asked_for(lambda: user.upload(plain_jpeg(), shared))
     assert asked_for(lambda: share(user, shared))
 
@@ -201,6 +203,31 @@ async def test_no_photo_falls_between_two_looks(
     assert held is not None
     await fill(third, user, album, 1)
     assert (await leased(third, "shared_album")) not in (None, held)
+
+
+async def test_who_enters_a_shared_album_waits_for_no_turn_of_another(
+    user: User, connections: list[Any]
+) -> None:
+    """An upload that has enqueued its first job wants the album; who has the album enqueues one."""
+    shared, other = user.album()["id"], user.album()["id"]
+    share(user, shared)
+    loose = user.upload(plain_jpeg(), other)["id"]
+    uploading, adding = connections[:2]
+    owner = user.account["id"]
+    await uploading.execute("DELETE FROM jobs; DELETE FROM job_turns")
+    async with uploading.transaction():
+        await uploading.execute(
+            "WITH made AS (INSERT INTO photos (owner_id, status, album_id, original_filename,"
+            "  content_type, file_size, object_key) VALUES ($1, 'ready', $2, '', '', 1, 'x')"
+            "  RETURNING id) INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM made",
+            owner, shared,
+        )  # fmt: skip
+        async with asyncio.timeout(5):
+            assert await add_photos(adding, owner, shared, [loose]) == 1
+            assert dict(await link(uploading, owner, shared, loose)) == {
+                "album": True, "photo": True,
+            }  # fmt: skip
+    assert await adding.fetchval("SELECT count(*) FROM jobs") == 2
 
 
 async def test_two_at_work_on_one_photo_leave_one_file(

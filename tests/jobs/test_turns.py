@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from photo_api.db import leases
 from photo_api.jobs import queue
 from tests.jobs.stage import KINDS, Worker
 from tests.own_stage import ask
@@ -108,3 +109,16 @@ def test_a_small_photo_passes_thirty_large_ones(
     assert len(before) <= 1, "what was at work, and it may have begun just then"
     waiting = "SELECT count(*) FROM jobs WHERE user_id = $1 AND state = 'queued'"
     assert ask(settings, waiting, user.account["id"])[0][0] >= 10
+
+
+async def test_who_lost_a_turn_gets_one_and_comes_first(connections: list[Any]) -> None:
+    """Pruned in the moment in which a job of theirs was being queued."""
+    one = connections[0]
+    await user_with(one, 20)
+    forgotten = await user_with(one, 1)
+    await one.execute("DELETE FROM job_turns WHERE user_id = $1", forgotten)
+    await owner_of_next(one)
+    lease = await leases.acquire(one, uuid4().hex, "test", 60.0)
+    assert lease is not None
+    await queue.prune_dead(one, lease)
+    assert await owner_of_next(one) == forgotten

@@ -17,8 +17,8 @@ CACHED_TOKENS = 20_000
 
 class Authenticator:
     """Verifies tokens, that their users are active, and that their sessions have not ended. A
-    verdict is kept per worker for at most `trust` seconds, so that is how long a user may go on who
-    was deactivated or has logged out."""
+    verdict is kept per worker for at most `trust` seconds from the question on, so that is how long
+    a user may go on who was deactivated or has logged out."""
 
     def __init__(self, tokens: AccessTokens, db: Database, trust: float) -> None:
         self._tokens = tokens
@@ -38,7 +38,7 @@ class Authenticator:
         return await self._verify(key, token)
 
     async def _verify(self, key: bytes, token: str) -> int:
-        user = None
+        user, asked = None, time.monotonic()
         try:
             access = self._tokens.verify(token.strip())
             if in_range(access.user_id):
@@ -49,7 +49,7 @@ class Authenticator:
             raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
         if user is None or not user["is_alive"]:
             raise ApiError(Code.UNAUTHENTICATED, "The token is not valid (any more); log in again")
-        self._cache[key] = (access.user_id, time.monotonic() + self._trust, access.good_until)
+        self._cache[key] = (access.user_id, asked + self._trust, access.good_until)
         self._cache.move_to_end(key)
         if len(self._cache) > CACHED_TOKENS:
             self._cache.popitem(last=False)

@@ -1,8 +1,10 @@
-"""Argon2id off the event loop: bounded in how much runs and how much may wait."""
+"""Argon2id off the event loop: bounded in how much runs and how much may wait, for all and for each
+client."""
 
 import asyncio
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -29,26 +31,30 @@ class Passwords:
             concurrency, thread_name_prefix="argon2", initializer=_yield_to_others
         )
         self._room = concurrency + queue
-        self._for_new = max(1, self._room // 2)
+        self._half = max(1, self._room // 2)
+        self._for_new = self._half
+        self._of_clients: Counter[str] = Counter()
         # In a thread: it takes as long as any hash, and nobody needs it to begin with.
         hashing: Callable[[str], str] = self._hasher.hash
         self._nobody = self._threads.submit(hashing, os.urandom(16).hex())
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, client: str) -> str:
         """The encoded hash that the database keeps. Raises `ApiError` OVERLOADED: new passwords
-        take half of the room at most, so that those who have one can log in."""
+        take half of the room at most, so that those who have one can log in, and so do a
+        client's."""
         if self._for_new == 0:
             raise ApiError(Code.OVERLOADED, "Too many registrations at once", retry_after=1)
         self._for_new -= 1
         try:
-            return await self._run(self._hasher.hash, password)
+            return await self._run(client, self._hasher.hash, password)
         finally:
             self._for_new += 1
 
-    async def verify(self, encoded: str | None, password: str) -> bool:
-        """Whether `password` belongs to `encoded`; None, for an unknown user, costs the same."""
+    async def verify(self, encoded: str | None, password: str, client: str) -> bool:
+        """Whether `password` belongs to `encoded`; None, for an unknown user, costs the same.
+        Raises `ApiError` OVERLOADED: a client's take half of the room at most."""
         compared = encoded or await self._hash_of_nobody()
-        known = await self._run(self._matches, compared, password)
+        known = await self._run(client, self._matches, compared, password)
         return known and encoded is not None
 
     async def _hash_of_nobody(self) -> str:
@@ -60,14 +66,17 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[..., T], *args: str) -> T:
-        if self._room == 0:
+    async def _run(self, client: str, work: Callable[..., T], *args: str) -> T:
+        if self._room == 0 or self._of_clients[client] >= self._half:
             raise ApiError(Code.OVERLOADED, "Too many logins at once; try again", retry_after=1)
         self._room -= 1
+        self._of_clients[client] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
         finally:
             self._room += 1
+            self._of_clients[client] -= 1
+            self._of_clients += Counter()  # without those that have none
 
     def close(self) -> None:
         """Let go of the threads; what waits is dropped."""

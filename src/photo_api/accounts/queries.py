@@ -74,16 +74,17 @@ async def session(db: Any, user_id: int, family: UUID | None) -> Any | None:
 
 async def set_active(db: Any, email: str, active: bool) -> bool:
     """Whether there is such a user. Sessions and share links end with a deactivation and do not
-    come back."""
+    come back: those that were made while it took effect end with the activation."""
     user = await user_by_email(db, email)
     return user is not None and await db.fetchval(
         "WITH changed AS ("
-        "  UPDATE users SET is_active = $2 WHERE id = $1 RETURNING id), ended AS ("
+        "  UPDATE users SET is_active = $2 WHERE id = $1 AND is_active <> $2 RETURNING id),"
+        " ended AS ("
         "  UPDATE refresh_families f SET revoked_at = now() FROM changed"
-        "  WHERE f.user_id = changed.id AND f.revoked_at IS NULL AND NOT $2), revoked AS ("
+        "  WHERE f.user_id = changed.id AND f.revoked_at IS NULL), revoked AS ("
         "  UPDATE shares s SET is_active = false FROM albums a, changed"
-        "  WHERE a.owner_id = changed.id AND s.album_id = a.id AND s.is_active AND NOT $2)"
-        " SELECT id FROM changed",
+        "  WHERE a.owner_id = changed.id AND s.album_id = a.id AND s.is_active)"
+        " SELECT true",
         user["id"], active,
     ) is not None  # fmt: skip
 

@@ -28,9 +28,9 @@ router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=D
 )
 async def register(body: Registration, request: Request, state: Anyone) -> Response:
     """Open an account. An e-mail address, compared without case, can have one account."""
-    address = client_address(request, state.settings.http.trusted_proxies)
-    await state.throttle.register(throttle_group(address))
-    password_hash = await state.passwords.hash(body.password)
+    client = throttle_group(client_address(request, state.settings.http.trusted_proxies))
+    await state.throttle.register(client)
+    password_hash = await state.passwords.hash(body.password, client)
     user = await queries.insert_user(state.db, body.email, body.username, password_hash)
     if user is None:
         raise ApiError(Code.DUPLICATE_ACCOUNT, "There is an account with this e-mail already")
@@ -40,13 +40,13 @@ async def register(body: Registration, request: Request, state: Anyone) -> Respo
 @router.post("/login", response_model=Tokens, responses=errors(401, 403, 422, 429, 503))
 async def login(body: Login, request: Request, state: Anyone) -> Response:
     """Exchange e-mail and password for an access token and a refresh token."""
-    address = client_address(request, state.settings.http.trusted_proxies)
-    attempt = await state.throttle.enter(body.email, throttle_group(address))
+    client = throttle_group(client_address(request, state.settings.http.trusted_proxies))
+    attempt = await state.throttle.enter(body.email, client)
     failed = False
     try:
         user = await queries.user_by_email(state.db, body.email)
         password_hash = user["password_hash"] if user is not None else None
-        failed = not await state.passwords.verify(password_hash, body.password)
+        failed = not await state.passwords.verify(password_hash, body.password, client)
     finally:
         await state.throttle.settle(attempt, failed=failed)
     if failed or user is None:

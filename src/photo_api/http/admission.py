@@ -5,6 +5,8 @@ and until its answer begins.
 """
 
 import asyncio
+import math
+import time
 from collections import Counter
 from collections.abc import Collection
 from typing import Any
@@ -34,6 +36,13 @@ MOST_WAITING = 64 * 1024 * 1024
 HELD_PER_WORK = 4
 """So many requests may be held for each that may be worked on, their slow clients included."""
 
+READ_PER_WORK = 3
+"""Of these, so many may be waited for whose bodies have not come as a whole."""
+
+SLOWEST, PATIENCE = 16 * 1024, 5.0
+"""Bytes a second below which an upload may lose its place to another, and the seconds for which its
+client was waited for before."""
+
 PROBES = {HEALTH_PATH + below for below in ("", "/live", "/liveness", "/ready", "/readiness")}
 """What balancers ask, which is at hand; `/health/detailed` is a request like any other."""
 
@@ -46,20 +55,52 @@ class _Refused(Exception):
         self.closes = closes
 
 
+class _Arriving:
+    """An upload that is coming in, and how long its client alone was waited for."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.limit: asyncio.Timeout | None = None
+        self.since: float | None = None
+        self._size = 0
+        self._waited = 0.0
+
+    def came(self, piece: bytes) -> None:
+        if self.since is not None:
+            self._waited += time.monotonic() - self.since
+        self._size += len(piece)
+        self.since = None
+
+    def rate(self) -> float:
+        """Bytes a second; without bound for one that has not been waited for long."""
+        now = 0.0 if self.since is None else time.monotonic() - self.since
+        waited = self._waited + now
+        return self._size / waited if waited > PATIENCE else math.inf
+
+    def gives_way(self) -> bool:
+        """End the wait for its next piece now, if there is one."""
+        if self.limit is None or self.since is None:
+            return False
+        self.limit.reschedule(0)
+        return True
+
+
 class Admission:
     """Refuses at once whom it could not serve soon: a queue would only make everyone wait for
     answers that nobody waits for any more. Health is always answered.
 
     A body is read whole before its request counts as work, or, on one of the paths `streamed`, is
     left to the route and counts when it has come; those that are still coming may be half as many
-    as may be worked on, and half of these of one address."""
+    as may be worked on, and half of these of one address. While there is no place for another, the
+    slowest gives way if it is slower than `SLOWEST`."""
 
     def __init__(self, app: ASGIApp, limits: HttpSettings, streamed: Collection[str]) -> None:
         self.app = app
         self.limits = limits
         self.streamed = streamed
         self._working = self._held = self._waiting = 0
-        self._arriving: Counter[str] = Counter()
+        self._arriving: set[_Arriving] = set()
+        self._reading: dict[asyncio.Timeout, None] = {}
         self._held_by: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,20 +165,19 @@ class Admission:
     async def _work_on_stream(
         self, address: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        places = max(2, self.limits.max_in_flight // 2)
-        if self._arriving.total() >= places or self._arriving[address] >= places // 2:
-            raise _busy()
-        self._arriving[address] += 1
-        arriving, working = True, False
+        self._make_room(address)
+        upload = _Arriving(address)
+        self._arriving.add(upload)
+        working = False
 
         async def receive_counted() -> Message:
-            nonlocal arriving, working
-            if not arriving:  # the wait for a disconnect lasts as long as the answer
+            nonlocal working
+            if upload not in self._arriving:  # it waits for a disconnect, until it has answered
                 return await receive()
-            message = await self._next(receive)
+            message = await self._next(upload, receive)
             if not message.get("more_body", False):
-                arriving, working = False, True
-                self._arriving[address] -= 1
+                self._arriving.discard(upload)
+                working = True
                 self._working += 1
             return message
 
@@ -151,31 +191,56 @@ class Admission:
         try:
             await self.app(scope, receive_counted, send_counted)
         finally:
-            self._arriving[address] -= arriving
-            self._arriving += Counter()  # without those that have none
+            self._arriving.discard(upload)
             self._working -= working
 
-    async def _next(self, receive: Receive) -> Message:
+    def _make_room(self, address: str) -> None:
+        """For an upload more: where there is none, one goes whose client hardly sends."""
+        places = max(2, self.limits.max_in_flight // 2)
+        of_address = [one for one in self._arriving if one.address == address]
+        if len(of_address) >= places // 2:
+            rivals: Collection[_Arriving] = of_address
+        elif len(self._arriving) >= places:
+            rivals = self._arriving
+        else:
+            return
+        slowest = min(rivals, key=_Arriving.rate)
+        if slowest.rate() >= SLOWEST or not slowest.gives_way():
+            raise _busy()
+        self._arriving.discard(slowest)
+
+    async def _next(self, upload: "_Arriving", receive: Receive) -> Message:
         """The next piece, within `body_timeout`."""
         seconds = self.limits.body_timeout
         try:
-            async with asyncio.timeout(seconds):
-                return await receive()
+            async with asyncio.timeout(seconds) as upload.limit:
+                upload.since = time.monotonic()
+                message = await receive()
         except TimeoutError:
             # Not an ApiError: FastAPI, reading a body, lets only its own exception pass.
             text = f"Nothing more of the body came for {seconds:g} s"
+            if upload not in self._arriving:
+                text = f"Others waited, and less than {SLOWEST} bytes a second came; try again"
             raise HTTPException(408, text, {"Connection": "close"}) from None
+        upload.came(message.get("body", b""))
+        return message
 
     async def _whole(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, within `body_timeout` as a whole; None when its client went away."""
+        """The body, within `body_timeout` as a whole, or for as long as there is room for those
+        that have not come; None when its client went away."""
         most = LARGEST_OF_STRANGERS if scope["path"].startswith(STRANGERS) else LARGEST_BODY
         if _told_length(scope) > most:
             raise _too_large(most)
         seconds = self.limits.body_timeout
         pieces: list[bytes] = []
         size = 0
+        # One that was sent as a whole is here at once: it is the longest waited for that gives way.
+        if len(self._reading) >= READ_PER_WORK * self.limits.max_in_flight:
+            next(iter(self._reading)).reschedule(0)
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
+                self._reading[limit] = None
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -191,9 +256,10 @@ class Admission:
                     if self._waiting > MOST_WAITING:
                         raise _busy()
         except TimeoutError:
-            text = f"The body did not come within {seconds:g} s"
+            text = f"The body did not come within {seconds:g} s, or while others waited; try again"
             raise _Refused(ApiError(Code.REQUEST_TIMEOUT, text), closes=True) from None
         finally:
+            self._reading.pop(limit, None)
             self._waiting -= size
 
 

@@ -209,8 +209,8 @@ async def depth(db: Any) -> Any:
 
 
 async def prune_dead(db: Any, lease: Lease) -> None:
-    """Forget what has been dead for 30 days, and turns of users without jobs. A job that is queued
-    at this very moment has no turn then, and is leased all the same."""
+    """Forget what has been dead for 30 days, and turns of users without jobs; give a turn to those
+    whose job was queued at such a moment, since others would come first for ever."""
     await db.execute(
         f"WITH {FENCE} DELETE FROM jobs"
         f" WHERE state = 'dead' AND available_at < now() - interval '30 days' AND {HELD}",
@@ -219,5 +219,11 @@ async def prune_dead(db: Any, lease: Lease) -> None:
     await db.execute(
         f"WITH {FENCE} DELETE FROM job_turns t"
         f" WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id) AND {HELD}",
+        *lease,
+    )
+    await db.execute(
+        f"WITH {FENCE} INSERT INTO job_turns (user_id) SELECT DISTINCT user_id FROM jobs j"
+        " WHERE NOT EXISTS (SELECT FROM job_turns t WHERE t.user_id = j.user_id)"
+        f" AND {HELD} ON CONFLICT DO NOTHING",
         *lease,
     )
