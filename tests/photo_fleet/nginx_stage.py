@@ -238,7 +238,7 @@ class Front:
 
 def spec(**balancer: Any) -> Fleet:
     """The default spec, without rate limits and with other numbers for the balancer."""
-    return Fleet(balancer=replace(Balancer(), rate_limits=UNLIMITED, **balancer))
+    return Fleet(balancer=replace(Balancer(), **{"rate_limits": UNLIMITED, **balancer}))
 
 
 def write_files(fleet: Fleet, places: Places) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from photo_fleet.spec import RateLimit, RateLimits
 from tests.photo_fleet.nginx_stage import (
     Backend,
     Backends,
@@ -141,6 +142,45 @@ def test_trusted_hops_are_believed_and_not_those_beyond(servers: Backends) -> No
     [request] = member.requests
     assert request.headers["x-forwarded-for"] == "198.51.100.7"
     assert request.headers["x-forwarded-proto"] == "https"
+
+
+@pytest.fixture(scope="module")
+def hops() -> Iterator[tuple[Front, Backend]]:
+    """A front that believes its neighbours, and gives each client two answers."""
+    limits = RateLimits(general=RateLimit(0.01, 1))
+    fleet = spec(trusted_hops=("127.0.0.0/8", "10.0.0.0/8"), rate_limits=limits)
+    with backends() as servers:
+        member = servers.start()
+        with running_front(fleet, member) as front:
+            yield front, member
+
+
+@pytest.mark.parametrize(
+    ("written", "client"),
+    [
+        ("unknown", "unknown"),
+        ("203.0.113.1, unix:", "unix"),
+        ("203.0.113.2, _hidden:71", "_hidden"),
+        ("198.51.100.11:99999", "198.51.100.11"),
+        ("198.51.100.12:port,", "198.51.100.12"),
+        ('"[2001:db8:7::7]:4711"', "2001:db8:7::7"),
+        ('for="[2001:db8:8::7]:4711";proto=https', "2001:db8:8::7"),
+        ("for=198.51.100.13", "for=198.51.100.13"),
+        ("203.0.113.3, nobody, 10.1.2.3", "nobody"),
+        ("nobody, 198.51.100.14, 10.1.2.3", "198.51.100.14"),
+        ("198.51.100.15,", "198.51.100.15"),
+        ("10.1.2.4", "10.1.2.4"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_what_a_hop_wrote_is_a_client_of_its_own(
+    hops: tuple[Front, Backend], written: str, client: str
+) -> None:
+    front, member = hops
+    told = [written, written, f"203.0.113.99, {written}" if "," in written else written]
+    answers = [httpx.get(f"{front.url}/api/x", headers={"X-Forwarded-For": one}) for one in told]
+    assert member.requests[-1].headers["x-forwarded-for"] == client
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
 def is_error(status: str, headers: dict[str, str], body: str, expected: int, code: str) -> None:

@@ -14,7 +14,7 @@ from photo_fleet.spec import Balancer, Fleet
 RENDERED = "# Rendered from the fleet spec: change it there."
 
 ACCESS_LOG = """log_format access escape=json
-    '{"time":"$time_iso8601","request_id":"$request_id_or_own","client":"$remote_addr",'
+    '{"time":"$time_iso8601","request_id":"$request_id_or_own","client":"$client",'
     '"method":"$logged_method","path":"$logged_path","status":$status,"bytes":$body_bytes_sent,'
     '"seconds":$request_time,"instance":"$upstream_http_x_instance","boot":"$member","upstream":"$upstream_addr",'
     '"upstream_status":"$upstream_status","connect_seconds":"$upstream_connect_time",'
@@ -182,6 +182,22 @@ def _hops(balancer: Balancer) -> Lines:
             'map "$by_trusted_hop $http_x_forwarded_proto" $forwarded_proto',
             ['"1 https" https;', '"1 http" http;', "default $scheme;"],
         ),
+        *block("geo $remote_addr $is_a_hop", ["default 0;", *(f"{h} 1;" for h in hops)]),
+        "# What cannot be read in X-Forwarded-For would leave the hop that wrote it as the client,",
+        "# and so everybody behind it. The client is what was written then, without its port.",
+        *block(
+            'map "$is_a_hop $remote_addr $realip_remote_addr $http_x_forwarded_for" $written_hop',
+            [
+                r'"~^1 (\S+) \1 (?:.*,)?[^,]*\[(?<hop_in_brackets>[^\],]+)\][^,]*[, ]*$"'
+                " $hop_in_brackets;",
+                r'"~^1 (\S+) \1 (?:.*,)? *(?<hop_with_port>[^,: ]+):[^,:]*[, ]*$" $hop_with_port;',
+                r'"~^1 (\S+) \1 (?:.*,)? *(?<last_hop>[^,]*[^, ])[, ]*$" $last_hop;',
+                r'"~^1 \S+ \S+ (?:.*,)? *(?<inner_hop>[^,]*[^][0-9A-Fa-f:., ][^,]*)'
+                r'(?:,[][0-9A-Fa-f:., ]*)?$" $inner_hop;',
+                'default "";',
+            ],
+        ),
+        'map $written_hop $client { "" $remote_addr; default $written_hop; }',
     ]
 
 
@@ -195,9 +211,10 @@ def _limits(balancer: Balancer) -> Lines:
     ]
     return [
         *block(
-            "map $binary_remote_addr $client_key",
+            "map $binary_remote_addr $address_key",
             [r'"~^(?<network>[\s\S]{8})[\s\S]{8}$" $network;', "default $binary_remote_addr;"],
         ),
+        'map $written_hop $client_key { "" $address_key; default $written_hop; }',
         *zones,
         "limit_req_status 429;",
     ]

@@ -91,7 +91,7 @@ def _to_members(balancer: Balancer) -> Lines:
         'proxy_set_header Connection "";',
         "proxy_set_header Host $host_as_sent;",
         "# The address that we see: what the client claims ends here.",
-        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Forwarded-For $client;",
         "proxy_set_header X-Forwarded-Proto $forwarded_proto;",
         "proxy_set_header X-Request-ID $request_id_or_own;",
         *(f'proxy_set_header {name} "";' for name in ("Forwarded", "X-Real-IP", "Upgrade", "TE")),
