@@ -78,6 +78,30 @@ async def test_a_job_without_a_turn_is_leased_all_the_same(connections: list[Any
     assert await owner_of_next(one) == owner
 
 
+async def test_a_turn_is_found_behind_any_number_of_idle_ones(connections: list[Any]) -> None:
+    one = connections[0]
+    owners = [await user_with(one, 2) for _ in range(2)]
+    await one.execute(
+        "INSERT INTO job_turns SELECT n, '-infinity' FROM generate_series(1000000, $1) n",
+        1_000_000 + 2 * queue.NEAR,
+    )
+    assert [await owner_of_next(one) for _ in range(4)] == owners * 2
+
+
+async def test_one_user_s_many_jobs_are_not_read(connections: list[Any]) -> None:
+    """Neither to see that there is one nor to find another's."""
+    one = connections[0]
+    many, single = await user_with(one, 20_000), await user_with(one, 1)
+    await one.execute("ANALYZE jobs, job_turns")
+    read = (
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'jobs'"
+    )
+    for owner in (many, single, many):
+        async with one.transaction():
+            assert await owner_of_next(one) == owner
+            assert await one.fetchval(read) < 100
+
+
 @pytest.mark.slow
 def test_a_small_photo_passes_thirty_large_ones(
     settings: dict[str, str], user: User, start_worker: Callable[..., Worker]

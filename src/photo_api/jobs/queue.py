@@ -33,25 +33,45 @@ def _job(row: Any) -> Job:
 # Free, or its holder has been silent for its whole lease.
 AVAILABLE = "j.state <> 'dead' AND j.available_at <= now() AND j.kind = ANY ($3)"
 
+# A user's first: by the order and the bounds of one index, so that no plan reads anybody else's.
+FIRST = """SELECT j.id FROM jobs j
+    WHERE (j.user_id, j.available_at) >= ({user}, timestamptz '-infinity')
+    AND (j.user_id, j.available_at) <= ({user}, now())
+    AND j.state <> 'dead' AND j.kind = ANY ($3)
+    ORDER BY j.user_id, j.available_at LIMIT 1"""
+
+NEAR = 1000
+"""Turns that are looked at one by one. Whoever has none, until maintenance takes it, may be before
+others; beyond so many of them the planner may look from the jobs' side."""
+
 # The indexes are walked in the order of turns and left at the first user who has a job. Those that
 # are at work are few. Without a turn, or when others have just locked all of its jobs: the oldest.
 LEASE = f"""
 WITH busy AS MATERIALIZED (
     SELECT user_id, count(*) AS n FROM jobs
     WHERE state = 'leased' AND available_at > now() GROUP BY user_id
+), near AS MATERIALIZED (
+    SELECT t.user_id, 0 AS n, t.last_lease
+    FROM (SELECT * FROM job_turns ORDER BY last_lease LIMIT {NEAR}) t
+    WHERE NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
+    AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
+    ORDER BY t.last_lease LIMIT 1
+), far AS MATERIALIZED (
+    SELECT t.user_id, 0 AS n, t.last_lease FROM job_turns t
+    WHERE NOT EXISTS (SELECT FROM near)
+    AND NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
+    AND EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id AND {AVAILABLE})
+    ORDER BY t.last_lease LIMIT 1
+), again AS MATERIALIZED (
+    SELECT t.user_id, b.n, t.last_lease FROM busy b JOIN job_turns t USING (user_id)
+    WHERE NOT EXISTS (SELECT FROM near) AND NOT EXISTS (SELECT FROM far)
+    AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
+    ORDER BY b.n, t.last_lease LIMIT 1
 ), turn AS MATERIALIZED (
-    (SELECT t.user_id, 0 AS n, t.last_lease FROM job_turns t
-     WHERE NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
-     AND EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id AND {AVAILABLE})
-     ORDER BY t.last_lease LIMIT 1)
-    UNION ALL
-    (SELECT t.user_id, b.n, t.last_lease FROM busy b JOIN job_turns t USING (user_id)
-     WHERE EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id AND {AVAILABLE})
-     ORDER BY b.n, t.last_lease LIMIT 1)
-    ORDER BY n, last_lease LIMIT 1
+    TABLE near UNION ALL TABLE far UNION ALL TABLE again
 ), in_turn AS MATERIALIZED (
-    SELECT j.id FROM jobs j WHERE j.user_id = (SELECT user_id FROM turn) AND {AVAILABLE}
-    ORDER BY j.available_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    {FIRST.format(user="(SELECT user_id FROM turn)")}
+    FOR UPDATE SKIP LOCKED
 ), oldest AS MATERIALIZED (
     SELECT j.id FROM jobs j WHERE NOT EXISTS (SELECT FROM in_turn) AND {AVAILABLE}
     ORDER BY j.available_at LIMIT 1 FOR UPDATE SKIP LOCKED
