@@ -74,6 +74,7 @@ def url(tls: Cluster, ours: Authority) -> str:
     return checked(tls.url, ours.certificate)
 
 
+@pytest.mark.slow
 def test_everything_that_a_service_says_is_encrypted(
     tls: Cluster, url: str, start_service: Callable[..., Service]
 ) -> None:
@@ -162,6 +163,7 @@ async def test_one_of_several_servers_may_be_an_impostor(
     await connection.close()
 
 
+@pytest.mark.slow
 def test_a_service_and_its_commands_say_why(
     tls: Cluster, theirs: Authority, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ async def test_who_is_not_proven_gets_nothing(
     await made.aclose()
 
 
+@pytest.mark.slow
 def test_a_service(weed: TlsSeaweed, start_service: Callable[..., Service]) -> None:
     """Uploads, renditions and images, by a browser that believes the same authority."""
     service = start_service(
@@ -151,6 +152,7 @@ def test_a_service(weed: TlsSeaweed, start_service: Callable[..., Service]) -> N
     assert "Traceback" not in service.log
 
 
+@pytest.mark.slow
 def test_a_service_says_why_it_does_not_believe_its_store(
     weed: TlsSeaweed, start_service: Callable[..., Service], theirs: Authority
 ) -> None:
