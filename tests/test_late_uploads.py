@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from photo_api.db import leases
@@ -19,7 +20,7 @@ from photo_api.settings.loading import load
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.s3 import S3Store
 from tests.own_stage import database_of, own_bucket, own_database, store_of
-from tests.service import Service, User, jpeg, running_service
+from tests.service import Service, User, jpeg, put, running_service
 from tests.test_sweep import exists, let_time_pass, sweep, uploaded
 
 
@@ -99,10 +100,10 @@ async def test_a_put_that_outlived_its_upload_is_swept(
     """The sweep has deleted and forgotten its key when its bytes come."""
     data = jpeg()
     presigned = user.presign(user.album()["id"], data)
-    key, put = presigned["object_key"], SlowPut(presigned, data)
+    key, slow = presigned["object_key"], SlowPut(presigned, data)
     await let_time_pass(db)
     assert (await sweep(db, store, 3600)).uploads == 1
-    assert put.finish() == 200
+    assert slow.finish() == 200
     await sweep(db, store, 3600)
     assert await exists(store, key), "no row knows it"
     assert await noted(db, store, 60) == 0, "it is young: somebody may wait for it"
@@ -118,6 +119,21 @@ async def test_a_put_that_outlived_its_upload_is_swept(
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+
+
+async def test_a_put_of_more_bytes_than_declared_leaves_nothing(user: User, store: S3Store) -> None:
+    """However its length is told, or not told."""
+    data = jpeg()
+    presigned = user.presign(user.album()["id"], data)
+    assert put(presigned, data + b"more").status_code == 403
+    for headers in ({}, {"Content-Length": str(len(data))}):
+        answer = httpx.put(
+            presigned["upload_url"],
+            content=iter([data, b"more"]),
+            headers=presigned["upload_headers"] | {"Transfer-Encoding": "chunked"} | headers,
+        )
+        assert answer.status_code == 403
+    assert not await exists(store, presigned["object_key"])
 
 
 async def test_bytes_that_somebody_may_wait_for_are_left_alone(
