@@ -156,6 +156,11 @@ def test_the_secrets_of_instances_are_looked_at(
     assert "PHOTO_API_S3_SECRET_KEY is the same as PHOTO_API_OPS_TOKEN" in told
     assert "openssl rand -hex 32" in told
     assert "production" not in told
+    spec = tmp_path / "with-ca.toml"
+    elsewhere = '[service]\nstore_ca = "/on/a/machine.pem"\n'
+    spec.write_text(Path(MENDED).read_text().replace("[service]\n", elsewhere))
+    assert main(["check", str(spec), "--secrets", str(tmp_path)]) == 1
+    assert "the secret of 'a', is not random" in capsys.readouterr().out
     (tmp_path / "jwt-keys").unlink()
     assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 1
     assert "jwt-keys cannot be read" in capsys.readouterr().out
