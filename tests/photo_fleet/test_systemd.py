@@ -44,7 +44,7 @@ VARIANTS = {
             workers=4,
             longest_request=25,
             store="https://s3.example.org",
-            store_ca="/etc/ssl/private-ca.pem",
+            store_ca="/etc/ssl/certs/ca-certificates.crt",
             store_credentials="role",
             public_url="https://photos.example.org",
         ),
