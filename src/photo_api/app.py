@@ -25,7 +25,9 @@ from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
 from photo_api.lifecycle.routes import router as health_routes
 from photo_api.lifecycle.routes import scraped
+from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
+from photo_api.photos.direct_upload import COPIES_OF_USER
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
@@ -103,6 +105,8 @@ async def _open(
         owners=delivery(urls.window, OWNERS_CACHE),
         visitors=delivery(for_visitors, for_visitors),
         passwords=passwords,
+        confirming=AtOnce(1),
+        copying=AtOnce(COPIES_OF_USER),
     )
     live.follow(state.use)
     return state

@@ -8,6 +8,7 @@ has variants.
 """
 
 import re
+import unicodedata
 
 from pydantic_core import PydanticCustomError
 
@@ -46,9 +47,10 @@ SEEN = re.compile(
 )
 """Hidden characters where they do something to be seen."""
 
+_BLANK_BRAILLE = "\u2800"
 _MARKS = "\u061c\u200e\u200f"
 _RIGHT_TO_LEFT = re.compile(
-    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+    "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 _BREAKS = re.compile("[\t-\r\x85\u2028\u2029]+")
 _ODD_BREAKS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
@@ -65,9 +67,14 @@ def line(text: str, *, marks: bool = True) -> str:
 def name(text: str) -> str:
     """`line` with something to see in it. Raises `PydanticCustomError`."""
     shown = line(text)
-    if not shown.strip():
+    if not any(map(_is_seen, shown)):
         raise PydanticCustomError("invisible", "must hold something that can be seen")
     return shown
+
+
+def _is_seen(character: str) -> bool:
+    """A letter, a digit, punctuation or a symbol; marks need one to stand on."""
+    return character != _BLANK_BRAILLE and unicodedata.category(character)[0] in "LNPS"
 
 
 def paragraphs(text: str) -> str:

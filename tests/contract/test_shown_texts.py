@@ -48,8 +48,11 @@ def test_what_only_hides_is_blank(alice: User) -> None:
     blank = {"title": "\u200b", "description": "\u2060\u202e"}
     changed = alice.api.patch(f"/photos/{photo}", json=blank)
     assert shown(changed, "title", "description") == [None, None]
-    answer = alice.api.post("/albums/", json={"name": "\u200b\u200b"})
-    assert (answer.status_code, "can be seen" in answer.text) == (422, True)
+    for name in ("\u200b\u200b", "\u061c", "\u2800", "\u0301\u0301", " \u3164"):
+        answer = alice.api.post("/albums/", json={"name": name})
+        assert (answer.status_code, "can be seen" in answer.text) == (422, True)
+    for name in ("🏝", "é", "독도", "?"):
+        assert alice.album(name)["name"] == name
 
 
 async def test_a_file_name_of_the_release_before_reaches_no_header(

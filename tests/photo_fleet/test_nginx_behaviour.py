@@ -3,10 +3,12 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
+from photo_fleet.render.nginx_server import UPLOADS_OF_CLIENT
 from photo_fleet.spec import RateLimit, RateLimits
 from tests.photo_fleet.nginx_stage import (
     Backend,
@@ -16,6 +18,7 @@ from tests.photo_fleet.nginx_stage import (
     running_front,
     spec,
 )
+from tests.service import eventually
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -211,11 +214,19 @@ def is_error(status: str, headers: dict[str, str], body: str, expected: int, cod
             "method_not_allowed",
         ),
         ("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405, "method_not_allowed"),
-        (
-            "POST /api/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000001\r\n"
-            "Connection: close\r\n\r\n",
-            413,
-            "too_large",
+        *(
+            (
+                f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size + 1}\r\n"
+                "Connection: close\r\n\r\n",
+                413,
+                "too_large",
+            )
+            for path, size in (
+                ("/api/photos", 1_000_000),
+                ("/api/photos/", 1_000_000),
+                ("/api/photos/confirm", 256 * 1024),
+                ("/api/auth/login", 16 * 1024),
+            )
         ),
         (f"GET /api/{'x' * 17_000} HTTP/1.1\r\nHost: a\r\n\r\n", 414, "bad_request"),
         (f"GET /api/x HTTP/1.1\r\nHost: a\r\nX: {'x' * 17_000}\r\n\r\n", 431, "headers_too_large"),
@@ -335,6 +346,19 @@ def test_the_log_tells_what_happened(front: Front, member: Backend) -> None:
     for name in ("seconds", "connect_seconds", "header_seconds", "response_seconds", "bytes"):
         assert float(line[name]) >= 0
     assert "T" in line["time"]
+
+
+def test_one_client_s_uploads_leave_room_on_the_disk_of_nginx(front: Front) -> None:
+    """They are kept there until they have come as a whole, however slowly."""
+    host, port = front.url.removeprefix("http://").split(":")
+    head = b"POST /api/photos/ HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"
+    with ExitStack() as uploads:
+        for _ in range(UPLOADS_OF_CLIENT):
+            one = uploads.enter_context(socket.create_connection((host, int(port))))
+            one.sendall(head + b"x")
+        eventually(lambda: httpx.post(f"{front.url}/api/photos/").status_code == 429)
+        assert httpx.get(f"{front.url}/api/photos/").status_code == 200
+    eventually(lambda: httpx.post(f"{front.url}/api/photos/").status_code == 200)
 
 
 def test_errors_are_logged_as_what_was_asked(front: Front, store: Backend) -> None:

@@ -131,7 +131,7 @@ def test_no_log_holds_a_share_token_or_a_signature(servers: Backends) -> None:
     referrer = f"Referer: https://photos/share/{TOKEN}\r\nConnection: close\r\n\r\n"
     with running_front(fleet, member) as front:
         for target in targets * 3:
-            for body in ("", "Content-Length: 2\r\n"):
+            for body in ("", "Content-Length: 300000\r\n"):
                 raw(front, f"GET {target} HTTP/1.1\r\nHost: photos\r\n{body}{referrer}")
         httpx.get(f"{front.url}/x", headers={"X-Request-ID": "last"})
         front.logged("last")

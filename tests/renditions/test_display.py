@@ -62,6 +62,9 @@ TELLING = {
     ),
     "a thumbnail beside JFIF": segment(0xE0, b"JFXX\0\x10" + SECRET),
     "a longer APP14": segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + SECRET),
+    "a profile that is none": segment(0xE2, b"ICC_PROFILE\0\1\1" + SECRET),
+    "more behind a profile": segment(0xE2, b"ICC_PROFILE\0\1\1" + PROFILE + SECRET),
+    "a profile's second part": segment(0xE2, b"ICC_PROFILE\0\2\2" + SECRET),
     "an APP14 of somebody else": segment(0xEE, SECRET),
     "an unknown one": segment(0xEB, SECRET),
 }

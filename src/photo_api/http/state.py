@@ -16,6 +16,7 @@ from photo_api.lifecycle.details import Details
 from photo_api.lifecycle.drain import Drain
 from photo_api.lifecycle.health import Health
 from photo_api.lifecycle.identity import Identity
+from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import Settings
 from photo_api.shares.sealing import Sealer
@@ -39,6 +40,8 @@ class AppState:
     owners: Delivery
     visitors: Delivery
     passwords: Passwords
+    confirming: AtOnce
+    copying: AtOnce
     authenticator: Authenticator = field(init=False)
     access_tokens: AccessTokens = field(init=False)
     refresh_tokens: RefreshTokens = field(init=False)

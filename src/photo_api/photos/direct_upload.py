@@ -22,6 +22,9 @@ from photo_api.storage.base import ObjectMissing, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+COPIES_OF_USER = 4
+"""Confirmations of one user that a worker carries out at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -161,7 +164,15 @@ def _nothing_to_upload(photo_id: int) -> dict[str, Any]:
 
 
 async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
-    """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH."""
+    """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH.
+
+    Who repeats it meanwhile waits, and finds what became of it: each would copy all of the bytes,
+    and others wait for the store. So do a user's own others beyond `COPIES_OF_USER`."""
+    async with state.confirming.of(photo_id), state.copying.of(owner_id):
+        return await _confirm(state, owner_id, photo_id)
+
+
+async def _confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
     photo = await queries.staged(state.db, owner_id, photo_id) if in_range(photo_id) else None
     if photo is None or photo["status"] != "pending":
         return await _ended(state, owner_id, photo)

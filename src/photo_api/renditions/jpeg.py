@@ -9,7 +9,7 @@ as other pictures of an MPO or a camera's own notes, is left out.
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 SOI, EOI, SOS, DHT, DQT, DRI, DNL, DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xDC, 0xCC
 APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
@@ -27,11 +27,29 @@ class Odd(Exception):
 def without_metadata(data: bytes, orientation: int) -> bytes:
     """The same picture; `orientation` (1 to 8) is the one to tell of. Raises `Odd`."""
     first: list[bytes] = []  # JFIF says of itself that it comes first
-    parts = [] if orientation == 1 else [_segment(APP1, _orientation(orientation))]
+    profile: list[bytes] = []
+    parts: list[bytes] = []
     for code, content in _segments(data):
+        if code == APP2 and content.startswith(ICC):
+            profile.append(content)
+            continue
         kept = _kept(code, content)
         (first if code == APP0 and kept else parts).append(kept)
-    return b"".join([b"\xff\xd8", *first[:1], *parts, b"\xff\xd9"])
+    del first[1:]
+    if orientation != 1:
+        first.append(_segment(APP1, _orientation(orientation)))
+    if _is_whole(profile):
+        first += [_segment(APP2, chunk) for chunk in profile]
+    return b"".join([b"\xff\xd8", *first, *parts, b"\xff\xd9"])
+
+
+def _is_whole(chunks: Sequence[bytes]) -> bool:
+    """Whether these are one ICC profile (ICC.1, annex B.4 and 7.2) and nothing besides."""
+    start = len(ICC) + 2
+    numbers = [tuple(chunk[len(ICC) : start]) for chunk in chunks]
+    whole = b"".join(chunk[start:] for chunk in chunks)
+    in_order = numbers == [(number, len(chunks)) for number in range(1, len(chunks) + 1)]
+    return in_order and int.from_bytes(whole[:4]) == len(whole) and whole[36:40] == b"acsp"
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -68,8 +86,6 @@ def _kept(code: int, content: bytes) -> bytes:
         return _segment(code, content[:12] + b"\0\0")
     if code == APP14 and content[:5] == b"Adobe" and len(content) >= 12:
         return _segment(code, content[:12])
-    if code == APP2 and content.startswith(ICC):
-        return _segment(code, content)
     if code in IGNORED:
         return b""
     if code == SOS:

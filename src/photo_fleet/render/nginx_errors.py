@@ -22,7 +22,7 @@ class EdgeError:
 
 def edge_errors(balancer: Balancer) -> list[EdgeError]:
     """Every error that nginx answers itself."""
-    limit = f"{balancer.upload_limit} bytes"
+    limit = f"{balancer.upload_limit} bytes for a photo, 256 KiB for anything else"
     uncertain = "what it was to change may have been changed: look, or repeat it with the same key"
     return [
         EdgeError(400, "bad_request", "This is not a valid HTTP request", None, (495, 496, 497)),

@@ -14,6 +14,12 @@ OF_THE_STORE = [
 HEADERS = [*OF_THE_STORE, "add_header X-Content-Type-Options $own_nosniff always;"]
 """Of every answer that does not bring them: an instance's does."""
 
+REQUESTS_OF_CLIENT, UPLOADS_OF_CLIENT = 128, 32
+"""At a time, as an instance holds them: what comes in slowly is on nginx's disk meanwhile."""
+
+LARGEST_BODY, LARGEST_OF_STRANGERS = "256k", "16k"
+"""Of all but uploads, as the service takes them."""
+
 HEALTH_TIME_LIMIT = 3
 """Seconds: who asks for health does not wait longer."""
 
@@ -115,7 +121,7 @@ def _buffering(balancer: Balancer) -> Lines:
     return [
         "# Slow clients are nginx's business: an instance gets an upload when all of it is here.",
         f"proxy_request_buffering {buffered};",
-        f"client_max_body_size {balancer.upload_limit};",
+        f"client_max_body_size {LARGEST_BODY};",
         "client_body_buffer_size 64k;",
         "# Signed URLs in answers make long headers.",
         "proxy_buffer_size 16k;",
@@ -127,18 +133,31 @@ def _buffering(balancer: Balancer) -> Lines:
 def _limited(head: str, zone: str, balancer: Balancer, *more: str) -> Lines:
     limit: RateLimit = getattr(balancer.rate_limits, zone)
     burst = f" burst={limit.burst} nodelay" if limit.burst else ""
-    body = [f"limit_req zone={zone}{burst};", *more, f"proxy_pass http://{UPSTREAM};"]
+    limits = [f"limit_req zone={zone}{burst};", f"limit_conn requests {REQUESTS_OF_CLIENT};"]
+    body = [*limits, *more, f"proxy_pass http://{UPSTREAM};"]
     return block(f"location {head}", body)
 
 
 def _api_locations(balancer: Balancer) -> Lines:
+    upload = (
+        f"client_max_body_size {balancer.upload_limit};",
+        f"limit_conn uploads {UPLOADS_OF_CLIENT};",
+    )
     image = r'~ "^/api/(?:photos/[^/]+|share/[^/]+/photos/[^/]+)/image/?$"'
     return [
         "# nginx would lead from a prefix without its slash to the one with it.",
         "location = /api { return 404; }",
         *_limited("/api/", "general", balancer),
         "# Compressed, an answer's length tells of the tokens in it.",
-        *_limited("/api/auth", "auth", balancer, "gzip off;"),
+        *_limited(
+            "/api/auth",
+            "auth",
+            balancer,
+            "gzip off;",
+            f"client_max_body_size {LARGEST_OF_STRANGERS};",
+        ),
+        *_limited("= /api/photos", "general", balancer, *upload),
+        *_limited("= /api/photos/", "general", balancer, *upload),
         *_limited("/api/share", "share", balancer),
         *_limited(image, "image", balancer),
     ]

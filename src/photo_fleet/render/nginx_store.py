@@ -66,6 +66,7 @@ def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
         'proxy_set_header X-Amz-Copy-Source "";',
         "# No draining waits for the store: bytes go straight through, none to the disk.",
         "proxy_request_buffering off;",
+        f"client_max_body_size {balancer.upload_limit};",
         "proxy_max_temp_file_size 0;",
         *_destination(balancer, places),
     ]

@@ -165,13 +165,13 @@ def _forget_edits(queries: Any) -> None:
     queries.update_album = agree
 
 
-def _refuse_renditions(job: Any) -> None:
+def _refuse_renditions(originals: Any) -> None:
     """No photo can be decoded."""
 
-    async def refuse(_: object, __: bytes) -> Any:
-        raise job.Refused("not_an_image", "broken on purpose")
+    async def refuse(self: object, data: bytes, work: object) -> Any:
+        raise originals.Refused("not_an_image", "broken on purpose")
 
-    job.RenditionJob._render = refuse
+    originals.Originals._decode = refuse
 
 
 def _forget_lines(logs: Any) -> None:
@@ -288,7 +288,7 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "late-recovery": ("photo_api.resilience", partial(_recover_after, LATE)),
     "sluggish-recovery": ("photo_api.resilience", partial(_recover_after, SLUGGISH)),
     "forgotten-edits": ("photo_api.albums.queries", _forget_edits),
-    "refused-renditions": ("photo_api.renditions.job", _refuse_renditions),
+    "refused-renditions": ("photo_api.renditions.originals", _refuse_renditions),
     "leaking-log": ("photo_api.telemetry.logs", _forget_lines),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
