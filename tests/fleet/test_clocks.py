@@ -111,12 +111,14 @@ def test_uploads_and_images_work(issuer: Service, other: Service, user: User) ->
 def test_shares_work(issuer: Service, other: Service, user: User) -> None:
     data, album = jpeg(), user.album()["id"]
     photo = user.upload(data, album)["id"]
-    made = user.api.post(f"/albums/{album}/share", json={"expires_in_days": 1})
+    made = user.api.post(
+        f"/albums/{album}/share", json={"expires_in_days": 1, "allow_original": True}
+    )
     token = made.raise_for_status().json()["token"]
     for service in (issuer, other):
         link = f"{service.url}/api/share/{token}"
         assert httpx.get(link).json()["photos"][0]["id"] == photo
-        image = httpx.get(f"{link}/photos/{photo}/image", follow_redirects=True)
+        image = httpx.get(f"{link}/photos/{photo}/image?size=original", follow_redirects=True)
         assert image.content == data
 
 

@@ -133,6 +133,6 @@ def test_an_upload_may_meet_another_instance_at_each_step(fleet: list[Service], 
     assert put(presigned, data).is_success
     confirmed = post(user, second, "/photos/confirm", {"photo_id": presigned["photo_id"]})
     assert confirmed.status_code == 200
-    link = post(user, third, f"/albums/{album}/share", {}).json()["token"]
-    image = f"{first.url}/api/share/{link}/photos/{presigned['photo_id']}/image"
+    link = post(user, third, f"/albums/{album}/share", {"allow_original": True}).json()["token"]
+    image = f"{first.url}/api/share/{link}/photos/{presigned['photo_id']}/image?size=original"
     assert httpx.get(image, follow_redirects=True).content == data
