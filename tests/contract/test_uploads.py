@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.own_stage import own_database
+from tests.own_stage import ask, own_database
 from tests.service import Service, User, eventually, jpeg, put, running_service
 
 FORBIDDEN_IN_BROWSERS = {"host", "content-length"}
@@ -44,7 +44,7 @@ def test_confirm_may_be_repeated(alice: User) -> None:
     assert alice.confirm(presigned["photo_id"]).json()["filename"] == first.json()["filename"]
 
 
-def test_ten_confirms_at_once_make_one_photo(alice: User) -> None:
+def test_ten_confirms_at_once_make_one_photo(alice: User, stack: dict[str, Any]) -> None:
     data, album = jpeg(), alice.album()["id"]
     presigned = alice.presign(album, data)
     put(presigned, data)
@@ -53,6 +53,10 @@ def test_ten_confirms_at_once_make_one_photo(alice: User) -> None:
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["filename"] for answer in answers}) == 1
     assert alice.api.get(f"/albums/{album}").json()["photo_count"] == 1
+    copies = f"photos/{alice.account['id']}/{presigned['photo_id']}/%"
+    noted = "SELECT object_key FROM unreferenced_objects WHERE object_key LIKE $1"
+    database = {"PHOTO_API_DATABASE_URL": stack["database_url"]}
+    assert ask(database, noted, copies) == [], "it was copied once"
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
 
     Who repeats it meanwhile waits, and finds what became of it: each would copy all of the bytes,
     and others wait for the store. So do a user's own others beyond `COPIES_OF_USER`."""
-    async with state.confirming.of(photo_id), state.copying.of(owner_id):
+    async with state.confirming.of((owner_id, photo_id)), state.copying.of(owner_id):
         return await _confirm(state, owner_id, photo_id)
 
 
