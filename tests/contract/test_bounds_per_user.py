@@ -1,14 +1,19 @@
 """What one user may have at once: unconfirmed uploads and working share links, also when many are
 asked for at the same moment."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
+from photo_api.accounts.throttle import REGISTER
+from photo_api.photos.upload_queries import count_pending
 from tests.own_stage import ask, own_database
 from tests.service import Service, User, jpeg, put, running_service
 
@@ -75,6 +80,27 @@ def test_a_confirmed_upload_and_an_expired_one_make_room(bounded: Service, user:
     ask(bounded.environ, ended, pending[1]["photo_id"])
     assert presign(user, album).status_code == 200
     assert presign(user, album).status_code == 429
+
+
+async def what_is_left(environ: dict[str, str], user: User) -> tuple[int, int]:
+    """The seconds of an upload and of a window of registrations, both begun after the transaction
+    that counts them."""
+    url, key = environ["PHOTO_API_DATABASE_URL"], token_bytes(32)
+    first, other = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        async with first.transaction():
+            await first.execute("SELECT now(), pg_sleep(0.05)")
+            await asyncio.to_thread(user.presign, user.album()["id"], jpeg())
+            await other.fetch(REGISTER, key, 900.0)
+            uploads = await count_pending(first, user.account["id"])
+            return uploads[1], (await first.fetchrow(REGISTER, key, 900.0))["seconds_left"]
+    finally:
+        await first.close()
+        await other.close()
+
+
+def test_no_more_is_left_than_was_given(bounded: Service, user: User) -> None:
+    assert all(0 < left <= 900 for left in asyncio.run(what_is_left(bounded.environ, user)))
 
 
 def test_share_links_that_work(bounded: Service, user: User) -> None:

@@ -61,7 +61,7 @@ SELECT e.kind, e.failures, now() AS at, e.failures + e.pending > w.lim AS full,
        NULL::int AS seconds_left
 FROM entered e JOIN wanted w USING (kind)
 UNION ALL
-SELECT NULL, 0, now(), true, ceil(extract(epoch FROM window_ends - now()))::int
+SELECT NULL, 0, now(), true, ceil(extract(epoch FROM window_ends - clock_timestamp()))::int
 FROM taken WHERE for_certain
 """
 
@@ -83,7 +83,8 @@ VALUES ('registration', $1, now() + make_interval(secs => $2), 1)
 ON CONFLICT (kind, key) DO UPDATE SET
     window_ends = CASE WHEN a.window_ends <= now() THEN excluded.window_ends ELSE a.window_ends END,
     failures = CASE WHEN a.window_ends <= now() THEN 1 ELSE least(a.failures + 1, 1000000) END
-RETURNING failures AS number, ceil(extract(epoch FROM window_ends - now()))::int AS seconds_left
+RETURNING failures AS number,
+    ceil(extract(epoch FROM window_ends - clock_timestamp()))::int AS seconds_left
 """
 
 

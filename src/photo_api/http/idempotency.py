@@ -108,7 +108,7 @@ async def _claim(db: Any, key: Key, owner: UUID, lease: float | None) -> bool:
 async def _look_up(db: Any, key: Key) -> Replay:
     row = await db.fetchrow(
         "SELECT status, fingerprint, resource_id,"
-        " ceil(extract(epoch FROM lease_until - now()))::int AS seconds_left"
+        " ceil(extract(epoch FROM lease_until - clock_timestamp()))::int AS seconds_left"
         " FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3",
         key.user_id, key.route, key.key,
     )  # fmt: skip

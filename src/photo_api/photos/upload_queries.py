@@ -71,7 +71,9 @@ async def count_pending(db: Any, owner_id: int) -> tuple[int, int]:
         db,
         owner_id,
         PENDING,
-        "SELECT count(*) AS n, extract(epoch FROM min(upload_expires_at) - now()) AS seconds"
+        "SELECT count(*) AS n,"
+        # now() may be before the row was made: more would be left than was ever given.
+        " extract(epoch FROM min(upload_expires_at) - clock_timestamp()) AS seconds"
         " FROM photos WHERE owner_id = $1 AND status = 'pending' AND upload_expires_at > now()",
     )
     return row["n"], ceil(row["seconds"] or 0)
@@ -83,7 +85,7 @@ async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:
         """
         SELECT id, status, album_id, original_filename, content_type, file_size, sha256,
                staging_key, object_key, reuse_duplicates, duplicate_of,
-               floor(extract(epoch FROM upload_expires_at - now()))::int AS seconds_left
+               floor(extract(epoch FROM upload_expires_at - clock_timestamp()))::int AS seconds_left
         FROM photos WHERE id = $2 AND owner_id = $1
         """,
         owner_id, photo_id,
