@@ -13,10 +13,10 @@ from bench.traffic import Traffic
 from bench.world import World, create_world
 from photo_api.db.migrations import migrate
 from photo_api.db.pool import Database, open_database
-from photo_api.embedded.stack import EmbeddedAddresses, EmbeddedStack
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
+from photo_local.stack import EmbeddedAddresses, EmbeddedStack
 
 
 @dataclass(frozen=True, slots=True)

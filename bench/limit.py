@@ -24,11 +24,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.plan import ALIVE_PATH, CONFIRM_PATH, Answer, Confirmation, OneStatement, Plan
+from photo_api import web_worker as worker
 from photo_api.db.pool import open_database
-from photo_api.lifecycle import worker
-from photo_api.lifecycle.protocol import Connections
+from photo_api.http.protocol import Connections
 from photo_api.photos import upload_queries
-from photo_api.renditions.formats import SNIFF_LENGTH
+from photo_api.photos.formats import SNIFF_LENGTH
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store

@@ -14,13 +14,13 @@ import psutil
 
 from bench.load import Address, drive, request
 from bench.plan import ALIVE_PATH, Plan
-from photo_api.embedded.ports import free_port
-from photo_api.embedded.processes import ManagedProcess
+from photo_local.ports import free_port
+from photo_local.processes import ManagedProcess
 
 HOST = "127.0.0.1"
 POLL = 0.003
 PATIENCE = 30.0
-WEB = "photo_api.lifecycle.worker"
+WEB = "photo_api.web_worker"
 
 
 class NotStarted(Exception):

@@ -49,7 +49,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     with (data / "stack.log").open("w") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "photo_api.embedded.command"),
+                *(sys.executable, "-m", "photo_local.command"),
                 *("--data", str(data), "--test", "--with-parent"),
             ],
             stdin=subprocess.PIPE,

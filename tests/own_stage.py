@@ -10,11 +10,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from photo_api.db.pool import open_database
-from photo_api.embedded.bucket import BucketAdmin
 from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
+from photo_local.bucket import BucketAdmin
 from tests.service import cli
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
-from photo_api.embedded.bucket import BucketAdmin
+from photo_local.bucket import BucketAdmin
 from tests.own_stage import own_database
 from tests.service import Service, User, jpeg, put, running_service
 

@@ -15,9 +15,9 @@ from uuid import uuid4
 import pytest
 
 import photo_api.cli
-import photo_api.embedded.command
 import photo_fleet.cli
-from photo_api.embedded.bucket import BucketAdmin
+import photo_local.command
+from photo_local.bucket import BucketAdmin
 from tests.own_stage import ask, own_database
 from tests.service import free_port
 
@@ -44,7 +44,7 @@ def lines(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Itera
 
 def everything() -> Iterator[Line]:
     yield from lines(photo_api.cli._parser())
-    yield from lines(photo_api.embedded.command._parser(), ("embedded",))
+    yield from lines(photo_local.command._parser(), ("embedded",))
     for command in photo_fleet.cli.COMMANDS:
         yield from (
             line

@@ -11,11 +11,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from photo_api.db import leases
 from photo_api.db.pool import Database
 from photo_api.jobs.maintenance import Maintenance
 from photo_api.photos import late_uploads
 from photo_api.photos.late_uploads import leave_to_sweep
+from photo_api.registry import leases
 from photo_api.settings.loading import load
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.s3 import S3Store

@@ -8,12 +8,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from photo_api.db import leases
-from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
 from photo_api.jobs.maintenance import LEASE, SHORTEST_LEASE, prune
 from photo_api.jobs.statistics import count, statistics
 from photo_api.photos.sweep import sweep
+from photo_api.registry import leases
+from photo_api.registry.leases import FENCE, HELD, Lease
 from photo_api.storage.s3 import S3Store
 from tests.jobs.conftest import start_worker  # noqa: F401  (a fixture)
 from tests.jobs.stage import Worker

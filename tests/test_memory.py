@@ -17,7 +17,7 @@ from tests.service import Service, User, eventually, jpeg
 MB = 1024 * 1024
 LARGE = 49 * MB
 ALLOWED = 20 * MB
-WEB = "photo_api.lifecycle.worker"
+WEB = "photo_api.web_worker"
 
 
 class Peak:

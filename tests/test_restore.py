@@ -11,8 +11,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from photo_api.embedded.bucket import BucketAdmin
-from photo_api.embedded.postgres import _binary
+from photo_local.bucket import BucketAdmin
+from photo_local.postgres import _binary
 from tests.own_stage import ask, own_database
 from tests.service import User, cli, eventually, jpeg, put, running_service, serving
 

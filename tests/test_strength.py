@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photo_api.embedded.secrets import load_or_create
 from photo_api.settings.strength import MAKE, shared, weakness
+from photo_local.secrets import load_or_create
 
 THOUGHT_UP = [
     "photo-api-secret-key-2024-production-1",

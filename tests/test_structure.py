@@ -17,10 +17,10 @@ import pytest
 from fastapi import FastAPI
 
 from photo_api import app as composition
-from photo_api.lifecycle.checks import found
-from photo_api.lifecycle.drain import Drain
-from photo_api.lifecycle.health import Health
-from photo_api.lifecycle.identity import identify
+from photo_api.cloud.identity import identify
+from photo_api.health.checks import found
+from photo_api.health.readiness import Health
+from photo_api.http.phase import Drain
 from photo_api.settings.loading import Settings, load
 from photo_api.settings.secrets import LiveSettings
 from tests.service import PASSWORD, cli, jpeg
@@ -240,14 +240,12 @@ start: decoders, HTTP clients, the embedded servers and operations stay out."""
 
 
 def test_the_serving_path_imports_these_and_nothing_else() -> None:
-    assert _third_party("photo_api.lifecycle.worker") - PYTHON_S_OWN <= SERVING_PATH
+    assert _third_party("photo_api.web_worker") - PYTHON_S_OWN <= SERVING_PATH
 
 
 def test_the_supervisor_imports_hardly_anything() -> None:
     """It lives in every instance beside the workers, and starts before them."""
-    modules = (
-        "photo_api.lifecycle.serving, photo_api.lifecycle.registry, photo_api.lifecycle.monitor"
-    )
+    modules = "photo_api.supervisor.serving, photo_api.registry.row, photo_api.supervisor.monitor"
     assert _third_party(modules) - PYTHON_S_OWN <= {"asyncpg", "orjson"}
 
 

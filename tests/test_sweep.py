@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from photo_api.db import leases
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.photos import sweep as one_round
 from photo_api.photos.sweep import Swept
 from photo_api.photos.upload_queries import KEY_GRACE, insert_ready, make_ready, note_object
+from photo_api.registry import leases
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.display_job import DisplayJob
 from photo_api.renditions.job import RenditionJob

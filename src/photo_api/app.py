@@ -10,21 +10,20 @@ from starlette.types import ASGIApp
 from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.routes import router as accounts
 from photo_api.albums.routes import router as albums
+from photo_api.cloud.identity import Identity
 from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.db.pool import follow_database
 from photo_api.delivery.s3 import S3UrlSigner, window_within
+from photo_api.health.details import Details
+from photo_api.health.readiness import Health
+from photo_api.health.routes import router as health_routes
+from photo_api.health.routes import scraped
 from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import ErrorBoundary, RequestContext
-from photo_api.http.state import AppState
-from photo_api.lifecycle.details import Details
-from photo_api.lifecycle.drain import Drain
-from photo_api.lifecycle.health import Health
-from photo_api.lifecycle.identity import Identity
-from photo_api.lifecycle.routes import router as health_routes
-from photo_api.lifecycle.routes import scraped
+from photo_api.http.phase import Drain
 from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
 from photo_api.photos.direct_upload import COPIES_OF_USER
@@ -32,6 +31,7 @@ from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.routes import router as shares
+from photo_api.state import AppState
 from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
 

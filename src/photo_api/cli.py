@@ -23,10 +23,10 @@ from photo_api.command_line import (
     whole_number,
 )
 from photo_api.contract import DEFAULT_PORT
-from photo_api.lifecycle.control import LONGEST_CAUSE
 from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load, table
 from photo_api.settings.secrets import SecretFiles
+from photo_api.supervisor.control_socket import LONGEST_CAUSE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -203,13 +203,13 @@ def _ask(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _dev(_: argparse.Namespace) -> int:
-    from photo_api.embedded.dev import run_dev
+    from photo_local.dev import run_dev
 
     return asyncio.run(run_dev(os.environ))
 
 
 def _embedded(arguments: Sequence[str]) -> int:
-    from photo_api.embedded.command import main as embedded
+    from photo_local.command import main as embedded
 
     return embedded(list(arguments))
 
@@ -223,12 +223,12 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse.Namespace) -> int:
-    from photo_api.lifecycle.signals import block
+    from photo_api.supervisor.signals import block
 
     block()
     secrets = SecretFiles(os.environ)
 
-    from photo_api.lifecycle.serving import supervise
+    from photo_api.supervisor.serving import supervise
 
     work = supervise(
         secrets,
@@ -246,7 +246,7 @@ def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse
 
 
 def _drain(options: argparse.Namespace) -> int:
-    from photo_api.lifecycle.drain_command import drain_command
+    from photo_api.supervisor.drain_command import drain_command
 
     return asyncio.run(
         drain_command(
@@ -313,7 +313,7 @@ def _users(options: argparse.Namespace) -> int:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    from photo_api.jobs.inspection import jobs_command
+    from photo_api.jobs.command import jobs_command
 
     if objection := _objection(options):
         options.refuse(objection)
@@ -348,7 +348,7 @@ def _objection(options: argparse.Namespace) -> str | None:
 
 
 def _renditions(options: argparse.Namespace) -> int:
-    from photo_api.jobs.inspection import remake_command
+    from photo_api.jobs.command import remake_command
 
     return _ask(
         remake_command(

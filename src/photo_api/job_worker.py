@@ -1,6 +1,6 @@
 """The job process beside the web workers: renditions and the fleet's maintenance.
 
-Run as `python -m photo_api.jobs.process --name jobs --boot-id ID --orders FD`; it takes its orders
+Run as `python -m photo_api.job_worker --name jobs --boot-id ID --orders FD`; it takes its orders
 as a web worker does, and `drain` already hands back what it has leased.
 """
 
@@ -13,18 +13,13 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
+from photo_api.cloud.identity import identify
 from photo_api.db.capacity import job_pool
 from photo_api.db.connect import FAILURES, reason
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.maintenance import Maintenance
 from photo_api.jobs.runner import Handler, Runner
-from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.load import resident_bytes
-from photo_api.lifecycle.memory import hide_memory
-from photo_api.lifecycle.orders import Orders
-from photo_api.lifecycle.orphans import die_with_parent
-from photo_api.lifecycle.secrets import ToldSecrets
 from photo_api.renditions import display_job
 from photo_api.renditions import job as rendition_job
 from photo_api.renditions.decoder import DecodeLimits, Decoder
@@ -36,6 +31,11 @@ from photo_api.shares import job as shared_album_job
 from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
+from photo_api.supervisor.control_channel import Orders
+from photo_api.supervisor.load import resident_bytes
+from photo_api.supervisor.memory import hide_memory
+from photo_api.supervisor.orphans import die_with_parent
+from photo_api.supervisor.secrets import ToldSecrets
 from photo_api.telemetry.failures import bug
 from photo_api.telemetry.logs import log_shipping
 

@@ -11,11 +11,11 @@ from photo_api.accounts.authentication import Authenticator
 from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.throttle import LoginThrottle
 from photo_api.accounts.tokens import AccessTokens, RefreshTokens
+from photo_api.cloud.identity import Identity
 from photo_api.db.pool import Database
-from photo_api.lifecycle.details import Details
-from photo_api.lifecycle.drain import Drain
-from photo_api.lifecycle.health import Health
-from photo_api.lifecycle.identity import Identity
+from photo_api.health.details import Details
+from photo_api.health.readiness import Health
+from photo_api.http.phase import Drain
 from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import Settings

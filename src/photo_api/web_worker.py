@@ -1,6 +1,6 @@
 """One web worker: a uvicorn server that takes its orders from the supervisor and from no signal.
 
-Run as `python -m photo_api.lifecycle.worker --name web-1 --boot-id ID --socket FD --orders FD`.
+Run as `python -m photo_api.web_worker --name web-1 --boot-id ID --socket FD --orders FD`.
 The orders arrive over a socket: `secrets` (there at birth, and whenever they change), `drain`
 (readiness fails, serve on), `retire` (accept no more), `stop` (finish what is in flight). Their end
 means that the supervisor is dead, and ends the worker.
@@ -22,18 +22,18 @@ from dataclasses import asdict
 import uvicorn
 
 from photo_api.app import create_app
-from photo_api.lifecycle.checks import from_line, to_line
-from photo_api.lifecycle.child import WorkerLoad
-from photo_api.lifecycle.drain import Drain, Phase
-from photo_api.lifecycle.health import Health
-from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.load import resident_bytes
-from photo_api.lifecycle.memory import hide_memory
-from photo_api.lifecycle.orders import Orders
-from photo_api.lifecycle.orphans import die_with_parent
-from photo_api.lifecycle.protocol import Connections, protocol_class
-from photo_api.lifecycle.secrets import ToldSecrets
+from photo_api.cloud.identity import identify
+from photo_api.health.checks import from_line, to_line
+from photo_api.health.readiness import Health
+from photo_api.http.phase import Drain, Phase
+from photo_api.http.protocol import Connections, protocol_class
 from photo_api.settings.loading import Settings
+from photo_api.supervisor.child import WorkerLoad
+from photo_api.supervisor.control_channel import Orders
+from photo_api.supervisor.load import resident_bytes
+from photo_api.supervisor.memory import hide_memory
+from photo_api.supervisor.orphans import die_with_parent
+from photo_api.supervisor.secrets import ToldSecrets
 from photo_api.telemetry.logs import log_shipping, open_access_log
 
 log = logging.getLogger(__name__)

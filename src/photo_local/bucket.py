@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from photo_api.storage.sigv4 import Credentials, sign_request
+from photo_api.cloud.sigv4 import Credentials, sign_request
 
 TIMEOUT = 5.0
 ALREADY_MINE: Final = 409

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from photo_api.embedded.secrets import write_private
+from photo_local.secrets import write_private
 
 VALID = timedelta(days=3650)
 CLOCK_SKEW = timedelta(days=1)

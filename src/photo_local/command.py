@@ -17,8 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from photo_api.command_line import text, whole_number
-from photo_api.embedded.processes import EmbeddedError
-from photo_api.embedded.stack import EmbeddedStack
+from photo_local.processes import EmbeddedError
+from photo_local.stack import EmbeddedStack
 
 PARENT_POLL = 0.25
 PORT = whole_number(1, 65535)

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from photo_api.cloud.identity import identify
 from photo_api.contract import DEFAULT_PORT
 from photo_api.db.migrations import migrate
-from photo_api.embedded.ports import PortTaken, is_free
-from photo_api.embedded.processes import EmbeddedError
-from photo_api.embedded.secrets import Secrets
-from photo_api.embedded.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
-from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.supervisor import Supervisor
 from photo_api.settings.environment import PREFIX
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
+from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import log_shipping
+from photo_local.ports import PortTaken, is_free
+from photo_local.processes import EmbeddedError
+from photo_local.secrets import Secrets
+from photo_local.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from photo_api.embedded.processes import EmbeddedError
+from photo_local.processes import EmbeddedError
 
 ACCOUNT = "photo-api-embedded"
 RUNTIME = Path("/run") / ACCOUNT

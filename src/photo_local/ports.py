@@ -5,7 +5,7 @@ import random
 import socket
 from collections.abc import Iterator
 
-from photo_api.embedded.processes import EmbeddedError
+from photo_local.processes import EmbeddedError
 
 # Below the kernel's own range (32768 and up), also with SeaweedFS's 10000 on top, so that no
 # outgoing connection takes a port between its choice and its use.

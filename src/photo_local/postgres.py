@@ -18,22 +18,22 @@ from urllib.parse import quote
 
 import asyncpg
 
-from photo_api.embedded.machine_folders import (
+from photo_api.postgres import open_connection
+from photo_local.machine_folders import (
     clear_away,
     hold,
     machine_lock,
     reachable,
     runtime_folder,
 )
-from photo_api.embedded.privileges import HERE, server_account
-from photo_api.embedded.processes import (
+from photo_local.privileges import HERE, server_account
+from photo_local.processes import (
     EmbeddedError,
     ManagedProcess,
     end_processes_in,
     kill,
     processes_in,
 )
-from photo_api.postgres import open_connection
 
 NAME = "photo_api"
 SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL

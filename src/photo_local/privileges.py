@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from photo_api.embedded.machine_folders import ACCOUNT, machine_lock
-from photo_api.embedded.processes import EmbeddedError
+from photo_local.machine_folders import ACCOUNT, machine_lock
+from photo_local.processes import EmbeddedError
 
 HERE = "/proc/self/cwd"
 """The working directory by a name that needs no right to what is above it."""

@@ -17,13 +17,13 @@ from itertools import chain
 from pathlib import Path
 from time import monotonic, time
 
-from photo_api.embedded import closed_store
-from photo_api.embedded.bucket import BucketAdmin, StoreRefused
-from photo_api.embedded.machine_folders import reachable
-from photo_api.embedded.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
-from photo_api.embedded.privileges import HERE, server_account
-from photo_api.embedded.processes import EmbeddedError, ManagedProcess, end_processes_in
-from photo_api.embedded.secrets import write_private
+from photo_local import closed_store
+from photo_local.bucket import BucketAdmin, StoreRefused
+from photo_local.machine_folders import reachable
+from photo_local.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
+from photo_local.privileges import HERE, server_account
+from photo_local.processes import EmbeddedError, ManagedProcess, end_processes_in
+from photo_local.secrets import write_private
 
 BUCKET = "photos"
 REGION = "us-east-1"

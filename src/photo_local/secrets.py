@@ -5,8 +5,8 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from photo_api.embedded.processes import EmbeddedError
 from photo_api.whole_file import PRIVATE, replace
+from photo_local.processes import EmbeddedError
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -12,12 +12,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-from photo_api.embedded.ports import PortTaken, free_port, is_free
-from photo_api.embedded.postgres import Postgres
-from photo_api.embedded.processes import EmbeddedError
-from photo_api.embedded.relay import Relay
-from photo_api.embedded.seaweed import BUCKET, REGION, Seaweed
-from photo_api.embedded.secrets import Secrets, load_or_create
+from photo_local.ports import PortTaken, free_port, is_free
+from photo_local.postgres import Postgres
+from photo_local.processes import EmbeddedError
+from photo_local.relay import Relay
+from photo_local.seaweed import BUCKET, REGION, Seaweed
+from photo_local.secrets import Secrets, load_or_create
 
 log = logging.getLogger(__name__)
 

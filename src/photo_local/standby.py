@@ -1,4 +1,4 @@
-"""`python -m photo_api.embedded.standby`: a streaming standby of an embedded PostgreSQL.
+"""`python -m photo_local.standby`: a streaming standby of an embedded PostgreSQL.
 
 One line of JSON says where it listens, once it answers. It ends with the program that started it,
 however that one ends. The primary's password comes in the environment as `STANDBY_PASSWORD`.
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from photo_api.command_line import whole_number
-from photo_api.embedded.command import asked_to_end
-from photo_api.embedded.postgres import SOCKET_PORT, Postgres
-from photo_api.embedded.privileges import HERE
-from photo_api.embedded.processes import EmbeddedError
+from photo_local.command import asked_to_end
+from photo_local.postgres import SOCKET_PORT, Postgres
+from photo_local.privileges import HERE
+from photo_local.processes import EmbeddedError
 
 NAME = "standby"
 """By which the primary knows it, as in `synchronous_standby_names`."""

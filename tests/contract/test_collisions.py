@@ -9,8 +9,8 @@ import pytest
 
 from photo_api.accounts import queries
 from photo_api.accounts.identities import fold
-from photo_api.db import leases
 from photo_api.jobs import maintenance
+from photo_api.registry import leases
 from tests.service import Service, new_address
 
 

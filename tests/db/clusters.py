@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from photo_api.embedded.postgres import _binary
-from photo_api.embedded.privileges import HERE, server_account
 from photo_api.settings.dependencies import DatabaseSettings
+from photo_local.postgres import _binary
+from photo_local.privileges import HERE, server_account
 from tests.service import eventually, free_port
 
 FAST = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB")

@@ -12,7 +12,7 @@ import pytest
 
 from photo_api.db.connect import connect, is_refusal
 from photo_api.db.pool import open_database
-from photo_api.embedded.privileges import server_account
+from photo_local.privileges import server_account
 from tests.db.clusters import Cluster, settings, tied
 from tests.service import Service, eventually, free_port, jpeg, put
 
@@ -132,7 +132,7 @@ def test_many_at_once_share_few_connections(cluster: Cluster, service: Service) 
 def test_listening_goes_past_the_pooler(cluster: Cluster, service: Service) -> None:
     listening = "SELECT max(client_port) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
     eventually(lambda: cluster.sql(listening))
-    jobs = service.children("photo_api.jobs.process")[0]
+    jobs = service.children("photo_api.job_worker")[0]
     ports = [item.laddr.port for item in jobs.net_connections() if item.laddr]
     assert int(cluster.sql(listening)) in ports, "PostgreSQL has this very socket's other end"
 

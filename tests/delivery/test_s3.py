@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from photo_api.cloud.sigv4 import Credentials
 from photo_api.delivery.base import SignedUpload
 from photo_api.delivery.s3 import CLOCK_SKEW, S3UrlSigner
 from photo_api.storage.base import ObjectMissing, ObjectStore
 from photo_api.storage.bucket import Bucket
 from photo_api.storage.credentials import StaticCredentials
-from photo_api.storage.sigv4 import Credentials
 
 WINDOW = 3600
 NOW = 1_800_000_000.0

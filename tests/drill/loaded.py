@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photo_api.embedded.bucket import BucketAdmin
 from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.clients.mix import Mix
 from photo_fleet.drill.evidence.gather import gather
@@ -17,6 +16,7 @@ from photo_fleet.drill.evidence.objects import Bucket
 from photo_fleet.drill.evidence.reconcile import Evidence
 from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.ledger import Ledger
+from photo_local.bucket import BucketAdmin
 from tests.own_stage import own_database
 from tests.service import Service, running_service
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from photo_api.embedded import standby as embedded_standby
 from photo_fleet.drill.stage.standby import NAME
 from photo_fleet.drill.stage.wire import Wire
+from photo_local import standby as embedded_standby
 from tests.service import free_port
 
 SILENCE = 0.3

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import psutil
 
-from photo_api.embedded.stack import EmbeddedAddresses
-from photo_api.storage.sigv4 import Credentials, presign
+from photo_api.cloud.sigv4 import Credentials, presign
+from photo_local.stack import EmbeddedAddresses
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def test_kill_9_leaves_no_process(data: Path) -> None:
 def test_kill_9_of_its_parent_leaves_no_process(data: Path) -> None:
     program = (
         "import subprocess, sys; subprocess.run([sys.executable, '-m',"
-        f" 'photo_api.embedded.command', '--test', '--data', {str(data)!r}], stdin=0)"
+        f" 'photo_local.command', '--test', '--data', {str(data)!r}], stdin=0)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert parent.stdout is not None

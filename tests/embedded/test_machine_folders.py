@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from photo_api.embedded import machine_folders
-from photo_api.embedded.machine_folders import (
+from photo_local import machine_folders
+from photo_local.machine_folders import (
     SOURCE,
     clear_away,
     hold,
     machine_lock,
     reachable,
 )
-from photo_api.embedded.postgres import Postgres
+from photo_local.postgres import Postgres
 from tests.embedded.servers import embedded, eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers there")

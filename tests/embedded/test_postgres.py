@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from photo_api.embedded.machine_folders import ACCOUNT
-from photo_api.embedded.ports import free_port
-from photo_api.embedded.postgres import SOCKET_PATH_LIMIT, Postgres
-from photo_api.embedded.processes import EmbeddedError
+from photo_local.machine_folders import ACCOUNT
+from photo_local.ports import free_port
+from photo_local.postgres import SOCKET_PATH_LIMIT, Postgres
+from photo_local.processes import EmbeddedError
 from tests.embedded.servers import confinement
 
 Start = Callable[..., Awaitable[Postgres]]
@@ -88,7 +88,7 @@ async def test_a_stop_does_not_wait_for_a_long_query(start: Start) -> None:
 
 async def test_an_interrupted_initdb_is_begun_anew(data: Path, start: Start) -> None:
     program = (
-        "import asyncio, pathlib; from photo_api.embedded.postgres import Postgres;"
+        "import asyncio, pathlib; from photo_local.postgres import Postgres;"
         f"asyncio.run(Postgres(pathlib.Path({str(data)!r}), 'pw').start())"
     )
     interrupted = await asyncio.create_subprocess_exec(sys.executable, "-c", program)

@@ -11,13 +11,13 @@ import httpx
 import psutil
 import pytest
 
-from photo_api.embedded import closed_store
-from photo_api.embedded import seaweed as module
-from photo_api.embedded.machine_folders import ACCOUNT
-from photo_api.embedded.ports import PortTaken, free_port, is_free
-from photo_api.embedded.processes import EmbeddedError
-from photo_api.embedded.seaweed import BUCKET, REGION, SOCKETS, Seaweed
-from photo_api.embedded.stack import EmbeddedAddresses
+from photo_local import closed_store
+from photo_local import seaweed as module
+from photo_local.machine_folders import ACCOUNT
+from photo_local.ports import PortTaken, free_port, is_free
+from photo_local.processes import EmbeddedError
+from photo_local.seaweed import BUCKET, REGION, SOCKETS, Seaweed
+from photo_local.stack import EmbeddedAddresses
 from tests.embedded.servers import Bucket, confinement
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account made")

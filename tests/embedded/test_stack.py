@@ -13,10 +13,10 @@ import asyncpg
 import httpx
 import pytest
 
-from photo_api.embedded.ports import free_port
-from photo_api.embedded.processes import EmbeddedError
-from photo_api.embedded.secrets import load_or_create
-from photo_api.embedded.stack import EmbeddedAddresses, EmbeddedStack
+from photo_local.ports import free_port
+from photo_local.processes import EmbeddedError
+from photo_local.secrets import load_or_create
+from photo_local.stack import EmbeddedAddresses, EmbeddedStack
 from tests.embedded.servers import Bucket
 
 

@@ -51,7 +51,7 @@ def slow(small: Service) -> Iterator[ExitStack]:
 def _connected(service: Service) -> int:
     """Connections of clients that its worker has open."""
     port = urlsplit(service.url).port
-    [worker] = service.children("photo_api.lifecycle.worker")
+    [worker] = service.children("photo_api.web_worker")
     found = worker.net_connections("tcp")
     return sum(one.laddr.port == port and one.status == "ESTABLISHED" for one in found)
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import RequestContext
-from photo_api.lifecycle.drain import Drain
+from photo_api.http.phase import Drain
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def unread() -> set[int]:
 
 def test_an_answer_that_nobody_takes_is_cut(strict: Service, dave: User, photo: str) -> None:
     """The request ends with it, and so does what it read from the store."""
-    [worker] = strict.children("photo_api.lifecycle.worker")
+    [worker] = strict.children("photo_api.web_worker")
     store = urlsplit(strict.environ["PHOTO_API_S3_ENDPOINT"]).port
 
     def connected() -> set[int]:
@@ -298,7 +298,7 @@ def test_answers_that_nobody_takes_end_a_pipeline(strict: Service) -> None:
     with connect(strict, receive_buffer=4096) as reader:
         ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
         reader.sendall(b"".join(repeat(ask, 200)))
-        [worker] = strict.children("photo_api.lifecycle.worker")
+        [worker] = strict.children("photo_api.web_worker")
         own = reader.getsockname()
 
         def is_held() -> bool:
@@ -409,7 +409,7 @@ def test_a_slow_head_does_not_hold_a_stop_longer_than_its_time(
 
 
 def test_connections_are_counted() -> None:
-    from photo_api.lifecycle.protocol import Connections
+    from photo_api.http.protocol import Connections
 
     stands_for: Any = type("Open", (), {"is_idle": True})
     connections = Connections()

@@ -33,7 +33,7 @@ class Worker:
 
     @property
     def jobs(self) -> psutil.Process:
-        return self._child("photo_api.jobs.process")
+        return self._child("photo_api.job_worker")
 
     @property
     def decoder(self) -> psutil.Process:

@@ -13,8 +13,8 @@ import pytest
 
 from photo_api.db.connect import FAILURES
 from photo_api.db.pool import DatabaseUnavailable
-from photo_api.lifecycle.orders import socket_pair
 from photo_api.storage.base import StoreDown
+from photo_api.supervisor.control_channel import socket_pair
 from photo_api.telemetry.failures import bug
 from tests.jobs.stage import Worker
 from tests.own_stage import ask, execute
@@ -76,7 +76,7 @@ async def test_only_what_is_no_outage_is_a_bug(connections: list[Any]) -> None:
 
 
 BROKEN = """
-from photo_api.jobs import process
+from photo_api import job_worker as process
 async def run(self):
     raise KeyError("a bug in maintenance")
 process.Maintenance.run = run

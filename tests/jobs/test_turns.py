@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from photo_api.db import leases
 from photo_api.jobs import queue
+from photo_api.registry import leases
 from tests.jobs.stage import KINDS, Worker
 from tests.own_stage import ask
 from tests.service import User, eventually, jpeg

@@ -275,4 +275,4 @@ def test_the_service_runs_jobs_itself_unless_told_not_to(
     folder.mkdir()
     with running_service(settings, folder) as service:
         assert user.rendered(photo_id)["renditions"] == "ready"
-        assert len(service.children("photo_api.jobs.process")) == 1
+        assert len(service.children("photo_api.job_worker")) == 1

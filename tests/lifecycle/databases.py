@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from photo_api.embedded.postgres import Postgres
+from photo_local.postgres import Postgres
 from tests.service import free_port
 
 

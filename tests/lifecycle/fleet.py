@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import asyncpg
 
-from photo_api.lifecycle import registry_queries as queries
-from photo_api.lifecycle.identity import Identity
-from photo_api.lifecycle.registry import Registry
+from photo_api.cloud.identity import Identity
+from photo_api.registry import queries
+from photo_api.registry.row import Registry
 from photo_api.settings.loading import load
 from photo_fleet.drill.faults.black_hole import BlackHole
 from tests.service import free_port

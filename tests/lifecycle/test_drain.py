@@ -222,8 +222,8 @@ def test_only_the_supervisor_hears_signals(service: Service) -> None:
     eventually(lambda: '"message":"ready"' in service.log, 20)
     ending = {signal.SIGTERM, signal.SIGINT}
     assert ending <= _signals(service.process.pid, "SigCgt")
-    workers = service.children("photo_api.lifecycle.worker")
-    workers += service.children("photo_api.jobs.process")
+    workers = service.children("photo_api.web_worker")
+    workers += service.children("photo_api.job_worker")
     assert workers
     for worker in workers:
         assert ending <= _signals(worker.pid, "SigIgn")
@@ -239,7 +239,7 @@ def test_a_displaced_handler_is_taken_back() -> None:
     """In a process of its own, whose supervisor's handler some library displaces."""
     program = """
 import asyncio, os, signal
-from photo_api.lifecycle.signals import Handlers
+from photo_api.supervisor.signals import Handlers
 async def main():
     stopped = asyncio.Event()
     handlers = Handlers(lambda cause: stopped.set(), lambda: None, lambda: None)
@@ -273,7 +273,7 @@ def test_as_process_1_it_drains_and_buries_orphans(environ: dict[str, str]) -> N
         log = _lines(process)
         eventually(lambda: any('"message":"ready"' in line for line in log), 30)
         decoding = first.children(recursive=True)
-        [jobs] = [child for child in decoding if "photo_api.jobs.process" in _command(child)]
+        [jobs] = [child for child in decoding if "photo_api.job_worker" in _command(child)]
         jobs.kill()
         eventually(lambda: not [p for p in first.children() if p.status() == "zombie"], 10)
         eventually(lambda: any("process died; restarting" in line for line in log), 10)
@@ -329,8 +329,8 @@ def test_kill_9_of_the_parent_ends_processes_that_are_stopped_too(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_no_worker_acts_on_a_signal(service: Service, number: signal.Signals) -> None:
     """Group signals, Ctrl-C and systemd reach every process; only the supervisor obeys."""
-    workers = service.children("photo_api.lifecycle.worker")
-    workers += service.children("photo_api.jobs.process")
+    workers = service.children("photo_api.web_worker")
+    workers += service.children("photo_api.job_worker")
     for worker in workers:
         os.kill(worker.pid, number)
     time.sleep(0.5)

@@ -16,14 +16,14 @@ import httpx
 import psutil
 import pytest
 
-from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.registry import Registry
-from photo_api.lifecycle.supervisor import WITHOUT_WORKERS, Supervisor
+from photo_api.cloud.identity import identify
+from photo_api.registry.row import Registry
 from photo_api.settings.secrets import SecretFiles
+from photo_api.supervisor.supervisor import WITHOUT_WORKERS, Supervisor
 from tests.own_stage import ask
 from tests.service import Service, eventually, serving
 
-WEB = "photo_api.lifecycle.worker"
+WEB = "photo_api.web_worker"
 StartService = Callable[..., Service]
 
 
@@ -53,7 +53,7 @@ def draining(answer: httpx.Response | None) -> bool:
 def test_what_is_started_during_a_drain_drains_from_its_birth(start_service: StartService) -> None:
     service = start_service(LAME_DUCK="8", GRACE="60")
     [worker] = service.children(WEB)
-    [jobs] = service.children("photo_api.jobs.process")
+    [jobs] = service.children("photo_api.job_worker")
     service.process.send_signal(signal.SIGTERM)
     eventually(lambda: draining(health(service)))
     service.process.send_signal(signal.SIGHUP)
@@ -95,13 +95,13 @@ def test_workers_that_cannot_be_replaced_at_once_are_replaced_later(
         eventually(lambda: state(own) == "ready")
         python.rename(python.with_name("away"))
         own.children(WEB)[0].kill()
-        own.children("photo_api.jobs.process")[0].kill()
+        own.children("photo_api.job_worker")[0].kill()
         eventually(lambda: state(own) == "starting", 20)
         assert "a process cannot be started; trying again" in own.log
         python.with_name("away").rename(python)
         eventually(own.is_healthy, 30)
         eventually(lambda: state(own) == "ready", 20)
-        eventually(lambda: own.children("photo_api.jobs.process"), 20)
+        eventually(lambda: own.children("photo_api.job_worker"), 20)
         port = int(own.url.rsplit(":", 1)[1])
         events = ask(
             environ,
@@ -193,7 +193,7 @@ def test_workers_killed_while_no_process_can_be_forked_come_back(
     with serving_with_a_fork_limit(environ, tmp_path) as (own, uid, limit):
         eventually(lambda: state(own) == "ready")
         limit(0)
-        for module in (WEB, "photo_api.jobs.process"):
+        for module in (WEB, "photo_api.job_worker"):
             own.children(module)[0].kill()
         eventually(lambda: state(own) == "starting", 20)
         assert "Resource temporarily unavailable" in own.log
@@ -204,7 +204,7 @@ def test_workers_killed_while_no_process_can_be_forked_come_back(
         limit(10_000)
         eventually(own.is_healthy, 30)
         eventually(lambda: state(own) == "ready", 20)
-        eventually(lambda: own.children("photo_api.jobs.process"), 20)
+        eventually(lambda: own.children("photo_api.job_worker"), 20)
         assert own.stop() == 0
 
 
@@ -226,7 +226,7 @@ async def test_a_watching_task_that_ends_ends_the_instance_with_its_reason(
         if how == "by an error":
             raise RuntimeError("a bug")
 
-    monkeypatch.setattr("photo_api.lifecycle.supervisor._keep_house", end)
+    monkeypatch.setattr("photo_api.supervisor.supervisor._keep_house", end)
     async with asyncio.timeout(30):
         assert await supervisor(environ).run() == 1
     [record] = [one for one in caplog.records if "the supervisor failed" in one.message]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from photo_api.lifecycle.identity import default_route, identify
-from photo_api.lifecycle.metadata import (
+from photo_api.cloud.identity import default_route, identify
+from photo_api.cloud.metadata import (
     MAX_ANSWER,
     SESSION_SECONDS,
     InstanceMetadata,
@@ -205,7 +205,7 @@ def test_where_nothing_tells_the_default_route_does(
 
 def test_looking_up_imports_no_http_client() -> None:
     """It is in the way of every start."""
-    code = "import sys, photo_api.lifecycle.notices; print('\\n'.join(sys.modules))"
+    code = "import sys, photo_api.cloud.notices; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"http.client", "urllib.request", "email", "httpx", "obstore", "asyncpg", "fastapi"}
     assert not heavy & set(done.stdout.split())

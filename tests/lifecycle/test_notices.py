@@ -10,15 +10,15 @@ from urllib.parse import urlencode
 import botocore.session
 import pytest
 
-from photo_api.lifecycle.metadata import InstanceMetadata, Metadata, ask, look_up
-from photo_api.lifecycle.notices import (
+from photo_api.cloud.credentials import fetch_role_credentials
+from photo_api.cloud.metadata import InstanceMetadata, Metadata, ask, look_up
+from photo_api.cloud.notices import (
     COMPLETION_LIMIT,
     autoscaling_endpoint,
     complete_lifecycle_action,
     notice,
 )
-from photo_api.storage.instance_role import fetch_role_credentials
-from photo_api.storage.sigv4 import Credentials, sign_request
+from photo_api.cloud.sigv4 import Credentials, sign_request
 from tests.metadata_service import FakeCloud, cloud_settings, raw_server, running_cloud
 from tests.own_stage import ask as ask_database
 from tests.service import Service, eventually

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from photo_api.lifecycle import process as module
-from photo_api.lifecycle.process import Process
+from photo_api.supervisor import slot as module
+from photo_api.supervisor.slot import Process
 
 
 class Place:

@@ -11,7 +11,7 @@ from tests.lifecycle.clients import clients
 from tests.lifecycle.test_drain import WORKERS, StartService, Upload
 from tests.service import Service, eventually
 
-WEB = "photo_api.lifecycle.worker"
+WEB = "photo_api.web_worker"
 
 
 def _pids(service: Service) -> set[int]:

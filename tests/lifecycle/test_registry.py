@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from photo_api.lifecycle import registry_queries as queries
-from photo_api.lifecycle.registry_watch import Answer
-from photo_api.lifecycle.registry_watch import ask as ask_alive
+from photo_api.registry import queries
+from photo_api.registry.watch import Answer
+from photo_api.registry.watch import ask as ask_alive
 from tests.own_stage import ask
 from tests.service import Service, eventually, free_port
 
@@ -151,13 +151,13 @@ def test_a_worker_that_dies_is_replaced(
     start_service: Callable[..., Service], arguments: tuple[str, ...]
 ) -> None:
     service = start_service(*arguments)
-    victim = service.children("photo_api.lifecycle.worker")[0]
+    victim = service.children("photo_api.web_worker")[0]
     victim.kill()
     victim.wait(5)
     expected = int(arguments[1]) if arguments else 1
 
     def back() -> bool:
-        return len(service.children("photo_api.lifecycle.worker")) == expected
+        return len(service.children("photo_api.web_worker")) == expected
 
     eventually(back)
     with service.new_user() as user:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from photo_api.lifecycle import registry as module
-from photo_api.lifecycle import registry_queries as queries
+from photo_api.registry import queries
+from photo_api.registry import row as module
 from tests.lifecycle.databases import SlowPath, socket_of, through
 from tests.lifecycle.fleet import OwnFleet, own_fleet
 from tests.own_stage import ask, own_database

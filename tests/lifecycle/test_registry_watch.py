@@ -9,10 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
-from photo_api.lifecycle import registry as module
-from photo_api.lifecycle import registry_queries as queries
-from photo_api.lifecycle import registry_watch
-from photo_api.lifecycle.registry import Registry
+from photo_api.registry import queries
+from photo_api.registry import row as module
+from photo_api.registry import watch as registry_watch
+from photo_api.registry.row import Registry
 from tests.lifecycle.fleet import OwnFleet, hanging, looked, own_fleet, vanished
 from tests.lifecycle.test_drain import StartService
 from tests.own_stage import ask, own_database

@@ -17,15 +17,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from photo_api.lifecycle import secrets
-from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.supervisor import Supervisor
+from photo_api.cloud.identity import identify
 from photo_api.settings.secrets import LiveSettings, Look, SecretFiles
+from photo_api.supervisor import secrets
+from photo_api.supervisor.supervisor import Supervisor
 from tests.own_stage import ask, own_database
 from tests.secret_stage import Folder, Keys, Role, new_pair, rotating
 from tests.service import Service, User, eventually, jpeg, put, running_service
 
-WEB, JOBS = "photo_api.lifecycle.worker", "photo_api.jobs.process"
+WEB, JOBS = "photo_api.web_worker", "photo_api.job_worker"
 LONG = 40.0
 """Far more than the 10 s between two looks."""
 

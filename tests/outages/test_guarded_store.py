@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from photo_api.cloud.sigv4 import Credentials
 from photo_api.resilience import FAILURES_TO_OPEN, Breaker, RetryBudget
 from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing, StoreDown, StoreUnavailable
@@ -16,7 +17,6 @@ from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.opening import open_store
 from photo_api.storage.s3 import S3Store
-from photo_api.storage.sigv4 import Credentials
 from tests.outages.faulty_store import FaultyStore, faulty_store
 
 MIB = 1024 * 1024

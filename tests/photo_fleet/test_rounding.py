@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photo_api.lifecycle.protocol import Connections
-from photo_api.lifecycle.worker import server_config
+from photo_api.http.protocol import Connections
 from photo_api.settings.loading import load as load_settings
+from photo_api.web_worker import server_config
 from photo_fleet.local_fleet.launcher import _numbers
 from photo_fleet.render import environment, nginx, systemd
 from photo_fleet.render.nginx_text import rate, time

@@ -165,7 +165,7 @@ def test_an_instance_that_hangs_is_replaced_after_three_failed_looks(tmp_path: P
         web = [
             child
             for child in psutil.Process(victim["pid"]).children(recursive=True)
-            if "photo_api.lifecycle.worker" in child.cmdline()
+            if "photo_api.web_worker" in child.cmdline()
         ]
         for process in web:
             process.suspend()

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from photo_api.renditions.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
+from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
 from tests.photographs import animation, good
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from photo_api.lifecycle import memory
 from photo_api.renditions import sandbox
+from photo_api.supervisor import memory
 
 HOSTILE = """
 import ctypes, errno, json, os, resource, sys, threading
@@ -217,8 +217,8 @@ def test_hidden_memory_belongs_to_root() -> None:
 
 def test_all_that_hold_secrets_hide_their_memory() -> None:
     for name in (
-        "photo_api.lifecycle.serving",
-        "photo_api.lifecycle.worker",
-        "photo_api.jobs.process",
+        "photo_api.supervisor.serving",
+        "photo_api.web_worker",
+        "photo_api.job_worker",
     ):
         assert "    hide_memory()\n" in inspect.getsource(importlib.import_module(name))

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from photo_api.embedded.seaweed import BUCKET, REGION, Seaweed
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.bucket import Bucket
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
+from photo_local.seaweed import BUCKET, REGION, Seaweed
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"

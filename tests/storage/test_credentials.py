@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from photo_api.storage import instance_role
+from photo_api.cloud import credentials as instance_role
+from photo_api.cloud.credentials import InstanceRoleCredentials
+from photo_api.cloud.sigv4 import Credentials
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
-from photo_api.storage.instance_role import InstanceRoleCredentials
-from photo_api.storage.sigv4 import Credentials
 
 
 class FakeMetadata(ThreadingHTTPServer):

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photo_api.storage.sigv4 import (
+from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
     Credentials,
     canonical_query,

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from photo_api.delivery.s3 import S3UrlSigner
-from photo_api.embedded.seaweed import BUCKET, REGION, Seaweed
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.bucket import Bucket, abort_uploads
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
+from photo_local.seaweed import BUCKET, REGION, Seaweed
 from tests.certificates import Authority
 from tests.service import Service, eventually, free_port, jpeg, put
 from tests.storage.test_contract import collect, content, stream

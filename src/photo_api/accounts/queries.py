@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from photo_api.accounts.identities import fold, nearness
-from photo_api.db.leases import FENCE, HELD, Lease
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 
 async def insert_user(db: Any, email: str, username: str, password_hash: str) -> Any | None:

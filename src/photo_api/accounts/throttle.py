@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from photo_api.accounts.identities import fold
-from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 PAIR_LIMIT, ADDRESS_LIMIT, ACCOUNT_LIMIT = 5, 50, 100
 SHORT_WINDOW, ACCOUNT_WINDOW = 15 * 60, 60 * 60

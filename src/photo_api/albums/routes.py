@@ -16,7 +16,7 @@ from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import encode_within, json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.pages import PAGE_BYTES
-from photo_api.http.state import Authenticated, IdempotencyKey
+from photo_api.state import Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/albums", tags=["albums"], route_class=DirectRoute)
 

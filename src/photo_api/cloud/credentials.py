@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from photo_api.lifecycle.metadata import InstanceMetadata, NoAnswer, json_object
+from photo_api.cloud.metadata import InstanceMetadata, NoAnswer, json_object
+from photo_api.cloud.sigv4 import Credentials
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.sigv4 import Credentials
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import socket
 from dataclasses import dataclass
 from uuid import uuid4
 
+from photo_api.cloud.metadata import Metadata
 from photo_api.contract import RELEASE
-from photo_api.lifecycle.metadata import Metadata
 from photo_api.settings.instance import LifecycleSettings
 
 

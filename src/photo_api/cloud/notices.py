@@ -14,7 +14,8 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlencode
 
-from photo_api.lifecycle.metadata import (
+from photo_api.cloud.credentials import fetch_role_credentials
+from photo_api.cloud.metadata import (
     REGION,
     Answer,
     InstanceMetadata,
@@ -23,10 +24,9 @@ from photo_api.lifecycle.metadata import (
     ask,
     json_object,
 )
+from photo_api.cloud.sigv4 import sign_request
 from photo_api.settings.instance import CloudSettings
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.instance_role import fetch_role_credentials
-from photo_api.storage.sigv4 import sign_request
 
 log = logging.getLogger(__name__)
 

@@ -10,16 +10,16 @@ from urllib.parse import quote
 from zlib import crc32
 
 from photo_api.byte_cache import ByteCache
-from photo_api.delivery.base import SignedUpload, SignedUrl
-from photo_api.delivery.disposition import inline_disposition
-from photo_api.storage.credentials import CredentialSource
-from photo_api.storage.sigv4 import (
+from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
     Credentials,
     canonical_query,
     presign,
     quote_path,
 )
+from photo_api.delivery.base import SignedUpload, SignedUrl
+from photo_api.delivery.disposition import inline_disposition
+from photo_api.storage.credentials import CredentialSource
 
 CLOCK_SKEW = 300
 """Seconds by which this instance's clock and the store's may differ, either way."""

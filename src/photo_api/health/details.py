@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from photo_api.db.pool import Database
+from photo_api.health.checks import Check, found
+from photo_api.health.readiness import Health
 from photo_api.jobs import queue
 from photo_api.jobs.statistics import statistics
-from photo_api.lifecycle.checks import Check, found
-from photo_api.lifecycle.health import Health
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)

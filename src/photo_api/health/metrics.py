@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from photo_api.lifecycle.checks import Check
-from photo_api.lifecycle.identity import Identity
+from photo_api.cloud.identity import Identity
+from photo_api.health.checks import Check
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

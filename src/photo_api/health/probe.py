@@ -8,7 +8,7 @@ import asyncpg
 
 from photo_api.db.connect import FAILURES, connect, is_refusal, moved
 from photo_api.db.migrations import missing_migrations
-from photo_api.lifecycle.checks import Check, found
+from photo_api.health.checks import Check, found
 from photo_api.settings.dependencies import DatabaseSettings
 
 PROBE_TIMEOUT = 1.5

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from photo_api.lifecycle.checks import Check, found
-from photo_api.lifecycle.drain import Drain, Phase
-from photo_api.lifecycle.identity import Identity
+from photo_api.cloud.identity import Identity
+from photo_api.health.checks import Check, found
+from photo_api.http.phase import Drain, Phase
 from photo_api.telemetry.failures import bug
 from photo_api.telemetry.logs import Logs
 

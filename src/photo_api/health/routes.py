@@ -8,10 +8,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from photo_api.contract import METRICS_PATH
 from photo_api.db.migrations import known_migrations
+from photo_api.health.metrics import CONTENT_TYPE, exposition
+from photo_api.health.readiness import STALE
 from photo_api.http.json import json_response
-from photo_api.http.state import Anyone, AppState
-from photo_api.lifecycle.health import STALE
-from photo_api.telemetry.metrics import CONTENT_TYPE, exposition
+from photo_api.state import Anyone, AppState
 
 router = APIRouter(tags=["health"])
 scraped = APIRouter(tags=["health"])

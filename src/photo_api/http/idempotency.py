@@ -15,9 +15,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from photo_api.db.connect import FAILURES
-from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.errors import ApiError, Code
+from photo_api.registry.leases import FENCE, HELD, Lease
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
-from photo_api.lifecycle.drain import Drain
+from photo_api.http.phase import Drain
 from photo_api.telemetry.logs import AccessLog
 
 log = logging.getLogger(__name__)

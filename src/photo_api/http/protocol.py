@@ -28,7 +28,7 @@ from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
-from photo_api.lifecycle.upgrades import parser_behind
+from photo_api.http.upgrades import parser_behind
 from photo_api.settings.serving import HttpSettings
 
 LARGEST_HEAD = 64 * 1024

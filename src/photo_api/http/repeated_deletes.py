@@ -6,7 +6,7 @@ with that id for some minutes; another request for the same object stays 404.
 
 from typing import Any, Literal
 
-from photo_api.db.leases import FENCE, HELD, Lease
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 Kind = Literal["photo", "album", "share"]
 

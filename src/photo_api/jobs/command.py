@@ -7,7 +7,7 @@ from typing import Any
 
 from photo_api.db.pool import Database, open_database
 from photo_api.jobs import queue
-from photo_api.renditions import remaking
+from photo_api.photos import remaking
 from photo_api.settings.loading import Settings
 
 FIELDS = (

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import prune_attempts
-from photo_api.db import leases
 from photo_api.db.connect import reason
-from photo_api.db.leases import Lease
 from photo_api.db.pool import Database
 from photo_api.http.idempotency import prune_keys
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
 from photo_api.jobs.queue import prune_dead
-from photo_api.lifecycle import registry_queries as registry
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.sweep import sweep
+from photo_api.registry import leases
+from photo_api.registry import queries as registry
+from photo_api.registry.leases import Lease
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
 from photo_api.telemetry.failures import bug

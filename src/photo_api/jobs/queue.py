@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from photo_api.db.leases import FENCE, HELD, Lease
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 CHANNEL = "photo_api_jobs"
 RETRY_BASE, LONGEST_RETRY = 2.0, 300.0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from photo_api.db.leases import FENCE, HELD, Lease
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 COUNT = f"""
 WITH {FENCE}, counted (name, value) AS (

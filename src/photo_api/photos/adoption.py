@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from photo_api.http.fields import MAX_ID
+from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.photos.upload_queries import ENQUEUE, make_ready
-from photo_api.renditions.formats import SNIFF_LENGTH, sniff
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 OWN_KEY = re.compile(r"photos/([1-9][0-9]{0,15})/([1-9][0-9]{0,15})/[0-9a-f]{32}\.[a-z]+")

@@ -14,10 +14,10 @@ from photo_api.db.places import TRIES
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.fields import in_range
 from photo_api.http.idempotency import Key, create_once
-from photo_api.http.state import AppState
 from photo_api.photos import upload_queries as queries
+from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
 from photo_api.photos.models import PresignRequest
-from photo_api.renditions.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
+from photo_api.state import AppState
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
+from photo_api.registry.leases import FENCE, HELD, Lease
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
 

@@ -11,7 +11,7 @@ from photo_api.byte_cache import ByteCache
 from photo_api.delivery.base import UrlSigner
 from photo_api.http.json import encode
 from photo_api.http.pages import PAGE_BYTES
-from photo_api.renditions.formats import EXTENSIONS
+from photo_api.photos.formats import EXTENSIONS
 
 COLUMNS = """p.id, p.owner_id, p.title, p.description, p.original_filename, p.content_type,
  p.file_size, p.created_at, p.updated_at, p.width, p.height, p.blurhash, p.taken_at,

@@ -14,8 +14,8 @@ from photo_api.db.pool import Database
 from photo_api.photos.adoption import adopt as adopt_original
 from photo_api.photos.adoption import far_ids, reserve_ids
 from photo_api.photos.late_uploads import late_uploads
+from photo_api.photos.remaking import photos_without
 from photo_api.photos.upload_queries import ENQUEUE
-from photo_api.renditions.remaking import photos_without
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 PREFIXES = ("photos/", "renditions/")

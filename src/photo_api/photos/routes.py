@@ -13,7 +13,6 @@ from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
 from photo_api.http.idempotency import Key, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
-from photo_api.http.state import AppState, Authenticated, IdempotencyKey
 from photo_api.photos import direct_upload, queries, server_upload
 from photo_api.photos.delivery import file_for_owner
 from photo_api.photos.models import (
@@ -27,6 +26,7 @@ from photo_api.photos.models import (
     Uploaded,
 )
 from photo_api.photos.presentation import Size, own_image
+from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["photos"], route_class=DirectRoute)
 

@@ -24,10 +24,10 @@ from photo_api.http.idempotency import (
     fingerprint,
 )
 from photo_api.http.multipart import MultipartError, UploadForm
-from photo_api.http.state import AppState
 from photo_api.photos import upload_queries as queries
 from photo_api.photos.direct_upload import check_size, discard, link_known, object_key
-from photo_api.renditions.formats import SNIFF_LENGTH, sniff
+from photo_api.photos.formats import SNIFF_LENGTH, sniff
+from photo_api.state import AppState
 
 FORM_OVERHEAD = 256 * 1024
 """What the fields and boundaries of a form may add to the file's size."""

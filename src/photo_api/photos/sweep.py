@@ -9,8 +9,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from photo_api.db.leases import FENCE, HELD, Lease
 from photo_api.db.pool import Database
+from photo_api.registry.leases import FENCE, HELD, Lease
 from photo_api.storage.base import ObjectStore
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api import contract
-from photo_api.db.leases import FENCE, HELD, Lease
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 CHANNEL = contract.REGISTRY_CHANNEL
 LOST_AFTER = contract.LOST_AFTER

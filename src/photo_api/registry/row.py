@@ -17,11 +17,11 @@ from typing import Any
 
 import asyncpg
 
+from photo_api.cloud.identity import Identity
 from photo_api.db.capacity import DEPLOYED, check_capacity
 from photo_api.db.connect import FAILURES, connect, moved, reason
-from photo_api.lifecycle import registry_queries as queries
-from photo_api.lifecycle.identity import Identity
-from photo_api.lifecycle.registry_watch import Watch
+from photo_api.registry import queries
+from photo_api.registry.watch import Watch
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.telemetry.failures import bug
 

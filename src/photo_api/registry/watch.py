@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Any
 
 from photo_api.contract import LIVE_PATH
-from photo_api.lifecycle import registry_queries as queries
+from photo_api.registry import queries
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)

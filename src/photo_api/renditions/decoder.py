@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api.renditions import wire
-from photo_api.renditions.process import ChildProcess, DecodeLimits, DecoderDied, NoProcess
+from photo_api.renditions.child_process import ChildProcess, DecodeLimits, DecoderDied, NoProcess
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
 from photo_api.jobs.runner import LeaseLost
+from photo_api.photos.formats import EXTENSIONS
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
 from photo_api.renditions.decoder import Decoder, Displayable
-from photo_api.renditions.formats import EXTENSIONS
 from photo_api.renditions.originals import Hopeless, Originals, TakenBySweep
 from photo_api.storage.base import ObjectStore
 

@@ -17,8 +17,8 @@ import pyvips
 from blurhash_rs import blurhash_encode
 from PIL import Image
 
+from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.renditions.exif import read_exif
-from photo_api.renditions.formats import SNIFF_LENGTH, sniff
 
 PREVIEW_EDGE = 1440
 THUMBNAIL_EDGE = 320

@@ -17,12 +17,12 @@ from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
-from photo_api.http.state import Anyone, AppState, Authenticated, IdempotencyKey
 from photo_api.photos.delivery import AnySize, file_for_visitor
 from photo_api.photos.routes import REDIRECT, Cursor
 from photo_api.photos.upload_queries import has_album
 from photo_api.shares import queries
 from photo_api.shares.models import NewShare, Share, SharedAlbum
+from photo_api.state import Anyone, AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=API_PREFIX, tags=["shares"], route_class=DirectRoute)
 

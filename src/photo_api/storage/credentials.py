@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from photo_api.storage.sigv4 import Credentials
+from photo_api.cloud.sigv4 import Credentials
 
 
 class CredentialSource(Protocol):

@@ -14,6 +14,7 @@ import obstore
 import obstore.store
 from obstore.exceptions import BaseError
 
+from photo_api.cloud.sigv4 import Credentials
 from photo_api.storage.base import (
     ObjectInfo,
     ObjectMissing,
@@ -23,7 +24,6 @@ from photo_api.storage.base import (
 )
 from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
 from photo_api.storage.credentials import CredentialSource
-from photo_api.storage.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from photo_api.lifecycle.orders import messages, socket_pair
+from photo_api.supervisor.control_channel import messages, socket_pair
 
 log = logging.getLogger(__name__)
 

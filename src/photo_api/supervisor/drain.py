@@ -6,8 +6,8 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from photo_api.lifecycle.child import WorkerLoad
-from photo_api.lifecycle.process import Process, total
+from photo_api.supervisor.child import WorkerLoad
+from photo_api.supervisor.slot import Process, total
 
 log = logging.getLogger(__name__)
 

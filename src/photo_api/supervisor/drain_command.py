@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from photo_api.lifecycle.control import ask, run_directories
+from photo_api.supervisor.control_socket import ask, run_directories
 
 ANSWER_WITHIN = 5.0
 

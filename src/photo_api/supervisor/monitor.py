@@ -6,10 +6,10 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from photo_api.lifecycle.checks import Check, from_line, to_line
-from photo_api.lifecycle.child import Child
-from photo_api.lifecycle.probe import DatabaseProbe
-from photo_api.lifecycle.process import Process
+from photo_api.health.checks import Check, from_line, to_line
+from photo_api.health.probe import DatabaseProbe
+from photo_api.supervisor.child import Child
+from photo_api.supervisor.slot import Process
 
 log = logging.getLogger(__name__)
 

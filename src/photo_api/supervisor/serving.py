@@ -1,10 +1,10 @@
 """The composition root of `photo-api serve` and `worker`: who we are, logs, supervisor."""
 
-from photo_api.lifecycle.identity import identify
-from photo_api.lifecycle.memory import hide_memory
-from photo_api.lifecycle.metadata import look_up
-from photo_api.lifecycle.supervisor import Supervisor
+from photo_api.cloud.identity import identify
+from photo_api.cloud.metadata import look_up
 from photo_api.settings.secrets import SecretFiles
+from photo_api.supervisor.memory import hide_memory
+from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import configure_logging, log_shipping
 
 OWN_FLUSH = 1.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from photo_api.lifecycle.child import Child, WorkerLoad
+from photo_api.supervisor.child import Child, WorkerLoad
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,23 @@ import socket
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from photo_api.lifecycle.child import Child
-from photo_api.lifecycle.control import RunDirectoryError, control_socket, run_directories
-from photo_api.lifecycle.ending import CUT, carried, finish, lame_duck
-from photo_api.lifecycle.identity import Identity
-from photo_api.lifecycle.load import LoadMeter, resident_bytes
-from photo_api.lifecycle.metadata import Metadata
-from photo_api.lifecycle.migrating import migrate_at_start
-from photo_api.lifecycle.orphans import reap_orphans
-from photo_api.lifecycle.process import Process
-from photo_api.lifecycle.secrets import SecretWatch
-from photo_api.lifecycle.signals import Handlers
-from photo_api.lifecycle.systemd import notify
+from photo_api.cloud.identity import Identity
+from photo_api.cloud.metadata import Metadata
 from photo_api.settings.secrets import LiveSettings, SecretFiles
+from photo_api.supervisor.child import Child
+from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
+from photo_api.supervisor.drain import CUT, carried, finish, lame_duck
+from photo_api.supervisor.load import LoadMeter, resident_bytes
+from photo_api.supervisor.migrating import migrate_at_start
+from photo_api.supervisor.orphans import reap_orphans
+from photo_api.supervisor.secrets import SecretWatch
+from photo_api.supervisor.signals import Handlers
+from photo_api.supervisor.slot import Process
+from photo_api.supervisor.systemd import notify
 
 if TYPE_CHECKING:
-    from photo_api.lifecycle.monitor import Monitor
-    from photo_api.lifecycle.registry import Registry
+    from photo_api.registry.row import Registry
+    from photo_api.supervisor.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Supervisor:
         web = [
             Process(
                 f"web-{number}",
-                "photo_api.lifecycle.worker",
+                "photo_api.web_worker",
                 [*common, "--socket", str(descriptor)],
                 environ,
                 [descriptor],
@@ -152,11 +152,11 @@ class Supervisor:
         ]
         if not self._jobs:
             return web
-        return [*web, Process("jobs", "photo_api.jobs.process", common, environ, after=web)]
+        return [*web, Process("jobs", "photo_api.job_worker", common, environ, after=web)]
 
     def _make_registry(self) -> "Registry":
         # The database's driver is imported while the workers start.
-        from photo_api.lifecycle.registry import Registry
+        from photo_api.registry.row import Registry
 
         meter = LoadMeter()
 
@@ -181,8 +181,8 @@ class Supervisor:
         return registry
 
     def _make_monitor(self, registry: "Registry") -> "Monitor":
-        from photo_api.lifecycle.monitor import Monitor
-        from photo_api.lifecycle.probe import DatabaseProbe
+        from photo_api.health.probe import DatabaseProbe
+        from photo_api.supervisor.monitor import Monitor
 
         web = self._processes[: self._workers]
         probe = DatabaseProbe(self._settings.database)
@@ -228,13 +228,13 @@ class Supervisor:
         return work
 
     async def _follow_notices(self) -> None:
-        from photo_api.lifecycle.notices import notice
+        from photo_api.cloud.notices import notice
 
         self.stop(await notice(self._settings.cloud))
 
     async def _complete_termination(self) -> None:
         """Whoever stopped us: the group may be terminating this machine and wait for our word."""
-        from photo_api.lifecycle.notices import complete_lifecycle_action
+        from photo_api.cloud.notices import complete_lifecycle_action
 
         if self._is_on_amazon():
             region = self._identity.region

@@ -40,7 +40,7 @@ class Embedded:
     async def start(cls, layout: Layout, public_url: str, connections: int) -> "Embedded":
         """Start both and wait until they answer; the database takes so many `connections`. Raises
         `CannotStart`."""
-        command = [sys.executable, "-m", "photo_api.embedded.command", "--with-parent"]
+        command = [sys.executable, "-m", "photo_local.command", "--with-parent"]
         command += ["--data", str(layout.embedded), "--cors-origin", public_url]
         command += ["--max-connections", str(connections)]
         log = layout.logs / "embedded.log"

@@ -280,9 +280,9 @@ def _trust_registry(membership: Any) -> None:
 
 
 BREAKS: Mapping[str, tuple[str, Change]] = {
-    "exit-at-once": ("photo_api.lifecycle.signals", _exit_at_once),
-    "displaced-handler": ("photo_api.lifecycle.signals", _displace_handler),
-    "late-drain": ("photo_api.lifecycle.supervisor", _drain_late),
+    "exit-at-once": ("photo_api.supervisor.signals", _exit_at_once),
+    "displaced-handler": ("photo_api.supervisor.signals", _displace_handler),
+    "late-drain": ("photo_api.supervisor.supervisor", _drain_late),
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
     "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
     "late-recovery": ("photo_api.resilience", partial(_recover_after, LATE)),
@@ -294,9 +294,9 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
     "discarding-upload": ("photo_api.photos.server_upload", _discard_on_any_error),
     "burying-runner": ("photo_api.jobs.runner", _bury_at_once),
-    "unmended-row": ("photo_api.lifecycle.registry", _never_mend),
-    "born-ready": ("photo_api.lifecycle.process", _born_ready),
-    "always-healthy": ("photo_api.lifecycle.health", _always_healthy),
+    "unmended-row": ("photo_api.registry.row", _never_mend),
+    "born-ready": ("photo_api.supervisor.slot", _born_ready),
+    "always-healthy": ("photo_api.health.readiness", _always_healthy),
     "forgotten-members": ("photo_fleet.balancer.membership", _forget_members),
     "trusted-registry": ("photo_fleet.balancer.membership", _trust_registry),
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),

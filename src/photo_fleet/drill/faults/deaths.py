@@ -13,7 +13,7 @@ from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import children, command_line, family, is_there, send
 from photo_fleet.drill.stage.stage import Stage
 
-WEB_WORKER = "photo_api.lifecycle.worker"
+WEB_WORKER = "photo_api.web_worker"
 NGINX_WORKER = "nginx: worker process"
 DRAINS = 503
 LOOK = 0.05

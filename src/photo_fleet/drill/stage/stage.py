@@ -192,7 +192,7 @@ class Stage:
     @property
     def keeper_pid(self) -> int:
         """That of the process which starts the database and the store again when they end."""
-        return self._fleet_pid("photo_api.embedded.command")
+        return self._fleet_pid("photo_local.command")
 
     def instances(self) -> list[dict[str, Any]]:
         """As `photo-fleet status` shows them, the oldest first."""

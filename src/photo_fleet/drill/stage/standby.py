@@ -28,7 +28,7 @@ class Standby:
         `CannotStart`."""
         parts = urlsplit(primary_url)
         [folder] = parse_qs(parts.query)["host"]
-        command = [sys.executable, "-m", "photo_api.embedded.standby", "--primary", folder]
+        command = [sys.executable, "-m", "photo_local.standby", "--primary", folder]
         command += ["--data", str(layout.data / "standby"), "--max-connections", str(connections)]
         environ = {**os.environ, "STANDBY_PASSWORD": unquote(parts.password or "")}
         log = layout.logs / "standby.log"
