@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from photo_api.db.pool import Database
-from photo_api.jobs.maintenance import Maintenance
+from photo_api.maintenance import Maintenance
 from photo_api.photos import late_uploads
 from photo_api.photos.late_uploads import leave_to_sweep
 from photo_api.registry import leases

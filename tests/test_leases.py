@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from photo_api.db.pool import Database
-from photo_api.jobs.maintenance import LEASE, SHORTEST_LEASE, prune
 from photo_api.jobs.statistics import count, statistics
+from photo_api.maintenance import LEASE, SHORTEST_LEASE, prune
 from photo_api.photos.sweep import sweep
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease

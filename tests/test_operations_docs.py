@@ -143,7 +143,7 @@ def test_every_variable_exists(guide: Path) -> None:
 def test_every_finding_and_state_exists(guide: Path) -> None:
     """What stands in parentheses: codes of `photo-fleet check`, and states of instances."""
     known = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)",?$', sources("photo_fleet/rules"), re.M))
-    known |= set(re.findall(r"[\"']([a-z]+)[\"']", sources("photo_api/lifecycle")))
+    known |= set(re.findall(r"[\"']([a-z]+)[\"']", sources("photo_api")))
     groups = re.findall(r"\(((?:`[a-z][a-z-]*`(?:,\s)?)+)\)", guide.read_text())
     told = {name for group in groups for name in SPAN.findall(group)}
     assert {"lame-duck", "connections", "flapping", "draining"} <= told

@@ -24,6 +24,8 @@ from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.http.phase import Drain
+from photo_api.jobs.queue import depth
+from photo_api.jobs.statistics import statistics
 from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
 from photo_api.photos.direct_upload import COPIES_OF_USER
@@ -99,7 +101,7 @@ async def _open(
         identity=identity,
         drain=health.drain,
         health=health,
-        details=Details(db, health),
+        details=Details(health, lambda: depth(db), lambda: statistics(db)),
         db=db,
         store=store,
         owners=delivery(urls.window, OWNERS_CACHE),

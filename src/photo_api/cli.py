@@ -348,7 +348,7 @@ def _objection(options: argparse.Namespace) -> str | None:
 
 
 def _renditions(options: argparse.Namespace) -> int:
-    from photo_api.jobs.command import remake_command
+    from photo_api.photos.remake_command import remake_command
 
     return _ask(
         remake_command(

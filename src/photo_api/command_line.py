@@ -64,6 +64,13 @@ def _no(value: str, what: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"{value[:40]!a} is no {what}")
 
 
+def progress(done: str) -> None:
+    """How far a long command is: on a terminal one line that changes; nothing into logs and
+    pipes."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[2K{done} … \r", end="", file=sys.stderr, flush=True)
+
+
 def telling(run: Callable[[], int]) -> int:
     """The exit code of `run`, or `COULD_NOT` when standard output could not be written, which is
     told. A command does what it does to its end, also when nobody can be told of it; a reader that

@@ -18,8 +18,8 @@ from photo_api.db.capacity import job_pool
 from photo_api.db.connect import FAILURES, reason
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
-from photo_api.jobs.maintenance import Maintenance
 from photo_api.jobs.runner import Handler, Runner
+from photo_api.maintenance import Maintenance
 from photo_api.renditions import display_job
 from photo_api.renditions import job as rendition_job
 from photo_api.renditions.decoder import DecodeLimits, Decoder

@@ -93,7 +93,8 @@ async def what_is_left(environ: dict[str, str], user: User) -> tuple[int, int]:
             await asyncio.to_thread(user.presign, user.album()["id"], jpeg())
             await other.fetch(REGISTER, key, 900.0)
             uploads = await count_pending(first, user.account["id"])
-            return uploads[1], (await first.fetchrow(REGISTER, key, 900.0))["seconds_left"]
+            [window] = await first.fetch(REGISTER, key, 900.0)
+            return uploads[1], window["seconds_left"]
     finally:
         await first.close()
         await other.close()

@@ -7,9 +7,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from photo_api import maintenance
 from photo_api.accounts import queries
 from photo_api.accounts.identities import fold
-from photo_api.jobs import maintenance
 from photo_api.registry import leases
 from tests.service import Service, new_address
 

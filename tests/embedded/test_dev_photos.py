@@ -60,7 +60,7 @@ def _upload(user: User, album: int, *, direct: bool) -> tuple[int, bytes]:
     return presigned["photo_id"], content
 
 
-@pytest.mark.parametrize("program", ["lifecycle.worker", "jobs.process", "renditions.child"])
+@pytest.mark.parametrize("program", ["web_worker", "job_worker", "renditions.child"])
 def test_a_killed_process_is_mended(data: Path, program: str) -> None:
     with serving(data) as dev, User(dev.url) as user:
         user.rendered(user.upload()["id"])

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from photo_api.cloud import credentials as instance_role
-from photo_api.cloud.credentials import InstanceRoleCredentials
 from photo_api.cloud.sigv4 import Credentials
+from photo_api.storage import credentials as instance_role
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.credentials import StaticCredentials
+from photo_api.storage.credentials import InstanceRoleCredentials, StaticCredentials
 
 
 class FakeMetadata(ThreadingHTTPServer):

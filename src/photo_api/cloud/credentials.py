@@ -1,99 +1,26 @@
 """The S3 access key of the machine's own role, from the EC2 metadata service."""
 
-import asyncio
-import logging
-import random
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from photo_api.cloud.metadata import InstanceMetadata, NoAnswer, json_object
 from photo_api.cloud.sigv4 import Credentials
-from photo_api.storage.base import StoreUnavailable
-
-log = logging.getLogger(__name__)
-
-RENEW_BEFORE = 300.0
-"""Seconds before a key's end from when on EC2 promises to have the next one."""
-
-_RETRY_SECONDS = (5.0, 15.0)
-
-
-class InstanceRoleCredentials:
-    """The key of the machine's IAM role by IMDSv2, renewed for as long as this is entered.
-
-    As described in the EC2 user guide, "Retrieve security credentials from instance metadata";
-    `metadata_url` is http://169.254.169.254 on EC2.
-    """
-
-    def __init__(self, metadata_url: str, clock: Callable[[], float] = time.time) -> None:
-        self._metadata = InstanceMetadata(metadata_url)
-        self._clock = clock
-        self._credentials: Credentials | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def current(self) -> Credentials:
-        """The key in force."""
-        found = self._credentials
-        if found is None or (found.expires_at is not None and found.expires_at <= self._clock()):
-            raise StoreUnavailable("the machine's role gives no valid access key")
-        return found
-
-    async def __aenter__(self) -> Self:
-        """Get the first key and keep it fresh from now on. Raises `StoreUnavailable`."""
-        await self.refresh()
-        self._task = asyncio.create_task(self._keep_fresh())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def refresh(self) -> None:
-        """Get a new key. Raises `StoreUnavailable`, and then the present key stays."""
-        self._credentials = await fetch_role_credentials(self._metadata)
-
-    async def _keep_fresh(self) -> None:
-        while True:
-            await asyncio.sleep(self._pause())
-            try:
-                await self.refresh()
-            except StoreUnavailable as error:
-                log.warning("the role's access key could not be renewed: %s", error)
-            except Exception:  # the next try may do better, and the present key lasts a while
-                log.exception("the role's access key could not be renewed")
-
-    def _pause(self) -> float:
-        """Until it is time to renew; when it is already, a moment, so that nobody is stormed."""
-        expires_at = self._credentials.expires_at if self._credentials else None
-        due = 0.0 if expires_at is None else expires_at - RENEW_BEFORE - self._clock()
-        return max(due, random.uniform(*_RETRY_SECONDS))
 
 
 async def fetch_role_credentials(metadata: InstanceMetadata) -> Credentials:
-    """The present key of the machine's role. Raises `StoreUnavailable`."""
+    """The present key of the machine's role. Raises `NoAnswer`."""
     path = "iam/security-credentials/"
     try:
         roles = await metadata.get(path)
         answer = await metadata.get(path + quote(roles.split("\n")[0])) if roles else None
         if answer is None:
-            raise StoreUnavailable("the machine has no role")
+            raise NoAnswer("the machine has no role")
         return _parse(json_object(answer))
-    except (NoAnswer, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         # Only the kind: a message could quote the answer, which holds the key.
-        kind = error if isinstance(error, NoAnswer) else type(error).__name__
-        raise StoreUnavailable(f"the metadata service: {kind}") from None
+        raise NoAnswer(type(error).__name__) from None
 
 
 def _parse(found: Mapping[str, Any]) -> Credentials:

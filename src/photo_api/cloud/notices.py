@@ -26,7 +26,6 @@ from photo_api.cloud.metadata import (
 )
 from photo_api.cloud.sigv4 import sign_request
 from photo_api.settings.instance import CloudSettings
-from photo_api.storage.base import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ async def complete_lifecycle_action(
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 try:
                     answer = await _complete(cloud, service, metadata.instance_id, signed_region)
-                except (NoAnswer, StoreUnavailable) as error:
+                except NoAnswer as error:
                     failure = str(error)
                     continue
                 if answer is None:

@@ -3,14 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from photo_api.db.pool import Database
 from photo_api.health.checks import Check, found
 from photo_api.health.readiness import Health
-from photo_api.jobs import queue
-from photo_api.jobs.statistics import statistics
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
@@ -43,11 +40,18 @@ class Snapshot(Generic[T]):
 
 
 class Details:
-    """Jobs and statistics as the database has them, without a statement for each call."""
+    """Jobs and statistics as the database has them, without a statement for each call: `jobs` and
+    `statistics` ask it."""
 
-    def __init__(self, db: Database, health: Health) -> None:
-        self._db = db
+    def __init__(
+        self,
+        health: Health,
+        jobs: Callable[[], Awaitable[Mapping[str, Any]]],
+        statistics: Callable[[], Awaitable[dict[str, Any]]],
+    ) -> None:
         self._health = health
+        self._depth = jobs
+        self._count = statistics
         self._jobs = Snapshot(self._look_at_jobs)
         self._statistics = Snapshot(self._look_at_statistics)
 
@@ -66,7 +70,7 @@ class Details:
             return found(started, "the database is not available"), {}
         error, numbers = None, {}
         try:
-            numbers = dict(await queue.depth(self._db))
+            numbers = dict(await self._depth())
         except Exception as failure:  # whatever it is, it is what this check reports
             error = type(failure).__name__
             _tell_of_bug(failure)
@@ -75,7 +79,7 @@ class Details:
     async def _look_at_statistics(self) -> dict[str, Any]:
         try:
             if self._health.check("database").ok:
-                return await statistics(self._db)
+                return await self._count()
         except Exception as failure:
             _tell_of_bug(failure)
         return {}

@@ -1,13 +1,12 @@
-"""`photo-api jobs` and `photo-api renditions`: what waits or has died, and having it done again."""
+"""`photo-api jobs`: what waits or has died, and having it done again."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
+from photo_api.command_line import progress
 from photo_api.db.pool import Database, open_database
 from photo_api.jobs import queue
-from photo_api.photos import remaking
 from photo_api.settings.loading import Settings
 
 FIELDS = (
@@ -48,7 +47,7 @@ async def _retry_all(db: Database, chosen: queue.Filter) -> int:
     retried, after = 0, 0
     while batch := await queue.revive(db, chosen, after):
         retried, after = retried + len(batch), max(batch)
-        _progress(f"{retried} jobs queued again")
+        progress(f"{retried} jobs queued again")
     return retried
 
 
@@ -59,23 +58,3 @@ def _line(row: dict[str, Any], *, whole: bool) -> str:
     what = f"{row['kind']} of {row['subject_id']}"
     cause = f": {row['error'][:120]}" if row["error"] else ""
     return f"{row['id']} {row['state']} {what}, {failures} tries, {row['created_at']:%F %T}{cause}"
-
-
-async def remake_command(
-    settings: Settings, *, cause: str | None, older_than: float, as_json: bool
-) -> int:
-    """Have all missing and failed renditions made again (of photos at least `older_than` seconds
-    old, with this cause); 0."""
-    enqueued, after = 0, 0
-    async with open_database(settings.database, "photo-api renditions", 1) as db:
-        while batch := await remaking.remake(db, after, cause, older_than):
-            enqueued, after = enqueued + len(batch), max(batch)
-            _progress(f"{enqueued} photos enqueued")
-    print(json.dumps({"enqueued": enqueued}) if as_json else f"{enqueued} photos enqueued")
-    return 0
-
-
-def _progress(text: str) -> None:
-    """On a terminal one line that changes; nothing into logs and pipes."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[2K{text} … \r", end="", file=sys.stderr, flush=True)

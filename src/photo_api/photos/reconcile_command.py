@@ -3,6 +3,7 @@
 import json
 import sys
 
+from photo_api.command_line import progress
 from photo_api.contract import LOST_AFTER
 from photo_api.db.pool import open_database
 from photo_api.photos.late_uploads import staged_for
@@ -41,16 +42,10 @@ async def reconcile_command(
             adopt=adopt,
             force=force,
             restored=restored,
-            progress=_progress,
+            progress=progress,
         )
     print(json.dumps(report.as_dict()) if as_json else _text(report))
     return 0 if report.clean else 1
-
-
-def _progress(text: str) -> None:
-    """On a terminal one line that changes; nothing into logs and pipes."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[2K{text} … ", end="", file=sys.stderr, flush=True)
 
 
 def _text(report: Report) -> str:

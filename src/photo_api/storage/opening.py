@@ -43,7 +43,7 @@ async def open_credentials(
         yield StaticCredentials(settings.access_key, settings.secret_key)
         return
     # Most fleets have keys: they need no HTTP client on the serving path.
-    from photo_api.cloud.credentials import InstanceRoleCredentials
+    from photo_api.storage.credentials import InstanceRoleCredentials
 
     async with InstanceRoleCredentials(cloud.metadata_url) as credentials:
         yield credentials

@@ -1,0 +1,105 @@
+"""What one job process at a time does for the whole fleet: the sweep, pruning and statistics."""
+
+import logging
+from dataclasses import dataclass, field
+
+from photo_api.accounts import queries as accounts
+from photo_api.accounts.throttle import prune_attempts
+from photo_api.db.pool import Database
+from photo_api.http.idempotency import prune_keys
+from photo_api.http.repeated_deletes import prune_deletions
+from photo_api.jobs import statistics
+from photo_api.jobs.queue import prune_dead
+from photo_api.photos.late_uploads import leave_to_sweep, staged_for
+from photo_api.photos.sweep import sweep
+from photo_api.registry import queries as registry
+from photo_api.registry.duties import Duties, Duty
+from photo_api.registry.leases import Lease
+from photo_api.settings.serving import UploadSettings
+from photo_api.storage.base import ObjectStore
+
+log = logging.getLogger(__name__)
+
+LEASE = "maintenance"
+SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
+STATISTICS_EVERY = 60.0
+LISTING_EVERY = 3600.0
+FOLDS_AT_ONCE = 500
+MOST_TOLD = 100
+
+
+@dataclass(slots=True)
+class Folding:
+    """How far the filling in of folds has come, and users who collide: found on the way, and told
+    of at the end of the last."""
+
+    last: int | None = None
+    found: list[int] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+
+
+class Maintenance:
+    """Rounds every `interval` seconds while this process holds the lease, as `holder`."""
+
+    def __init__(
+        self,
+        db: Database,
+        store: ObjectStore,
+        interval: float,
+        uploads: UploadSettings,
+        holder: str,
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._uploads = uploads
+        self._folding = Folding()
+        self._interval = interval
+        silence = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
+        self._duties = Duties(db, LEASE, holder, silence)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._duties.run(
+            [
+                Duty(self._interval, self._clear_away),
+                Duty(STATISTICS_EVERY, self._count),
+                Duty(LISTING_EVERY, self._list_staging),
+            ]
+        )
+
+    async def _clear_away(self, lease: Lease) -> None:
+        await prune(self._db, lease)
+        await self._fill_folds(lease)
+        await sweep(self._db, self._store, self._uploads.longest_put, lease)
+
+    async def _list_staging(self, lease: Lease) -> None:
+        await leave_to_sweep(self._db, self._store, staged_for(self._uploads), lease)
+
+    async def _fill_folds(self, lease: Lease) -> None:
+        """A step on, so that those who collide keep nobody behind them waiting; then from the
+        first on again, since one of two that collide may be gone."""
+        known = self._folding
+        collide, known.last = await accounts.fill_folds(
+            self._db, lease, known.last or 0, FOLDS_AT_ONCE
+        )
+        known.found = [*known.found, *collide][:MOST_TOLD]
+        if known.last is None:
+            if known.found not in ([], known.told):
+                text = (
+                    "e-mails of several accounts differ in spelling only; each logs in with its own"
+                )
+                log.warning(text, extra={"fields": {"user_ids": known.found}})
+            known.found, known.told = [], known.found
+
+    async def _count(self, lease: Lease) -> None:
+        await statistics.count(self._db, lease)
+
+
+async def prune(db: Database, lease: Lease) -> None:
+    """Forget records whose time is over."""
+    await prune_keys(db, lease)
+    await prune_deletions(db, lease)
+    await prune_attempts(db, lease)
+    await accounts.prune(db, lease)
+    await prune_dead(db, lease)
+    await registry.prune(db, lease)

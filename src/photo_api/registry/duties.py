@@ -1,0 +1,106 @@
+"""What one process does for the whole fleet, for as long as it holds a lease.
+
+Every one that could tries for the lease. When its holder is silent for the lease's time another
+takes over; a holder that drains lets go of it at once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from photo_api.db.connect import reason
+from photo_api.db.pool import Database
+from photo_api.registry import leases
+from photo_api.registry.leases import Lease
+from photo_api.telemetry.failures import bug
+
+log = logging.getLogger(__name__)
+
+RELEASE_TIME_BOX = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Work that begins anew `seconds` after its end; one that fails is tried again then."""
+
+    seconds: float
+    work: Callable[[Lease], Awaitable[object]]
+
+
+class Duties:
+    """Those of the lease `name`, as `holder`, who loses it after `seconds` of silence."""
+
+    def __init__(self, db: Database, name: str, holder: str, seconds: float) -> None:
+        self._db = db
+        self._name = name
+        self._holder = holder
+        self._seconds = seconds
+
+    async def run(self, duties: Sequence[Duty]) -> None:
+        """Until cancelled: then the lease is let go, so that another takes over at once."""
+        while True:
+            lease = await self._acquire()
+            if lease is not None:
+                fields = {"lease": lease.name, "token": lease.token}
+                log.info("holds the lease", extra={"fields": fields})
+                try:
+                    await self._while_held(lease, duties)
+                finally:
+                    await self._release(lease)
+                log.info("lost the lease", extra={"fields": fields})
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return self._seconds / 3 * random.uniform(0.8, 1.2)
+
+    async def _acquire(self) -> Lease | None:
+        try:
+            return await leases.acquire(self._db, self._name, self._holder, self._seconds)
+        except Exception as error:
+            _warn("cannot ask for the lease", error)
+            return None
+
+    async def _release(self, lease: Lease) -> None:
+        try:
+            async with asyncio.timeout(RELEASE_TIME_BOX):
+                await leases.release(self._db, lease)
+        except Exception as error:  # it runs out by itself
+            _warn("cannot let go of the lease", error)
+
+    async def _while_held(self, lease: Lease, duties: Sequence[Duty]) -> None:
+        tasks = [
+            asyncio.create_task(self._renew(lease)),
+            *(asyncio.create_task(self._regularly(duty, lease)) for duty in duties),
+        ]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew(self, lease: Lease) -> None:
+        """Returns when the lease is lost. A database that does not answer is no proof of that."""
+        while True:
+            await asyncio.sleep(self._pause())
+            try:
+                if not await leases.renew(self._db, lease, self._seconds):
+                    return
+            except Exception as error:
+                _warn("cannot renew the lease", error)
+
+    async def _regularly(self, duty: Duty, lease: Lease) -> None:
+        while True:
+            try:
+                await duty.work(lease)
+            except Exception as error:  # the next round tries again
+                _warn(f"{self._name} failed", error)
+            await asyncio.sleep(duty.seconds * random.uniform(0.8, 1.2))
+
+
+def _warn(message: str, error: Exception) -> None:
+    log.warning("%s: %s", message, reason(error), exc_info=bug(error))
