@@ -9,7 +9,7 @@ SOURCES = Path(__file__).parent.parent / "src/photo_api"
 EXEMPT = {
     "photos/upload_queries.py staged": "the upload's own view of a row in whatever state",
     "photos/adoption.py _insert": "an id is in use whatever its photo's state",
-    "renditions/remaking.py photos_without": "its WITHOUT filters by status",
+    "photos/remaking.py photos_without": "its WITHOUT filters by status",
 }
 """Functions whose statements look at photos in any state, or say so elsewhere, and why."""
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from photo_api.whole_file import replace
-from photo_fleet import rendered_folder
 from photo_fleet.balancer import nginx_reload
 from photo_fleet.balancer.nginx_members import NginxUnavailable
 from photo_fleet.balancer.state import open_state
 from photo_fleet.local_fleet import secrets as fleet_secrets
 from photo_fleet.processes import CannotStart
+from photo_fleet.render import folder as rendered_folder
 from photo_local import secrets as embedded_secrets
 from photo_local.processes import EmbeddedError
 from tests.full_disk import full_disk

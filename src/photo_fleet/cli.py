@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from photo_api.command_line import COULD_NOT, INTERRUPTED, telling
-from photo_fleet.loading import SpecError
+from photo_fleet.spec.loading import SpecError
 
 
 class Command(NamedTuple):
@@ -24,17 +24,17 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("check", "check_command", "find what contradicts in the spec, with the arithmetic"),
-    Command("render", "render_command", "write nginx, systemd and cloud-init files of the spec"),
-    Command("balance", "balance_command", "keep nginx's members as the registry has them"),
-    Command("role", "role_command", "print the SQL of the balancer's database role"),
-    Command("up", "up_command", "run a whole fleet on this machine"),
-    Command("status", "fleet_commands", "show the fleet that runs here"),
-    Command("scale", "fleet_commands", "set how many instances it should have"),
-    Command("deploy", "fleet_commands", "replace its instances one at a time"),
-    Command("drain", "fleet_commands", "end one of its instances gracefully"),
-    Command("kill", "fleet_commands", "end one of its instances at once, as a drill"),
-    Command("drill", "drill_command", "hurt a fleet of its own and account for every request"),
+    Command("check", "check", "find what contradicts in the spec, with the arithmetic"),
+    Command("render", "render", "write nginx, systemd and cloud-init files of the spec"),
+    Command("balance", "balance", "keep nginx's members as the registry has them"),
+    Command("role", "role", "print the SQL of the balancer's database role"),
+    Command("up", "up", "run a whole fleet on this machine"),
+    Command("status", "fleet", "show the fleet that runs here"),
+    Command("scale", "fleet", "set how many instances it should have"),
+    Command("deploy", "fleet", "replace its instances one at a time"),
+    Command("drain", "fleet", "end one of its instances gracefully"),
+    Command("kill", "fleet", "end one of its instances at once, as a drill"),
+    Command("drill", "drill", "hurt a fleet of its own and account for every request"),
 )
 
 
@@ -67,7 +67,7 @@ def _parser(asked: str) -> argparse.ArgumentParser:
         subparser = commands.add_parser(command.name, help=command.help, description=command.help)
         subparser.set_defaults(command=command.name)
         if command.name == asked:
-            _complete(subparser, f"photo_fleet.{command.module}")
+            _complete(subparser, f"photo_fleet.commands.{command.module}")
     return parser
 
 

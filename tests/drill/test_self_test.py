@@ -26,7 +26,7 @@ from photo_fleet.drill.self_test import Result, body, proven
 from photo_fleet.drill.verdict import judge
 from photo_fleet.render.nginx import files
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
 from tests.drill.handmade import quiet_run
 
 BREAKS_MODULE = "photo_fleet.drill.broken.breaks"

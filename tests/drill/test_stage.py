@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, closing
 import httpx
 import pytest
 
-from photo_fleet.checks import check
 from photo_fleet.drill.catalogue import SCENARIOS
 from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.faults.black_hole import BlackHole
@@ -20,7 +19,8 @@ from photo_fleet.drill.scenario import FAULTS
 from photo_fleet.drill.stage.processes import children, command_line, family, is_there, send
 from photo_fleet.drill.stage.stage import Demands, stage_spec
 from photo_fleet.drill.stage.store_relay import WELL, Conduct, StoreRelay
-from photo_fleet.spec import Balancer
+from photo_fleet.rules.checks import check
+from photo_fleet.spec.fleet import Balancer
 from tests.service import eventually, free_port
 
 BODY = b"x" * 200_000

@@ -11,7 +11,7 @@ from photo_fleet.balancer.membership import (
     Probe,
     Registered,
 )
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 
 CHECK = HealthCheck(interval=30, timeout=5, healthy=2, unhealthy=3)
 OK = Probe(Outcome.HEALTHY, "200 healthy")

@@ -19,7 +19,7 @@ import httpx
 from photo_fleet.render import nginx
 from photo_fleet.render.nginx_members import members_file
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer, Fleet, RateLimit, RateLimits
+from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits
 from tests.service import eventually, free_port
 
 ANY_RATE = RateLimit(100_000, 100_000)

@@ -18,7 +18,7 @@ import pytest
 
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 from tests.lifecycle.databases import own_postgres
 from tests.own_stage import ask, own_database
 from tests.photo_fleet.balancers import (

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
 from tests.own_stage import ask, own_database
 from tests.photo_fleet.balancers import Balancer, balancing, boot_of, own_settings, role_url
 from tests.photo_fleet.nginx_stage import Front, running_front, short_folder, spec, start

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from photo_fleet.changes import changed
 from photo_fleet.cli import COMMANDS, main
-from photo_fleet.loading import load
-from photo_fleet.probe import REPORTED, compare, reported
-from photo_fleet.spec import Fleet
+from photo_fleet.rules.server import REPORTED, compare, reported
+from photo_fleet.spec.changes import changed
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import load
 from tests.service import Service
 
 ROOT = Path(__file__).parent.parent.parent

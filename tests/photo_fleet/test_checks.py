@@ -15,14 +15,14 @@ from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import STOP_MARGIN as SERVICE_STOP_MARGIN
 from photo_api.settings.loading import load as load_settings
 from photo_api.settings.loading import variables
-from photo_fleet.changes import changed, is_possible
-from photo_fleet.checks import check
-from photo_fleet.findings import Finding
-from photo_fleet.loading import load
 from photo_fleet.rules.balancing import SERVICE_UPLOAD
+from photo_fleet.rules.checks import check
+from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.sizing import connections_of
 from photo_fleet.rules.stopping import STOP_MARGIN
-from photo_fleet.spec import Fleet, Policy, Service
+from photo_fleet.spec.changes import changed, is_possible
+from photo_fleet.spec.fleet import Fleet, Policy, Service
+from photo_fleet.spec.loading import load
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 GUIDE, MENDED = EXAMPLES / "guide.toml", EXAMPLES / "guide-mended.toml"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from photo_fleet.render.nginx_server import UPLOADS_OF_CLIENT
-from photo_fleet.spec import RateLimit, RateLimits
+from photo_fleet.spec.fleet import RateLimit, RateLimits
 from tests.photo_fleet.nginx_stage import (
     Backend,
     Backends,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from photo_fleet.drill.faults.black_hole import BlackHole
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
 from tests.photo_fleet.nginx_stage import (
     Backend,
     Backends,

@@ -10,7 +10,7 @@ from photo_fleet.render import nginx
 from photo_fleet.render.nginx_errors import edge_errors
 from photo_fleet.render.nginx_members import members_file
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer, Fleet, RateLimit, RateLimits, Tls
+from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Tls
 from tests.photo_fleet.golden_files import assert_golden
 from tests.photo_fleet.nginx_stage import refused_configuration, short_folder, write_files
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer, Fleet, RateLimit, RateLimits, Tls
+from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Tls
 from tests.photo_fleet.nginx_stage import (
     UNLIMITED,
     Backends,

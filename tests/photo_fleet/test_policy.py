@@ -13,7 +13,7 @@ from photo_fleet.group.choice import Candidate, first_to_leave
 from photo_fleet.group.policy import PolicyEngine, period, scaled
 from photo_fleet.group.replacement import Backoff, Liveness
 from photo_fleet.group.samples import Reading
-from photo_fleet.spec import Group, Policy
+from photo_fleet.spec.fleet import Group, Policy
 
 OUT = Policy("cpu", 70, 300, +1, 300)
 IN = Policy("cpu", 30, 600, -1, 300)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from photo_fleet.render import tree
-from photo_fleet.rendered_folder import MANIFEST, FolderError, compare, write
-from photo_fleet.spec import Balancer, Fleet
+from photo_fleet.render.folder import MANIFEST, FolderError, compare, write
+from photo_fleet.spec.fleet import Balancer, Fleet
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -58,7 +58,8 @@ def test_the_tree_has_a_folder_for_each_kind_of_file() -> None:
 
 def test_rendering_is_deterministic() -> None:
     script = (
-        "import hashlib; from photo_fleet.render import tree; from photo_fleet.spec import Fleet;"
+        "import hashlib; from photo_fleet.render import tree;"
+        "from photo_fleet.spec.fleet import Fleet;"
         "print(hashlib.sha256(repr(tree.files(Fleet())).encode()).hexdigest())"
     )
     digests = {

@@ -10,10 +10,11 @@ from photo_api.http.protocol import Connections
 from photo_api.settings.loading import load as load_settings
 from photo_api.web_worker import server_config
 from photo_fleet.local_fleet.launcher import _numbers
-from photo_fleet.render import environment, nginx, systemd
+from photo_fleet.render import nginx, systemd
 from photo_fleet.render.nginx_text import rate, time
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer, Drain, Fleet, Service
+from photo_fleet.spec import settings as environment
+from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Service
 
 NOISE = 1e-8
 SECONDS = st.one_of(

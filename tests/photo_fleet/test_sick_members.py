@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photo_fleet.balancer.membership import Outcome, Probe, longest_sick
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 from tests.photo_fleet.membership_world import OK, REFUSED, SICK, settled
 
 BLINKS = st.lists(st.sampled_from([0.2, 0.5, 1.0, 2.0, 7.0]), max_size=30)

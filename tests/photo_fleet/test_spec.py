@@ -11,10 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photo_fleet.loading import SpecError, annotations, kind_of, load, loads
-from photo_fleet.spec import Balancer, Fleet, Group, HealthCheck, Policy, RateLimit, RateLimits
-from photo_fleet.toml_lines import lines
-from photo_fleet.units import Duration, Rate, Size
+from photo_fleet.spec.fleet import (
+    Balancer,
+    Fleet,
+    Group,
+    HealthCheck,
+    Policy,
+    RateLimit,
+    RateLimits,
+)
+from photo_fleet.spec.kinds import Duration, Rate, Size
+from photo_fleet.spec.loading import SpecError, annotations, kind_of, load, loads
+from photo_fleet.spec.toml_lines import lines
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "fleet.example.toml"

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from photo_fleet.local_fleet.journal import Journal
-from photo_fleet.view import picture
+from photo_fleet.local_fleet.view import picture
 
 STATUS: dict[str, Any] = {
     "fleet": "stage",

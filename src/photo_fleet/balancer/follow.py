@@ -15,7 +15,7 @@ from photo_fleet.balancer.nginx_members import Nginx, NginxUnavailable
 from photo_fleet.balancer.probes import probe
 from photo_fleet.balancer.registry_link import RegistryLink
 from photo_fleet.balancer.state import StateFile, open_state
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 
 log = logging.getLogger(__name__)
 

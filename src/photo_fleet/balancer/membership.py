@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 
 CANDIDATE_INTERVAL = 1.0
 """Seconds between the probes of one that wants to come in, and of all while nothing but probes

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from photo_api.command_line import decimal, text
+from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.log_lines import log_to_stderr
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
-from photo_fleet.database_address import VARIABLE, DatabaseAddress, Unusable
-from photo_fleet.loading import load
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import load
 
 SPEC_FILE = Path("fleet.toml")
 SOCKET = Path("/run/photo-fleet/members.sock")

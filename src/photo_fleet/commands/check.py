@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from photo_api.command_line import text
-from photo_fleet.checks import check
-from photo_fleet.findings import Finding
-from photo_fleet.loading import SpecError, load
 from photo_fleet.render.cloud_init import ports
-from photo_fleet.render.environment import SECRETS, paths, secrets, settings
+from photo_fleet.rules.checks import check
+from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.stopping import longest_stay
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import SpecError, load
+from photo_fleet.spec.settings import SECRETS, paths, secrets, settings
 
 DEFAULT_FILE = "fleet.toml"
 BUILT_IN = "built-in defaults"
@@ -106,7 +106,7 @@ def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
 
 def _probed(fleet: Fleet, url: str, as_json: bool) -> list[Finding] | None:
     """What differs at the server; None, and told, when it cannot be asked."""
-    from photo_fleet.probe import ProbeError, compare, reported
+    from photo_fleet.rules.server import ProbeError, compare, reported
 
     token = os.environ.get("PHOTO_API_OPS_TOKEN", "")
     try:

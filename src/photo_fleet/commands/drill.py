@@ -18,6 +18,7 @@ from photo_api.command_line import decimal, text, whole_number
 from photo_api.contract import RELEASE
 from photo_api.line_output import LineOutput, as_text
 from photo_api.whole_file import replace
+from photo_fleet.commands.self_test import self_test
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
     SCENARIOS,
@@ -29,7 +30,6 @@ from photo_fleet.drill.catalogue import (
 from photo_fleet.drill.clients.mix import EVERYDAY, Wish, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say, available
 from photo_fleet.drill.scenario import Scenario
-from photo_fleet.drill.self_test_command import self_test
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.local_fleet.nginx import required_nginx

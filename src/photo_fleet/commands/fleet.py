@@ -88,6 +88,6 @@ def _progress(as_json: bool) -> Any:
 def _show(status: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from photo_fleet.view import picture
+    from photo_fleet.local_fleet.view import picture
 
     Console(highlight=False).print(picture(status))

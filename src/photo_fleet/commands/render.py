@@ -6,13 +6,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from photo_fleet.check_command import DEFAULT_FILE, spec_of
-from photo_fleet.checks import check
-from photo_fleet.findings import Finding
-from photo_fleet.loading import SpecError
+from photo_fleet.commands.check import DEFAULT_FILE, spec_of
 from photo_fleet.render import tree
-from photo_fleet.rendered_folder import Differences, FolderError, compare, write
-from photo_fleet.spec import Fleet
+from photo_fleet.render.folder import Differences, FolderError, compare, write
+from photo_fleet.rules.checks import check
+from photo_fleet.rules.findings import Finding
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import SpecError
 
 DONE, FAILED, UNUSABLE = 0, 1, 2
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from photo_api.command_line import decimal, whole_number
 from photo_api.line_output import LineOutput, as_text
-from photo_fleet import loading
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.journal import Happening
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 from photo_fleet.processes import CannotStart
-from photo_fleet.spec import Fleet
+from photo_fleet.spec import loading
+from photo_fleet.spec.fleet import Fleet
 
 DEFAULT_PORT = 8080
 DEFAULT_FILE = Path("fleet.toml")
@@ -69,7 +69,7 @@ async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
         output.gap = lambda number: _line(_dropped(number), options).encode() + b"\n"
         fleet.journal.heard = lambda item: print(_line(item, options))
     else:
-        from photo_fleet.view import show
+        from photo_fleet.local_fleet.view import show
 
         showing = asyncio.create_task(show(fleet.status))
         try:

@@ -33,7 +33,7 @@ from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.processes import CannotStart
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10
 TAIL, TAIL_OF_OUTAGE = 6.0, RECOVERED_WITHIN + 2.0

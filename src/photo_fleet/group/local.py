@@ -18,7 +18,7 @@ from photo_fleet.group.registry import Look, Registry
 from photo_fleet.group.replacement import Backoff
 from photo_fleet.group.samples import Reading
 from photo_fleet.processes import CannotStart, Program, Running
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
 
 INTERVAL = 1.0
 """Seconds between samples, so that a shortened window still holds some."""

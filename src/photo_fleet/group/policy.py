@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from photo_fleet.group.samples import MISSED, Reading, Samples
-from photo_fleet.spec import Group, Policy
+from photo_fleet.spec.fleet import Group, Policy
 
 CLOUD_PERIOD = 60.0
 """Seconds over which clouds average before they compare."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
-from photo_fleet.checks import check
 from photo_fleet.group.local import LocalGroup
 from photo_fleet.group.registry import Registry
 from photo_fleet.local_fleet.commands import Commands
@@ -24,7 +23,8 @@ from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
 from photo_fleet.processes import CannotStart
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Fleet
+from photo_fleet.rules.checks import check
+from photo_fleet.spec.fleet import Fleet
 
 BALANCER_LOG = "photo_fleet.balancer"
 NGINX_PAUSE = 1.0

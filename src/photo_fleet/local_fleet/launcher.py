@@ -14,9 +14,9 @@ from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
 from photo_fleet.processes import CannotStart, Program, Running, write
-from photo_fleet.render.environment import leaving, paths
-from photo_fleet.render.environment import secrets as instance_secrets
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.settings import leaving, paths
+from photo_fleet.spec.settings import secrets as instance_secrets
 
 PREFIX = "PHOTO_API_"
 LONGEST_MIGRATION = 600.0

@@ -15,7 +15,7 @@ from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.processes import CannotStart, Program, Running, find_program, put_aside, write
 from photo_fleet.render import nginx as rendering
 from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
-from photo_fleet.spec import Fleet, Tls
+from photo_fleet.spec.fleet import Fleet, Tls
 
 LONGEST_START = 20.0
 LONGEST_STOP = 5.0

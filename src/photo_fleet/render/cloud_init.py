@@ -7,10 +7,10 @@ has to be saved when the machine goes: the unit drains the instance, and its sta
 import json
 import shlex
 
-from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SECRETS_GROUP, secrets
-from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.systemd import instance_files
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.settings import ENVIRONMENT, SECRETS, SECRETS_GROUP, secrets
+from photo_fleet.spec.settings import files as environment_files
 
 INSTALLER = "/usr/local/sbin/photo-api-install"
 UNIT = "photo-api.service"

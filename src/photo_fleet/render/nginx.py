@@ -9,7 +9,7 @@ from photo_fleet.render.nginx_server import servers
 from photo_fleet.render.nginx_store import store_upstream
 from photo_fleet.render.nginx_text import Lines, block, rate, time
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer, Fleet
+from photo_fleet.spec.fleet import Balancer, Fleet
 
 RENDERED = "# Rendered from the fleet spec: change it there."
 

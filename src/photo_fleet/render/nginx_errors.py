@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from photo_fleet.render.nginx_text import Lines, block
-from photo_fleet.spec import Balancer
+from photo_fleet.spec.fleet import Balancer
 
 FOLDER = "/.error"
 

@@ -5,7 +5,7 @@ from importlib.resources import files as resources
 
 from photo_fleet.render.nginx_text import Lines, block, plain, time
 from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
-from photo_fleet.spec import Balancer, Fleet
+from photo_fleet.spec.fleet import Balancer, Fleet
 
 UPSTREAM = "photo_members"
 LUA_FILES = (

@@ -5,7 +5,7 @@ from photo_fleet.render.nginx_members import UPSTREAM, edge_health
 from photo_fleet.render.nginx_store import store_location
 from photo_fleet.render.nginx_text import Lines, block, plain, time
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer, Fleet, RateLimit
+from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit
 
 OF_THE_STORE = [
     "add_header X-Request-ID $own_request_id always;",

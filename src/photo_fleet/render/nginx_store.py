@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from photo_fleet.render.nginx_text import Lines, block, plain, time
 from photo_fleet.render.places import Places
-from photo_fleet.spec import Balancer
+from photo_fleet.spec.fleet import Balancer
 
 UPSTREAM = "photo_store"
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from math import ceil
 
-from photo_fleet.units import limit_ms
+from photo_fleet.spec.kinds import limit_ms
 
 Lines = list[str]
 

@@ -4,11 +4,11 @@ Units stop in the reverse of the order in which they start. So what an ending in
 last (network, names, journal, log shipper) comes before it: `After=`.
 """
 
-from photo_fleet.render.environment import ENVIRONMENT, SECRETS_GROUP, SITE, paths, secrets
 from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
-from photo_fleet.spec import Fleet
-from photo_fleet.units import limit
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import limit
+from photo_fleet.spec.settings import ENVIRONMENT, SECRETS_GROUP, SITE, paths, secrets
 
 PROGRAMS = "/opt/photo-api/bin"
 NGINX = "/usr/sbin/nginx"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from photo_fleet.findings import Fault
-from photo_fleet.spec import Fleet
+from photo_fleet.rules.findings import Fault
+from photo_fleet.spec.fleet import Fleet
 
 IDLE_MARGIN = 15.0
 """Seconds by which the service outlives the balancer's idle connections to it."""

@@ -7,10 +7,10 @@ brings an error that was not there, unless every remedy does.
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from photo_fleet.changes import Changes, changed, is_possible, told
-from photo_fleet.findings import Fault, Finding
 from photo_fleet.rules import balancing, health, sizing, stopping
-from photo_fleet.spec import Fleet
+from photo_fleet.rules.findings import Fault, Finding
+from photo_fleet.spec.changes import Changes, changed, is_possible, told
+from photo_fleet.spec.fleet import Fleet
 
 Rule = Callable[[Fleet], Iterator[Fault]]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from photo_fleet.changes import Changes
+from photo_fleet.spec.changes import Changes
 
 Level = Literal["error", "warning"]
 

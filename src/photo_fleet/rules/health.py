@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from photo_api.contract import API_PREFIX, HEALTH_PATH, LIVE_PATH
-from photo_fleet.changes import Changes, changed
-from photo_fleet.findings import Fault
+from photo_fleet.rules.findings import Fault
 from photo_fleet.rules.stopping import lame_duck_needed, with_grace
-from photo_fleet.spec import Fleet
+from photo_fleet.spec.changes import Changes, changed
+from photo_fleet.spec.fleet import Fleet
 
 LIVENESS = (LIVE_PATH, "/health/liveness")
 READINESS = (HEALTH_PATH, "/health/ready", "/health/readiness")

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from photo_api.contract import HEALTH_PATH
-from photo_fleet.changes import changed, told
-from photo_fleet.findings import Finding, Level
-from photo_fleet.spec import Fleet
-from photo_fleet.units import is_number
+from photo_fleet.rules.findings import Finding, Level
+from photo_fleet.spec.changes import changed, told
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import is_number
 
 PATIENCE = 10.0
 LONGEST_ANSWER = 1_000_000

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from math import ceil, floor
 
-from photo_fleet.changes import Changes
-from photo_fleet.findings import Fault
-from photo_fleet.spec import Fleet, Group, Policy, Service
+from photo_fleet.rules.findings import Fault
+from photo_fleet.spec.changes import Changes
+from photo_fleet.spec.fleet import Fleet, Group, Policy, Service
 
 FULL = 100.0
 """Percent of CPU that one instance can bear."""

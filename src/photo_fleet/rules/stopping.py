@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from math import ceil
 
 from photo_fleet.balancer.membership import longest_sick
-from photo_fleet.changes import Changes, changed
-from photo_fleet.findings import Fault
-from photo_fleet.spec import Drain, Fleet
+from photo_fleet.rules.findings import Fault
+from photo_fleet.spec.changes import Changes, changed
+from photo_fleet.spec.fleet import Drain, Fleet
 
 HEALTH_MARGIN = 10.0
 """Seconds beyond the slowest removal by health: clocks of probes are not ours."""

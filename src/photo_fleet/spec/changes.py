@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
-from photo_fleet.loading import annotations, kind_of
-from photo_fleet.spec import Fleet, Policy
-from photo_fleet.units import Choice, Kind, Switch, Text, Threshold
+from photo_fleet.spec.fleet import Fleet, Policy
+from photo_fleet.spec.kinds import Choice, Kind, Switch, Text, Threshold
+from photo_fleet.spec.loading import annotations, kind_of
 
 Changes = Mapping[str, Any]
 """New values by dotted key, in the spec's own units."""

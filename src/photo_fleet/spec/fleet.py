@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
-from photo_fleet.units import Count, Duration, Networks, Range, Rate, Size, Text, Threshold
+from photo_fleet.spec.kinds import Count, Duration, Networks, Range, Rate, Size, Text, Threshold
 
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]

@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
-from photo_fleet import toml_lines
-from photo_fleet.spec import Fleet
-from photo_fleet.units import Choice, Kind, Switch, Threshold
+from photo_fleet.spec import toml_lines
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import Choice, Kind, Switch, Threshold
 
 LONGEST_SHOWN = 60
 

@@ -7,8 +7,8 @@ from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from photo_fleet.spec import Fleet
-from photo_fleet.units import budget, limit
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import budget, limit
 
 SECRETS = "/etc/photo-api/secrets"
 SECRETS_GROUP = "photo-api-secrets"

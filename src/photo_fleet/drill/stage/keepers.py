@@ -11,6 +11,7 @@ from typing import Any
 
 from photo_fleet.balancer import registry
 from photo_fleet.balancer.database import FAILURES, connect
+from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.membership import (
     ALIVE,
@@ -22,12 +23,11 @@ from photo_fleet.balancer.membership import (
 )
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.probes import probe
-from photo_fleet.database_address import VARIABLE
 from photo_fleet.drill.stage.processes import send
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.processes import Program, Running
-from photo_fleet.spec import HealthCheck
+from photo_fleet.spec.fleet import HealthCheck
 
 LOOK = 0.2
 LONGEST_STOP = 10.0

@@ -32,7 +32,7 @@ from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.processes import CannotStart
-from photo_fleet.spec import Database, Drain, Fleet, Group, HealthCheck, Service
+from photo_fleet.spec.fleet import Database, Drain, Fleet, Group, HealthCheck, Service
 
 SMALLEST, LARGEST = 2, 12
 CONNECTIONS_EACH = 12
