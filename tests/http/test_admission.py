@@ -291,6 +291,20 @@ def test_a_request_that_asks_for_another_protocol_keeps_its_body(
         assert b"JSON" in answers, "the body was read"
 
 
+def test_a_request_that_asks_for_another_protocol_may_have_no_body(service: Service) -> None:
+    """Some clients ask so with every request over cleartext, deletions included."""
+    requests = ((b"DELETE", b""), (b"POST", b"Content-Length: 0\r\n"), (b"GET", b""))
+    for upgrade in UPGRADES:
+        for method, framing in requests:
+            with connect(service) as client:
+                head = method + b" /api/photos/1 HTTP/1.1\r\nHost: x\r\n" + upgrade + framing
+                client.sendall(head + b"\r\n" + head + b"Authorization: x\r\n\r\n")
+                answered = b""
+                while len(re.findall(rb"HTTP/1\.1 40[15]", answered)) < 2:
+                    answered += (piece := client.recv(4096))
+                    assert piece, (method, upgrade, answered)
+
+
 def test_it_is_no_proxy(service: Service) -> None:
     for target in (b"example.org:443", b"/api/", b"*"):
         with connect(service) as client:

@@ -162,7 +162,9 @@ class LimitedProtocol(HttpToolsProtocol):
                 return self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stopped:
                 data = data[stopped.args[0] :]
-                self.parser = parser_behind(self.parser, self)
+                self.parser, complete = parser_behind(self.parser, self)
+                if complete:
+                    self.on_message_complete()
 
     # What the parser calls
 

@@ -30,9 +30,9 @@ class _AfterHead:
 
     def __init__(self, reader: Reader) -> None:
         self.on_body = reader.on_body
-        self.on_message_complete = reader.on_message_complete
         self._reader = reader
         self.begun = False
+        self.complete = False
 
     def on_message_begin(self) -> None:
         if self.begun:
@@ -50,11 +50,17 @@ class _AfterHead:
         if self.begun:
             self._reader.on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        if self.begun:
+            self._reader.on_message_complete()
+        self.complete = True
+
 
 def parser_behind(
     stopped: httptools.HttpRequestParser, reader: Reader
-) -> httptools.HttpRequestParser:
-    """A parser for what follows the head at which this one has stopped."""
+) -> tuple[httptools.HttpRequestParser, bool]:
+    """A parser for what follows the head at which this one has stopped, and whether that is the
+    next request: of one without a body nobody else tells the end."""
     calls = _AfterHead(reader)
     parser = httptools.HttpRequestParser(calls)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
@@ -63,4 +69,4 @@ def parser_behind(
     lines += [b"%s: %s\r\n" % header for header in reader.headers if header[0] in FRAMING]
     parser.feed_data(b"".join([*lines, b"\r\n"]))
     calls.begun = True
-    return parser
+    return parser, calls.complete
