@@ -13,7 +13,7 @@ from typing import Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.health.checks import Check, found
-from photo_api.http.phase import Drain, Phase
+from photo_api.http.phase import WorkerPhase, Phase
 from photo_api.telemetry.failures import bug
 from photo_api.telemetry.logs import Logs
 
@@ -32,7 +32,7 @@ class Health:
     def __init__(
         self,
         identity: Identity,
-        drain: Drain,
+        phase: WorkerPhase,
         required: tuple[str, ...],
         logs: Logs | None = None,
     ) -> None:
