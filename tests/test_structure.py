@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from photo_api import app as composition
 from photo_api.cloud.identity import identify
 from photo_api.health.checks import found
-from photo_api.health.readiness import Health
-from photo_api.http.phase import Drain
+from photo_api.health.worker_health import WorkerHealth
+from photo_api.http.phase import WorkerPhase
 from photo_api.settings.loading import Settings, load
 from photo_api.settings.secrets import LiveSettings
 from tests.service import PASSWORD, cli, jpeg
@@ -35,8 +35,8 @@ def _no_log(**_: object) -> None:
 
 def _application(settings: Settings) -> Any:
     identity = identify(settings.lifecycle)
-    health = Health(identity, Drain(), settings.lifecycle.health_checks)
-    health.told({"database": found(time.monotonic(), None)})
+    health = WorkerHealth(identity, WorkerPhase(), settings.lifecycle.health_checks)
+    health.update({"database": found(time.monotonic(), None)})
     return composition.create_app(LiveSettings(settings), identity, health, _no_log)
 
 
@@ -245,7 +245,8 @@ def test_the_serving_path_imports_these_and_nothing_else() -> None:
 
 def test_the_supervisor_imports_hardly_anything() -> None:
     """It lives in every instance beside the workers, and starts before them."""
-    modules = "photo_api.supervisor.serving, photo_api.registry.row, photo_api.supervisor.monitor"
+    ours = ("supervisor.serving", "registry.registration", "supervisor.monitor")
+    modules = ", ".join(f"photo_api.{name}" for name in ours)
     assert _third_party(modules) - PYTHON_S_OWN <= {"asyncpg", "orjson"}
 
 

@@ -15,15 +15,15 @@ from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, 
 from photo_api.db.pool import follow_database
 from photo_api.delivery.s3 import S3UrlSigner, window_within
 from photo_api.health.details import Details
-from photo_api.health.readiness import Health
 from photo_api.health.routes import router as health_routes
 from photo_api.health.routes import scraped
+from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import ErrorBoundary, RequestContext
-from photo_api.http.phase import Drain
+from photo_api.http.phase import WorkerPhase
 from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import statistics
 from photo_api.photos.at_once import AtOnce
@@ -50,7 +50,7 @@ class LifespanState(TypedDict):
 
 
 def create_app(
-    live: LiveSettings, identity: Identity, health: Health, access_log: AccessLog
+    live: LiveSettings, identity: Identity, health: WorkerHealth, access_log: AccessLog
 ) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
@@ -58,7 +58,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         async with AsyncExitStack() as stack:
             state = await _open(live, identity, health, stack)
-            health.drain.serve()
+            health.phase.serve()
             yield {"app": state}
 
     app = FastAPI(
@@ -77,11 +77,11 @@ def create_app(
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
     install_error_handlers(app)
     install_docs(app)
-    return _wrap(app, live.now, identity, health.drain, access_log)
+    return _wrap(app, live.now, identity, health.phase, access_log)
 
 
 async def _open(
-    live: LiveSettings, identity: Identity, health: Health, stack: AsyncExitStack
+    live: LiveSettings, identity: Identity, health: WorkerHealth, stack: AsyncExitStack
 ) -> AppState:
     settings, s3 = live.now, live.now.s3
     db = await stack.enter_async_context(follow_database(live, "photo-api web"))
@@ -99,7 +99,6 @@ async def _open(
     state = AppState(
         settings=settings,
         identity=identity,
-        drain=health.drain,
         health=health,
         details=Details(health, lambda: depth(db), lambda: statistics(db)),
         db=db,
@@ -115,7 +114,7 @@ async def _open(
 
 
 def _wrap(
-    app: FastAPI, settings: Settings, identity: Identity, drain: Drain, access_log: AccessLog
+    app: FastAPI, settings: Settings, identity: Identity, phase: WorkerPhase, access_log: AccessLog
 ) -> ASGIApp:
     """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
     wrapped: ASGIApp = Admission(app, settings.http, {UPLOAD_PATH})
@@ -129,4 +128,4 @@ def _wrap(
             expose_headers=[REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After"],
             max_age=600,
         )
-    return RequestContext(wrapped, identity.instance, drain, access_log)
+    return RequestContext(wrapped, identity.instance, phase, access_log)

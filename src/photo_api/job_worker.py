@@ -1,19 +1,16 @@
 """The job process beside the web workers: renditions and the fleet's maintenance.
 
-Run as `python -m photo_api.job_worker --name jobs --boot-id ID --orders FD`; it takes its orders
-as a web worker does, and `drain` already hands back what it has leased.
+Run as `python -m photo_api.job_worker --name jobs --boot-id ID --control FD`; it takes commands as
+a web worker does, and `drain` already hands back what it has leased.
 """
 
-import argparse
 import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack
 
-from photo_api.cloud.identity import identify
 from photo_api.db.capacity import job_pool
 from photo_api.db.connect import FAILURES, reason
 from photo_api.db.migrations import missing_migrations
@@ -31,13 +28,9 @@ from photo_api.shares import job as shared_album_job
 from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
-from photo_api.supervisor.control_channel import Orders
 from photo_api.supervisor.load import resident_bytes
-from photo_api.supervisor.memory import hide_memory
-from photo_api.supervisor.orphans import die_with_parent
-from photo_api.supervisor.secrets import ToldSecrets
+from photo_api.supervisor.worker_process import WorkerProcess, worker_process
 from photo_api.telemetry.failures import bug
-from photo_api.telemetry.logs import log_shipping
 
 log = logging.getLogger(__name__)
 
@@ -47,62 +40,46 @@ REPORT_INTERVAL = 5.0
 
 def main() -> None:
     """The job process."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--boot-id", required=True)
-    parser.add_argument("--orders", type=int, required=True)
-    parser.add_argument("--draining", action="store_true", help="started during a drain")
-    options = parser.parse_args()
-    die_with_parent()
-    hide_memory()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    orders = Orders(options.orders)
-    secrets = ToldSecrets(os.environ, orders)
-    settings = secrets.live.now
-    identity = identify(settings.lifecycle, options.boot_id)
-    flush = settings.lifecycle.log_flush
-    with log_shipping(settings.logs, identity.instance, options.name, flush):
-        # The boot's id: whoever declares this instance lost frees its leases by it.
+    with worker_process() as worker:
         try:
-            asyncio.run(_run(secrets, identity.boot_id, orders, options.draining))
+            asyncio.run(_run(worker))
         except Exception as error:
             kind = type(error).__name__
             log.error("the job process ends: %s: %s", kind, error, exc_info=bug(error))
             sys.exit(1)
 
 
-async def _run(secrets: ToldSecrets, worker: str, orders: Orders, draining: bool) -> None:
-    live = secrets.live
+async def _run(worker: WorkerProcess) -> None:
+    live = worker.secrets.live
     async with AsyncExitStack() as stack:
         size = job_pool(live.now.jobs.concurrency)
         db = await stack.enter_async_context(follow_database(live, "photo-api jobs", size))
         _, store = await stack.enter_async_context(follow_store(live))
         async with asyncio.TaskGroup() as tasks:
-            work = tasks.create_task(_work(live, db, store, worker, stack))
-            if draining:
+            # The boot's id: who declares this instance lost frees its leases by it.
+            work = tasks.create_task(_work(live, db, store, worker.identity.boot_id, stack))
+            if worker.draining:
                 work.cancel()  # before its first step
-            reporting = tasks.create_task(_report_memory(orders))
-            obeying = tasks.create_task(_obey(orders, secrets, work))
+            reporting = tasks.create_task(_report_memory(worker))
+            obeying = tasks.create_task(_obey(worker, work))
             obeying.add_done_callback(lambda _: reporting.cancel())
 
 
-async def _obey(orders: Orders, secrets: ToldSecrets, work: asyncio.Task[None]) -> None:
-    await orders.report("ready")
-    async for message in orders:
-        order, _, value = message.partition(" ")
-        if order == "secrets":
-            secrets.told(value)
-        if order in ("drain", "retire", "stop"):
+async def _obey(worker: WorkerProcess, work: asyncio.Task[None]) -> None:
+    await worker.channel.send("ready")
+    async for command, value in worker.channel:
+        if command == "secrets":
+            worker.secrets.update(value)
+        if command in ("drain", "retire", "stop"):
             work.cancel()
-        if order == "stop":
+        if command == "stop":
             return
     os._exit(1)  # the supervisor is gone
 
 
-async def _report_memory(orders: Orders) -> None:
+async def _report_memory(worker: WorkerProcess) -> None:
     while True:
-        await orders.report(f"load {json.dumps({'memory_bytes': resident_bytes()})}")
+        await worker.channel.send(f"load {json.dumps({'memory_bytes': resident_bytes()})}")
         await asyncio.sleep(REPORT_INTERVAL)
 
 

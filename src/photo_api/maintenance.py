@@ -13,7 +13,7 @@ from photo_api.jobs.queue import prune_dead
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.sweep import sweep
 from photo_api.registry import queries as registry
-from photo_api.registry.duties import Duties, Duty
+from photo_api.registry.leader import Leader, PeriodicTask
 from photo_api.registry.leases import Lease
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
@@ -55,15 +55,15 @@ class Maintenance:
         self._folding = Folding()
         self._interval = interval
         silence = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
-        self._duties = Duties(db, LEASE, holder, silence)
+        self._duties = Leader(db, LEASE, holder, silence)
 
     async def run(self) -> None:
         """Until cancelled."""
         await self._duties.run(
             [
-                Duty(self._interval, self._clear_away),
-                Duty(STATISTICS_EVERY, self._count),
-                Duty(LISTING_EVERY, self._list_staging),
+                PeriodicTask(self._interval, self._clear_away),
+                PeriodicTask(STATISTICS_EVERY, self._count),
+                PeriodicTask(LISTING_EVERY, self._list_staging),
             ]
         )
 

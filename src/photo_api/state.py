@@ -14,8 +14,7 @@ from photo_api.accounts.tokens import AccessTokens, RefreshTokens
 from photo_api.cloud.identity import Identity
 from photo_api.db.pool import Database
 from photo_api.health.details import Details
-from photo_api.health.readiness import Health
-from photo_api.http.phase import Drain
+from photo_api.health.worker_health import WorkerHealth
 from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import Settings
@@ -32,8 +31,7 @@ class AppState:
 
     settings: Settings
     identity: Identity
-    drain: Drain
-    health: Health
+    health: WorkerHealth
     details: Details
     db: Database
     store: ObjectStore

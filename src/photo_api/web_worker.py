@@ -1,12 +1,10 @@
-"""One web worker: a uvicorn server that takes its orders from the supervisor and from no signal.
+"""One web worker: a uvicorn server that takes commands from the supervisor and obeys no signal.
 
-Run as `python -m photo_api.web_worker --name web-1 --boot-id ID --socket FD --orders FD`.
-The orders arrive over a socket: `secrets` (there at birth, and whenever they change), `drain`
-(readiness fails, serve on), `retire` (accept no more), `stop` (finish what is in flight). Their end
-means that the supervisor is dead, and ends the worker.
+Run as `python -m photo_api.web_worker --name web-1 --boot-id ID --socket FD --control FD`. Among
+the commands are `drain` (readiness fails, serve on), `retire` (accept no more) and `stop` (finish
+what is in flight); the end of the channel means that the supervisor is dead, and ends the worker.
 """
 
-import argparse
 import asyncio
 import json
 import logging
@@ -16,52 +14,47 @@ import random
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import uvicorn
 
 from photo_api.app import create_app
-from photo_api.cloud.identity import identify
 from photo_api.health.checks import from_line, to_line
-from photo_api.health.readiness import Health
-from photo_api.http.phase import Drain, Phase
+from photo_api.health.worker_health import WorkerHealth
+from photo_api.http.phase import Phase, WorkerPhase
 from photo_api.http.protocol import Connections, protocol_class
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.child import WorkerLoad
-from photo_api.supervisor.control_channel import Orders
+from photo_api.supervisor.drain import accept_the_last
 from photo_api.supervisor.load import resident_bytes
-from photo_api.supervisor.memory import hide_memory
-from photo_api.supervisor.orphans import die_with_parent
-from photo_api.supervisor.secrets import ToldSecrets
-from photo_api.telemetry.logs import log_shipping, open_access_log
+from photo_api.supervisor.worker_process import IGNORED, WorkerProcess, worker_process
+from photo_api.telemetry.logs import open_access_log
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 LOAD_INTERVAL, LOAD_INTERVAL_AT_END = 1.0, 0.2
 JUST_BEFORE = 0.1
-IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Server(uvicorn.Server):
-    """uvicorn without signal handlers, and with a word to the supervisor when it listens."""
+    """uvicorn without signal handlers; it tells the supervisor when it listens."""
 
     def __init__(
         self,
         config: uvicorn.Config,
-        orders: Orders,
-        secrets: ToldSecrets,
-        health: Health,
+        worker: WorkerProcess,
+        health: WorkerHealth,
         connections: Connections,
-        recycle_after: int,
     ) -> None:
         super().__init__(config)
-        self._orders = orders
-        self._secrets = secrets
+        self._channel = worker.channel
+        self._secrets = worker.secrets
+        self._recycle_after = worker.secrets.live.now.http.recycle_after
         self._health = health
+        self._phase = health.phase
         self._connections = connections
-        self._recycle_after = recycle_after
         self._cut = 0
         self._accepts = True
 
@@ -74,35 +67,34 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         _insist_on_ignoring()
         if not self.should_exit:
-            await self._orders.report("ready")
+            await self._channel.send("ready")
         reporting = asyncio.create_task(self._report_load())
         reporting.add_done_callback(self._reporting_ended)
         self._tasks = (following, reporting)
 
     async def _follow(self) -> None:
-        async for message in self._orders:
-            order, _, value = message.partition(" ")
+        async for command, value in self._channel:
             try:
-                self._obey(order, value)
-            except Exception:  # the next order counts all the same
-                log.exception("an order cannot be obeyed", extra={"fields": {"order": order}})
+                self._obey(command, value)
+            except Exception:  # the next command counts all the same
+                log.exception("a command failed", extra={"fields": {"command": command}})
         # The supervisor is gone and nobody would ever stop this worker.
         os._exit(1)
 
-    def _obey(self, order: str, value: str) -> None:
-        if order == "checks":
-            self._health.told(from_line(value))
-        elif order == "secrets":
-            self._secrets.told(value)
-        elif order == "about":
+    def _obey(self, command: str, value: str) -> None:
+        if command == "checks":
+            self._health.update(from_line(value))
+        elif command == "secrets":
+            self._secrets.update(value)
+        elif command == "about":
             self._health.about = json.loads(value)
-        elif order == "look-at-storage":
+        elif command == "look-at-storage":
             self._looking = asyncio.create_task(self._look_at_storage())
-        elif order == "drain":
-            self._health.drain.begin()
-        elif order == "retire":
+        elif command == "drain":
+            self._phase.drain()
+        elif command == "retire":
             self._retire()
-        elif order == "stop":
+        elif command == "stop":
             self._stop()
 
     def _reporting_ended(self, reporting: asyncio.Task[None]) -> None:
@@ -114,43 +106,23 @@ class Server(uvicorn.Server):
 
     def _retire(self) -> None:
         """The successor accepts from now on; the shared socket stays open in it."""
-        self._health.drain.retire()
+        self._phase.retire()
         self._accepts = False
         for server in self.servers:
             server.close()
 
     def _stop(self) -> None:
-        drain = self._health.drain
-        if drain.phase is not Phase.RETIRING:
-            drain.begin()
+        if self._phase.now is not Phase.RETIRING:
+            self._phase.drain()
         self._connections.stopping = self.should_exit = True
         limit = self.config.timeout_graceful_shutdown or 0
         asyncio.get_running_loop().call_later(limit - JUST_BEFORE, self._count_cut)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # One that has retired left the socket to its successor, also when a drain came after that.
-        if self._health.drain.phase is Phase.DRAINING and self._accepts:
-            await self._accept_the_last(sockets or [])
+        if self._phase.now is Phase.DRAINING and self._accepts:
+            await accept_the_last(sockets or [], self.servers, self._protocol)
         await super().shutdown(sockets)
-
-    async def _accept_the_last(self, sockets: list[socket.socket]) -> None:
-        """Closing a socket resets the connections that wait in it to be accepted, whose requests
-        may be on their way. So they are accepted, and further ones refused by the kernel in the
-        same breath, for all processes that share the socket."""
-        waiting = []
-        for listening in sockets:
-            listening.setblocking(False)
-            with suppress(OSError):  # nobody waits any more, or another worker was first
-                while True:
-                    waiting.append(listening.accept()[0])
-            with suppress(OSError):
-                listening.shutdown(socket.SHUT_RD)
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        for connection in waiting:
-            with suppress(OSError):
-                await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -160,18 +132,18 @@ class Server(uvicorn.Server):
 
     def _count_cut(self) -> None:
         """What is in flight now is cut in a moment."""
-        self._cut = self._health.drain.in_flight
+        self._cut = self._phase.in_flight
         if self._cut:
             log.error("requests cut at the limit", extra={"fields": {"requests": self._cut}})
-            self._telling = asyncio.create_task(self._orders.report(f"load {self._load()}"))
+            self._telling = asyncio.create_task(self._channel.send(f"load {self._load()}"))
 
     async def _look_at_storage(self) -> None:
         check = await self._health.look_at_storage()
-        await self._orders.report(f"check {to_line({'storage': check})}")
+        await self._channel.send(f"check {to_line({'storage': check})}")
 
     def _load(self) -> str:
         load = WorkerLoad(
-            in_flight=self._health.drain.in_flight,
+            in_flight=self._phase.in_flight,
             accepted=self._connections.accepted,
             last_accepted=self._connections.last_accepted,
             cut=self._cut,
@@ -180,17 +152,17 @@ class Server(uvicorn.Server):
         return json.dumps(asdict(load))
 
     async def _report_load(self) -> None:
-        drain, reported = self._health.drain, ""
+        reported = ""
         recycle_at = _recycle_at(self._recycle_after)
         while True:
-            await asyncio.sleep(LOAD_INTERVAL_AT_END if drain.closing else LOAD_INTERVAL)
+            await asyncio.sleep(LOAD_INTERVAL_AT_END if self._phase.closing else LOAD_INTERVAL)
             load = self._load()
             if load != reported:
                 reported = load
-                await self._orders.report(f"load {load}")
-            if drain.served >= recycle_at:
+                await self._channel.send(f"load {load}")
+            if self._phase.served >= recycle_at:
                 recycle_at = math.inf
-                await self._orders.report(f"recycle {drain.served}")
+                await self._channel.send(f"recycle {self._phase.served}")
 
 
 def _insist_on_ignoring() -> None:
@@ -208,38 +180,18 @@ def _recycle_at(requests: int) -> float:
 
 def main() -> None:
     """The worker process."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--boot-id", required=True)
-    parser.add_argument("--socket", type=int, required=True)
-    parser.add_argument("--orders", type=int, required=True)
-    parser.add_argument("--draining", action="store_true", help="started during a drain")
-    options = parser.parse_args()
-    die_with_parent()
-    hide_memory()
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    orders = Orders(options.orders)
-    secrets = ToldSecrets(os.environ, orders)
-    settings = secrets.live.now
-    identity = identify(settings.lifecycle, options.boot_id)
-    flush = settings.lifecycle.log_flush
-    with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
-        connections, drain = Connections(), Drain()
-        if options.draining:
-            drain.begin()
-        health = Health(identity, drain, settings.lifecycle.health_checks, logs)
-        access_log = open_access_log(settings.logs, identity.instance, options.name, logs)
-        app = create_app(secrets.live, identity, health, access_log)
-        server = Server(
-            server_config(settings, app, identity.instance, connections),
-            orders,
-            secrets,
-            health,
-            connections,
-            settings.http.recycle_after,
-        )
-        server.run(sockets=[socket.socket(fileno=options.socket)])
+    with worker_process() as worker:
+        live, instance = worker.secrets.live, worker.identity.instance
+        settings, connections, phase = live.now, Connections(), WorkerPhase()
+        if worker.draining:
+            phase.drain()
+        required = settings.lifecycle.health_checks
+        health = WorkerHealth(worker.identity, phase, required, worker.logs)
+        access_log = open_access_log(settings.logs, instance, worker.name, worker.logs)
+        app = create_app(live, worker.identity, health, access_log)
+        config = server_config(settings, app, instance, connections)
+        listening = socket.socket(fileno=worker.socket)
+        Server(config, worker, health, connections).run(sockets=[listening])
 
 
 def server_config(

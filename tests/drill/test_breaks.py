@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 CHECK = """
-import importlib.util, inspect
+import importlib.util, inspect, sys
 from photo_fleet.drill.broken.breaks import BREAKS
 
 def functions(module):
@@ -24,6 +24,7 @@ def shape(function):
 for name, (module, change) in BREAKS.items():
     spec = importlib.util.find_spec(module)
     fresh = importlib.util.module_from_spec(spec)
+    sys.modules[module] = fresh
     spec.loader.exec_module(fresh)
     before = functions(fresh)
     change(fresh)

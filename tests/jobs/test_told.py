@@ -89,9 +89,9 @@ def test_a_task_that_ends_by_a_bug_ends_the_process_and_says_why(settings: dict[
     ours, theirs = socket_pair()
     with closing(ours), theirs:
         ours.send(b"secrets {}")
-        orders = str(theirs.fileno())
+        arguments = ["--name", "jobs", "--boot-id", "b", "--control", str(theirs.fileno())]
         ended = subprocess.run(
-            [sys.executable, "-c", BROKEN, "--name", "jobs", "--boot-id", "b", "--orders", orders],
+            [sys.executable, "-c", BROKEN, *arguments],
             env=settings,
             pass_fds=[theirs.fileno()],
             capture_output=True,

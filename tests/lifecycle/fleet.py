@@ -12,7 +12,7 @@ import asyncpg
 
 from photo_api.cloud.identity import Identity
 from photo_api.registry import queries
-from photo_api.registry.row import Registry
+from photo_api.registry.registration import Registration
 from photo_api.settings.loading import load
 from photo_fleet.drill.faults.black_hole import BlackHole
 from tests.service import free_port
@@ -26,13 +26,13 @@ class OwnFleet:
 
     settings: dict[str, str]
     connection: Any
-    running: list[Registry] = field(default_factory=list)
+    running: list[Registration] = field(default_factory=list)
 
-    def start(self, url: str = "") -> tuple[str, Registry]:
+    def start(self, url: str = "") -> tuple[str, Registration]:
         """An instance's link to the registry, and its boot id."""
         database = load(self.settings | ({"PHOTO_API_DATABASE_URL": url} if url else {})).database
         boot_id = str(uuid4())
-        registry = Registry(
+        registry = Registration(
             database,
             Identity(boot_id, "10.0.0.1", NODE, None, "1"),
             address="127.0.0.1",
@@ -103,7 +103,7 @@ def hanging() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-async def looked(registry: Registry) -> None:
+async def looked(registry: Registration) -> None:
     """One heartbeat, and the look at others after it."""
     assert await registry.flush()
     while (looking := registry._watch._looking) is not None and not looking.done():

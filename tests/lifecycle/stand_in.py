@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name")
     parser.add_argument("--manner", type=Path)
-    parser.add_argument("--orders", type=int)
+    parser.add_argument("--control", type=int)
     parser.add_argument("--draining", action="store_true")
     options = parser.parse_args()
     with options.manner.with_name("starts").open("a") as starts:
@@ -23,12 +23,12 @@ def main() -> None:
         sys.exit(3)
     if manner == "hang":
         time.sleep(60)
-    orders = socket.socket(fileno=options.orders)
-    orders.setblocking(True)
-    orders.send(b"load not-json")
-    orders.send(b"ready")
-    while order := orders.recv(65536):
-        if order == b"stop":
+    channel = socket.socket(fileno=options.control)
+    channel.setblocking(True)
+    channel.send(b"load not-json")
+    channel.send(b"ready")
+    while command := channel.recv(65536):
+        if command == b"stop":
             return
 
 

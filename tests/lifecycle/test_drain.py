@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -239,13 +240,13 @@ def test_a_displaced_handler_is_taken_back() -> None:
     """In a process of its own, whose supervisor's handler some library displaces."""
     program = """
 import asyncio, os, signal
-from photo_api.supervisor.signals import Handlers
+from photo_api.supervisor.signals import SignalHandlers
 async def main():
     stopped = asyncio.Event()
-    handlers = Handlers(lambda cause: stopped.set(), lambda: None, lambda: None)
+    handlers = SignalHandlers(lambda cause: stopped.set(), lambda: None, lambda: None)
     handlers.install()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    handlers.keep()
+    handlers.restore()
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(stopped.wait(), 5)
 asyncio.run(main())
@@ -275,12 +276,18 @@ def test_as_process_1_it_drains_and_buries_orphans(environ: dict[str, str]) -> N
         decoding = first.children(recursive=True)
         [jobs] = [child for child in decoding if "photo_api.job_worker" in _command(child)]
         jobs.kill()
-        eventually(lambda: not [p for p in first.children() if p.status() == "zombie"], 10)
+        eventually(lambda: not [p for p in first.children() if _is_zombie(p)], 10)
         eventually(lambda: any("process died; restarting" in line for line in log), 10)
         first.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, [line for line in log if "ERROR" in line]
     finally:
         process.kill()
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # buried meanwhile
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _command(process: psutil.Process) -> str:

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from photo_api.cloud.identity import identify
-from photo_api.registry.row import Registry
+from photo_api.health.readiness import WITHOUT_WORKERS
+from photo_api.registry.registration import Registration
 from photo_api.settings.secrets import SecretFiles
-from photo_api.supervisor.supervisor import WITHOUT_WORKERS, Supervisor
+from photo_api.supervisor.supervisor import Supervisor
 from tests.own_stage import ask
 from tests.service import Service, eventually, serving
 
@@ -237,15 +238,15 @@ async def test_a_watching_task_that_ends_ends_the_instance_with_its_reason(
 async def test_an_error_of_the_registry_in_a_drain_is_told(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    written = Registry.flush
+    written = Registration.flush
 
-    async def flush(registry: Registry) -> bool:
+    async def flush(registry: Registration) -> bool:
         task = asyncio.current_task()
         if task and getattr(task.get_coro(), "cr_code", None) is flush.__code__:
             raise RuntimeError("a bug of the registry")
         return await written(registry)
 
-    monkeypatch.setattr(Registry, "flush", flush)
+    monkeypatch.setattr(Registration, "flush", flush)
     stopping = supervisor(environ)
     asyncio.get_running_loop().call_later(0.5, stopping.stop, "the end of the test")
     async with asyncio.timeout(30):

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from photo_api.supervisor import slot as module
-from photo_api.supervisor.slot import Process
+from photo_api.supervisor.slot import Slot
 
 
 class Place:
@@ -26,8 +26,8 @@ class Place:
         self.deaths: list[int] = []
         arguments = ["--manner", str(self._manner)]
         environ = {"PATH": os.environ["PATH"]}
-        self.process = Process("web-1", "tests.lifecycle.stand_in", arguments, environ)
-        self.process.died = lambda _, code: self.deaths.append(code)
+        self.slot = Slot("web-1", "tests.lifecycle.stand_in", arguments, environ)
+        self.slot.on_exit = lambda _, code: self.deaths.append(code)
 
     def behave(self, manner: str) -> None:
         self._manner.write_text(manner)
@@ -40,17 +40,17 @@ class Place:
 
     @property
     def ready(self) -> bool:
-        return self.process.ready.is_set()
+        return self.slot.ready.is_set()
 
 
 @asynccontextmanager
 async def kept(folder: Path) -> AsyncIterator[Place]:
     place = Place(folder)
-    keeping = asyncio.create_task(place.process.keep_running())
+    keeping = asyncio.create_task(place.slot.keep_running())
     try:
         await until(lambda: place.ready)
         yield place
-        place.process.order("stop")
+        place.slot.send("stop")
         await asyncio.wait_for(keeping, 20)
     finally:
         keeping.cancel()
@@ -69,15 +69,15 @@ async def test_a_replacement_that_fails_is_tried_until_it_succeeds(
 ) -> None:
     monkeypatch.setattr(module, "LONGEST_START", 0.5)
     async with kept(tmp_path) as place:
-        [first] = place.process.pids
+        [first] = place.slot.pids
         place.behave(manner)
-        place.process.replace()
+        place.slot.replace()
         await until(lambda: len(place.starts) >= 3)
         assert place.ready
-        assert first in place.process.pids, "the present one serves on"
+        assert first in place.slot.pids, "the present one serves on"
         place.behave("ready")
         monkeypatch.setattr(module, "LONGEST_START", 20)
-        await until(lambda: place.process.pids and first not in place.process.pids)
+        await until(lambda: place.slot.pids and first not in place.slot.pids)
         assert place.ready
         count = len(place.starts)
         await asyncio.sleep(0.5)
@@ -86,14 +86,14 @@ async def test_a_replacement_that_fails_is_tried_until_it_succeeds(
 
 async def test_a_death_while_the_successor_hangs_is_seen_at_once(tmp_path: Path) -> None:
     async with kept(tmp_path) as place:
-        [first] = place.process.pids
+        [first] = place.slot.pids
         place.behave("hang")
-        place.process.replace()
-        await until(lambda: len(place.process.pids) == 2)
+        place.slot.replace()
+        await until(lambda: len(place.slot.pids) == 2)
         psutil.Process(first).kill()
         await until(lambda: not place.ready, 5)
         await until(lambda: place.deaths == [-9], 5)
-        [second] = place.process.pids
+        [second] = place.slot.pids
         place.behave("ready")
         psutil.Process(second).kill()  # as its limit would
         await until(lambda: place.ready)
@@ -101,46 +101,46 @@ async def test_a_death_while_the_successor_hangs_is_seen_at_once(tmp_path: Path)
 
 async def test_a_replacement_under_way_when_a_drain_begins_succeeds_nobody(tmp_path: Path) -> None:
     async with kept(tmp_path) as place:
-        [first] = place.process.pids
+        [first] = place.slot.pids
         place.behave("hang")
-        place.process.replace()
+        place.slot.replace()
         await until(lambda: len(place.starts) == 2)
-        place.process.order("drain")
-        [second] = set(place.process.pids) - {first}
+        place.slot.send("drain")
+        [second] = set(place.slot.pids) - {first}
         place.behave("ready")
         psutil.Process(second).kill()
-        await until(lambda: place.process.pids == [first])
+        await until(lambda: place.slot.pids == [first])
         psutil.Process(first).kill()
         await until(lambda: len(place.starts) == 3)
         assert place.starts[-1]["draining"]
         await until(lambda: place.ready)
-        [third] = place.process.pids
-        place.process.replace()
+        [third] = place.slot.pids
+        place.slot.replace()
         await asyncio.sleep(0.3)
-        assert place.process.pids == [third]
+        assert place.slot.pids == [third]
 
 
 async def test_a_process_that_stood_still_obeys_afterwards(tmp_path: Path) -> None:
     """It has taken nothing for so long that its socket is full."""
     async with kept(tmp_path) as place:
-        frozen = psutil.Process(place.process.pids[0])
+        frozen = psutil.Process(place.slot.pids[0])
         frozen.suspend()
         for _ in range(5000):
-            place.process.order(f"checks {'x' * 500}")
-        place.process.order("drain")
-        place.process.order("stop")
+            place.slot.send(f"checks {'x' * 500}")
+        place.slot.send("drain")
+        place.slot.send("stop")
         frozen.resume()
-        await until(lambda: not place.process.pids, 10)
-        assert not place.process.failed_at_end
+        await until(lambda: not place.slot.pids, 10)
+        assert not place.slot.failed_at_end
 
 
 async def test_an_end_that_fails_is_told(tmp_path: Path) -> None:
     async with kept(tmp_path) as place:
-        psutil.Process(place.process.pids[0]).suspend()
-        place.process.order("stop")
-        psutil.Process(place.process.pids[0]).kill()
-        await until(lambda: not place.process.pids)
-        assert place.process.failed_at_end
+        psutil.Process(place.slot.pids[0]).suspend()
+        place.slot.send("stop")
+        psutil.Process(place.slot.pids[0]).kill()
+        await until(lambda: not place.slot.pids)
+        assert place.slot.failed_at_end
         assert place.deaths == [-9]
 
 
@@ -150,7 +150,7 @@ async def test_without_free_files_a_start_is_tried_again(tmp_path: Path) -> None
         opened = psutil.Process().num_fds()
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
-            os.kill(place.process.pids[0], 9)
+            os.kill(place.slot.pids[0], 9)
             await until(lambda: not place.ready)
             await asyncio.sleep(1)
         finally:

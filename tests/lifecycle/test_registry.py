@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from photo_api.registry import queries
-from photo_api.registry.watch import Answer
-from photo_api.registry.watch import ask as ask_alive
+from photo_api.registry.failure_detector import Answer
+from photo_api.registry.failure_detector import ask as ask_alive
 from tests.own_stage import ask
 from tests.service import Service, eventually, free_port
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from photo_api.registry import queries
-from photo_api.registry import row as module
+from photo_api.registry import registration as module
 from tests.lifecycle.databases import SlowPath, socket_of, through
 from tests.lifecycle.fleet import OwnFleet, own_fleet
 from tests.own_stage import ask, own_database

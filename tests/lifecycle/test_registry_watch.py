@@ -9,10 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from photo_api.registry import queries
-from photo_api.registry import row as module
-from photo_api.registry import watch as registry_watch
-from photo_api.registry.row import Registry
+from photo_api.registry import failure_detector, queries
+from photo_api.registry import registration as module
+from photo_api.registry.registration import Registration
 from tests.lifecycle.fleet import OwnFleet, hanging, looked, own_fleet, vanished
 from tests.lifecycle.test_drain import StartService
 from tests.own_stage import ask, own_database
@@ -27,14 +26,14 @@ def own(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, st
 
 @pytest.fixture
 async def fleet(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnFleet]:
-    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 0.5)
+    monkeypatch.setattr(failure_detector, "ANSWER_WAIT", 0.5)
     made = await own_fleet(own)
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def judge(fleet: OwnFleet) -> Registry:
+async def judge(fleet: OwnFleet) -> Registration:
     """Whose heartbeats have come without a gap for long enough."""
     _, registry = fleet.start()
     await looked(registry)
@@ -42,7 +41,7 @@ async def judge(fleet: OwnFleet) -> Registry:
     return registry
 
 
-def has_beaten_for(registry: Registry, seconds: float) -> None:
+def has_beaten_for(registry: Registration, seconds: float) -> None:
     registry._watch._unbroken_since = time.monotonic() - seconds
 
 
@@ -53,7 +52,7 @@ def port_of(service: Service) -> int:
 @pytest.mark.parametrize("kind", ["refuses", "hangs", "vanished"])
 @pytest.mark.parametrize("reaching", [True, False], ids=["reaching", "cut-off"])
 async def test_the_proof_against_a_silent_instance(
-    fleet: OwnFleet, judge: Registry, kind: str, reaching: bool
+    fleet: OwnFleet, judge: Registration, kind: str, reaching: bool
 ) -> None:
     """No answer proves nothing where no other instance's port can be reached either."""
     with vanished() as hole, vanished() as gone, hanging() as peer, hanging() as silent:
@@ -66,9 +65,9 @@ async def test_the_proof_against_a_silent_instance(
 
 
 async def test_who_answers_is_not_lost_however_silent_its_heartbeat(
-    fleet: OwnFleet, judge: Registry, service: Service, monkeypatch: pytest.MonkeyPatch
+    fleet: OwnFleet, judge: Registration, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 10.0)
+    monkeypatch.setattr(failure_detector, "ANSWER_WAIT", 10.0)
     suspect = await fleet.other(port_of(service), silent=21)
     await looked(judge)
     assert await fleet.state(suspect) == "ready"
@@ -76,7 +75,7 @@ async def test_who_answers_is_not_lost_however_silent_its_heartbeat(
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_the_last_of_all_declares_lost_whom_it_had_reached(
-    fleet: OwnFleet, judge: Registry, service: Service, known: bool
+    fleet: OwnFleet, judge: Registration, service: Service, known: bool
 ) -> None:
     suspect = await fleet.other(port_of(service))
     if known:
@@ -92,7 +91,7 @@ async def test_the_last_of_all_declares_lost_whom_it_had_reached(
 
 
 async def test_a_loopback_address_of_another_machine_is_not_asked_here(
-    fleet: OwnFleet, judge: Registry, service: Service
+    fleet: OwnFleet, judge: Registration, service: Service
 ) -> None:
     """It would answer for itself, or refuse in another's name."""
     suspects = [
@@ -105,7 +104,7 @@ async def test_a_loopback_address_of_another_machine_is_not_asked_here(
 
 @pytest.mark.parametrize("reaching", [True, False])
 async def test_one_that_only_does_jobs_has_no_port_to_ask(
-    fleet: OwnFleet, judge: Registry, service: Service, reaching: bool
+    fleet: OwnFleet, judge: Registration, service: Service, reaching: bool
 ) -> None:
     if reaching:
         await fleet.other(port_of(service))
@@ -115,7 +114,7 @@ async def test_one_that_only_does_jobs_has_no_port_to_ask(
 
 
 async def test_whose_address_another_boot_has_is_lost(
-    fleet: OwnFleet, judge: Registry, service: Service
+    fleet: OwnFleet, judge: Registration, service: Service
 ) -> None:
     """What answers there is the other."""
     await fleet.other(port_of(service))
@@ -125,7 +124,7 @@ async def test_whose_address_another_boot_has_is_lost(
 
 
 async def test_a_gap_of_ones_own_begins_the_count_again(
-    fleet: OwnFleet, judge: Registry, monkeypatch: pytest.MonkeyPatch
+    fleet: OwnFleet, judge: Registration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All stood still; the first to wake finds the others silent."""
     suspect = await fleet.other(free_port(), silent=22)
@@ -142,7 +141,7 @@ async def test_a_gap_of_ones_own_begins_the_count_again(
 
 
 async def test_what_was_seen_before_a_gap_proves_nothing(
-    fleet: OwnFleet, judge: Registry, service: Service
+    fleet: OwnFleet, judge: Registration, service: Service
 ) -> None:
     """It stands still in the middle of a look, and finds no answer when it wakes."""
     await fleet.other(port_of(service))
@@ -159,11 +158,11 @@ async def test_what_was_seen_before_a_gap_proves_nothing(
 
 
 async def test_eleven_vanished_machines_hold_no_heartbeat_up(
-    fleet: OwnFleet, judge: Registry, service: Service, monkeypatch: pytest.MonkeyPatch
+    fleet: OwnFleet, judge: Registration, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are asked at the same time, beside the heartbeat, and are all lost after one look."""
     monkeypatch.setattr(module, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(registry_watch, "ANSWER_WAIT", 1.0)
+    monkeypatch.setattr(failure_detector, "ANSWER_WAIT", 1.0)
     await fleet.other(port_of(service))
     with ExitStack() as holes:
         ports = [holes.enter_context(vanished()) for _ in range(11)]
@@ -182,12 +181,12 @@ async def test_eleven_vanished_machines_hold_no_heartbeat_up(
 
 
 async def test_one_that_reaches_nobody_says_so_once(
-    fleet: OwnFleet, judge: Registry, service: Service, caplog: pytest.LogCaptureFixture
+    fleet: OwnFleet, judge: Registration, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     boot = judge._me.boot_id
     with vanished() as hole:
         other = await fleet.other(hole)
-        for _ in range(registry_watch.CUT_OFF_AFTER + 1):
+        for _ in range(failure_detector.CUT_OFF_AFTER + 1):
             await looked(judge)
         cause = f"no connection to 127.0.0.1:{hole}"
         assert (await fleet.events(boot))[1:] == [("peers_unreachable", cause)]

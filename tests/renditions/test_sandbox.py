@@ -216,9 +216,10 @@ def test_hidden_memory_belongs_to_root() -> None:
 
 
 def test_all_that_hold_secrets_hide_their_memory() -> None:
-    for name in (
-        "photo_api.supervisor.serving",
-        "photo_api.web_worker",
-        "photo_api.job_worker",
-    ):
-        assert "    hide_memory()\n" in inspect.getsource(importlib.import_module(name))
+    def source(name: str) -> str:
+        return inspect.getsource(importlib.import_module(f"photo_api.{name}"))
+
+    for name in ("supervisor.serving", "supervisor.worker_process"):
+        assert "    hide_memory()\n" in source(name)
+    for name in ("web_worker", "job_worker"):
+        assert "    with worker_process() as worker:\n" in source(name)

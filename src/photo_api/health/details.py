@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from photo_api.health.checks import Check, found
-from photo_api.health.readiness import Health
+from photo_api.health.worker_health import WorkerHealth
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Details:
 
     def __init__(
         self,
-        health: Health,
+        health: WorkerHealth,
         jobs: Callable[[], Awaitable[Mapping[str, Any]]],
         statistics: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:

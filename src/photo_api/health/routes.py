@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from photo_api.contract import METRICS_PATH
 from photo_api.db.migrations import known_migrations
 from photo_api.health.metrics import CONTENT_TYPE, exposition
-from photo_api.health.readiness import STALE
+from photo_api.health.worker_health import STALE
 from photo_api.http.json import json_response
 from photo_api.state import Anyone, AppState
 

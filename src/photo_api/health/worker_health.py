@@ -1,4 +1,4 @@
-"""Liveness and readiness of an instance, as its supervisor tells every worker once a second.
+"""What a worker answers about its instance, as the supervisor tells every worker once a second.
 
 A worker never asks a dependency in order to answer for its health: the answer is at hand whatever
 hangs, and a storm of probes costs nobody anything.
@@ -13,7 +13,8 @@ from typing import Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.health.checks import Check, found
-from photo_api.http.phase import WorkerPhase, Phase
+from photo_api.health.readiness import READY, status_of
+from photo_api.http.phase import WorkerPhase
 from photo_api.telemetry.failures import bug
 from photo_api.telemetry.logs import Logs
 
@@ -23,10 +24,8 @@ STORAGE_TIMEOUT = 3.0
 STALE = {"database": 5.0, "storage": 30.0}
 """Seconds after which what was told counts no more: whoever should look has stopped looking."""
 
-NOT_SERVING = (Phase.STARTING, Phase.DRAINING)
 
-
-class Health:
+class WorkerHealth:
     """What this worker knows. `required` names the checks that decide readiness."""
 
     def __init__(
@@ -37,7 +36,7 @@ class Health:
         logs: Logs | None = None,
     ) -> None:
         self._identity = identity
-        self.drain = drain
+        self.phase = phase
         self._required = required
         self._logs = logs
         self._checks: Mapping[str, Check] = {}
@@ -45,19 +44,16 @@ class Health:
         """What the supervisor tells of the instance: its port and its number of workers."""
         self._ping: Callable[[], Awaitable[None]] | None = None
 
-    def told(self, checks: Mapping[str, Check]) -> None:
+    def update(self, checks: Mapping[str, Check]) -> None:
         """Take over what the supervisor found."""
         self._checks = checks
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
         """(whether this instance should get traffic, the contract's body)."""
         checks = {name: self.check(name) for name in self._required}
-        if self.drain.phase in NOT_SERVING:
-            status = self.drain.phase.value
-        else:
-            status = "healthy" if all(check.ok for check in checks.values()) else "unhealthy"
+        status = status_of(self.phase.now, checks.values())
         body = self.body(status, {name: check.body() for name, check in checks.items()})
-        return status == "healthy", body
+        return status == READY, body
 
     def check(self, name: str) -> Check:
         """The last that was heard of a dependency."""

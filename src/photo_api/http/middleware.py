@@ -12,7 +12,7 @@ from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
-from photo_api.http.phase import Drain
+from photo_api.http.phase import WorkerPhase
 from photo_api.telemetry.logs import AccessLog
 
 log = logging.getLogger(__name__)
@@ -31,10 +31,12 @@ class RequestContext:
     flight to the end of their bodies, closes connections while draining, and writes the access
     log."""
 
-    def __init__(self, app: ASGIApp, instance: str, drain: Drain, access_log: AccessLog) -> None:
+    def __init__(
+        self, app: ASGIApp, instance: str, phase: WorkerPhase, access_log: AccessLog
+    ) -> None:
         self.app = app
         self.instance = instance.encode()
-        self.drain = drain
+        self.phase = phase
         self.access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,19 +59,19 @@ class RequestContext:
                 headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
                 said = {name.lower() for name, _ in headers}
                 headers += (one for one in UNLESS_SAID if one[0] not in said)
-                if self.drain.closing:
+                if self.phase.closing:
                     headers.append((b"connection", b"close"))
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)
 
         started = time.perf_counter()
-        self.drain.in_flight += 1
+        self.phase.in_flight += 1
         try:
             await self.app(scope, receive, send_with_identity)
         finally:
-            self.drain.in_flight -= 1
-            self.drain.served += 1
+            self.phase.in_flight -= 1
+            self.phase.served += 1
             self.access_log(
                 request_id=request_id,
                 method=scope["method"],

@@ -4,8 +4,8 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """What `/health` says when nothing is wrong. A retiring worker leaves an instance that goes on
-    serving by others."""
+    """Of an instance and each of its workers, as `/health` says it when nothing is wrong. A worker
+    that retires leaves an instance that serves on by others."""
 
     STARTING = "starting"
     SERVING = "healthy"
@@ -13,29 +13,29 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
-class Drain:
-    """One worker's explicit state: starting → serving → (retiring →) draining, never back.
-    `in_flight` counts requests to the end of their bodies, `served` those that ended; while
-    `closing`, answers carry `Connection: close`."""
+class WorkerPhase:
+    """One worker's phase: starting → serving → (retiring →) draining, never back. `in_flight`
+    counts requests to the end of their bodies, `served` those that ended; while `closing`, answers
+    carry `Connection: close`."""
 
     def __init__(self) -> None:
-        self.phase = Phase.STARTING
+        self.now = Phase.STARTING
         self.in_flight = 0
         self.served = 0
         self.closing = False
 
     def serve(self) -> None:
         """Startup is done; without effect once draining."""
-        if self.phase is Phase.STARTING:
-            self.phase = Phase.SERVING
+        if self.now is Phase.STARTING:
+            self.now = Phase.SERVING
 
     def retire(self) -> None:
         """Another worker takes over; readiness is the instance's and stays."""
-        if self.phase is not Phase.DRAINING:
-            self.phase = Phase.RETIRING
+        if self.now is not Phase.DRAINING:
+            self.now = Phase.RETIRING
             self.closing = True
 
-    def begin(self) -> None:
+    def drain(self) -> None:
         """Readiness fails from now on."""
-        self.phase = Phase.DRAINING
+        self.now = Phase.DRAINING
         self.closing = True

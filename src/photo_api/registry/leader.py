@@ -22,14 +22,14 @@ RELEASE_TIME_BOX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class PeriodicTask:
     """Work that begins anew `seconds` after its end; one that fails is tried again then."""
 
     seconds: float
     work: Callable[[Lease], Awaitable[object]]
 
 
-class Duties:
+class Leader:
     """Those of the lease `name`, as `holder`, who loses it after `seconds` of silence."""
 
     def __init__(self, db: Database, name: str, holder: str, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Duties:
         self._holder = holder
         self._seconds = seconds
 
-    async def run(self, duties: Sequence[Duty]) -> None:
+    async def run(self, duties: Sequence[PeriodicTask]) -> None:
         """Until cancelled: then the lease is let go, so that another takes over at once."""
         while True:
             lease = await self._acquire()
@@ -69,7 +69,7 @@ class Duties:
         except Exception as error:  # it runs out by itself
             _warn("cannot let go of the lease", error)
 
-    async def _while_held(self, lease: Lease, duties: Sequence[Duty]) -> None:
+    async def _while_held(self, lease: Lease, duties: Sequence[PeriodicTask]) -> None:
         tasks = [
             asyncio.create_task(self._renew(lease)),
             *(asyncio.create_task(self._regularly(duty, lease)) for duty in duties),
@@ -93,7 +93,7 @@ class Duties:
             except Exception as error:
                 _warn("cannot renew the lease", error)
 
-    async def _regularly(self, duty: Duty, lease: Lease) -> None:
+    async def _regularly(self, duty: PeriodicTask, lease: Lease) -> None:
         while True:
             try:
                 await duty.work(lease)

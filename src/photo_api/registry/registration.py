@@ -21,7 +21,7 @@ from photo_api.cloud.identity import Identity
 from photo_api.db.capacity import DEPLOYED, check_capacity
 from photo_api.db.connect import FAILURES, connect, moved, reason
 from photo_api.registry import queries
-from photo_api.registry.watch import Watch
+from photo_api.registry.failure_detector import Watch
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.telemetry.failures import bug
 
@@ -48,7 +48,7 @@ class Change:
     at: float
 
 
-class Registry:
+class Registration:
     """The supervisor's link to the registry, over a connection of its own. `load` is asked at each
     heartbeat for what this instance carries."""
 

@@ -1,4 +1,4 @@
-"""One child process of the supervisor: started once, ordered about, and heard until its death."""
+"""One child process of the supervisor: started once, sent commands, and heard until its death."""
 
 import asyncio
 import json
@@ -43,14 +43,14 @@ def _ignored_from_birth() -> Iterator[None]:
 
 class Child:
     """A process in a session of its own, so that a Ctrl-C or a group signal does not reach it
-    beside its supervisor's orders."""
+    beside its supervisor's commands. `on_event` gets what it sends."""
 
-    def __init__(self, on_report: Callable[["Child", str, str], None]) -> None:
+    def __init__(self, on_event: Callable[["Child", str, str], None]) -> None:
         self.pid: int | None = None
         self.ready = asyncio.Event()
         self.load = WorkerLoad()
         self._unsent: dict[str, str] = {}
-        self._on_report = on_report
+        self._on_event = on_event
         self._ends: tuple[socket.socket, socket.socket] | OSError
         try:
             self._ends = socket_pair()
@@ -93,7 +93,7 @@ class Child:
             try:
                 return await asyncio.create_subprocess_exec(
                     *command,
-                    "--orders",
+                    "--control",
                     str(descriptor),
                     stdin=subprocess.DEVNULL,
                     env=environ,
@@ -105,12 +105,12 @@ class Child:
                 # child hears that its supervisor is gone, and ends.
                 raise OSError(str(error)) from error
 
-    async def _listen(self, orders: socket.socket) -> None:
-        async for message in messages(orders):
+    async def _listen(self, channel: socket.socket) -> None:
+        async for message in messages(channel):
             try:
                 self._take(message)
-            except Exception:  # one report less, and the next is heard
-                log.exception("a report cannot be taken", extra={"fields": {"pid": self.pid}})
+            except Exception:  # one event less, and the next is heard
+                log.exception("an event cannot be taken", extra={"fields": {"pid": self.pid}})
 
     def _take(self, message: str) -> None:
         event, _, value = message.partition(" ")
@@ -118,17 +118,17 @@ class Child:
             self.ready.set()
         elif event == "load":
             self.load = WorkerLoad(**json.loads(value))
-        self._on_report(self, event, value)
+        self._on_event(self, event, value)
 
-    def order(self, order: str) -> None:
-        """Send an order. While a process that hangs takes none, the last of each kind waits; one to
-        a process that is gone is dropped."""
-        kind = order.partition(" ")[0]
+    def send(self, command: str) -> None:
+        """Send a command. While a process that hangs takes none, the last of each kind waits; one
+        to a process that is gone is dropped."""
+        kind = command.partition(" ")[0]
         self._unsent.pop(kind, None)
-        self._unsent[kind] = order
-        self._send()
+        self._unsent[kind] = command
+        self._flush()
 
-    def _send(self) -> None:
+    def _flush(self) -> None:
         if isinstance(self._ends, OSError):
             return
         ours, loop = self._ends[0], asyncio.get_running_loop()
@@ -137,7 +137,7 @@ class Child:
             try:
                 ours.send(self._unsent[kind].encode())
             except BlockingIOError:
-                loop.add_writer(ours, self._send)
+                loop.add_writer(ours, self._flush)
                 return
             except OSError:
                 self._unsent.clear()

@@ -1,9 +1,9 @@
 """Messages between supervisor and worker, over a socket pair that also tells of death.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
-all. From the supervisor: `secrets JSON`, which is there at birth, `drain`, `retire`, `stop`, `about
-JSON`, `checks JSON`, `look-at-storage`. From a worker: `ready`, `load JSON`, `check JSON`,
-`recycle`, `refused database`, `refused store`.
+all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
+`stop`, `about JSON`, `checks JSON`, `look-at-storage`. A worker sends events: `ready`, `load JSON`,
+`check JSON`, `recycle`, `refused database`, `refused store`.
 """
 
 import asyncio
@@ -34,20 +34,26 @@ async def messages(connection: socket.socket) -> AsyncIterator[str]:
         yield received.decode()
 
 
-class Orders:
-    """The worker's end: iterate over orders, until the supervisor is gone; report events."""
+class ControlChannel:
+    """A worker's end. Iterate over the commands, as (name, value), until the supervisor is gone."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
 
-    def first(self) -> str:
-        """The order that was there at birth. Raises OSError when there was none."""
-        return self._socket.recv(LONGEST).decode()
+    def first(self) -> tuple[str, str]:
+        """The command that was there at the start. Raises OSError when there was none."""
+        return _parts(self._socket.recv(LONGEST).decode())
 
-    def __aiter__(self) -> AsyncIterator[str]:
-        return messages(self._socket)
+    async def __aiter__(self) -> AsyncIterator[tuple[str, str]]:
+        async for message in messages(self._socket):
+            yield _parts(message)
 
-    async def report(self, event: str) -> None:
+    async def send(self, event: str) -> None:
         """Tell the supervisor, for instance `ready`."""
         await asyncio.get_running_loop().sock_sendall(self._socket, event.encode())
+
+
+def _parts(message: str) -> tuple[str, str]:
+    name, _, value = message.partition(" ")
+    return name, value

@@ -1,13 +1,35 @@
-"""How an instance ends: out of the balancers first, then to the end of every request."""
+"""How an instance ends: the drain, from SIGTERM to exit, in this order.
+
+SIGTERM and SIGINT (`signals.py`), `photo-api drain` (`control_socket.py`) and the cloud's
+termination notice call `Supervisor.stop`, and `Supervisor.run` runs `Drain`. A second signal breaks
+it off: the processes are killed.
+
+1. Flag: `/health` is 503 and answers carry `Connection: close` (command `drain`); the job process
+   hands back its leased jobs; then the registry hears of it, and balancers leave the instance out.
+2. Lame duck: serve on while balancers notice.
+3. Stop accepting (command `stop`): each web worker takes the connections that wait, with
+   `accept_the_last`, and the kernel refuses further ones.
+4. In flight: requests are answered to the end of their bodies, for `drain_wait` at most.
+5. Flush: each process gives its log lines up to `log_flush` and exits. The registry hears that the
+   instance stopped, the cloud's group that it may go on (`Supervisor.run`); the supervisor flushes
+   its own lines (`serving.py`) and exits: 0 when every process ended by itself.
+"""
 
 import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from photo_api.supervisor.child import WorkerLoad
-from photo_api.supervisor.slot import Process, total
+from photo_api.settings.instance import LifecycleSettings
+from photo_api.supervisor.slot import Slot, first, load_of
+from photo_api.supervisor.systemd import notify
+
+if TYPE_CHECKING:
+    from photo_api.registry.registration import Registration
 
 log = logging.getLogger(__name__)
 
@@ -19,45 +41,106 @@ CUT = 1.0
 """Seconds beyond all limits after which a process that still runs is killed."""
 
 
-async def lame_duck(
-    seconds: float, processes: Sequence[Process], removed: Callable[[], Awaitable[bool]]
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """An instance's drain. `running` are the tasks that keep its slots filled, `watched` starts a
+    task whose failure is the instance's, and `end_now` breaks the drain off."""
+
+    settings: LifecycleSettings
+    environ: Mapping[str, str]
+    slots: Sequence[Slot]
+    running: Sequence[asyncio.Task[Any]]
+    listening: socket.socket
+    registration: "Registration"
+    watched: Callable[[Coroutine[Any, Any, object]], asyncio.Task[Any]]
+    end_now: asyncio.Event
+
+    async def run(self, cause: str) -> bool:
+        """Whether every process ended by itself, and as it should."""
+        steps = asyncio.create_task(self._run(cause))
+        try:
+            await first(steps, self.end_now.wait())
+            return steps.done() and steps.result()
+        finally:
+            steps.cancel()
+
+    async def _run(self, cause: str) -> bool:
+        self._flag(cause)
+        writing = self.watched(self.registration.flush())
+        try:
+            await self._lame_duck()
+            self._stop_accepting()
+            return await self._wait_for_requests()
+        finally:
+            writing.cancel()
+
+    def _flag(self, cause: str) -> None:
+        """Readiness fails at once; what the registry should hear is noted, and holds nothing up."""
+        for slot in self.slots:
+            slot.send("drain")
+        notify(self.environ, "STOPPING=1\nSTATUS=draining")
+        self.registration.change("draining", "draining", cause)
+
+    async def _lame_duck(self) -> None:
+        """Serve on until every balancer has had time to notice; shorter when every live one has
+        acknowledged the removal, and no new connection has come for a second."""
+        began = time.monotonic()
+        removed = False
+        while (left := began + self.settings.lame_duck - time.monotonic()) > 0:
+            await asyncio.sleep(min(ASK_BALANCERS, left))
+            removed = removed or await self.registration.removed_from_balancers()
+            last = max(began, load_of(self.slots).last_accepted)
+            if removed and time.monotonic() - last >= QUIET:
+                waited = round(time.monotonic() - began, 1)
+                log.info("every balancer let go", extra={"fields": {"lame_duck_s": waited}})
+                return
+
+    def _stop_accepting(self) -> None:
+        for slot in self.slots:
+            slot.send("stop")
+        # Connections that nobody has accepted yet would be reset: workers hold the socket too, and
+        # the last of them closes it after it has accepted what is there.
+        self.listening.close()
+
+    async def _wait_for_requests(self) -> bool:
+        """Until every process has finished what it began, or is beyond its limit and killed."""
+        limit = self.settings.drain_wait + self.settings.log_flush
+        everybody = asyncio.gather(*self.running, return_exceptions=True)
+        await asyncio.wait([everybody], timeout=limit + CUT)
+        if not everybody.done():
+            left = [slot.name for slot in self.slots if slot.pids]
+            log.error("killed at the limit", extra={"fields": {"processes": left}})
+        return everybody.done() and not any(slot.failed_at_end for slot in self.slots)
+
+    async def tell_end(self, cause: str) -> None:
+        """The registry's last words of this instance."""
+        if cut := load_of(self.slots).cut:
+            cause = f"{cause}; {cut} {'request' if cut == 1 else 'requests'} cut at the limit"
+        self.registration.change("stopped", "stopped", cause)
+        if not await self.registration.flush():
+            log.warning("the registry does not know that this instance stopped")
+        await self.registration.close()
+
+
+async def accept_the_last(
+    sockets: Sequence[socket.socket],
+    servers: Sequence[asyncio.AbstractServer],
+    protocol: Callable[[], asyncio.Protocol],
 ) -> None:
-    """Serve on for `seconds`, so that balancers notice; shorter when every live balancer has said
-    by `removed` that it sends nothing more, and no new connection has come for a second."""
-    began = time.monotonic()
-    left = False
-    while time.monotonic() - began < seconds:
-        pause = min(ASK_BALANCERS, max(0.0, began + seconds - time.monotonic()))
-        await asyncio.sleep(pause)
-        left = left or await removed()
-        last = max(began, carried(processes).last_accepted)
-        if left and time.monotonic() - last >= QUIET:
-            waited = round(time.monotonic() - began, 1)
-            log.info("every balancer let go", extra={"fields": {"lame_duck_s": waited}})
-            return
-
-
-async def finish(
-    processes: Sequence[Process],
-    running: Sequence[asyncio.Task[None]],
-    listening: socket.socket,
-    limit: float,
-) -> bool:
-    """Accept nothing more and wait until every process has finished what it began, at most `limit`
-    seconds and one. Whether all ended by themselves, and as they should."""
-    for process in processes:
-        process.order("stop")
-    # Connections that nobody has accepted yet would be reset: workers hold the socket too, and the
-    # last of them closes it after it has accepted what is there.
-    listening.close()
-    everybody = asyncio.gather(*running, return_exceptions=True)
-    await asyncio.wait([everybody], timeout=limit + CUT)
-    if not everybody.done():
-        names = [process.name for process in processes if process.pids]
-        log.error("killed at the limit", extra={"fields": {"processes": names}})
-    return everybody.done() and not any(process.failed_at_end for process in processes)
-
-
-def carried(processes: Sequence[Process]) -> WorkerLoad:
-    """What the instance carries, all its processes together."""
-    return total([process.load for process in processes])
+    """What a web worker does when it stops accepting. Closing a socket resets the connections that
+    wait in it to be accepted, whose requests may be on their way. So they are accepted, and further
+    ones refused by the kernel in the same breath, for all processes that share the socket."""
+    waiting = []
+    for listening in sockets:
+        listening.setblocking(False)
+        with suppress(OSError):  # nobody waits any more, or another worker was first
+            while True:
+                waiting.append(listening.accept()[0])
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RD)
+    for server in servers:
+        server.close()
+    loop = asyncio.get_running_loop()
+    for connection in waiting:
+        with suppress(OSError):
+            await loop.connect_accepted_socket(protocol, connection)

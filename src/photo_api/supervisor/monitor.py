@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from photo_api.health.checks import Check, from_line, to_line
 from photo_api.health.probe import DatabaseProbe
 from photo_api.supervisor.child import Child
-from photo_api.supervisor.slot import Process
+from photo_api.supervisor.slot import Slot
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Monitor:
     def __init__(
         self,
         database: DatabaseProbe,
-        workers: Sequence[Process],
+        workers: Sequence[Slot],
         note: Callable[[str, str], None],
     ) -> None:
         self._database = database
@@ -46,8 +46,8 @@ class Monitor:
         finally:
             self._database.close()
 
-    def take_report(self, line: str) -> None:
-        """What a worker found out, as it reports it."""
+    def take_event(self, line: str) -> None:
+        """What a worker has found, as it sends it."""
         for name, check in from_line(line).items():
             self.take(name, check)
 
@@ -66,9 +66,9 @@ class Monitor:
         for worker in self._workers:
             self.tell(worker)
 
-    def tell(self, worker: Process | Child) -> None:
+    def tell(self, worker: Slot | Child) -> None:
         """Tell a worker all that is known."""
-        worker.order(f"checks {to_line(self._checks)}")
+        worker.send(f"checks {to_line(self._checks)}")
 
     def _changed(self, name: str, check: Check, before: Check) -> None:
         fields = {"check": name, "ok": check.ok, "error": check.error or before.error}
@@ -82,5 +82,5 @@ class Monitor:
         ready = [worker for worker in self._workers if worker.ready.is_set()]
         if ready and now - self._storage_asked >= STORAGE_INTERVAL:
             self._storage_asked = now
-            # Whoever it is: one that hangs keeps the others' answer away only when it is its turn.
-            random.choice(ready).order("look-at-storage")
+            # Any of them: one that hangs keeps the answer away only when it is its turn.
+            random.choice(ready).send("look-at-storage")

@@ -1,5 +1,5 @@
-"""Secrets that change while an instance runs: the supervisor alone looks at the files, and tells
-its children, from their birth and at each look. So no child has older ones than the supervisor."""
+"""Secrets that change while an instance runs: the supervisor alone looks at the files, and sends
+them to its children, at their start and at each look. So no child has older ones than it."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from contextlib import suppress
 from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, Look, SecretFiles, with_texts
-from photo_api.supervisor.control_channel import Orders
+from photo_api.supervisor.control_channel import ControlChannel
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ class SecretWatch:
             self._refused_at = time.monotonic()
         self.look_soon()
 
-    def message(self) -> str:
-        """What a child is told."""
+    def command(self) -> str:
+        """What a child is sent."""
         return f"secrets {json.dumps(dict(self._files.texts), ensure_ascii=False)}"
 
-    async def run(self, tell: Callable[[str], None], note: Callable[[str, str], None]) -> None:
-        """Look until cancelled. The children hear it by `tell`, also when nothing is new: one that
+    async def run(self, send: Callable[[str], None], note: Callable[[str, str], None]) -> None:
+        """Look until cancelled. The children hear it by `send`, also when nothing is new: one that
         stood still may have missed it. A change is an event by `note`, by its names alone."""
         while True:
             self._wanted.clear()
@@ -57,7 +57,7 @@ class SecretWatch:
                 log.error("a secret stays as it was: %s", problem)
             if look.changed:
                 self._take(look.changed, note)
-            tell(self.message())
+            send(self.command())
             await asyncio.sleep(max(REST, AGREE_AFTER))
             if not look.unsettled:
                 with suppress(TimeoutError):
@@ -73,20 +73,23 @@ class SecretWatch:
         note("secrets_changed", ", ".join(names))
 
 
-class ToldSecrets:
-    """A child's side: its settings with the secrets that it was told last."""
+class ChildSecrets:
+    """A child's side: its settings with the secrets that it was sent last."""
 
-    def __init__(self, environ: Mapping[str, str], orders: Orders) -> None:
+    def __init__(self, environ: Mapping[str, str], channel: ControlChannel) -> None:
         self._environ = dict(environ)
-        self._orders = orders
-        self._texts = _texts(orders.first())
+        self._channel = channel
+        command, value = channel.first()
+        if command != "secrets":
+            raise RuntimeError("the first command does not tell the secrets")
+        self._texts: dict[str, str] = json.loads(value)
         self._reported: dict[str, float] = {}
         self._reporting: set[asyncio.Task[None]] = set()
         self.live = LiveSettings(load(with_texts(self._environ, self._texts)))
         self.live.refused = self._refused
 
-    def told(self, value: str) -> None:
-        """Take over what the order `secrets` says."""
+    def update(self, value: str) -> None:
+        """Take over what the command `secrets` says."""
         texts = json.loads(value)
         if texts == self._texts:
             return
@@ -102,7 +105,7 @@ class ToldSecrets:
         now = time.monotonic()
         if now - self._reported.get(by, -REST) >= REST:
             self._reported[by] = now
-            task = asyncio.create_task(self._orders.report(f"refused {by}"))
+            task = asyncio.create_task(self._channel.send(f"refused {by}"))
             self._reporting.add(task)
             task.add_done_callback(self._reporting.discard)
 
@@ -130,11 +133,3 @@ async def _beside(look: Callable[[], Look]) -> Look:
     except RuntimeError:  # no thread can be started, for now
         return Look()
     return await done
-
-
-def _texts(message: str) -> dict[str, str]:
-    order, _, value = message.partition(" ")
-    if order != "secrets":
-        raise RuntimeError("the first order does not tell the secrets")
-    texts: dict[str, str] = json.loads(value)
-    return texts

@@ -1,4 +1,4 @@
-"""What the supervisor does on signals: the only process of an instance that does anything."""
+"""Signals, which the supervisor alone obeys among an instance's processes."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ SECOND_SIGNAL = 1.0
 signal and a direct one, say)."""
 
 
-class Handlers:
+class SignalHandlers:
     """SIGTERM and SIGINT begin the drain, a second one ends at once; SIGHUP replaces the workers
     one by one."""
 
@@ -39,7 +39,7 @@ class Handlers:
         self._installed = {number: signal.getsignal(number) for number in ENDING}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*ENDING, signal.SIGHUP))
 
-    def keep(self) -> None:
+    def restore(self) -> None:
         """Take them again if anybody has displaced our handlers: an instance that does not hear
         SIGTERM is killed with its requests."""
         displaced = [

@@ -1,10 +1,10 @@
-"""The supervisor's side of one place among its processes: kept filled until it is stopped."""
+"""One slot among the supervisor's processes: kept filled until it is stopped."""
 
 import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,10 @@ class Running:
     end: asyncio.Task[int]
 
 
-class Process:
-    """A process that is started again whenever it dies, and replaced on demand. `heard` gets what
-    its processes report, `died` their exit codes; `greeting` gives the order that is there at their
-    birth, if any."""
+class Slot:
+    """Holds one process, which is started again whenever it dies, and replaced on demand.
+    `on_event` gets the events of its processes, `on_exit` their exit codes; `first_command` gives
+    the command that is there at their start, if any."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class Process:
         arguments: Sequence[str],
         environ: Mapping[str, str],
         inherited: Sequence[int] = (),
-        after: "Sequence[Process]" = (),
+        after: "Sequence[Slot]" = (),
         longest_end: float = 60.0,
     ) -> None:
         self.name = name
         self.ready = asyncio.Event()
-        self.heard: Callable[[Process, Child, str, str], None] = lambda *_: None
-        self.died: Callable[[Process, int], None] = lambda *_: None
-        self.greeting: Callable[[], str] = str
+        self.on_event: Callable[[Slot, Child, str, str], None] = lambda *_: None
+        self.on_exit: Callable[[Slot, int], None] = lambda *_: None
+        self.first_command: Callable[[], str] = str
         self._command = [sys.executable, "-m", module, "--name", name, *arguments]
         self._environ = dict(environ)
         self._inherited = tuple(inherited)
@@ -80,11 +80,11 @@ class Process:
         return total([self._ended, *(item.child.load for item in self._running)])
 
     async def keep_running(self) -> None:
-        """Run it, and again whenever it dies, until `stop` was ordered. Cancelling kills it. The
+        """Run it, and again whenever it dies, until it gets `stop`. Cancelling kills it. The
         first start waits until those it comes `after` have had the processor to be ready."""
         if self._after:
             ready = _all_ready(self._after)
-            await _first(ready, self._stopped.wait(), timeout=LONGEST_HEAD_START)
+            await first(ready, self._stopped.wait(), timeout=LONGEST_HEAD_START)
         try:
             await self._keep_one_running()
             await asyncio.gather(*(item.end for item in self._running), *self._retiring)
@@ -99,28 +99,28 @@ class Process:
         while not self._stopped.is_set():
             started = time.monotonic()
             self._replacement_wanted.clear()
-            present = await self._last_of_line(self._start())
+            present = await self._replace_until_end(self._start())
             if self._stopped.is_set():
                 return
             backoff = FIRST_BACKOFF if time.monotonic() - started > STABLE else backoff
-            self._tell_of_end(present, backoff)
-            await _first(asyncio.sleep(backoff), self._stopped.wait())
+            self._log_end(present, backoff)
+            await first(asyncio.sleep(backoff), self._stopped.wait())
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
-    async def _last_of_line(self, present: Running) -> Running:
+    async def _replace_until_end(self, present: Running) -> Running:
         """The process that ended without a successor. A replacement that fails is tried again."""
         pause, longest = FIRST_BACKOFF, LONGEST_FIRST_START
         while await self._became_ready(present, longest):
-            await _first(self._replacement_wanted.wait(), present.end)
+            await first(self._replacement_wanted.wait(), present.end)
             if present.end.done():
                 break
             successor = await self._successor(present, pause)
             if successor is None:
-                await _first(asyncio.sleep(pause), present.end, self._leaving.wait())
+                await first(asyncio.sleep(pause), present.end, self._leaving.wait())
                 pause = min(pause * 2, LONGEST_BACKOFF)
                 continue
             if present.end.done():
-                self._tell_of_end(present, 0.0)
+                self._log_end(present, 0.0)
             else:
                 self._let_go(present)
             self._replacement_wanted.clear()
@@ -129,13 +129,13 @@ class Process:
 
     async def _became_ready(self, running: Running, longest: float) -> bool:
         """False when it has ended, or is ended since it takes longer than that."""
-        await _first(running.child.ready.wait(), running.end, timeout=longest)
+        await first(running.child.ready.wait(), running.end, timeout=longest)
         if running.child.ready.is_set():
             return True
         await self._give_up_on(running)
         return False
 
-    def _tell_of_end(self, present: Running, backoff: float) -> None:
+    def _log_end(self, present: Running, backoff: float) -> None:
         """Raises what nobody expects of a start."""
         fields: dict[str, object] = {"name": self.name, "backoff_s": backoff}
         if present.end.cancelled():  # told of already
@@ -147,16 +147,16 @@ class Process:
             return
         fields["exit"] = present.end.result()
         log.error("process died; restarting", extra={"fields": fields})
-        self.died(self, present.end.result())
+        self.on_exit(self, present.end.result())
 
     def _start(self) -> Running:
-        child = Child(self._hear)
-        if greeting := self.greeting():
-            child.order(greeting)
-        # From its birth: an order might be read after the first request.
+        child = Child(self._take_event)
+        if command := self.first_command():
+            child.send(command)
+        # From its start: a command might be read after the first request.
         draining = ["--draining"] if self._leaving.is_set() else []
-        command = [*self._command, *draining]
-        end = asyncio.create_task(child.run(command, self._environ, self._inherited))
+        line = [*self._command, *draining]
+        end = asyncio.create_task(child.run(line, self._environ, self._inherited))
         running = Running(child, end)
         self._running.append(running)
         end.add_done_callback(lambda _: self._forget(running))
@@ -171,17 +171,17 @@ class Process:
         self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
 
     def _look_at_end(self, code: int) -> None:
-        """Whoever dies before it is told to stop is told of by whoever starts another."""
+        """The death of one that was not told to stop is logged by whoever starts another."""
         if self._stopped.is_set() and code:
             self.failed_at_end = True
             fields = {"name": self.name, "exit": code}
             log.error("a process failed at its end", extra={"fields": fields})
-            self.died(self, code)
+            self.on_exit(self, code)
 
-    def _hear(self, child: Child, event: str, value: str) -> None:
+    def _take_event(self, child: Child, event: str, value: str) -> None:
         if event == "ready":
             self._show_ready()
-        self.heard(self, child, event, value)
+        self.on_event(self, child, event, value)
 
     def _show_ready(self) -> None:
         """Whether one of its processes takes requests, which a retired one does no more."""
@@ -196,11 +196,11 @@ class Process:
         successor = self._start()
         ready, leaving = successor.child.ready, self._leaving
         ends = (successor.end, present.end)
-        await _first(ready.wait(), *ends, leaving.wait(), timeout=LONGEST_START)
+        await first(ready.wait(), *ends, leaving.wait(), timeout=LONGEST_START)
         if leaving.is_set():
             return None
         if successor.end.done():
-            self._tell_of_end(successor, pause)
+            self._log_end(successor, pause)
             return None
         if ready.is_set() or present.end.done():
             return successor
@@ -223,9 +223,9 @@ class Process:
     async def _retire(self, running: Running) -> None:
         """No new connections at once; those that it has are closed with an answer each, or when
         they stay idle; requests in flight are finished."""
-        running.child.order("retire")
-        await _first(running.end, self._stopped.wait(), timeout=RETIREMENT)
-        running.child.order("stop")
+        running.child.send("retire")
+        await first(running.end, self._stopped.wait(), timeout=RETIREMENT)
+        running.child.send("stop")
         await asyncio.wait([running.end], timeout=self._longest_end)
         running.end.cancel()
 
@@ -238,19 +238,19 @@ class Process:
             self._replacement_wanted.set()
         return self._replacement_wanted.is_set()
 
-    def order(self, order: str) -> None:
-        """Send an order. What is started after `drain` drains from its birth; after `stop` nothing
+    def send(self, command: str) -> None:
+        """Send a command. What is started after `drain` drains from its start; after `stop` nothing
         is started any more."""
-        if order in ("drain", "stop"):
+        if command in ("drain", "stop"):
             self._leaving.set()
             self._replacement_wanted.clear()
-        if order == "stop":
+        if command == "stop":
             self._stopped.set()
         for running in self._running:
-            running.child.order(order)
+            running.child.send(command)
 
 
-async def _first(
+async def first(
     *waited_for: asyncio.Task[Any] | Coroutine[Any, Any, object], timeout: float | None = None
 ) -> None:
     """Until the first of these ends, or `timeout`. Tasks go on; the rest is cancelled."""
@@ -264,8 +264,9 @@ async def _first(
         await asyncio.gather(*own, return_exceptions=True)
 
 
-def total(loads: Sequence[WorkerLoad]) -> WorkerLoad:
+def total(loads: Iterable[WorkerLoad]) -> WorkerLoad:
     """Of several processes together."""
+    loads = list(loads)
     return WorkerLoad(
         in_flight=sum(load.in_flight for load in loads),
         accepted=sum(load.accepted for load in loads),
@@ -275,6 +276,11 @@ def total(loads: Sequence[WorkerLoad]) -> WorkerLoad:
     )
 
 
-async def _all_ready(processes: Sequence[Process]) -> None:
-    for process in processes:
-        await process.ready.wait()
+def load_of(slots: Iterable[Slot]) -> WorkerLoad:
+    """What an instance carries, all its processes together."""
+    return total(slot.load for slot in slots)
+
+
+async def _all_ready(slots: Sequence[Slot]) -> None:
+    for slot in slots:
+        await slot.ready.wait()

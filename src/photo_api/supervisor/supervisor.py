@@ -12,28 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata
+from photo_api.health.readiness import phase_of
+from photo_api.http.phase import Phase
 from photo_api.settings.secrets import LiveSettings, SecretFiles
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
-from photo_api.supervisor.drain import CUT, carried, finish, lame_duck
+from photo_api.supervisor.drain import CUT, Drain
 from photo_api.supervisor.load import LoadMeter, resident_bytes
 from photo_api.supervisor.migrating import migrate_at_start
 from photo_api.supervisor.orphans import reap_orphans
 from photo_api.supervisor.secrets import SecretWatch
-from photo_api.supervisor.signals import Handlers
-from photo_api.supervisor.slot import Process
+from photo_api.supervisor.signals import SignalHandlers
+from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
 
 if TYPE_CHECKING:
-    from photo_api.registry.row import Registry
+    from photo_api.registry.registration import Registration
     from photo_api.supervisor.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
 KEEP_HOUSE = 1.0
 LOOK_AT_WORKERS = 0.25
-WITHOUT_WORKERS = 2.0
-"""Seconds without any web worker after which the instance is not ready."""
+STATES = {Phase.STARTING: "starting", Phase.SERVING: "ready", Phase.DRAINING: "draining"}
+"""What the registry and the control socket call an instance's phases."""
 
 BACKLOG = 2048
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104  (to be told apart, not bound)
@@ -67,53 +69,62 @@ class Supervisor:
         self._end_now = asyncio.Event()
         self._cause = "failure"
         self._failed = False
-        self._state = "starting"
+        self._phase = Phase.STARTING
         self._identity = identity
         self._metadata = metadata
-        self._processes: list[Process] = []
+        self._slots: list[Slot] = []
         self.port = port
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
-        handlers = Handlers(self.stop, self._end_now.set, self._replace_workers)
+        handlers = SignalHandlers(self.stop, self._end_now.set, self._replace_workers)
         handlers.install()
         with _bind(self._address) if self._workers else socket.socket() as listening:
             if self._workers:
                 self.port = listening.getsockname()[1]
-            self._processes = self._make_processes(listening)
-            for item in self._processes:
-                item.greeting = self._secrets.message
-            running = [asyncio.create_task(item.keep_running()) for item in self._processes]
-            for process in running:
-                process.add_done_callback(self._ended)
+            self._slots = self._make_slots(listening)
+            running = [self._watched(slot.keep_running()) for slot in self._slots]
             await asyncio.sleep(0)  # they are started now, and import while the rest here does
-            registry = self._make_registry()
-            monitor = self._make_monitor(registry)
-            helpers = [
-                asyncio.create_task(work)
-                for work in self._housekeeping(registry, monitor, handlers)
-            ]
-            for helper in helpers:
-                helper.add_done_callback(self._ended)
+            registration = self._make_registration()
+            monitor = self._make_monitor(registration)
+            work = self._housekeeping(registration, monitor, handlers)
+            helpers = [self._watched(task) for task in work]
+            drain = Drain(
+                self._settings.lifecycle,
+                self._environ,
+                self._slots,
+                running,
+                listening,
+                registration,
+                self._watched,
+                self._end_now,
+            )
             clean = False
             try:
                 await self._stop.wait()
-                clean = await self._drain(registry, running, listening)
+                self._phase = Phase.DRAINING
+                clean = await drain.run(self._cause)
             finally:
                 for task in (*helpers, *running):
                     task.cancel()
                 await asyncio.gather(*helpers, *running, return_exceptions=True)
-                await self._say_stopped(registry)
+                await drain.tell_end(self._cause)
         await self._complete_termination()
         return 0 if clean and not self._failed else 1
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        """Whatever watches over the instance may end, but not by an error: then so does the
-        instance, rather than go on unwatched."""
-        if not task.cancelled() and (error := task.exception()):
-            log.error("the supervisor failed; the instance ends", exc_info=error)
-            self._failed = True
-            self.stop(f"{type(error).__name__} in the supervisor")
+    def _watched(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+        """A task that may end, but not by an error: then so does the instance, rather than go on
+        unwatched."""
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            if not task.cancelled() and (error := task.exception()):
+                log.error("the supervisor failed; the instance ends", exc_info=error)
+                self._failed = True
+                self.stop(f"{type(error).__name__} in the supervisor")
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        return task
 
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
@@ -130,17 +141,17 @@ class Supervisor:
             "instance": self._identity.instance,
             "boot_id": self._identity.boot_id,
             "version": self._identity.version,
-            "state": self._state,
-            "in_flight": carried(self._processes).in_flight,
+            "state": STATES[self._phase],
+            "in_flight": load_of(self._slots).in_flight,
         }
 
-    def _make_processes(self, listening: socket.socket) -> list[Process]:
+    def _make_slots(self, listening: socket.socket) -> list[Slot]:
         common = ["--boot-id", self._identity.boot_id]
-        environ = {**self._environ, **_told(self._identity)}
+        environ = {**self._environ, **_environ_of(self._identity)}
         life = self._settings.lifecycle
         descriptor = listening.fileno()
         web = [
-            Process(
+            Slot(
                 f"web-{number}",
                 "photo_api.web_worker",
                 [*common, "--socket", str(descriptor)],
@@ -150,26 +161,28 @@ class Supervisor:
             )
             for number in range(1, self._workers + 1)
         ]
-        if not self._jobs:
-            return web
-        return [*web, Process("jobs", "photo_api.job_worker", common, environ, after=web)]
+        jobs = [Slot("jobs", "photo_api.job_worker", common, environ, after=web)]
+        slots = web + jobs * self._jobs
+        for slot in slots:
+            slot.first_command = self._secrets.command
+        return slots
 
-    def _make_registry(self) -> "Registry":
+    def _make_registration(self) -> "Registration":
         # The database's driver is imported while the workers start.
-        from photo_api.registry.row import Registry
+        from photo_api.registry.registration import Registration
 
         meter = LoadMeter()
 
         def load() -> dict[str, object]:
-            their = carried(self._processes)
+            workers = load_of(self._slots)
             return {
                 "cpu_percent": meter.cpu_percent(),
-                "in_flight": their.in_flight,
-                "memory_bytes": resident_bytes() + their.memory_bytes,
+                "in_flight": workers.in_flight,
+                "memory_bytes": resident_bytes() + workers.memory_bytes,
             }
 
         host = self._address[0]
-        registry = Registry(
+        registration = Registration(
             self._settings.database,
             self._identity,
             address=self._identity.instance if host in WILDCARDS else host,
@@ -177,49 +190,47 @@ class Supervisor:
             workers=self._workers,
             load=load,
         )
-        self._live.follow(lambda settings: registry.use(settings.database))
-        return registry
+        self._live.follow(lambda settings: registration.use(settings.database))
+        return registration
 
-    def _make_monitor(self, registry: "Registry") -> "Monitor":
+    def _make_monitor(self, registration: "Registration") -> "Monitor":
         from photo_api.health.probe import DatabaseProbe
         from photo_api.supervisor.monitor import Monitor
 
-        web = self._processes[: self._workers]
         probe = DatabaseProbe(self._settings.database)
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
-        monitor = Monitor(probe, web, registry.note)
+        monitor = Monitor(probe, self._slots[: self._workers], registration.note)
+        about = json.dumps({"port": self.port, "workers": self._workers})
 
-        about = {"port": self.port, "workers": self._workers}
+        def on_exit(slot: Slot, code: int) -> None:
+            registration.note("worker_died", f"{slot.name} {_exit(code)}")
 
-        def died(process: Process, code: int) -> None:
-            registry.note("worker_died", f"{process.name} {_exit(code)}")
-
-        def heard(process: Process, child: Child, event: str, value: str) -> None:
+        def on_event(slot: Slot, child: Child, event: str, value: str) -> None:
             if event == "ready":
-                child.order(f"about {json.dumps(about)}")
+                child.send(f"about {about}")
                 monitor.tell(child)
             elif event == "refused":
                 self._secrets.refused(value)
             elif event == "check":
-                monitor.take_report(value)
-            elif event == "recycle" and process.replace():
-                registry.note("worker_replaced", f"{process.name} after {value} requests")
+                monitor.take_event(value)
+            elif event == "recycle" and slot.replace():
+                registration.note("worker_replaced", f"{slot.name} after {value} requests")
 
-        for process in self._processes:
-            process.died, process.heard = died, heard
+        for slot in self._slots:
+            slot.on_exit, slot.on_event = on_exit, on_event
         return monitor
 
     def _housekeeping(
-        self, registry: "Registry", monitor: "Monitor", handlers: Handlers
+        self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers
     ) -> list[Coroutine[Any, Any, object]]:
         work: list[Coroutine[Any, Any, object]] = [
-            self._announce(registry, monitor),
-            _endless(registry.keep()),
+            self._follow_readiness(registration, monitor),
+            _endless(registration.keep()),
             _endless(monitor.run()),
             self._serve_control(),
-            _endless(self._secrets.run(self._tell, registry.note)),
-            _endless(_keep_house(handlers, self._processes)),
+            _endless(self._secrets.run(self._send_to_all, registration.note)),
+            _endless(_keep_house(handlers, self._slots)),
         ]
         if self._migrate:
             work.append(migrate_at_start(self._live))
@@ -233,7 +244,7 @@ class Supervisor:
         self.stop(await notice(self._settings.cloud))
 
     async def _complete_termination(self) -> None:
-        """Whoever stopped us: the group may be terminating this machine and wait for our word."""
+        """Whatever stopped us: the group may be terminating this machine and wait until we end."""
         from photo_api.cloud.notices import complete_lifecycle_action
 
         if self._is_on_amazon():
@@ -252,95 +263,51 @@ class Supervisor:
         except RunDirectoryError as error:
             log.warning("`photo-api drain` cannot reach this instance: %s", error)
 
-    async def _announce(self, registry: "Registry", monitor: "Monitor") -> None:
-        """The service manager hears when all processes run, the registry when they can serve: a
-        database that is away at boot must not end in a restart."""
-        await asyncio.gather(*(process.ready.wait() for process in self._processes))
+    async def _follow_readiness(self, registration: "Registration", monitor: "Monitor") -> None:
+        """Tell systemd that all processes run, and the registry whether the instance is ready, as
+        `phase_of` decides."""
+        await asyncio.gather(*(slot.ready.wait() for slot in self._slots))
         notify(self._environ, f"READY=1\nSTATUS=serving on port {self.port}")
         await monitor.database_ok.wait()
-        if self._stop.is_set():
-            return
-        self._state = "ready"
-        registry.change("ready", "ready")
-        await registry.flush()
-        jobs = self._settings.jobs.concurrency if self._jobs else 0
-        deployed = self._settings.mode == "production"
-        await registry.warn_of_capacity(self._workers, jobs, deployed=deployed)
-        log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
-        await self._stay_ready_while_workers_live(registry)
-
-    async def _stay_ready_while_workers_live(self, registry: "Registry") -> None:
-        """An instance without a living worker answers nobody, so the balancers should know. One
-        that is replaced at once keeps nobody waiting for long."""
-        web = self._processes[: self._workers]
-        absent = 0.0
-        while web:
+        web, absent, again = self._slots[: self._workers], 0.0, False
+        while not self._stop.is_set():
+            phase = phase_of(started=True, without_workers=absent, draining=False)
+            if phase is not self._phase:
+                self._phase = phase
+                await self._tell_readiness(registration, again)
+                again = True
             await asyncio.sleep(LOOK_AT_WORKERS)
-            alive = any(process.ready.is_set() for process in web)
+            alive = not web or any(slot.ready.is_set() for slot in web)
             absent = 0.0 if alive else absent + LOOK_AT_WORKERS
-            if self._stop.is_set():
-                return
-            if absent >= WITHOUT_WORKERS and self._state == "ready":
-                self._state = "starting"
-                registry.change("starting", "without_workers", "no web worker runs")
-                log.error("not ready: no web worker runs")
-            elif alive and self._state == "starting":
-                self._state = "ready"
-                registry.change("ready", "ready", "a web worker runs again")
-                log.info("ready again")
 
-    def _tell(self, order: str) -> None:
-        for process in self._processes:
-            process.order(order)
+    async def _tell_readiness(self, registration: "Registration", again: bool) -> None:
+        if self._phase is Phase.STARTING:
+            registration.change("starting", "without_workers", "no web worker runs")
+            log.error("not ready: no web worker runs")
+        elif again:
+            registration.change("ready", "ready", "a web worker runs again")
+            log.info("ready again")
+        else:
+            registration.change("ready", "ready")
+            await registration.flush()
+            jobs = self._settings.jobs.concurrency if self._jobs else 0
+            deployed = self._settings.mode == "production"
+            await registration.warn_of_capacity(self._workers, jobs, deployed=deployed)
+            log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
+
+    def _send_to_all(self, command: str) -> None:
+        for slot in self._slots:
+            slot.send(command)
 
     def _replace_workers(self) -> None:
         log.info("replacing the workers")
         self._secrets.look_soon()
-        for process in self._processes:
-            process.replace()
-
-    async def _drain(
-        self, registry: "Registry", running: list[asyncio.Task[None]], listening: socket.socket
-    ) -> bool:
-        """Readiness fails at once, then the registry hears of it; serving goes on for the lame
-        duck, and then requests in flight get to finish. Whether everybody ended by themselves."""
-        self._tell("drain")
-        notify(self._environ, "STOPPING=1\nSTATUS=draining")
-        self._state = "draining"
-        registry.change("draining", "draining", self._cause)
-        writing = asyncio.create_task(registry.flush())
-        writing.add_done_callback(self._ended)
-        life = self._settings.lifecycle
-        duck = lame_duck(life.lame_duck, self._processes, registry.removed_from_balancers)
-        await self._unless_ended_now(duck)
-        ending = finish(self._processes, running, listening, life.drain_wait + life.log_flush)
-        clean = await self._unless_ended_now(ending)
-        writing.cancel()
-        return bool(clean)
-
-    async def _say_stopped(self, registry: "Registry") -> None:
-        cut = carried(self._processes).cut
-        requests = "request" if cut == 1 else "requests"
-        cause = f"{self._cause}; {cut} {requests} cut at the limit" if cut else self._cause
-        registry.change("stopped", "stopped", cause)
-        if not await registry.flush():
-            log.warning("the registry does not know that this instance stopped")
-        await registry.close()
-
-    async def _unless_ended_now(self, work: Coroutine[Any, Any, Any]) -> object:
-        """What `work` gives; None when a second signal came first."""
-        task = asyncio.create_task(work)
-        ended = asyncio.create_task(self._end_now.wait())
-        try:
-            await asyncio.wait([task, ended], return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            for item in (task, ended):
-                item.cancel()
+        for slot in self._slots:
+            slot.replace()
 
 
-def _told(identity: Identity) -> dict[str, str]:
-    """Who the instance is, for its workers: nobody else asks the cloud's metadata."""
+def _environ_of(identity: Identity) -> dict[str, str]:
+    """The identity, for the workers: nobody else asks the cloud's metadata."""
     return {
         "PHOTO_API_INSTANCE_IP": identity.instance,
         "PHOTO_API_NODE_NAME": identity.node,
@@ -355,12 +322,12 @@ async def _endless(work: Coroutine[Any, Any, object]) -> None:
     raise RuntimeError(f"{name} ended")
 
 
-async def _keep_house(handlers: Handlers, processes: list[Process]) -> None:
+async def _keep_house(handlers: SignalHandlers, slots: list[Slot]) -> None:
     while True:
         await asyncio.sleep(KEEP_HOUSE)
-        handlers.keep()
+        handlers.restore()
         if os.getpid() == 1:
-            reap_orphans({pid for process in processes for pid in process.pids})
+            reap_orphans({pid for slot in slots for pid in slot.pids})
 
 
 def _exit(code: int) -> str:

@@ -38,39 +38,39 @@ def _exit_at_once(signals: Any) -> None:
     def end(_: object, __: object) -> None:
         os._exit(0)
 
-    signals.Handlers._on_ending = end
+    signals.SignalHandlers._on_ending = end
 
 
 def _displace_handler(signals: Any) -> None:
     """A library took SIGTERM after us, and nobody takes it back."""
-    install = signals.Handlers.install
+    install = signals.SignalHandlers.install
 
     def install_and_lose(self: object) -> None:
         install(self)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def keep(_: object) -> None:
+    def restore(_: object) -> None:
         return
 
-    signals.Handlers.install, signals.Handlers.keep = install_and_lose, keep
+    signals.SignalHandlers.install, signals.SignalHandlers.restore = install_and_lose, restore
 
 
-def _drain_late(supervisor: Any) -> None:
+def _drain_late(drain: Any) -> None:
     """The workers stop accepting, and only afterwards readiness fails and the registry hears of it;
     what waits to be accepted by then is reset."""
-    drain = supervisor.Supervisor._drain
+    run = drain.Drain.run
 
-    async def close_then_drain(self: Any, registry: Any, running: Any, listening: Any) -> bool:
-        for process in self._processes:
-            process.order("retire")
+    async def close_then_drain(self: Any, cause: str) -> bool:
+        for slot in self.slots:
+            slot.send("retire")
         await asyncio.sleep(NOTICE)
-        for process in self._processes:
-            process.order("stop")
-        listening.close()
-        done: bool = await drain(self, registry, running, listening)
+        for slot in self.slots:
+            slot.send("stop")
+        self.listening.close()
+        done: bool = await run(self, cause)
         return done
 
-    supervisor.Supervisor._drain = close_then_drain
+    drain.Drain.run = close_then_drain
 
 
 def _trust_confirmations(direct_upload: Any) -> None:
@@ -225,18 +225,18 @@ def _bury_at_once(runner: Any) -> None:
     runner.Runner._with_lease = slowly
 
 
-def _never_mend(registry: Any) -> None:
+def _never_mend(registration: Any) -> None:
     """An instance writes its row once, and takes whatever is there later for its own."""
 
     async def leave(*_: object) -> None:
         return
 
-    registry.Registry._mend = leave
+    registration.Registration._mend = leave
 
 
-def _born_ready(process: Any) -> None:
+def _born_ready(slot: Any) -> None:
     """What is started during a drain knows nothing of it."""
-    start = process.Process._start
+    start = slot.Slot._start
 
     def start_unaware(self: Any) -> Any:
         leaving, self._leaving = self._leaving, asyncio.Event()
@@ -245,7 +245,7 @@ def _born_ready(process: Any) -> None:
         finally:
             self._leaving = leaving
 
-    process.Process._start = start_unaware
+    slot.Slot._start = start_unaware
 
 
 def _always_healthy(health: Any) -> None:
@@ -254,7 +254,7 @@ def _always_healthy(health: Any) -> None:
     def check(*_: object) -> Any:
         return health.Check(True, 0, health.time.monotonic())
 
-    health.Health.check = check
+    health.WorkerHealth.check = check
 
 
 def _forget_members(membership: Any) -> None:
@@ -282,7 +282,7 @@ def _trust_registry(membership: Any) -> None:
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.supervisor.signals", _exit_at_once),
     "displaced-handler": ("photo_api.supervisor.signals", _displace_handler),
-    "late-drain": ("photo_api.supervisor.supervisor", _drain_late),
+    "late-drain": ("photo_api.supervisor.drain", _drain_late),
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
     "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
     "late-recovery": ("photo_api.resilience", partial(_recover_after, LATE)),
@@ -294,9 +294,9 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
     "discarding-upload": ("photo_api.photos.server_upload", _discard_on_any_error),
     "burying-runner": ("photo_api.jobs.runner", _bury_at_once),
-    "unmended-row": ("photo_api.registry.row", _never_mend),
+    "unmended-row": ("photo_api.registry.registration", _never_mend),
     "born-ready": ("photo_api.supervisor.slot", _born_ready),
-    "always-healthy": ("photo_api.health.readiness", _always_healthy),
+    "always-healthy": ("photo_api.health.worker_health", _always_healthy),
     "forgotten-members": ("photo_fleet.balancer.membership", _forget_members),
     "trusted-registry": ("photo_fleet.balancer.membership", _trust_registry),
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),

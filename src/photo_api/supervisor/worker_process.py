@@ -1,0 +1,58 @@
+"""What the web workers and the job worker have in common as the supervisor's children."""
+
+import argparse
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from photo_api.cloud.identity import Identity, identify
+from photo_api.supervisor.control_channel import ControlChannel
+from photo_api.supervisor.memory import hide_memory
+from photo_api.supervisor.orphans import die_with_parent
+from photo_api.supervisor.secrets import ChildSecrets
+from photo_api.telemetry.logs import Logs, log_shipping
+
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that the supervisor alone obeys."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """A worker's parts before it does anything. `draining` is whether it was started in a drain,
+    `socket` the descriptor of the listening socket, None for one that serves nobody."""
+
+    name: str
+    channel: ControlChannel
+    secrets: ChildSecrets
+    identity: Identity
+    logs: Logs
+    draining: bool
+    socket: int | None
+
+
+@contextmanager
+def worker_process() -> Iterator[WorkerProcess]:
+    """This process as a worker: its memory hidden, dead with its supervisor, deaf to signals. At
+    the end its log lines get their time."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--boot-id", required=True)
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--socket", type=int)
+    parser.add_argument("--draining", action="store_true", help="started during a drain")
+    options = parser.parse_args()
+    die_with_parent()
+    hide_memory()
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    channel = ControlChannel(options.control)
+    secrets = ChildSecrets(os.environ, channel)
+    settings = secrets.live.now
+    identity = identify(settings.lifecycle, options.boot_id)
+    flush = settings.lifecycle.log_flush
+    with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
+        yield WorkerProcess(
+            options.name, channel, secrets, identity, logs, options.draining, options.socket
+        )
