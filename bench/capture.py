@@ -21,8 +21,8 @@ async def plan_for(traffic: Traffic, address: Address) -> Plan:
             statements[path] = OneStatement(row.query, args, await capture(address, asked))
     presigned = await capture(address, traffic.presign)
     secret = json.loads(presigned.body)["object_key"].rsplit("/", 1)[-1]
-    args, named = traffic.pending(secret)
-    statements[PRESIGN_PATH] = OneStatement(insert_pending, args, presigned, named, "POST")
+    args = traffic.pending(secret)
+    statements[PRESIGN_PATH] = OneStatement(insert_pending, args, presigned, "POST")
     asked = next(traffic.confirmations(await traffic.stage(1), ours=True))
     return Plan(statements, Confirmation(world.uploader.id, await capture(address, asked)))
 

@@ -72,7 +72,7 @@ def limit_app(settings: Settings, plan: Plan) -> Starlette:
 
 def _one_statement(item: OneStatement) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        await item.query(request.state.db, *item.args, **item.named)
+        await item.query(request.state.db, *item.args)
         return _response(item.answer)
 
     return endpoint

@@ -1,7 +1,7 @@
 """What the limit serves: for each path, the statements to send and the answer to give."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 ALIVE_PATH = "/health/live"
@@ -25,7 +25,6 @@ class OneStatement:
     query: Callable[..., Awaitable[Any]]
     args: tuple[Any, ...]
     answer: Answer
-    named: Mapping[str, Any] = field(default_factory=dict)
     method: str = "GET"
 
 

@@ -4,7 +4,6 @@ import itertools
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import httpx
 
@@ -13,8 +12,9 @@ from bench.plan import CONFIRM_PATH, PRESIGN_PATH
 from bench.world import PASSWORD, World
 from photo_api.db.pool import Database
 from photo_api.delivery.s3 import S3UrlSigner
-from photo_api.photos.upload_queries import count_pending, insert_pending
+from photo_api.photos.upload_queries import NewPhoto, count_pending, insert_pending
 from photo_api.settings.loading import Settings
+from photo_api.settings.serving import UploadSettings
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
 
@@ -69,29 +69,19 @@ class Traffic:
         await count_pending(self._db, owner_id)
         for _ in range(number):
             secret = secrets.token_hex(16)
-            args, named = self.pending(secret)
-            photo_id = await insert_pending(self._db, *args, **named)
+            photo_id = await insert_pending(self._db, *self.pending(secret))
             assert photo_id is not None
             key = f"staging/{owner_id}/{photo_id}/{secret}"
             await self._store.put_bytes(key, self._staged_file, content_type="image/jpeg")
             ids.append(photo_id)
         return ids
 
-    def pending(self, secret: str) -> tuple[tuple[int, int], dict[str, Any]]:
+    def pending(self, secret: str) -> tuple[NewPhoto, str, bool, UploadSettings]:
         """The arguments with which our presign route calls `insert_pending`."""
-        return (self.world.uploader.id, self.world.target_id), {
-            "title": None,
-            "description": None,
-            "filename": "IMG_0042.jpg",
-            "content_type": "image/jpeg",
-            "size": STAGED_SIZE,
-            "sha256": None,
-            "secret": secret,
-            "url_ttl": self._uploads.url_ttl,
-            "longest_put": self._uploads.longest_put,
-            "reuse": False,
-            "most": self._uploads.max_pending,
-        }
+        owner_id, album_id = self.world.uploader.id, self.world.target_id
+        name, content_type = "IMG_0042.jpg", "image/jpeg"
+        new = NewPhoto(owner_id, album_id, None, None, name, content_type, STAGED_SIZE, None)
+        return new, secret, False, self._uploads
 
     def confirmations(self, photo_ids: Sequence[int], *, ours: bool) -> Iterator[bytes]:
         """One request for each; it is the same for both sides but for its path."""

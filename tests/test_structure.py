@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import re
 import subprocess
 import sys
 import time
@@ -305,3 +306,22 @@ async def test_migrations_run_once_however_many_start(stack: dict[str, Any]) -> 
     ).database
     applied = await asyncio.gather(*(migrate(settings) for _ in range(10)))
     assert sorted(len(names) for names in applied) == [0] * 9 + [len(known_migrations())]
+
+
+def test_a_function_takes_at_most_eight_parameters() -> None:
+    """What takes more takes a record, whose fields have names where it is made."""
+    found = []
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                taken = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                if sum(one.arg not in ("self", "cls") for one in taken) > 8:
+                    found.append(f"{path.relative_to(SOURCES)}:{node.lineno} {node.name}")
+    assert found == []
+
+
+def test_the_sql_that_enqueues_a_job_stands_once() -> None:
+    """Beside the queue; triggers of the schema enqueue as well."""
+    enqueues = re.compile(r"insert\s+into\s+jobs\b", re.IGNORECASE)
+    found = [path for path in SOURCES.rglob("*.py") if enqueues.search(path.read_text())]
+    assert [path.relative_to(SOURCES).as_posix() for path in found] == ["photo_api/jobs/queue.py"]

@@ -12,7 +12,13 @@ from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.photos import sweep as one_round
 from photo_api.photos.sweep import Swept
-from photo_api.photos.upload_queries import KEY_GRACE, insert_ready, make_ready, note_object
+from photo_api.photos.upload_queries import (
+    KEY_GRACE,
+    NewPhoto,
+    insert_ready,
+    make_ready,
+    note_object,
+)
 from photo_api.registry import leases
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.display_job import DisplayJob
@@ -295,19 +301,9 @@ async def test_nobody_can_adopt_what_a_sweep_has_taken(
     sweeping = asyncio.create_task(sweep(db, pausing, 3600))
     await pausing.deleting.wait()
     assert not await make_ready(db, owner, photo_id, copies[0], "image/jpeg", None)
-    assert not await insert_ready(
-        db,
-        owner,
-        album,
-        photo_id + 10**6,
-        title=None,
-        description=None,
-        filename="a.jpg",
-        content_type="image/jpeg",
-        size=len(data),
-        sha256=hashlib.sha256(data).digest(),
-        key=copies[1],
-    )
+    sha256 = hashlib.sha256(data).digest()
+    new = NewPhoto(owner, album, None, None, "a.jpg", "image/jpeg", len(data), sha256)
+    assert not await insert_ready(db, new, photo_id + 10**6, copies[1])
     pausing.may_go_on.set()
     await sweeping
     assert [await exists(store, copy) for copy in copies] == [False, False]

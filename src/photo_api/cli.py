@@ -314,6 +314,7 @@ def _users(options: argparse.Namespace) -> int:
 
 def _jobs(options: argparse.Namespace) -> int:
     from photo_api.jobs.command import jobs_command
+    from photo_api.jobs.queue import Filter
 
     if objection := _objection(options):
         options.refuse(objection)
@@ -321,11 +322,9 @@ def _jobs(options: argparse.Namespace) -> int:
         jobs_command(
             load(os.environ),
             options.action,
-            options.ids,
-            state=options.state,
-            kind=options.kind,
-            cause=options.cause,
-            older_than=options.older_than,
+            Filter(
+                options.state, options.kind, options.cause, options.older_than, options.ids or None
+            ),
             limit=max(50, len(options.ids)) if options.limit is None else options.limit,
             as_json=options.json,
         )

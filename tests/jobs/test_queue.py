@@ -9,7 +9,7 @@ import pytest
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
-from photo_api.photos.upload_queries import insert_ready, note_object
+from photo_api.photos.upload_queries import NewPhoto, insert_ready, note_object
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
 from tests.jobs.stage import (
@@ -114,20 +114,10 @@ async def test_a_job_of_a_failed_transaction_never_existed(connections: list[Any
     )
     await note_object(connection, "photos/1/7/x.jpg", 60)
 
+    new = NewPhoto(user_id, album_id, None, None, "x.jpg", "image/jpeg", 1, bytes(32))
+
     async def insert() -> bool:
-        return await insert_ready(
-            connection,
-            user_id,
-            album_id,
-            7,
-            title=None,
-            description=None,
-            filename="x.jpg",
-            content_type="image/jpeg",
-            size=1,
-            sha256=bytes(32),
-            key="photos/1/7/x.jpg",
-        )
+        return await insert_ready(connection, new, 7, "photos/1/7/x.jpg")
 
     failing = connection.transaction()
     await failing.start()

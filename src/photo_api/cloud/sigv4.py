@@ -86,7 +86,6 @@ def presign(
     expires_in: int,
     headers: Mapping[str, str] | None = None,
     query: str = "",
-    service: str = "s3",
 ) -> str:
     """`url` with a signature in its query, valid for `expires_in` (1 to 604800) seconds from `now`.
 
@@ -103,7 +102,7 @@ def presign(
     else:
         names, canonical_headers = "host", f"host:{host}\n"
     amz_date = _amz_date(int(now))
-    scope = _scope(credentials.access_key, credentials.secret_key, amz_date[:8], region, service)
+    scope = _scope(credentials.access_key, credentials.secret_key, amz_date[:8], region, "s3")
     token = credentials.session_token
     search = (
         f"{scope.query}&X-Amz-Date={amz_date}&X-Amz-Expires={expires_in}"

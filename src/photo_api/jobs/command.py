@@ -1,7 +1,6 @@
 """`photo-api jobs`: what waits or has died, and having it done again."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from photo_api.command_line import progress
@@ -18,17 +17,12 @@ FIELDS = (
 async def jobs_command(
     settings: Settings,
     action: str,
-    ids: Sequence[int],
+    chosen: queue.Filter,
     *,
-    state: str | None,
-    kind: str | None,
-    cause: str | None,
-    older_than: float,
     limit: int,
     as_json: bool,
 ) -> int:
     """List jobs, oldest first, show some, or retry dead ones; 1 when there is none such."""
-    chosen = queue.Filter(state, kind, cause, older_than, list(ids) or None)
     async with open_database(settings.database, "photo-api jobs", 1) as db:
         if action == "retry":
             retried = await _retry_all(db, chosen)

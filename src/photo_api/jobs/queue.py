@@ -6,12 +6,24 @@ finish nor fail the job of its successor.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from photo_api.registry.leases import FENCE, HELD, Lease
 
 CHANNEL = "photo_api_jobs"
 RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
+
+
+Kind = Literal["renditions", "display"]
+
+
+def enqueuing(kind: Kind, subjects: str) -> str:
+    """The common table expression `job`: a job for each `id` of another one, `subjects`, of which
+    workers are told with the commit."""
+    return f"""job AS (
+        INSERT INTO jobs (kind, subject_id) SELECT '{kind}', id FROM {subjects}
+        RETURNING pg_notify('{CHANNEL}', '')
+    )"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ import re
 from typing import Any
 
 from photo_api.http.fields import MAX_ID
+from photo_api.jobs.queue import enqueuing
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
-from photo_api.photos.upload_queries import ENQUEUE, make_ready
+from photo_api.photos.upload_queries import make_ready
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 OWN_KEY = re.compile(r"photos/([1-9][0-9]{0,15})/([1-9][0-9]{0,15})/[0-9a-f]{32}\.[a-z]+")
@@ -73,11 +74,8 @@ async def _insert(
             ON CONFLICT DO NOTHING RETURNING id
         ), known AS (
             DELETE FROM unreferenced_objects WHERE object_key = $6 AND EXISTS (SELECT FROM adopted)
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM adopted
-        )
-        SELECT id, {ENQUEUE},
-            CASE WHEN id >= last_value THEN setval('photos_id_seq', id) END
+        ), {enqueuing("renditions", "adopted")}
+        SELECT id, CASE WHEN id >= last_value THEN setval('photos_id_seq', id) END
         FROM adopted, photos_id_seq
         """,
         owner_id, photo_id, key.rsplit("/", 1)[-1], content_type, size, key,

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api.db.places import TRIES
+from photo_api.delivery.base import SignedUpload
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.fields import in_range
 from photo_api.http.idempotency import Key, create_once
 from photo_api.photos import upload_queries as queries
 from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
 from photo_api.photos.models import PresignRequest
+from photo_api.settings.serving import UploadSettings
 from photo_api.state import AppState
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 
@@ -40,62 +42,62 @@ async def presign(
 ) -> dict[str, Any]:
     """Begin an upload. Raises `ApiError` UNSUPPORTED_TYPE, TOO_LARGE, NOT_FOUND, UPLOAD_EXPIRED,
     TOO_MANY_UPLOADS."""
-    content_type = accepted_type(body.content_type)
-    check_size(body.file_size, state.settings.uploads.max_size)
-    if not in_range(body.album_id):
+    new, uploads = _new_photo(owner_id, body), state.settings.uploads
+    check_size(new.size, uploads.max_size)
+    if not in_range(new.album_id):
         raise not_found("Album")
-    sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    reuse = body.on_duplicate == "reuse"
-    known: list[int] = []
+    reuse, known = body.on_duplicate == "reuse", list[int]()
     secret = secrets.token_hex(16)
-    uploads = state.settings.uploads
 
     async def create(db: Any) -> int:
-        if reuse and sha256 is not None:
-            photo = await queries.ready_with_content(db, owner_id, sha256)
-            if photo and await link_known(db, owner_id, body.album_id, photo["id"]):
+        if reuse and new.sha256 is not None:
+            photo = await queries.ready_with_content(db, owner_id, new.sha256)
+            if photo and await link_known(db, owner_id, new.album_id, photo["id"]):
                 known.append(photo["id"])
                 return known[0]
-        return await _begin(state, db, owner_id, body, content_type, secret)
+        return await _begin(db, new, secret, reuse, uploads)
 
     photo_id, replayed = await create_once(state.db, key, 200, create)
     if known:
-        return _nothing_to_upload(photo_id)
+        return _presigned(photo_id, None)
     if replayed:
-        return await _presigned_before(state, owner_id, photo_id, sha256 if reuse else None)
+        return await _presigned_before(state, owner_id, photo_id, new.sha256 if reuse else None)
     staging_key = f"staging/{owner_id}/{photo_id}/{secret}"
-    return _signed(
-        state, photo_id, staging_key, content_type, body.file_size, sha256, uploads.url_ttl
+    url = state.owners.signer.upload(
+        staging_key,
+        content_type=new.content_type,
+        size=new.size,
+        sha256=new.sha256,
+        expires_in=uploads.url_ttl,
+    )
+    return _presigned(photo_id, url, staging_key, uploads.url_ttl)
+
+
+def _new_photo(owner_id: int, body: PresignRequest) -> queries.NewPhoto:
+    return queries.NewPhoto(
+        owner_id,
+        body.album_id,
+        body.title,
+        body.description,
+        body.filename,
+        accepted_type(body.content_type),
+        body.file_size,
+        bytes.fromhex(body.sha256) if body.sha256 else None,
     )
 
 
 async def _begin(
-    state: AppState, db: Any, owner_id: int, body: PresignRequest, content_type: str, secret: str
+    db: Any, new: queries.NewPhoto, secret: str, reuse: bool, uploads: UploadSettings
 ) -> int:
     """The id of a pending photo. Raises `ApiError` NOT_FOUND, TOO_MANY_UPLOADS."""
-    uploads, seconds = state.settings.uploads, 0
+    seconds = 0
     for _ in range(TRIES):
-        photo_id = await queries.insert_pending(
-            db,
-            owner_id,
-            body.album_id,
-            title=body.title,
-            description=body.description,
-            filename=body.filename,
-            content_type=content_type,
-            size=body.file_size,
-            sha256=bytes.fromhex(body.sha256) if body.sha256 else None,
-            secret=secret,
-            url_ttl=uploads.url_ttl,
-            longest_put=uploads.longest_put,
-            reuse=body.on_duplicate == "reuse",
-            most=uploads.max_pending,
-        )
+        photo_id = await queries.insert_pending(db, new, secret, reuse, uploads)
         if photo_id is not None:
             return photo_id
-        if not await queries.has_album(db, owner_id, body.album_id):
+        if not await queries.has_album(db, new.owner_id, new.album_id):
             raise not_found("Album")
-        pending, seconds = await queries.count_pending(db, owner_id)
+        pending, seconds = await queries.count_pending(db, new.owner_id)
         if pending >= uploads.max_pending:
             break
     text = "uploads wait for their confirmation; confirm some, or wait until they expire"
@@ -111,55 +113,34 @@ async def _presigned_before(
     the sweep. None is needed for a photo that is there with the bytes that may be `reused`."""
     photo = await queries.staged(state.db, owner_id, photo_id)
     if photo and photo["status"] == "ready" and reused and photo["sha256"] == reused:
-        return _nothing_to_upload(photo_id)
+        return _presigned(photo_id, None)
     if photo is None or photo["status"] == "gone" or photo["seconds_left"] < 1:
         raise ApiError(
             Code.UPLOAD_EXPIRED,
             "The upload of this Idempotency-Key has expired; begin another with a new key",
         )
-    return _signed(
-        state,
-        photo_id,
+    url = state.owners.signer.upload(
         photo["staging_key"],
-        photo["content_type"],
-        photo["file_size"],
-        photo["sha256"],
-        photo["seconds_left"],
+        content_type=photo["content_type"],
+        size=photo["file_size"],
+        sha256=photo["sha256"],
+        expires_in=photo["seconds_left"],
     )
+    return _presigned(photo_id, url, photo["staging_key"], photo["seconds_left"])
 
 
-def _signed(
-    state: AppState,
-    photo_id: int,
-    staging_key: str,
-    content_type: str,
-    size: int,
-    sha256: bytes | None,
-    expires_in: int,
+def _presigned(
+    photo_id: int, url: SignedUpload | None, key: str | None = None, expires_in: int = 0
 ) -> dict[str, Any]:
-    upload = state.owners.signer.upload(
-        staging_key, content_type=content_type, size=size, sha256=sha256, expires_in=expires_in
-    )
+    """What the client is told; without a URL there is nothing to upload."""
     return {
         "photo_id": photo_id,
-        "upload_url": upload.url,
-        "object_key": staging_key,
+        "upload_url": url.url if url else None,
+        "object_key": key,
         "expires_in": expires_in,
         "upload_method": "PUT",
-        "upload_headers": upload.headers,
-        "duplicate": False,
-    }
-
-
-def _nothing_to_upload(photo_id: int) -> dict[str, Any]:
-    return {
-        "photo_id": photo_id,
-        "upload_url": None,
-        "object_key": None,
-        "expires_in": 0,
-        "upload_method": "PUT",
-        "upload_headers": {},
-        "duplicate": True,
+        "upload_headers": url.headers if url else {},
+        "duplicate": url is None,
     }
 
 

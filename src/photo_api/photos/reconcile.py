@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from photo_api.db.pool import Database
+from photo_api.jobs.queue import enqueuing
 from photo_api.photos.adoption import adopt as adopt_original
 from photo_api.photos.adoption import far_ids, reserve_ids
 from photo_api.photos.late_uploads import late_uploads
 from photo_api.photos.remaking import photos_without
-from photo_api.photos.upload_queries import ENQUEUE
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 PREFIXES = ("photos/", "renditions/")
@@ -267,10 +267,8 @@ async def _requeue(connection: Any, report: Report) -> None:
         ), again AS (
             UPDATE photos p SET renditions = 'pending', thumbnail_key = NULL, preview_key = NULL
             FROM mine WHERE p.id = mine.id RETURNING p.id
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM again
-        )
-        SELECT id, {ENQUEUE} FROM again
+        ), {enqueuing("renditions", "again")}
+        SELECT id FROM again
         """,
         report.missing_renditions, report.missing_originals,
     )  # fmt: skip
@@ -280,10 +278,8 @@ async def _requeue(connection: Any, report: Report) -> None:
             UPDATE photos SET display_key = NULL, display_type = NULL
             WHERE status = 'ready' AND display_key = ANY ($1) AND object_key <> ALL ($2)
             RETURNING id
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'display', id FROM again
-        )
-        SELECT id, {ENQUEUE} FROM again
+        ), {enqueuing("display", "again")}
+        SELECT id FROM again
         """,
         report.missing_renditions, report.missing_originals,
     )  # fmt: skip

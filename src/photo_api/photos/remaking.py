@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from photo_api.photos.upload_queries import ENQUEUE
+from photo_api.jobs.queue import enqueuing
 
 BATCH = 500
 
@@ -30,10 +30,8 @@ async def remake(db: Any, after: int, cause: str | None, older_than: float) -> l
         ), again AS (
             UPDATE photos p SET renditions = 'pending', renditions_error = NULL
             FROM mine WHERE p.id = mine.id AND p.status = 'ready' RETURNING p.id
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM again
-        )
-        SELECT id, {ENQUEUE} FROM again
+        ), {enqueuing("renditions", "again")}
+        SELECT id FROM again
         """,
         after, cause, older_than,
     )  # fmt: skip

@@ -204,20 +204,17 @@ async def _known_photo(connection: Any, owner_id: int, album_id: int, sha256: by
 async def _insert(
     connection: Any, owner_id: int, mine: Done, fields: UploadFields, sha256: bytes
 ) -> None:
-    inserted = await queries.insert_ready(
-        connection,
+    new = queries.NewPhoto(
         owner_id,
         fields.album_id,
-        mine.photo_id,
-        title=fields.title or None,
-        description=fields.description or None,
-        filename=mine.original_filename,
-        content_type=mine.content_type,
-        size=mine.file_size,
-        sha256=sha256,
-        key=mine.object_key,
+        fields.title or None,
+        fields.description or None,
+        mine.original_filename,
+        mine.content_type,
+        mine.file_size,
+        sha256,
     )
-    if not inserted:
+    if not await queries.insert_ready(connection, new, mine.photo_id, mine.object_key):
         if not await queries.has_album(connection, owner_id, fields.album_id):
             raise not_found("Album")
         late = "This upload took longer than its bytes are kept; send it again"

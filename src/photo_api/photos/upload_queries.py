@@ -5,15 +5,29 @@ that makes a photo point to it, so bytes without a photo are always known and al
 """
 
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from photo_api.db.places import count_anew, taking
+from photo_api.jobs.queue import enqueuing
+from photo_api.settings.serving import UploadSettings
 
 PENDING = "uploads"
 KEY_GRACE = 3600
 """Seconds after which a copy that no photo points to is taken for abandoned."""
 
-ENQUEUE = "pg_notify('photo_api_jobs', '')"
+
+class NewPhoto(NamedTuple):
+    """What an upload tells of a photo: the first parameters, in this order, of the statements that
+    insert one. `size` in bytes."""
+
+    owner_id: int
+    album_id: int
+    title: str | None
+    description: str | None
+    filename: str
+    content_type: str
+    size: int
+    sha256: bytes | None
 
 
 INSERT_PENDING = f"""
@@ -38,28 +52,13 @@ SELECT id FROM pending
 
 
 async def insert_pending(
-    db: Any,
-    owner_id: int,
-    album_id: int,
-    *,
-    title: str | None,
-    description: str | None,
-    filename: str,
-    content_type: str,
-    size: int,
-    sha256: bytes | None,
-    secret: str,
-    url_ttl: int,
-    longest_put: int,
-    reuse: bool,
-    most: int,
+    db: Any, new: NewPhoto, secret: str, reuse: bool, limits: UploadSettings
 ) -> int | None:
     """The id of a new pending photo, or None: the album is not the owner's, or by what was counted
-    last they have `most` pending uploads."""
+    last they have `max_pending` uploads. `secret` ends its staging key."""
     photo_id: int | None = await db.fetchval(
         INSERT_PENDING,
-        owner_id, album_id, title, description, filename, content_type, size, sha256, secret,
-        float(url_ttl), float(longest_put), reuse, most,
+        *new, secret, float(limits.url_ttl), float(limits.longest_put), reuse, limits.max_pending,
     )  # fmt: skip
     return photo_id
 
@@ -166,29 +165,14 @@ async def make_ready(
         ), linked AS (
             INSERT INTO album_photos (album_id, photo_id)
             SELECT album.id, ready.id FROM album, ready
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM ready
-        )
-        SELECT id, {ENQUEUE} FROM ready
+        ), {enqueuing("renditions", "ready")}
+        SELECT id FROM ready
         """,
         owner_id, photo_id, key, content_type, sha256,
     ) is not None  # fmt: skip
 
 
-async def insert_ready(
-    db: Any,
-    owner_id: int,
-    album_id: int,
-    photo_id: int,
-    *,
-    title: str | None,
-    description: str | None,
-    filename: str,
-    content_type: str,
-    size: int,
-    sha256: bytes,
-    key: str,
-) -> bool:
+async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str) -> bool:
     """A photo that came through the server, at once ready. False when the album is gone or the
     sweep has taken the bytes."""
     return await db.fetchval(
@@ -197,20 +181,17 @@ async def insert_ready(
             SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
         ), adopted AS (
             DELETE FROM unreferenced_objects
-            WHERE object_key = $9 AND NOT taken AND EXISTS (SELECT FROM album) RETURNING object_key
+            WHERE object_key = $10 AND NOT taken AND EXISTS (SELECT FROM album) RETURNING object_key
         ), ready AS (
             INSERT INTO photos (id, owner_id, album_id, status, title, description,
                 original_filename, content_type, file_size, sha256, object_key)
             OVERRIDING SYSTEM VALUE
-            SELECT $3, $1, $2, 'ready', $4, $5, $6, $7, $8, $10, object_key FROM adopted
+            SELECT $9, $1, $2, 'ready', $3, $4, $5, $6, $7, $8, object_key FROM adopted
             RETURNING id
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM ready
-        )
-        SELECT id, {ENQUEUE} FROM ready
+        ), {enqueuing("renditions", "ready")}
+        SELECT id FROM ready
         """,
-        owner_id, album_id, photo_id, title, description, filename, content_type, size, key,
-        sha256,
+        *new, photo_id, key,
     ) is not None  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """SQL of share links. A token is found by its hash; the token itself is only there sealed."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from photo_api.db.places import count_anew, taking
 from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
+from photo_api.jobs.queue import enqueuing
 from photo_api.photos.presentation import COLUMNS
 
 LINKS = "links"
@@ -19,6 +20,19 @@ LIVE = "shares s JOIN albums o ON o.id = s.album_id JOIN users u ON u.id = o.own
 """Links with their album and its owner, whose account must be active too."""
 
 
+class NewLink(NamedTuple):
+    """A link to be: the first parameters, in this order, of the statement that inserts it. The
+    token itself is only there sealed, by the key `token_kid`."""
+
+    owner_id: int
+    album_id: int
+    token_hash: bytes
+    token_kid: str
+    token_sealed: bytes
+    lifetime: timedelta | None
+    allow_original: bool
+
+
 INSERT_SHARE = f"""
 WITH album AS MATERIALIZED (
     SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
@@ -28,23 +42,10 @@ SELECT id, $3, $4, $5, now() + $6::interval, $7 FROM album, place RETURNING id
 """
 
 
-async def insert_share(
-    db: Any,
-    owner_id: int,
-    album_id: int,
-    token_hash: bytes,
-    kid: str,
-    sealed: bytes,
-    lifetime: timedelta | None,
-    allow_original: bool,
-    most: int,
-) -> int | None:
+async def insert_share(db: Any, new: NewLink, most: int) -> int | None:
     """The new link's id, or None: the album is not the owner's, or by what was counted last `most`
     links of theirs work."""
-    share_id: int | None = await db.fetchval(
-        INSERT_SHARE,
-        owner_id, album_id, token_hash, kid, sealed, lifetime, allow_original, most,
-    )  # fmt: skip
+    share_id: int | None = await db.fetchval(INSERT_SHARE, *new, most)
     return share_id
 
 
@@ -106,7 +107,7 @@ async def enqueue_displays(db: Any, album_id: int, limit: int) -> int:
     """Have the album's next photos made ready for visitors, if it has a link that works: how many
     are enqueued. One whose job is dead is left alone."""
     enqueued: int = await db.fetchval(
-        """
+        f"""
         WITH next AS (
             SELECT p.id FROM album_photos m JOIN photos p ON p.id = m.photo_id
             WHERE m.album_id = $1 AND p.status = 'ready' AND p.display_key IS NULL
@@ -114,9 +115,7 @@ async def enqueue_displays(db: Any, album_id: int, limit: int) -> int:
                         AND coalesce(s.expires_at > now(), true))
             AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject_id = p.id AND j.kind = 'display')
             ORDER BY m.position LIMIT $2
-        ), job AS (
-            INSERT INTO jobs (kind, subject_id) SELECT 'display', id FROM next RETURNING 1
-        )
+        ), {enqueuing("display", "next")}
         SELECT count(*) FROM job
         """,
         album_id, limit,

@@ -56,12 +56,11 @@ async def create_share(
     async def create(db: Any) -> int:
         token = secrets.token_urlsafe(24)
         token_hash = digest(token)
-        kid, sealed = state.sealer.seal(token, token_hash)
         lifetime = timedelta(days=days) if days is not None else None
+        sealed = state.sealer.seal(token, token_hash)
+        new = queries.NewLink(caller.user_id, album_id, token_hash, *sealed, lifetime, originals)
         for _ in range(TRIES):
-            share_id = await queries.insert_share(
-                db, caller.user_id, album_id, token_hash, kid, sealed, lifetime, originals, most
-            )
+            share_id = await queries.insert_share(db, new, most)
             if share_id is not None:
                 return share_id
             if not await has_album(db, caller.user_id, album_id):
