@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,21 @@ def test_both_languages_say_the_same() -> None:
         assert blocks(KOREAN, *languages) == blocks(ENGLISH, *languages)
     for found in (tables, variables_in_order):
         assert found(KOREAN) == found(ENGLISH)
+
+
+def test_both_languages_give_the_same_numbers() -> None:
+    """Korean writes out `a second` and the like as a number, and nothing the other way round."""
+    for english, korean in zip(sections(ENGLISH), sections(KOREAN), strict=True):
+        assert numbers(english) - numbers(korean) == Counter(), english.partition("\n")[0]
+
+
+def sections(guide: Path) -> list[str]:
+    """The text below each heading, which comes first."""
+    return re.split(r"^#+ ", guide.read_text(), flags=re.M)
+
+
+def numbers(text: str) -> Counter[str]:
+    return Counter(re.findall(r"\d+(?:[.,]\d+)*", text))
 
 
 def tables(guide: Path) -> list[int]:

