@@ -2,7 +2,8 @@
 
 Two formats are known: Amazon's with session tokens ("Use the Instance Metadata Service to access
 instance metadata" in the EC2 user guide) and OpenStack's ("Metadata service" in Nova's user guide).
-Only the standard library is used: this is in the way of every start.
+HTTP is h11's, which uvicorn brings and which takes milliseconds to import: this is in the way of
+every start.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+
+import h11
 
 from photo_api.settings.instance import CloudSettings
 
@@ -209,7 +212,7 @@ async def ask(
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT):
             return await _ask(method, url, headers or {}, body)
-    except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
+    except (OSError, ValueError, h11.ProtocolError) as error:
         raise NoAnswer(type(error).__name__) from None
 
 
@@ -217,15 +220,18 @@ async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     default = 443 if secure else 80
-    lines = [
-        f"{method} {parts.path or '/'} HTTP/1.1",
-        f"Host: {parts.netloc.rpartition('@')[2].removesuffix(f':{default}')}",
-        "Connection: close",
-        f"Content-Length: {len(body)}",
-        *(f"{name}: {value}" for name, value in headers.items()),
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_ANSWER)
+    own_headers = {
+        "Host": parts.netloc.rpartition("@")[2].removesuffix(f":{default}"),
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+    }
+    request = h11.Request(
+        method=method, target=parts.path or "/", headers=list({**own_headers, **headers}.items())
+    )
+    sent = [
+        connection.send(event) or b"" for event in (request, h11.Data(body), h11.EndOfMessage())
     ]
-    if not all(line.isascii() and line.isprintable() for line in lines):
-        raise ValueError("a header would break the request")
     reader, writer = await asyncio.open_connection(
         parts.hostname,
         parts.port or default,
@@ -233,44 +239,21 @@ async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -
         limit=MAX_ANSWER,
     )
     try:
-        writer.write("\r\n".join((*lines, "\r\n")).encode() + body)
-        return await _read_answer(reader)
+        writer.writelines(sent)
+        return await _read_answer(reader, connection)
     finally:
         writer.close()
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> Answer:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    status_line, *lines = head.split("\r\n")
-    fields = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = await _read_chunks(reader)
-    else:
-        length = int(headers.get("content-length", -1))
-        body = await _read_all(reader) if length < 0 else await _read_exactly(reader, length)
-    return Answer(int(status_line.split(" ")[1]), body.decode())
-
-
-async def _read_exactly(reader: asyncio.StreamReader, length: int) -> bytes:
-    if length > MAX_ANSWER:
-        raise ValueError("the answer is too long")
-    return await reader.readexactly(length)
-
-
-async def _read_all(reader: asyncio.StreamReader) -> bytes:
-    body = b""
-    while more := await reader.read(MAX_ANSWER):
-        body += more
-        if len(body) > MAX_ANSWER:
-            raise ValueError("the answer is too long")
-    return body
-
-
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    body = b""
-    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
-        body += (await _read_exactly(reader, size + 2))[:-2]
-        if len(body) > MAX_ANSWER:
-            raise ValueError("the answer is too long")
-    return body
+async def _read_answer(reader: asyncio.StreamReader, connection: h11.Connection) -> Answer:
+    status, body = 0, b""
+    while not isinstance(event := connection.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(MAX_ANSWER))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_ANSWER:
+                raise ValueError("the answer is too long")
+    return Answer(status, body.decode())
