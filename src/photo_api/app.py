@@ -66,6 +66,7 @@ def create_app(
         version=identity.version,
         description="Accounts, photos, albums and share links; made for many instances at once.",
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

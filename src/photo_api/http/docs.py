@@ -1,5 +1,6 @@
 """The interactive documentation, with its scripts from a package instead of a CDN."""
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from photo_api.contract import API_PREFIX
-from photo_api.http.json import json_response
+from photo_api.http.json import JsonResponse, encode, json_response
 from photo_api.http.openapi import error_schemas
 
 ASSETS = "/docs-assets"
+OPENAPI = "/openapi.json"
 # Redoc would fetch a logo from its makers.
 ONLY_OURS = {
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline';"
@@ -38,11 +40,20 @@ def install_docs(app: FastAPI) -> None:
     folder = Path(spec.origin).parent / "static"
     app.mount(ASSETS, _Assets(directory=folder), name="docs-assets")
     title = f"{app.title}: documentation"
-    _add_error_schemas(app)
+
+    @cache
+    def document() -> bytes:
+        """Made once: what anybody may ask for must not take the time of others."""
+        found = app.openapi()
+        found["components"]["schemas"].update(error_schemas())
+        return encode(found)
+
+    async def openapi(_: Request) -> Response:
+        return JsonResponse(document(), 200, None)
 
     async def docs(_: Request) -> HTMLResponse:
         page = get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url=OPENAPI,
             title=title,
             swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{ASSETS}/swagger-ui.css",
@@ -53,7 +64,7 @@ def install_docs(app: FastAPI) -> None:
 
     async def redoc(_: Request) -> HTMLResponse:
         page = get_redoc_html(
-            openapi_url="/openapi.json",
+            openapi_url=OPENAPI,
             title=title,
             redoc_js_url=f"{ASSETS}/redoc.standalone.js",
             redoc_favicon_url=f"{ASSETS}/favicon.png",
@@ -66,16 +77,6 @@ def install_docs(app: FastAPI) -> None:
         return json_response({"name": app.title, "version": app.version, "docs": "/docs"})
 
     app.add_route(API_PREFIX, about, include_in_schema=False)
+    app.add_route(OPENAPI, openapi, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
     app.add_route("/redoc", redoc, include_in_schema=False)
-
-
-def _add_error_schemas(app: FastAPI) -> None:
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        document["components"]["schemas"].update(error_schemas())
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
