@@ -3,15 +3,17 @@
 import asyncio
 import json
 import random
+import re
 import signal
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
 from itertools import repeat
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -306,6 +308,38 @@ def test_answers_that_nobody_takes_end_a_pipeline(strict: Service) -> None:
 
         eventually(is_held)
         eventually(lambda: not is_held(), 20)
+
+
+def test_requests_that_are_sent_ahead_take_no_memory(strict: Service) -> None:
+    """Each takes a hundred times its bytes once it is parsed."""
+    [worker] = strict.children("photo_api.web_worker")
+    before = worker.memory_info().rss
+    ahead = b"GET / HTTP/1.1\r\nHost:a\r\n\r\n" * 8000
+    with ExitStack() as open_ones:
+        for _ in range(8):
+            sender = open_ones.enter_context(connect(strict, receive_buffer=4096))
+            sender.setblocking(False)
+            sender.send(ahead)
+        for _ in range(3):  # whatever came before has been read
+            assert httpx.get(f"{strict.url}/health/live").status_code == 200
+        assert worker.memory_info().rss - before < 64 * MB
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_their_order(client: socket.socket) -> None:
+    ids = [f"ahead-{number}" for number in range(1000)]
+    head = "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    body = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    sent = [
+        f"{head}X-Request-ID: {name}\r\nContent-Length: {len(body) + at}\r\n\r\n{body}{' ' * at}"
+        for at, name in enumerate(ids)
+    ]
+    Thread(target=client.sendall, args=("".join(sent).encode(),), daemon=True).start()
+    answers = b""
+    while answers.count(b'"request_id":"') < len(ids):
+        answers += (piece := client.recv(MB))
+        assert piece, answers[-500:]
+    assert re.findall(r'"request_id":"(.+?)"', answers.decode()) == ids
+    assert answers.count(b"HTTP/1.1 422 ") == len(ids)
 
 
 def test_a_reader_that_goes_on_gets_all(strict: Service, dave: User, photo: str) -> None:

@@ -18,10 +18,7 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
@@ -33,6 +30,9 @@ from photo_api.settings.serving import HttpSettings
 
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request's head; also of a body's trailers and chunk extensions between two pieces."""
+
+PIECE = 4096
+"""Bytes that are parsed at a time, so that few requests wait; each takes many times its own."""
 
 LINGER = 0.5
 """Seconds for which a connection that is idle when the worker stops is kept for one request."""
@@ -108,9 +108,9 @@ class LimitedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._in_head = False
-        self._in_body = False
+        self._in_head = self._in_body = False
         self._unfit = ""
+        self._ahead = b""  # was sent while a request waits for the answer to another
         self._unparsed = 0  # bytes that have made neither a head nor a piece of a body yet
         self._deadline = math.inf
         self._counting = False  # the deadline is that of a head or a body, and more bytes keep it
@@ -145,18 +145,35 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unparsed += len(data)
         self._unset_keepalive_if_required()
-        try:
-            self._parse(data)
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-        if self._unparsed > LARGEST_HEAD:
-            self._refuse(_too_large())
-        elif self.cycle is None or self.cycle.response_complete:
+        self._ahead += data
+        self._parse_ahead()
+
+    def _parse_ahead(self) -> None:
+        """Parse what there is until a request has to wait for the answer to another."""
+        ahead, parsed = memoryview(self._ahead), 0
+        while parsed < len(ahead) and not self.pipeline:
+            piece = ahead[parsed : parsed + PIECE]
+            parsed = parsed + PIECE if self._parse_piece(piece) else len(ahead)
+        self._ahead = bytes(ahead[parsed:])
+        if self.pipeline:
+            self.flow.pause_reading()
+        elif not self._is_answering():
             self._limit_client()
 
-    def _parse(self, data: bytes) -> None:
+    def _parse_piece(self, piece: memoryview) -> bool:
+        """Whether anything may follow it."""
+        self._unparsed += len(piece)
+        try:
+            self._parse(piece)
+            if self._unparsed <= LARGEST_HEAD:
+                return not self.transport.is_closing()
+            self._refuse(_too_large())
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        return False
+
+    def _parse(self, data: memoryview) -> None:
         while True:
             try:
                 return self.parser.feed_data(data)
@@ -276,11 +293,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self._watch_sending()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._limit_client()
+        self._parse_ahead()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -345,11 +362,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_answering():
             if not self._in_body:
                 self.cycle.keep_alive = False
-                self.flow.pause_reading()
-                return
+                return self.flow.pause_reading()
             if self.cycle.response_started or self.pipeline:
-                self._close()
-                return
+                return self._close()
         request_id = os.urandom(16).hex()
         answer = error_response(error, request_id)
         headers = [
@@ -366,9 +381,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def _too_large() -> ApiError:
-    return ApiError(
-        Code.HEADERS_TOO_LARGE, f"A request's head may have at most {LARGEST_HEAD} bytes"
-    )
+    text = f"A request's head may have at most {LARGEST_HEAD} bytes"
+    return ApiError(Code.HEADERS_TOO_LARGE, text)
 
 
 def protocol_class(
