@@ -6,7 +6,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from glob import glob
 from pathlib import Path
@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from photo_api.db.pool import Database
+from photo_api.storage.s3 import S3Store
+from tests.own_stage import database_of, store_of
 from tests.service import Service, User, running_service
 
 
@@ -123,3 +126,32 @@ def alice(service: Service) -> Iterator[User]:
 def bob(service: Service) -> Iterator[User]:
     with service.new_user() as user:
         yield user
+
+
+@pytest.fixture(scope="module")
+def own_service(
+    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for each module, by its own `settings`; it neither sweeps nor makes renditions."""
+    with running_service(settings, tmp_path_factory.mktemp("own"), "--no-jobs") as running:
+        yield running
+
+
+@pytest.fixture
+def user(own_service: Service) -> Iterator[User]:
+    """Somebody new on the module's own service."""
+    with own_service.new_user() as user:
+        yield user
+
+
+@pytest.fixture
+async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
+    async with database_of(settings) as db:
+        yield db
+
+
+@pytest.fixture
+async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
+    store = store_of(settings)
+    yield store
+    await store.aclose()

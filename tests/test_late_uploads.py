@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,8 +19,8 @@ from photo_api.registry import leases
 from photo_api.settings.loading import load
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.s3 import S3Store
-from tests.own_stage import database_of, own_bucket, own_database, store_of
-from tests.service import Service, User, jpeg, put, running_service
+from tests.own_stage import own_bucket, own_database, store_of
+from tests.service import User, jpeg, put
 from tests.test_sweep import exists, let_time_pass, sweep, uploaded
 
 
@@ -28,34 +28,6 @@ from tests.test_sweep import exists, let_time_pass, sweep, uploaded
 def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
     with own_database(stack, own_bucket(stack, environ)) as settings:
         yield settings
-
-
-@pytest.fixture(scope="module")
-def own_service(
-    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """A service that does not sweep."""
-    with running_service(settings, tmp_path_factory.mktemp("own"), "--no-jobs") as running:
-        yield running
-
-
-@pytest.fixture
-def user(own_service: Service) -> Iterator[User]:
-    with own_service.new_user() as user:
-        yield user
-
-
-@pytest.fixture
-async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
-    async with database_of(settings) as db:
-        yield db
-
-
-@pytest.fixture
-async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
-    store = store_of(settings)
-    yield store
-    await store.aclose()
 
 
 class SlowPut:

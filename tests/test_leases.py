@@ -1,7 +1,7 @@
 """Leases: one holder at a time, and whoever was away for too long changes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from photo_api.registry.leases import FENCE, HELD, Lease
 from photo_api.storage.s3 import S3Store
 from tests.jobs.conftest import start_worker  # noqa: F401  (a fixture)
 from tests.jobs.stage import Worker
-from tests.own_stage import ask, database_of, own_database, store_of
+from tests.own_stage import ask, own_database
 from tests.service import eventually
 from tests.test_sweep import PausingStore
 
@@ -39,19 +39,6 @@ def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[st
     quick = environ | {"PHOTO_API_SWEEP_INTERVAL": "0.5"}
     with own_database(stack, quick) as settings:
         yield settings
-
-
-@pytest.fixture
-async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
-    async with database_of(settings) as db:
-        yield db
-
-
-@pytest.fixture
-async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
-    store = store_of(settings)
-    yield store
-    await store.aclose()
 
 
 async def taken(db: Any, name: str, seconds: float = 60) -> Lease:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -28,41 +28,13 @@ from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
 from tests.own_stage import database_of, own_database, store_of
-from tests.service import Service, User, jpeg, put, running_service
+from tests.service import User, jpeg, put
 
 
 @pytest.fixture(scope="module")
 def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
     with own_database(stack, environ) as settings:
         yield settings
-
-
-@pytest.fixture(scope="module")
-def own_service(
-    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """A service that neither sweeps nor makes renditions."""
-    with running_service(settings, tmp_path_factory.mktemp("own"), "--no-jobs") as running:
-        yield running
-
-
-@pytest.fixture
-def user(own_service: Service) -> Iterator[User]:
-    with own_service.new_user() as user:
-        yield user
-
-
-@pytest.fixture
-async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
-    async with database_of(settings) as db:
-        yield db
-
-
-@pytest.fixture
-async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
-    store = store_of(settings)
-    yield store
-    await store.aclose()
 
 
 async def sweep(db: Database, store: S3Store, longest_put: int) -> Swept:

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from photo_api.accounts.identities import is_name, is_visible
 from photo_api.http.fields import Text
+from photo_api.http.openapi import example
 
 EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+$"
 
@@ -55,17 +56,13 @@ class RefreshToken(BaseModel):
 
 
 class User(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 1,
-                    "email": "mina@example.org",
-                    "username": "mina",
-                    "is_active": True,
-                    "created_at": "2026-01-01T00:00:00Z",
-                }
-            ]
+    model_config = example(
+        {
+            "id": 1,
+            "email": "mina@example.org",
+            "username": "mina",
+            "is_active": True,
+            "created_at": "2026-01-01T00:00:00Z",
         }
     )
     id: int
@@ -76,16 +73,12 @@ class User(BaseModel):
 
 
 class Tokens(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "access_token": "eyJ…",
-                    "token_type": "bearer",
-                    "expires_in": 1800,
-                    "refresh_token": "Zk9c…",
-                }
-            ]
+    model_config = example(
+        {
+            "access_token": "eyJ…",
+            "token_type": "bearer",
+            "expires_in": 1800,
+            "refresh_token": "Zk9c…",
         }
     )
     access_token: str

@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from photo_api.accounts.identities import fold, nearness
+from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
 
 
@@ -150,13 +151,10 @@ async def revoke_family_of(db: Any, token_hash: bytes) -> bool:
 async def prune(db: Any, lease: Lease) -> None:
     """Forget tokens that have expired, and families without any. Two days later, since until then
     an access token of theirs may be valid, which wants to find its session."""
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM refresh_tokens"
-        f" WHERE expires_at < now() - interval '2 days' AND {HELD}",
-        *lease,
+    old = "DELETE FROM refresh_tokens WHERE expires_at < now() - interval '2 days'"
+    await leases.execute(db, lease, old)
+    empty = (
+        "DELETE FROM refresh_families f WHERE created_at < now()"
+        " AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.family_id = f.id)"
     )
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM refresh_families f WHERE created_at < now() AND {HELD}"
-        " AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.family_id = f.id)",
-        *lease,
-    )
+    await leases.execute(db, lease, empty)

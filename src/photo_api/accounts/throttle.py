@@ -15,7 +15,7 @@ from typing import Any
 from photo_api.accounts.identities import fold
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
-from photo_api.registry.leases import FENCE, HELD, Lease
+from photo_api.registry import leases
 
 PAIR_LIMIT, ADDRESS_LIMIT, ACCOUNT_LIMIT = 5, 50, 100
 SHORT_WINDOW, ACCOUNT_WINDOW = 15 * 60, 60 * 60
@@ -114,7 +114,8 @@ class LoginThrottle:
         while True:
             found = await self._enter(attempt)
             if over := [row["seconds_left"] for row in found if row["seconds_left"] is not None]:
-                raise _too_many(max(over))
+                text = f"Too many failed logins; try again in {max(over)} seconds"
+                raise ApiError(Code.TOO_MANY_REQUESTS, text, retry_after=max(over))
             if found:
                 attempt = replace(attempt, at=found[0]["at"])
                 if not any(row["full"] for row in found):
@@ -148,15 +149,9 @@ class LoginThrottle:
     async def _enter(self, attempt: Attempt) -> list[Any]:
         return await self._db.fetch(
             ENTER,
-            attempt.account,
-            attempt.address,
-            attempt.pair,
-            float(ACCOUNT_WINDOW),
-            float(SHORT_WINDOW),
-            ADDRESS_LIMIT,
-            PAIR_LIMIT,
-            LONGEST_ATTEMPT,
-        )
+            attempt.account, attempt.address, attempt.pair, float(ACCOUNT_WINDOW),
+            float(SHORT_WINDOW), ADDRESS_LIMIT, PAIR_LIMIT, LONGEST_ATTEMPT,
+        )  # fmt: skip
 
     def _attempt(self, email: str, address: str) -> Attempt:
         return Attempt(
@@ -169,18 +164,7 @@ class LoginThrottle:
         return hmac.digest(self._key, f"{kind}:{text}".encode("utf-8", "replace"), "sha256")
 
 
-def _too_many(seconds: int) -> ApiError:
-    return ApiError(
-        Code.TOO_MANY_REQUESTS,
-        f"Too many failed logins; try again in {seconds} seconds",
-        retry_after=seconds,
-    )
-
-
-async def prune_attempts(db: Any, lease: Lease) -> None:
+async def prune_attempts(db: Any, lease: leases.Lease) -> None:
     """Forget windows that are over."""
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM login_attempts"
-        f" WHERE window_ends < now() - interval '1 hour' AND {HELD}",
-        *lease,
-    )
+    old = "DELETE FROM login_attempts WHERE window_ends < now() - interval '1 hour'"
+    await leases.execute(db, lease, old)

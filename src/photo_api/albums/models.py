@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from photo_api.http.fields import BodyId, LongText, Name
+from photo_api.http.openapi import example
 from photo_api.photos.models import EXAMPLE as PHOTO_EXAMPLE
 from photo_api.photos.models import Photo
 
@@ -46,15 +47,13 @@ class PhotoIds(BaseModel):
 
 
 class Changed(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"message": "Added 2 photos", "count": 2}]}
-    )
+    model_config = example({"message": "Added 2 photos", "count": 2})
     message: str
     count: int
 
 
 class Album(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = example(EXAMPLE)
     id: int
     owner_id: int
     name: str
@@ -66,8 +65,6 @@ class Album(BaseModel):
 
 
 class AlbumPage(Album):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [EXAMPLE | {"photos": [PHOTO_EXAMPLE], "next": None}]}
-    )
+    model_config = example(EXAMPLE | {"photos": [PHOTO_EXAMPLE], "next": None})
     photos: list[Photo]
     next: str | None = Field(description="cursor of the following page, to send as `cursor`")

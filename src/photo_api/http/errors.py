@@ -108,33 +108,24 @@ def _allowed(request: Request) -> list[str]:
     return list(filter(has, METHODS))
 
 
+def _outage(request: Request, logged: str, code: Code, text: str) -> Response:
+    log.warning(logged, extra={"fields": {"request_id": request.state.request_id}})
+    return _answer(request, ApiError(code, f"{text}; try again", retry_after=RETRY_SOON))
+
+
 async def _database_down(request: Request, error: Exception) -> Response:
-    log.warning(
-        "database unavailable: %s",
-        type(error).__name__,
-        extra={"fields": {"request_id": request.state.request_id}},
-    )
-    text = "The database is not available right now; try again"
-    return _answer(request, ApiError(Code.DATABASE_UNAVAILABLE, text, retry_after=RETRY_SOON))
+    logged, text = type(error).__name__, "The database is not available right now"
+    return _outage(request, f"database unavailable: {logged}", Code.DATABASE_UNAVAILABLE, text)
 
 
 async def _database_read_only(request: Request, _: Exception) -> Response:
-    log.warning(
-        "database is read-only",
-        extra={"fields": {"request_id": request.state.request_id}},
-    )
-    text = "Nothing can be changed right now, only read; try again"
-    return _answer(request, ApiError(Code.DATABASE_READ_ONLY, text, retry_after=RETRY_SOON))
+    text = "Nothing can be changed right now, only read"
+    return _outage(request, "database is read-only", Code.DATABASE_READ_ONLY, text)
 
 
 async def _store_down(request: Request, error: Exception) -> Response:
-    log.warning(
-        "object store unavailable: %s",
-        error,
-        extra={"fields": {"request_id": request.state.request_id}},
-    )
-    text = "The object store is not available right now; try again"
-    return _answer(request, ApiError(Code.STORAGE_UNAVAILABLE, text, retry_after=RETRY_SOON))
+    text = "The object store is not available right now"
+    return _outage(request, f"object store unavailable: {error}", Code.STORAGE_UNAVAILABLE, text)
 
 
 async def _disconnected(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from photo_api.db.connect import FAILURES
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.errors import ApiError, Code
-from photo_api.registry.leases import FENCE, HELD, Lease
+from photo_api.registry import leases
 from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
@@ -191,13 +191,10 @@ async def claim_long(db: Database, key: Key | None) -> AsyncIterator[LongClaim |
                 await claim.release(db)
 
 
-async def prune_keys(db: Any, lease: Lease) -> None:
+async def prune_keys(db: Any, lease: leases.Lease) -> None:
     """Forget keys an hour after they stopped counting."""
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM idempotency_keys"
-        f" WHERE created_at < now() - interval '25 hours' AND {HELD}",
-        *lease,
-    )
+    old = "DELETE FROM idempotency_keys WHERE created_at < now() - interval '25 hours'"
+    await leases.execute(db, lease, old)
 
 
 async def _keep_alive(claim: LongClaim, db: Database) -> None:

@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from photo_api.errors import Code
 
 
+def example(body: dict[str, Any]) -> ConfigDict:
+    """The configuration of a model whose example in OpenAPI is `body`."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
 class ErrorItem(BaseModel):
     loc: list[str | int]
     msg: str
@@ -16,10 +21,8 @@ class ErrorItem(BaseModel):
 class Error(BaseModel):
     """The body of every error; `detail` is a list for 422 and a sentence otherwise."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"detail": "Photo not found", "code": "not_found", "request_id": "f3a9…"}]
-        }
+    model_config = example(
+        {"detail": "Photo not found", "code": "not_found", "request_id": "f3a9…"}
     )
     detail: str | list[ErrorItem]
     code: str

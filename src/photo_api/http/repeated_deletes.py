@@ -6,7 +6,7 @@ with that id for some minutes; another request for the same object stays 404.
 
 from typing import Any, Literal
 
-from photo_api.registry.leases import FENCE, HELD, Lease
+from photo_api.registry import leases
 
 Kind = Literal["photo", "album", "share"]
 
@@ -32,9 +32,7 @@ async def was_carried_out(
     ) is not None  # fmt: skip
 
 
-async def prune_deletions(db: Any, lease: Lease) -> None:
+async def prune_deletions(db: Any, lease: leases.Lease) -> None:
     """Forget them after ten minutes: no proxy waits that long."""
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM deletions WHERE at < now() - interval '10 minutes' AND {HELD}",
-        *lease,
-    )
+    old = "DELETE FROM deletions WHERE at < now() - interval '10 minutes'"
+    await leases.execute(db, lease, old)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
 
 CHANNEL = "photo_api_jobs"
@@ -43,6 +44,9 @@ def _job(row: Any) -> Job:
 
 
 # Free, or its holder has been silent for its whole lease.
+OURS = "id = $1 AND attempt = $2 AND state = 'leased'"
+"""Whether a job's lease is still that of who asks."""
+
 AVAILABLE = "j.state <> 'dead' AND j.available_at <= now() AND j.kind = ANY ($3)"
 
 # A user's first: by the order and the bounds of one index, so that no plan reads anybody else's.
@@ -108,33 +112,32 @@ async def lease(db: Any, worker: str, seconds: float, kinds: Sequence[str]) -> J
     return _job(row) if row is not None else None
 
 
+async def _change(db: Any, job: Job, change: str, *args: object) -> bool:
+    """Whether the lease is still ours, and the change made."""
+    statement = f"{change} WHERE {OURS} RETURNING true"
+    return await db.fetchval(statement, job.id, job.attempt, *args) is not None
+
+
 async def renew(db: Any, job: Job, seconds: float) -> bool:
     """Whether the lease is still ours."""
-    return await db.fetchval(
-        "UPDATE jobs SET available_at = now() + make_interval(secs => $3)"
-        " WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
-        job.id, job.attempt, seconds,
-    ) is not None  # fmt: skip
+    until = "UPDATE jobs SET available_at = now() + make_interval(secs => $3)"
+    return await _change(db, job, until, seconds)
 
 
 async def finish(connection: Any, job: Job) -> bool:
     """Take the job out, in the transaction that writes its result. False: the lease was lost and
     the result must be dropped."""
-    return await connection.fetchval(
-        "DELETE FROM jobs WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
-        job.id, job.attempt,
-    ) is not None  # fmt: skip
+    return await _change(connection, job, "DELETE FROM jobs")
 
 
 async def retry_later(db: Any, job: Job, error: str) -> bool:
     """Queue it again after an exponentially growing pause."""
     pause = min(RETRY_BASE * 2**job.failures, LONGEST_RETRY)
-    return await db.fetchval(
+    queued = (
         "UPDATE jobs SET state = 'queued', worker = NULL, error = $3,"
         " available_at = now() + make_interval(secs => $4 * (0.75 + random() / 2))"
-        " WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
-        job.id, job.attempt, error, pause,
-    ) is not None  # fmt: skip
+    )
+    return await _change(db, job, queued, error, pause)
 
 
 async def prove_writable(db: Any) -> None:
@@ -147,19 +150,15 @@ async def prove_writable(db: Any) -> None:
 
 async def bury(connection: Any, job: Job, error: str) -> bool:
     """Dead letter: kept to be looked at, never run again."""
-    return await connection.fetchval(
-        "UPDATE jobs SET state = 'dead', worker = NULL, error = $3"
-        " WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING true",
-        job.id, job.attempt, error,
-    ) is not None  # fmt: skip
+    dead = "UPDATE jobs SET state = 'dead', worker = NULL, error = $3"
+    return await _change(connection, job, dead, error)
 
 
 async def hand_back(db: Any, job: Job) -> None:
     """Free at once for another worker; not a failure."""
     await db.execute(
         "WITH free AS (UPDATE jobs SET state = 'queued', worker = NULL, available_at = now(),"
-        "  handed_back = handed_back + 1"
-        "  WHERE id = $1 AND attempt = $2 AND state = 'leased' RETURNING 1)"
+        f"  handed_back = handed_back + 1 WHERE {OURS} RETURNING 1)"
         f" SELECT pg_notify('{CHANNEL}', '') FROM free",
         job.id, job.attempt,
     )  # fmt: skip
@@ -171,7 +170,7 @@ async def postpone(db: Any, job: Job, seconds: float, reason: str) -> None:
     await db.execute(
         "WITH mine AS (UPDATE jobs SET state = 'queued', worker = NULL, error = $4,"
         "  available_at = now() + make_interval(secs => $3), handed_back = handed_back + 1"
-        "  WHERE id = $1 AND attempt = $2 AND state = 'leased')"
+        f"  WHERE {OURS})"
         " UPDATE jobs SET handed_back = least(handed_back + 1, attempt - 1)"
         " WHERE id = $1 AND attempt > $2",
         job.id, job.attempt, seconds, reason,
@@ -243,16 +242,10 @@ async def depth(db: Any) -> Any:
 async def prune_dead(db: Any, lease: Lease) -> None:
     """Forget what has been dead for 30 days, and turns of users without jobs; give a turn to those
     whose job was queued at such a moment, since others would come first for ever."""
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM jobs"
-        f" WHERE state = 'dead' AND available_at < now() - interval '30 days' AND {HELD}",
-        *lease,
-    )
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM job_turns t"
-        f" WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id) AND {HELD}",
-        *lease,
-    )
+    old = "DELETE FROM jobs WHERE state = 'dead' AND available_at < now() - interval '30 days'"
+    await leases.execute(db, lease, old)
+    idle = "NOT EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id)"
+    await leases.execute(db, lease, f"DELETE FROM job_turns t WHERE {idle}")
     await db.execute(
         f"WITH {FENCE} INSERT INTO job_turns (user_id) SELECT DISTINCT user_id FROM jobs j"
         " WHERE NOT EXISTS (SELECT FROM job_turns t WHERE t.user_id = j.user_id)"

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, Field, StrictInt
 
 from photo_api.http.fields import BodyId, LongText, Name, Title
+from photo_api.http.openapi import example
 
 EXAMPLE: dict[str, Any] = {
     "id": 42,
@@ -34,7 +35,7 @@ class Photo(BaseModel):
     """`renditions` tells whether thumbnail and preview are there yet; `taken_at` is from EXIF, with
     an offset where the camera recorded one and local time otherwise."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = example(EXAMPLE)
     id: int
     owner_id: int
     title: str | None
@@ -57,12 +58,8 @@ class Photo(BaseModel):
 
 
 class PhotoDetail(Photo):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                EXAMPLE | {"exif": {"camera": "Canon EOS R6", "exposure_time": "1/200", "iso": 100}}
-            ]
-        }
+    model_config = example(
+        EXAMPLE | {"exif": {"camera": "Canon EOS R6", "exposure_time": "1/200", "iso": 100}}
     )
     exif: dict[str, Any] | None
 
@@ -111,7 +108,7 @@ class PresignedUpload(BaseModel):
     """Where to PUT the bytes. With `duplicate` true there is nothing to upload, and the other
     fields are null or empty."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [PRESIGN_EXAMPLE]})
+    model_config = example(PRESIGN_EXAMPLE)
     photo_id: int
     upload_url: str | None
     object_key: str | None
@@ -126,17 +123,13 @@ class ConfirmRequest(BaseModel):
 
 
 class Confirmed(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "photo_id": 42,
-                    "filename": EXAMPLE["filename"],
-                    "url": EXAMPLE["url"],
-                    "message": "Upload confirmed",
-                    "duplicate": False,
-                }
-            ]
+    model_config = example(
+        {
+            "photo_id": 42,
+            "filename": EXAMPLE["filename"],
+            "url": EXAMPLE["url"],
+            "message": "Upload confirmed",
+            "duplicate": False,
         }
     )
     photo_id: int
@@ -147,20 +140,16 @@ class Confirmed(BaseModel):
 
 
 class Uploaded(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 42,
-                    "filename": EXAMPLE["filename"],
-                    "original_filename": EXAMPLE["original_filename"],
-                    "content_type": "image/jpeg",
-                    "file_size": 2_345_678,
-                    "url": EXAMPLE["url"],
-                    "message": "Photo uploaded",
-                    "duplicate": False,
-                }
-            ]
+    model_config = example(
+        {
+            "id": 42,
+            "filename": EXAMPLE["filename"],
+            "original_filename": EXAMPLE["original_filename"],
+            "content_type": "image/jpeg",
+            "file_size": 2_345_678,
+            "url": EXAMPLE["url"],
+            "message": "Photo uploaded",
+            "duplicate": False,
         }
     )
     id: int

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api.db.pool import Database
+from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
 from photo_api.storage.base import ObjectStore
 
@@ -86,16 +87,10 @@ async def _take_due(db: Database, lease: Lease) -> dict[str, bool]:
 
 
 async def _forget(db: Database, keys: list[str], lease: Lease) -> None:
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM unreferenced_objects WHERE object_key = ANY ($3) AND {HELD}",
-        *lease,
-        keys,
-    )
+    theirs = "DELETE FROM unreferenced_objects WHERE object_key = ANY ($3)"
+    await leases.execute(db, lease, theirs, keys)
 
 
 async def _prune(db: Database, lease: Lease) -> None:
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM photos"
-        f" WHERE status = 'gone' AND gone_at < now() - interval '7 days' AND {HELD}",
-        *lease,
-    )
+    old = "DELETE FROM photos WHERE status = 'gone' AND gone_at < now() - interval '7 days'"
+    await leases.execute(db, lease, old)

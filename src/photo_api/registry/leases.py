@@ -23,6 +23,12 @@ class Lease(NamedTuple):
     token: int
 
 
+async def execute(db: Any, lease: Lease, statement: str, *args: object) -> None:
+    """A statement that ends in a WHERE clause, without effect once the lease is lost. Parameters
+    begin at $3."""
+    await db.execute(f"WITH {FENCE} {statement} AND {HELD}", *lease, *args)
+
+
 async def acquire(db: Any, name: str, holder: str, seconds: float) -> Lease | None:
     """The lease for `seconds`, or None while somebody has it. `holder` is for people to read."""
     token: int | None = await db.fetchval(

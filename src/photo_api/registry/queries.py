@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api import contract
-from photo_api.registry.leases import FENCE, HELD, Lease
+from photo_api.registry import leases
+from photo_api.registry.leases import Lease
 
 CHANNEL = contract.REGISTRY_CHANNEL
 LOST_AFTER = contract.LOST_AFTER
@@ -208,13 +209,7 @@ async def declare_lost(db: Any, boot_ids: Collection[str], me: Boot) -> list[str
 async def prune(db: Any, lease: Lease) -> None:
     """Rows live 7 days beyond their last sign of life, events 100 days. A row of one that lives all
     the same comes back with its next heartbeat."""
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
-        f" AND {HELD}",
-        *lease,
-    )
-    await db.execute(
-        f"WITH {FENCE} DELETE FROM instance_events"
-        f" WHERE at < now() - interval '100 days' AND {HELD}",
-        *lease,
-    )
+    old = "DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
+    await leases.execute(db, lease, old)
+    old = "DELETE FROM instance_events WHERE at < now() - interval '100 days'"
+    await leases.execute(db, lease, old)

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, Field, StrictBool, StrictInt
 
+from photo_api.http.openapi import example
 from photo_api.photos.models import EXAMPLE as PHOTO_EXAMPLE
 from photo_api.photos.models import Photo
 
@@ -26,21 +27,17 @@ class NewShare(BaseModel):
 class Share(BaseModel):
     """`token` is null when the key that seals it has been retired; such a link still works."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 3,
-                    "album_id": 7,
-                    "token": "h4Zr…",
-                    "is_active": True,
-                    "expires_at": "2026-02-01T00:00:00Z",
-                    "view_count": 0,
-                    "allow_original": False,
-                    "created_at": "2026-01-01T00:00:00Z",
-                    "share_url": "https://photos.example.org/share/h4Zr…",
-                }
-            ]
+    model_config = example(
+        {
+            "id": 3,
+            "album_id": 7,
+            "token": "h4Zr…",
+            "is_active": True,
+            "expires_at": "2026-02-01T00:00:00Z",
+            "view_count": 0,
+            "allow_original": False,
+            "created_at": "2026-01-01T00:00:00Z",
+            "share_url": "https://photos.example.org/share/h4Zr…",
         }
     )
     id: int
@@ -58,18 +55,14 @@ SHARED_PHOTO: dict[str, Any] = PHOTO_EXAMPLE | {"url": "/share/h4Zr…/photos/42
 
 
 class SharedAlbum(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "album_name": "Dokdo",
-                    "album_description": "Two islands, one day",
-                    "photo_count": 1,
-                    "photos": [SHARED_PHOTO],
-                    "created_at": "2026-01-01T00:00:00Z",
-                    "next": None,
-                }
-            ]
+    model_config = example(
+        {
+            "album_name": "Dokdo",
+            "album_description": "Two islands, one day",
+            "photo_count": 1,
+            "photos": [SHARED_PHOTO],
+            "created_at": "2026-01-01T00:00:00Z",
+            "next": None,
         }
     )
     album_name: str

@@ -8,7 +8,11 @@ from photo_api.settings.dependencies import S3Settings
 from photo_api.settings.instance import CloudSettings
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
-from photo_api.storage.credentials import CredentialSource, StaticCredentials
+from photo_api.storage.credentials import (
+    CredentialSource,
+    InstanceRoleCredentials,
+    StaticCredentials,
+)
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.s3 import S3Store
 
@@ -42,9 +46,6 @@ async def open_credentials(
     if settings.access_key:
         yield StaticCredentials(settings.access_key, settings.secret_key)
         return
-    # Most fleets have keys: they need no HTTP client on the serving path.
-    from photo_api.storage.credentials import InstanceRoleCredentials
-
     async with InstanceRoleCredentials(cloud.metadata_url) as credentials:
         yield credentials
 
