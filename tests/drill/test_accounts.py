@@ -8,8 +8,8 @@ import pytest
 
 from photo_fleet.drill.evidence.accounts import DEATHS, attributed, unaccounted
 from photo_fleet.drill.evidence.logs import Execution, Logs, Passage, passages
+from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.records import Fault, Outcome, Request
-from photo_fleet.drill.scenario import FAULTS
 from tests.drill.handmade import HIT, OTHER, Requests, bad
 
 make = Requests().make
@@ -176,7 +176,7 @@ def test_who_is_killed_takes_along_the_end_of_its_own_log_only(fault: Fault, ope
 
 
 def test_only_faults_that_there_are_excuse_a_log_that_ends() -> None:
-    assert set(DEATHS) <= set(FAULTS)
+    assert set(DEATHS) <= set(AVAILABLE)
 
 
 def test_a_line_of_nginx_tells_where_a_request_was_sent() -> None:

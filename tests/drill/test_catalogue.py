@@ -1,24 +1,25 @@
 """The scenarios: what there is, how long it takes, how it is chosen."""
 
 from collections import Counter
+from inspect import signature
 
 import pytest
 
 from photo_fleet.drill.catalogue import (
-    LONGEST_ALL,
-    LONGEST_CORE,
-    LONGEST_SHORT,
     SCENARIOS,
     UnknownScenario,
     chosen,
     listing,
-    offered,
 )
 from photo_fleet.drill.clients.mix import EVERYDAY
+from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.gates import STORE_FAULT, Gate
-from photo_fleet.drill.scenario import FAULTS, FROM_OUTSIDE, Scenario
+from photo_fleet.drill.scenario import FROM_OUTSIDE, Scenario
 from photo_fleet.drill.scenarios.core import CORE
 from photo_fleet.drill.scenarios.further import FURTHER
+
+LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0
+"""Seconds that the core, all and the short subset may take."""
 
 GATED = {
     Gate.LOSSLESS: {
@@ -75,12 +76,11 @@ def test_scenarios_are_whole() -> None:
 
 def test_faults_are_known_end_in_time_and_are_all_used() -> None:
     used = {step.fault for item in SCENARIOS for step in item.steps}
-    assert used == set(FAULTS)
-    assert set(FAULTS) >= FROM_OUTSIDE
+    assert used == set(AVAILABLE)
+    assert set(AVAILABLE) >= FROM_OUTSIDE
     for item in SCENARIOS:
         for step in item.steps:
-            for argument in step.arguments:
-                assert argument == "to" or f"`{argument}`" in FAULTS[step.fault], step
+            signature(AVAILABLE[step.fault]).bind("the scene", **step.arguments)
             if step.fault != "skew-clock":
                 lasts = step.arguments.get("seconds", 0)
                 assert step.at + lasts + 5 <= item.seconds, "and some load after it"
@@ -127,15 +127,6 @@ def test_a_foreign_fleet_is_held_only_to_what_needs_its_address_alone() -> None:
     assert [item.name for item in chosen(SCENARIOS, outside=True)] == ["steady", "hang-up"]
     with pytest.raises(UnknownScenario, match="kill-worker"):
         chosen(SCENARIOS, only=["kill-worker"], outside=True)
-
-
-def test_what_cannot_be_done_is_not_offered() -> None:
-    names = [item.name for item in offered({"scale", "deploy"})]
-    assert names == [
-        *("scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "deregister-first"),
-        "two-balancers",
-    ]
-    assert offered() == list(SCENARIOS)
 
 
 def test_the_listing_names_all_with_their_gates() -> None:

@@ -21,7 +21,7 @@ from photo_fleet.drill.faults.balancers import kill_balancer, pause_balancer, re
 from photo_fleet.drill.faults.clocks import _environ
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Upload
-from photo_fleet.drill.runner import Runner, available, demands_of
+from photo_fleet.drill.runner import Runner, demands_of
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
@@ -39,10 +39,6 @@ def named(name: str) -> Scenario:
 async def staged(folder: Path, demands: Demands, size: int) -> AsyncIterator[Scene]:
     async with Stage.open(folder, demands, size, lambda _: None) as stage:
         yield Scene(stage, time.monotonic, random.Random(1))
-
-
-def test_all_scenarios_can_be_carried_out() -> None:
-    assert available(SCENARIOS) == list(SCENARIOS)
 
 
 def test_each_scenario_gets_the_balancers_that_it_is_about() -> None:

@@ -12,10 +12,8 @@ import httpx
 import pytest
 
 from photo_fleet.drill.catalogue import SCENARIOS
-from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.faults.black_hole import BlackHole
-from photo_fleet.drill.runner import available, demands_of
-from photo_fleet.drill.scenario import FAULTS
+from photo_fleet.drill.runner import demands_of
 from photo_fleet.drill.stage.processes import children, command_line, family, is_there, send
 from photo_fleet.drill.stage.stage import Demands, stage_spec
 from photo_fleet.drill.stage.store_relay import WELL, Conduct, StoreRelay
@@ -126,7 +124,7 @@ async def test_a_slow_store_takes_its_time_for_each_request() -> None:
 
 @pytest.mark.parametrize("size", [2, 3, 12])
 def test_the_spec_of_a_stage_has_no_errors(size: int) -> None:
-    for demands in {demands_of(item) for item in available(SCENARIOS)} | {Demands()}:
+    for demands in {demands_of(item) for item in SCENARIOS} | {Demands()}:
         findings = check(stage_spec(demands, size))
         errors = [item.code for item in findings if item.level == "error"]
         # Ending long before probes notice is the very thing that health-only removal shows.
@@ -156,17 +154,6 @@ async def test_a_black_hole_waits_for_an_address_that_is_in_use() -> None:
             await hole.open_when_free(0.2)
         server.close()
         await hole.open_when_free(5)
-
-
-def test_every_fault_that_can_be_done_is_in_the_catalogue_s_words() -> None:
-    assert set(AVAILABLE) <= set(FAULTS)
-
-
-def test_scenarios_that_cannot_be_carried_out_are_not_offered() -> None:
-    offered = available(SCENARIOS)
-    names = {step.fault for item in offered for step in item.steps}
-    assert names <= set(AVAILABLE)
-    assert {"scale-in", "kill-instance", "database-restart"} <= {item.name for item in offered}
 
 
 def test_a_family_of_processes_is_found_and_signalled() -> None:

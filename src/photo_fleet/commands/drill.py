@@ -28,7 +28,7 @@ from photo_fleet.drill.catalogue import (
     listing_json,
 )
 from photo_fleet.drill.clients.mix import EVERYDAY, Wish, weights_of
-from photo_fleet.drill.runner import Broken, Runner, Say, available
+from photo_fleet.drill.runner import Broken, Runner, Say
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
@@ -87,10 +87,9 @@ def run(options: argparse.Namespace) -> int:
     wrong usage."""
     if options.self_test:
         return self_test(options)
-    offered = available(SCENARIOS)
     try:
         scenarios = chosen(
-            offered,
+            SCENARIOS,
             everything=options.all,
             short=options.short,
             only=options.only,
@@ -99,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     except UnknownScenario as error:
         return _unusable(str(error))
     if options.list:
-        shown = scenarios if options.target else offered
+        shown = scenarios if options.target else SCENARIOS
         print(listing_json(shown) if options.json else listing(shown), end="")
         return HOLDS
     if not scenarios:

@@ -4,14 +4,11 @@ How long each takes in all is an estimate on two cores.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from photo_fleet.drill.scenario import FAULTS, Scenario
+from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.scenarios.core import CORE
 from photo_fleet.drill.scenarios.further import FURTHER
-
-LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0
-"""Seconds that the core, all and the short subset may take."""
 
 DEFAULT_SEED = 1
 
@@ -20,11 +17,6 @@ SCENARIOS = CORE + FURTHER
 
 class UnknownScenario(Exception):
     """There is none of this name, or it cannot be done here."""
-
-
-def offered(faults: Collection[str] = FAULTS) -> list[Scenario]:
-    """The scenarios of which every fault is among those that can be done."""
-    return [item for item in SCENARIOS if all(step.fault in faults for step in item.steps)]
 
 
 def chosen(

@@ -21,7 +21,7 @@ from photo_fleet.drill.evidence.gather import gather
 from photo_fleet.drill.evidence.logs import read_logs
 from photo_fleet.drill.evidence.objects import CannotList
 from photo_fleet.drill.evidence.tables import sweep_now
-from photo_fleet.drill.faults.available import AVAILABLE, inject
+from photo_fleet.drill.faults.available import inject
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import RECOVERED_WITHIN, Gate
 from photo_fleet.drill.ledger import Ledger
@@ -75,11 +75,6 @@ class _Play:
     faults: list[Fault] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     stall: Stall = field(default_factory=Stall)
-
-
-def available(scenarios: Sequence[Scenario]) -> list[Scenario]:
-    """Those that this release can carry out on a stage of its own."""
-    return [item for item in scenarios if all(step.fault in AVAILABLE for step in item.steps)]
 
 
 def demands_of(scenario: Scenario) -> Demands:

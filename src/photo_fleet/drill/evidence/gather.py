@@ -12,7 +12,7 @@ from photo_fleet.drill.evidence.tables import read_tables
 
 async def gather(load: Load, database_url: str, bucket: Bucket, logs: Logs) -> Evidence:
     """The requests are as the logs know them. Raises `CannotList`, `OSError`,
-    `asyncpg.PostgresError`, `httpx.TransportError`."""
+    `asyncpg.PostgresError`."""
     ledger = load.ledger
     downloads = await download_all(load.people, ledger.uploads)
     return Evidence(
