@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["embedded"]:  # its options are its own, and argparse would read them here
         return _embedded(arguments[1:])
-    options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
+    options = vars(_parser().parse_args(arguments))
+    run: Callable[..., int] = options.pop("run")
     try:
-        return run(options)
+        return run(**options)
     except SettingsError as error:
         print("The configuration cannot be used:", file=sys.stderr)
         for problem in error.problems:
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also apply migrations that break the release that runs now",
     )
-    migrate.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_json(migrate)
     migrate.set_defaults(run=_migrate)
 
     _add_reconcile(commands.add_parser("reconcile", help="compare the table and the object store"))
@@ -120,7 +120,7 @@ def _add_drain(parser: argparse.ArgumentParser) -> None:
         default=90,
         help="seconds to wait for its end; 0: none (%(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print each step as JSON")
+    _add_json(parser, "each step")
     parser.set_defaults(run=_drain)
 
 
@@ -134,7 +134,7 @@ def _add_reconcile(parser: argparse.ArgumentParser) -> None:
         help="the database is from a backup and no instance runs: uploads that it has as"
         " unfinished, and young objects, are looked at too",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    _add_json(parser, "the report")
     parser.set_defaults(run=_reconcile)
 
 
@@ -162,7 +162,11 @@ def _add_choice(parser: argparse.ArgumentParser, cause: str) -> None:
     parser.add_argument(
         "--older-than", type=decimal(0, LONGEST_AGE), default=0, help="seconds (%(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser, what: str = "the result") -> None:
+    parser.add_argument("--json", dest="as_json", action="store_true", help=f"print {what} as JSON")
 
 
 def _add_users(parser: argparse.ArgumentParser) -> None:
@@ -174,7 +178,7 @@ def _add_users(parser: argparse.ArgumentParser) -> None:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="read the settings and say what is wrong with them")
-    check.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_json(check)
     check.set_defaults(run=_config_check)
     listing = actions.add_parser("table", help="print the table of all settings")
     listing.set_defaults(run=_config_table)
@@ -202,7 +206,7 @@ def _ask(work: Coroutine[Any, Any, int]) -> int:
         return COULD_NOT
 
 
-def _dev(_: argparse.Namespace) -> int:
+def _dev() -> int:
     from photo_local.dev import run_dev
 
     return asyncio.run(run_dev(os.environ))
@@ -214,15 +218,15 @@ def _embedded(arguments: Sequence[str]) -> int:
     return embedded(list(arguments))
 
 
-def _serve(options: argparse.Namespace) -> int:
-    return _supervise(options.host, options.port, options.workers, not options.no_jobs, options)
+def _serve(*, host: str, port: int, workers: int, no_jobs: bool, migrate: bool) -> int:
+    return _supervise(host=host, port=port, workers=workers, jobs=not no_jobs, migrate=migrate)
 
 
-def _worker(options: argparse.Namespace) -> int:
-    return _supervise("", 0, 0, True, options)
+def _worker() -> int:
+    return _supervise(host="", port=0, workers=0, jobs=True, migrate=False)
 
 
-def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse.Namespace) -> int:
+def _supervise(*, host: str, port: int, **how: Any) -> int:
     from photo_api.supervisor.signals import block
 
     block()
@@ -230,92 +234,66 @@ def _supervise(host: str, port: int, workers: int, jobs: bool, options: argparse
 
     from photo_api.supervisor.serving import supervise
 
-    work = supervise(
-        secrets,
-        host=host,
-        port=port,
-        workers=workers,
-        jobs=jobs,
-        migrate=getattr(options, "migrate", False),
-    )
     try:
-        return asyncio.run(work)
+        return asyncio.run(supervise(secrets, host=host, port=port, **how))
     except OSError as error:
         print(f"Cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return FAILED
 
 
-def _drain(options: argparse.Namespace) -> int:
+def _drain(**options: Any) -> int:
     from photo_api.supervisor.drain_command import drain_command
 
-    return asyncio.run(
-        drain_command(
-            os.environ,
-            pid=options.pid,
-            cause=options.cause,
-            wait=options.wait,
-            as_json=options.json,
-        )
-    )
+    return asyncio.run(drain_command(os.environ, **options))
 
 
-def _migrate(options: argparse.Namespace) -> int:
+def _migrate(*, allow_breaking: bool, as_json: bool) -> int:
     from photo_api.db.connect import FAILURES
     from photo_api.db.migrations import BreakingMigrations, migrate
 
     settings = load(os.environ)
     try:
-        applied = asyncio.run(migrate(settings.database, options.allow_breaking))
+        applied = asyncio.run(migrate(settings.database, allow_breaking))
     except BreakingMigrations as refused:
-        if options.json:
+        if as_json:
             print(json.dumps({"applied": [], "refused": refused.reasons}))
         print(refused, file=sys.stderr)
-        return 1
+        return FAILED
     except FAILURES as error:
         print(f"Cannot migrate: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps({"applied": applied}))
-    else:
-        print("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
-    return 0
+        return FAILED
+    text = "\n".join(f"applied {name}" for name in applied) or "The schema is up to date."
+    print(json.dumps({"applied": applied}) if as_json else text)
+    return DONE
 
 
-def _reconcile(options: argparse.Namespace) -> int:
+def _reconcile(**options: Any) -> int:
     from photo_api.photos.reconcile_command import reconcile_command
 
-    return _ask(
-        reconcile_command(
-            load(os.environ),
-            repair=options.repair,
-            adopt=options.adopt,
-            force=options.force,
-            restored=options.restored,
-            as_json=options.json,
-        )
-    )
+    return _ask(reconcile_command(load(os.environ), **options))
 
 
-def _users(options: argparse.Namespace) -> int:
+def _users(*, action: str, email: str) -> int:
     from photo_api.accounts.queries import set_active
     from photo_api.db.pool import open_database
 
     async def change() -> int:
         async with open_database(load(os.environ).database, "photo-api users") as db:
-            found = await set_active(db, options.email, options.action == "activate")
+            found = await set_active(db, email, action == "activate")
         if not found:
-            print(f"There is no account with the e-mail {options.email}", file=sys.stderr)
+            print(f"There is no account with the e-mail {email}", file=sys.stderr)
             return FAILED
-        print(f"{options.action}d {options.email}; workers notice within 5 seconds")
+        print(f"{action}d {email}; workers notice within 5 seconds")
         return DONE
 
     return _ask(change())
 
 
-def _jobs(options: argparse.Namespace) -> int:
+def _jobs(**given: Any) -> int:
     from photo_api.jobs.command import jobs_command
     from photo_api.jobs.queue import Filter
 
+    options = argparse.Namespace(**given)
     if objection := _objection(options):
         options.refuse(objection)
     return _ask(
@@ -326,7 +304,7 @@ def _jobs(options: argparse.Namespace) -> int:
                 options.state, options.kind, options.cause, options.older_than, options.ids or None
             ),
             limit=max(50, len(options.ids)) if options.limit is None else options.limit,
-            as_json=options.json,
+            as_json=options.as_json,
         )
     )
 
@@ -346,37 +324,28 @@ def _objection(options: argparse.Namespace) -> str | None:
     return None
 
 
-def _renditions(options: argparse.Namespace) -> int:
+def _renditions(*, action: str, **options: Any) -> int:
     from photo_api.photos.remake_command import remake_command
 
-    return _ask(
-        remake_command(
-            load(os.environ),
-            cause=options.cause,
-            older_than=options.older_than,
-            as_json=options.json,
-        )
-    )
+    return _ask(remake_command(load(os.environ), **options))
 
 
-def _config_check(options: argparse.Namespace) -> int:
+def _config_check(*, as_json: bool) -> int:
     try:
         settings = load(os.environ)
     except SettingsError as error:
-        if not options.json:
+        if not as_json:
             raise
         print(json.dumps({"ok": False, "problems": error.problems}))
-        return 2
+        return COULD_NOT
     summary: dict[str, object] = {"ok": True, "mode": settings.mode, "problems": []}
-    print(
-        json.dumps(summary) if options.json else f"The configuration is usable ({settings.mode})."
-    )
-    return 0
+    print(json.dumps(summary) if as_json else f"The configuration is usable ({settings.mode}).")
+    return DONE
 
 
-def _config_table(_: argparse.Namespace) -> int:
+def _config_table() -> int:
     print(table(), end="")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.runner import Handler, Runner
 from photo_api.maintenance import Maintenance
+from photo_api.own_process import resident_bytes
 from photo_api.renditions import display_job
 from photo_api.renditions import job as rendition_job
 from photo_api.renditions.decoder import DecodeLimits, Decoder
@@ -28,7 +29,6 @@ from photo_api.shares import job as shared_album_job
 from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
-from photo_api.supervisor.load import resident_bytes
 from photo_api.supervisor.worker_process import WorkerProcess, worker_process
 from photo_api.telemetry.failures import bug
 

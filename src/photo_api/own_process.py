@@ -1,12 +1,14 @@
-"""No process of ours outlives its parent; and process 1 of a container buries all orphans."""
+"""What a process of an instance asks of the kernel for itself."""
 
 import ctypes
 import os
 import signal
 from collections.abc import Set
 from contextlib import suppress
+from pathlib import Path
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4  # prctl(2)
+MIB = 1024 * 1024
 
 
 def die_with_parent() -> None:
@@ -16,11 +18,28 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def hide_memory() -> None:
+    """Have nobody but root trace this process or read its memory and environment: neither its
+    decoder nor another process of the same user. It leaves no core dump either."""
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def reap_orphans(own: Set[int]) -> None:
-    """Collect what has ended, except `own` children, for whose exit codes somebody waits."""
+    """As process 1 of a container: collect what has ended, except `own` children, for whose exit
+    codes somebody waits."""
     with suppress(ChildProcessError):
         while True:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is None or ended.si_pid in own:
                 return
             os.waitpid(ended.si_pid, os.WNOHANG)
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """Resident memory of this process, or of another, which is 0 when it is gone (proc(5), statm's
+    second field). Rounded up to whole MiB, so that it seldom changes."""
+    try:
+        pages = int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return -(-pages * os.sysconf("SC_PAGE_SIZE") // MIB) * MIB

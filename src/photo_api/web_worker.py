@@ -24,10 +24,10 @@ from photo_api.health.checks import from_line, to_line
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.phase import Phase, WorkerPhase
 from photo_api.http.protocol import Connections, protocol_class
+from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.child import WorkerLoad
 from photo_api.supervisor.drain import accept_the_last
-from photo_api.supervisor.load import resident_bytes
 from photo_api.supervisor.worker_process import IGNORED, WorkerProcess, worker_process
 from photo_api.telemetry.logs import open_access_log
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from photo_api import own_process
 from photo_api.renditions import sandbox
-from photo_api.supervisor import memory
 
 HOSTILE = """
 import ctypes, errno, json, os, resource, sys, threading
@@ -208,7 +208,7 @@ print(os.stat("/proc/self/environ").st_uid)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 def test_hidden_memory_belongs_to_root() -> None:
     """The kernel gives the files of a process that is not dumpable to root (proc(5))."""
-    hide = inspect.getsource(memory) + "\nhide_memory()"
+    hide = inspect.getsource(own_process) + "\nhide_memory()"
     for program, owner in (("", "65534"), (hide, "0")):
         command = [sys.executable, "-I", "-c", AS_NOBODY, program]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -17,9 +17,9 @@ from typing import BinaryIO
 import pi_heif
 import pyvips
 
+from photo_api.own_process import die_with_parent
 from photo_api.renditions import images, sandbox, wire
 from photo_api.renditions.display import display
-from photo_api.supervisor.orphans import die_with_parent
 
 _MAX_STDERR = 1 << 18
 

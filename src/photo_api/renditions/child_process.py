@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from photo_api.own_process import resident_bytes
 from photo_api.renditions import wire
 
 _MAX_STDERR = 4096
@@ -113,7 +113,7 @@ class ChildProcess:
         """Whether it should be replaced before another file."""
         if self._process.poll() is not None or self._jobs >= self._limits.jobs_per_child:
             return True
-        return _resident_bytes(self.pid) > self._limits.keep_bytes
+        return resident_bytes(self.pid) > self._limits.keep_bytes
 
     async def end(self) -> str:
         """Kill and reap; answers why it had ended if it had: memory, cpu or crashed."""
@@ -171,12 +171,3 @@ def _cause(status: int, last_words: str) -> str:
     if status == wire.OUT_OF_MEMORY or _MEMORY_WORDS.search(last_words):
         return "memory"
     return "cpu" if status == -signal.SIGPROF else "crashed"
-
-
-def _resident_bytes(pid: int) -> int:
-    """Resident set of a process (proc(5), statm's second field); 0 if it is gone."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * resource.getpagesize()

@@ -1,15 +1,12 @@
-"""What this instance carries, read from /proc: the numbers that scaling decisions are made of."""
+"""CPU use of the machine, one of the numbers that scaling decisions are made of."""
 
-import os
 from pathlib import Path
 
-MIB = 1024 * 1024
-PAGE = os.sysconf("SC_PAGE_SIZE")
 IDLE_FIELDS = (3, 4)  # idle and iowait in the first line of proc_stat(5)
 
 
 class LoadMeter:
-    """CPU use of the whole machine since the last reading, and memory of this instance."""
+    """CPU use of the whole machine since the last reading."""
 
     def __init__(self) -> None:
         self._last = _cpu_times()
@@ -26,10 +23,3 @@ def _cpu_times() -> tuple[int, int]:
     with Path("/proc/stat").open() as stat:
         times = [int(number) for number in stat.readline().split()[1:9]]
     return sum(times), sum(times[field] for field in IDLE_FIELDS)
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process, rounded up to whole MiB: who tells it again and again has
-    something to tell only when it has changed."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return -(-pages * PAGE // MIB) * MIB

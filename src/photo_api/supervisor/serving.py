@@ -2,8 +2,8 @@
 
 from photo_api.cloud.identity import identify
 from photo_api.cloud.metadata import look_up
+from photo_api.own_process import hide_memory
 from photo_api.settings.secrets import SecretFiles
-from photo_api.supervisor.memory import hide_memory
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import configure_logging, log_shipping
 

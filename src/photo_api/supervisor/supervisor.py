@@ -14,13 +14,13 @@ from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata
 from photo_api.health.readiness import phase_of
 from photo_api.http.phase import Phase
+from photo_api.own_process import reap_orphans, resident_bytes
 from photo_api.settings.secrets import LiveSettings, SecretFiles
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
 from photo_api.supervisor.drain import CUT, Drain
-from photo_api.supervisor.load import LoadMeter, resident_bytes
+from photo_api.supervisor.load import LoadMeter
 from photo_api.supervisor.migrating import migrate_at_start
-from photo_api.supervisor.orphans import reap_orphans
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
@@ -69,7 +69,8 @@ class Supervisor:
         self._end_now = asyncio.Event()
         self._cause = "failure"
         self._failed = False
-        self._phase = Phase.STARTING
+        self._started = False
+        self._without_workers = 0.0  # seconds
         self._identity = identity
         self._metadata = metadata
         self._slots: list[Slot] = []
@@ -102,7 +103,6 @@ class Supervisor:
             clean = False
             try:
                 await self._stop.wait()
-                self._phase = Phase.DRAINING
                 clean = await drain.run(self._cause)
             finally:
                 for task in (*helpers, *running):
@@ -133,6 +133,15 @@ class Supervisor:
             log.info("draining", extra={"fields": {"cause": reason}})
             self._stop.set()
 
+    @property
+    def phase(self) -> Phase:
+        """As `phase_of` decides; the registry and `photo-api drain` are told."""
+        return phase_of(
+            started=self._started,
+            without_workers=self._without_workers,
+            draining=self._stop.is_set(),
+        )
+
     def status(self) -> dict[str, object]:
         """For the control socket."""
         return {
@@ -141,7 +150,7 @@ class Supervisor:
             "instance": self._identity.instance,
             "boot_id": self._identity.boot_id,
             "version": self._identity.version,
-            "state": STATES[self._phase],
+            "state": STATES[self.phase],
             "in_flight": load_of(self._slots).in_flight,
         }
 
@@ -264,36 +273,32 @@ class Supervisor:
             log.warning("`photo-api drain` cannot reach this instance: %s", error)
 
     async def _follow_readiness(self, registration: "Registration", monitor: "Monitor") -> None:
-        """Tell systemd that all processes run, and the registry whether the instance is ready, as
-        `phase_of` decides."""
+        """Tell systemd that all processes run, and the registry each change of phase."""
         await asyncio.gather(*(slot.ready.wait() for slot in self._slots))
         notify(self._environ, f"READY=1\nSTATUS=serving on port {self.port}")
         await monitor.database_ok.wait()
-        web, absent, again = self._slots[: self._workers], 0.0, False
-        while not self._stop.is_set():
-            phase = phase_of(started=True, without_workers=absent, draining=False)
-            if phase is not self._phase:
-                self._phase = phase
-                await self._tell_readiness(registration, again)
-                again = True
+        self._started = True
+        if self._stop.is_set():
+            return
+        registration.change("ready", "ready")
+        await registration.flush()
+        jobs = self._settings.jobs.concurrency if self._jobs else 0
+        deployed = self._settings.mode == "production"
+        await registration.warn_of_capacity(self._workers, jobs, deployed=deployed)
+        log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
+        web, told = self._slots[: self._workers], Phase.SERVING
+        while web and not self._stop.is_set():
+            if self.phase is not told:
+                told = self.phase
+                if told is Phase.STARTING:
+                    registration.change("starting", "without_workers", "no web worker runs")
+                    log.error("not ready: no web worker runs")
+                else:
+                    registration.change("ready", "ready", "a web worker runs again")
+                    log.info("ready again")
             await asyncio.sleep(LOOK_AT_WORKERS)
-            alive = not web or any(slot.ready.is_set() for slot in web)
-            absent = 0.0 if alive else absent + LOOK_AT_WORKERS
-
-    async def _tell_readiness(self, registration: "Registration", again: bool) -> None:
-        if self._phase is Phase.STARTING:
-            registration.change("starting", "without_workers", "no web worker runs")
-            log.error("not ready: no web worker runs")
-        elif again:
-            registration.change("ready", "ready", "a web worker runs again")
-            log.info("ready again")
-        else:
-            registration.change("ready", "ready")
-            await registration.flush()
-            jobs = self._settings.jobs.concurrency if self._jobs else 0
-            deployed = self._settings.mode == "production"
-            await registration.warn_of_capacity(self._workers, jobs, deployed=deployed)
-            log.info("ready", extra={"fields": {"port": self.port, "workers": self._workers}})
+            alive = any(slot.ready.is_set() for slot in web)
+            self._without_workers = 0.0 if alive else self._without_workers + LOOK_AT_WORKERS
 
     def _send_to_all(self, command: str) -> None:
         for slot in self._slots:

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from photo_api.cloud.identity import Identity, identify
+from photo_api.own_process import die_with_parent, hide_memory
 from photo_api.supervisor.control_channel import ControlChannel
-from photo_api.supervisor.memory import hide_memory
-from photo_api.supervisor.orphans import die_with_parent
 from photo_api.supervisor.secrets import ChildSecrets
 from photo_api.telemetry.logs import Logs, log_shipping
 
