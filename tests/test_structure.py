@@ -232,7 +232,7 @@ def test_no_dependency_runs_in_a_thread(environ: dict[str, str]) -> None:
 
 SERVING_PATH = {
     "_argon2_cffi_bindings", "_cffi_backend", "annotated_doc", "annotated_types", "anyio", "argon2",
-    "asyncpg", "click", "cryptography", "fastapi", "httptools", "joserfc", "obstore",
+    "asyncpg", "click", "cryptography", "fastapi", "h11", "httptools", "joserfc", "obstore",
     "opentelemetry", "orjson", "pydantic", "pydantic_core", "python_multipart", "starlette",
     "typing_extensions", "typing_inspection", "uvicorn",
 }  # fmt: skip
@@ -248,7 +248,7 @@ def test_the_supervisor_imports_hardly_anything() -> None:
     """It lives in every instance beside the workers, and starts before them."""
     ours = ("supervisor.serving", "registry.registration", "supervisor.monitor")
     modules = ", ".join(f"photo_api.{name}" for name in ours)
-    assert _third_party(modules) - PYTHON_S_OWN <= {"asyncpg", "orjson"}
+    assert _third_party(modules) - PYTHON_S_OWN <= {"asyncpg", "h11", "orjson"}
 
 
 PYTHON_S_OWN = {"_distutils_hack"}
