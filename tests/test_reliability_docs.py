@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from photo_fleet.drill.broken.variants import VARIANTS
-from photo_fleet.drill.catalogue import SCENARIOS
 from photo_fleet.drill.gates import Gate
+from photo_fleet.drill.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs/reliability.md"

@@ -6,7 +6,6 @@ from inspect import signature
 import pytest
 
 from photo_fleet.drill.catalogue import (
-    SCENARIOS,
     UnknownScenario,
     chosen,
     listing,
@@ -15,8 +14,7 @@ from photo_fleet.drill.clients.mix import EVERYDAY
 from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.gates import STORE_FAULT, Gate
 from photo_fleet.drill.scenario import FROM_OUTSIDE, Scenario
-from photo_fleet.drill.scenarios.core import CORE
-from photo_fleet.drill.scenarios.further import FURTHER
+from photo_fleet.drill.scenarios import CORE, FURTHER, SCENARIOS
 
 LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0
 """Seconds that the core, all and the short subset may take."""

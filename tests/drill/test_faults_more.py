@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from photo_fleet.drill.catalogue import SCENARIOS
 from photo_fleet.drill.clients.mix import Wish
 from photo_fleet.drill.evidence.downloads import Download
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
@@ -23,6 +22,7 @@ from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Upload
 from photo_fleet.drill.runner import Runner, demands_of
 from photo_fleet.drill.scenario import Scenario, Step
+from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
 from photo_fleet.group.registry import Look, Registry

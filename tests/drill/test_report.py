@@ -14,13 +14,13 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
-from photo_fleet.drill.catalogue import SCENARIOS
 from photo_fleet.drill.gates import MEANINGS
 from photo_fleet.drill.records import Discrepancies, Fault, Outcome, Record, Sample
 from photo_fleet.drill.report import json_body
 from photo_fleet.drill.report.html_page import page
 from photo_fleet.drill.report.svg_timeline import description, timeline
 from photo_fleet.drill.report.text_tables import percent, seconds, summary
+from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.verdict import Drill, Judged, judge
 from tests.drill.handmade import BEGAN, ENDED, HIT, Requests, bad, quiet_run
 from tests.test_browser import ARGUMENTS

@@ -21,7 +21,6 @@ from photo_api.whole_file import replace
 from photo_fleet.commands.self_test import self_test
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
-    SCENARIOS,
     UnknownScenario,
     chosen,
     listing,
@@ -30,6 +29,7 @@ from photo_fleet.drill.catalogue import (
 from photo_fleet.drill.clients.mix import EVERYDAY, Wish, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say
 from photo_fleet.drill.scenario import Scenario
+from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.local_fleet.nginx import required_nginx

@@ -7,12 +7,8 @@ import json
 from collections.abc import Sequence
 
 from photo_fleet.drill.scenario import Scenario
-from photo_fleet.drill.scenarios.core import CORE
-from photo_fleet.drill.scenarios.further import FURTHER
 
 DEFAULT_SEED = 1
-
-SCENARIOS = CORE + FURTHER
 
 
 class UnknownScenario(Exception):

@@ -1,5 +1,7 @@
 """The scenarios of every drill, as data."""
 
+from dataclasses import replace
+
 from photo_fleet.drill.clients.mix import EVERYDAY, Mix
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.scenario import Scenario, Step
@@ -15,162 +17,179 @@ QUIET = Mix(rate=1)
 
 CORE = (
     Scenario(
-        "scale-in-idle",
-        "An instance leaves a fleet that has hardly anything to do",
-        Gate.LOSSLESS,
-        (Step(8, "scale", {"to": 2}),),
-        30,
-        instances=3,
-        load=QUIET,
+        "scale-in-idle", "An instance leaves a fleet that has hardly anything to do", Gate.LOSSLESS,
+        (Step(8, "scale", {"to": 2}),), 30, instances=3, load=QUIET,
     ),
     Scenario(
-        "scale-in",
-        "An instance leaves under load",
-        Gate.LOSSLESS,
-        (Step(10, "scale", {"to": 2}),),
-        40,
-        short=True,
-        instances=3,
+        "scale-in", "An instance leaves under load", Gate.LOSSLESS,
+        (Step(10, "scale", {"to": 2}),), 40, short=True, instances=3,
     ),
     Scenario(
-        "scale-in-slow",
-        "An instance leaves during slow uploads and downloads",
-        Gate.LOSSLESS,
-        (Step(12, "scale", {"to": 2}),),
-        50,
-        instances=3,
-        load=SLOW,
+        "scale-in-slow", "An instance leaves during slow uploads and downloads", Gate.LOSSLESS,
+        (Step(12, "scale", {"to": 2}),), 50, instances=3, load=SLOW,
     ),
     Scenario(
-        "deploy",
-        "A rolling deploy",
-        Gate.LOSSLESS,
-        (Step(8, "deploy"),),
-        40,
+        "deploy", "A rolling deploy", Gate.LOSSLESS,
+        (Step(8, "deploy"),), 40,
     ),
     Scenario(
-        "resize",
-        "From 2 instances to 10 and back",
-        Gate.LOSSLESS,
-        (Step(5, "scale", {"to": 10}), Step(30, "scale", {"to": 2})),
-        65,
+        "resize", "From 2 instances to 10 and back", Gate.LOSSLESS,
+        (Step(5, "scale", {"to": 10}), Step(30, "scale", {"to": 2})), 65,
     ),
     Scenario(
-        "kill-instance",
-        "kill -9 of an instance",
-        Gate.KILL,
-        (Step(10, "kill-instance"),),
-        28,
-        short=True,
-        instances=3,
+        "kill-instance", "kill -9 of an instance", Gate.KILL,
+        (Step(10, "kill-instance"),), 28, short=True, instances=3,
     ),
     Scenario(
-        "kill-worker",
-        "kill -9 of an instance's web worker",
-        Gate.KILL,
-        (Step(10, "kill-worker"),),
-        30,
+        "kill-worker", "kill -9 of an instance's web worker", Gate.KILL,
+        (Step(10, "kill-worker"),), 30,
     ),
     Scenario(
-        "kill-proxy-worker",
-        "kill -9 of an nginx worker",
-        Gate.PROXY_KILL,
-        (Step(10, "kill-proxy-worker"),),
-        25,
+        "kill-proxy-worker", "kill -9 of an nginx worker", Gate.PROXY_KILL,
+        (Step(10, "kill-proxy-worker"),), 25,
     ),
     Scenario(
-        "stop-while-starting",
-        "SIGTERM to instances that are still starting",
-        Gate.LOSSLESS,
-        (Step(5, "stop-while-starting", {"within": 2.0, "times": 4}),),
-        35,
+        "stop-while-starting", "SIGTERM to instances that are still starting", Gate.LOSSLESS,
+        (Step(5, "stop-while-starting", {"within": 2.0, "times": 4}),), 35,
     ),
     Scenario(
-        "freeze-instance",
-        "SIGSTOP of an instance",
-        Gate.FREEZE,
-        (Step(10, "freeze-instance", {"seconds": 25}),),
-        46,
-        instances=3,
+        "freeze-instance", "SIGSTOP of an instance", Gate.FREEZE,
+        (Step(10, "freeze-instance", {"seconds": 25}),), 46, instances=3,
     ),
     Scenario(
-        "database-restart",
-        "The database restarts",
-        Gate.OUTAGE,
-        (Step(10, "database-restart"),),
-        40,
-        short=True,
+        "database-restart", "The database restarts", Gate.OUTAGE,
+        (Step(10, "database-restart"),), 40, short=True,
     ),
     Scenario(
-        "database-stop",
-        "The database is away for 30 seconds",
-        Gate.OUTAGE,
-        (Step(8, "database-stop", {"seconds": 30}),),
-        55,
+        "database-stop", "The database is away for 30 seconds", Gate.OUTAGE,
+        (Step(8, "database-stop", {"seconds": 30}),), 55,
     ),
     Scenario(
-        "store-restart",
-        "The object store restarts",
-        Gate.OUTAGE,
-        (Step(10, "store-restart"),),
-        30,
+        "store-restart", "The object store restarts", Gate.OUTAGE,
+        (Step(10, "store-restart"),), 30,
     ),
     Scenario(
-        "store-errors",
-        "The object store answers 5xx",
-        Gate.OUTAGE,
-        (
-            Step(8, "store-answer", {"status": 500, "seconds": 8}),
-            Step(16, "store-answer", {"status": 503, "seconds": 8}),
-        ),
-        37,
+        "store-errors", "The object store answers 5xx", Gate.OUTAGE,
+        (Step(8, "store-answer", {"status": 500, "seconds": 8}),
+        Step(16, "store-answer", {"status": 503, "seconds": 8})), 37,
     ),
     Scenario(
-        "store-hang",
-        "The object store does not answer",
-        Gate.OUTAGE,
-        (Step(8, "store-hang", {"seconds": 15}),),
-        40,
+        "store-hang", "The object store does not answer", Gate.OUTAGE,
+        (Step(8, "store-hang", {"seconds": 15}),), 40,
     ),
     Scenario(
-        "commit-unanswered",
-        "Commits are carried out and not answered for 16 seconds",
-        Gate.OUTAGE,
-        (Step(8, "commit-unanswered", {"seconds": 16}),),
-        38,
-        load=ARRIVING,
+        "commit-unanswered", "Commits are carried out and not answered for 16 seconds", Gate.OUTAGE,
+        (Step(8, "commit-unanswered", {"seconds": 16}),), 38, load=ARRIVING,
     ),
     Scenario(
-        "boots",
-        "Ten instances boot at the same moment",
-        Gate.LOSSLESS,
-        (Step(5, "boot", {"count": 10}),),
-        40,
-        load=Mix(rate=5),
+        "boots", "Ten instances boot at the same moment", Gate.LOSSLESS,
+        (Step(5, "boot", {"count": 10}),), 40, load=Mix(rate=5),
     ),
     Scenario(
-        "rotate-keys",
-        "Keys are rotated in three rolling steps",
-        Gate.LOSSLESS,
-        (Step(5, "rotate-keys"),),
-        70,
-        load=Mix(rate=5),
+        "rotate-keys", "Keys are rotated in three rolling steps", Gate.LOSSLESS,
+        (Step(5, "rotate-keys"),), 70, load=Mix(rate=5),
     ),
     Scenario(
         "deregister-first",
         "An instance is taken out of the balancer first, then ends (beside health-only)",
-        Gate.LOSSLESS,
-        (Step(10, "scale", {"to": 2}),),
-        35,
-        instances=3,
+        Gate.LOSSLESS, (Step(10, "scale", {"to": 2}),), 35, instances=3,
     ),
     Scenario(
-        "health-only",
-        "An instance ends, and only failing health checks take it out",
-        Gate.COMPARISON,
-        (Step(5, "remove-by-health"),),
-        102,
-        instances=3,
-        health_only=True,
+        "health-only", "An instance ends, and only failing health checks take it out",
+        Gate.COMPARISON, (Step(5, "remove-by-health"),), 102, instances=3, health_only=True,
     ),
-)
+)  # fmt: skip
+
+FURTHER = tuple(replace(item, core=False) for item in (
+    Scenario(
+        "steady", "Nothing is done to the fleet", Gate.LOSSLESS,
+        (Step(5, "observe", {"seconds": 40}),), 50,
+    ),
+    Scenario(
+        "hang-up", "Clients that break off what they began", Gate.LOSSLESS,
+        (Step(5, "hang-up", {"clients": 20, "seconds": 30}),), 45,
+    ),
+    Scenario(
+        "database-freeze", "SIGSTOP of the database", Gate.OUTAGE,
+        (Step(8, "database-freeze", {"seconds": 20}),), 55,
+    ),
+    Scenario(
+        "database-limit", "The database allows hardly any connections", Gate.OUTAGE,
+        (Step(8, "database-limit", {"connections": 3, "seconds": 25}),), 55,
+    ),
+    Scenario(
+        "store-throttle", "The object store answers 429", Gate.OUTAGE,
+        (Step(8, "store-answer", {"status": 429, "seconds": 20}),), 50,
+    ),
+    Scenario(
+        "store-slow", "The object store takes 2 seconds longer", Gate.OUTAGE,
+        (Step(8, "store-slow", {"delay": 2.0, "seconds": 25}),), 55,
+    ),
+    Scenario(
+        "store-full", "The object store has no room left", Gate.OUTAGE,
+        (Step(8, "store-answer", {"status": 507, "seconds": 20, "writes": 1}),), 50,
+    ),
+    Scenario(
+        "vanish-instance", "An instance's machine vanishes, and its address answers nobody",
+        Gate.KILL, (Step(8, "vanish-instance"),), 40, instances=3,
+    ),
+    Scenario(
+        "rotate-credentials",
+        "The credentials of database and store are rotated, and nothing is restarted",
+        Gate.LOSSLESS, (Step(5, "rotate-credentials", {"seconds": 12}),), 60,
+    ),
+    Scenario(
+        "skew-clock", "An instance's clock is 2 minutes ahead, then another's 2 minutes behind",
+        Gate.LOSSLESS, (Step(5, "skew-clock", {"seconds": 120}),
+        Step(35, "skew-clock", {"seconds": -120})), 90,
+    ),
+    Scenario(
+        "balancer-kill", "The balancer's process is killed and restarted, then an instance leaves",
+        Gate.LOSSLESS, (Step(8, "balancer-kill", {"seconds": 5}),
+        Step(20, "scale", {"to": 2})), 60, instances=3,
+    ),
+    Scenario(
+        "two-balancers", "An instance leaves behind two balancers", Gate.LOSSLESS,
+        (Step(10, "scale", {"to": 2}),), 45, instances=3, balancers=2,
+    ),
+    Scenario(
+        "balancer-pause", "A balancer takes no new connections for 1 second when a member leaves",
+        Gate.PAUSE, (Step(10, "balancer-pause", {"seconds": 1}),), 45, instances=3,
+    ),
+    Scenario(
+        "registry-lost", "Rows of the registry are deleted, then put back to `starting`",
+        Gate.LOSSLESS, (Step(5, "registry-delete"), Step(14, "registry-rewind")), 30,
+    ),
+    Scenario(
+        "database-cut-one", "One instance alone is cut from its database", Gate.FREEZE,
+        (Step(5, "database-cut-one", {"seconds": 10}),), 75, instances=3,
+    ),
+    Scenario(
+        "store-readonly", "The object store refuses writes for 60 seconds", Gate.OUTAGE,
+        (Step(8, "store-answer", {"status": 507, "seconds": 60, "writes": 1}),), 85,
+    ),
+    Scenario(
+        "worker-death-in-lame-duck", "kill -9 of a web worker while its instance leaves", Gate.KILL,
+        (Step(8, "kill-draining-worker"),), 40, instances=3,
+    ),
+    Scenario(
+        "balancer-cut-registry", "The balancer is cut from the registry for 20 seconds",
+        Gate.LOSSLESS, (Step(8, "balancer-cut-registry", {"seconds": 20}),), 45,
+    ),
+    Scenario(
+        "balancer-cut-instance", "The balancer alone does not reach one instance", Gate.FREEZE,
+        (Step(5, "balancer-cut-instance", {"seconds": 10}),), 60, instances=3,
+    ),
+    Scenario(
+        "standby-promoted", "The database dies for good, and its synchronous standby is promoted",
+        Gate.OUTAGE, (Step(5, "standby-promoted", {"seconds": 5}),), 45,
+    ),
+    Scenario(
+        "lagging-standby-promoted",
+        "The database dies for good, and a standby is promoted that lags 5 seconds",
+        Gate.FAILOVER, (Step(5, "lagging-standby-promoted", {"lag": 5, "seconds": 5}),), 45,
+    ),
+))  # fmt: skip
+"""Those that `--all` adds."""
+
+SCENARIOS = CORE + FURTHER
