@@ -47,7 +47,9 @@ SEEN = re.compile(
 )
 """Hidden characters where they do something to be seen."""
 
-_BLANK_BRAILLE = "\u2800"
+BLANK = "\u2800\ufffc\U0001d159"
+"""Symbols for which nothing is drawn, though Unicode does not ignore them: Braille without dots,
+the place of an object, a note without a head."""
 _MARKS = "\u061c\u200e\u200f"
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
@@ -67,14 +69,14 @@ def line(text: str, *, marks: bool = True) -> str:
 def name(text: str) -> str:
     """`line` with something to see in it. Raises `PydanticCustomError`."""
     shown = line(text)
-    if not any(map(_is_seen, shown)):
+    if not any(map(is_seen, shown)):
         raise PydanticCustomError("invisible", "must hold something that can be seen")
     return shown
 
 
-def _is_seen(character: str) -> bool:
+def is_seen(character: str) -> bool:
     """A letter, a digit, punctuation or a symbol; marks need one to stand on."""
-    return character != _BLANK_BRAILLE and unicodedata.category(character)[0] in "LNPS"
+    return character not in BLANK and unicodedata.category(character)[0] in "LNPS"
 
 
 def paragraphs(text: str) -> str:

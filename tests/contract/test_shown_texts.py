@@ -48,7 +48,7 @@ def test_what_only_hides_is_blank(alice: User) -> None:
     blank = {"title": "\u200b", "description": "\u2060\u202e"}
     changed = alice.api.patch(f"/photos/{photo}", json=blank)
     assert shown(changed, "title", "description") == [None, None]
-    for name in ("\u200b\u200b", "\u061c", "\u2800", "\u0301\u0301", " \u3164"):
+    for name in ("\u200b\u200b", "\u061c", "\u2800", "\u0301\u0301", " \u3164", "\ufffc\U0001d159"):
         answer = alice.api.post("/albums/", json={"name": name})
         assert (answer.status_code, "can be seen" in answer.text) == (422, True)
     for name in ("🏝", "é", "독도", "?"):

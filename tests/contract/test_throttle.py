@@ -289,3 +289,11 @@ def test_invisible_letters_are_refused(proxied: Service, field: str) -> None:
         )
         assert answer.status_code == 422
         assert "cannot be seen" in answer.text
+
+
+def test_a_user_name_can_be_seen(proxied: Service) -> None:
+    """Marks alone stand on whatever comes before them."""
+    for name in ("\u0301" * 3, " \u0301\u20dd", "\u2800" * 3, "\ufffc" * 3, "\U0001d159" * 3):
+        body = {"email": f"{uuid4().hex}@example.org", "username": name, "password": PASSWORD}
+        answer = httpx.post(f"{proxied.url}/api/auth/register", json=body)
+        assert (answer.status_code, "cannot be seen" in answer.text) == (422, True), name

@@ -2,11 +2,9 @@
 
 import unicodedata
 
-from photo_api.visible_text import HIDDEN, SEEN
+from photo_api.visible_text import BLANK, HIDDEN, SEEN, is_seen
 
 INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Zl", "Zp")
-BLANK = "\u2800"
-"""Braille without dots: nothing is drawn for it, though Unicode does not ignore it."""
 
 
 def fold(email: str) -> str:
@@ -28,10 +26,10 @@ def is_visible(text: str) -> bool:
     """Whether nothing in it is hidden: no control or format characters, which let two names look
     alike or run backwards."""
     return HIDDEN.search(text) is None and not any(
-        letter == BLANK or unicodedata.category(letter) in INVISIBLE for letter in text
+        letter in BLANK or unicodedata.category(letter) in INVISIBLE for letter in text
     )
 
 
 def is_name(text: str) -> bool:
     """The same, but for joiners and variants where they are seen; and something that can be."""
-    return bool(text.strip()) and is_visible(SEEN.sub("", text))
+    return any(map(is_seen, text)) and is_visible(SEEN.sub("", text))
