@@ -21,8 +21,7 @@ from photo_api.photos.upload_queries import (
 )
 from photo_api.registry import leases
 from photo_api.renditions.decoder import Decoder
-from photo_api.renditions.display_job import DisplayJob
-from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.job import DisplayJob, RenditionJob
 from photo_api.renditions.originals import Originals, TakenBySweep
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials

@@ -18,14 +18,10 @@ from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.runner import Handler, Runner
 from photo_api.maintenance import Maintenance
 from photo_api.own_process import resident_bytes
-from photo_api.renditions import display_job
-from photo_api.renditions import job as rendition_job
 from photo_api.renditions.decoder import DecodeLimits, Decoder
-from photo_api.renditions.display_job import DisplayJob
-from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.job import DisplayJob, RenditionJob
 from photo_api.renditions.originals import Originals
 from photo_api.settings.secrets import LiveSettings
-from photo_api.shares import job as shared_album_job
 from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
@@ -95,9 +91,9 @@ async def _work(
         stack.push_async_callback(decoder.aclose)
     originals = Originals(store, decoders)
     handlers: dict[str, Handler] = {
-        rendition_job.KIND: RenditionJob(db, store, originals),
-        display_job.KIND: DisplayJob(db, store, originals),
-        shared_album_job.KIND: SharedAlbumJob(db),
+        "renditions": RenditionJob(db, store, originals),
+        "display": DisplayJob(db, store, originals),
+        "shared_album": SharedAlbumJob(db),
     }
     runner = Runner(db, store, handlers, jobs, worker)
     await _wait_for_schema(db)

@@ -17,8 +17,7 @@ from photo_api.jobs import queue
 from photo_api.jobs.runner import Handler
 from photo_api.photos.upload_queries import link
 from photo_api.renditions.decoder import Decoder
-from photo_api.renditions.display_job import DisplayJob
-from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.job import DisplayJob, RenditionJob
 from photo_api.renditions.originals import Originals
 from photo_api.shares.job import AT_ONCE, SharedAlbumJob
 from tests.jobs.stage import handling

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import asyncpg
@@ -48,13 +48,22 @@ class LeaseLost(Exception):
     """Somebody else has the job by now; what was done is dropped."""
 
 
+@asynccontextmanager
+async def finishing(db: Database, job: Job) -> AsyncIterator[Any]:
+    """A connection in the transaction that writes a job's result and takes the job out. Raises
+    `LeaseLost`."""
+    async with db.transaction() as connection:
+        if not await queue.finish(connection, job):
+            raise LeaseLost
+        yield connection
+
+
 class Handler(Protocol):
     """Does jobs of one kind."""
 
     async def run(self, job: Job) -> None:
-        """Do the job and `queue.finish` it in the transaction that writes the result. Raises
-        `LeaseLost` when that says so, `NotNow` to have it postponed; any other exception is a
-        failure, unless store or database are down."""
+        """Do the job and end it by `finishing`. Raises `LeaseLost` when that does, `NotNow` to have
+        it postponed; any other exception is a failure, unless store or database are down."""
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """Record what a dead job means for its subject, in the transaction that buries it. `cause`

@@ -1,22 +1,38 @@
-"""The job that makes a photo's renditions and reads its EXIF."""
+"""The jobs that make a photo's renditions. Their subject is a photo's id.
 
+Each decodes the original, writes its files under names of this attempt alone, and then points the
+photo to them.
+"""
+
+import logging
 import secrets
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import LeaseLost
+from photo_api.jobs.runner import LeaseLost, finishing
+from photo_api.photos.formats import EXTENSIONS
+from photo_api.photos.presentation import WEBP
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
-from photo_api.renditions.decoder import Decoder, Rendered
+from photo_api.renditions.decoder import Decoder, Displayable, Rendered
 from photo_api.renditions.originals import Hopeless, Originals, TakenBySweep
 from photo_api.storage.base import ObjectStore
 
-KIND = "renditions"
+log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+File = tuple[str, bytes, str]
+"""What its name ends with, its bytes and their content type."""
 
 
-class RenditionJob:
-    """Handler of `renditions` jobs; their subject is a photo's id."""
+class _PhotoJob(Generic[Made]):
+    wanted: str
+    """The SQL condition by which a ready photo still has use for the files."""
+    change: str
+    """What is set in its row: $3 and on are the files' keys, then `facts`."""
+    decode: Callable[[Decoder, bytes], Awaitable[Made]]
 
     def __init__(self, db: Database, store: ObjectStore, originals: Originals) -> None:
         self._db = db
@@ -25,41 +41,81 @@ class RenditionJob:
 
     async def run(self, job: Job) -> None:
         photo = await self._db.fetchrow(
-            "SELECT owner_id, object_key FROM photos WHERE id = $1 AND status = 'ready'",
+            "SELECT owner_id, object_key FROM photos"
+            f" WHERE id = $1 AND status = 'ready' AND {self.wanted}",
             job.subject_id,
         )
         if photo is None:
-            await self._finish(job)
-            return
+            async with finishing(self._db, job):
+                return
         try:
-            rendered = await self._originals.make(job, photo["object_key"], Decoder.render)
+            made = await self._originals.make(job, photo["object_key"], self.decode)
         except Hopeless as reason:
-            await self._finish(job, failed=str(reason))
+            await self._refuse(job, str(reason))
         else:
-            await self._keep(job, photo["owner_id"], rendered)
+            await self._keep(job, photo["owner_id"], made)
+
+    async def _refuse(self, job: Job, reason: str) -> None:
+        """End the job of a photo that is at fault itself."""
+        raise NotImplementedError
+
+    def _files(self, made: Made) -> Sequence[File]:
+        raise NotImplementedError
+
+    def _facts(self, made: Made) -> Sequence[object]:
+        raise NotImplementedError
+
+    async def _keep(self, job: Job, owner_id: int, made: Made) -> None:
+        stem = f"renditions/{owner_id}/{job.subject_id}/{secrets.token_hex(8)}-{job.attempt}"
+        keys = []
+        for name, data, content_type in self._files(made):
+            keys.append(f"{stem}-{name}")
+            await note_object(self._db, keys[-1], KEY_GRACE)
+            await self._store.put_bytes(keys[-1], data, content_type=content_type)
+        async with finishing(self._db, job) as connection:
+            # A photo that wants none any more gets none, and they stay with the sweep.
+            photos, adopted = await connection.fetchrow(
+                f"""
+                WITH mine AS (
+                    SELECT id FROM photos
+                    WHERE id = $1 AND status = 'ready' AND {self.wanted} FOR UPDATE
+                ), adopted AS (
+                    DELETE FROM unreferenced_objects
+                    WHERE object_key = ANY ($2) AND NOT taken AND EXISTS (SELECT FROM mine)
+                    RETURNING 1
+                ), changed AS (
+                    UPDATE photos p SET {self.change} FROM mine WHERE p.id = mine.id
+                )
+                SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM adopted)
+                """,
+                job.subject_id, keys, *keys, *self._facts(made),
+            )  # fmt: skip
+            if photos and adopted != len(keys):
+                raise TakenBySweep
+
+
+class RenditionJob(_PhotoJob[Rendered]):
+    """Handler of `renditions` jobs: thumbnail, preview, and what the original tells of itself."""
+
+    wanted = "true"
+    change = """renditions = 'ready', renditions_error = NULL, thumbnail_key = $3,
+        preview_key = $4, width = $5, height = $6, blurhash = $7, exif = $8, taken_at = $9,
+        sha256 = $10"""
+    decode = staticmethod(Decoder.render)
+
+    def _files(self, made: Rendered) -> Sequence[File]:
+        return ("thumbnail.webp", made.thumbnail, WEBP), ("preview.webp", made.preview, WEBP)
+
+    def _facts(self, made: Rendered) -> Sequence[object]:
+        taken_at = made.exif.get("taken_at")
+        return made.width, made.height, made.blurhash, made.exif, taken_at, made.sha256
+
+    async def _refuse(self, job: Job, reason: str) -> None:
+        async with finishing(self._db, job) as connection:
+            await _mark_failed(connection, job.subject_id, reason)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         await _mark_failed(connection, job.subject_id, f"attempts_exhausted:{cause}")
-
-    async def _finish(self, job: Job, failed: str | None = None) -> None:
-        async with self._db.transaction() as connection:
-            if not await queue.finish(connection, job):
-                raise LeaseLost
-            if failed is not None:
-                await _mark_failed(connection, job.subject_id, failed)
-
-    async def _keep(self, job: Job, owner_id: int, rendered: Rendered) -> None:
-        """Write the renditions under names of this attempt alone, then point the photo to them."""
-        stem = f"renditions/{owner_id}/{job.subject_id}/{secrets.token_hex(8)}-{job.attempt}"
-        thumbnail, preview = f"{stem}-thumbnail.webp", f"{stem}-preview.webp"
-        for key, data in ((thumbnail, rendered.thumbnail), (preview, rendered.preview)):
-            await note_object(self._db, key, KEY_GRACE)
-            await self._store.put_bytes(key, data, content_type="image/webp")
-        async with self._db.transaction() as connection:
-            if not await queue.finish(connection, job):
-                raise LeaseLost
-            # A photo deleted meanwhile gets nothing, and its renditions stay with the sweep.
-            await _adopt(connection, job.subject_id, rendered, thumbnail, preview)
 
 
 async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
@@ -70,26 +126,26 @@ async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
     )  # fmt: skip
 
 
-async def _adopt(
-    connection: Any, photo_id: int, rendered: Rendered, thumbnail: str, preview: str
-) -> None:
-    photos, adopted = await connection.fetchrow(
-        """
-        WITH mine AS (
-            SELECT id FROM photos WHERE id = $1 AND status = 'ready' FOR UPDATE
-        ), adopted AS (
-            DELETE FROM unreferenced_objects
-            WHERE object_key IN ($2, $3) AND NOT taken AND EXISTS (SELECT FROM mine) RETURNING 1
-        ), changed AS (
-            UPDATE photos p SET renditions = 'ready', renditions_error = NULL, thumbnail_key = $2,
-                preview_key = $3, width = $4, height = $5, blurhash = $6, exif = $7, taken_at = $8,
-                sha256 = $9
-            FROM mine WHERE p.id = mine.id
-        )
-        SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM adopted)
-        """,
-        photo_id, thumbnail, preview, rendered.width, rendered.height, rendered.blurhash,
-        rendered.exif, rendered.exif.get("taken_at"), rendered.sha256,
-    )  # fmt: skip
-    if photos and adopted != 2:
-        raise TakenBySweep
+class DisplayJob(_PhotoJob[Displayable]):
+    """Handler of `display` jobs: the rendition that visitors of a share link see."""
+
+    wanted = "display_key IS NULL"
+    change = "display_key = $3, display_type = $4"
+    decode = staticmethod(Decoder.display)
+
+    def _files(self, made: Displayable) -> Sequence[File]:
+        return ((f"display{EXTENSIONS[made.content_type]}", made.data, made.content_type),)
+
+    def _facts(self, made: Displayable) -> Sequence[object]:
+        return (made.content_type,)
+
+    async def _refuse(self, job: Job, reason: str) -> None:
+        """The dead job is the record: nobody tries again, and operators see it."""
+        async with self._db.transaction() as connection:
+            if not await queue.bury(connection, job, reason):
+                raise LeaseLost
+        fields = {"job": job.id, "photo": job.subject_id, "reason": reason}
+        log.warning("a photo cannot be shown at full size", extra={"fields": fields})
+
+    async def give_up(self, connection: Any, job: Job, cause: str) -> None:
+        """Nothing to record: visitors go on seeing the preview."""

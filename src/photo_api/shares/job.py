@@ -8,10 +8,9 @@ from typing import Any
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import LeaseLost
+from photo_api.jobs.runner import finishing
 from photo_api.shares.queries import enqueue_displays
 
-KIND = "shared_album"
 AT_ONCE = 20
 
 
@@ -25,9 +24,8 @@ class SharedAlbumJob:
         if await enqueue_displays(self._db, job.subject_id, AT_ONCE):
             await queue.hand_back(self._db, job)
             return
-        async with self._db.transaction() as connection:
-            if not await queue.finish(connection, job):
-                raise LeaseLost
+        async with finishing(self._db, job):
+            pass
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """Nothing to record; the next photo or link of the album begins another."""
