@@ -15,7 +15,7 @@ import psutil
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
-from photo_api.whole_file import replace
+from photo_base.whole_file import replace
 from tests.own_stage import execute
 from tests.service import eventually
 

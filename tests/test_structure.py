@@ -325,3 +325,36 @@ def test_the_sql_that_enqueues_a_job_stands_once() -> None:
     enqueues = re.compile(r"insert\s+into\s+jobs\b", re.IGNORECASE)
     found = [path for path in SOURCES.rglob("*.py") if enqueues.search(path.read_text())]
     assert [path.relative_to(SOURCES).as_posix() for path in found] == ["photo_api/jobs/queue.py"]
+
+
+PLANES = {"photo_api": "serving", "photo_local": "serving", "photo_fleet": "operations"}
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules that a file names, also inside of functions; of `from a import b` both `a` and
+    `a.b`, which may be a module."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+    return found
+
+
+def test_what_stands_below_both_planes_is_used_by_both() -> None:
+    used: dict[str, set[str]] = {}
+    for package, plane in PLANES.items():
+        used.setdefault(plane, set()).update(
+            *(_imports(path) for path in (SOURCES / package).rglob("*.py"))
+        )
+    modules = {f"photo_base.{path.stem}" for path in (SOURCES / "photo_base").glob("[a-z]*.py")}
+    assert modules
+    for plane, imported in used.items():
+        assert modules <= imported, f"not used by {plane}: {sorted(modules - imported)}"
+
+
+def test_what_stands_below_both_planes_needs_asyncpg_at_most() -> None:
+    imported = set().union(*(_imports(path) for path in (SOURCES / "photo_base").rglob("*.py")))
+    roots = {name.partition(".")[0] for name in imported}
+    assert roots - sys.stdlib_module_names <= {"asyncpg", "photo_base"}

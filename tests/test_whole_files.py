@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photo_api.whole_file import replace
+from photo_base.whole_file import replace
 from photo_fleet.balancer import nginx_reload
 from photo_fleet.balancer.nginx_members import NginxUnavailable
 from photo_fleet.balancer.state import open_state

@@ -9,7 +9,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from photo_api.command_line import (
+from photo_api.contract import DEFAULT_PORT
+from photo_api.settings.environment import SettingsError
+from photo_api.settings.loading import load, table
+from photo_api.settings.secrets import SecretFiles
+from photo_api.supervisor.control_socket import LONGEST_CAUSE
+from photo_base.command_line import (
     COULD_NOT,
     DONE,
     FAILED,
@@ -22,11 +27,6 @@ from photo_api.command_line import (
     text,
     whole_number,
 )
-from photo_api.contract import DEFAULT_PORT
-from photo_api.settings.environment import SettingsError
-from photo_api.settings.loading import load, table
-from photo_api.settings.secrets import SecretFiles
-from photo_api.supervisor.control_socket import LONGEST_CAUSE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

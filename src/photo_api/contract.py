@@ -1,6 +1,6 @@
 """What the serving plane and those who watch it from outside must agree on: names and paths.
 
-Standard library only: the operations plane may import this and nothing else of `photo_api`.
+Standard library only: of `photo_api` the operations plane may import this alone.
 """
 
 RELEASE = "0.1.0"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from photo_api.line_output import write_whole
+from photo_base.line_output import write_whole
 
 DONE, FAILED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
 """`COULD_NOT`: wrong usage or configuration, or what it takes could not be reached or written."""

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import NamedTuple
 
-from photo_api.command_line import COULD_NOT, INTERRUPTED, telling
+from photo_base.command_line import COULD_NOT, INTERRUPTED, telling
 from photo_fleet.spec.loading import SpecError
 
 

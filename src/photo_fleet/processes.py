@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import BinaryIO
 
-from photo_api.whole_file import replace
+from photo_base.whole_file import replace
 
 LOG_LIMIT = 20 * 1024 * 1024
 """Bytes of a log; a longer one is put aside when its program starts."""

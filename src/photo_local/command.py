@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from photo_api.command_line import text, whole_number
+from photo_base.command_line import text, whole_number
 from photo_local.processes import EmbeddedError
 from photo_local.stack import EmbeddedStack
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from photo_api.postgres import open_connection
+from photo_base.postgres import open_connection
 from photo_local.machine_folders import (
     clear_away,
     hold,

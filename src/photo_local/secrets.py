@@ -5,7 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from photo_api.whole_file import PRIVATE, replace
+from photo_base.whole_file import PRIVATE, replace
 from photo_local.processes import EmbeddedError
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from photo_api.command_line import whole_number
+from photo_base.command_line import whole_number
 from photo_local.command import asked_to_end
 from photo_local.postgres import SOCKET_PORT, Postgres
 from photo_local.privileges import HERE

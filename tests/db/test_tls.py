@@ -16,8 +16,8 @@ import pytest
 
 from photo_api.db.connect import FAILURES, connect
 from photo_api.db.pool import DatabaseUnavailable, open_database
-from photo_api.postgres import UntrustedServer
 from photo_api.telemetry.failures import bug
+from photo_base.postgres import UntrustedServer
 from photo_fleet.balancer import database as fleet
 from photo_fleet.group.registry import Registry
 from photo_local.privileges import server_account

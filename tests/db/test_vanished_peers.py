@@ -13,7 +13,7 @@ import uvloop
 
 from photo_api.db.connect import connect, session_options
 from photo_api.db.pool import Database
-from photo_api.postgres import IDLE, INTERVAL, PROBES, SERVER_SETTINGS, UNANSWERED
+from photo_base.postgres import IDLE, INTERVAL, PROBES, SERVER_SETTINGS, UNANSWERED
 from photo_fleet.balancer.database import connect as connect_balancer
 from photo_fleet.group.registry import Registry
 from tests.db.clusters import Cluster, settings

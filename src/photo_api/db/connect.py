@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from photo_api.postgres import SERVER_SETTINGS, UntrustedServer, open_connection
 from photo_api.settings.dependencies import DatabaseSettings
+from photo_base.postgres import SERVER_SETTINGS, UntrustedServer, open_connection
 
 FAILURES = (
     OSError,

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from photo_api.command_line import progress
 from photo_api.db.pool import Database, open_database
 from photo_api.jobs import queue
 from photo_api.settings.loading import Settings
+from photo_base.command_line import progress
 
 FIELDS = (
     "id", "kind", "subject_id", "state", "attempt", "handed_back", "created_at", "available_at",

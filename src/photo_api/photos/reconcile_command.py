@@ -3,13 +3,13 @@
 import json
 import sys
 
-from photo_api.command_line import progress
 from photo_api.contract import LOST_AFTER
 from photo_api.db.pool import open_database
 from photo_api.photos.late_uploads import staged_for
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings.loading import Settings
 from photo_api.storage.opening import open_credentials, open_store
+from photo_base.command_line import progress
 
 SHOWN = 20
 RUNNING = (

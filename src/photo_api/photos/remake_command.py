@@ -2,10 +2,10 @@
 
 import json
 
-from photo_api.command_line import progress
 from photo_api.db.pool import open_database
 from photo_api.photos import remaking
 from photo_api.settings.loading import Settings
+from photo_base.command_line import progress
 
 
 async def remake_command(

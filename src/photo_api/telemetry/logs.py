@@ -10,9 +10,9 @@ from typing import Protocol
 
 import orjson
 
-from photo_api.line_output import LineOutput, bounded_stderr
 from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.shipping import LogQueue, open_log_queue
+from photo_base.line_output import LineOutput, bounded_stderr
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 

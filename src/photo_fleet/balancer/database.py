@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from photo_api.postgres import open_connection
+from photo_base.postgres import open_connection
 
 FAILURES = (
     OSError,

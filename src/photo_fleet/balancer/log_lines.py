@@ -5,7 +5,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from photo_api.line_output import bounded_stderr
+from photo_base.line_output import bounded_stderr
 
 
 class JsonLines(logging.Formatter):

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from photo_api.whole_file import replace
+from photo_base.whole_file import replace
 from photo_fleet.balancer.membership import Decision, Member
 from photo_fleet.balancer.nginx_members import Held, NginxUnavailable
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from photo_api import whole_file
+from photo_base import whole_file
 from photo_fleet.balancer.registry import Identity
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from photo_api.command_line import decimal, text
+from photo_base.command_line import decimal, text
 from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.log_lines import log_to_stderr

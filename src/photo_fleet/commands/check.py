@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from photo_api.command_line import text
+from photo_base.command_line import text
 from photo_fleet.render.cloud_init import ports
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from photo_api.command_line import decimal, text, whole_number
 from photo_api.contract import RELEASE
-from photo_api.line_output import LineOutput, as_text
-from photo_api.whole_file import replace
+from photo_base.command_line import decimal, text, whole_number
+from photo_base.line_output import LineOutput, as_text
+from photo_base.whole_file import replace
 from photo_fleet.commands.self_test import self_test
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,

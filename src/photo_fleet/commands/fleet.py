@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from photo_api.command_line import decimal, text, whole_number
+from photo_base.command_line import decimal, text, whole_number
 from photo_fleet.local_fleet.control import NoFleet, ask
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from photo_api.command_line import text
+from photo_base.command_line import text
 from photo_fleet.balancer.registry import READ, WRITTEN, role_statements
 
 DEFAULT_ROLE = "photo_fleet_balance"

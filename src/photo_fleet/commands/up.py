@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from photo_api.command_line import decimal, whole_number
-from photo_api.line_output import LineOutput, as_text
+from photo_base.command_line import decimal, whole_number
+from photo_base.line_output import LineOutput, as_text
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.journal import Happening
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout

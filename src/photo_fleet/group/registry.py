@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from photo_api.postgres import open_connection
+from photo_base.postgres import open_connection
 
 TIME_BOX = 2.0
 """Seconds that one look may take, so that a hung database holds nothing up."""

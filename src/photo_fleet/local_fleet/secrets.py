@@ -5,7 +5,7 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from photo_api.whole_file import PRIVATE
+from photo_base.whole_file import PRIVATE
 from photo_fleet.processes import CannotStart, write
 
 

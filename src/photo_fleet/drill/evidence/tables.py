@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from photo_api.postgres import open_connection
+from photo_base.postgres import open_connection
 
 Row = Mapping[str, Any]
 

@@ -12,8 +12,8 @@ from signal import SIGHUP
 from stat import S_IMODE
 from urllib.parse import urlsplit, urlunsplit
 
-from photo_api.postgres import open_connection
-from photo_api.whole_file import PRIVATE, replace
+from photo_base.postgres import open_connection
+from photo_base.whole_file import PRIVATE, replace
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import command_line, send

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from photo_api.postgres import open_connection
+from photo_base.postgres import open_connection
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import family, is_there, send

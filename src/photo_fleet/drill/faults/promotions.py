@@ -5,7 +5,7 @@ from dataclasses import replace
 from signal import SIGKILL
 from urllib.parse import urlsplit, urlunsplit
 
-from photo_api.postgres import open_connection
+from photo_base.postgres import open_connection
 from photo_fleet.drill.faults.outages import database_answers
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
