@@ -1,4 +1,4 @@
-"""What documents, messages and comments name is there: the targets of make, and files."""
+"""What documents, messages and comments name is there: targets of make, files, names in them."""
 
 import re
 import subprocess
@@ -8,6 +8,9 @@ ROOT = Path(__file__).parent.parent
 MAKEFILE = ROOT / "Makefile"
 IN_PROSE = re.compile(r"`make ([a-z][a-z-]*)")
 IN_CODE = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", re.M)
+PATH = re.compile(r"(?<![\w/])((?:src|tests|docs|examples|scripts|bench)/[\w./-]*\w/?)")
+ONE_TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
+NAME_IN_FILE = re.compile(r"`(\w+)`\s+(?:of|in)\s+`((?:src|tests)/[\w/]+\.py)`")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
 
 
@@ -39,3 +42,26 @@ def named_in(file: Path) -> set[str]:
     text = file.read_text(errors="replace")
     blocks = "".join(BLOCK.findall(text)) if file.suffix == ".md" else ""
     return {*IN_PROSE.findall(text), *IN_CODE.findall(blocks)}
+
+
+def test_every_path_that_contributors_are_told_of_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    told = {name.rstrip("/") for name in PATH.findall(text)}
+    assert len(told) > 40
+    assert [name for name in sorted(told) if not (ROOT / name).exists()] == []
+
+
+def test_every_test_and_name_that_contributors_are_told_of_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for file, name in ONE_TEST.findall(text):
+        assert f"def {name}(" in (ROOT / file).read_text(), name
+    for name, file in NAME_IN_FILE.findall(text):
+        assert re.search(rf"^(?:def |class |async def )?{name}\b", (ROOT / file).read_text(), re.M)
+
+
+def test_only_paths_of_the_repository_are_told() -> None:
+    """A path that begins in the middle would not be checked."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    whole = set(PATH.findall(text))
+    looks = set(re.findall(r"`([\w.-]+/[\w./-]+)`", text)) - {".venv/bin/photo-api"}
+    assert looks - whole == set()
