@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.downloads import Download
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
 from photo_fleet.drill.faults.balancers import kill_balancer, pause_balancer, remove_by_health
@@ -161,7 +161,7 @@ async def test_a_machine_that_vanishes_costs_time_and_hardly_a_request(tmp_path:
     scenario = replace(
         named("vanish-instance"), steps=(Step(3, "vanish-instance"),), seconds=25, instances=3
     )
-    async with Runner(tmp_path, 1, Wish(), lambda _: None) as runner:
+    async with Runner(tmp_path, 1, Overrides(), lambda _: None) as runner:
         judged = await runner.run(scenario)
     assert judged.verdict.holds, judged.verdict.violations
     assert judged.record.faults[0].left is not None
@@ -183,7 +183,7 @@ async def test_an_instance_leaves_when_both_balancers_have_let_it_go(tmp_path: P
         assert len(await stage.query("SELECT 1 FROM balancers")) == 2
         assert len(stage.other_urls) == 1
         # Whoever asks the second balancer gets an answer of the fleet.
-        runner = TargetRunner(stage.other_urls[0], tmp_path, 1, Wish(rate=4), lambda _: None)
+        runner = TargetRunner(stage.other_urls[0], tmp_path, 1, Overrides(rate=4), lambda _: None)
         shown = replace(scenario, steps=(Step(1, "observe", {"seconds": 2}),), seconds=4)
         judged = await runner.run(shown)
         assert judged.verdict.holds, judged.verdict.violations
@@ -205,9 +205,9 @@ async def test_a_fleet_s_limits_hold_no_drill_up_that_has_one_address_for_all(
             answers = [answer.status_code for answer in await asyncio.gather(*tries)]
         assert answers.count(429) > 10, "the limits are real"
         await asyncio.sleep(5)
-        judged = await TargetRunner(scene.stage.url, tmp_path, 1, Wish(rate=8), lambda _: None).run(
-            replace(named("steady"), steps=(Step(1, "observe", {"seconds": 6}),), seconds=8)
-        )
+        judged = await TargetRunner(
+            scene.stage.url, tmp_path, 1, Overrides(rate=8), lambda _: None
+        ).run(replace(named("steady"), steps=(Step(1, "observe", {"seconds": 6}),), seconds=8))
         assert judged.verdict.holds, judged.verdict.violations
 
 
@@ -238,7 +238,7 @@ async def test_a_pause_refuses_connections_and_ends(tmp_path: Path) -> None:
         fault = await pausing
         assert 1.5 <= fault.ended - fault.began < 10
         assert stage.listens()
-        judged = await TargetRunner(stage.url, tmp_path, 1, Wish(rate=5), lambda _: None).run(
+        judged = await TargetRunner(stage.url, tmp_path, 1, Overrides(rate=5), lambda _: None).run(
             replace(named("steady"), steps=(Step(1, "observe", {"seconds": 3}),), seconds=5)
         )
         assert judged.verdict.holds, judged.verdict.violations

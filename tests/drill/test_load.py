@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from photo_fleet.drill.clients.mix import EVERYDAY, Arrival, Mix, Wish, schedule, weights_of
+from photo_fleet.drill.clients.mix import EVERYDAY, Arrival, Mix, Overrides, schedule, weights_of
 from photo_fleet.drill.clients.pictures import picture
 from photo_fleet.drill.evidence.reconcile import reconcile
 from photo_fleet.drill.records import Discrepancies, Outcome
@@ -82,10 +82,10 @@ def test_weights_are_read_from_a_command_line() -> None:
 
 def test_a_wish_changes_what_a_scenario_says_and_brings_people_for_the_rate() -> None:
     mix = Mix(rate=10, clients=20)
-    assert Wish().applied(mix) == mix
-    asked = Wish(rate=100, weights={"upload": 1}).applied(mix)
+    assert Overrides().applied(mix) == mix
+    asked = Overrides(rate=100, weights={"upload": 1}).applied(mix)
     assert (asked.rate, asked.clients, asked.weights) == (100, 200, {"upload": 1})
-    assert Wish(rate=1).applied(mix).clients == 20
+    assert Overrides(rate=1).applied(mix).clients == 20
 
 
 @pytest.mark.parametrize("size", [2_000, 65_000, 66_500, 150_000, 300_000])

@@ -26,7 +26,7 @@ from photo_fleet.drill.catalogue import (
     listing,
     listing_json,
 )
-from photo_fleet.drill.clients.mix import EVERYDAY, Wish, weights_of
+from photo_fleet.drill.clients.mix import EVERYDAY, Overrides, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.scenarios import SCENARIOS
@@ -150,12 +150,12 @@ def _forget_interrupt() -> None:
 
 
 def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> Runner:
-    wish = Wish(options.rate, options.mix)
+    overrides = Overrides(options.rate, options.mix)
     folder = options.keep.absolute() if options.keep else _temporary(running)
     folder.mkdir(parents=True, exist_ok=True)
     if options.target is not None:
-        return TargetRunner(options.target, folder, options.seed, wish, say)
-    return Runner(folder, options.seed, wish, say)
+        return TargetRunner(options.target, folder, options.seed, overrides, say)
+    return Runner(folder, options.seed, overrides, say)
 
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:

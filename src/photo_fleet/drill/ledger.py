@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import orjson
 
-from photo_fleet.drill.records import Outcome, Request, Upload
+from photo_fleet.drill.records import Draft, Outcome, Request, Upload
 
 What = Literal["album", "photo", "share"]
 Change = Literal["name", "add", "remove"]
@@ -50,21 +50,6 @@ class Edit:
     request: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A request that has no outcome yet."""
-
-    id: str
-    client: str
-    kind: str
-    method: str
-    target: str
-    due: float
-    sent: float
-    idempotency_key: str | None
-    repeats: str | None = None
-
-
 class Ledger:
     """Every request from before it is sent to its one outcome, every creation and edit, every
     acknowledged upload. Times are seconds of `clock` since it was opened."""
@@ -99,11 +84,14 @@ class Ledger:
         idempotency_key: str | None = None,
         repeats: str | None = None,
     ) -> Draft:
-        """Write a request down before it is sent; without `due` it is sent when it should be.
-        `repeats` is the id of the one that its client sends again."""
+        """Write a request down before it is sent; without `due` it is sent when it should be."""
         now = self.now()
         due = now if due is None else due
-        draft = Draft(self.mint(), client, kind, method, target, due, now, idempotency_key, repeats)
+        draft = Draft(
+            *(self.mint(), client, kind, method, target, due, now),
+            idempotency_key=idempotency_key,
+            repeats=repeats,
+        )
         self._open[draft.id] = draft
         return draft
 
@@ -111,7 +99,6 @@ class Ledger:
         self,
         draft: Draft,
         outcome: Outcome,
-        *,
         status: int | None = None,
         instance: str | None = None,
         detail: str = "",

@@ -5,7 +5,7 @@ Times are seconds since the drill's load began.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -20,11 +20,11 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request as its client saw it. `kind` is the act (`list`, `upload`, `login`, …), `target`
+class Draft:
+    """A request that has no outcome yet. `kind` is the act (`list`, `upload`, `login`, …), `target`
     who answers it: the service (`api`) or the object store behind the same address (`store`).
-    `due` is when the open-loop schedule wanted it sent; latency counts from there. `instance` is
-    who answered, or to whom nginx sent it last; None: to nobody that is known of."""
+    `due` is when the open-loop schedule wanted it sent; `repeats` is the id of the one that its
+    client sends again."""
 
     id: str
     client: str
@@ -33,14 +33,20 @@ class Request:
     target: str
     due: float
     sent: float
+    idempotency_key: str | None = field(default=None, kw_only=True)
+    repeats: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Draft):
+    """One request as its client saw it; latency counts from when it was due. `instance` is who
+    answered, or to whom nginx sent it last; None: to nobody that is known of."""
+
     ended: float
     outcome: Outcome
     status: int | None
     instance: str | None
     detail: str = ""
-    idempotency_key: str | None = None
-    repeats: str | None = None
-    """The id of the request of which it is its client's repetition."""
     logged: bool = False
     """nginx wrote a line about it: the worker that had it lived to its end."""
     tries: int = 1

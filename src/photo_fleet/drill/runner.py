@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 import asyncpg
 import httpx
 
 from photo_fleet.drill.clients.load import Load, NotPrepared
-from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.accounts import unaccounted
 from photo_fleet.drill.evidence.failover import Gap, reconciled
 from photo_fleet.drill.evidence.gather import gather
@@ -100,10 +99,10 @@ class Runner:
     """Carries out one scenario after the other; a stage serves several as long as it stays whole.
     Everything is kept in `folder`."""
 
-    def __init__(self, folder: Path, seed: int, wish: Wish, say: Say) -> None:
+    def __init__(self, folder: Path, seed: int, overrides: Overrides, say: Say) -> None:
         self._folder = folder
         self._seed = seed
-        self._wish = wish
+        self._overrides = overrides
         self._say = say
         self._stages = 0
         self._stage: Stage | None = None
@@ -112,18 +111,13 @@ class Runner:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._close_stage()
 
     async def run(self, scenario: Scenario) -> Judged:
         """Its verdict. Raises `Broken`."""
         self._say(f"{scenario.name}: {scenario.title} (about {scenario.estimate:.0f} s)")
-        scenario = replace(scenario, load=self._wish.applied(scenario.load))
+        scenario = replace(scenario, load=self._overrides.applied(scenario.load))
         whole = False
         try:
             record = await self._observe(scenario)

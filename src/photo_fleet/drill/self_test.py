@@ -16,7 +16,7 @@ from photo_fleet.drill.broken.harm import HARM
 from photo_fleet.drill.broken.proxy import break_proxy
 from photo_fleet.drill.broken.variant import Variant
 from photo_fleet.drill.broken.variants import VARIANTS
-from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import Violation
 from photo_fleet.drill.records import Fault
@@ -45,7 +45,7 @@ class BrokenRunner(Runner):
     """A runner whose stages are those of one variant."""
 
     def __init__(self, folder: Path, seed: int, variant: Variant, say: Say) -> None:
-        super().__init__(folder, seed, Wish(), say)
+        super().__init__(folder, seed, Overrides(), say)
         self._variant = variant
         self._tell = say
 

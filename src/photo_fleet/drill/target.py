@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from photo_fleet.drill.clients.load import Load
-from photo_fleet.drill.clients.mix import Wish
+from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.downloads import download_all
 from photo_fleet.drill.evidence.links import links_lost, open_all
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
@@ -28,8 +28,8 @@ class TargetRunner(Runner):
     of sight: acknowledged uploads are downloaded, and duplicates and ghosts are not looked for.
     The accounts that it opens, with their photos, stay there."""
 
-    def __init__(self, url: str, folder: Path, seed: int, wish: Wish, say: Say) -> None:
-        super().__init__(folder, seed, wish, say)
+    def __init__(self, url: str, folder: Path, seed: int, overrides: Overrides, say: Say) -> None:
+        super().__init__(folder, seed, overrides, say)
         self._url = url
         self._number = seed
         self._tell = say

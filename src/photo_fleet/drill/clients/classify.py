@@ -1,7 +1,7 @@
 """How a request ended, as a pure function of what its client saw."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -11,12 +11,13 @@ BUSY = (429, 503)
 IN_PROGRESS = 409
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
-    """What a client saw of one request. `status` is None when no head of an answer came, `error`
-    names what broke it off, `timed_out` says that it was the client's patience. `expected` are the
-    statuses of success, `provoked` says that this status is the client's own doing, `contract` that
-    errors must have the body that the API's contract gives them (the store's have another)."""
+    """What a client has seen of one request so far. `status` is None when no head of an answer
+    came, `error` names what broke it off, `timed_out` says that it was the client's patience.
+    `expected` are the statuses of success, `provoked` says that this status is the client's own
+    doing, `contract` that errors must have the body that the API's contract gives them (the store's
+    have another)."""
 
     expected: Collection[int]
     status: int | None = None
@@ -27,6 +28,8 @@ class Seen:
     error_code: str | None = None
     body_fits: bool = True
     contract: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
 
 
 def outcome_of(seen: Seen) -> tuple[Outcome, str]:

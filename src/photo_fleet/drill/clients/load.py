@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from types import TracebackType
 from typing import Literal, Self
 
 from photo_fleet.drill.clients import behaviour, uploading
@@ -63,12 +62,7 @@ class Load:
             await self._running.enter_async_context(person)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._running.aclose()
 
     async def prepare(self) -> None:

@@ -47,7 +47,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Overrides:
     """What is wanted otherwise than the scenarios say; None: as they say."""
 
     rate: float | None = None

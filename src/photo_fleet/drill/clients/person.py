@@ -6,7 +6,6 @@ from asyncio import Lock
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
@@ -164,13 +163,8 @@ class Person:
         await self._line.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._line.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._line.__aexit__()
 
 
 def _has_tokens(_: Mapping[str, str], body: bytes) -> bool:

@@ -6,7 +6,6 @@ import resource
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -19,8 +18,8 @@ from photo_api.contract import (
     REQUEST_ID_HEADER,
 )
 from photo_fleet.drill.clients.classify import Seen, error_code, outcome_of
-from photo_fleet.drill.ledger import Draft, Ledger
-from photo_fleet.drill.records import Outcome
+from photo_fleet.drill.ledger import Ledger
+from photo_fleet.drill.records import Draft, Outcome
 
 PATIENCE = 60.0
 """Seconds that a client waits for the end of an answer, from when it has sent its request."""
@@ -147,24 +146,24 @@ class Line:
             idempotency_key=call.key,
             repeats=repeats,
         )
-        view = _View(call)
+        seen = Seen(call.expected, contract=call.target == "api")
         client = self._fresh if fresh else self._kept
         try:
             async with asyncio.timeout(self._patience + call.takes + call.reads):
-                await view.watch(client, self._request(client, call, draft))
+                await _watch(client, self._request(client, call, draft), call, seen)
         except TimeoutError:
-            view.error, view.timed_out = f"no end within {self._patience:g} s", True
+            seen.error, seen.timed_out = f"no end within {self._patience:g} s", True
         except (httpx.TransportError, httpx.DecodingError, OSError) as error:
-            view.error = _name(error)
+            seen.error = _name(error)
         except asyncio.CancelledError:
-            view.error, view.timed_out = "given up", True
-            self._note(draft, view)
+            seen.error, seen.timed_out = "given up", True
+            self._note(draft, seen)
             raise
         except BaseException as error:
-            view.error = _name(error)
-            self._note(draft, view)
+            seen.error = _name(error)
+            self._note(draft, seen)
             raise
-        return self._note(draft, view)
+        return self._note(draft, seen)
 
     async def insist(
         self,
@@ -194,78 +193,44 @@ class Line:
             content = _trickle(call.body, call.takes)
         return client.build_request(call.method, url, headers=headers, content=content)
 
-    def _note(self, draft: Draft, view: "_View") -> Answer:
-        outcome, detail = outcome_of(view.seen())
-        self._ledger.close(
-            draft,
-            outcome,
-            status=view.status,
-            instance=view.headers.get(INSTANCE_HEADER),
-            detail=detail,
-        )
-        again_after = _seconds(view.headers)
-        return Answer(outcome, view.status, view.headers, view.body, again_after, draft.id)
+    def _note(self, draft: Draft, seen: Seen) -> Answer:
+        outcome, detail = outcome_of(seen)
+        instance = seen.headers.get(INSTANCE_HEADER)
+        self._ledger.close(draft, outcome, seen.status, instance, detail)
+        again_after = _seconds(seen.headers)
+        return Answer(outcome, seen.status, seen.headers, seen.body, again_after, draft.id)
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._kept.aclose()
         await self._fresh.aclose()
 
 
-class _View:
-    """What a client has seen of a call so far."""
+async def _watch(client: httpx.AsyncClient, request: httpx.Request, call: Call, seen: Seen) -> None:
+    """The answer, as far as it comes."""
+    answer = await client.send(request, stream=True)
+    try:
+        seen.status, seen.headers = answer.status_code, answer.headers
+        seen.provoked = call.provoked(answer.status_code)
+        seen.retry_after = _seconds(answer.headers) is not None
+        seen.body = await (_read_slowly(answer, call.reads) if call.reads else answer.aread())
+    finally:
+        await answer.aclose()
+    seen.error_code = error_code(seen.body)
+    if seen.status in call.expected:
+        seen.body_fits = _fits(call, seen.headers, seen.body)
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
-        self.body = b""
-        self.fits = True
-        self.error: str | None = None
-        self.timed_out = False
 
-    async def watch(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
-        """The answer, as far as it comes."""
-        answer = await client.send(request, stream=True)
-        try:
-            self.status, self.headers = answer.status_code, answer.headers
-            if self._call.reads:
-                self.body = await self._read_slowly(answer)
-            else:
-                self.body = await answer.aread()
-        finally:
-            await answer.aclose()
-        if self.status in self._call.expected:
-            self.fits = _fits(self._call, self.headers, self.body)
-
-    async def _read_slowly(self, answer: httpx.Response) -> bytes:
-        length = int(answer.headers.get("Content-Length", 0))
-        pause = self._call.reads / max(1, length / SLOW_READ)
-        pieces = []
-        async for piece in answer.aiter_bytes(SLOW_READ):
-            pieces.append(piece)
-            await asyncio.sleep(pause)
-        return b"".join(pieces)
-
-    def seen(self) -> Seen:
-        return Seen(
-            expected=self._call.expected,
-            status=self.status,
-            error=self.error,
-            timed_out=self.timed_out,
-            provoked=self.status is not None and self._call.provoked(self.status),
-            retry_after=_seconds(self.headers) is not None,
-            error_code=error_code(self.body),
-            body_fits=self.fits,
-            contract=self._call.target == "api",
-        )
+async def _read_slowly(answer: httpx.Response, seconds: float) -> bytes:
+    length = int(answer.headers.get("Content-Length", 0))
+    pause = seconds / max(1, length / SLOW_READ)
+    pieces = []
+    async for piece in answer.aiter_bytes(SLOW_READ):
+        pieces.append(piece)
+        await asyncio.sleep(pause)
+    return b"".join(pieces)
 
 
 def _client(address: str | None, verify: ssl.SSLContext, keep: int) -> httpx.AsyncClient:

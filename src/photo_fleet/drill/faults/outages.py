@@ -12,7 +12,7 @@ from photo_base.postgres import open_connection
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import family, is_there, send
-from photo_fleet.drill.stage.store_relay import WELL, Conduct
+from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour
 
 UNREACHABLE = (
     OSError,
@@ -145,27 +145,27 @@ async def store_answers(
     scene: Scene, *, status: int, seconds: float, writes: bool = False
 ) -> Fault:
     """The store answers every request with this status, or only those that `writes`."""
-    conduct = Conduct("answer", status=status, only_writes=writes)
-    return await _store_is(scene, conduct, "store-answer", seconds)
+    behaviour = StoreBehaviour("answer", status=status, only_writes=writes)
+    return await _store_is(scene, behaviour, "store-answer", seconds)
 
 
 async def store_hangs(scene: Scene, *, seconds: float) -> Fault:
     """The store takes requests and never answers."""
-    return await _store_is(scene, Conduct("hang"), "store-hang", seconds)
+    return await _store_is(scene, StoreBehaviour("hang"), "store-hang", seconds)
 
 
 async def store_is_slow(scene: Scene, *, delay: float, seconds: float) -> Fault:
     """The store takes so much longer for each request."""
-    return await _store_is(scene, Conduct("slow", delay=delay), "store-slow", seconds)
+    return await _store_is(scene, StoreBehaviour("slow", delay=delay), "store-slow", seconds)
 
 
-async def _store_is(scene: Scene, conduct: Conduct, name: str, seconds: float) -> Fault:
+async def _store_is(scene: Scene, behaviour: StoreBehaviour, name: str, seconds: float) -> Fault:
     began = scene.now()
-    await scene.stage.relay.behave(conduct)
+    await scene.stage.relay.behave(behaviour)
     try:
         await asyncio.sleep(seconds)
     finally:
-        await scene.stage.relay.behave(WELL)
+        await scene.stage.relay.behave(NORMAL)
     return scene.span(name, began)
 
 

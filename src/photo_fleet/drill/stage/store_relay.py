@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-CHUNK = 64 * 1024
+from photo_fleet.drill.stage.wire import CHUNK, Listener
+
 LONGEST_HEAD = 64 * 1024
-LOOPBACK = "127.0.0.1"
 
 LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 CODES = {429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class StoreBehaviour:
     """How the store behaves: `pass`, `refuse` connections, `hang` without an answer, `answer`
     everything (or `only_writes`) with `status`, or be `slow` by `delay` seconds for each
     request."""
@@ -31,57 +31,34 @@ class Conduct:
     delay: float = 0.0
 
 
-WELL = Conduct()
+NORMAL = StoreBehaviour()
 
 
-class StoreRelay:
+class StoreRelay(Listener):
     """Listens on `port` of loopback and passes on to `endpoint`, which may be set after the start
     and before the first request."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(port)
         self.endpoint = ""
-        self._port = port
-        self._conduct = WELL
+        self._behaviour = NORMAL
         self._changed = asyncio.Event()
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
         """Where the fleet finds its store."""
-        return f"http://{LOOPBACK}:{self._port}"
+        host, port = self.address
+        return f"http://{host}:{port}"
 
-    async def start(self) -> None:
-        """Begin to accept. Raises `OSError` when the port is taken."""
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port, limit=CHUNK)
-
-    async def stop(self) -> None:
-        """Close the socket and every connection at once. Safe to repeat."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        await self._cut()
-
-    async def behave(self, conduct: Conduct) -> None:
+    async def behave(self, behaviour: StoreBehaviour) -> None:
         """From now on like this."""
-        self._conduct = conduct
+        self._behaviour = behaviour
         self._changed.set()
         self._changed = asyncio.Event()
-        if conduct.manner == "refuse":
+        if behaviour.manner == "refuse":
             await self.stop()
         elif self._server is None:
             await self.start()
-
-    async def _cut(self) -> None:
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self.endpoint, reader, writer)
@@ -95,17 +72,17 @@ class StoreRelay:
             connection.close()
 
     async def _act(self, connection: "_Connection", chunk: bytes) -> bool:
-        """Do to a request that begins what the store's conduct asks for; whether it goes on to the
-        store. Raises `OSError` when its connection is to be closed."""
-        conduct = self._conduct
-        if conduct.manner == "answer" and not (conduct.only_writes and _is_read(chunk)):
-            await connection.answer(chunk, conduct.status)
+        """Do to a request that begins as the store is to behave; whether it goes on to the store.
+        Raises `OSError` when its connection is to be closed."""
+        behaviour = self._behaviour
+        if behaviour.manner == "answer" and not (behaviour.only_writes and _is_read(chunk)):
+            await connection.answer(chunk, behaviour.status)
             return False
-        if conduct.manner == "hang":
+        if behaviour.manner == "hang":
             await self._changed.wait()
             raise ConnectionAbortedError
-        if conduct.manner == "slow":
-            await asyncio.sleep(conduct.delay)
+        if behaviour.manner == "slow":
+            await asyncio.sleep(behaviour.delay)
         return True
 
 

@@ -9,16 +9,11 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5432
 
 
-class Wire:
-    """Listens on `port` of a loopback address and passes on to whom `through` or `leads_to` named
-    last. Cut, it is silent, as a network is that lost its way: what is open stands still, what
-    comes is never answered."""
+class Listener:
+    """Listens on `port` of a loopback address, and serves each connection in a task of its own."""
 
     def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self.address = (host, port)
-        self._far: str | tuple[str, int] = ""
-        self._whole = asyncio.Event()
-        self._whole.set()
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -27,7 +22,7 @@ class Wire:
         self._server = await asyncio.start_server(self._accept, *self.address, limit=CHUNK)
 
     async def stop(self) -> None:
-        """Close the socket and every connection at once."""
+        """Close the socket and every connection at once. Safe to repeat."""
         self.stop_listening()
         connections = list(self._connections)
         for connection in connections:
@@ -39,6 +34,25 @@ class Wire:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class Wire(Listener):
+    """Passes on to whom `through` or `leads_to` named last. Cut, it is silent, as a network is that
+    lost its way: what is open stands still, what comes is never answered."""
+
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        super().__init__(port, host)
+        self._far: str | tuple[str, int] = ""
+        self._whole = asyncio.Event()
+        self._whole.set()
 
     def through(self, url: str) -> str:
         """The same database, by way of this wire. Raises `LookupError` for one that listens to no
@@ -66,11 +80,6 @@ class Wire:
     def mend(self) -> None:
         """What stood still goes on, unless its ends have given it up."""
         self._whole.set()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
