@@ -33,9 +33,7 @@ async def kill_balancer(scene: Scene, *, seconds: float) -> Fault:
     registry."""
     began = scene.now()
     await scene.stage.kill_balancer(seconds)
-    async with asyncio.timeout(30):
-        while not await scene.stage.query(LISTENS):
-            await asyncio.sleep(0.1)
+    await scene.until(lambda: scene.stage.query(LISTENS), 30)
     return scene.span("balancer-kill", began)
 
 

@@ -6,18 +6,17 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from signal import SIGHUP
 from stat import S_IMODE
 from urllib.parse import urlsplit, urlunsplit
 
-from photo_base.postgres import open_connection
 from photo_base.whole_file import PRIVATE, replace
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import command_line, send
-from photo_fleet.drill.stage.stage import Stage
+from photo_fleet.drill.stage.stage import Stage, rows_of
 from photo_fleet.local_fleet.launcher import READABLE
 
 ROLE = "photo_api_drill"
@@ -30,7 +29,6 @@ URLS_IN_HAND = 5.0
 RELOADED = 1.0
 """Seconds after SIGHUP in which SeaweedFS has read its keys."""
 
-LOOK = 0.25
 CONFIG = "-s3.config="
 
 ALL_TAKEN = """
@@ -51,30 +49,15 @@ AND state_change < now() - interval '2 seconds'
 async def rotate_credentials(scene: Scene, *, seconds: float) -> Fault:
     """A second role and a second key are made, and written to the files; then the first ones are
     locked for so many seconds, and everything goes back in the same way."""
-    began, files = scene.now(), _Files(scene.stage)
-    before = files.read()
-    async with _second_role(scene.stage) as url, _second_key(scene.stage) as (access, secret):
-        await _take_over(scene, files, {**_database(url), **_store(access, secret)})
-        async with _first_ones_locked(scene.stage, (access, secret)):
+    began, stage = scene.now(), scene.stage
+    names = (*_database(""), *_store("", ""))
+    before = {name: (_folder(stage) / name).read_text(encoding="utf-8") for name in names}
+    async with _second_role(stage) as url, _second_key(stage) as (access, secret):
+        await _take_over(scene, {**_database(url), **_store(access, secret)})
+        async with _first_ones_locked(stage, (access, secret)):
             await asyncio.sleep(seconds)
-        await _take_over(scene, files, before)
+        await _take_over(scene, before)
     return scene.span("rotate-credentials", began)
-
-
-class _Files:
-    """The secrets of the stage's instances."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._folder = stage.folder / "secrets"
-
-    def read(self) -> dict[str, str]:
-        """Those that rotate here."""
-        names = (*_database(""), *_store("", ""))
-        return {name: (self._folder / name).read_text(encoding="utf-8") for name in names}
-
-    def write(self, texts: dict[str, str]) -> None:
-        for name, text in texts.items():
-            replace(self._folder / name, text, READABLE)
 
 
 def _database(url: str) -> dict[str, str]:
@@ -85,17 +68,24 @@ def _store(access: str, secret: str) -> dict[str, str]:
     return {"s3-access-key": access, "s3-secret-key": secret}
 
 
-async def _take_over(scene: Scene, files: _Files, texts: dict[str, str]) -> None:
+def _folder(stage: Stage) -> Path:
+    """Of the secrets that the stage's instances read."""
+    return stage.folder / "secrets"
+
+
+async def _take_over(scene: Scene, texts: dict[str, str]) -> None:
     """Until all instances have them and nobody uses a URL of before; a fleet that does not look is
     not waited for any longer."""
     [[moment]] = await scene.stage.query("SELECT now()")
-    files.write(texts)
-    try:
-        async with asyncio.timeout(LONGEST_LOOK):
-            while not (await scene.stage.query(ALL_TAKEN, moment))[0]["taken"]:
-                await asyncio.sleep(LOOK)
-    except TimeoutError:
-        pass
+    for name, text in texts.items():
+        replace(_folder(scene.stage) / name, text, READABLE)
+
+    async def taken() -> bool:
+        [[all_have]] = await scene.stage.query(ALL_TAKEN, moment)
+        return bool(all_have)
+
+    with suppress(TimeoutError):
+        await scene.until(taken, LONGEST_LOOK)
     await asyncio.sleep(URLS_IN_HAND)
 
 
@@ -111,7 +101,7 @@ async def _second_role(stage: Stage) -> AsyncIterator[str]:
     try:
         yield urlunsplit(parts._replace(netloc=f"{ROLE}:{password}@{host}"))
     finally:
-        await _drive_out(stage, ROLE)
+        await rows_of(stage.addresses.superuser_url, DRIVE_OUT, ROLE)
         await stage.as_superuser(f"DROP ROLE {ROLE}")
 
 
@@ -134,7 +124,7 @@ async def _first_ones_locked(stage: Stage, second_key: tuple[str, str]) -> Async
     try:
         await stage.as_superuser(f"ALTER ROLE {first} PASSWORD '{secrets.token_urlsafe(24)}'")
         await _store_takes(stage, second_key)
-        await _drive_out(stage, first)
+        await rows_of(stage.addresses.superuser_url, DRIVE_OUT, first)
         yield
     finally:
         await stage.as_superuser(f"ALTER ROLE {first} PASSWORD '{password}'")
@@ -166,11 +156,3 @@ def _write_keys(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
 
 def _login(stage: Stage) -> str:
     return str(urlsplit(stage.database_url).username)
-
-
-async def _drive_out(stage: Stage, role: str) -> None:
-    connection = await open_connection(stage.addresses.superuser_url, timeout=10)
-    try:
-        await connection.fetchval(DRIVE_OUT, role)
-    finally:
-        await connection.close()

@@ -79,9 +79,7 @@ async def cut_balancer_from_registry(scene: Scene, *, seconds: float) -> Fault:
             await asyncio.sleep(LOOK)
     finally:
         stage.registry_wire.mend()
-    async with asyncio.timeout(30):
-        while not await stage.query(SEEN_AGAIN):
-            await asyncio.sleep(LOOK)
+    await scene.until(lambda: stage.query(SEEN_AGAIN), 30)
     unkept = tuple(f"{boot} left the members, and is well" for boot in sorted(gone))
     return scene.span("balancer-cut-registry", began, unkept=unkept)
 

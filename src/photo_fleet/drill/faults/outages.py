@@ -137,7 +137,7 @@ async def restart_store(scene: Scene) -> Fault:
     """The object store dies and is started again at once."""
     stage, began = scene.stage, scene.now()
     await _ended(scene, stage.store_pid, SIGKILL)
-    await _store_answers(scene)
+    await scene.until(stage.store_answers)
     return scene.span("store-restart", began)
 
 
@@ -176,15 +176,10 @@ async def _ended(scene: Scene, pid: int, number: Signals) -> None:
 
 async def database_answers(scene: Scene) -> None:
     """Wait for it. Raises `TimeoutError`."""
-    async with asyncio.timeout(90):
-        while True:
-            with suppress(*UNREACHABLE):
-                await scene.stage.query("SELECT 1")
-                return
-            await asyncio.sleep(0.1)
 
+    async def answers() -> bool:
+        with suppress(*UNREACHABLE):
+            return bool(await scene.stage.query("SELECT 1"))
+        return False
 
-async def _store_answers(scene: Scene) -> None:
-    async with asyncio.timeout(90):
-        while not await scene.stage.store_answers():
-            await asyncio.sleep(0.1)
+    await scene.until(answers)

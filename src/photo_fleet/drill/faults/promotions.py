@@ -5,14 +5,13 @@ from dataclasses import replace
 from signal import SIGKILL
 from urllib.parse import urlsplit, urlunsplit
 
-from photo_base.postgres import open_connection
 from photo_fleet.drill.faults.outages import database_answers
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import family, send
+from photo_fleet.drill.stage.stage import rows_of
 from photo_fleet.drill.stage.standby import NAME
 
-LOOK = 0.1
 LONGEST_CATCHING_UP = 30.0
 RELOAD = "SELECT pg_reload_conf()"
 SKIP_IDS = """
@@ -64,17 +63,17 @@ async def promote(scene: Scene, name: str, seconds: float, lag: float | None = N
 
 
 async def _is_followed(scene: Scene, state: str) -> None:
-    async with asyncio.timeout(LONGEST_CATCHING_UP):
-        while await _ask(scene.stage.addresses.superuser_url, STATE) != state:
-            await asyncio.sleep(LOOK)
+    async def followed() -> bool:
+        return await _ask(scene.stage.addresses.superuser_url, STATE) == state
+
+    await scene.until(followed, LONGEST_CATCHING_UP)
 
 
 async def _has_received(scene: Scene, url: str) -> None:
     """All that the primary has written until now."""
     written = await _ask(scene.stage.addresses.superuser_url, "SELECT pg_current_wal_lsn()::text")
-    async with asyncio.timeout(LONGEST_CATCHING_UP):
-        while not await _ask(url, f"SELECT pg_last_wal_receive_lsn() >= '{written}'::pg_lsn"):
-            await asyncio.sleep(LOOK)
+    received = f"SELECT pg_last_wal_receive_lsn() >= '{written}'::pg_lsn"
+    await scene.until(lambda: _ask(url, received), LONGEST_CATCHING_UP)
 
 
 async def _unfollow(url: str) -> None:
@@ -87,10 +86,5 @@ def _same_database(url: str, other: str) -> str:
 
 
 async def _ask(url: str, statement: str) -> object:
-    """The first value of what it gives, as a superuser."""
-    connection = await open_connection(url, timeout=10)
-    try:
-        value: object = await connection.fetchval(statement, timeout=60)
-        return value
-    finally:
-        await connection.close()
+    """The first value of what it gives; None without rows."""
+    return next((row[0] for row in await rows_of(url, statement)), None)

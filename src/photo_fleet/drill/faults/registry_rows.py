@@ -1,7 +1,6 @@
 """Rows of the registry that are gone or old: a clean-up by hand, a restored backup, a failover to a
 standby that lagged. The instances themselves are well all the while."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +11,6 @@ from photo_fleet.drill.records import Fault
 WITH_NEXT_BEAT = 15.0
 """Seconds in which instances have written their rows anew: a heartbeat is due every 5.5 s, and may
 find the database busy."""
-
-LOOK = 0.1
 
 READY = "SELECT jsonb_agg(to_jsonb(i))::text AS rows FROM instances i WHERE state = 'ready'"
 DELETED = "DELETE FROM instances WHERE state = 'ready'"
@@ -42,12 +39,14 @@ async def rewind_rows(scene: Scene) -> Fault:
 async def _spoilt(scene: Scene, name: str, statement: str) -> Fault:
     began = scene.now()
     unkept: tuple[str, ...] = ()
+
+    async def right() -> bool:
+        return not await _wrong(scene, rows)
+
     async with _put_back_at_the_end(scene) as rows:
         await scene.stage.query(statement)
         try:
-            async with asyncio.timeout(WITH_NEXT_BEAT):
-                while await _wrong(scene, rows):
-                    await asyncio.sleep(LOOK)
+            await scene.until(right, WITH_NEXT_BEAT)
         except TimeoutError:
             unkept = await _wrong(scene, rows)
     return scene.span(name, began, unkept=unkept)

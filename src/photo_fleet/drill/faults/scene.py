@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,10 +44,15 @@ class Scene:
         """A fault that ends now."""
         return Fault(name, began, self.now(), instance, left, unkept)
 
-    async def until(self, reached: Callable[[], bool], seconds: float = LONGEST_WAIT) -> None:
-        """Look again and again. Raises `TimeoutError`."""
+    async def until(
+        self, reached: Callable[[], bool | Awaitable[object]], seconds: float = LONGEST_WAIT
+    ) -> None:
+        """Look, or ask, again and again. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds):
-            while not reached():
+            while True:
+                found = reached()
+                if await found if isinstance(found, Awaitable) else found:
+                    return
                 await asyncio.sleep(LOOK)
 
     async def out(self, boot_id: str) -> float:

@@ -7,7 +7,7 @@ from html import escape
 from photo_fleet.drill.gates import MEANINGS, Gate, without_secrets
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.report.svg_timeline import COLOURS, OTHER_STATE, STATES, timeline
-from photo_fleet.drill.report.text_tables import percent, seconds
+from photo_fleet.drill.report.text_tables import NUMBERS, numbers, percent, seconds
 from photo_fleet.drill.statistics import Ending, Phase
 from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
 
@@ -86,30 +86,16 @@ def _unfinished(drill: Drill) -> str:
 
 
 def _overview(drill: Drill) -> str:
-    headings = ["scenario", "gate", "requests", *(way.value for way in UNSERVED)]
-    headings += [
-        "effects",
-        "store",
-        "95 % ≤",
-        "faults",
-        "p99 before",
-        "during",
-        "after",
-        "back after",
-    ]
+    headings = ["scenario", "gate", *NUMBERS, "p99 before", "during", "after", "back after"]
     rows = []
     for number, item in enumerate(drill.judged, 1):
         verdict = item.verdict
-        numbers = [verdict.requests, *(verdict.total(way, "api") for way in UNSERVED)]
-        numbers += [verdict.effects, verdict.unserved("store")]
         p99 = {phase.phase: phase.p99 for phase in verdict.latencies}
         rows.append(
             [
                 f'<a href="#s{number}">{escape(verdict.scenario)}</a>',
                 _badge(verdict),
-                *(str(value) for value in numbers),
-                percent(verdict.bound("unserved").upper),
-                str(verdict.bound("unserved").faults),
+                *numbers(verdict),
                 *(seconds(p99[phase]) for phase in Phase),
                 "never" if verdict.recovered is None else f"{verdict.recovered:.1f} s",
             ]

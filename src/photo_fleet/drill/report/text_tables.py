@@ -52,16 +52,7 @@ def _table(title: str, headings: Sequence[str]) -> Table:
 
 
 def _endings(verdict: Verdict) -> list[Text]:
-    numbers = [verdict.requests, *(verdict.total(way, "api") for way in UNSERVED)]
-    return [
-        Text(verdict.scenario),
-        _gate(verdict),
-        *(Text(str(number)) for number in numbers),
-        Text(str(verdict.effects)),
-        Text(str(verdict.unserved("store"))),
-        Text(percent(verdict.bound("unserved").upper)),
-        Text(str(verdict.bound("unserved").faults)),
-    ]
+    return [Text(verdict.scenario), _gate(verdict), *map(Text, numbers(verdict))]
 
 
 def _times(judged: Judged) -> list[Text]:
@@ -104,6 +95,14 @@ def left_behind_lines(drill: Drill) -> Iterator[Text]:
 def _conclusion(drill: Drill) -> Text:
     told = drill.conclusion
     return Text(f"{told[0].upper()}{told[1:]}.", "bold green" if drill.holds else "bold red")
+
+
+def numbers(verdict: Verdict) -> list[str]:
+    """One for each of `NUMBERS`."""
+    bound = verdict.bound("unserved")
+    counts = [verdict.requests, *(verdict.total(way, "api") for way in UNSERVED)]
+    counts += [verdict.effects, verdict.unserved("store")]
+    return [*map(str, counts), percent(bound.upper), str(bound.faults)]
 
 
 def seconds(value: float | None) -> str:

@@ -288,20 +288,12 @@ class Stage:
 
     async def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of one statement, on a connection of its own."""
-        connection = await open_connection(self.database_url, timeout=10)
-        try:
-            return list(await connection.fetch(statement, *arguments, timeout=30))
-        finally:
-            await connection.close()
+        return await rows_of(self.database_url, statement, *arguments)
 
     async def as_superuser(self, *statements: str) -> None:
         """Each of these in a transaction of its own."""
-        connection = await open_connection(self.addresses.superuser_url, timeout=10)
-        try:
-            for statement in statements:
-                await connection.execute(statement, timeout=30)
-        finally:
-            await connection.close()
+        for statement in statements:
+            await rows_of(self.addresses.superuser_url, statement)
 
     def secrets(self) -> Mapping[str, str]:
         """Those that all instances share."""
@@ -365,6 +357,15 @@ class Stage:
             )
         self._found = found
         return found
+
+
+async def rows_of(url: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+    """Of one statement on the database at `url`, on a connection of its own."""
+    connection = await open_connection(url, timeout=10)
+    try:
+        return list(await connection.fetch(statement, *arguments, timeout=60))
+    finally:
+        await connection.close()
 
 
 def _environ() -> dict[str, str]:
