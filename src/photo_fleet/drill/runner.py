@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from photo_fleet.drill.evidence.logs import read_logs
 from photo_fleet.drill.evidence.objects import CannotList
 from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.faults.available import inject
+from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import RECOVERED_WITHIN, Gate
 from photo_fleet.drill.ledger import Ledger
@@ -100,10 +101,10 @@ class Runner:
     Everything is kept in `folder`."""
 
     def __init__(self, folder: Path, seed: int, overrides: Overrides, say: Say) -> None:
-        self._folder = folder
-        self._seed = seed
+        self.folder = folder
+        self.seed = seed
         self._overrides = overrides
-        self._say = say
+        self.say = say
         self._stages = 0
         self._stage: Stage | None = None
         self._open = AsyncExitStack()
@@ -116,11 +117,11 @@ class Runner:
 
     async def run(self, scenario: Scenario) -> Judged:
         """Its verdict. Raises `Broken`."""
-        self._say(f"{scenario.name}: {scenario.title} (about {scenario.estimate:.0f} s)")
+        self.say(f"{scenario.name}: {scenario.title} (about {scenario.estimate:.0f} s)")
         scenario = replace(scenario, load=self._overrides.applied(scenario.load))
         whole = False
         try:
-            record = await self._observe(scenario)
+            record = await self.observe(scenario)
             whole = record.discrepancies == Discrepancies()
         except (ExceptionGroup, *FAILURES) as error:
             raise Broken(f"{scenario.name}: {_words(error)}") from error
@@ -131,18 +132,20 @@ class Runner:
                 await self._close_stage()
         return Judged(scenario, record, judge(record, scenario.gate))
 
-    async def _observe(self, scenario: Scenario) -> Record:
-        return await self._record(await self._stage_for(scenario), scenario)
+    async def observe(self, scenario: Scenario) -> Record:
+        """Its load, its faults, and what came of them."""
+        return await self._record(await self.stage_for(scenario), scenario)
 
-    async def _stage_for(self, scenario: Scenario) -> Stage:
+    async def stage_for(self, scenario: Scenario) -> Stage:
+        """The one that stands, if it will do, or one built for it."""
         demands = demands_of(scenario)
         if self._stage is not None and self._stage.demands == demands:
             await self._stage.resized(scenario.instances)
             return self._stage
         await self._close_stage()
         self._stages += 1
-        folder = self._folder / f"stage-{self._stages}"
-        self._say(f"  builds a stage with {scenario.instances} instances in {folder}")
+        folder = self.folder / f"stage-{self._stages}"
+        self.say(f"  builds a stage with {scenario.instances} instances in {folder}")
         log = await asyncio.to_thread(_open_journal, folder)
         self._open.callback(log.close)
         opening = Stage.open(folder, demands, scenario.instances, lambda line: _write(log, line))
@@ -155,17 +158,17 @@ class Runner:
 
     async def _record(self, stage: Stage, scenario: Scenario) -> Record:
         ledger = Ledger()
-        clients = Load(stage.url, ledger, scenario.load, seed=self._seed, others=stage.other_urls)
+        clients = Load(stage.url, ledger, scenario.load, seed=self.seed, others=stage.other_urls)
         async with clients as load:
             await load.prepare()
             play = _Play(ledger.now())
-            scene = Scene(stage, lambda: ledger.now() - play.began, random.Random(self._seed))
+            scene = Scene(stage, lambda: ledger.now() - play.began, random.Random(self.seed))
             await self._play(scene, scenario, load, play)
             requests, discrepancies = await self._reckon(stage, load, play)
-        await self._keep(ledger, scenario)
+        await self.keep(ledger, scenario)
         told = Record(
             scenario.name,
-            self._seed,
+            self.seed,
             requests,
             ledger.uploads,
             tuple(play.faults),
@@ -175,27 +178,32 @@ class Runner:
         )
         return since(play.began, told)
 
-    async def _keep(self, ledger: Ledger, scenario: Scenario) -> None:
+    async def keep(self, ledger: Ledger, scenario: Scenario) -> None:
         """For whoever looks a request up later."""
-        await asyncio.to_thread(ledger.write, self._folder / f"{scenario.name}.jsonl")
+        await asyncio.to_thread(ledger.write, self.folder / f"{scenario.name}.jsonl")
 
     async def _play(self, scene: Scene, scenario: Scenario, load: Load, play: _Play) -> None:
         """The load with all faults; returns when the last client has finished."""
         async with play.stall.measured(), _beside(self._watch(scene, load, play)), under(load):
             for step in scenario.steps:
-                play.faults.append(await self._do(scene, step))
+                play.faults.append(await self.carry_out(scene, step, load))
             tail = TAIL_OF_OUTAGE if scenario.gate is Gate.OUTAGE else TAIL
             over = max(scenario.seconds, scene.now() + tail)
             await asyncio.sleep(over - scene.now())
 
-    async def _do(self, scene: Scene, step: Step) -> Fault:
+    async def carry_out(self, scene: Surroundings, step: Step, load: Load) -> Fault:
+        """The step at its time; returns when it is over."""
         await asyncio.sleep(max(0.0, step.at - scene.now()))
         told = " ".join(f"{name}={value:g}" for name, value in step.arguments.items())
-        self._say(f"  {scene.now():5.1f} s  {step.fault} {told}".rstrip())
-        fault = await inject(scene, step)
+        self.say(f"  {scene.now():5.1f} s  {step.fault} {told}".rstrip())
+        fault = await self.inject(scene, step)
         whom = f" of {fault.instance}" if fault.instance else ""
-        self._say(f"  {scene.now():5.1f} s  {step.fault}{whom} is over")
+        self.say(f"  {scene.now():5.1f} s  {step.fault}{whom} is over; {_counts(load)}")
         return fault
+
+    async def inject(self, scene: Surroundings, step: Step) -> Fault:
+        """What the step says, now."""
+        return await inject(scene, step)
 
     async def _watch(self, scene: Scene, load: Load, play: _Play) -> None:
         """Sample the fleet, and now and then say how it stands; until cancelled."""
@@ -203,9 +211,8 @@ class Runner:
             scene.stage.check()
             play.samples.append(Sample(scene.now(), scene.stage.states()))
             if len(play.samples) % TOLD_EVERY == 0:
-                ended = Counter(item.outcome.value for item in load.ledger.requests)
-                counts = ", ".join(f"{number} {name}" for name, number in ended.items())
-                self._say(f"  {scene.now():5.1f} s  {counts}; {_told(scene.stage.states())}")
+                told = f"{_counts(load)}; {_told(sorted(scene.stage.states().items()))}"
+                self.say(f"  {scene.now():5.1f} s  {told}")
             await asyncio.sleep(SAMPLE)
 
     async def _reckon(
@@ -213,7 +220,7 @@ class Runner:
     ) -> tuple[tuple[Request, ...], Discrepancies]:
         """Let the sweep clear away, and compare everything with everything; the requests as they
         are known then."""
-        self._say("  reconciles")
+        self.say("  reconciles")
         await stage.settled()
         left = await sweep_now(stage.database_url, LONGEST_SWEEP)
         logs = await asyncio.to_thread(read_logs, stage.access_logs, stage.instance_logs)
@@ -280,8 +287,12 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         raise failure
 
 
-def _told(states: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+def _counts(load: Load) -> str:
+    return _told(Counter(item.outcome.value for item in load.ledger.requests).items())
+
+
+def _told(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts)
 
 
 def _words(error: BaseException) -> str:

@@ -1,7 +1,6 @@
 """The drill proves itself: each broken variant of a fleet must make its gate fail, by the rule that
 is for it, and a sound one must hold."""
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,6 @@ from photo_fleet.drill.broken.proxy import break_proxy
 from photo_fleet.drill.broken.variant import Variant
 from photo_fleet.drill.broken.variants import VARIANTS
 from photo_fleet.drill.clients.mix import Overrides
-from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.gates import Violation
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.runner import Broken, Runner
@@ -47,20 +45,16 @@ class BrokenRunner(Runner):
     def __init__(self, folder: Path, seed: int, variant: Variant, say: Say) -> None:
         super().__init__(folder, seed, Overrides(), say)
         self._variant = variant
-        self._tell = say
 
-    async def _stage_for(self, scenario: Scenario) -> Stage:
+    async def stage_for(self, scenario: Scenario) -> Stage:
         with _environment(self._variant.breaks):
-            stage = await super()._stage_for(scenario)
+            stage = await super().stage_for(scenario)
         await break_proxy(stage, self._variant.proxy_breaks)
         return stage
 
-    async def _do(self, scene: Scene, step: Step) -> Fault:
-        if step.fault not in HARM:
-            return await super()._do(scene, step)
-        await asyncio.sleep(max(0.0, step.at - scene.now()))
-        self._tell(f"  {scene.now():5.1f} s  {step.fault}")
-        return await HARM[step.fault](scene)
+    async def inject(self, scene: Any, step: Step) -> Fault:
+        harm = HARM.get(step.fault)
+        return await (harm(scene) if harm else super().inject(scene, step))
 
 
 async def prove(variants: Sequence[Variant], folder: Path, seed: int, say: Say) -> list[Result]:

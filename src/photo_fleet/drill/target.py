@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import random
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.downloads import download_all
 from photo_fleet.drill.evidence.links import links_lost, open_all
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
-from photo_fleet.drill.faults.available import inject
 from photo_fleet.drill.faults.outside import Foreign
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Discrepancies, Fault, Record
@@ -31,11 +29,10 @@ class TargetRunner(Runner):
     def __init__(self, url: str, folder: Path, seed: int, overrides: Overrides, say: Say) -> None:
         super().__init__(folder, seed, overrides, say)
         self._url = url
-        self._number = seed
-        self._tell = say
 
-    async def _observe(self, scenario: Scenario) -> Record:
-        ledger, seed = Ledger(), self._number
+    async def observe(self, scenario: Scenario) -> Record:
+        """What clients alone can see."""
+        ledger, seed = Ledger(), self.seed
         clients = Load(
             self._url, ledger, scenario.load, seed=seed, local=is_on_this_machine(self._url)
         )
@@ -45,10 +42,10 @@ class TargetRunner(Runner):
             began = ledger.now()
             fleet = Foreign(self._url, lambda: ledger.now() - began, random.Random(seed))
             faults = await self._faults(fleet, scenario, load)
-            self._tell("  downloads what was acknowledged")
+            self.say("  downloads what was acknowledged")
             downloads = await download_all(load.people, ledger.uploads)
             views = await open_all(load.people)
-        await self._keep(ledger, scenario)
+        await self.keep(ledger, scenario)
         lost = (
             *lost_by_downloads(ledger.uploads, downloads),
             *links_lost(ledger.creations, views),
@@ -59,15 +56,8 @@ class TargetRunner(Runner):
         return since(began, replace(told, stall=stall.longest))
 
     async def _faults(self, fleet: Foreign, scenario: Scenario, load: Load) -> tuple[Fault, ...]:
-        faults = list[Fault]()
         async with under(load):
-            for step in scenario.steps:
-                await asyncio.sleep(max(0.0, step.at - fleet.now()))
-                self._tell(f"  {fleet.now():5.1f} s  {step.fault}")
-                faults.append(await inject(fleet, step))
-                ended = Counter(item.outcome.value for item in load.ledger.requests)
-                counts = ", ".join(f"{number} {name}" for name, number in ended.items())
-                self._tell(f"  {fleet.now():5.1f} s  {step.fault} is over; {counts}")
+            faults = [await self.carry_out(fleet, step, load) for step in scenario.steps]
             await asyncio.sleep(max(0.0, scenario.seconds - fleet.now()))
         return tuple(faults)
 
