@@ -55,17 +55,16 @@ class Maintenance:
         self._folding = Folding()
         self._interval = interval
         silence = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
-        self._duties = Leader(db, LEASE, holder, silence)
+        self._leader = Leader(db, LEASE, holder, silence)
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._duties.run(
-            [
-                PeriodicTask(self._interval, self._clear_away),
-                PeriodicTask(STATISTICS_EVERY, self._count),
-                PeriodicTask(LISTING_EVERY, self._list_staging),
-            ]
+        tasks = (
+            PeriodicTask(self._interval, self._clear_away),
+            PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
+            PeriodicTask(LISTING_EVERY, self._list_staging),
         )
+        await self._leader.run(tasks)
 
     async def _clear_away(self, lease: Lease) -> None:
         await prune(self._db, lease)
@@ -90,9 +89,6 @@ class Maintenance:
                 )
                 log.warning(text, extra={"fields": {"user_ids": known.found}})
             known.found, known.told = [], known.found
-
-    async def _count(self, lease: Lease) -> None:
-        await statistics.count(self._db, lease)
 
 
 async def prune(db: Database, lease: Lease) -> None:

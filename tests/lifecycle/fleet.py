@@ -106,5 +106,5 @@ def hanging() -> Iterator[int]:
 async def looked(registry: Registration) -> None:
     """One heartbeat, and the look at others after it."""
     assert await registry.flush()
-    while (looking := registry._watch._looking) is not None and not looking.done():
+    while (looking := registry._detector._looking) is not None and not looking.done():
         await asyncio.wait([looking])

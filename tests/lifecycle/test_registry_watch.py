@@ -42,7 +42,7 @@ async def judge(fleet: OwnFleet) -> Registration:
 
 
 def has_beaten_for(registry: Registration, seconds: float) -> None:
-    registry._watch._unbroken_since = time.monotonic() - seconds
+    registry._detector._unbroken_since = time.monotonic() - seconds
 
 
 def port_of(service: Service) -> int:
@@ -168,12 +168,12 @@ async def test_eleven_vanished_machines_hold_no_heartbeat_up(
         ports = [holes.enter_context(vanished()) for _ in range(11)]
         suspects = [await fleet.other(port, silent=21) for port in ports]
         assert await judge.flush()
-        looking = judge._watch._looking
+        looking = judge._detector._looking
         assert looking is not None
         beats = 0
         while not looking.done():
             assert await judge.flush()
-            assert judge._watch._looking is looking or looking.done(), "one look at a time"
+            assert judge._detector._looking is looking or looking.done(), "one look at a time"
             beats += 1
             await asyncio.sleep(0.01)
         assert beats > 1

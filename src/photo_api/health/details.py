@@ -47,13 +47,11 @@ class Details:
         self,
         health: WorkerHealth,
         jobs: Callable[[], Awaitable[Mapping[str, Any]]],
-        statistics: Callable[[], Awaitable[dict[str, Any]]],
+        statistics: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> None:
         self._health = health
-        self._depth = jobs
-        self._count = statistics
-        self._jobs = Snapshot(self._look_at_jobs)
-        self._statistics = Snapshot(self._look_at_statistics)
+        self._jobs = Snapshot(lambda: self._look(jobs))
+        self._statistics = Snapshot(lambda: self._look(statistics))
 
     async def jobs(self) -> dict[str, Any]:
         """The check of the queue, with its numbers."""
@@ -62,30 +60,19 @@ class Details:
 
     async def statistics(self) -> dict[str, Any]:
         """Of the whole service; empty while the database is not available."""
-        return await self._statistics.now()
+        _, numbers = await self._statistics.now()
+        return numbers
 
-    async def _look_at_jobs(self) -> tuple[Check, dict[str, Any]]:
+    async def _look(
+        self, ask: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> tuple[Check, dict[str, Any]]:
         started = time.monotonic()
         if not self._health.check("database").ok:
             return found(started, "the database is not available"), {}
-        error, numbers = None, {}
         try:
-            numbers = dict(await self._depth())
+            numbers = dict(await ask())
         except Exception as failure:  # whatever it is, it is what this check reports
-            error = type(failure).__name__
-            _tell_of_bug(failure)
-        return found(started, error), numbers
-
-    async def _look_at_statistics(self) -> dict[str, Any]:
-        try:
-            if self._health.check("database").ok:
-                return await self._count()
-        except Exception as failure:
-            _tell_of_bug(failure)
-        return {}
-
-
-def _tell_of_bug(failure: Exception) -> None:
-    """An outage is told by whoever watches the dependency."""
-    if bug(failure):
-        log.error("a check failed by a bug", exc_info=failure)
+            if bug(failure):  # an outage is logged by the supervisor, which checks the database
+                log.error("a check failed by a bug", exc_info=failure)
+            return found(started, type(failure).__name__), {}
+        return found(started, None), numbers

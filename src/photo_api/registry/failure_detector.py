@@ -1,4 +1,4 @@
-"""The others of the fleet, looked at by one of them: who is silent, and who of these is lost.
+"""The failure detector: which other instances are silent, and which of these are lost.
 
 Silence towards the database is no proof, nor is a port that does not answer where the network lets
 nobody through. So an instance is declared lost only by one whose own heartbeats came without a gap
@@ -29,7 +29,8 @@ from photo_api.telemetry.failures import bug
 
 log = logging.getLogger(__name__)
 
-Link = Callable[[], AbstractAsyncContextManager[Any]]
+Connect = Callable[[], AbstractAsyncContextManager[Any]]
+Note = Callable[[str, str], None]
 
 ANSWER_WAIT = 2.0
 """Seconds for an answer, connecting and all."""
@@ -53,28 +54,30 @@ class Answer(Enum):
     UNREACHABLE = "unreachable"
 
 
-class Watch:
+class FailureDetector:
     """Looks at others after each heartbeat, in a task beside, one look at a time. `note` is given
     an event and its cause."""
 
-    def __init__(self, me: queries.Boot, link: Link, note: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, me: queries.Boot, connected: Connect, note: Callable[[str, str], None]
+    ) -> None:
         self._me = me
-        self._link = link
+        self._connected = connected
         self._note = note
         self._unbroken_since: float | None = None
         self._looking: asyncio.Task[None] | None = None
         self._reached: OrderedDict[str, None] = OrderedDict()
         self._in_vain = 0
 
-    def interrupted(self) -> None:
+    def heartbeat_failed(self) -> None:
         """A heartbeat has failed: the unbroken count begins again."""
         self._unbroken_since = None
         self._break_off()
 
-    def beaten(self, gap: float) -> None:
+    def heartbeat_written(self, gap: float) -> None:
         """A heartbeat has succeeded, `gap` seconds after the one before. After an outage of the
         database, and after one stood still, everybody looks silent: only a whole `LOST_AFTER`
-        without a gap makes a judge."""
+        without a gap lets it judge."""
         now = time.monotonic()
         if gap > queries.GAP:
             self._break_off()  # what it has seen is from before, or of others that stood still too
@@ -95,13 +98,13 @@ class Watch:
 
     async def _look(self, unbroken: float) -> None:
         try:
-            async with self._link() as connection:
+            async with self._connected() as connection:
                 boot_id = self._me.boot_id
                 peers = await queries.peers(connection, boot_id, PEERS)
                 judging = unbroken >= queries.LOST_AFTER
                 silent = await queries.suspects(connection, boot_id, MOST_SUSPECTS * judging)
             if lost := await self._lost(peers, silent):
-                async with self._link() as connection:
+                async with self._connected() as connection:
                     declared = await queries.declare_lost(connection, lost, self._me)
                 for boot_id in declared:
                     log.warning("declared lost", extra={"fields": {"lost_boot": boot_id}})
@@ -120,7 +123,9 @@ class Watch:
             match found.get(row["boot_id"]):
                 case Answer.DEAD | Answer.HANGS:
                     lost.append(row["boot_id"])
-                case Answer.UNREACHABLE if reaching or (not peers and self._knew(row)):
+                case Answer.UNREACHABLE if reaching or (
+                    not peers and row["boot_id"] in self._reached
+                ):
                     lost.append(row["boot_id"])
         return lost
 
@@ -150,9 +155,6 @@ class Watch:
                 extra={"fields": {"asked": asked}},
             )
             self._note("peers_unreachable", f"no connection to {asked}")
-
-    def _knew(self, row: Any) -> bool:
-        return row["boot_id"] in self._reached
 
     async def _ask(self, row: Any) -> Answer:
         if not row["workers"]:

@@ -1,6 +1,6 @@
-"""What one process does for the whole fleet, for as long as it holds a lease.
+"""The leader: the one process that does something for the whole fleet, while it holds a lease.
 
-Every one that could tries for the lease. When its holder is silent for the lease's time another
+Every process that could tries for the lease. When its holder is silent for the lease's time another
 takes over; a holder that drains lets go of it at once.
 """
 
@@ -30,7 +30,7 @@ class PeriodicTask:
 
 
 class Leader:
-    """Those of the lease `name`, as `holder`, who loses it after `seconds` of silence."""
+    """Runs tasks while it holds the lease `name`, as `holder`; lost after `seconds` of silence."""
 
     def __init__(self, db: Database, name: str, holder: str, seconds: float) -> None:
         self._db = db
@@ -38,7 +38,7 @@ class Leader:
         self._holder = holder
         self._seconds = seconds
 
-    async def run(self, duties: Sequence[PeriodicTask]) -> None:
+    async def run(self, tasks: Sequence[PeriodicTask]) -> None:
         """Until cancelled: then the lease is let go, so that another takes over at once."""
         while True:
             lease = await self._acquire()
@@ -46,7 +46,7 @@ class Leader:
                 fields = {"lease": lease.name, "token": lease.token}
                 log.info("holds the lease", extra={"fields": fields})
                 try:
-                    await self._while_held(lease, duties)
+                    await self._while_held(lease, tasks)
                 finally:
                     await self._release(lease)
                 log.info("lost the lease", extra={"fields": fields})
@@ -69,10 +69,10 @@ class Leader:
         except Exception as error:  # it runs out by itself
             _warn("cannot let go of the lease", error)
 
-    async def _while_held(self, lease: Lease, duties: Sequence[PeriodicTask]) -> None:
+    async def _while_held(self, lease: Lease, periodic: Sequence[PeriodicTask]) -> None:
         tasks = [
             asyncio.create_task(self._renew(lease)),
-            *(asyncio.create_task(self._regularly(duty, lease)) for duty in duties),
+            *(asyncio.create_task(self._regularly(task, lease)) for task in periodic),
         ]
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -93,13 +93,13 @@ class Leader:
             except Exception as error:
                 _warn("cannot renew the lease", error)
 
-    async def _regularly(self, duty: PeriodicTask, lease: Lease) -> None:
+    async def _regularly(self, task: PeriodicTask, lease: Lease) -> None:
         while True:
             try:
-                await duty.work(lease)
+                await task.work(lease)
             except Exception as error:  # the next round tries again
                 _warn(f"{self._name} failed", error)
-            await asyncio.sleep(duty.seconds * random.uniform(0.8, 1.2))
+            await asyncio.sleep(task.seconds * random.uniform(0.8, 1.2))
 
 
 def _warn(message: str, error: Exception) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photo_api import contract
+from photo_api.cloud.identity import Identity
 from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 
@@ -27,14 +28,9 @@ PLACE = ("instance", "node", "region", "version", "address", "port", "workers")
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(Identity):
     """One boot, as its row should say."""
 
-    boot_id: str
-    instance: str
-    node: str
-    region: str | None
-    version: str
     address: str
     port: int
     workers: int

@@ -1,4 +1,4 @@
-"""This instance's row in the registry: kept alive and kept true.
+"""This instance's row in the registry: kept alive by heartbeats, and kept true.
 
 Nothing here ever decides what this instance does: a registry that cannot be written is a warning,
 and what could not be written is soon tried again.
@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import asyncpg
@@ -21,7 +21,7 @@ from photo_api.cloud.identity import Identity
 from photo_api.db.capacity import DEPLOYED, check_capacity
 from photo_api.db.connect import FAILURES, connect, moved, reason
 from photo_api.registry import queries
-from photo_api.registry.failure_detector import Watch
+from photo_api.registry.failure_detector import FailureDetector
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.telemetry.failures import bug
 
@@ -49,8 +49,8 @@ class Change:
 
 
 class Registration:
-    """The supervisor's link to the registry, over a connection of its own. `load` is asked at each
-    heartbeat for what this instance carries."""
+    """Kept by the supervisor, over a connection of its own. `load` is asked at each heartbeat for
+    what this instance carries."""
 
     def __init__(
         self,
@@ -63,18 +63,9 @@ class Registration:
         load: Callable[[], Mapping[str, object]],
     ) -> None:
         self._database = database
-        self._me = queries.Boot(
-            boot_id=identity.boot_id,
-            instance=identity.instance,
-            node=identity.node,
-            region=identity.region,
-            version=identity.version,
-            address=address,
-            port=port,
-            workers=workers,
-        )
+        self._me = queries.Boot(**asdict(identity), address=address, port=port, workers=workers)
         self._load = load
-        self._watch = Watch(self._me, self._link, self.note)
+        self._detector = FailureDetector(self._me, self._connected, self.note)
         self._connection: asyncpg.Connection | None = None
         # Bounded: after a long outage the newest events are worth more than memory.
         self._pending: deque[Change] = deque(maxlen=MOST_PENDING)
@@ -117,25 +108,25 @@ class Registration:
         """Write what is pending and a heartbeat now; whether that worked within the time box. What
         the others do is looked at beside."""
         try:
-            async with self._link() as connection:
+            async with self._connected() as connection:
                 gap = await self._write(connection)
         except FAILURES as error:
-            self._watch.interrupted()
+            self._detector.heartbeat_failed()
             # Before the migration there is no registry, and readiness says so already.
             unmigrated = isinstance(error, asyncpg.UndefinedTableError)
             level = logging.INFO if unmigrated else logging.WARNING
-            told = None if unmigrated else bug(error)
-            log.log(level, "registry not written: %s", reason(error), exc_info=told)
+            traceback = None if unmigrated else bug(error)
+            log.log(level, "registry not written: %s", reason(error), exc_info=traceback)
             return False
         if self._state != "stopped":
-            self._watch.beaten(gap)
+            self._detector.heartbeat_written(gap)
         return True
 
     async def warn_of_capacity(self, workers: int, jobs: int, *, deployed: bool) -> None:
         """Say so if the whole group's connections do not fit into the database; with those of the
         instance that a deploy adds if it is `deployed`."""
         with suppress(*FAILURES):
-            async with self._link() as connection:
+            async with self._connected() as connection:
                 more = DEPLOYED if deployed else 0
                 advice = await check_capacity(connection, self._database, workers, jobs, more)
             if advice is not None:
@@ -145,19 +136,19 @@ class Registration:
         """Whether there are balancers and all of them send nothing to this instance any more; False
         also when the database cannot tell."""
         try:
-            async with self._link() as connection:
+            async with self._connected() as connection:
                 return await queries.removed_from_balancers(connection, self._me.boot_id)
         except FAILURES:
             return False
 
     async def close(self) -> None:
         """Look at nobody any more and let go of the connection."""
-        await self._watch.close()
+        await self._detector.close()
         async with self._busy:
             self._drop_connection()
 
     @asynccontextmanager
-    async def _link(self) -> AsyncIterator[Any]:
+    async def _connected(self) -> AsyncIterator[Any]:
         """The connection, for one user at a time and for `TIME_BOX` seconds; given up when its use
         was broken off. Raises one of `FAILURES`."""
         async with self._busy:

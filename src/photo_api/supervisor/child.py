@@ -49,24 +49,35 @@ class Child:
         self.pid: int | None = None
         self.ready = asyncio.Event()
         self.load = WorkerLoad()
-        self._unsent: dict[str, str] = {}
         self._on_event = on_event
-        self._ends: tuple[socket.socket, socket.socket] | OSError
-        try:
-            self._ends = socket_pair()
-        except OSError as error:  # too many open files, for now: `run` raises it
-            self._ends = error
+        self._channel: socket.socket | None = None
+        self._unsent: dict[str, str] = {}
 
     async def run(
         self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
     ) -> int:
-        """Start it and wait for its end; the exit code. Cancelling kills it. Raises OSError when no
-        process can be started."""
-        if isinstance(self._ends, OSError):
-            raise self._ends
-        ours, theirs = self._ends
+        """Start it and wait for its end; the exit code. What was sent before is there at its start.
+        Cancelling kills it. Raises OSError when no process can be started."""
+        ours, theirs = socket_pair()
         with ours:
-            process = await self._spawn(theirs, command, environ, inherited)
+            with theirs, _ignored_from_birth():
+                self._channel = ours
+                self._flush()
+                descriptor = theirs.fileno()
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *command,
+                        "--control",
+                        str(descriptor),
+                        stdin=subprocess.DEVNULL,
+                        env=environ,
+                        pass_fds=(*inherited, descriptor),
+                        start_new_session=True,
+                    )
+                except RuntimeError as error:
+                    # Python 3.11 waits for each child in a thread, and there is none to be had. The
+                    # child hears that its supervisor is gone, and ends.
+                    raise OSError(str(error)) from error
             self.pid = process.pid
             listening = asyncio.create_task(self._listen(ours))
             try:
@@ -80,30 +91,6 @@ class Child:
                 listening.cancel()
                 asyncio.get_running_loop().remove_writer(ours)
                 self.pid = None
-
-    async def _spawn(
-        self,
-        theirs: socket.socket,
-        command: Sequence[str],
-        environ: Mapping[str, str],
-        inherited: Sequence[int],
-    ) -> asyncio.subprocess.Process:
-        with theirs, _ignored_from_birth():
-            descriptor = theirs.fileno()
-            try:
-                return await asyncio.create_subprocess_exec(
-                    *command,
-                    "--control",
-                    str(descriptor),
-                    stdin=subprocess.DEVNULL,
-                    env=environ,
-                    pass_fds=(*inherited, descriptor),
-                    start_new_session=True,
-                )
-            except RuntimeError as error:
-                # Python 3.11 waits for each child in a thread, and there is none to be had. The
-                # child hears that its supervisor is gone, and ends.
-                raise OSError(str(error)) from error
 
     async def _listen(self, channel: socket.socket) -> None:
         async for message in messages(channel):
@@ -129,19 +116,19 @@ class Child:
         self._flush()
 
     def _flush(self) -> None:
-        if isinstance(self._ends, OSError):
+        if self._channel is None:
             return
-        ours, loop = self._ends[0], asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         while self._unsent:
             kind = next(iter(self._unsent))
             try:
-                ours.send(self._unsent[kind].encode())
+                self._channel.send(self._unsent[kind].encode())
             except BlockingIOError:
-                loop.add_writer(ours, self._flush)
+                loop.add_writer(self._channel, self._flush)
                 return
             except OSError:
                 self._unsent.clear()
             else:
                 del self._unsent[kind]
-        if ours.fileno() >= 0:
-            loop.remove_writer(ours)
+        if self._channel.fileno() >= 0:
+            loop.remove_writer(self._channel)

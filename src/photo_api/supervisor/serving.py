@@ -1,5 +1,7 @@
 """The composition root of `photo-api serve` and `worker`: who we are, logs, supervisor."""
 
+from typing import Any
+
 from photo_api.cloud.identity import identify
 from photo_api.cloud.metadata import look_up
 from photo_api.own_process import hide_memory
@@ -10,16 +12,9 @@ from photo_api.telemetry.logs import configure_logging, log_shipping
 OWN_FLUSH = 1.0
 
 
-async def supervise(
-    secrets: SecretFiles,
-    *,
-    host: str,
-    port: int,
-    workers: int,
-    jobs: bool,
-    migrate: bool,
-) -> int:
-    """Run an instance to its end; the exit code. Raises OSError when the port cannot be had."""
+async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -> int:
+    """Run an instance to its end; the exit code. `how` is the `Supervisor`'s. Raises OSError when
+    the port cannot be had."""
     hide_memory()
     settings = secrets.settings
     configure_logging(settings.logs, settings.lifecycle.instance_ip, "main")
@@ -28,14 +23,5 @@ async def supervise(
     # The workers have had their whole LOG_FLUSH by then.
     flush = min(OWN_FLUSH, settings.lifecycle.log_flush)
     with log_shipping(settings.logs, identity.instance, "main", flush):
-        supervisor = Supervisor(
-            secrets,
-            identity,
-            host=host,
-            port=port,
-            workers=workers,
-            jobs=jobs,
-            migrate=migrate,
-            metadata=metadata,
-        )
-        return await supervisor.run()
+        instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
+        return await instance.run()

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from photo_api.supervisor.child import Child, WorkerLoad
@@ -266,14 +266,9 @@ async def first(
 
 def total(loads: Iterable[WorkerLoad]) -> WorkerLoad:
     """Of several processes together."""
-    loads = list(loads)
-    return WorkerLoad(
-        in_flight=sum(load.in_flight for load in loads),
-        accepted=sum(load.accepted for load in loads),
-        last_accepted=max((load.last_accepted for load in loads), default=0.0),
-        cut=sum(load.cut for load in loads),
-        memory_bytes=sum(load.memory_bytes for load in loads),
-    )
+    columns = zip(*(astuple(load) for load in (WorkerLoad(), *loads)), strict=True)
+    in_flight, accepted, last_accepted, cut, memory = columns
+    return WorkerLoad(sum(in_flight), sum(accepted), max(last_accepted), sum(cut), sum(memory))
 
 
 def load_of(slots: Iterable[Slot]) -> WorkerLoad:
