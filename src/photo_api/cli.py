@@ -194,9 +194,9 @@ def _host(value: str) -> str:
 
 def _ask(work: Coroutine[Any, Any, int]) -> int:
     """The exit code of what asks the database and the store; `COULD_NOT` if they do not answer."""
-    from photo_api.db.connect import FAILURES
     from photo_api.db.pool import DatabaseUnavailable
     from photo_api.storage.base import StoreUnavailable
+    from photo_base.postgres import FAILURES
 
     try:
         return asyncio.run(work)
@@ -248,8 +248,8 @@ def _drain(**options: Any) -> int:
 
 
 def _migrate(*, allow_breaking: bool, as_json: bool) -> int:
-    from photo_api.db.connect import FAILURES
     from photo_api.db.migrations import BreakingMigrations, migrate
+    from photo_base.postgres import FAILURES
 
     settings = load(os.environ)
     try:

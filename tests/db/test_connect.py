@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from photo_api.db.connect import connect, servers
+from photo_api.db.connect import connect
+from photo_base.postgres import FAILURES, servers
+from photo_fleet.balancer.registry_link import connect_to_registry
 from tests.db.clusters import Cluster, both, running_pair, settings
 from tests.service import eventually, free_port
 
@@ -99,6 +101,20 @@ async def test_without_a_primary_a_standby_will_do(pair: Pair) -> None:
     with black_hole() as silent:
         for places in (f"{silent},{standby.place}", f"{standby.place},{silent}"):
             assert await recovering(standby.url.replace(standby.place, places))
+
+
+async def test_the_balancer_takes_only_a_server_that_takes_writes(pair: Pair) -> None:
+    primary, standby = pair
+    with black_hole() as silent:
+        places = f"{silent},{standby.place},{primary.place}"
+        connection = await connect_to_registry(primary.url.replace(primary.place, places))
+    try:
+        assert not await connection.fetchval("SELECT pg_is_in_recovery()")
+    finally:
+        await connection.close()
+    for url in (standby.url, both(standby, standby)):
+        with pytest.raises(FAILURES):
+            await connect_to_registry(url)
 
 
 async def test_a_wish_for_a_primary_in_the_address_does_not_end_reading(pair: Pair) -> None:

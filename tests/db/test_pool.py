@@ -8,8 +8,9 @@ from contextlib import suppress
 
 import pytest
 
-from photo_api.db.connect import FAILURES, moved
+from photo_api.db.connect import moved
 from photo_api.db.pool import Database, DatabaseUnavailable, open_database
+from photo_base.postgres import FAILURES
 from tests.db.clusters import Cluster, settings
 
 AT_ONCE = 0.5

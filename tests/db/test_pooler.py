@@ -10,8 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from photo_api.db.connect import connect, is_refusal
+from photo_api.db.connect import connect
 from photo_api.db.pool import open_database
+from photo_base.postgres import is_refusal
 from photo_local.privileges import server_account
 from tests.db.clusters import Cluster, settings, tied
 from tests.service import Service, eventually, free_port, jpeg, put

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
-from photo_api.db.connect import FAILURES, connect
+from photo_api.db.connect import connect
 from photo_api.db.pool import DatabaseUnavailable, open_database
 from photo_api.telemetry.failures import bug
-from photo_base.postgres import UntrustedServer
-from photo_fleet.balancer import database as fleet
+from photo_base.postgres import FAILURES, UntrustedServer
+from photo_fleet.balancer.registry_link import connect_to_registry
 from photo_fleet.group.registry import Registry
 from photo_local.privileges import server_account
 from tests.certificates import Authority
@@ -101,7 +101,7 @@ async def test_a_fleet_reads_its_registry(tls: Cluster, url: str, ours: Authorit
         "migrate",
     )
     assert migrated.returncode == 0, migrated.stderr
-    connection = await fleet.connect(url)
+    connection = await connect_to_registry(url)
     assert await connection.fetchval("SELECT count(*) FROM instances") >= 0
     await connection.close()
     registry = Registry(lambda: url)
@@ -141,7 +141,7 @@ async def test_who_is_not_proven_is_told_and_not_taken_for_an_outage(
     url, told = wrong
     for connecting in (
         lambda: connect(settings(url), "tests", timeout=5),
-        lambda: fleet.connect(url),
+        lambda: connect_to_registry(url),
     ):
         with pytest.raises(UntrustedServer, match=told) as refused:
             await connecting()

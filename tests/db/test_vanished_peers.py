@@ -14,7 +14,7 @@ import uvloop
 from photo_api.db.connect import connect, session_options
 from photo_api.db.pool import Database
 from photo_base.postgres import IDLE, INTERVAL, PROBES, SERVER_SETTINGS, UNANSWERED
-from photo_fleet.balancer.database import connect as connect_balancer
+from photo_fleet.balancer.registry_link import connect_to_registry
 from photo_fleet.group.registry import Registry
 from tests.db.clusters import Cluster, settings
 
@@ -52,7 +52,10 @@ WATCHED = {
 }
 
 
-@pytest.mark.parametrize("open_one", [of_the_service, of_the_pool, connect_balancer, of_the_group])
+OPENERS = [of_the_service, of_the_pool, connect_to_registry, of_the_group]
+
+
+@pytest.mark.parametrize("open_one", OPENERS)
 async def test_this_end_is_watched(
     cluster: Cluster, open_one: Callable[[str], Awaitable[Any]]
 ) -> None:
@@ -104,4 +107,4 @@ def test_there_is_one_way_to_open_a_connection() -> None:
     direct = re.compile(r"asyncpg\.connect\(|from asyncpg import .*\bconnect\b")
     found = [path for path in SOURCES.rglob("*.py") if direct.search(path.read_text())]
     assert [path.name for path in found] == ["postgres.py"]
-    assert found[0].parent.name == "photo_api"
+    assert found[0].parent.name == "photo_base"

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from photo_api.db.connect import FAILURES
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.storage.base import StoreDown
 from photo_api.supervisor.control_channel import socket_pair
 from photo_api.telemetry.failures import bug
+from photo_base.postgres import FAILURES
 from tests.jobs.stage import Worker
 from tests.own_stage import ask, execute
 from tests.service import eventually

@@ -12,17 +12,11 @@ from typing import Any
 import asyncpg
 import orjson
 
-from photo_api.db.connect import (
-    FAILURES,
-    connect_to_primary,
-    is_refusal,
-    moved,
-    reason,
-    session_options,
-)
+from photo_api.db.connect import moved, session_options
 from photo_api.resilience import PAUSE, Breaker
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.secrets import LiveSettings
+from photo_base.postgres import FAILURES, connect_to_primary, is_refusal, reason
 
 log = logging.getLogger(__name__)
 

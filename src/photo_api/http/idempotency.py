@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from photo_api.db.connect import FAILURES
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.errors import ApiError, Code
 from photo_api.registry import leases
 from photo_api.telemetry.failures import bug
+from photo_base.postgres import FAILURES
 
 log = logging.getLogger(__name__)
 

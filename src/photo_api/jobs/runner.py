@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from photo_api.db.connect import FAILURES, connect, is_cut, is_refusal, moved, reason
+from photo_api.db.connect import connect, moved
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
@@ -19,6 +19,7 @@ from photo_api.settings.serving import JobSettings
 from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
 from photo_api.storage.guarded import WRITE_PROBE
 from photo_api.telemetry.failures import bug
+from photo_base.postgres import FAILURES, is_cut, is_refusal, reason
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from photo_api.db.connect import reason
 from photo_api.db.pool import Database
 from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 from photo_api.telemetry.failures import bug
+from photo_base.postgres import reason
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,12 @@ import asyncpg
 
 from photo_api.cloud.identity import Identity
 from photo_api.db.capacity import DEPLOYED, check_capacity
-from photo_api.db.connect import FAILURES, connect, moved, reason
+from photo_api.db.connect import connect, moved
 from photo_api.registry import queries
 from photo_api.registry.failure_detector import FailureDetector
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.telemetry.failures import bug
+from photo_base.postgres import FAILURES, reason
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 async def migrate_at_start(live: LiveSettings) -> None:
     """Migrate as soon as the database is there; the instance is not ready until then. A migration
     that would break the release before is left to somebody who allows it."""
-    from photo_api.db.connect import FAILURES, is_refusal
     from photo_api.db.migrations import BreakingMigrations, migrate
     from photo_api.telemetry.failures import bug
+    from photo_base.postgres import FAILURES, is_refusal
 
     pause = FIRST_PAUSE
     while True:

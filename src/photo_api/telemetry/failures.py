@@ -2,9 +2,9 @@
 
 import asyncpg
 
-from photo_api.db.connect import FAILURES
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.storage.base import StoreUnavailable
+from photo_base.postgres import FAILURES
 
 OUTAGES = (*FAILURES, DatabaseUnavailable, StoreUnavailable)
 """What happens to a program without a fault when a dependency fails."""

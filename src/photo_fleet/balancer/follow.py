@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from photo_fleet.balancer.database import FAILURES
+from photo_base.postgres import FAILURES
 from photo_fleet.balancer.membership import Decision, Member, Membership
 from photo_fleet.balancer.nginx_members import Nginx, NginxUnavailable
 from photo_fleet.balancer.probes import probe

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from photo_api.contract import REGISTRY_CHANNEL
+from photo_base.postgres import connect_to_primary
 from photo_fleet.balancer import registry
-from photo_fleet.balancer.database import connect
 from photo_fleet.balancer.membership import Registered
 from photo_fleet.balancer.state import StateFile
 
@@ -21,10 +21,16 @@ TIME_BOX = 2.0
 
 PRUNE_EVERY = 60.0
 
+DRIVER = {
+    "target_session_attrs": "primary",
+    "statement_cache_size": 0,  # a pooler in front may know nothing of prepared statements
+    "server_settings": {"application_name": "photo-fleet balance"},
+}
+
 
 class RegistryLink:
     """Reads and writes under the id of `state`; `wake` is called when an instance has changed, and
-    `url` for each connection. Every method raises one of `database.FAILURES`, after which the next
+    `url` for each connection. Every method raises one of `postgres.FAILURES`, after which the next
     one connects anew."""
 
     def __init__(self, url: Callable[[], str], state: StateFile, wake: Callable[[], None]) -> None:
@@ -80,7 +86,7 @@ class RegistryLink:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._url())
+            self._connection = await connect_to_registry(self._url())
             self._beat_at = self._pruned_at = float("-inf")
             self._acknowledged.clear()
             await self._connection.add_listener(REGISTRY_CHANNEL, lambda *_: self._wake())
@@ -117,3 +123,8 @@ class RegistryLink:
                     "no IP address and port, so never a member: start it with `--host` and one",
                     extra={"fields": fields},
                 )
+
+
+async def connect_to_registry(url: str) -> Any:
+    """A connection to the one server of `url` that takes writes. Raises one of `FAILURES`."""
+    return await connect_to_primary(url, DRIVER, timeout=TIME_BOX)

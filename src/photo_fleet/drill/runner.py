@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-import asyncpg
 import httpx
 
+from photo_base import postgres
 from photo_fleet.drill.clients.load import Load, NotPrepared
 from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.accounts import unaccounted
@@ -54,8 +54,8 @@ IN_PRODUCTION = HealthCheck()
 """How a balancer looks at instances where only that tells it who has gone."""
 
 FAILURES = (
-    CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, OSError, TimeoutError,
-    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, httpx.HTTPError,
+    CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, httpx.HTTPError,
+    *postgres.FAILURES,
 )  # fmt: skip
 
 Say = Callable[[str], None]

@@ -8,19 +8,13 @@ from typing import Any
 
 import asyncpg
 
-from photo_base.postgres import open_connection
+from photo_base.postgres import FAILURES, connect_to_primary
 
 TIME_BOX = 2.0
 """Seconds that one look may take, so that a hung database holds nothing up."""
 
 EVENTS_AT_ONCE = 200
-FAILURES = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a statement that met the connection's end
-)
+DRIVER = {"server_settings": {"application_name": "photo-fleet up"}}
 
 QUEUE_AGE = (
     "SELECT coalesce(extract(epoch FROM now() - min(available_at)), 0)::float8"
@@ -110,11 +104,7 @@ class Registry:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await open_connection(
-                self._url(),
-                timeout=TIME_BOX,
-                server_settings={"application_name": "photo-fleet up"},
-            )
+            self._connection = await connect_to_primary(self._url(), DRIVER, timeout=TIME_BOX)
             if self._began is None:
                 self._began = await self._connection.fetchval("SELECT clock_timestamp()")
         return self._connection

@@ -6,21 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, Signals
 from typing import Any
 
-import asyncpg
-
-from photo_base.postgres import open_connection
+from photo_base.postgres import FAILURES, open_connection
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.processes import family, is_there, send
 from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour
 
-UNREACHABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 MORE_THAN_ENOUGH = 1000
 ABSENT = "nobody"
 GATHERED = 1.5
@@ -92,7 +83,7 @@ async def _take_all_but(connections: int, url: str, taken: list[Any]) -> None:
     """Take what is free, and drive out the others until only so many are left to them."""
     taken.append(await open_connection(url, timeout=5, server_settings=OURS))
     while True:
-        with suppress(*UNREACHABLE):
+        with suppress(*FAILURES):
             while len(taken) < MORE_THAN_ENOUGH:
                 taken.append(await open_connection(url, timeout=5, server_settings=OURS))
         if not await taken[0].fetchval(DRIVE_OUT, connections):
@@ -178,7 +169,7 @@ async def database_answers(scene: Scene) -> None:
     """Wait for it. Raises `TimeoutError`."""
 
     async def answers() -> bool:
-        with suppress(*UNREACHABLE):
+        with suppress(*FAILURES):
             return bool(await scene.stage.query("SELECT 1"))
         return False
 

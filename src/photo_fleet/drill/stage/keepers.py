@@ -9,8 +9,8 @@ from dataclasses import replace
 from signal import SIGKILL
 from typing import Any
 
+from photo_base.postgres import FAILURES
 from photo_fleet.balancer import registry
-from photo_fleet.balancer.database import FAILURES, connect
 from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.membership import (
@@ -23,6 +23,7 @@ from photo_fleet.balancer.membership import (
 )
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.probes import probe
+from photo_fleet.balancer.registry_link import connect_to_registry
 from photo_fleet.drill.stage.processes import send
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
@@ -161,7 +162,7 @@ class ProbesAlone:
             while not self._ending.is_set():
                 try:
                     if connection is None or connection.is_closed():
-                        connection = await connect(self._database_url)
+                        connection = await connect_to_registry(self._database_url)
                     await self._read(connection, loop.time())
                 except FAILURES:
                     connection = None
