@@ -121,6 +121,8 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("n-plus-one", "warning", {"group.policies": (Policy("cpu", 51, 300, 1, 300), IN)}),
     ("n-plus-one", "warning", {"group.min": 1}),
     ("n-plus-one", "warning", {"group.max": 3}),
+    ("metrics-path", "warning", {"metrics.path": "/api/metrics"}),
+    ("metrics-interval", "warning", {"group.policies": (OUT, Policy("in_flight", 2, 44, -1, 300))}),
     ("cooldown", "warning", {"group.policies": (Policy("cpu", 50, 300, 1, 59), IN)}),
 ]
 
@@ -170,6 +172,7 @@ def test_a_finding_shows_its_numbers(code: str, level: str, changes: dict[str, A
         {"database.max_connections": 20, "database.pooler": "transaction"},
         {"group.policies": (OUT, Policy("cpu", 46, 600, -1, 300))},
         {"group.policies": (OUT, Policy("in_flight", 90, 600, -1, 300))},
+        {"group.policies": (OUT, Policy("in_flight", 90, 45, -1, 300))},
     ],
 )
 def test_what_just_holds_is_not_found(changes: dict[str, Any]) -> None:

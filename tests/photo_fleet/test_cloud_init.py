@@ -16,10 +16,10 @@ from zipfile import ZipFile
 import pytest
 
 from photo_fleet.render import cloud_init
+from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.systemd import instance_files
 from photo_fleet.spec.fleet import Database, Fleet, Service
 from photo_fleet.spec.loading import SpecError, loads
-from photo_fleet.spec.settings import files as environment_files
 from tests.photo_fleet.golden_files import assert_golden
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from photo_api.http.protocol import Connections
 from photo_api.settings.loading import load as load_settings
 from photo_api.web_worker import server_config
-from photo_fleet.local_fleet.launcher import _numbers
-from photo_fleet.render import nginx, systemd
+from photo_fleet.local_fleet.embedded import Addresses
+from photo_fleet.local_fleet.local_spec import local_spec
+from photo_fleet.render import environment, nginx, systemd
 from photo_fleet.render.nginx_text import rate, time
 from photo_fleet.render.places import Places
-from photo_fleet.spec import settings as environment
 from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Service
+from photo_fleet.spec.settings import settings as mapping
 
 NOISE = 1e-8
+EMBEDDED = Addresses("", "", "http://127.0.0.1:1", "photos", "us-east-1", "", "", {})
 SECONDS = st.one_of(
     st.floats(0.001, 100_000, allow_nan=False),
     st.decimals(1, 4000, places=3).map(float),
@@ -55,8 +57,9 @@ def test_an_instance_gets_its_times_in_full(fleet: Fleet) -> None:
     [text] = environment.files(fleet).values()
     told = dict(re.findall(r"^PHOTO_API_(\w+)=(.*)$", text, re.MULTILINE))
     drain = fleet.drain
-    local = _numbers(fleet)
-    assert all(local[name] == told[name] for name in ("LAME_DUCK", "DRAIN_WAIT", "GRACE"))
+    local = mapping(local_spec(fleet, EMBEDDED, "http://127.0.0.1:2"))
+    times = ("LAME_DUCK", "DRAIN_WAIT", "LOG_FLUSH", "GRACE", "KEEP_ALIVE")
+    assert all(local[f"PHOTO_API_{name}"] == told[name] for name in times)
     assert _is_limit(float(told["LAME_DUCK"]), drain.lame_duck)
     assert _is_limit(float(told["DRAIN_WAIT"]), drain.in_flight_wait)
     assert _is_limit(float(told["LOG_FLUSH"]), drain.log_flush)

@@ -19,12 +19,13 @@ import httpx
 import psutil
 import pytest
 
+from photo_fleet.render.environment import SECRETS, SECRETS_GROUP
+from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.places import Places
 from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_files
 from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Service, Tls
-from photo_fleet.spec.settings import SECRETS, SECRETS_GROUP, secrets
-from photo_fleet.spec.settings import files as environment_files
+from photo_fleet.spec.settings import secrets
 from tests.own_stage import own_database
 from tests.photo_fleet.confinement import settings
 from tests.photo_fleet.golden_files import assert_golden

@@ -16,10 +16,9 @@ from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.log_lines import log_to_stderr
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
+from photo_fleet.commands.spec_file import add_spec_file, spec_of
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.loading import load
 
-SPEC_FILE = Path("fleet.toml")
 SOCKET = Path("/run/photo-fleet/members.sock")
 STATE = Path("/var/lib/photo-fleet")
 
@@ -32,7 +31,7 @@ DONE, FAILED, UNUSABLE = 0, 1, 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("file", nargs="?", type=Path, help=f"the spec ({SPEC_FILE}, or defaults)")
+    add_spec_file(parser)
     parser.add_argument(
         "--database-url",
         type=text,
@@ -77,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The exit code: 0 ended as asked, 1 could not go on or (with `--once`) not within its time,
     2 not usable as called. Raises SpecError."""
-    fleet = _fleet(options.file)
+    _, fleet = spec_of(options.file)
     try:
         address = DatabaseAddress(options.database_url, os.environ)
     except Unusable as error:
@@ -150,9 +149,3 @@ def _nginx(fleet: Fleet, socket: Path) -> Nginx:
     from photo_fleet.render.nginx_members import members_file
 
     return NginxReload(socket.parent, lambda addresses: members_file(fleet, addresses))
-
-
-def _fleet(file: Path | None) -> Fleet:
-    if file is None and not SPEC_FILE.exists():
-        return Fleet()
-    return load(file or SPEC_FILE)

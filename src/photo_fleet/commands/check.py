@@ -8,28 +8,22 @@ import sys
 from pathlib import Path
 
 from photo_base.command_line import text
+from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.render.cloud_init import ports
+from photo_fleet.render.environment import SECRETS
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.stopping import longest_stay
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.loading import SpecError, load
-from photo_fleet.spec.settings import SECRETS, paths, secrets, settings
-
-DEFAULT_FILE = "fleet.toml"
-BUILT_IN = "built-in defaults"
+from photo_fleet.spec.loading import SpecError
+from photo_fleet.spec.settings import absent, paths, secrets, settings
 
 FINE, CONTRADICTS, UNUSABLE = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "file",
-        nargs="?",
-        metavar="FILE",
-        help=f"the spec ({DEFAULT_FILE}; without one, the built-in defaults)",
-    )
+    add_spec_file(parser)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     parser.add_argument(
@@ -78,19 +72,10 @@ def run(options: argparse.Namespace) -> int:
     return CONTRADICTS if fails else FINE
 
 
-def spec_of(file: str | None) -> tuple[str, Fleet]:
-    """The spec that is meant, and its name: the file; without one, fleet.toml of the working
-    directory; without that, the built-in defaults. Raises SpecError."""
-    if file is None and not Path(DEFAULT_FILE).exists():
-        return BUILT_IN, Fleet()
-    name = file or DEFAULT_FILE
-    return name, load(name)
-
-
 def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
     """What an instance of the spec would say of its settings with the secrets in `folder`."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PHOTO_API_")}
-    told = {f"PHOTO_API_{name}": value for name, value in settings(fleet).items()}
+    told = settings(fleet) | absent(fleet)
     told.pop("PHOTO_API_S3_CA_FILE", None)  # it is on the machines
     asked = subprocess.run(
         [sys.executable, "-m", "photo_api.cli", "config", "check", "--json"],

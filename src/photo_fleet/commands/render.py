@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from photo_fleet.commands.check import DEFAULT_FILE, spec_of
+from photo_fleet.commands.spec_file import add_spec_file, spec_of
 from photo_fleet.render import tree
 from photo_fleet.render.folder import Differences, FolderError, compare, write
 from photo_fleet.rules.checks import check
@@ -19,12 +19,7 @@ DONE, FAILED, UNUSABLE = 0, 1, 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "file",
-        nargs="?",
-        metavar="FILE",
-        help=f"the spec ({DEFAULT_FILE}; without one, the built-in defaults)",
-    )
+    add_spec_file(parser)
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="where to write the files"
     )

@@ -10,22 +10,20 @@ from pathlib import Path
 
 from photo_base.command_line import decimal, whole_number
 from photo_base.line_output import LineOutput, as_text
+from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.journal import Happening
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 from photo_fleet.processes import CannotStart
-from photo_fleet.spec import loading
-from photo_fleet.spec.fleet import Fleet
 
 DEFAULT_PORT = 8080
-DEFAULT_FILE = Path("fleet.toml")
 SECOND_SIGNAL = 1.0
 """A signal this many seconds after the first is a second one, and ends everything at once."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `up` understands."""
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="spec (fleet.toml)")
+    add_spec_file(parser)
     parser.add_argument(
         "--data", type=Path, default=DEFAULT_DATA, help="folder that keeps everything (%(default)s)"
     )
@@ -49,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run it; 0 when it was asked to end and did, 1 when it could not run. Raises `SpecError`."""
-    spec = _spec(options)
+    name, spec = spec_of(options.file)
+    if name == BUILT_IN:
+        print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)
     fleet = LocalFleet(spec, Layout(options.data.absolute()), options.port, options.time_scale)
     try:
         asyncio.run(_run(fleet, options))
@@ -104,12 +104,3 @@ def _on_signals(fleet: LocalFleet, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ask)
-
-
-def _spec(options: argparse.Namespace) -> Fleet:
-    if options.file is not None:
-        return loading.load(options.file)
-    if DEFAULT_FILE.exists():
-        return loading.load(DEFAULT_FILE)
-    print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)
-    return Fleet()

@@ -18,6 +18,7 @@ from photo_fleet.local_fleet.front import Keeper, NginxFront
 from photo_fleet.local_fleet.journal import Journal, JournalHandler
 from photo_fleet.local_fleet.launcher import Launcher, caller_environment
 from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
@@ -115,13 +116,15 @@ class LocalFleet:
         self, running: AsyncExitStack
     ) -> tuple[Embedded, Nginx, list[asyncio.Task[None]]]:
         """Start all; `running` ends them in the opposite order."""
-        layout, spec = self._layout, self._spec
-        embedded = await Embedded.start(layout, self.url, spec.database.max_connections)
+        layout, connections = self._layout, self._spec.database.max_connections
+        embedded = await Embedded.start(layout, self.url, connections)
         running.push_async_callback(embedded.stop)
         addresses = self._between(embedded.addresses)
-        launcher = self._make_launcher(addresses)
+        spec = local_spec(self._spec, addresses, self.url)
+        secrets = load_or_create(layout.secrets)
+        launcher = Launcher(spec, layout, addresses, secrets, self._environ)
         await launcher.migrate()
-        nginx = Nginx(spec, layout, addresses, self._port)
+        nginx = Nginx(spec, layout, self._port)
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
         await nginx.start()
@@ -139,10 +142,6 @@ class LocalFleet:
             running.push_async_callback(_cancel, task)
             work.append(task)
         return embedded, nginx, work
-
-    def _make_launcher(self, addresses: Addresses) -> Launcher:
-        secrets = load_or_create(self._layout.secrets)
-        return Launcher(self._spec, self._layout, addresses, secrets, self.url, self._environ)
 
     def _make_balance(self, nginx: Nginx) -> Balance:
         return Balance(

@@ -1,7 +1,6 @@
 """How instances of a local fleet are started: the command, and an environment from the spec."""
 
 import asyncio
-import math
 import os
 import sys
 from collections.abc import Mapping
@@ -15,17 +14,17 @@ from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
 from photo_fleet.processes import CannotStart, Program, Running, write
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.settings import leaving, paths
+from photo_fleet.spec.settings import PREFIX, paths, settings
 from photo_fleet.spec.settings import secrets as instance_secrets
 
-PREFIX = "PHOTO_API_"
 LONGEST_MIGRATION = 600.0
 READABLE = 0o640
 
 
 class Launcher:
-    """Makes releases and the programs that are instances of them. PHOTO_API_ variables of this
-    process reach the instances, unless the spec or the stage decides about them."""
+    """Makes releases and the programs that are instances of `fleet`, a `local_spec`. PHOTO_API_
+    variables of this process reach the instances, unless the spec or the stage decides about
+    them."""
 
     def __init__(
         self,
@@ -33,21 +32,16 @@ class Launcher:
         layout: Layout,
         addresses: Addresses,
         secrets: Secrets,
-        public_url: str,
         environ: Mapping[str, str],
     ) -> None:
         self._workers = fleet.service.workers
         self._layout = layout
-        ours = {
-            **_numbers(fleet),
-            **_shared(addresses, public_url),
-            "RUN_DIR": str(layout.run / "instances"),
-        }
-        secret = {item.variable: item for item in instance_secrets(Fleet())}
-        removed = {f"{PREFIX}{name}_FILE" for name in ours} | {PREFIX + name for name in secret}
+        ours = settings(fleet) | _beside(fleet, layout)
+        secret = {item.variable: item for item in instance_secrets(fleet)}
+        removed = {f"{name}_FILE" for name in ours} | {PREFIX + name for name in secret}
         inherited = {name: value for name, value in environ.items() if name not in removed}
         files = paths(secret.values(), str(layout.secret_files))
-        self._environ = inherited | {PREFIX + name: value for name, value in ours.items()} | files
+        self._environ = inherited | ours | files
         for variable, text in _secret(addresses, secrets).items():
             write(layout.secret_files / secret[variable].name, text + "\n", READABLE)
         self._releases = 0
@@ -103,18 +97,6 @@ class Launcher:
         )
 
 
-def _numbers(fleet: Fleet) -> dict[str, str]:
-    """The spec's numbers as settings of an instance."""
-    service = fleet.service
-    return {
-        **leaving(fleet),
-        "KEEP_ALIVE": str(math.ceil(service.keep_alive)),
-        "DATABASE_POOL": str(service.pool),
-        "JOB_CONCURRENCY": str(service.job_concurrency),
-        "MAX_INSTANCES": str(fleet.group.max),
-    }
-
-
 def _secret(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
     """The texts of the secrets' files."""
     return {
@@ -127,20 +109,14 @@ def _secret(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
     }
 
 
-def _shared(addresses: Addresses, public_url: str) -> dict[str, str]:
-    """What every instance must have alike."""
-    port = urlsplit(public_url).port
+def _beside(fleet: Fleet, layout: Layout) -> dict[str, str]:
+    """What the instances of one machine are told besides."""
+    url = fleet.service.public_url
     return {
-        "MODE": "production",
-        "S3_ENDPOINT": addresses.s3_endpoint,
-        "S3_PUBLIC_ENDPOINT": public_url,
-        "S3_BUCKET": addresses.bucket,
-        "S3_REGION": addresses.region,
-        "PUBLIC_URL": public_url,
-        "CORS_ORIGINS": f"{public_url},http://localhost:{port}",
-        "TRUSTED_PROXIES": "127.0.0.0/8",
-        "METADATA_URL": "",
-        "LOG_FORMAT": "json",
+        "PHOTO_API_CORS_ORIGINS": f"{url},http://localhost:{urlsplit(url).port}",
+        "PHOTO_API_METADATA_URL": "",
+        "PHOTO_API_LOG_FORMAT": "json",
+        "PHOTO_API_RUN_DIR": str(layout.run / "instances"),
     }
 
 

@@ -1,21 +1,19 @@
-"""nginx of a local fleet: rendered from the spec, run as whoever calls, in the foreground."""
+"""nginx of a local fleet: rendered from its `local_spec`, run in the foreground, without root."""
 
 import asyncio
 import os
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 
 import httpx
 
-from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.processes import CannotStart, Program, Running, find_program, put_aside, write
 from photo_fleet.render import nginx as rendering
 from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
-from photo_fleet.spec.fleet import Fleet, Tls
+from photo_fleet.spec.fleet import Fleet
 
 LONGEST_START = 20.0
 LONGEST_STOP = 5.0
@@ -24,18 +22,11 @@ LONGEST_STOP = 5.0
 class Nginx:
     """Listens on `port` of loopback and passes to members and to the store."""
 
-    def __init__(self, fleet: Fleet, layout: Layout, addresses: Addresses, port: int) -> None:
+    def __init__(self, fleet: Fleet, layout: Layout, port: int) -> None:
         self._layout = layout
         self._port = port
         self.places = Places.below(layout.data, port)
-        balancer = replace(
-            fleet.balancer,
-            membership="lua",
-            store=addresses.s3_endpoint,
-            bucket=addresses.bucket,
-            tls=Tls(),
-        )
-        self._fleet = replace(fleet, balancer=balancer)
+        self._fleet = fleet
         self._running: Running | None = None
 
     @property

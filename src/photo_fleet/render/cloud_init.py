@@ -7,10 +7,11 @@ has to be saved when the machine goes: the unit drains the instance, and its sta
 import json
 import shlex
 
+from photo_fleet.render import environment
+from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SECRETS_GROUP
 from photo_fleet.render.systemd import instance_files
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.settings import ENVIRONMENT, SECRETS, SECRETS_GROUP, secrets
-from photo_fleet.spec.settings import files as environment_files
+from photo_fleet.spec.settings import secrets
 
 INSTALLER = "/usr/local/sbin/photo-api-install"
 UNIT = "photo-api.service"
@@ -84,9 +85,22 @@ systemctl start {unit}
 
 def files(fleet: Fleet) -> dict[str, str]:
     """`user-data.yaml`. Raises ValueError when it is larger than every cloud takes."""
-    text = "\n".join(_lines(fleet)) + "\n"
-    if len(text.encode()) > LARGEST:
-        size = len(text.encode())
+    units = instance_files(fleet)
+    lines = [
+        "#cloud-config",
+        "# Rendered from the fleet spec: change it there.",
+        "package_update: true",
+        "packages: [python3, python3-venv]",
+        "write_files:",
+        *_file(ENVIRONMENT, "0600", environment.files(fleet)["photo-api.env"]),
+        *_file(f"/etc/systemd/system/{UNIT}", "0644", units[UNIT]),
+        *_file("/etc/sysusers.d/photo-api.conf", "0644", units[GROUPS]),
+        *_file(INSTALLER, "0700", installer(fleet)),
+        "runcmd:",
+        f"  - [{json.dumps(INSTALLER)}]",
+    ]
+    text = "\n".join(lines) + "\n"
+    if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the user data has {size} bytes; clouds take {LARGEST}")
     return {"user-data.yaml": text}
 
@@ -119,23 +133,6 @@ def installer(fleet: Fleet) -> str:
         names=" ".join(secret.name for secret in secrets(fleet)),
         unit=UNIT,
     )
-
-
-def _lines(fleet: Fleet) -> list[str]:
-    units = instance_files(fleet)
-    return [
-        "#cloud-config",
-        "# Rendered from the fleet spec: change it there.",
-        "package_update: true",
-        "packages: [python3, python3-venv]",
-        "write_files:",
-        *_file(ENVIRONMENT, "0600", environment_files(fleet)["photo-api.env"]),
-        *_file(f"/etc/systemd/system/{UNIT}", "0644", units[UNIT]),
-        *_file("/etc/sysusers.d/photo-api.conf", "0644", units[GROUPS]),
-        *_file(INSTALLER, "0700", installer(fleet)),
-        "runcmd:",
-        f"  - [{json.dumps(INSTALLER)}]",
-    ]
 
 
 def _file(path: str, mode: str, content: str) -> list[str]:

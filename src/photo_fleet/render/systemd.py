@@ -4,11 +4,12 @@ Units stop in the reverse of the order in which they start. So what an ending in
 last (network, names, journal, log shipper) comes before it: `After=`.
 """
 
+from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SECRETS_GROUP, SITE
 from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import limit
-from photo_fleet.spec.settings import ENVIRONMENT, SECRETS_GROUP, SITE, paths, secrets
+from photo_fleet.spec.settings import paths, secrets
 
 PROGRAMS = "/opt/photo-api/bin"
 NGINX = "/usr/sbin/nginx"
@@ -177,6 +178,7 @@ def _balancer_user() -> Section:
 def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -> str:
     """One unit of the serving plane. Its user exists only while it runs, and no file of the
     machine belongs to it."""
+    drain = fleet.drain
     service = [
         "Type=notify",
         "NotifyAccess=main",
@@ -186,14 +188,19 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
         f"EnvironmentFile={ENVIRONMENT}",
         f"EnvironmentFile=-{SITE}",
         "# The files themselves: of credentials that systemd loads, it would see no change.",
-        *(f"Environment={name}={path}" for name, path in paths(secrets(fleet)).items()),
+        *(f"Environment={name}={path}" for name, path in paths(secrets(fleet), SECRETS).items()),
         f"SupplementaryGroups={SECRETS_GROUP}",
         f"RuntimeDirectory={name}",
         "RuntimeDirectoryMode=0700",
         f"LogsDirectory={name}",
         "LogsDirectoryMode=0700",
         "",
-        *_ending(fleet),
+        "# The first process alone hears SIGTERM and ends the others when their requests are done:",
+        f"# lame duck {limit(drain.lame_duck)} s, requests in flight"
+        f" {limit(drain.in_flight_wait)} s, log flush {limit(drain.log_flush)} s.",
+        "KillMode=mixed",
+        "KillSignal=SIGTERM",
+        f"TimeoutStopSec={limit(drain.grace)}",
         "",
         *_restart("# 2: the configuration cannot be used, and a restart does not mend that.", "2"),
         "# A decoder that the kernel kills for its memory is replaced; the instance goes on.",
@@ -204,17 +211,6 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
         *_capabilities(port),
     ]
     return _unit(_description(f"Photo API {what}"), service)
-
-
-def _ending(fleet: Fleet) -> Section:
-    return [
-        "# The first process alone hears SIGTERM and ends the others when their requests are done:",
-        f"# lame duck {limit(fleet.drain.lame_duck)} s, requests in flight"
-        f" {limit(fleet.drain.in_flight_wait)} s, log flush {limit(fleet.drain.log_flush)} s.",
-        "KillMode=mixed",
-        "KillSignal=SIGTERM",
-        f"TimeoutStopSec={limit(fleet.drain.grace)}",
-    ]
 
 
 def _restart(reason: str = "", *never: str) -> Section:

@@ -1,8 +1,7 @@
 """All files of a spec: one tree, by what they are for."""
 
-from photo_fleet.render import cloud_init, nginx, systemd
+from photo_fleet.render import cloud_init, environment, nginx, systemd
 from photo_fleet.render.places import Places
-from photo_fleet.spec import settings as environment
 from photo_fleet.spec.fleet import Fleet
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from photo_api.contract import API_PREFIX, HEALTH_PATH, LIVE_PATH
+from photo_api.contract import API_PREFIX, HEALTH_PATH, LIVE_PATH, METRICS_PATH
 from photo_fleet.rules.findings import Fault
 from photo_fleet.rules.stopping import lame_duck_needed, with_grace
 from photo_fleet.spec.changes import Changes, changed
 from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import budget
 
 LIVENESS = (LIVE_PATH, "/health/liveness")
 READINESS = (HEALTH_PATH, "/health/ready", "/health/readiness")
@@ -14,6 +15,9 @@ DETAILED = "/health/detailed"
 
 OFTEN, USUAL_INTERVAL = 10.0, 15.0
 SLOW, USUAL_TIMEOUT = 5.0, 5.0
+SAMPLES = 3
+"""Of a metric, that a rule's duration should hold."""
+
 SLOWEST_ANSWER = 2.0
 """Seconds in which the service answers `/health`, whatever its database does."""
 
@@ -130,6 +134,42 @@ def hasty_timeout(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
+def metrics_path(fleet: Fleet) -> Iterator[Fault]:
+    """Instances are scraped where they tell their metrics."""
+    if fleet.metrics.path == METRICS_PATH:
+        return
+    yield Fault(
+        "warning",
+        "metrics-path",
+        f'metrics.path "{fleet.metrics.path}" is not where instances tell them: "{METRICS_PATH}"',
+        "every scrape gets 404, and rules that look at in_flight or queue_age see nothing",
+        ({"metrics.path": METRICS_PATH},),
+    )
+
+
+def metrics_interval(fleet: Fleet) -> Iterator[Fault]:
+    """A rule's duration holds several samples of what is scraped; CPU is the cloud's to measure."""
+    every = fleet.metrics.interval
+    short = {
+        f"group.policies[{place}].duration": rule.duration
+        for place, rule in enumerate(fleet.group.policies)
+        if rule.metric != "cpu" and rule.duration < SAMPLES * every
+    }
+    if not short:
+        return
+    yield Fault(
+        "warning",
+        "metrics-interval",
+        f"{SAMPLES} × metrics.interval {every:g}s = {SAMPLES * every:g}s > "
+        + ", ".join(f"{key} {value:g}s" for key, value in short.items()),
+        "the group acts on a single sample, or on none, and so on chance",
+        (
+            {"metrics.interval": float(budget(min(short.values()) / SAMPLES))},
+            dict.fromkeys(short, SAMPLES * every),
+        ),
+    )
+
+
 def _with_lame_duck(fleet: Fleet, changes: Changes) -> Changes:
     """`changes`, and the lame duck that they need where it sufficed before."""
     after = changed(fleet, changes)
@@ -139,4 +179,7 @@ def _with_lame_duck(fleet: Fleet, changes: Changes) -> Changes:
     return changes
 
 
-RULES = (replacement, probed_path, overlap, interval, slow_timeout, hasty_timeout)
+RULES = (
+    *(replacement, probed_path, overlap, interval, slow_timeout, hasty_timeout),
+    *(metrics_path, metrics_interval),
+)

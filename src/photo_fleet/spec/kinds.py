@@ -115,12 +115,12 @@ class Duration(Range):
     whole: bool = False
 
     def read(self, raw: object) -> float:
+        match = QUANTITY.fullmatch(raw) if isinstance(raw, str) else None
+        if match and match[2] in DURATIONS:
+            return float(match[1]) * DURATIONS[match[2]]
         if is_number(raw):
             raise ValueError(f'needs a unit: write "{raw}s"')
-        match = QUANTITY.fullmatch(raw) if isinstance(raw, str) else None
-        if not match or match[2] not in DURATIONS:
-            raise ValueError('is no duration: write a number with ms, s, m or h, such as "30s"')
-        return float(match[1]) * DURATIONS[match[2]]
+        raise ValueError('is no duration: write a number with ms, s, m or h, such as "30s"')
 
     def check(self, value: Any) -> None:
         Range.check(self, value)

@@ -30,6 +30,7 @@ from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.processes import CannotStart
 from photo_fleet.spec.fleet import Database, Drain, Fleet, Group, HealthCheck, Service
@@ -334,7 +335,8 @@ class Stage:
         elif self.demands.balancers > 1:
             layout, port = self._second
             layout.prepare()
-            other = Nginx(stage_spec(self.demands, SMALLEST), layout, addresses, port)
+            spec = local_spec(stage_spec(self.demands, SMALLEST), addresses, self.url)
+            other = Nginx(spec, layout, port)
             other.forget_members()
             socket, name = NginxSocket(other.members_socket), f"drill on port {port}"
             second = Balance(

@@ -1,0 +1,28 @@
+"""The spec that a command is given: FILE, fleet.toml of the working directory, or the defaults."""
+
+import argparse
+from pathlib import Path
+
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import load
+
+DEFAULT_FILE = "fleet.toml"
+BUILT_IN = "built-in defaults"
+
+
+def add_spec_file(parser: argparse.ArgumentParser) -> None:
+    """The argument FILE."""
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help=f"the spec ({DEFAULT_FILE}; without one, the built-in defaults)",
+    )
+
+
+def spec_of(file: str | None) -> tuple[str, Fleet]:
+    """The spec that is meant, and its name. Raises SpecError."""
+    if file is None and not Path(DEFAULT_FILE).exists():
+        return BUILT_IN, Fleet()
+    name = file or DEFAULT_FILE
+    return name, load(name)

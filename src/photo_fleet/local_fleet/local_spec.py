@@ -1,0 +1,31 @@
+"""A spec as one machine carries it out: its own store, one address for everything, plain HTTP."""
+
+from dataclasses import replace
+
+from photo_fleet.local_fleet.embedded import Addresses
+from photo_fleet.spec.fleet import Fleet, Tls
+
+
+def local_spec(fleet: Fleet, addresses: Addresses, public_url: str) -> Fleet:
+    """`fleet` with the embedded database and store in place of what it names, reached at
+    `public_url` by clients and from loopback by nginx."""
+    return replace(
+        fleet,
+        service=replace(
+            fleet.service,
+            public_url=public_url,
+            store=addresses.s3_endpoint,
+            store_ca="",
+            store_region=addresses.region,
+            store_credentials="keys",
+        ),
+        balancer=replace(
+            fleet.balancer,
+            membership="lua",
+            networks=("127.0.0.0/8",),
+            store=addresses.s3_endpoint,
+            bucket=addresses.bucket,
+            tls=Tls(),
+        ),
+        database=replace(fleet.database, pooler="none"),
+    )
