@@ -46,15 +46,18 @@ bench: $(VENV)/.dev
 # Needs uv. The lock file itself would name the package index, so only its export is kept.
 lock:
 	uv lock -q
-	uv export -q --no-header --no-emit-project --no-dev --group build -o requirements.txt
-	uv export -q --no-header --no-emit-project --group build --group dev -o requirements-dev.txt
+	uv export -q --no-header --no-emit-project --no-dev | sed '1i --no-binary pyvips' > requirements.txt
+	uv export -q --no-header --no-emit-project --no-dev --extra fleet | sed '1i --no-binary pyvips' > requirements-fleet.txt
+	uv export -q --no-header --only-group source -o requirements-build.txt
+	uv export -q --no-header --no-emit-project --no-dev --all-extras --group build -o requirements-run.txt
+	uv export -q --no-header --no-emit-project --all-extras --group build --group dev -o requirements-dev.txt
 	uv export -q --no-header --no-annotate --only-group demo | awk '/^scikit-image/{on=1} on{print} on && !/\\$$/{exit}' > requirements-demo.txt
 	rm uv.lock
 
 clean:
 	rm -rf $(VENV)
 
-$(VENV)/.run: requirements.txt scripts/setup
+$(VENV)/.run: requirements-run.txt scripts/setup
 	@PYTHON=$(PYTHON) scripts/setup run
 
 $(VENV)/.demo: requirements-demo.txt $(VENV)/.run

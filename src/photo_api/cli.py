@@ -23,6 +23,7 @@ from photo_base.command_line import (
     LONGEST_AGE,
     LONGEST_WAIT,
     decimal,
+    missing,
     telling,
     text,
     whole_number,
@@ -207,15 +208,24 @@ def _ask(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _dev() -> int:
+    if lack := missing("local"):
+        return _unusable("dev", lack)
     from photo_local.dev import run_dev
 
     return asyncio.run(run_dev(os.environ))
 
 
 def _embedded(arguments: Sequence[str]) -> int:
+    if lack := missing("local"):
+        return _unusable("embedded", lack)
     from photo_local.command import main as embedded
 
     return embedded(list(arguments))
+
+
+def _unusable(command: str, reason: str) -> int:
+    print(f"photo-api {command}: {reason}", file=sys.stderr)
+    return COULD_NOT
 
 
 def _serve(*, host: str, port: int, workers: int, no_jobs: bool, migrate: bool) -> int:

@@ -4,7 +4,11 @@ from hashlib import sha256
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    told = "httpx is not installed: pip install 'photo-api[client]'"
+    raise ModuleNotFoundError(told, name="httpx") from error
 
 Json = dict[str, Any]
 

@@ -9,9 +9,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
+try:
+    from photo_api_client.api import PhotoApi, PhotoApiError
+except ModuleNotFoundError as error:
+    print(f"demo: {error}", file=sys.stderr)
+    raise SystemExit(2) from None
+
 import httpx
 
-from photo_api_client.api import PhotoApi, PhotoApiError
 from photo_api_client.photographs import NoPictures, Photograph, photographs
 
 START_SECONDS = 30.0

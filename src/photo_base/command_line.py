@@ -20,6 +20,20 @@ LONGEST_WAIT = 7 * 86400.0
 LONGEST_TEXT = 1000
 
 
+def missing(extra: str) -> str:
+    """What to install because something that an extra of the package brings is not there, in one
+    line; empty if all is."""
+    from importlib.metadata import PackageNotFoundError, distribution, requires
+
+    try:
+        declared = requires("photo-api") or []
+        for name in re.findall(rf"(?m)^([\w.-]+).*; extra == '{extra}'$", "\n".join(declared)):
+            distribution(name)
+    except PackageNotFoundError as error:
+        return f"{error.name} is not installed: pip install 'photo-api[{extra}]'"
+    return ""
+
+
 def whole_number(least: int, most: int) -> Callable[[str], int]:
     """A type for argparse: digits alone, within these bounds."""
 

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import NamedTuple
 
-from photo_base.command_line import COULD_NOT, INTERRUPTED, telling
+from photo_base.command_line import COULD_NOT, INTERRUPTED, missing, telling
 from photo_fleet.spec.loading import SpecError
 
 
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     asked = next((word for word in arguments if not word.startswith("-")), "")
+    if asked and (lack := missing("fleet")):
+        print(f"photo-fleet: {lack}", file=sys.stderr)
+        return COULD_NOT
     options = _parser(asked).parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:

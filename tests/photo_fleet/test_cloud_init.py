@@ -1,14 +1,11 @@
 """The user data: what a fresh machine does with it."""
 
 import dataclasses
-import email
 import grp
 import hashlib
 import importlib
 import os
-import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -86,6 +83,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tries = 1
+        self.source = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder / "index")}
         self.hook, self.bin = folder / "hook", folder / "bin"
         self.secrets, self.home = folder / "secrets", folder / "home"
         self.bin.mkdir()
@@ -115,14 +113,13 @@ class Machine:
         script = script.replace("/opt/photo-api", str(self.home))
         script = script.replace("/etc/photo-api/secrets", str(self.secrets))
         script = script.replace("photo-api-secrets", self.group)
-        found = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "index")}
-        environ = {"PATH": f"{self.bin}:/usr/bin:/bin", **found}
+        environ = {"PATH": f"{self.bin}:/usr/bin:/bin", **self.source}
         return subprocess.run(
             ["sh", "-c", script, "install", *arguments],
             env=environ,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
         )
 
     @property
@@ -231,26 +228,6 @@ def test_nothing_is_installed_that_no_hash_pins(machine: Machine, index: Index) 
     source.write_bytes(b"its setup.py would run")
     file.write_text(pinned(source))
     assert "No matching distribution found for needed==1" in refused(file)
-
-
-def test_our_wheel_brings_the_requirements_that_the_tests_ran_with(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    [wheel] = tmp_path.glob("*.whl")
-    with ZipFile(wheel) as archive:
-        [name] = [name for name in archive.namelist() if name.endswith("/requirements.txt")]
-        assert name.endswith(".data/data/share/photo-api/requirements.txt")
-        assert archive.read(name) == (ROOT / "requirements.txt").read_bytes()
-        [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
-        declared = email.message_from_bytes(archive.read(metadata)).get_all("Requires-Dist") or []
-    pinned = dict(
-        re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
-    )
-    assert {re.split(r"[^a-zA-Z0-9-]", one)[0].lower() for one in declared} <= pinned.keys()
 
 
 def assert_readable_by_its_group_alone(machine: Machine) -> None:

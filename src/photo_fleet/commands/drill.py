@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from photo_api.contract import RELEASE
-from photo_base.command_line import decimal, text, whole_number
+from photo_base.command_line import decimal, missing, text, whole_number
 from photo_base.line_output import LineOutput, as_text
 from photo_base.whole_file import replace
 from photo_fleet.commands.self_test import self_test
@@ -181,6 +181,8 @@ def _report(drill: Drill, options: argparse.Namespace) -> None:
 def _check_places(options: argparse.Namespace) -> None:
     """Rather now than after an hour. Raises `CannotStart`."""
     if options.target is None:
+        if lack := missing("local"):
+            raise CannotStart(lack)
         required_nginx(Places())
     page: Path | None = options.html
     if page is not None and not os.access(page.absolute().parent, os.W_OK):

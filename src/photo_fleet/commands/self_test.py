@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from photo_base.command_line import missing
 from photo_fleet.drill.broken.variants import UnknownVariant, chosen
 from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
 from photo_fleet.local_fleet.nginx import required_nginx
@@ -31,6 +32,8 @@ def self_test(options: argparse.Namespace) -> int:
     if options.list:
         print(listing(variants), end="")
         return PROVEN
+    if lack := missing("local"):
+        return _unusable(lack)
     try:
         required_nginx(Places())
     except CannotStart as error:

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from photo_base.command_line import decimal, whole_number
+from photo_base.command_line import COULD_NOT, decimal, missing, whole_number
 from photo_base.line_output import LineOutput, as_text
 from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.local_fleet.fleet import LocalFleet
@@ -46,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run it; 0 when it was asked to end and did, 1 when it could not run. Raises `SpecError`."""
+    """Run it; 0 when it was asked to end and did, 1 when it could not run, 2 without the embedded
+    database and store. Raises `SpecError`."""
+    if lack := missing("local"):
+        print(f"photo-fleet up: {lack}", file=sys.stderr)
+        return COULD_NOT
     name, spec = spec_of(options.file)
     if name == BUILT_IN:
         print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)

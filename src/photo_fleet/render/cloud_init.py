@@ -35,19 +35,25 @@ fail() {{
   exit 1
 }}
 
-# No source distributions: to build one is to run what nothing pins.
+# Of source distributions only those that the file names, built by what is installed: to build one
+# is to run whatever builds it.
 pip_install() {{
-  "$home/bin/pip" install --quiet --no-input --only-binary :all: "$@"
+  "$home/bin/pip" install --quiet --no-input --only-binary :all: --no-build-isolation "$@"
 }}
 
-# What a wheel needs is pinned with hashes by a file in it.
+# What a wheel needs is pinned with hashes by a file in it; what builds some of it, by another.
 install_package() {{
-  case "$package" in
-    *.txt) pip_install --require-hashes -r "$package"; return ;;
-  esac
-  pip_install --no-deps "$package" || return
   locked=$home/share/photo-api/requirements.txt
-  [ -s "$locked" ] || fail "$package does not bring share/photo-api/requirements.txt with hashes"
+  bare="$package does not bring share/photo-api/requirements.txt with hashes"
+  case "$package" in
+    *.txt) locked=$package ;;
+    *)
+      pip_install --no-deps "$package" || return
+      [ -s "$locked" ] || fail "$bare"
+      ;;
+  esac
+  build=${{locked%.txt}}-build.txt
+  [ ! -s "$build" ] || pip_install --require-hashes -r "$build" || return
   pip_install --require-hashes -r "$locked"
 }}
 
