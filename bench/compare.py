@@ -35,8 +35,8 @@ class Sample:
 
 
 async def in_turns(name: str, ours: Side, limit: Side, rounds: int) -> list[tuple[Sample, Sample]]:
-    """Samples of (ours, limit); one stretch of each goes ahead unmeasured. Who begins changes with
-    every round."""
+    """Samples of (ours, limit); one stretch of each goes ahead unmeasured. The side that begins
+    changes with every round."""
     pairs = []
     for number in range(rounds + 1):
         progress(f"{name}: round {number} of {rounds}" if number else f"{name}: warming up")

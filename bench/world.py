@@ -57,8 +57,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Who and what there is. `few` and `many` own so many photos, `uploader` owns what is uploaded
-    into `target`; `album` holds 50 photos and is shared by `share_tokens`."""
+    """Accounts and what they own. `few` and `many` own so many photos, `uploader` owns the
+    uploads into `target`; `album` holds 50 photos and is shared by `share_tokens`."""
 
     few: Person
     many: Person

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Makes certificates; who trusts it needs the file `certificate`."""
+    """Makes certificates; a client that trusts it needs the file `certificate`."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Requests made to hurt, each a kind of its own. Whoever finds another puts it here."""
+"""Requests made to hurt, each a kind of its own. Put another here when you find one."""
 
 import json
 

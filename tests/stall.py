@@ -24,7 +24,7 @@ class Stall:
 
     @property
     def seconds(self) -> float:
-        """So far. Whoever has ended counts with what was seen of it last."""
+        """So far. A process that has ended counts with what was seen of it last."""
         with self._lock:
             self._look()
             waited = sum(self._waited.values()) - sum(self._before.values())

@@ -17,7 +17,7 @@ async def test_so_many_of_a_key_are_at_work_and_nothing_is_left() -> None:
 
     tasks = [asyncio.create_task(work(key)) for key in "aaaaabb"]
     await asyncio.sleep(0)
-    tasks[4].cancel()  # who gives up while waiting takes no turn along
+    tasks[4].cancel()  # a caller that gives up while waiting takes no turn along
     await asyncio.gather(*tasks, return_exceptions=True)
     assert most == {"a": 2, "b": 2}
     assert turns._turns == {}

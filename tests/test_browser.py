@@ -43,7 +43,7 @@ class Browsing:
 
     @property
     def hosts(self) -> set[str | None]:
-        """Who was asked for something; what a page's own policy forbade is not sent."""
+        """Which servers were asked; what a page's own policy forbade is not sent."""
         sent = [request for request in self.requests if request.failure != "csp"]
         urls = [urlsplit(request.url) for request in sent]
         return {url.hostname for url in urls if url.scheme not in ("data", "blob")}

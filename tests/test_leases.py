@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, and whoever was away for too long changes nothing."""
+"""Leases: one holder at a time, and one that was away for too long changes nothing."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -73,7 +73,7 @@ def test_the_header_tells_how_a_migration_wants_to_be_applied(tmp_path: Path) ->
 
 
 async def test_an_empty_database_takes_every_migration(empty: dict[str, str]) -> None:
-    """Nobody works on it who could break."""
+    """No release that could break runs on it."""
     every = [*known_migrations(), ADDS, INDEXES, RENAMES]
     settings = load({key: value for key, value in empty.items() if key != "PATH"}).database
     assert await migrate(settings, migrations=every) == [item.name for item in every]

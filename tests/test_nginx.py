@@ -225,7 +225,7 @@ def test_a_proxy_that_is_not_trusted_is_itself_the_client(
 
 
 def connections(service: Service) -> set[Any]:
-    """The addresses of those who are connected to the web worker."""
+    """The addresses of the clients of the web worker."""
     [worker] = service.children(WEB)
     port = int(service.url.rsplit(":", 1)[1])
     return {

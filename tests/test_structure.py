@@ -236,7 +236,7 @@ SERVING_PATH = {
     "opentelemetry", "orjson", "pydantic", "pydantic_core", "python_multipart", "starlette",
     "typing_extensions", "typing_inspection", "uvicorn",
 }  # fmt: skip
-"""What a web worker imports besides the standard library. Whoever adds to it slows down every
+"""What a web worker imports besides the standard library. Each addition slows down every
 start: decoders, HTTP clients, the embedded servers and operations stay out."""
 
 

@@ -97,7 +97,7 @@ def _abandoned(folder: Path) -> bool:
         return False
     finally:
         os.close(held)
-    # A server may outlive who started it for a while, or be one of the release before.
+    # A server may outlive its parent for a while, or be one of the release before.
     servers = [_server(lock) for lock in folder.glob(".s.PGSQL.*.lock")]
     if not servers:
         return time.time() - folder.stat().st_mtime > LONGEST_START

@@ -60,7 +60,7 @@ class Postgres:
 
     It listens on a Unix socket and, with `port`, on 127.0.0.1 too; both want the password.
     `durable=False` trades crash safety for speed, for tests. `options` become `-c name=value`.
-    Whoever calls must hold a lock on `data_dir`: a former server found on it is killed.
+    The caller must hold a lock on `data_dir`: a former server found on it is killed.
     """
 
     name = "PostgreSQL"

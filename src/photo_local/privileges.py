@@ -82,7 +82,7 @@ class Account:
                 os.fchown(descriptor, self.uid, self.gid)
 
     def _former(self, path: Path) -> set[int]:
-        """Whose a folder may be besides: nobody's, where nobody could not have put it."""
+        """Other owners that a folder may have: `nobody`, where that user could not have made it."""
         if os.geteuid() != 0 or path.parent.stat().st_mode & 0o022:
             return set()
         with suppress(KeyError):

@@ -272,7 +272,7 @@ def _nobody_listens(path: Path) -> bool:
 
 
 def _refuse_open(filer: int) -> None:
-    """Raise `EmbeddedError` if the filer answers whoever asks: it starts without `security.toml`
+    """Raise `EmbeddedError` if the filer answers anybody: it starts without `security.toml`
     too. Raises `OSError` if it does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", filer, timeout=5)
     try:

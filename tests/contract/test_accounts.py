@@ -121,7 +121,7 @@ def test_a_deactivated_user_is_403_within_the_cache_time(service: Service, alice
     refresh = alice.api.post("/auth/refresh", json={"refresh_token": alice.tokens["refresh_token"]})
     assert refresh.status_code == 403
     assert cli(service.environ, "users", "activate", alice.email).returncode == 0
-    # Who was locked out logs in again: whoever held the old tokens may be why.
+    # A deactivated user logs in again: a holder of the old tokens may be why it was deactivated.
     eventually(lambda: alice.api.get("/auth/me").status_code == 401, 8)
     refresh = alice.api.post("/auth/refresh", json={"refresh_token": alice.tokens["refresh_token"]})
     assert refresh.status_code == 401

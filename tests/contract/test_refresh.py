@@ -100,7 +100,7 @@ def reuses(service: Service, user: User) -> list[dict[str, Any]]:
 async def test_every_repetition_is_told_with_its_reason(
     service: Service, alice: User, stack: dict[str, Any]
 ) -> None:
-    """A second request for the same successor is a lost answer or a second tab; who comes when
+    """A second request for the same successor is a lost answer or a second tab; one that comes when
     the successor has been used holds a token that somebody else has too."""
     first = alice.tokens["refresh_token"]
     second = token_of(refresh(alice, first))
@@ -136,7 +136,7 @@ async def test_late_reuse_ends_the_session(
     async with tokens_of(alice, stack["database_url"]) as age:
         await age(61)
     assert refresh(alice, first).status_code == 401
-    assert refresh(alice, third).status_code == 401, "whoever holds the newest may be the thief"
+    assert refresh(alice, third).status_code == 401, "the holder of the newest may be the thief"
     eventually(lambda: alice.api.get("/auth/me").status_code == 401, 8)
     [event] = eventually(lambda: reuses(service, alice))
     sent = ip_address(alice.api.headers["X-Forwarded-For"])

@@ -59,7 +59,7 @@ def test_an_upload_that_became_another_photo_confirms_again(alice: User) -> None
 
 
 def test_bytes_whose_photo_is_being_deleted_are_never_lost(alice: User) -> None:
-    """Whoever comes first: an upload that is told of a photo gets one that is there or was deleted
+    """In either order: an upload that is told of a photo gets one that is there or was deleted
     after it was asked for; afterwards the album shows what can be loaded, and counts it right."""
     album = alice.album()["id"]
     for attempt in range(12):

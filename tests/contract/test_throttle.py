@@ -94,7 +94,7 @@ def test_fifty_failures_of_an_address_then_429(proxied: Service) -> None:
 def test_only_trusted_hops_are_believed(
     start_service: Callable[..., Service], proxied: Service
 ) -> None:
-    """Whoever sends X-Forwarded-For itself cannot choose what it is counted as."""
+    """A client that sends X-Forwarded-For cannot choose the address by which it is counted."""
     email = f"{uuid4().hex}@example.org"
     real = "203.0.113.7"
     answers = [

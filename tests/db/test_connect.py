@@ -73,7 +73,7 @@ async def test_the_primary_is_taken_wherever_it_stands(pair: Pair) -> None:
     primary, standby = pair
     assert not await recovering(both(primary, standby))
     assert not await recovering(both(standby, primary))
-    assert await recovering(standby.url), "who names only a standby gets it"
+    assert await recovering(standby.url), "an address of a standby alone gets it"
 
 
 @pytest.mark.filterwarnings("error")  # for what only the garbage collector closes

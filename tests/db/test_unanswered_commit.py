@@ -70,7 +70,7 @@ def _answered_again(cluster: Cluster) -> None:
 
 
 async def _leave_unanswered(cluster: Cluster) -> None:
-    """In this process: who waits may have given up by the time a busy machine starts a psql."""
+    """In this process: the wait may be over before a busy machine starts a psql."""
     connection = await asyncpg.connect(cluster.superuser_url)
     async with asyncio.timeout(40):
         while not await connection.fetchval(RELOADED_WHILE_WAITED_FOR):

@@ -1,4 +1,4 @@
-"""Who had a request is known from its answer or from nginx's log, and what the logs say of it must
+"""The instance of a request is known from its answer or from nginx's log, and all logs of it must
 agree."""
 
 from dataclasses import replace
@@ -81,7 +81,7 @@ def test_a_deletion_that_nginx_repeated_may_find_nothing_left() -> None:
         ),
     )
     assert [item.outcome for item in found] == [OK, FAILED, FAILED, FAILED]
-    assert [item.tries for item in found] == [2, 1, 1, 2], "who does not take it has not tried"
+    assert [item.tries for item in found] == [2, 1, 1, 2], "a member without it has not tried"
 
 
 def test_what_nginx_has_no_line_of_was_tried_when_an_instance_wrote_of_it() -> None:

@@ -140,9 +140,9 @@ ONE, TWO = edit("add", 1, 1), edit("add", 2, 2)
     [
         ((ONE, TWO), [1, 2]),
         ((edit("add", 1, 2, 1),), [2, 1]),
-        # Who is taken out and put in again stands at the end.
+        # A photo that is taken out and put in again stands at the end.
         ((edit("add", 1, 1, 2), edit("remove", 2, 1), edit("add", 3, 1)), [2, 1]),
-        # Who is in the album already stays in place.
+        # One that is in the album already stays in place.
         ((ONE, TWO, edit("add", 3, 1)), [1, 2]),
         # What overlapped may have come first, and so may what is not known.
         ((edit("add", 1, 1, ended=4.0), TWO), [2, 1]),

@@ -182,7 +182,7 @@ async def test_an_instance_leaves_when_both_balancers_have_let_it_go(tmp_path: P
         stage = scene.stage
         assert len(await stage.query("SELECT 1 FROM balancers")) == 2
         assert len(stage.other_urls) == 1
-        # Whoever asks the second balancer gets an answer of the fleet.
+        # Clients of the second balancer get answers of the fleet.
         runner = TargetRunner(stage.other_urls[0], tmp_path, 1, Overrides(rate=4), lambda _: None)
         shown = replace(scenario, steps=(Step(1, "observe", {"seconds": 2}),), seconds=4)
         judged = await runner.run(shown)
@@ -220,7 +220,7 @@ async def test_a_killed_balancer_comes_back_and_lets_members_go(tmp_path: Path) 
         members = scene.stage.member_ids()
         fault = await kill_balancer(scene, seconds=2)
         assert fault.ended - fault.began >= 2
-        assert scene.stage.member_ids() == members, "nginx keeps whom it had"
+        assert scene.stage.member_ids() == members, "nginx keeps its members"
         await scene.stage.resized(2)
         assert len(scene.stage.member_ids()) == 2
 

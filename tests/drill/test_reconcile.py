@@ -185,7 +185,7 @@ def test_each_discrepancy_is_found_and_named_alone(
         executed(("POST", "i", 503, "server"), ("POST", "j", 201, "server")),
         executed(("POST", "i", 201, "server"), ("POST", "i:80", 201, "nginx")),
         executed(("DELETE", "i", 204, "server"), ("DELETE", "j", 204, "server")),
-        # A wish never came true.
+        # What was asked for was never carried out.
         replace(SOUND, creations=(*SOUND.creations, Creation("y", "c", "photo", "y"))),
         # A deletion without an answer may have been carried out.
         with_upload(photo_id=2, delete_asked=True),

@@ -27,7 +27,7 @@ MIGRATING = (
 
 @contextmanager
 def nobody_migrates(settings: dict[str, str]) -> Iterator[None]:
-    """Hold everybody up who wants to migrate, so that they all begin at the same moment."""
+    """Hold up all that want to migrate, so that they begin at the same moment."""
     with asyncio.Runner() as loop:
         holder = loop.run(asyncpg.connect(settings["PHOTO_API_DATABASE_URL"]))
         loop.run(holder.execute(f"SELECT pg_advisory_lock({LOCK})"))

@@ -112,7 +112,7 @@ def test_slow_uploads_take_half_of_the_places(small: Service, slow: ExitStack) -
             assert user.album()["photo_count"] == 0
         assert select.select(uploads, [], [], 0)[0] == []
         taken = eventually(lambda: user.post_photo().status_code == 201, 30, pause=0.5)
-        assert taken, "a place is lost by who hardly sends"
+        assert taken, "a client that hardly sends loses its place"
         [given_way] = select.select(uploads, [], [], 5)[0]
         assert status(given_way) == 408
 
@@ -270,7 +270,7 @@ UPGRADES = [
 def test_a_request_that_asks_for_another_protocol_keeps_its_body(
     service: Service, chunked: bool, pause: float
 ) -> None:
-    """Else a body that looks like a request is one, and its answer goes to whoever comes next."""
+    """Else a body that looks like a request is one, and its answer goes to the next client."""
     body = b"GET /api/?smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     framing = b"Content-Length: %d\r\n" % len(body)
     sent = body
@@ -322,7 +322,7 @@ def test_a_trailer_is_no_header(service: Service, alice: User) -> None:
     ).encode()
     head = b"POST /api/albums HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with connect(service) as client:
-        # The body's end comes with the head, so that whoever reads headers late would see it.
+        # The body's end comes with the head, so that a parser that reads headers late would see it.
         client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked + trailers)
         answer = b""
         while b"\r\n\r\n" not in answer:

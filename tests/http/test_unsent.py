@@ -1,4 +1,4 @@
-"""Answers that slow clients do not take are bounded by bytes, and whoever holds most pays."""
+"""Answers that slow clients leave are bounded by bytes, and the client that holds most pays."""
 
 import socket
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ class Writing:
         try:
             await self.db.execute("UPDATE jobs SET handed_back = handed_back + 1")
         finally:
-            self.tries += 1  # not before: who still works when the lease is over just loses it
+            self.tries += 1  # not before: one that works on after its lease just loses it
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         raise NotImplementedError

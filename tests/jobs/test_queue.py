@@ -89,7 +89,7 @@ async def test_a_postponed_job_waits_and_has_not_failed(connections: list[Any]) 
     again = await leased_by(connection, "two")
     assert (again.attempt, again.failures) == (2, 0)
     await queue.postpone(connection, job, 60, "late")
-    assert await queue.renew(connection, again, 60), "who lost the lease postpones nothing"
+    assert await queue.renew(connection, again, 60), "a worker without its lease postpones nothing"
 
 
 async def test_a_dead_job_is_kept_and_never_leased(connections: list[Any]) -> None:

@@ -207,7 +207,7 @@ async def test_no_photo_falls_between_two_looks(
 async def test_who_enters_a_shared_album_waits_for_no_turn_of_another(
     user: User, connections: list[Any]
 ) -> None:
-    """An upload that has enqueued its first job wants the album; who has the album enqueues one."""
+    """An upload that has enqueued its first job wants the album; its holder enqueues one."""
     shared, other = user.album()["id"], user.album()["id"]
     share(user, shared)
     loose = user.upload(plain_jpeg(), other)["id"]

@@ -48,7 +48,7 @@ async def test_nobody_is_lost_by_30_s_without_the_database(
             await asyncio.to_thread(
                 eventually, lambda url=service.url: httpx.get(f"{url}/health").status_code == 200
             )
-        await asyncio.sleep(LOST_AFTER + 10)  # long enough for anybody who would judge wrongly
+        await asyncio.sleep(LOST_AFTER + 10)  # long enough for an instance that judged wrongly
         rows = await asyncio.to_thread(ask, settings, "SELECT state FROM instances")
         assert [row["state"] for row in rows] == ["ready"] * 3
         lost = "SELECT event FROM instance_events WHERE event IN ('lost', 'recovered')"

@@ -81,7 +81,7 @@ async def test_a_replacement_that_fails_is_tried_until_it_succeeds(
         assert place.ready
         count = len(place.starts)
         await asyncio.sleep(0.5)
-        assert len(place.starts) == count, "one wish, one replacement"
+        assert len(place.starts) == count, "one request, one replacement"
 
 
 async def test_a_death_while_the_successor_hangs_is_seen_at_once(tmp_path: Path) -> None:

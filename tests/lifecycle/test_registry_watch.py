@@ -1,4 +1,4 @@
-"""Who is declared lost, by whom, and on what proof."""
+"""Which instance is declared lost, by which, and on what proof."""
 
 import asyncio
 import time

@@ -101,7 +101,7 @@ class Up:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             told = [*process.cmdline(), process.cwd(), *process.environ().values()]
-            # Whoever merely asks it something is not part of it.
+            # A process that merely asks it something is not part of it.
             asks = any(word.startswith("photo_fleet") for word in told) and "up" not in told
             return not asks and any(mark in word for word in told)
         return False

@@ -40,7 +40,7 @@ Behaviour = Callable[["Backend", Received, asyncio.StreamWriter], Awaitable[None
 
 
 async def answer(backend: "Backend", request: Received, writer: asyncio.StreamWriter) -> None:
-    """200, and who answered."""
+    """200, and the instance that answered."""
     body = json.dumps({"from": backend.name}).encode()
     headers = "".join(f"{name}: {value}\r\n" for name, value in backend.headers.items())
     head = (

@@ -1,4 +1,4 @@
-"""A balancer with the real registry and real instances: who is in, when one leaves, and that a
+"""A balancer with the real registry and real instances: its members, when one leaves, and that a
 drain waits for exactly those balancers that are alive."""
 
 import asyncio

@@ -68,7 +68,7 @@ def boots(front: Front) -> set[str]:
 
 @contextmanager
 def requests_through(front: Front) -> Iterator[Counter[int | str]]:
-    """What clients see who ask all the time, each over one connection."""
+    """What clients see that ask all the time, each over one connection."""
     seen: Counter[int | str] = Counter()
     over = threading.Event()
 
@@ -117,7 +117,7 @@ def _restart_without_memory(front: Front, balancer: Balancer) -> None:
     workers = psutil.Process(front.process.pid).children()
     front.process.kill()
     front.process.wait(10)
-    for worker in workers:  # who would serve on without a master
+    for worker in workers:  # which would serve on without a master
         worker.kill()
     eventually(lambda: balancer.said("nginx does not answer"), 10)
     Path(front.places.members_file).unlink()

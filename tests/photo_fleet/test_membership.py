@@ -1,4 +1,4 @@
-"""Who is in the balancer and why, on a clock that the test moves."""
+"""The balancer's members and the reasons, on a clock that the test moves."""
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_one_without_a_row_leaves_when_another_has_its_address() -> None:
 
 @pytest.mark.parametrize("pruned", [False, True], ids=["lost", "without a row"])
 def test_those_that_died_are_no_part_of_panic(pruned: bool) -> None:
-    """One death after the other: who is out by its probes and then lost must not be counted."""
+    """One death after the other: a member out by its probes and then lost must not count."""
     world = settled("abc")
     for dead, newcomer in zip("abcd", "defg", strict=True):
         world.answers[dead] = REFUSED

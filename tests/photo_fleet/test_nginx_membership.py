@@ -1,4 +1,4 @@
-"""Who gets which request: members, retries, quarantine, and changes while requests come."""
+"""Which member gets which request: retries, quarantine, and changes while requests come."""
 
 import socket
 import threading
@@ -367,7 +367,7 @@ def test_no_request_fails_while_members_change_twenty_times(servers: Backends) -
 
 
 class Clients:
-    """Clients who keep their connections and ask without a pause until the block ends."""
+    """Clients that keep their connections and ask without a pause until the block ends."""
 
     def __init__(self, front: Front, number: int, *methods: str) -> None:
         self.url = front.url

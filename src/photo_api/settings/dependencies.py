@@ -55,8 +55,8 @@ class DatabaseSettings:
     )
     max_instances: int = setting(
         "MAX_INSTANCES",
-        "instances that the group may grow to; at start they, and one more for a deploy, are held"
-        " against the database's `max_connections`",
+        "instances that the group may grow to; at start they, and one more for a deploy, are"
+        " compared with the database's `max_connections`",
         default="10",
         parse=integer(1, 10_000),
     )

@@ -18,18 +18,18 @@ class LifecycleSettings:
     instance_ip: str = setting(
         "INSTANCE_IP",
         "the instance's name in answers and logs; empty: the address that the cloud's metadata or"
-        " else the default route tells",
+        " else the default route gives",
         default="",
     )
     node_name: str = setting(
         "NODE_NAME", "the machine's name in the registry; empty: its host name", default=""
     )
     region: str = setting(
-        "REGION", "where the machine stands; empty: what the cloud's metadata tells", default=""
+        "REGION", "where the machine stands; empty: what the cloud's metadata says", default=""
     )
     ops_token: str = setting(
         "OPS_TOKEN",
-        "bearer token with which `/health/detailed` tells the configuration; empty: never",
+        "bearer token with which `/health/detailed` shows the configuration; empty: never",
         default="",
         secret=True,
     )

@@ -34,7 +34,7 @@ def with_texts(environ: Mapping[str, str], texts: Texts) -> dict[str, str]:
 
 class LiveSettings:
     """The settings of one process, of which the secrets may change while it runs. `refused` is
-    called with `database` or `store` by whoever is refused there for its credentials."""
+    called with `database` or `store` when that refuses this process's credentials."""
 
     def __init__(self, settings: Settings) -> None:
         self.now = settings
