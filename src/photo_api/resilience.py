@@ -1,4 +1,4 @@
-"""How we treat a dependency that fails: ask it less, and never let retries become the load."""
+"""A breaker and a retry budget: a dependency that fails is asked less, not more."""
 
 import random
 import time
@@ -39,7 +39,7 @@ class Breaker:
         return self._failures >= self._limit
 
     def check(self) -> None:
-        """Raises `BreakerOpen` unless the caller may ask; who may, reports how it went."""
+        """Raises `BreakerOpen` unless the caller may ask; it then calls `succeeded` or `failed`."""
         if not self.is_open:
             return
         now = self._clock()
@@ -56,7 +56,7 @@ class Breaker:
             self._next_try = self._clock() + self._pause * random.uniform(0.75, 1.25)
 
     def trip(self) -> None:
-        """Open at once, for whoever has proof that the dependency is gone."""
+        """Open at once, for a caller with proof that the dependency is gone."""
         if not self.is_open:
             self._failures = self._limit - 1
             self.failed()

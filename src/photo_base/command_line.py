@@ -1,4 +1,4 @@
-"""What the commands of a terminal have in common: exit codes, values, and output that may fail."""
+"""What all commands share: exit codes, types of values, and output that may fail."""
 
 import argparse
 import io
@@ -11,7 +11,7 @@ from typing import TextIO
 from photo_base.line_output import write_whole
 
 DONE, FAILED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
-"""`COULD_NOT`: wrong usage or configuration, or what it takes could not be reached or written."""
+"""`COULD_NOT`: wrong usage or configuration, or something could not be reached or written."""
 
 LARGEST_ID = 2**63 - 1
 LONGEST_AGE = 100 * 365 * 86400.0
@@ -139,7 +139,7 @@ class _LastingOutput(io.RawIOBase):
 
 
 def _lasting(stream: TextIO) -> TextIO:
-    """The same descriptor; what has none (no output at all, or a test's) stays as it is."""
+    """A stream over the same descriptor; one without any (closed, or a test's) stays as it is."""
     try:
         stream.flush()
         output = _LastingOutput(stream.fileno(), stream.isatty())

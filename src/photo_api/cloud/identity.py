@@ -1,4 +1,4 @@
-"""Who this instance is: a new id for each boot, and the name that people see."""
+"""An instance's identity: a new id for each boot, and the name that people see."""
 
 import socket
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def identify(
 
 
 def default_route() -> str:
-    """The address this machine would speak from, found without sending anything."""
+    """The address of the default route, found without sending anything."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # TEST-NET-1: connecting UDP only consults the routes

@@ -1,4 +1,4 @@
-"""Amazon's word that this machine is about to go, and ours that it may.
+"""Amazon's notice that it will terminate this machine, and our answer that it may go on.
 
 Read from "Retrieve the target lifecycle state through instance metadata" (EC2 Auto Scaling user
 guide) and "Spot Instance interruption notices" (EC2 user guide); answered as in
@@ -63,7 +63,7 @@ async def notice(cloud: CloudSettings) -> str:
 
 
 async def _look(metadata: InstanceMetadata) -> str | None:
-    """What either place says; that one of them fails does not hide what the other says."""
+    """The notice in either place; a failure of one does not hide the other's."""
     answers = await asyncio.gather(_state(metadata), _spot(metadata), return_exceptions=True)
     failed: BaseException | None = None
     for answer in answers:

@@ -1,4 +1,4 @@
-"""What was found when a dependency was looked at, as supervisor and workers tell each other."""
+"""The result of a check, as supervisor and workers send it to each other."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One dependency as it was found. `at` is on the monotonic clock, which all processes of a
+    """One dependency as a check found it. `at` is on the monotonic clock, which all processes of a
     machine share; `error` says why it is not `ok`."""
 
     ok: bool
@@ -19,7 +19,7 @@ class Check:
 
     @property
     def age(self) -> float:
-        """Seconds since it was found."""
+        """Seconds since the check."""
         return time.monotonic() - self.at
 
     def body(self) -> dict[str, Any]:
@@ -33,13 +33,13 @@ class Check:
 
 
 def found(started: float, error: str | None) -> Check:
-    """A look that began at `started` (monotonic) and ended now; without `error` all is well."""
+    """The result of a check that began at `started` (monotonic) and ends now."""
     now = time.monotonic()
     return Check(error is None, (now - started) * 1000, now, error)
 
 
 def to_line(checks: Mapping[str, Check]) -> str:
-    """For the line protocol between processes."""
+    """As JSON, for the control channel."""
     return json.dumps({name: asdict(check) for name, check in checks.items()})
 
 

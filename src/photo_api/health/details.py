@@ -1,4 +1,4 @@
-"""What `/health/detailed` tells besides the checks, looked up now and then, whoever asks."""
+"""What `/health/detailed` tells besides the checks, kept for a moment however many ask."""
 
 import asyncio
 import logging

@@ -16,7 +16,7 @@ PROBE_TIMEOUT = 1.5
 
 
 class DatabaseProbe:
-    """Looks over a connection of its own, so that a busy pool looks busy and not ill."""
+    """Asks over a connection of its own: a busy pool must not look like a failed database."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
@@ -25,14 +25,13 @@ class DatabaseProbe:
         self.refused: Callable[[], None] = lambda: None
 
     def use(self, settings: DatabaseSettings) -> None:
-        """Look at this database from now on, over the connection that there is if it is the same
-        but for the password."""
+        """Check this database from now on, over the same connection if only the password is new."""
         before, self._settings = self._settings, settings
         if moved(before, settings):
             self.close()
 
     async def check(self) -> Check:
-        """`SELECT 1` within 1.5 s; and, until that was once so, whether the schema has every
+        """`SELECT 1` within 1.5 s; and, until it was complete once, whether the schema has every
         migration that this release knows (newer ones are fine)."""
         started = time.monotonic()
         try:
@@ -62,7 +61,7 @@ class DatabaseProbe:
         return None
 
     def close(self) -> None:
-        """Drop the connection without a word to the server, which may be hung."""
+        """Drop the connection without waiting for the server, which may hang."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

@@ -1,4 +1,4 @@
-"""When an instance is ready: decided here, and asked by everyone who tells it.
+"""When an instance is ready: decided here and nowhere else.
 
 The supervisor asks `phase_of` and writes the answer into the registry, from which balancers take
 their members. Every worker asks `status_of` for `/health`, which balancers probe. systemd hears

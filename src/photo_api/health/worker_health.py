@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 STORAGE_TIMEOUT = 3.0
 STALE = {"database": 5.0, "storage": 30.0}
-"""Seconds after which what was told counts no more: whoever should look has stopped looking."""
+"""Seconds after which a result is too old to count: the supervisor or its worker hangs."""
 
 
 class WorkerHealth:
-    """What this worker knows. `required` names the checks that decide readiness."""
+    """What this worker knows of its instance. `required` names the checks that decide readiness."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class WorkerHealth:
         self._ping: Callable[[], Awaitable[None]] | None = None
 
     def update(self, checks: Mapping[str, Check]) -> None:
-        """Take over what the supervisor found."""
+        """Take the results of the supervisor's checks."""
         self._checks = checks
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
@@ -56,7 +56,7 @@ class WorkerHealth:
         return status == READY, body
 
     def check(self, name: str) -> Check:
-        """The last that was heard of a dependency."""
+        """The last result for a dependency."""
         check = self._checks.get(name)
         if check is None:
             return Check(False, 0, time.monotonic(), "not looked at yet")
@@ -81,11 +81,11 @@ class WorkerHealth:
         }
 
     def watch_storage(self, ping: Callable[[], Awaitable[None]]) -> None:
-        """How this worker looks at the object store when the supervisor wants to know."""
+        """Set how this worker checks the object store when the supervisor asks for it."""
         self._ping = ping
 
     async def look_at_storage(self) -> Check:
-        """The object store as this worker finds it, within 3 s."""
+        """Check the object store, within 3 s."""
         started = time.monotonic()
         error = None
         try:

@@ -276,8 +276,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return bool(poll.poll(0))
 
     def shutdown(self) -> None:
-        """uvicorn's word that the worker stops. Whoever was not told `Connection: close` yet may
-        have sent a request already, so it gets `LINGER` to arrive and the answer that tells."""
+        """uvicorn calls this when the worker stops. A client that was not told `Connection: close`
+        yet may have sent a request already, which gets `LINGER` to arrive, and the answer that
+        tells."""
         self.counted.stopping = True
         if not self._is_answering():
             self._limit_client()

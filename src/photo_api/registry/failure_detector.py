@@ -42,11 +42,11 @@ MOST_REACHED = 1000
 """Boots that are remembered as reached."""
 
 CUT_OFF_AFTER = 3
-"""Looks in a row in which no other member could be reached, after which it is said."""
+"""Looks in a row that reached no other member, after which it logs that."""
 
 
 class Answer(Enum):
-    """What came of asking a process whether it lives."""
+    """The result of asking a process whether it lives."""
 
     ALIVE = "alive"
     DEAD = "dead"  # its machine answers, or something else at its port
@@ -87,7 +87,7 @@ class FailureDetector:
             self._looking = asyncio.create_task(self._look(now - self._unbroken_since))
 
     async def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -113,7 +113,7 @@ class FailureDetector:
             log.warning("cannot look after others: %s", kind, exc_info=bug(error))
 
     async def _lost(self, peers: list[Any], silent: list[Any]) -> list[str]:
-        """The boots of `silent` that there is proof against."""
+        """The boots of `silent` that are proven lost."""
         asked = [*peers, *(row for row in silent if not row["replaced"])]
         answers = await asyncio.gather(*(self._ask(row) for row in asked))
         found = dict(zip((row["boot_id"] for row in asked), answers, strict=True))
@@ -130,7 +130,7 @@ class FailureDetector:
         return lost
 
     def _remember(self, peers: list[Any], found: dict[str, Answer]) -> bool:
-        """Whether a peer was reached now; says so when none is, or one is again."""
+        """Whether a peer was reached now; a change is logged."""
         reached = [boot for boot, answer in found.items() if answer is not Answer.UNREACHABLE]
         for boot in reached:
             self._reached[boot] = None
@@ -139,10 +139,10 @@ class FailureDetector:
             self._reached.popitem(last=False)
         reaching = any(row["boot_id"] in reached for row in peers)
         if peers:
-            self._tell(peers, reaching)
+            self._log_change(peers, reaching)
         return reaching
 
-    def _tell(self, peers: list[Any], reaching: bool) -> None:
+    def _log_change(self, peers: list[Any], reaching: bool) -> None:
         if reaching and self._in_vain >= CUT_OFF_AFTER:
             log.info("other instances can be reached again")
             self._note("peers_reachable", f"{len(peers)} asked")

@@ -23,7 +23,7 @@ RELEASE_TIME_BOX = 2.0
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Work that begins anew `seconds` after its end; one that fails is tried again then."""
+    """Work that begins again `seconds` after it ended, also after it failed."""
 
     seconds: float
     work: Callable[[Lease], Awaitable[object]]

@@ -76,8 +76,8 @@ class Registration:
         self._busy = asyncio.Lock()
 
     def use(self, database: DatabaseSettings) -> None:
-        """Write to this database from now on, over the connection that there is if it is the same
-        but for the password."""
+        """Write to this database from now on, over the same connection if only its password is
+        new."""
         before, self._database = self._database, database
         if moved(before, database):
             self._drop_connection()
@@ -124,8 +124,8 @@ class Registration:
         return True
 
     async def warn_of_capacity(self, workers: int, jobs: int, *, deployed: bool) -> None:
-        """Say so if the whole group's connections do not fit into the database; with those of the
-        instance that a deploy adds if it is `deployed`."""
+        """Log a warning if the whole group's connections do not fit into the database; with those
+        of the instance that a deploy adds if it is `deployed`."""
         with suppress(*FAILURES):
             async with self._connected() as connection:
                 more = DEPLOYED if deployed else 0
@@ -143,7 +143,7 @@ class Registration:
             return False
 
     async def close(self) -> None:
-        """Look at nobody any more and let go of the connection."""
+        """Stop the failure detector and close the connection."""
         await self._detector.close()
         async with self._busy:
             self._drop_connection()

@@ -1,4 +1,4 @@
-"""One child process of the supervisor: started once, sent commands, and heard until its death."""
+"""One child process of the supervisor: started once, sent commands, listened to until it ends."""
 
 import asyncio
 import json
@@ -43,21 +43,28 @@ def _ignored_from_birth() -> Iterator[None]:
 
 class Child:
     """A process in a session of its own, so that a Ctrl-C or a group signal does not reach it
-    beside its supervisor's commands. `on_event` gets what it sends."""
+    beside its supervisor's commands. `on_event` gets what it sends, `end` gives its exit code, or
+    OSError when it could not be started; cancelling `end` kills it."""
 
-    def __init__(self, on_event: Callable[["Child", str, str], None]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        inherited: Sequence[int],
+        on_event: Callable[["Child", str, str], None],
+    ) -> None:
         self.pid: int | None = None
         self.ready = asyncio.Event()
         self.load = WorkerLoad()
         self._on_event = on_event
         self._channel: socket.socket | None = None
         self._unsent: dict[str, str] = {}
+        self.end = asyncio.create_task(self._run(command, environ, inherited))
 
-    async def run(
+    async def _run(
         self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
     ) -> int:
-        """Start it and wait for its end; the exit code. What was sent before is there at its start.
-        Cancelling kills it. Raises OSError when no process can be started."""
+        """What was sent before this begins is there at the start of the process."""
         ours, theirs = socket_pair()
         with ours:
             with theirs, _ignored_from_birth():

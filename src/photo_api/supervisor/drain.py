@@ -113,7 +113,7 @@ class Drain:
         return everybody.done() and not any(slot.failed_at_end for slot in self.slots)
 
     async def tell_end(self, cause: str) -> None:
-        """The registry's last words of this instance."""
+        """Tell the registry that the instance stopped, and how many requests were cut."""
         if cut := load_of(self.slots).cut:
             cause = f"{cause}; {cut} {'request' if cut == 1 else 'requests'} cut at the limit"
         self.registration.change("stopped", "stopped", cause)

@@ -1,4 +1,4 @@
-"""`photo-api drain`: end an instance of this machine as a stop order would, and wait for it."""
+"""`photo-api drain`: drain an instance of this machine as SIGTERM would, and wait for its end."""
 
 import asyncio
 import json

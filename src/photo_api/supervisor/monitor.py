@@ -1,4 +1,4 @@
-"""The supervisor's look at what the instance depends on: once a second, whoever asks."""
+"""The supervisor checks what the instance depends on, once a second, however many ask."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ class Monitor:
         self._checks: dict[str, Check] = {}
         self._storage_asked = -STORAGE_INTERVAL
         self.database_ok = asyncio.Event()
-        """Set once the database was there, with every migration of this release."""
+        """Set once a check found the database with every migration of this release."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -47,12 +47,12 @@ class Monitor:
             self._database.close()
 
     def take_event(self, line: str) -> None:
-        """What a worker has found, as it sends it."""
+        """Take the result of a check that a worker made, as it sends it."""
         for name, check in from_line(line).items():
             self.take(name, check)
 
     def take(self, name: str, check: Check) -> None:
-        """Note a result, and tell the workers."""
+        """Keep a result, and send it to the workers."""
         before = self._checks.get(name)
         self._checks[name] = check
         if before is None:
@@ -67,7 +67,7 @@ class Monitor:
             self.tell(worker)
 
     def tell(self, worker: Slot | Child) -> None:
-        """Tell a worker all that is known."""
+        """Send a worker all results."""
         worker.send(f"checks {to_line(self._checks)}")
 
     def _changed(self, name: str, check: Check, before: Check) -> None:

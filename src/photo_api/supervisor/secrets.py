@@ -17,14 +17,14 @@ from photo_api.supervisor.control_channel import ControlChannel
 log = logging.getLogger(__name__)
 
 INTERVAL = 10.0
-"""Seconds between looks; what is refused, and a signal, cause one at once."""
+"""Seconds between two looks at the files; refused credentials, and SIGHUP, cause one at once."""
 
 REST = 1.0
 """Seconds between two looks at least, and between two reports of a child that is refused."""
 
 
 class SecretWatch:
-    """The supervisor's looks at the files. `live` is changed with them."""
+    """The supervisor's side: it looks at the files and changes `live` with them."""
 
     def __init__(self, files: SecretFiles, live: LiveSettings) -> None:
         self._files = files
@@ -44,7 +44,7 @@ class SecretWatch:
         self.look_soon()
 
     def command(self) -> str:
-        """What a child is sent."""
+        """The command that carries the secrets to a child."""
         return f"secrets {json.dumps(dict(self._files.texts), ensure_ascii=False)}"
 
     async def run(self, send: Callable[[str], None], note: Callable[[str, str], None]) -> None:
@@ -96,7 +96,7 @@ class ChildSecrets:
         try:
             settings = load(with_texts(self._environ, texts))
         except SettingsError as error:  # a child of another release than its supervisor
-            log.error("the secrets that were told cannot be used: %s", error)
+            log.error("the new secrets cannot be used: %s", error)
             return
         self.live.change(settings)
         self._texts = texts
@@ -111,7 +111,7 @@ class ChildSecrets:
 
 
 async def _beside(look: Callable[[], Look]) -> Look:
-    """Look in a thread: a file system that hangs holds up nothing but the looks, and no end."""
+    """Look in a thread: a file system that hangs delays only the looks, and no exit."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Look] = loop.create_future()
 
@@ -125,7 +125,7 @@ async def _beside(look: Callable[[], Look]) -> Look:
             found = look()
         except Exception as error:
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for it
             loop.call_soon_threadsafe(settle, found, failure)
 
     try:

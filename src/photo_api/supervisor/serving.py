@@ -1,4 +1,4 @@
-"""The composition root of `photo-api serve` and `worker`: who we are, logs, supervisor."""
+"""The composition root of `photo-api serve` and `worker`: identity, logs, supervisor."""
 
 from typing import Any
 

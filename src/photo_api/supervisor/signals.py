@@ -31,7 +31,7 @@ class SignalHandlers:
         self._first: float | None = None
 
     def install(self) -> None:
-        """Take the signals of this process; also those that came while they were blocked."""
+        """Handle the signals of this process, also those that came while they were blocked."""
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self._on_ending, number)
@@ -40,7 +40,7 @@ class SignalHandlers:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*ENDING, signal.SIGHUP))
 
     def restore(self) -> None:
-        """Take them again if anybody has displaced our handlers: an instance that does not hear
+        """Install the handlers again if a library displaced them: an instance that does not hear
         SIGTERM is killed with its requests."""
         displaced = [
             number.name for number in ENDING if signal.getsignal(number) != self._installed[number]
@@ -60,5 +60,5 @@ class SignalHandlers:
 
 
 def block() -> None:
-    """Keep signals pending until handlers are installed: none ends a process half started."""
+    """Keep signals pending until handlers are installed: none must end a half-started process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (*ENDING, signal.SIGHUP))

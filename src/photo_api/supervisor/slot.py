@@ -1,11 +1,11 @@
-"""One slot among the supervisor's processes: kept filled until it is stopped."""
+"""A slot of the supervisor: holds one worker process, and restarts or replaces it."""
 
 import asyncio
 import logging
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 from photo_api.supervisor.child import Child, WorkerLoad
@@ -15,24 +15,16 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
 LONGEST_HEAD_START = 3.0
 STABLE = 10.0
-"""Seconds after which a process that dies is taken to have died for a new reason."""
+"""Seconds after which a death no longer counts as a repeated one: the backoff begins anew."""
 
 LONGEST_START = 30.0
 """Seconds that a successor may take, while the present process serves."""
 
 LONGEST_FIRST_START = 120.0
-"""Seconds for one that has nobody to succeed: many instances may boot on a slow machine."""
+"""Seconds for a process that replaces none: many instances may boot on a slow machine."""
 
 RETIREMENT = 2.0
 """Seconds in which a retired worker answers `Connection: close` on the connections it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A child and the task that waits for its end."""
-
-    child: Child
-    end: asyncio.Task[int]
 
 
 class Slot:
@@ -60,7 +52,7 @@ class Slot:
         self._inherited = tuple(inherited)
         self._after = after
         self._longest_end = longest_end
-        self._running: list[Running] = []
+        self._children: list[Child] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = WorkerLoad()
         self.failed_at_end = False
@@ -72,12 +64,12 @@ class Slot:
     @property
     def pids(self) -> list[int]:
         """Of the process, and of those that it replaced and that still finish."""
-        return [item.child.pid for item in self._running if item.child.pid is not None]
+        return [child.pid for child in self._children if child.pid is not None]
 
     @property
     def load(self) -> WorkerLoad:
         """Of all its processes together, since the first."""
-        return total([self._ended, *(item.child.load for item in self._running)])
+        return total([self._ended, *(child.load for child in self._children)])
 
     async def keep_running(self) -> None:
         """Run it, and again whenever it dies, until it gets `stop`. Cancelling kills it. The
@@ -87,9 +79,9 @@ class Slot:
             await first(ready, self._stopped.wait(), timeout=LONGEST_HEAD_START)
         try:
             await self._keep_one_running()
-            await asyncio.gather(*(item.end for item in self._running), *self._retiring)
+            await asyncio.gather(*(child.end for child in self._children), *self._retiring)
         finally:
-            left = [*(item.end for item in self._running), *self._retiring]
+            left = [*(child.end for child in self._children), *self._retiring]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -107,7 +99,7 @@ class Slot:
             await first(asyncio.sleep(backoff), self._stopped.wait())
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
-    async def _replace_until_end(self, present: Running) -> Running:
+    async def _replace_until_end(self, present: Child) -> Child:
         """The process that ended without a successor. A replacement that fails is tried again."""
         pause, longest = FIRST_BACKOFF, LONGEST_FIRST_START
         while await self._became_ready(present, longest):
@@ -127,16 +119,16 @@ class Slot:
             present, pause, longest = successor, FIRST_BACKOFF, LONGEST_START
         return present
 
-    async def _became_ready(self, running: Running, longest: float) -> bool:
-        """False when it has ended, or is ended since it takes longer than that."""
-        await first(running.child.ready.wait(), running.end, timeout=longest)
-        if running.child.ready.is_set():
+    async def _became_ready(self, child: Child, longest: float) -> bool:
+        """False when it has ended, or was killed because it took longer than `longest` seconds."""
+        await first(child.ready.wait(), child.end, timeout=longest)
+        if child.ready.is_set():
             return True
-        await self._give_up_on(running)
+        await self._give_up_on(child)
         return False
 
-    def _log_end(self, present: Running, backoff: float) -> None:
-        """Raises what nobody expects of a start."""
+    def _log_end(self, present: Child, backoff: float) -> None:
+        """Raises what a start should never raise."""
         fields: dict[str, object] = {"name": self.name, "backoff_s": backoff}
         if present.end.cancelled():  # told of already
             return
@@ -149,25 +141,23 @@ class Slot:
         log.error("process died; restarting", extra={"fields": fields})
         self.on_exit(self, present.end.result())
 
-    def _start(self) -> Running:
-        child = Child(self._take_event)
-        if command := self.first_command():
-            child.send(command)
+    def _start(self) -> Child:
         # From its start: a command might be read after the first request.
         draining = ["--draining"] if self._leaving.is_set() else []
         line = [*self._command, *draining]
-        end = asyncio.create_task(child.run(line, self._environ, self._inherited))
-        running = Running(child, end)
-        self._running.append(running)
-        end.add_done_callback(lambda _: self._forget(running))
-        return running
+        child = Child(line, self._environ, self._inherited, self._take_event)
+        if command := self.first_command():
+            child.send(command)
+        self._children.append(child)
+        child.end.add_done_callback(lambda _: self._forget(child))
+        return child
 
-    def _forget(self, running: Running) -> None:
-        self._running.remove(running)
+    def _forget(self, child: Child) -> None:
+        self._children.remove(child)
         self._show_ready()
-        if not running.end.cancelled() and running.end.exception() is None:
-            self._look_at_end(running.end.result())
-        last = running.child.load
+        if not child.end.cancelled() and child.end.exception() is None:
+            self._look_at_end(child.end.result())
+        last = child.load
         self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
 
     def _look_at_end(self, code: int) -> None:
@@ -184,17 +174,17 @@ class Slot:
         self.on_event(self, child, event, value)
 
     def _show_ready(self) -> None:
-        """Whether one of its processes takes requests, which a retired one does no more."""
-        if any(item.child.ready.is_set() for item in self._running):
+        """`ready` is set while one of its processes takes requests; a retired one does not."""
+        if any(child.ready.is_set() for child in self._children):
             self.ready.set()
         else:
             self.ready.clear()
 
-    async def _successor(self, present: Running, pause: float) -> Running | None:
+    async def _successor(self, present: Child, pause: float) -> Child | None:
         """Once it is ready, or is alone since the present one has died; None when it failed. In a
         drain it is told to drain, and succeeds nobody."""
         successor = self._start()
-        ready, leaving = successor.child.ready, self._leaving
+        ready, leaving = successor.ready, self._leaving
         ends = (successor.end, present.end)
         await first(ready.wait(), *ends, leaving.wait(), timeout=LONGEST_START)
         if leaving.is_set():
@@ -207,27 +197,27 @@ class Slot:
         await self._give_up_on(successor)
         return None
 
-    async def _give_up_on(self, running: Running) -> None:
-        if not running.end.done():
+    async def _give_up_on(self, child: Child) -> None:
+        if not child.end.done():
             log.error("a process did not become ready", extra={"fields": {"name": self.name}})
-            running.end.cancel()
-            await asyncio.wait([running.end])
+            child.end.cancel()
+            await asyncio.wait([child.end])
 
-    def _let_go(self, present: Running) -> None:
-        present.child.ready.clear()
+    def _let_go(self, present: Child) -> None:
+        present.ready.clear()
         task = asyncio.create_task(self._retire(present))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         log.info("process replaced", extra={"fields": {"name": self.name}})
 
-    async def _retire(self, running: Running) -> None:
+    async def _retire(self, child: Child) -> None:
         """No new connections at once; those that it has are closed with an answer each, or when
         they stay idle; requests in flight are finished."""
-        running.child.send("retire")
-        await first(running.end, self._stopped.wait(), timeout=RETIREMENT)
-        running.child.send("stop")
-        await asyncio.wait([running.end], timeout=self._longest_end)
-        running.end.cancel()
+        child.send("retire")
+        await first(child.end, self._stopped.wait(), timeout=RETIREMENT)
+        child.send("stop")
+        await asyncio.wait([child.end], timeout=self._longest_end)
+        child.end.cancel()
 
     def replace(self) -> bool:
         """Start another one in its place, and let it go when the other is ready; not any more
@@ -246,8 +236,8 @@ class Slot:
             self._replacement_wanted.clear()
         if command == "stop":
             self._stopped.set()
-        for running in self._running:
-            running.child.send(command)
+        for child in self._children:
+            child.send(command)
 
 
 async def first(

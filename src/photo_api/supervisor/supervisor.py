@@ -1,5 +1,5 @@
-"""The parent of an instance's processes: it binds the socket, starts the workers, looks at what
-they depend on, and is the only one that obeys signals."""
+"""The parent of an instance's processes: it binds the socket, starts the workers, checks what they
+depend on, and is the only one that obeys signals."""
 
 import asyncio
 import json
@@ -113,8 +113,8 @@ class Supervisor:
         return 0 if clean and not self._failed else 1
 
     def _watched(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
-        """A task that may end, but not by an error: then so does the instance, rather than go on
-        unwatched."""
+        """A task that may end, but not by an error: the instance would go on without it, so it
+        drains."""
 
         def ended(task: asyncio.Task[Any]) -> None:
             if not task.cancelled() and (error := task.exception()):
@@ -253,7 +253,7 @@ class Supervisor:
         self.stop(await notice(self._settings.cloud))
 
     async def _complete_termination(self) -> None:
-        """Whatever stopped us: the group may be terminating this machine and wait until we end."""
+        """The Auto Scaling group may be terminating this machine, and wait for its drain."""
         from photo_api.cloud.notices import complete_lifecycle_action
 
         if self._is_on_amazon():
@@ -321,7 +321,7 @@ def _environ_of(identity: Identity) -> dict[str, str]:
 
 
 async def _endless(work: Coroutine[Any, Any, object]) -> None:
-    """Raises RuntimeError when it ends, which nobody would notice otherwise."""
+    """Run what should never end. Raises RuntimeError when it does."""
     name = getattr(work, "__qualname__", "a task")
     await work
     raise RuntimeError(f"{name} ended")

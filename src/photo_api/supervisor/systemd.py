@@ -1,10 +1,10 @@
-"""Readiness and stopping as systemd wants to hear of them: sd_notify(3), protocol version 1."""
+"""Tells systemd of readiness and stopping: sd_notify(3), protocol version 1."""
 
 import socket
 from collections.abc import Mapping
 
 PATIENCE = 1.0
-"""Seconds for a manager that does not read: longer than it takes to, shorter than health does."""
+"""Seconds after which a manager that does not read is given up: fewer than `/health` may take."""
 
 
 def notify(environ: Mapping[str, str], state: str) -> bool:

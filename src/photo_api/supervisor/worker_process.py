@@ -33,8 +33,8 @@ class WorkerProcess:
 
 @contextmanager
 def worker_process() -> Iterator[WorkerProcess]:
-    """This process as a worker: its memory hidden, dead with its supervisor, deaf to signals. At
-    the end its log lines get their time."""
+    """Make this process a worker: it hides its memory, dies with its supervisor and ignores
+    signals. At the end it flushes its log."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--boot-id", required=True)

@@ -1,4 +1,4 @@
-"""Which errors are a bug of ours, and so worth a traceback."""
+"""Which errors are bugs of ours, and so worth a traceback."""
 
 import asyncpg
 
@@ -7,7 +7,7 @@ from photo_api.storage.base import StoreUnavailable
 from photo_base.postgres import FAILURES
 
 OUTAGES = (*FAILURES, DatabaseUnavailable, StoreUnavailable)
-"""What happens to a program without a fault when a dependency fails."""
+"""What a correct program raises when a dependency fails."""
 
 WRONG_STATEMENTS = (
     asyncpg.SyntaxOrAccessError,
