@@ -44,6 +44,11 @@ class FaultyStore:
     requests: int = 0
     """How many have come in."""
 
+    @property
+    def hanging(self) -> int:
+        """How many wait for an answer that does not come."""
+        return sum(met.kind == "hang" for met in list(self._open.values()))
+
     def passes(self) -> None:
         """Everything works; what hung is cut."""
         self._set(Fault())

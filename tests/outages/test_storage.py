@@ -4,12 +4,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from photo_api.photos.direct_upload import COPIES_OF_USER
 from tests.outages.faulty_store import FaultyStore, faulty_store
 from tests.own_stage import ask, holds, own_database
 from tests.service import PASSWORD, Service, User, cli, eventually, jpeg, put, running_service
@@ -255,6 +257,32 @@ async def test_many_requests_to_a_hanging_store_stop_no_others(
         assert served > 1, "others were answered while these waited"
         for task in hanging:
             refused(await task)
+
+
+def test_one_user_s_confirmations_leave_room_for_others(
+    service: Service, faulty: FaultyStore, dora: User
+) -> None:
+    """Each of them copies a whole file, and a worker copies so many at a time."""
+    with service.new_user() as other, ThreadPoolExecutor(COPIES_OF_USER + 5) as pool:
+        uploads = [(dora, confirmable(dora)) for _ in range(COPIES_OF_USER + 4)]
+        uploads.append((other, confirmable(other)))
+        faulty.hangs("PUT /photos/photos/")
+        waiting = [pool.submit(user.confirm, photo) for user, photo in uploads]
+        eventually(lambda: faulty.hanging > COPIES_OF_USER, 10)
+        assert faulty.hanging == COPIES_OF_USER + 1, "the other's is one of them"
+        faulty.passes()
+        answers = [confirmation.result() for confirmation in waiting]
+        recovered(dora)
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        assert {user.confirm(photo).status_code for user, photo in uploads} == {200}
+
+
+def confirmable(user: User) -> int:
+    """A photo whose bytes have come."""
+    presigned = user.presign(user.album()["id"], data := jpeg())
+    put(presigned, data).raise_for_status()
+    photo: int = presigned["photo_id"]
+    return photo
 
 
 def test_renditions_are_made_after_an_outage(
