@@ -113,7 +113,7 @@ def _add_drain(parser: argparse.ArgumentParser) -> None:
         "--cause",
         type=partial(text, most=LONGEST_CAUSE),
         default="photo-api drain",
-        help="what the registry will tell",
+        help="the cause, for the registry",
     )
     parser.add_argument(
         "--wait",

@@ -30,8 +30,8 @@ MOST_TOLD = 100
 
 @dataclass(slots=True)
 class Folding:
-    """How far the filling in of folds has come, and users who collide: found on the way, and told
-    of at the end of the last."""
+    """How far the filling in of folds has come, and users whose e-mails collide: those found in
+    this round, and those logged at the end of the last."""
 
     last: int | None = None
     found: list[int] = field(default_factory=list)
@@ -75,8 +75,8 @@ class Maintenance:
         await leave_to_sweep(self._db, self._store, staged_for(self._uploads), lease)
 
     async def _fill_folds(self, lease: Lease) -> None:
-        """A step on, so that those who collide keep nobody behind them waiting; then from the
-        first on again, since one of two that collide may be gone."""
+        """The next batch, so that collisions do not keep later users waiting; after the last batch
+        from the first on again, since one of two that collide may be gone."""
         known = self._folding
         collide, known.last = await accounts.fill_folds(
             self._db, lease, known.last or 0, FOLDS_AT_ONCE

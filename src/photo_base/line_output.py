@@ -1,7 +1,7 @@
 """Lines to standard output or error that never make a program wait, also when nobody reads them.
 
-A pipe that its reader has forgotten takes 64 KiB and then holds up whoever writes to it, event
-loop, health and signals included.
+A pipe that nobody reads takes 64 KiB and then holds up its writer, with event
+loop, health and signals.
 """
 
 import atexit

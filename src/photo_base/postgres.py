@@ -152,7 +152,7 @@ def reason(error: BaseException) -> str:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether a server, or a pooler before it, has refused who asks: the password or the role."""
+    """Whether a server, or a pooler before it, has refused the password or the role."""
     refused = isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)
     # PgBouncer says it by its own code.
     pooled = isinstance(error, asyncpg.ProtocolViolationError) and "auth" in str(error)
@@ -160,8 +160,8 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def is_cut(error: BaseException) -> bool:
-    """Whether a connection ended under what was asked, whoever ended it. That is never the fault of
-    what was asked."""
+    """Whether the connection ended during a statement, at either end. That is never the statement's
+    fault."""
     closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
     return closed or isinstance(
         error,

@@ -17,8 +17,8 @@ CACHED_TOKENS = 20_000
 
 class Authenticator:
     """Verifies tokens, that their users are active, and that their sessions have not ended. A
-    verdict is kept per worker for at most `trust` seconds from the question on, so that is how long
-    a user may go on who was deactivated or has logged out."""
+    verdict is kept per worker for at most `trust` seconds from the question on; for so long a
+    deactivated or logged-out user may go on."""
 
     def __init__(self, tokens: AccessTokens, db: Database, trust: float) -> None:
         self._tokens = tokens

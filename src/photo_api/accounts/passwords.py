@@ -40,8 +40,8 @@ class Passwords:
 
     async def hash(self, password: str, client: str) -> str:
         """The encoded hash that the database keeps. Raises `ApiError` OVERLOADED: new passwords
-        take half of the room at most, so that those who have one can log in, and so do a
-        client's."""
+        take half of the room at most, so that users who have one can log in, and so does each
+        client."""
         if self._for_new == 0:
             raise ApiError(Code.OVERLOADED, "Too many registrations at once", retry_after=1)
         self._for_new -= 1

@@ -20,8 +20,8 @@ async def insert_user(db: Any, email: str, username: str, password_hash: str) ->
 
 
 async def user_by_email(db: Any, email: str) -> Any | None:
-    """Whoever has it in whatever spelling; of accounts that collide, the one whose spelling is
-    nearest."""
+    """The account with this e-mail in any spelling; of accounts that collide, the one whose
+    spelling is nearest."""
     folded = fold(email)
     rows = await db.fetch(
         "SELECT id, email, password_hash, is_active FROM users WHERE email_fold = $1"

@@ -64,7 +64,7 @@ async def refresh(body: RefreshToken, request: Request, state: Anyone) -> Respon
     """Exchange a refresh token for its successor and a new access token.
 
     Repeating the request gives the same successor until that is used, so a lost answer or a second
-    tab does no harm. Afterwards it is 401: for a minute for that caller alone, who may be a slow
+    tab does no harm. Afterwards it is 401: for a minute for that caller alone, which may be a slow
     tab; later it ends the whole session, since somebody else may hold the token. A session lasts
     no longer than its time, however often it is refreshed."""
     presented, auth = digest(body.refresh_token), state.settings.auth
@@ -108,8 +108,8 @@ async def me(caller: Authenticated) -> Response:
 
 
 def _tell_of_reuse(request: Request, state: AppState, token: Any) -> None:
-    """A security event for every token that was exchanged before. Harmless is only who asks again
-    within a minute, before the successor is used: whose answer was lost, or a second tab."""
+    """A security event for every token that was exchanged before. Harmless is only a
+    repetition within a minute, before the successor is used: a lost answer, or a second tab."""
     if token["revoked"] or token["expired"]:
         reason = "after_the_session"
     elif token["successor_used"]:

@@ -30,9 +30,9 @@ POLL = 0.05
 TAKEN = """(CASE WHEN a.window_ends > now() THEN a.failures ELSE 0 END
     + (SELECT count(*) FROM unnest(a.pending_at) p WHERE p > now() - make_interval(secs => $8)))"""
 
-# A window's row is taken over once its time is up. An attempt is known by when it began. Who is
-# refused or has to wait writes nothing: that is looked up, and once more with the rows locked,
-# since many see the same place become free. No row: wait.
+# A window's row is taken over once its time is up. An attempt is known by when it began. One
+# that is refused or has to wait writes nothing: that is looked up, and once more with the rows
+# locked, since many see the same place become free. No row: wait.
 ENTER = f"""
 WITH wanted (kind, key, seconds, lim) AS (
     VALUES ('account', $1::bytea, $4::float8, NULL::int),

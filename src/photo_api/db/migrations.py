@@ -1,4 +1,4 @@
-"""Schema migrations: plain SQL files beside this module, applied in order, by whoever is first.
+"""Schema migrations: plain SQL files beside this module, applied in order, by the first instance.
 
 A file's first lines may say more, as comments:
 `-- outside a transaction`: it is run statement by statement, for CREATE INDEX CONCURRENTLY; all
@@ -22,7 +22,7 @@ from photo_api.settings.dependencies import DatabaseSettings
 
 log = logging.getLogger(__name__)
 
-LOCK = 0x70686F746F  # "photo": one advisory lock for all who migrate this database
+LOCK = 0x70686F746F  # "photo": one advisory lock for all processes that migrate this database
 OUTSIDE = "-- outside a transaction"
 BREAKS = "-- breaks the release before:"
 LOCK_POLL = 0.1

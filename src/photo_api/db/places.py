@@ -14,7 +14,7 @@ TRIES = 3
 
 def taking(kind: str, most: str, wanted: str) -> str:
     """A common table expression, `place`: it has a row if the query `wanted` has one, and the user
-    whom $1 names has not begun `most` (a parameter) without an end. Then one more is begun."""
+    $1 has not begun `most` (a parameter) without an end. Then one more is begun."""
     return f"""place AS (
         UPDATE places SET begun = begun + 1 WHERE user_id = $1 AND kind = '{kind}'
         AND begun - ended < {most} AND EXISTS ({wanted}) RETURNING 1
@@ -22,8 +22,8 @@ def taking(kind: str, most: str, wanted: str) -> str:
 
 
 async def count_anew(db: Any, user_id: int, kind: str, counted: str) -> Any:
-    """The row of the query `counted`, whose `n` is how many the user has now. Who began one since,
-    unseen by the query, has changed `begun`; then nothing is noted."""
+    """The row of the query `counted`, whose `n` is how many the user has now. A transaction that
+    began one since, unseen by the query, has changed `begun`; then nothing is noted."""
     return await db.fetchrow(
         f"""
         WITH seen AS MATERIALIZED (

@@ -1,4 +1,4 @@
-"""The Content-Disposition of a photo, whose name was chosen by whoever uploaded it."""
+"""The Content-Disposition of a photo, whose name its uploader chose."""
 
 import re
 from urllib.parse import quote

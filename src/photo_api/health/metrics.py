@@ -9,7 +9,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(identity: Identity, checks: Mapping[str, Check]) -> str:
-    """Who the instance is and what it depends on; the same whichever worker is asked."""
+    """The instance's identity and its dependencies; the same whichever worker is asked."""
     labels = {
         "instance": identity.instance,
         "node": identity.node,

@@ -84,7 +84,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
     },
 )
 async def metrics(state: Anyone) -> Response:
-    """For Prometheus: who this instance is, and how its dependencies are."""
+    """For Prometheus: the instance's identity, and whether its dependencies are well."""
     checks = {name: state.health.check(name) for name in STALE}
     return Response(exposition(state.identity, checks), media_type=CONTENT_TYPE)
 

@@ -1,4 +1,4 @@
-"""Who is worked for at the same time, and how long a request's body may take.
+"""How many requests are worked on at the same time, and how long a body may take.
 
 A slow client holds nothing that others need: a request counts as work only once its body is there
 and until its answer begins.
@@ -86,8 +86,8 @@ class _Arriving:
 
 
 class Admission:
-    """Refuses at once whom it could not serve soon: a queue would only make everyone wait for
-    answers that nobody waits for any more. Health is always answered.
+    """Refuses at once requests that it could not serve soon: a queue would only make all clients
+    wait for answers after they have given up. Health is always answered.
 
     A body is read whole before its request counts as work, or, on one of the paths `streamed`, is
     left to the route and counts when it has come; those that are still coming may be half as many

@@ -1,4 +1,4 @@
-"""Who is calling, seen through proxies that we trust and not through others."""
+"""The client's address, seen through proxies that we trust and not through others."""
 
 from collections.abc import Sequence
 from hashlib import sha256

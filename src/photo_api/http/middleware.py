@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LIKE_A_TOKEN = re.compile(rb"eyJ.*|[A-Za-z0-9_-]{43}")
-"""Access tokens, and 256 bits in base64 as refresh tokens are: who puts one here by mistake shall
-not find it in the log."""
+"""Access tokens, and 256 bits in base64 as refresh tokens are: one that a client sends here by
+mistake must not reach the log."""
 
 REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 INSTANCE = INSTANCE_HEADER.lower().encode()

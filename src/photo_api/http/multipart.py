@@ -1,6 +1,6 @@
 """A multipart/form-data body (RFC 7578) read as it arrives: one file, and text fields around it.
 
-Nothing is read from the network ahead of whoever consumes the file, so memory is bounded by one
+Nothing is read from the network ahead of the file's consumer, so memory is bounded by one
 chunk of the body and the fields' limits.
 """
 

@@ -1,8 +1,7 @@
 """The job queue in PostgreSQL: leases with a fencing token.
 
-`attempt` grows with every lease and stands in every UPDATE, so whoever lost a lease can neither
-finish nor fail the job of its successor.
-"""
+`attempt` grows with every lease and stands in every UPDATE, so a worker that lost a lease can
+neither finish nor fail the job of its successor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ def _job(row: Any) -> Job:
 
 # Free, or its holder has been silent for its whole lease.
 OURS = "id = $1 AND attempt = $2 AND state = 'leased'"
-"""Whether a job's lease is still that of who asks."""
+"""Whether a job's lease is still the caller's."""
 
 AVAILABLE = "j.state <> 'dead' AND j.available_at <= now() AND j.kind = ANY ($3)"
 
@@ -57,8 +56,8 @@ FIRST = """SELECT j.id FROM jobs j
     ORDER BY j.user_id, j.available_at LIMIT 1"""
 
 NEAR = 1000
-"""Turns that are looked at one by one. Whoever has none, until maintenance takes it, may be before
-others; beyond so many of them the planner may look from the jobs' side."""
+"""Turns that are looked at one by one. A user without one, until maintenance gives it, may come
+before others; beyond so many of them the planner may look from the jobs' side."""
 
 # The indexes are walked in the order of turns and left at the first user who has a job. Those that
 # are at work are few. Without a turn, or when others have just locked all of its jobs: the oldest.

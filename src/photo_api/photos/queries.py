@@ -56,8 +56,9 @@ async def update_photo(
 async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id: str) -> bool:
     """Whether there was such a photo, or this request deleted it before. It leaves all albums at
     once; a trigger leaves its bytes to the sweep. Needs a transaction, of which the second
-    statement sees the albums that somebody put the photo into while the first one waited. Whoever
-    locks both locks photos first, then albums in the order of their ids, then what is in them."""
+    statement sees the albums that somebody put the photo into while the first one waited. All
+    that lock both lock photos first, then albums in the order of their ids, then what is in
+    them."""
     deleted = await connection.fetchval(
         f"""
         WITH mine AS (

@@ -30,8 +30,8 @@ class Swept:
 async def sweep(db: Database, store: ObjectStore, longest_put: int, lease: Lease) -> Swept:
     """One round over everything. `longest_put` in seconds, as for the uploads' own deadline.
 
-    Who loses the lease in between takes nothing more; what it had taken stays unadoptable, and
-    deleting that twice does no harm."""
+    A process that loses the lease in between takes nothing more; what it had taken stays
+    unadoptable, and deleting that twice does no harm."""
     uploads = await _abandon_uploads(db, longest_put, lease)
     objects = 0
     while due := await _take_due(db, lease):

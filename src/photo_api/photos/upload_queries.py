@@ -105,8 +105,9 @@ async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | Non
 
 async def lock_content(connection: Any, owner_id: int, sha256: bytes) -> Any | None:
     """The same, which then stays until the transaction's end; until then no other upload of these
-    bytes gets past here, so that of several that would reuse each other one makes the photo. Who
-    waited for a deletion looks again: the statement sees no photo that has come meanwhile."""
+    bytes gets past here, so that of several that would reuse each other one makes the photo. A
+    caller that waited for a deletion looks again: the statement sees no photo that came
+    meanwhile."""
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended($1::bigint || ':' || $2::text, 0))",
         owner_id, sha256.hex(),
@@ -144,8 +145,8 @@ async def note_object(db: Any, key: str, seconds: float, *, in_parts: bool = Fal
 async def make_ready(
     db: Any, owner_id: int, photo_id: int, key: str, content_type: str, sha256: bytes | None
 ) -> bool:
-    """The one conditional UPDATE that decides who wins: False for a photo that is no longer
-    pending, or when the sweep has taken the copy. Puts it into its album and enqueues its
+    """The one conditional UPDATE that decides which confirmation wins: False for a photo that is no
+    longer pending, or when the sweep has taken the copy. Puts it into its album and enqueues its
     renditions."""
     return await db.fetchval(
         f"""
@@ -204,7 +205,7 @@ async def has_album(db: Any, owner_id: int, album_id: int) -> bool:
 
 async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> Any:
     """Put a photo into an album; the row tells by `album` and `photo` which of them is the owner's
-    and still there, and both must be. The photo is locked first, as by all who lock both."""
+    and still there, and both must be. The photo is locked first, as wherever both are."""
     return await db.fetchrow(
         """
         WITH photo AS MATERIALIZED (

@@ -1,8 +1,8 @@
 """Leases: what one instance at a time may do for the whole fleet. All times are the database's.
 
 A lease that is not renewed goes to another holder with a higher token. Every statement made under
-it begins with `FENCE` and asks for `HELD`, so whoever was away for too long (stopped, paused with
-its machine, cut off) changes nothing when it comes back.
+it begins with `FENCE` and asks for `HELD`, so a holder that was away for too long (stopped, paused
+with its machine, cut off) changes nothing when it comes back.
 """
 
 from typing import Any, NamedTuple

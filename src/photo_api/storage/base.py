@@ -15,7 +15,7 @@ class StoreUnavailable(Exception):
 
 
 class StoreRefused(StoreUnavailable):
-    """The store refuses who asks (401, 403). It says so of objects that it has as well."""
+    """The store refuses the credentials (401, 403). It says so of objects that it has as well."""
 
 
 class StoreDown(StoreUnavailable):

@@ -24,8 +24,8 @@ _LONGEST_ANSWER = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket's address, path style, and who asks. `authorities` are certificates in PEM that are
-    believed besides the system's."""
+    """A bucket's address, path style, and credentials. `authorities` are certificates in PEM that
+    are trusted besides the system's."""
 
     endpoint: str
     name: str

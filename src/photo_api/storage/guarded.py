@@ -109,7 +109,7 @@ class GuardedStore:
         await self._written(lambda: self._store.delete(keys))
 
     async def discard_parts(self, key: str) -> None:
-        """Once; whoever asks comes again."""
+        """Once; the caller tries again later."""
         self._admit(self._writes)
         with self._counted(self._writes):
             await self._store.discard_parts(key)
@@ -169,7 +169,7 @@ class GuardedStore:
             work.cancel()
 
     async def _answers(self) -> bool:
-        """Whether the store says anything at all; asked once for all who wait."""
+        """Whether the store says anything at all; asked once for all callers that wait."""
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._answer())
         return await asyncio.shield(self._probe)

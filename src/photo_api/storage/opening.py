@@ -1,4 +1,4 @@
-"""Makes the configured object store and its credentials, for whoever is a composition root."""
+"""Makes the configured object store and its credentials, for composition roots."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

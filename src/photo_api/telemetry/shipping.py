@@ -1,6 +1,6 @@
 """Log lines on their way to a sink: a bounded queue, emptied by a thread of its own.
 
-Whoever logs only appends to the queue. A sink that is slow, full, hung or gone costs lines, which
+Logging only appends to the queue. A sink that is slow, full, hung or gone costs lines, which
 are counted, and never a request or the end of the process.
 """
 

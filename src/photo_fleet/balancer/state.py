@@ -26,9 +26,9 @@ class StateInUse(Exception):
 
 
 class StateFile:
-    """`balancer.json` in a folder that nobody else uses now; see `open_state`. `me` is who this
-    start is, `ended` the session before it when that one has certainly ended: it wrote the file
-    under the very lock, `place`, that this one holds now. A copy of the folder has another."""
+    """`balancer.json` in a folder that nobody else uses now; see `open_state`. `me` is the identity
+    of this start, `ended` the session before it when that one has certainly ended: it wrote the
+    file under the very lock, `place`, that this one holds now. A copy of the folder has another."""
 
     def __init__(self, path: Path, name: str, place: str | None) -> None:
         self._path = path

@@ -66,7 +66,7 @@ MEANINGS = {
     "ghost": "a photo without its file, or a file without photo that the sweep left",
     "acknowledged-loss": "acknowledged to its client, and gone or changed",
     "half-done": "neither wholly done nor wholly undone",
-    "unkept": "what the guide promises of a part, and the drill saw it otherwise",
+    "unkept": "a part broke a promise of the operator's guide, as the drill saw",
     "unaccounted": "client, nginx and instance tell different things of it",
     "read-failed": "a GET or HEAD whose answer had not begun was not served",
     "cut-elsewhere": "cut without being in flight at the instance that was hit",
@@ -160,8 +160,8 @@ def outage(record: Record) -> list[Violation]:
 
 def failover(record: Record) -> list[Violation]:
     """As an outage, with a database afterwards that had not received all: what was acknowledged
-    in that gap may be gone, and a 4xx tells so to whoever asks for it. That is counted and
-    told."""
+    in that gap may be gone, and clients that ask for it get a 4xx. That is counted and
+    reported."""
     since = min((item.behind for item in record.faults if item.behind is not None), default=None)
     to_api = [item for item in record.requests if item.target == "api"]
     wrong = [item for item in to_api if not (since is not None and _is_denied(item, since))]

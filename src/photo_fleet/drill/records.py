@@ -22,7 +22,7 @@ class Outcome(Enum):
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A request that has no outcome yet. `kind` is the act (`list`, `upload`, `login`, …), `target`
-    who answers it: the service (`api`) or the object store behind the same address (`store`).
+    what answers it: the service (`api`) or the object store behind the same address (`store`).
     `due` is when the open-loop schedule wanted it sent; `repeats` is the id of the one that its
     client sends again."""
 
@@ -39,8 +39,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Request(Draft):
-    """One request as its client saw it; latency counts from when it was due. `instance` is who
-    answered, or to whom nginx sent it last; None: to nobody that is known of."""
+    """One request as its client saw it; latency counts from when it was due. `instance` is the
+    one that answered, or to which nginx sent it last; None: unknown."""
 
     ended: float
     outcome: Outcome
@@ -75,7 +75,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that the drill did to the fleet, and how long it lasted; `instance` is whom it hit,
+    """Something that the drill did to the fleet, and how long it lasted; `instance` is the one hit,
     None when it hit what all share."""
 
     name: str

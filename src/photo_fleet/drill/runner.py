@@ -37,8 +37,8 @@ from photo_fleet.spec.fleet import HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10
 TAIL, TAIL_OF_OUTAGE = 6.0, RECOVERED_WITHIN + 2.0
-"""Seconds of load after the last fault is over, so that what comes after it is seen too; who
-recovers late would go unnoticed if nobody asked for so long."""
+"""Seconds of load after the last fault is over, so that what comes after it is seen too; a late
+recovery would go unnoticed if no request came for so long."""
 
 LONGEST_SWEEP = 90.0
 BALANCER_APART = {"balancer-kill", "balancer-cut-registry", "balancer-cut-instance"}
@@ -51,7 +51,7 @@ LONG_LAME_DUCK = 12.0
 """Seconds in which a worker that died in it is replaced, also on a busy machine."""
 
 IN_PRODUCTION = HealthCheck()
-"""How a balancer looks at instances where only that tells it who has gone."""
+"""How a balancer probes instances where only that tells it which have gone."""
 
 FAILURES = (
     CannotStart, NoFleet, Refused, NotPrepared, CannotList, LookupError, httpx.HTTPError,
@@ -179,7 +179,7 @@ class Runner:
         return since(play.began, told)
 
     async def keep(self, ledger: Ledger, scenario: Scenario) -> None:
-        """For whoever looks a request up later."""
+        """For looking a request up later."""
         await asyncio.to_thread(ledger.write, self.folder / f"{scenario.name}.jsonl")
 
     async def _play(self, scene: Scene, scenario: Scenario, load: Load, play: _Play) -> None:

@@ -79,7 +79,7 @@ class Instance:
         return {metric: value for metric, value in known.items() if value is not None}
 
     def candidate(self) -> Candidate:
-        """For the choice of who leaves."""
+        """For the choice of the instance that leaves."""
         failing = self.liveness.failures > 0 or self.state == "lost"
         return Candidate(self.name, self.release.number, self.boot, self.ready, failing)
 

@@ -102,7 +102,7 @@ class Commands:
 
     @contextmanager
     def _starting_with(self, environ: Mapping[str, str]) -> Iterator[None]:
-        """Whoever starts meanwhile has these variables besides its release's own."""
+        """Instances that start meanwhile have these variables besides their release's own."""
         if not environ:
             yield
             return

@@ -18,7 +18,7 @@ class Keeper(Protocol):
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Whom nginx was told last, and has taken."""
+        """The members that nginx confirmed last."""
 
     def state(self) -> dict[str, Any]:
         """How it stands; `panic` is whether members are kept although they are ill."""

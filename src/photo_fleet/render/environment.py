@@ -8,7 +8,7 @@ from photo_fleet.spec.settings import absent, secrets, settings
 
 SECRETS = "/etc/photo-api/secrets"
 SECRETS_GROUP = "photo-api-secrets"
-"""Who may read them, besides root: the service, whose user exists only while it runs."""
+"""The group that may read them, besides root: of the service, whose user exists while it runs."""
 
 ENVIRONMENT = "/etc/photo-api/photo-api.env"
 SITE = "/etc/photo-api/site.env"

@@ -21,7 +21,7 @@ LARGEST_BODY, LARGEST_OF_STRANGERS = "256k", "16k"
 """Of all but uploads, as the service takes them."""
 
 HEALTH_TIME_LIMIT = 3
-"""Seconds: who asks for health does not wait longer."""
+"""Seconds: a probe does not wait longer."""
 
 TLS = [
     "ssl_protocols TLSv1.2 TLSv1.3;",

@@ -24,7 +24,7 @@ OURS = {
 """First parts of paths that are not the store's."""
 
 HIDDEN = ("Authorization", "Cookie", "Referer", "Proxy-Authorization")
-"""Of the request: what proves who somebody is, to us, and the address of a shared album."""
+"""Of the request: what proves a user's identity to us, and the address of a shared album."""
 
 
 def store_upstream(balancer: Balancer, places: Places) -> Lines:

@@ -20,7 +20,7 @@ BALANCER_USER = "photo-fleet"
 """nginx and `photo-fleet balance` share it, for they share a socket and a file."""
 
 BALANCE_GROUP = "photo-fleet-secrets"
-"""Who may read the database's address: `photo-fleet balance`, and not nginx."""
+"""The group that may read the database's address: of `photo-fleet balance`, and not of nginx."""
 
 LOG_SHIPPERS = (
     "rsyslog.service",

@@ -117,7 +117,7 @@ def _forget_keys(idempotency: Any) -> None:
 
 
 def _refuse_without_date(errors: Any) -> None:
-    """Who is refused because the store is down is not told when to come again."""
+    """A refusal because the store is down lacks its `Retry-After`."""
     refuse: Callable[..., Awaitable[Any]] = errors._store_down
 
     async def refuse_without_date(request: Any, error: Exception) -> Any:

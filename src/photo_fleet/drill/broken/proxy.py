@@ -20,7 +20,8 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "kept-members": (
-        # Whoever is removed or hangs keeps getting requests, and all workers are said to know.
+        # A member that is removed or hangs keeps getting requests, and all workers are said to
+        # know.
         (
             'if (dict:get("generation") or 0) ~= current.generation then',
             "if #current.list == 0 then",

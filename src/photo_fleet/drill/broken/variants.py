@@ -35,7 +35,7 @@ UNREACHED = frozenset({"acknowledged-loss"})
 """What is refused to the clients is refused to the drill too when it fetches their uploads."""
 
 DIED = frozenset({*REPEATED, "unaccounted"})
-"""And who ends without a drain takes along the end of its log."""
+"""An instance that ends without a drain also loses the end of its log."""
 
 UNDRAWN = frozenset({"half-done"})
 """What is no picture gets no renditions."""
@@ -128,7 +128,7 @@ VARIANTS: Sequence[Variant] = (
     ),
     Variant(
         "refusal-without-date",
-        "who is refused in an outage is not told when to come again",
+        "refusals in an outage come without Retry-After",
         store_outage("refusal-without-date"),
         "failed",
         breaks=("refusal-without-date",),
@@ -215,7 +215,7 @@ VARIANTS: Sequence[Variant] = (
     ),
     Variant(
         "trusted-registry",
-        "a balancer keeps whom it does not reach, because the registry calls it ready",
+        "a balancer keeps a member that it does not reach, because the registry calls it ready",
         cut_one("trusted-registry", "balancer-cut-instance"),
         "unkept",
         breaks=("trusted-registry",),

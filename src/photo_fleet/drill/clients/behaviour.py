@@ -163,7 +163,7 @@ async def view_share(person: Person, chance: random.Random, due: float) -> None:
 
 
 async def delete_photo(person: Person, chance: random.Random, due: float) -> None:
-    """One of the photos, for good. Only who repeats a deletion may find that it was carried out
+    """One of the photos, for good. Only a repeated deletion may find that it was carried out
     already. Where nginx repeats it, its log tells (`accounts.attributed`)."""
     if len(person.photos) <= FEWEST_PHOTOS:
         return

@@ -1,9 +1,8 @@
-"""Who had each request, and whether everybody who had it wrote down the same. Pure.
+"""Which parts had each request, and whether all of them recorded the same. Pure.
 
 A client's answer names the instance that gave it. Of a request without such an answer nginx's log
-tells whom it was sent to; where that has no line either, it never got that far, or the worker of
-nginx that had it died.
-"""
+tells to which instance it was sent; where that has no line either, it never got that far, or the
+worker of nginx that had it died."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -100,7 +99,7 @@ def _is_answered(request: Request) -> bool:
 
 def _died_with(faults: Iterable[Fault], instance: str, request: Request) -> bool:
     """Whether it was under way within `LOG_TAIL` of the moment from which the instance wrote no
-    more. Whoever has its address later writes of what it answers."""
+    more. A later instance at its address logs what that one answers."""
     return any(
         fault.name in DEATHS
         and fault.instance == instance

@@ -1,4 +1,5 @@
-"""What goes wrong at the balancer, and what it costs when only its probes tell it who leaves."""
+"""What goes wrong at the balancer, and what it costs when only probes tell it that an instance
+leaves."""
 
 import asyncio
 import os

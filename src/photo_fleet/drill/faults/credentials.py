@@ -38,7 +38,7 @@ SELECT bool_and(EXISTS (
 )) AS taken FROM instances i WHERE i.state = 'ready'
 """
 
-# Idle for a while: whoever has a newer password replaces its connection before it uses it.
+# Idle for a while: a pool with a newer password replaces its connection before it uses it.
 DRIVE_OUT = """
 SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE usename = $1 AND application_name <> 'photo-fleet drill' AND state = 'idle'

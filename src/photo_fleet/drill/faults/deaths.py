@@ -59,7 +59,7 @@ async def kill_worker(scene: Scene) -> Fault:
 
 async def kill_draining_worker(scene: Scene) -> Fault:
     """An instance leaves, and its web worker dies while it still serves; ends when the fleet has
-    settled. To whoever asks it directly it says all the while that it drains."""
+    settled. Asked directly, it says all the while that it drains."""
     stage, before = scene.stage, scene.stage.instances()
     shrinking = asyncio.create_task(stage.resized(len(before) - 1))
     try:

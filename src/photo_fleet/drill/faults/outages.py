@@ -41,7 +41,7 @@ async def stop_database(scene: Scene, *, seconds: float) -> Fault:
     """The same, with so long before the start."""
     stage, began = scene.stage, scene.now()
     keeper = stage.keeper_pid
-    send([keeper], SIGSTOP)  # who else would start it again
+    send([keeper], SIGSTOP)  # which would start it again
     try:
         await _ended(scene, stage.database_pid, SIGINT)
         await asyncio.sleep(max(0.0, began + seconds - scene.now()))
@@ -65,7 +65,7 @@ async def freeze_database(scene: Scene, *, seconds: float) -> Fault:
 
 
 async def limit_connections(scene: Scene, *, connections: int, seconds: float) -> Fault:
-    """A stranger holds all connections but so few; who had others loses them."""
+    """A stranger holds all connections but so few; pools lose those that they had."""
     began, url = scene.now(), scene.stage.database_url
     taken: list[Any] = []
     try:
@@ -92,7 +92,7 @@ async def _take_all_but(connections: int, url: str, taken: list[Any]) -> None:
 
 async def leave_commits_unanswered(scene: Scene, *, seconds: float) -> Fault:
     """The synchronous standby is one that is not there, for so long: what is committed is there,
-    and whoever committed it is not told."""
+    and its client gets no answer."""
     began = scene.now()
     try:
         async with _uploads_before_their_last_statement(scene):

@@ -15,7 +15,7 @@ LONGEST_WAIT = 90.0
 
 @dataclass(slots=True)
 class Scene:
-    """A stage under load. `now` is the ledger's clock; `chance` decides whom a fault hits."""
+    """A stage under load. `now` is the ledger's clock; `chance` decides which part a fault hits."""
 
     stage: Stage
     now: Callable[[], float]

@@ -30,7 +30,7 @@ local function begin(id, cause)
   ngx.timer.at(0, report, id, cause)
 end
 
--- Any answer will do: who refuses is not silent, and whether it is well is for the probes to say.
+-- Any answer will do: a refusal is no silence, and probes decide whether the member is well.
 local function answers(member)
   local socket = ngx.socket.tcp()
   socket:settimeouts(CONNECT * 1000, CONNECT * 1000, ANSWER * 1000)

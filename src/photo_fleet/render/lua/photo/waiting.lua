@@ -48,7 +48,7 @@ function waiting.ended(id)
 end
 
 -- Whether several wait for it and nothing was heard of it for a while. It may be at work on long
--- ones: who asks this asks the member too.
+-- ones: the caller asks the member too.
 function waiting.hangs(id)
   local heard = dict:get(heard_key(id))
   return heard ~= nil and ngx.now() - heard > SILENCE and count(id) >= ENOUGH
