@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from photo_fleet.balancer.membership import Decision, Member
+from photo_fleet.balancer.nginx_members import member_lines
 from photo_fleet.render import nginx
 from photo_fleet.render.nginx_members import members_file
 from photo_fleet.render.places import Places
@@ -182,6 +184,13 @@ def backends() -> Iterator[Backends]:
         servers.end()
 
 
+def as_lines(*members: "Backend | dict[str, str]", panic: bool = False) -> str:
+    """These members as the control API takes them."""
+    listed = [one.as_member() if isinstance(one, Backend) else one for one in members]
+    decided = tuple(Member(one["id"], one["address"], one["instance"]) for one in listed)
+    return member_lines(Decision(decided, panic))
+
+
 @dataclass
 class Front:
     """A running nginx."""
@@ -191,17 +200,17 @@ class Front:
     places: Places
     process: subprocess.Popen[bytes]
 
-    def control(self, method: str, body: Any = None, path: str = "/members") -> httpx.Response:
-        """Ask the control API; a text is sent as it is."""
+    def control(
+        self, method: str, body: str | None = None, path: str = "/members"
+    ) -> httpx.Response:
+        """Ask the control API."""
         transport = httpx.HTTPTransport(uds=self.places.members_socket)
-        content = body if isinstance(body, str) or body is None else json.dumps(body)
         with httpx.Client(transport=transport, timeout=10) as client:
-            return client.request(method, f"http://nginx{path}", content=content)
+            return client.request(method, f"http://nginx{path}", content=body)
 
     def put(self, *members: Backend | dict[str, str], panic: bool = False) -> dict[str, Any]:
         """Have these members; what the control API says to it."""
-        listed = [one.as_member() if isinstance(one, Backend) else one for one in members]
-        told = self.control("PUT", {"members": listed, "panic": panic})
+        told = self.control("PUT", as_lines(*members, panic=panic))
         assert told.status_code == 200, told.text
         result: dict[str, Any] = told.json()
         return result

@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from tests.photo_fleet.nginx_stage import (
+    Backend,
     Backends,
     Front,
+    as_lines,
     backends,
     hang,
     running_front,
@@ -46,13 +48,51 @@ def test_a_restart_keeps_the_members(servers: Backends) -> None:
 
 
 def test_a_damaged_file_of_members_is_told_and_not_used(servers: Backends) -> None:
-    for damaged in ("{", '{"generation": 3, "members": [{"id": "a"}]}', "[]"):
+    """One that was cut short among them, and no older one in its place."""
+    whole = as_lines(servers.start())
+    for damaged in ("", whole[:-2], "generation 3\nmember a\nend 1\n", "[]"):
         with short_folder() as folder:
             (folder / "run").mkdir()
-            (folder / "run" / "members.json").write_text(damaged)
+            (folder / "run" / "members.list").write_text(damaged)
+            (folder / "run" / "members.json").write_text('{"generation":3,"members":[]}')
             with running_front(None, folder=folder) as front:
                 assert front.held()["members"] == []
-                assert "members.json cannot be used" in front.logs
+                assert front.held()["generation"] == 0
+                assert "members.list cannot be used" in front.logs
+
+
+def of_before(*members: Backend) -> str:
+    """As earlier releases sent it and kept it."""
+    return json.dumps({"members": [one.as_member() for one in members], "panic": True})
+
+
+def test_an_upgrade_keeps_the_members(servers: Backends) -> None:
+    """What the release before kept is read, and what its balancer still sends is taken."""
+    member, other = servers.start(), servers.start()
+    kept = {"generation": 7, **json.loads(of_before(member))}
+    with short_folder() as folder:
+        (folder / "run").mkdir()
+        (folder / "run" / "members.json").write_text(
+            json.dumps(kept, separators=(",", ":"), sort_keys=True)
+        )
+        with running_front(None, folder=folder) as front:
+            assert (front.held()["generation"], front.held()["panic"]) == (7, True)
+            assert who_answers(front, 2) == {member.name: 2}
+            assert front.control("PUT", of_before(member, other)).json()["generation"] == 8
+            assert who_answers(front, 4) == {member.name: 2, other.name: 2}
+            assert Path(front.places.members_file).read_text().startswith("generation 8\n")
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", '{"generation":3,"members":[{"id":"a"}]}', '{"members":[1]}', "{}"]
+)
+def test_a_damaged_file_of_the_release_before_is_told_and_not_used(damaged: str) -> None:
+    with short_folder() as folder:
+        (folder / "run").mkdir()
+        (folder / "run" / "members.json").write_text(damaged)
+        with running_front(None, folder=folder) as front:
+            assert front.held()["members"] == []
+            assert "members.json cannot be used" in front.logs
 
 
 def test_a_full_disk_keeps_the_file_of_members_and_is_told(servers: Backends) -> None:
@@ -67,7 +107,7 @@ def test_a_full_disk_keeps_the_file_of_members_and_is_told(servers: Backends) ->
         assert file.read_text() == before
         assert "a restart would not have these members" in front.logs
         assert front.put(second)["saved"] is True
-        assert json.loads(file.read_text())["members"] == [second.as_member()]
+        assert file.read_text() == f"generation 3\n{as_lines(second)}"
 
 
 def test_a_reload_and_a_crashed_worker_change_nothing(servers: Backends) -> None:
@@ -118,23 +158,25 @@ def test_only_its_own_user_and_group_reach_the_control_socket() -> None:
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ("", "not JSON"),
-        ("{", "not JSON"),
-        ('{"members": [], }', "not JSON"),
-        ('{"members": []} x', "not JSON"),
-        ("[" * 100, "not JSON: nested too deeply"),
-        ("[]", "members must be a list"),
-        ('{"members": {}}', "members must be a list"),
-        ('{"members": [1]}', "member 1 needs an id"),
-        ('{"members": [{"id": "a b", "instance": "i", "address": "10.0.0.1:80"}]}', "needs an id"),
-        ('{"members": [{"id": "a", "instance": "i", "address": "evil.example:80"}]}', "an address"),
-        ('{"members": [{"id": "a", "instance": "i", "address": "10.0.0.256:80"}]}', "an address"),
-        ('{"members": [{"id": "a", "instance": "i", "address": "10.0.0.1:0"}]}', "an address"),
-        (
-            '{"members": [{"id": "a", "instance": "i", "address": "10.0.0.1:1"},'
-            ' {"id": "a", "instance": "i", "address": "10.0.0.1:2"}]}',
-            "member 2 is there twice",
-        ),
+        ("", "the end is missing"),
+        ("panic false\n", "the end is missing"),
+        ("end 0\nend 0\n", "something follows the end"),
+        ("end 1\n", "another number of members"),
+        ("end\n", "line 1 is neither"),
+        ("panic maybe\nend 0\n", "line 1 is neither"),
+        ("panic false\nMEMBER\nend 0\n", "line 2 is neither"),
+        ("[" * 100, "line 1 is neither"),
+        ('{"members": [], }x', "line 1 is neither"),
+        ('{"members": {}}', "line 1 is neither"),
+        ('{"members": [1]}', "line 1 is neither"),
+        ("member 1\nend 1\n", "member 1 needs an id"),
+        ("member a b i 10.0.0.1:80\nend 1\n", "needs an id"),
+        ('member a" 10.0.0.1:80 i\nend 1\n', "needs an id"),
+        ("member a evil.example:80 i\nend 1\n", "an address"),
+        ("member a 10.0.0.256:80 i\nend 1\n", "an address"),
+        ("member a 10.0.0.1:0 i\nend 1\n", "an address"),
+        ("member a 10.0.0.1:1 i\nmember a 10.0.0.1:2 i\nend 2\n", "member 2 is there twice"),
+        ("member a 10.0.0.1:1 i\nmember b 10.0.0.1:2 i\nend 1\n", "another number of members"),
     ],
 )
 def test_what_is_no_list_of_members_changes_nothing(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,11 +49,10 @@ class NginxSocket:
         return _read(told, _members(told))
 
     async def put(self, decision: Decision) -> Held:
-        members = [asdict(member) for member in decision.members]
-        told = await self._ask("PUT", {"members": members, "panic": decision.panic})
+        told = await self._ask("PUT", member_lines(decision))
         return _read(told, frozenset(decision.members))
 
-    async def _ask(self, method: str, body: object = None) -> dict[str, Any]:
+    async def _ask(self, method: str, body: str | None = None) -> dict[str, Any]:
         # A connection for each question: one kept open would hold up nginx's own reload and exit.
         transport = httpx.AsyncHTTPTransport(uds=str(self._path))
         try:
@@ -61,7 +60,7 @@ class NginxSocket:
                 asyncio.timeout(TIME_BOX),
                 httpx.AsyncClient(transport=transport, timeout=TIME_BOX, trust_env=False) as client,
             ):
-                answer = await client.request(method, "http://nginx/members", json=body)
+                answer = await client.request(method, "http://nginx/members", content=body)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise NginxUnavailable(f"{self._path}: {error or type(error).__name__}") from None
         if answer.status_code != 200:
@@ -74,6 +73,14 @@ class NginxSocket:
         if not isinstance(told, dict):
             raise NginxUnavailable(f"{self._path}: {method} does not answer with a JSON object")
         return told
+
+
+def member_lines(decision: Decision) -> str:
+    """The decision as nginx takes it (`render/lua/photo/member_list.lua`): a line for each member,
+    and at the end how many they are, so that what is cut short is refused."""
+    members = [f"member {one.id} {one.address} {one.instance}" for one in decision.members]
+    lines = [f"panic {str(decision.panic).lower()}", *members, f"end {len(members)}"]
+    return "\n".join(lines) + "\n"
 
 
 def _read(told: Mapping[str, Any], members: frozenset[Member]) -> Held:

@@ -41,7 +41,8 @@ class Nginx:
 
     def forget_members(self) -> None:
         """Before the first start: those of a fleet that ended are gone, whatever its file says."""
-        Path(self.places.members_file).unlink(missing_ok=True)
+        for file in (self.places.members_file, self.places.members_file_before):
+            Path(file).unlink(missing_ok=True)
 
     async def start(self) -> None:
         """Render, start and wait until it answers. Also the way to mend one that died. Raises

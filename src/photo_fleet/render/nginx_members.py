@@ -9,7 +9,7 @@ from photo_fleet.spec.fleet import Balancer, Fleet
 
 UPSTREAM = "photo_members"
 LUA_FILES = (
-    *("control", "json", "member_list", "members", "quarantine", "upstream", "waiting"),
+    *("control", "member_list", "members", "quarantine", "upstream", "waiting"),
     "whole_file",
 )
 CONNECTIONS = 64
@@ -52,6 +52,7 @@ def _by_lua(balancer: Balancer, places: Places) -> Lines:
     setup = [
         'require("photo.members").setup {',
         f'    file = "{places.members_file}",',
+        f'    file_before = "{places.members_file_before}",',
         f'    algorithm = "{balancer.algorithm}",',
         "}",
     ]

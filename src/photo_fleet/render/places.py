@@ -45,7 +45,12 @@ class Places:
 
     @property
     def members_file(self) -> str:
-        """The last set: JSON, which Lua keeps itself."""
+        """The last set, a line for each member, which Lua keeps itself."""
+        return f"{self.run}/members.list"
+
+    @property
+    def members_file_before(self) -> str:
+        """The same as earlier releases kept it, in JSON: read where the other is not there yet."""
         return f"{self.run}/members.json"
 
     @property

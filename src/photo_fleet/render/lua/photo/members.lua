@@ -1,7 +1,6 @@
 -- The members: one set for all workers in a shared dict, which outlives reloads; and what nginx
 -- itself learns of each: requests in flight, errors, failed connections.
-local json = require "photo.json"
-local checked = require "photo.member_list"
+local member_list = require "photo.member_list"
 local quarantine = require "photo.quarantine"
 local waiting = require "photo.waiting"
 local whole_file = require "photo.whole_file"
@@ -9,8 +8,8 @@ local whole_file = require "photo.whole_file"
 local members = {}
 local dict = ngx.shared.photo_members
 
-local options = { file = "", algorithm = "round-robin" }
-local current = { generation = 0, panic = false, list = json.array() }
+local options = { file = "", file_before = "", algorithm = "round-robin" }
+local current = { generation = 0, panic = false, list = {} }
 
 local function slot()
   return ngx.worker.id() or 0
@@ -21,19 +20,19 @@ local function in_flight_key(id, worker)
 end
 
 local function understood(set)
-  for _, member in ipairs(set.members) do
+  for _, member in ipairs(set.list) do
     member.host, member.port = member.address:match("^(.*):(%d+)$")
     member.port = tonumber(member.port)
     member.in_flight_key = in_flight_key(member.id, slot())
     member.requests_key = "requests:" .. member.id
   end
-  return { generation = set.generation, panic = set.panic, list = set.members }
+  return set
 end
 
 -- What holds now, for every worker alike: `generation`, `panic`, `list`.
 function members.current()
-  if (dict:get("generation") or 0) ~= current.generation then
-    current = understood(json.decode(dict:get("set")))
+  if (dict:get("set:generation") or 0) ~= current.generation then
+    current = understood(assert(member_list.parse(dict:get("set:text"))))
   end
   return current
 end
@@ -63,11 +62,13 @@ end
 
 -- Ids of removed members whose requests are not over yet.
 function members.leaving()
-  return json.decode(dict:get("leaving") or "[]")
+  local ids = {}
+  for id in (dict:get("set:leaving") or ""):gmatch("%S+") do ids[#ids + 1] = id end
+  return ids
 end
 
 local function note_leaving(list)
-  local stays, leaving = {}, json.array()
+  local stays, leaving = {}, {}
   for _, member in ipairs(list) do stays[member.id] = true end
   local gone = members.leaving()
   for _, member in ipairs(members.current().list) do gone[#gone + 1] = member.id end
@@ -78,41 +79,40 @@ local function note_leaving(list)
       forget(id)
     end
   end
-  dict:set("leaving", json.encode(leaving))
+  dict:set("set:leaving", table.concat(leaving, " "))
 end
 
-local function hold(generation, list, panic)
-  local text = json.encode { generation = generation, members = list, panic = panic }
-  for _, member in ipairs(list) do start_counting(member.id) end
-  assert(dict:safe_set("set", text))
-  dict:set("generation", generation)
+-- Not under the names that earlier releases have for it: each finds its own after a reload.
+local function hold(set)
+  local text = member_list.text(set)
+  for _, member in ipairs(set.list) do start_counting(member.id) end
+  assert(dict:safe_set("set:text", text))
+  dict:set("set:generation", set.generation)
   return text
 end
 
 -- Have exactly these. The generation, and what went wrong with keeping them for a restart, if
 -- anything did.
-function members.replace(list, panic)
-  local generation = (dict:get("generation") or 0) + 1
-  note_leaving(list)
-  local text = hold(generation, list, panic)
-  return generation, whole_file.replace(options.file, text .. "\n")
+function members.replace(set)
+  set.generation = (dict:get("set:generation") or 0) + 1
+  note_leaving(set.list)
+  return set.generation, whole_file.replace(options.file, hold(set))
 end
 
 -- At nginx's start and at each reload, before there are workers.
 function members.setup(given)
   options = given
-  if dict:get("generation") then return end
-  local file = io.open(options.file)
-  if not file then return end
-  local set, problem = json.decode(file:read("*a"))
-  file:close()
-  local list
-  if set then list, problem = checked(set) end
-  if list then
-    hold(tonumber(set.generation) or 1, list, set.panic == true)
-  else
-    ngx.log(ngx.ERR, options.file, " cannot be used: ", problem)
+  if dict:get("set:generation") then return end
+  local path = options.file
+  local file = io.open(path)
+  if not file then
+    path = options.file_before
+    file = io.open(path)
   end
+  if not file then return end
+  local set, problem = member_list.parse(file:read("*a"))
+  file:close()
+  if set then hold(set) else ngx.log(ngx.ERR, path, " cannot be used: ", problem) end
 end
 
 -- A worker in the place of one that crashed: nobody will end that one's requests.
@@ -200,19 +200,17 @@ function members.count_error(id)
   dict:incr("errors:" .. id, 1)
 end
 
--- What GET /members tells of one member.
+-- What GET /members tells of one member. Nothing in it has to be escaped (see member_list).
 function members.described(member)
-  local id = member.id
-  return {
-    id = id,
-    address = member.address,
-    instance = member.instance,
-    in_flight = members.in_flight(id),
-    requests = dict:get("requests:" .. id) or 0,
-    errors = dict:get("errors:" .. id) or 0,
-    failures = dict:get("failures:" .. id) or 0,
-    quarantined_until = quarantine.ends(id) or json.null,
-  }
+  local id, counts = member.id, {}
+  for _, name in ipairs { "requests", "errors", "failures" } do
+    counts[#counts + 1] = string.format('"%s":%d', name, dict:get(name .. ":" .. id) or 0)
+  end
+  return string.format(
+    '{"id":"%s","address":"%s","instance":"%s","in_flight":%d,%s,"quarantined_until":%s}',
+    id, member.address, member.instance, members.in_flight(id), table.concat(counts, ","),
+    quarantine.ends(id) or "null"
+  )
 end
 
 return members
