@@ -11,6 +11,9 @@ IN_CODE = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", re.M)
 PATH = re.compile(r"(?<![\w/])((?:src|tests|docs|examples|scripts|bench)/[\w./-]*\w/?)")
 ONE_TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
 NAME_IN_FILE = re.compile(r"`(\w+)`\s+(?:of|in)\s+`((?:src|tests)/[\w/]+\.py)`")
+HEADLESS = re.compile(
+    r"(?:^(?:[-*] )?|(?<=[.;:|] ))((?:Who|For who|Whoever|Whom)\b[^.?:|]*[.?:|])", re.M
+)
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
 
 
@@ -65,3 +68,14 @@ def test_only_paths_of_the_repository_are_told() -> None:
     whole = set(PATH.findall(text))
     looks = set(re.findall(r"`([\w.-]+/[\w./-]+)`", text)) - {".venv/bin/photo-api"}
     assert looks - whole == set()
+
+
+def test_documents_name_those_who_act() -> None:
+    """Not 'Who needs it is refused', which leaves the reader to guess. Questions may begin so."""
+    found = [
+        f"{file.relative_to(ROOT)}: {sentence}"
+        for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+        for sentence in HEADLESS.findall(BLOCK.sub("", file.read_text()))
+        if not sentence.rstrip().endswith(("?", ":"))
+    ]
+    assert found == []
