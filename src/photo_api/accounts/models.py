@@ -1,5 +1,6 @@
 """Bodies of the account routes, as OpenAPI documents them."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -15,22 +16,19 @@ EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+$
 HIDDEN = "must hold no characters that cannot be seen"
 
 
-def _seen(text: str) -> str:
-    if not is_visible(text):
-        raise PydanticCustomError("invisible", HIDDEN)
-    return text
+def _only_if(shows: Callable[[str], bool]) -> AfterValidator:
+    def check(text: str) -> str:
+        if not shows(text):
+            raise PydanticCustomError("invisible", HIDDEN)
+        return text
 
-
-def _named(text: str) -> str:
-    if not is_name(text):
-        raise PydanticCustomError("invisible", HIDDEN)
-    return text
+    return AfterValidator(check)
 
 
 Email = Annotated[
     Text,
     StringConstraints(max_length=254, pattern=EMAIL),
-    AfterValidator(_seen),
+    _only_if(is_visible),
     Field(examples=["mina@example.org"]),
 ]
 Password = Annotated[Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"])]
@@ -41,7 +39,7 @@ class Registration(BaseModel):
     username: Annotated[
         Text,
         Field(min_length=3, max_length=100, examples=["mina"]),
-        AfterValidator(_named),
+        _only_if(is_name),
     ]
     password: Password
 

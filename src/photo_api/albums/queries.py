@@ -7,18 +7,11 @@ from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
-ALBUM = """a.id, a.owner_id, a.name, a.description, a.cover_photo_id, a.photo_count, a.created_at,
- a.updated_at"""
 ALBUM_FIELDS = (
-    "id",
-    "owner_id",
-    "name",
-    "description",
-    "cover_photo_id",
-    "photo_count",
-    "created_at",
+    "id", "owner_id", "name", "description", "cover_photo_id", "photo_count", "created_at",
     "updated_at",
-)
+)  # fmt: skip
+ALBUM = ", ".join(f"a.{name}" for name in ALBUM_FIELDS)
 
 ALBUMS = ended_by_bytes(
     f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < $2"

@@ -9,7 +9,7 @@ from photo_api.albums import queries
 from photo_api.albums.models import Album, AlbumChange, AlbumPage, Changed, NewAlbum, PhotoIds
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import cursor_behind, decode_cursor, encode_cursor
+from photo_api.http.cursors import Cursor, cursor_behind, decode_cursor, next_page
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, Limit, PathId, Skip, in_range
 from photo_api.http.idempotency import create_once, idempotency
@@ -21,11 +21,6 @@ from photo_api.state import Authenticated, IdempotencyKey
 router = APIRouter(prefix=f"{API_PREFIX}/albums", tags=["albums"], route_class=DirectRoute)
 
 FIRST_PAGE = 1000
-
-Cursor = Annotated[
-    str | None,
-    Query(max_length=64, description="`next` of the page before", examples=["AAAAAAAAACo"]),
-]
 
 
 @router.post("", status_code=201, response_model=Album, responses=errors(401, 403, 422, 503))
@@ -60,8 +55,7 @@ async def list_albums(
     )
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
-        following = encode_cursor(rows[len(page) - 1]["id"])
-        headers["Link"] = f'</api/albums/?cursor={following}&limit={limit}>; rel="next"'
+        headers = next_page("/api/albums/", rows[len(page) - 1]["id"], limit)
     return json_response(page, headers=headers)
 
 

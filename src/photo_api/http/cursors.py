@@ -2,12 +2,24 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Query
 
 from photo_api.errors import ApiError, Code
 
 MAX_POSITION = 2**63 - 1
 LENGTH = 8
+
+
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="of the page before: `next`, or from its Link header",
+        examples=["AAAAAAAAACo"],
+    ),
+]
 
 
 def encode_cursor(position: int) -> str:
@@ -18,6 +30,11 @@ def encode_cursor(position: int) -> str:
 def cursor_behind(page: Sequence[object], rows: Sequence[Any]) -> str | None:
     """A cursor behind the last row that made it into the page; None when all did, or none."""
     return encode_cursor(rows[len(page) - 1]["position"]) if 0 < len(page) < len(rows) else None
+
+
+def next_page(path: str, last: int, limit: int) -> dict[str, str]:
+    """The header that names the page behind this position."""
+    return {"Link": f'<{path}?cursor={encode_cursor(last)}&limit={limit}>; rel="next"'}
 
 
 def decode_cursor(cursor: str) -> int:

@@ -22,6 +22,9 @@ from photo_base.postgres import FAILURES
 
 log = logging.getLogger(__name__)
 
+OF_KEY = "WHERE user_id = $1 AND route = $2 AND key = $3"
+HELD = f"{OF_KEY} AND owner = $4 AND status IS NULL"
+
 LEASE = 30.0
 """Seconds after which a long request that shows no life may be taken over."""
 
@@ -34,6 +37,11 @@ class Key:
     route: str
     key: str
     fingerprint: bytes | None
+
+    @property
+    def row(self) -> tuple[int, str, str]:
+        """The parameters of `OF_KEY`."""
+        return self.user_id, self.route, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +92,8 @@ async def create_once(
 
 async def _complete(connection: Any, key: Key, status: int, resource_id: int) -> None:
     await connection.execute(
-        "UPDATE idempotency_keys SET status = $4, resource_id = $5"
-        " WHERE user_id = $1 AND route = $2 AND key = $3",
-        key.user_id, key.route, key.key, status, resource_id,
+        f"UPDATE idempotency_keys SET status = $4, resource_id = $5 {OF_KEY}",
+        *key.row, status, resource_id,
     )  # fmt: skip
 
 
@@ -101,7 +108,7 @@ async def _claim(db: Any, key: Key, owner: UUID, lease: float | None) -> bool:
         " WHERE k.created_at < now() - interval '24 hours'"
         " OR (k.status IS NULL AND k.lease_until < now())"
         " RETURNING true",
-        key.user_id, key.route, key.key, key.fingerprint, owner, lease,
+        *key.row, key.fingerprint, owner, lease,
     ) is not None  # fmt: skip
 
 
@@ -109,9 +116,9 @@ async def _look_up(db: Any, key: Key) -> Replay:
     row = await db.fetchrow(
         "SELECT status, fingerprint, resource_id,"
         " ceil(extract(epoch FROM lease_until - clock_timestamp()))::int AS seconds_left"
-        " FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3",
-        key.user_id, key.route, key.key,
-    )  # fmt: skip
+        f" FROM idempotency_keys {OF_KEY}",
+        *key.row,
+    )
     if row is None or row["status"] is None:
         raise ApiError(
             Code.REQUEST_IN_PROGRESS,
@@ -136,10 +143,8 @@ class LongClaim:
         back, when another request has taken the key over."""
         done = await connection.fetchval(
             "UPDATE idempotency_keys SET fingerprint = $5, status = $6, resource_id = $7"
-            " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL"
-            " RETURNING true",
-            self._key.user_id, self._key.route, self._key.key, self._owner,
-            request, status, resource_id,
+            f" {HELD} RETURNING true",
+            *self._key.row, self._owner, request, status, resource_id,
         )  # fmt: skip
         self.completing = True  # from here on the commit may be carried out, answered or not
         if done is None:
@@ -150,19 +155,12 @@ class LongClaim:
             )
 
     async def renew(self, db: Database) -> None:
-        await db.execute(
-            "UPDATE idempotency_keys SET lease_until = now() + make_interval(secs => $5)"
-            " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL",
-            self._key.user_id, self._key.route, self._key.key, self._owner, LEASE,
-        )  # fmt: skip
+        until = "UPDATE idempotency_keys SET lease_until = now() + make_interval(secs => $5)"
+        await db.execute(f"{until} {HELD}", *self._key.row, self._owner, LEASE)
 
     async def release(self, db: Database) -> None:
         """Let a repeat begin anew; without effect once completed."""
-        await db.execute(
-            "DELETE FROM idempotency_keys"
-            " WHERE user_id = $1 AND route = $2 AND key = $3 AND owner = $4 AND status IS NULL",
-            self._key.user_id, self._key.route, self._key.key, self._owner,
-        )  # fmt: skip
+        await db.execute(f"DELETE FROM idempotency_keys {HELD}", *self._key.row, self._owner)
 
 
 @asynccontextmanager

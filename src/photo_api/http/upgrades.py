@@ -5,6 +5,7 @@ The parser stops behind such a head, and would take the body for the next reques
 else, where a balancer shares its connections.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import httptools
@@ -30,29 +31,19 @@ class _AfterHead:
 
     def __init__(self, reader: Reader) -> None:
         self.on_body = reader.on_body
-        self._reader = reader
+        self.on_message_begin = self._if_begun(reader.on_message_begin)
+        self.on_url = self._if_begun(reader.on_url)
+        self.on_header = self._if_begun(reader.on_header)
+        self.on_headers_complete = self._if_begun(reader.on_headers_complete)
+        self._end = self._if_begun(reader.on_message_complete)
         self.begun = False
         self.complete = False
 
-    def on_message_begin(self) -> None:
-        if self.begun:
-            self._reader.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if self.begun:
-            self._reader.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.begun:
-            self._reader.on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if self.begun:
-            self._reader.on_headers_complete()
+    def _if_begun(self, call: Callable[..., None]) -> Callable[..., None]:
+        return lambda *told: call(*told) if self.begun else None
 
     def on_message_complete(self) -> None:
-        if self.begun:
-            self._reader.on_message_complete()
+        self._end()
         self.complete = True
 
 

@@ -7,7 +7,7 @@ holds the URL, the copy's key was never in one.
 import hashlib
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from photo_api.db.places import TRIES
@@ -30,11 +30,26 @@ COPIES_OF_USER = 4
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The photo that a confirmation ended with; `duplicate` when it was there before."""
+    """The photo that an upload ended with; `duplicate` when it was there before."""
 
     photo_id: int
     object_key: str
+    original_filename: str
+    content_type: str
+    file_size: int
     duplicate: bool
+
+
+def outcome(photo: Any, *, duplicate: bool) -> Outcome:
+    """That of an upload which ended with the photo of this row."""
+    return Outcome(
+        photo["id"],
+        photo["object_key"],
+        photo["original_filename"],
+        photo["content_type"],
+        photo["file_size"],
+        duplicate,
+    )
 
 
 async def presign(
@@ -171,15 +186,14 @@ async def _adopt(
     state: AppState, owner_id: int, photo: Any, key: str, content_type: str
 ) -> Outcome:
     await _copy_and_verify(state, photo, key, content_type)
-    sha256 = photo["sha256"]
+    mine = replace(outcome(photo, duplicate=False), object_key=key, content_type=content_type)
+    done, sha256 = None, photo["sha256"]
     if photo["reuse_duplicates"]:
         sha256 = sha256 or await _digest(state, key)
-        done = await _reuse_or_make_ready(state, owner_id, photo, key, content_type, sha256)
-    elif await queries.make_ready(state.db, owner_id, photo["id"], key, content_type, sha256):
-        done = Outcome(photo["id"], key, duplicate=False)
-    else:
-        done = None
-    if done is None or done.duplicate:
+        done = await _reuse_or_make_ready(state, owner_id, photo["album_id"], mine, sha256)
+    elif await queries.make_ready(state.db, owner_id, mine.photo_id, key, content_type, sha256):
+        done = mine
+    if done is not mine:
         await discard(state, key)
     if done is not None:
         return done
@@ -188,19 +202,20 @@ async def _adopt(
 
 
 async def _reuse_or_make_ready(
-    state: AppState, owner_id: int, photo: Any, key: str, content_type: str, sha256: bytes
+    state: AppState, owner_id: int, album_id: int, mine: Outcome, sha256: bytes
 ) -> Outcome | None:
     """How the upload ended here; None when it was no longer pending."""
-    mine = photo["id"]
     async with state.db.transaction() as connection:
         known = await queries.lock_content(connection, owner_id, sha256)
         if known is None:
-            ready = await queries.make_ready(connection, owner_id, mine, key, content_type, sha256)
-            return Outcome(mine, key, duplicate=False) if ready else None
-        if not await queries.end_as_duplicate(connection, owner_id, mine, known["id"]):
+            ready = await queries.make_ready(
+                connection, owner_id, mine.photo_id, mine.object_key, mine.content_type, sha256
+            )
+            return mine if ready else None
+        if not await queries.end_as_duplicate(connection, owner_id, mine.photo_id, known["id"]):
             return None
-        await queries.link(connection, owner_id, photo["album_id"], known["id"])
-        return Outcome(known["id"], known["object_key"], duplicate=True)
+        await queries.link(connection, owner_id, album_id, known["id"])
+        return outcome(known, duplicate=True)
 
 
 async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:
@@ -208,9 +223,9 @@ async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:
     if photo is not None and photo["duplicate_of"] is not None:
         known = await queries.staged(state.db, owner_id, photo["duplicate_of"])
         if known is not None and known["status"] == "ready":
-            return Outcome(known["id"], known["object_key"], duplicate=True)
+            return outcome(known, duplicate=True)
     elif photo is not None and photo["status"] == "ready":
-        return Outcome(photo["id"], photo["object_key"], duplicate=False)
+        return outcome(photo, duplicate=False)
     raise not_found("Photo")
 
 

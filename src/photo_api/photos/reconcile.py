@@ -68,10 +68,6 @@ class Report:
         return asdict(self) | {"clean": self.clean}
 
 
-def _silent(_: str) -> None:
-    """For who does not want to know how far it is."""
-
-
 async def reconcile(
     db: Database,
     store: ObjectStore,
@@ -81,7 +77,7 @@ async def reconcile(
     adopt: bool,
     force: bool,
     restored: bool = False,
-    progress: Callable[[str], None] = _silent,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Find all differences; with `adopt` recreate rows of orphaned originals, with `repair` move
     (other) orphans to quarantine and enqueue missing renditions. Orphans above 1 % of the objects

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from photo_api.contract import API_PREFIX
 from photo_api.errors import not_found
-from photo_api.http.cursors import decode_cursor, encode_cursor
+from photo_api.http.cursors import Cursor, decode_cursor, next_page
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
 from photo_api.http.idempotency import Key, idempotency
@@ -30,10 +30,6 @@ from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["photos"], route_class=DirectRoute)
 
-Cursor = Annotated[
-    str | None,
-    Query(max_length=64, description="from the Link header of the page before"),
-]
 SizeQuery = Annotated[Size, Query(description="which rendition")]
 
 REDIRECT: dict[int | str, dict[str, Any]] = {
@@ -117,8 +113,7 @@ async def list_photos(
     page = caller.state.owners.presenter.page(rows)
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
-        following = encode_cursor(rows[len(page) - 1]["id"])
-        headers["Link"] = f'</api/photos/?cursor={following}&limit={limit}>; rel="next"'
+        headers = next_page("/api/photos/", rows[len(page) - 1]["id"], limit)
     return json_response(page, headers=headers)
 
 

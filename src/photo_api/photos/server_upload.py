@@ -6,7 +6,6 @@ was ever issued, so what is written is final; one statement then makes it a phot
 
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -25,7 +24,14 @@ from photo_api.http.idempotency import (
 )
 from photo_api.http.multipart import MultipartError, UploadForm
 from photo_api.photos import upload_queries as queries
-from photo_api.photos.direct_upload import check_size, discard, link_known, object_key
+from photo_api.photos.direct_upload import (
+    Outcome,
+    check_size,
+    discard,
+    link_known,
+    object_key,
+    outcome,
+)
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.state import AppState
 
@@ -63,18 +69,6 @@ class UploadFields(BaseModel):
     title: Title | None = None
     description: LongText | None = None
     on_duplicate: str = Field("keep", pattern="^(keep|reuse)$")
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The photo that the upload ended with; `duplicate` when it was there before."""
-
-    photo_id: int
-    object_key: str
-    original_filename: str
-    content_type: str
-    file_size: int
-    duplicate: bool
 
 
 class Intake:
@@ -119,7 +113,7 @@ class Intake:
         return self._digest.digest()
 
 
-async def upload(request: Request, state: AppState, owner_id: int, key: Key | None) -> Done:
+async def upload(request: Request, state: AppState, owner_id: int, key: Key | None) -> Outcome:
     """Take a form's file in. Raises `ApiError` NOT_AN_IMAGE, TOO_LARGE, NOT_FOUND for the album,
     and validation errors for fields."""
     largest = state.settings.uploads.max_size
@@ -144,7 +138,7 @@ async def _take_in(
     intake: Intake,
     filename: str,
     claim: LongClaim | None,
-) -> Done:
+) -> Outcome:
     content_type = await intake.content_type()
     photo_id = await queries.new_photo_id(state.db)
     key = object_key(owner_id, photo_id, content_type)
@@ -156,7 +150,7 @@ async def _take_in(
     except Exception:
         await discard(state, key)
         raise
-    mine = Done(photo_id, key, fields.filename, content_type, intake.size, duplicate=False)
+    mine = Outcome(photo_id, key, fields.filename, content_type, intake.size, duplicate=False)
     try:
         done = await _commit(state, owner_id, mine, fields, intake.sha256, claim)
     except ApiError:  # anything else may have come after the commit
@@ -170,11 +164,11 @@ async def _take_in(
 async def _commit(
     state: AppState,
     owner_id: int,
-    mine: Done,
+    mine: Outcome,
     fields: UploadFields,
     sha256: bytes,
     claim: LongClaim | None,
-) -> Done:
+) -> Outcome:
     """`mine` as a new photo, or under `reuse` the one with its bytes. After an `ApiError` nothing
     points to the bytes; after any other error that is unknown, and left to the sweep."""
     if not in_range(fields.album_id):
@@ -192,17 +186,19 @@ async def _commit(
     return done
 
 
-async def _known_photo(connection: Any, owner_id: int, album_id: int, sha256: bytes) -> Done | None:
+async def _known_photo(
+    connection: Any, owner_id: int, album_id: int, sha256: bytes
+) -> Outcome | None:
     """The photo with these bytes, which is in the album now."""
     known = await queries.lock_content(connection, owner_id, sha256)
     if known is None:
         return None
     await link_known(connection, owner_id, album_id, known["id"])
-    return _known(known, duplicate=True)
+    return outcome(known, duplicate=True)
 
 
 async def _insert(
-    connection: Any, owner_id: int, mine: Done, fields: UploadFields, sha256: bytes
+    connection: Any, owner_id: int, mine: Outcome, fields: UploadFields, sha256: bytes
 ) -> None:
     new = queries.NewPhoto(
         owner_id,
@@ -224,7 +220,7 @@ async def _insert(
 
 async def _repeat(
     state: AppState, owner_id: int, form: UploadForm, intake: Intake, filename: str, before: Replay
-) -> Done:
+) -> Outcome:
     """The same request once more: it is read to its end, since only then it is known to be the
     same."""
     await intake.content_type()
@@ -235,18 +231,7 @@ async def _repeat(
     photo = await queries.staged(state.db, owner_id, before.resource_id)
     if photo is None or photo["status"] != "ready":
         raise not_found("Photo")
-    return _known(photo, duplicate=before.status == 200)
-
-
-def _known(photo: Any, *, duplicate: bool) -> Done:
-    return Done(
-        photo["id"],
-        photo["object_key"],
-        photo["original_filename"],
-        photo["content_type"],
-        photo["file_size"],
-        duplicate,
-    )
+    return outcome(photo, duplicate=before.status == 200)
 
 
 def _fingerprint(fields: UploadFields, sha256: bytes) -> bytes:

@@ -100,21 +100,8 @@ def _answer(wanted: int, data: bytes, max_pixels: int) -> tuple[bytes, bytes, by
     return wire.ANSWER.pack(len(text), len(first), len(second)), text, first, second
 
 
-Made = tuple[dict[str, object], bytes, bytes]
-
-
-def _renditions(data: bytes, max_pixels: int) -> Made:
-    done = images.render(data, max_pixels)
-    return done.head, done.thumbnail, done.preview
-
-
-def _display(data: bytes, max_pixels: int) -> Made:
-    done = display(data, max_pixels)
-    return {"content_type": done.content_type}, done.data, b""
-
-
-_MAKERS: Mapping[wire.Wanted, Callable[[bytes, int], Made]] = MappingProxyType(
-    {wire.Wanted.RENDITIONS: _renditions, wire.Wanted.DISPLAY: _display}
+_MAKERS: Mapping[wire.Wanted, Callable[[bytes, int], images.Made]] = MappingProxyType(
+    {wire.Wanted.RENDITIONS: images.render, wire.Wanted.DISPLAY: display}
 )
 
 

@@ -95,7 +95,7 @@ class ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, wanted: wire.Wanted, data: bytes) -> wire.Answer:
+    async def ask(self, wanted: wire.Wanted, data: bytes) -> list[bytes]:
         """Raises OSError, EOFError or `wire.ProtocolError` when the child is not to be used
         again."""
         self._jobs += 1

@@ -88,7 +88,7 @@ class Decoder:
             child = await self._ready()
             try:
                 async with asyncio.timeout(self._limits.wall_seconds):
-                    answer = await child.ask(wanted, data)
+                    text, first, second = await child.ask(wanted, data)
             except TimeoutError:
                 await self._discard()
                 raise DecoderDied("timeout") from None
@@ -98,10 +98,10 @@ class Decoder:
                 await self._discard()
                 raise
             self._tell_of_sandbox(child)
-        head: dict[str, Any] = json.loads(answer.head)
+        head: dict[str, Any] = json.loads(text)
         if "refused" in head:
             raise Refused(head["refused"], head["detail"])
-        return head, answer.first, answer.second
+        return head, first, second
 
     async def aclose(self) -> None:
         """End the child, if there is one. A render under way ends with `DecoderDied`."""

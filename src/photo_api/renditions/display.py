@@ -4,7 +4,6 @@ A JPEG keeps its coded picture. Whatever else is decoded and becomes a WebP in s
 has more pixels than that is good for.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from photo_api.renditions import images
@@ -16,24 +15,16 @@ ANIMATED_PIXELS = 40_000_000
 """Of all frames together; of what has more the first frame is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
-    """`content_type` is image/jpeg or image/webp."""
-
-    content_type: str
-    data: bytes
-
-
-def display(data: bytes, max_pixels: int) -> Display:
-    """Raises as `images.render` does."""
+def display(data: bytes, max_pixels: int) -> images.Made:
+    """The content type, image/jpeg or image/webp, and one file. Raises as `images.render` does."""
     return images.attempt(_display, data, max_pixels)
 
 
-def _display(data: bytes, content_type: str, max_pixels: int) -> Display:
+def _display(data: bytes, content_type: str, max_pixels: int) -> images.Made:
     if content_type == "image/jpeg":
         orientation = images.field(images.load(data, content_type, fail_on="none"), "orientation")
         try:
-            return Display("image/jpeg", without_metadata(data, orientation or 1))
+            return _made("image/jpeg", without_metadata(data, orientation or 1))
         except Odd:
             pass  # it is decoded then, like any other
     return _encode(_decode(data, content_type, max_pixels))
@@ -50,10 +41,14 @@ def _decode(data: bytes, content_type: str, max_pixels: int) -> Any:
     return images.decode(data, content_type, max(opened.width, opened.height))
 
 
-def _encode(image: Any) -> Display:
+def _made(content_type: str, data: bytes) -> images.Made:
+    return {"content_type": content_type}, data, b""
+
+
+def _encode(image: Any) -> images.Made:
     animated = (images.field(image, "n-pages") or 1) > 1
     edge = max(image.width, image.height)
     if animated or (image.width * image.height <= WEBP_PIXELS and edge <= WEBP_EDGE):
-        return Display("image/webp", image.webpsave_buffer(Q=QUALITY, effort=2, keep="none"))
+        return _made("image/webp", image.webpsave_buffer(Q=QUALITY, effort=2, keep="none"))
     flat = image.flatten(background=255) if image.hasalpha() else image
-    return Display("image/jpeg", flat.jpegsave_buffer(Q=QUALITY, keep="none"))
+    return _made("image/jpeg", flat.jpegsave_buffer(Q=QUALITY, keep="none"))

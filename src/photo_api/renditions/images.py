@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import pi_heif
 import pyvips
@@ -54,7 +54,8 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
 )
 
 
-Made = TypeVar("Made")
+Made = tuple[dict[str, object], bytes, bytes]
+"""What is told, as JSON can, and two files, of which the second may be empty."""
 
 
 class Refusal(Exception):
@@ -63,15 +64,6 @@ class Refusal(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(_SENTENCES[reason])
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Renditions:
-    """`head` is JSON-able: everything about the original; the images are WebP in sRGB."""
-
-    head: dict[str, object]
-    thumbnail: bytes
-    preview: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +81,9 @@ class Opened:
     owner: object = None
 
 
-def render(data: bytes, max_pixels: int) -> Renditions:
-    """Raises `Refusal`, or MemoryError after which the process should end."""
+def render(data: bytes, max_pixels: int) -> Made:
+    """Everything about the original, thumbnail and preview, which are WebP in sRGB.
+    Raises `Refusal`, or MemoryError after which the process should end."""
     return attempt(_render, data, max_pixels)
 
 
@@ -118,7 +111,7 @@ def _classify(message: str) -> Refusal:
     return Refusal("unsupported" if _UNSUPPORTED.search(message) else "corrupt")
 
 
-def _render(data: bytes, content_type: str, max_pixels: int) -> Renditions:
+def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
     if content_type in ("image/heic", "image/heif"):
         opened = open_heic(data, max_pixels)
         preview = shrink(opened.image, PREVIEW_EDGE)
@@ -135,7 +128,7 @@ def _render(data: bytes, content_type: str, max_pixels: int) -> Renditions:
         "exif": read_exif(opened.exif),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    return Renditions(head, _webp(thumbnail), _webp(preview))
+    return head, _webp(thumbnail), _webp(preview)
 
 
 def load(data: bytes, content_type: str, **options: Any) -> Any:

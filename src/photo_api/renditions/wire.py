@@ -7,7 +7,6 @@ lengths, a JSON head and two files: thumbnail and preview, or the display rendit
 
 import asyncio
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 REQUEST = struct.Struct("!BQ")
@@ -31,15 +30,6 @@ class ProtocolError(Exception):
     """The child's answer makes no sense: it is no longer the program that was started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`head` is JSON."""
-
-    head: bytes
-    first: bytes
-    second: bytes
-
-
 async def send_request(writer: asyncio.StreamWriter, wanted: Wanted, data: bytes) -> None:
     """Raises OSError if the child is gone."""
     writer.write(REQUEST.pack(wanted, len(data)))
@@ -49,11 +39,10 @@ async def send_request(writer: asyncio.StreamWriter, wanted: Wanted, data: bytes
         await writer.drain()
 
 
-async def receive_answer(reader: asyncio.StreamReader, original: int) -> Answer:
-    """The answer about an original of so many bytes. Raises EOFError if the child ends,
-    `ProtocolError` if it claims more than it may send."""
+async def receive_answer(reader: asyncio.StreamReader, original: int) -> list[bytes]:
+    """Head and files of the answer about an original of so many bytes. Raises EOFError if the child
+    ends, `ProtocolError` if it claims more than it may send."""
     lengths = ANSWER.unpack(await reader.readexactly(ANSWER.size))
     if max(lengths) > max(_MAX_PART, original):
         raise ProtocolError(f"an answer of {sum(lengths)} bytes")
-    head, first, second = [await reader.readexactly(length) for length in lengths]
-    return Answer(head, first, second)
+    return [await reader.readexactly(length) for length in lengths]

@@ -11,14 +11,14 @@ from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
 from photo_api.db.places import TRIES
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import cursor_behind, decode_cursor, encode_cursor
+from photo_api.http.cursors import Cursor, cursor_behind, decode_cursor, next_page
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.photos.delivery import AnySize, file_for_visitor
-from photo_api.photos.routes import REDIRECT, Cursor
+from photo_api.photos.routes import REDIRECT
 from photo_api.photos.upload_queries import has_album
 from photo_api.shares import queries
 from photo_api.shares.models import NewShare, Share, SharedAlbum
@@ -94,8 +94,7 @@ async def list_shares(
     page = [_present(caller.state, row) for row in rows if row["id"] is not None and limit]
     headers = {}
     if page and len(page) == limit:
-        place = f"/api/albums/{album_id}/share?cursor={encode_cursor(rows[-1]['id'])}&limit={limit}"
-        headers["Link"] = f'<{place}>; rel="next"'
+        headers = next_page(f"/api/albums/{album_id}/share", rows[-1]["id"], limit)
     return json_response(page, headers=headers)
 
 
