@@ -11,12 +11,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from photo_base.command_line import text, whole_number
+from photo_base.tasks import cancel, first
 from photo_local.processes import EmbeddedError
 from photo_local.stack import EmbeddedStack
 
@@ -63,23 +65,26 @@ async def run_embedded(args: argparse.Namespace) -> int:
         durable=not args.test,
         database_options=options,
     )
-    ending = asyncio.ensure_future(asked_to_end(args.with_parent))
-    running = asyncio.ensure_future(_announce_and_run(stack))
     try:
-        await asyncio.wait({ending, running}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            reason = running.result()
-            print(f"photo-api embedded: {reason}", file=sys.stderr)
-            return 1
-        return 0
-    except EmbeddedError as error:
-        print(f"photo-api embedded: {error}", file=sys.stderr)
-        return 1
+        return await until_asked(_announce_and_run(stack), "photo-api embedded", args.with_parent)
     finally:
-        running.cancel()
-        ending.cancel()
-        await asyncio.gather(running, ending, return_exceptions=True)
         await stack.stop()
+
+
+async def until_asked(work: Coroutine[Any, Any, str], program: str, with_stdin: bool) -> int:
+    """Do it until somebody asks to end (`asked_to_end`); 1 when it ended before or failed, which
+    is told."""
+    working = asyncio.ensure_future(work)
+    try:
+        await first(working, asked_to_end(with_stdin))
+        if not working.done():
+            return 0
+        print(f"{program}: {working.result()}", file=sys.stderr)
+    except EmbeddedError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+    finally:
+        await cancel(working)
+    return 1
 
 
 async def _announce_and_run(stack: EmbeddedStack) -> str:

@@ -17,6 +17,7 @@ from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import log_shipping
+from photo_base.tasks import cancel, first
 from photo_local.ports import PortTaken, is_free
 from photo_local.processes import EmbeddedError
 from photo_local.secrets import Secrets
@@ -128,8 +129,7 @@ async def _supervise(stack: EmbeddedStack, supervisor: Supervisor) -> int:
     """Serve until the supervisor ends; 1 when the database or the store could not be kept."""
     serving = asyncio.ensure_future(supervisor.run())
     try:
-        either: set[asyncio.Future[Any]] = {serving, stack.failed}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await first(serving, stack.failed)
         if serving.done():
             return serving.result()
         reason = stack.failed.result()
@@ -138,8 +138,7 @@ async def _supervise(stack: EmbeddedStack, supervisor: Supervisor) -> int:
         await serving
         return 1
     finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await cancel(serving)
 
 
 def service_environment(

@@ -7,6 +7,8 @@ from outside. Bytes pass unchanged, so that the Host that a URL's signature cove
 import asyncio
 from contextlib import suppress
 
+from photo_base.tasks import cancel
+
 CHUNK = 64 * 1024
 
 
@@ -28,9 +30,7 @@ class Relay:
         """Close the socket and every connection at once."""
         if self._server is not None:
             self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await cancel(*self._connections)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._pass_on(reader, writer))

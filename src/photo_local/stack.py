@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+from photo_base.tasks import cancel
 from photo_local.ports import PortTaken, free_port, is_free
 from photo_local.postgres import Postgres
 from photo_local.processes import EmbeddedError
@@ -112,9 +113,7 @@ class EmbeddedStack:
 
     async def stop(self) -> None:
         """End everything within a second. Safe to repeat."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await cancel(*self._keepers)
         if self._relay is not None:
             await self._relay.stop()
         await asyncio.gather(*(service.stop() for service in self._services))
@@ -226,7 +225,5 @@ async def _together(*starts: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(*tasks)

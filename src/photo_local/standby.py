@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from photo_base.command_line import whole_number
-from photo_local.command import asked_to_end
+from photo_local.command import until_asked
 from photo_local.postgres import SOCKET_PORT, Postgres
 from photo_local.privileges import HERE
-from photo_local.processes import EmbeddedError
 
 NAME = "standby"
 """By which the primary knows it, as in `synchronous_standby_names`."""
@@ -66,28 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(standby: Standby) -> int:
-    ending = asyncio.ensure_future(asked_to_end(with_stdin=True))
-    running = asyncio.ensure_future(_announce_and_run(standby))
     try:
-        await asyncio.wait({ending, running}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            print(f"the standby ended with {running.result()}", file=sys.stderr)
-            return 1
-        return 0
-    except EmbeddedError as error:
-        print(f"the standby does not run: {error}", file=sys.stderr)
-        return 1
+        return await until_asked(_announce_and_run(standby), "standby", with_stdin=True)
     finally:
-        running.cancel()
-        ending.cancel()
-        await asyncio.gather(running, ending, return_exceptions=True)
         await standby.stop()
 
 
-async def _announce_and_run(standby: Standby) -> int:
+async def _announce_and_run(standby: Standby) -> str:
     await standby.start()
     print(json.dumps({"superuser_url": standby.superuser_url}), flush=True)
-    return await standby.died()
+    return f"ended with {await standby.died()}"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import h11
 
 from photo_api.settings.instance import CloudSettings
+from photo_base.tasks import cancel
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +76,7 @@ async def look_up(cloud: CloudSettings) -> Metadata | None:
     try:
         await asyncio.wait(asked, timeout=cloud.metadata_timeout)
     finally:
-        for task in asked:
-            task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await cancel(*asked)
     # OpenStack first: some of its kin also speak Amazon's language, and never the reverse.
     answers = [task.result() for task in asked if not task.cancelled()]
     found = next(filter(None, answers), None)

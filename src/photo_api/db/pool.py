@@ -17,6 +17,7 @@ from photo_api.resilience import PAUSE, Breaker
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.secrets import LiveSettings
 from photo_base.postgres import FAILURES, connect_to_primary, is_refusal, reason
+from photo_base.tasks import cancel
 
 log = logging.getLogger(__name__)
 
@@ -134,10 +135,7 @@ class Database:
 
     async def close(self) -> None:
         """Let go of all connections, within `PARTING` seconds."""
-        tasks = [task for task in (self._asking, self._looking) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*filter(None, (self._asking, self._looking)))
         with suppress(*FAILURES):
             async with asyncio.timeout(PARTING):
                 await self._pool.close()

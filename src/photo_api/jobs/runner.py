@@ -20,6 +20,7 @@ from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
 from photo_api.storage.guarded import WRITE_PROBE
 from photo_api.telemetry.failures import bug
 from photo_base.postgres import FAILURES, is_cut, is_refusal, reason
+from photo_base.tasks import first
 
 log = logging.getLogger(__name__)
 
@@ -200,27 +201,20 @@ class Runner:
 
     async def _with_lease(self, job: Job) -> None:
         """Run the handler while renewing; a lease that is lost cancels the handler."""
-        work = asyncio.create_task(self._handlers[job.kind].run(job))
-        renewal = asyncio.create_task(self._renew(job))
-        try:
-            await asyncio.wait({work, renewal}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise LeaseLost
-            work.result()
-        finally:
-            for task in (work, renewal):
-                task.cancel()
-            await asyncio.gather(work, renewal, return_exceptions=True)
+        ended = await first(self._handlers[job.kind].run(job), self._renew(job))
+        ended[0].result()
 
     async def _renew(self, job: Job) -> None:
-        """Returns when the lease is lost. A database that does not answer is no proof of that."""
+        """Raises `LeaseLost` when it is. A database that does not answer is no proof of that."""
         while True:
             await asyncio.sleep(self._settings.lease / 3)
             try:
-                if not await queue.renew(self._db, job, self._settings.lease):
-                    return
+                held = await queue.renew(self._db, job, self._settings.lease)
             except Exception as error:
                 _warn("cannot renew a lease", error)
+            else:
+                if not held:
+                    raise LeaseLost
 
     async def _fail(self, job: Job, reason: str, cause: str) -> None:
         try:

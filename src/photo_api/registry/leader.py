@@ -15,6 +15,7 @@ from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 from photo_api.telemetry.failures import bug
 from photo_base.postgres import reason
+from photo_base.tasks import first
 
 log = logging.getLogger(__name__)
 
@@ -70,18 +71,9 @@ class Leader:
             _warn("cannot let go of the lease", error)
 
     async def _while_held(self, lease: Lease, periodic: Sequence[PeriodicTask]) -> None:
-        tasks = [
-            asyncio.create_task(self._renew(lease)),
-            *(asyncio.create_task(self._regularly(task, lease)) for task in periodic),
-        ]
-        try:
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        working = (self._regularly(task, lease) for task in periodic)
+        for ended in await first(self._renew(lease), *working):
+            ended.result()
 
     async def _renew(self, lease: Lease) -> None:
         """Returns when the lease is lost. A database that does not answer is no proof of that."""

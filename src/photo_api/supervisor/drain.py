@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from photo_api.settings.instance import LifecycleSettings
-from photo_api.supervisor.slot import Slot, first, load_of
+from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
+from photo_base.tasks import first
 
 if TYPE_CHECKING:
     from photo_api.registry.registration import Registration

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple
-from typing import Any
 
 from photo_api.supervisor.child import Child, WorkerLoad
+from photo_base.tasks import cancel, first
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +81,7 @@ class Slot:
             await self._keep_one_running()
             await asyncio.gather(*(child.end for child in self._children), *self._retiring)
         finally:
-            left = [*(child.end for child in self._children), *self._retiring]
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await cancel(*(child.end for child in self._children), *self._retiring)
 
     async def _keep_one_running(self) -> None:
         backoff = FIRST_BACKOFF
@@ -238,20 +235,6 @@ class Slot:
             self._stopped.set()
         for child in self._children:
             child.send(command)
-
-
-async def first(
-    *waited_for: asyncio.Task[Any] | Coroutine[Any, Any, object], timeout: float | None = None
-) -> None:
-    """Until the first of these ends, or `timeout`. Tasks go on; the rest is cancelled."""
-    own = [asyncio.ensure_future(item) for item in waited_for if not isinstance(item, asyncio.Task)]
-    tasks = [item for item in waited_for if isinstance(item, asyncio.Task)]
-    try:
-        await asyncio.wait([*own, *tasks], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in own:
-            task.cancel()
-        await asyncio.gather(*own, return_exceptions=True)
 
 
 def total(loads: Iterable[WorkerLoad]) -> WorkerLoad:

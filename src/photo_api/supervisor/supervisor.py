@@ -25,6 +25,7 @@ from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
+from photo_base.tasks import cancel
 
 if TYPE_CHECKING:
     from photo_api.registry.registration import Registration
@@ -105,9 +106,7 @@ class Supervisor:
                 await self._stop.wait()
                 clean = await drain.run(self._cause)
             finally:
-                for task in (*helpers, *running):
-                    task.cancel()
-                await asyncio.gather(*helpers, *running, return_exceptions=True)
+                await cancel(*helpers, *running)
                 await drain.tell_end(self._cause)
         await self._complete_termination()
         return 0 if clean and not self._failed else 1

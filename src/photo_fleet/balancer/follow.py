@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from photo_base.postgres import FAILURES
+from photo_base.tasks import first
 from photo_fleet.balancer.membership import Decision, Member, Membership
 from photo_fleet.balancer.nginx_members import Nginx, NginxUnavailable
 from photo_fleet.balancer.probes import probe
@@ -98,16 +99,8 @@ class Balance:
                 log.info("balancer stopped")
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        working = asyncio.create_task(work)
-        ending = asyncio.create_task(self._ending.wait())
-        try:
-            await asyncio.wait([working, ending], return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
-        finally:
-            for task in (working, ending):
-                task.cancel()
-            await asyncio.gather(working, ending, return_exceptions=True)
+        for ended in await first(work, self._ending.wait()):
+            ended.result()
 
     async def _work(self, link: RegistryLink) -> None:
         await self._adopt()

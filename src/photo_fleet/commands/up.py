@@ -10,6 +10,7 @@ from pathlib import Path
 
 from photo_base.command_line import COULD_NOT, decimal, missing, whole_number
 from photo_base.line_output import LineOutput, as_text
+from photo_base.tasks import cancel
 from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.journal import Happening
@@ -79,8 +80,7 @@ async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
         try:
             await fleet.run(stop)
         finally:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+            await cancel(showing)
         return
     await fleet.run(stop)
 

@@ -5,6 +5,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from photo_base.tasks import cancel
+
 LOOK = 0.02
 
 
@@ -21,8 +23,7 @@ class Stall:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel(task)
 
     async def _measure(self) -> None:
         loop = asyncio.get_running_loop()

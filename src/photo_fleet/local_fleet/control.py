@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from photo_base.tasks import cancel, first
 from photo_fleet.group.local import Refused
 from photo_fleet.group.rollout import RolledBack
 
@@ -84,17 +85,14 @@ async def _answer(act: Act, reader: asyncio.StreamReader, writer: asyncio.Stream
     acting = asyncio.ensure_future(
         act(request, lambda text: writer.write(_line({"progress": text})))
     )
-    gone = asyncio.create_task(reader.read())
     try:
-        await asyncio.wait([acting, gone], return_when=asyncio.FIRST_COMPLETED)
+        await first(acting, reader.read())
         if acting.done():
             writer.write(_line({"done": True, **acting.result()}))
     except (Refused, RolledBack) as refused:
         writer.write(_line({"done": False, "error": str(refused)}))
     finally:
-        for task in (acting, gone):
-            task.cancel()
-        await asyncio.gather(acting, gone, return_exceptions=True)
+        await cancel(acting)
     await writer.drain()
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from photo_base.tasks import cancel, first
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.group.local import LocalGroup
@@ -84,7 +85,7 @@ class LocalFleet:
             tell("", "up", f"{self.url} passes to {self._spec.group.desired} instances to come")
             keeper = asyncio.create_task(self._keep(nginx))
             ended = asyncio.ensure_future(_failure(embedded, [*work, keeper]))
-            running.push_async_callback(_cancel, ended, keeper)
+            running.push_async_callback(cancel, ended, keeper)
             if await _first(ended, stop):
                 raise CannotStart(ended.result())
             tell("", "down", "everything drains and ends")
@@ -139,7 +140,7 @@ class LocalFleet:
         await running.enter_async_context(control_socket(layout.control, commands.act))
         for item in (group.run(), front.follow(), traffic.follow()):
             task = asyncio.create_task(item)
-            running.push_async_callback(_cancel, task)
+            running.push_async_callback(cancel, task)
             work.append(task)
         return embedded, nginx, work
 
@@ -203,32 +204,23 @@ async def _began(registry: Registry) -> Registry:
     raise CannotStart("the database does not answer; see embedded.log")
 
 
-async def _cancel(*tasks: "asyncio.Future[Any]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def _first(work: "asyncio.Future[Any]", stop: asyncio.Event) -> bool:
     """Whether `work` was done before `stop` was set; if not, it is cancelled. Raises what it
     raised."""
-    stopped = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await first(work, stop.wait())
         if work.done():
             work.result()
         return work.done()
     finally:
-        await _cancel(*(item for item in (work, stopped) if not item.done()))
+        await cancel(work)
 
 
 async def _failure(embedded: Embedded, work: list[asyncio.Task[None]]) -> str:
     """Why the fleet cannot go on; waits until that is so."""
-    gone = asyncio.ensure_future(embedded.running.wait())
-    done, _ = await asyncio.wait([gone, *work], return_when=asyncio.FIRST_COMPLETED)
-    if gone in done:
+    [ended, *_] = await first(embedded.running.wait(), *work)
+    if ended not in work:
         log = embedded.running.program.log
         return f"the database or the store ended, see {log}:\n{embedded.running.last_words()}"
-    gone.cancel()
-    error = next(iter(done)).exception()
+    error = ended.exception()
     return "a part of the fleet failed:\n" + "".join(traceback.format_exception(error)).rstrip()

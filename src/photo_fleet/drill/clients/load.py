@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Literal, Self
 
+from photo_base.tasks import cancel
 from photo_fleet.drill.clients import behaviour, uploading
 from photo_fleet.drill.clients.behaviour import Act
 from photo_fleet.drill.clients.mix import Mix, schedule
@@ -98,10 +99,7 @@ class Load:
                 task.add_done_callback(acts.discard)
             await asyncio.gather(*acts)
         finally:
-            stopped.cancel()
-            for task in acts:
-                task.cancel()
-            await asyncio.gather(stopped, *acts, return_exceptions=True)
+            await cancel(stopped, *acts)
         if self._errors:
             raise ExceptionGroup("acts of the load went wrong", self._errors)
 

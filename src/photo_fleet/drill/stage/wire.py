@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from photo_base.tasks import cancel, first
+
 CHUNK = 64 * 1024
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5432
@@ -24,10 +26,7 @@ class Listener:
     async def stop(self) -> None:
         """Close the socket and every connection at once. Safe to repeat."""
         self.stop_listening()
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await cancel(*self._connections)
 
     def stop_listening(self) -> None:
         """Close the socket; connections stay. `start` opens it again."""
@@ -100,13 +99,7 @@ class Wire(Listener):
 
     async def _both_ways(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         """Until one of the two ends is gone."""
-        tasks = [asyncio.create_task(self._pass_on(*way)) for way in ways]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await first(*(self._pass_on(*way) for way in ways))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Nothing is kept back that would be thrown away with the connection.
