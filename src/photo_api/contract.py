@@ -19,6 +19,20 @@ LIVE_PATH = "/health/live"
 REGISTRY_CHANNEL = "photo_api_instances"
 """PostgreSQL's NOTIFY channel that tells of each change of an instance's state."""
 
+HEARTBEAT = 5.0
+"""Seconds between two signs of life of an instance, and of a balancer, in the registry."""
+
+ALIVE = ("starting", "ready", "draining")
+"""States of a boot that may run."""
+
 LOST_AFTER = 20.0
 """Seconds without a heartbeat after which an instance may be declared lost, and after which nobody
 waits for a balancer any more."""
+
+LARGEST_UPLOAD = 50 * 1024 * 1024
+"""Bytes of a photo that the service takes, unless it is told otherwise."""
+
+STOP_MARGIN = 4.0
+"""Seconds that an instance's end takes for what has no setting: cutting what is left (1), the last
+word to the registry (2) and the supervisor's own log lines (1). It refuses to start without them.
+"""

@@ -11,7 +11,6 @@ import os
 import sys
 from contextlib import AsyncExitStack
 
-from photo_api.db.capacity import job_pool
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.runner import Handler, Runner
@@ -26,6 +25,7 @@ from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
 from photo_api.supervisor.worker_process import WorkerProcess, worker_process
 from photo_api.telemetry.failures import bug
+from photo_base.capacity import job_pool
 from photo_base.postgres import FAILURES, reason
 
 log = logging.getLogger(__name__)

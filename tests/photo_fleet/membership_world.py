@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 
 from photo_fleet.balancer.membership import (
-    ALIVE,
     Member,
     Membership,
     Outcome,

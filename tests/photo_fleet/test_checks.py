@@ -10,16 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photo_api.contract import LARGEST_UPLOAD
 from photo_api.db.capacity import advice
 from photo_api.settings.environment import SettingsError
-from photo_api.settings.loading import STOP_MARGIN as SERVICE_STOP_MARGIN
 from photo_api.settings.loading import load as load_settings
 from photo_api.settings.loading import variables
-from photo_fleet.rules.balancing import SERVICE_UPLOAD
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.sizing import connections_of
-from photo_fleet.rules.stopping import STOP_MARGIN
 from photo_fleet.spec.changes import changed, is_possible
 from photo_fleet.spec.fleet import Fleet, Policy, Service
 from photo_fleet.spec.loading import load
@@ -293,7 +291,6 @@ def test_errors_come_before_warnings() -> None:
 
 def test_the_stop_budget_is_the_services_own() -> None:
     """The service refuses to start exactly where the check finds an error."""
-    assert STOP_MARGIN == SERVICE_STOP_MARGIN
     load_settings(ENVIRON | {"PHOTO_API_GRACE": "54"})
     assert "stop-budget" not in codes(spec({"drain.grace": 54.0}))
     with pytest.raises(SettingsError):
@@ -329,7 +326,7 @@ def test_defaults_are_those_of_the_service() -> None:
         "MAX_INSTANCES": str(fleet.group.max),
         "S3_BUCKET": fleet.balancer.bucket,
         "S3_REGION": fleet.service.store_region,
-        "UPLOAD_MAX_SIZE": str(SERVICE_UPLOAD),
+        "UPLOAD_MAX_SIZE": str(LARGEST_UPLOAD),
     }.items() <= defaults.items()
 
 

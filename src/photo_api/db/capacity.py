@@ -4,29 +4,7 @@ on which the group grows."""
 from typing import Any
 
 from photo_api.settings.dependencies import DatabaseSettings
-
-PROBE, REGISTRY, LISTEN = 1, 1, 1
-"""Connections of an instance beside its pools."""
-
-JOB_SPARE = 3
-"""What the job process needs beside one connection for each job: renewing leases, the sweep, and
-looking for the next job."""
-
-DEPLOYED = 1
-"""Instances beyond the group's limit while a rolling deploy replaces one."""
-
-ROUND = 10
-
-
-def job_pool(concurrency: int) -> int:
-    """Connections in the pool of a job process that runs so many jobs at once."""
-    return concurrency + JOB_SPARE
-
-
-def beside_workers(jobs: int) -> int:
-    """Connections of one instance that its web workers' pools are not; `jobs` is how many jobs it
-    runs at once, 0 without a job process."""
-    return PROBE + REGISTRY + (job_pool(jobs) + LISTEN if jobs else 0)
+from photo_base.capacity import DEPLOYED, ROUND, beside_workers
 
 
 def connections_needed(

@@ -26,6 +26,7 @@ from typing import Any
 from photo_api.contract import LIVE_PATH
 from photo_api.registry import queries
 from photo_api.telemetry.failures import bug
+from photo_base import http_probe
 
 log = logging.getLogger(__name__)
 
@@ -165,22 +166,17 @@ class FailureDetector:
 
 
 async def ask(address: str, port: int) -> Answer:
-    """Whether the process behind this address answers that it lives, asked without any library: a
-    bare HTTP/1.0 request, at most `ANSWER_WAIT` seconds."""
-    writer: asyncio.StreamWriter | None = None
+    """Whether the process behind this address answers within `ANSWER_WAIT` seconds that it
+    lives."""
     try:
-        async with asyncio.timeout(ANSWER_WAIT):
-            reader, writer = await asyncio.open_connection(address, port)
-            writer.write(f"GET {LIVE_PATH} HTTP/1.0\r\n\r\n".encode())
-            status = await reader.readline()
+        async with http_probe.get(address, port, LIVE_PATH, ANSWER_WAIT) as answer:
+            status = await answer.readline()
     except TimeoutError:
-        return Answer.UNREACHABLE if writer is None else Answer.HANGS
-    except OSError as error:
-        refused = writer is not None or isinstance(error, ConnectionRefusedError)
-        return Answer.DEAD if refused else Answer.UNREACHABLE
-    finally:
-        if writer is not None:
-            writer.close()
+        return Answer.HANGS
+    except http_probe.Unreachable:
+        return Answer.UNREACHABLE
+    except OSError:
+        return Answer.DEAD
     return Answer.ALIVE if status.split()[1:2] == [b"200"] else Answer.DEAD
 
 

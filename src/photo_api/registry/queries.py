@@ -19,7 +19,7 @@ GAP = 10.0
 """Seconds between two heartbeats of one instance, by the database's clock, that break its unbroken
 count: it stood still, was suspended, or the database was. Heartbeats are 5.5 s apart at most."""
 
-ALIVE = "('starting', 'ready', 'draining')"
+ALIVE = str(contract.ALIVE)  # a list of SQL reads as one of Python
 
 LOOPBACK = "(old.address LIKE '127.%' OR old.address IN ('::1', 'localhost'))"
 

@@ -18,17 +18,18 @@ from typing import Any
 import asyncpg
 
 from photo_api.cloud.identity import Identity
-from photo_api.db.capacity import DEPLOYED, check_capacity
+from photo_api.contract import HEARTBEAT
+from photo_api.db.capacity import check_capacity
 from photo_api.db.connect import connect, moved
 from photo_api.registry import queries
 from photo_api.registry.failure_detector import FailureDetector
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.telemetry.failures import bug
+from photo_base.capacity import DEPLOYED
 from photo_base.postgres import FAILURES, reason
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = 5.0
 FIRST_RETRY = 0.25
 """Seconds after a heartbeat that failed; twice as long after each that follows, up to HEARTBEAT."""
 

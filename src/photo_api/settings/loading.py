@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
 
+from photo_api.contract import STOP_MARGIN
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings
 from photo_api.settings.environment import (
     PREFIX,
@@ -133,11 +134,6 @@ def _weak(values: Mapping[str, Any]) -> list[str]:
     found = [f"{name} {reason}; {MAKE}" for name, reason in weak if reason]
     same = [f"{name} is the same as {other.rstrip(',')}" for other, name in shared(ours | theirs)]
     return found + [f"{text}; {MAKE} for each" for text in same]
-
-
-STOP_MARGIN = 4.0
-"""Seconds for what has no setting of its own: cutting what is left (1), the last word to the
-registry (2) and the supervisor's own log lines (1)."""
 
 
 def _stop_budget(values: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from photo_api.contract import LARGEST_UPLOAD
 from photo_api.settings.environment import (
     Network,
     choice,
@@ -143,7 +144,7 @@ class UploadSettings:
     max_size: int = setting(
         "UPLOAD_MAX_SIZE",
         "largest photo in bytes",
-        default=str(50 * 1024 * 1024),
+        default=str(LARGEST_UPLOAD),
         parse=integer(1, 5 * 1024**3),
     )
     url_ttl: int = setting(

@@ -9,13 +9,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from photo_api.contract import ALIVE
 from photo_fleet.spec.fleet import HealthCheck
 
 CANDIDATE_INTERVAL = 1.0
 """Seconds between the probes of one that wants to come in, and of all while nothing but probes
 tells who lives."""
-
-ALIVE = ("starting", "ready", "draining")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""One look at one instance: a bare HTTP/1.0 request over a connection of its own, so that a
-listener that is gone is told apart from one that answers badly."""
+"""One look at one instance, and what its answer says."""
 
 import asyncio
 import json
 
+from photo_base import http_probe
 from photo_fleet.balancer.membership import Outcome, Probe
 
 LARGEST_ANSWER = 65_536
@@ -13,8 +13,9 @@ async def probe(address: str, path: str, timeout: float) -> Probe:
     """Ask `http://address/path`; `timeout` seconds cover everything from the connection to the
     body's end."""
     try:
-        async with asyncio.timeout(timeout):
-            return judge(await _ask(address, path))
+        host, _, port = address.rpartition(":")
+        async with http_probe.get(host.strip("[]"), int(port), path, timeout) as answer:
+            return judge(await _whole(answer))
     except TimeoutError:
         return Probe(Outcome.FAILED, f"no answer within {timeout:g} s")
     except ConnectionRefusedError:
@@ -36,22 +37,11 @@ def judge(answer: bytes) -> Probe:
     return Probe(Outcome.HEALTHY if code == 200 else Outcome.FAILED, detail)
 
 
-async def _ask(address: str, path: str) -> bytes:
-    host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-    try:
-        request = f"GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        writer.write(request.encode())
-        answer = b""
-        while len(answer) < LARGEST_ANSWER:
-            piece = await reader.read(LARGEST_ANSWER - len(answer))
-            if not piece:
-                break
-            answer += piece
-        return answer
-    finally:
-        # Not waited for: what is left of this connection must not hold up the next probe.
-        writer.transport.abort()
+async def _whole(answer: asyncio.StreamReader) -> bytes:
+    found = b""
+    while len(found) < LARGEST_ANSWER and (piece := await answer.read(LARGEST_ANSWER - len(found))):
+        found += piece
+    return found
 
 
 def _status(body: bytes) -> str:

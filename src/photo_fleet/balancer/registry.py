@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from photo_api.contract import LOST_AFTER
-from photo_fleet.balancer.membership import ALIVE, Member, Registered
+from photo_api.contract import ALIVE, LOST_AFTER
+from photo_fleet.balancer.membership import Member, Registered
 
 LONGEST_INSTANCE = 128
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:-]")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from photo_api.contract import REGISTRY_CHANNEL
+from photo_api.contract import HEARTBEAT, REGISTRY_CHANNEL
 from photo_base.postgres import connect_to_primary
 from photo_fleet.balancer import registry
 from photo_fleet.balancer.membership import Registered
@@ -15,7 +15,6 @@ from photo_fleet.balancer.state import StateFile
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = 5.0
 TIME_BOX = 2.0
 """Seconds that one look at the registry may take, so that a hung database is an absent one."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from photo_api.contract import LARGEST_UPLOAD
 from photo_fleet.rules.findings import Fault
 from photo_fleet.spec.fleet import Fleet
 
@@ -12,9 +13,6 @@ USUAL_IDLE = 60.0
 USUAL_CONNECT = 3.0
 
 MIB = 1024 * 1024
-SERVICE_UPLOAD = 50 * MIB
-"""What the service takes as one photo, unless it is told otherwise."""
-
 FORM = MIB
 """What a form adds to the photo in it, generously."""
 
@@ -91,13 +89,13 @@ def buffering(fleet: Fleet) -> Iterator[Fault]:
 
 def upload_limit(fleet: Fleet) -> Iterator[Fault]:
     """What the service takes passes the balancer."""
-    limit, needed = fleet.balancer.upload_limit, SERVICE_UPLOAD + FORM
+    limit, needed = fleet.balancer.upload_limit, LARGEST_UPLOAD + FORM
     if limit >= needed:
         return
     yield Fault(
         "warning",
         "upload-limit",
-        f"balancer.upload_limit {limit / MIB:.4g} MiB < {SERVICE_UPLOAD // MIB} MiB, the service's"
+        f"balancer.upload_limit {limit / MIB:.4g} MiB < {LARGEST_UPLOAD // MIB} MiB, the service's"
         f" largest photo, + {FORM // MIB} MiB for the form around it",
         "the balancer refuses photos with 413 that the service would take",
         ({"balancer.upload_limit": needed},),

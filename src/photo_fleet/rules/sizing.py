@@ -3,23 +3,13 @@
 from collections.abc import Iterator
 from math import ceil, floor
 
+from photo_base.capacity import DEPLOYED, ROUND, beside_workers
 from photo_fleet.rules.findings import Fault
 from photo_fleet.spec.changes import Changes
 from photo_fleet.spec.fleet import Fleet, Group, Policy, Service
 
 FULL = 100.0
 """Percent of CPU that one instance can bear."""
-
-HEALTH_AND_REGISTRY = 2
-"""Connections of an instance beside its pools."""
-
-JOB_SPARE = 4
-"""Connections of the job process beside one for each job: leases, sweep, next job, LISTEN."""
-
-DEPLOYED = 1
-"""Instances beyond the group's limit while a rolling deploy replaces one."""
-
-ROUND = 10
 
 
 def bounds(fleet: Fleet) -> Iterator[Fault]:
@@ -46,9 +36,7 @@ def bounds(fleet: Fleet) -> Iterator[Fault]:
 
 def connections_of(service: Service) -> int:
     """Database connections of one instance, as the service itself counts them at its start."""
-    jobs = service.job_concurrency
-    beside = HEALTH_AND_REGISTRY + (jobs + JOB_SPARE if jobs else 0)
-    return service.workers * service.pool + beside
+    return service.workers * service.pool + beside_workers(service.job_concurrency)
 
 
 def connections(fleet: Fleet) -> Iterator[Fault]:
@@ -61,7 +49,7 @@ def connections(fleet: Fleet) -> Iterator[Fault]:
     if database.pooler == "transaction" or needed <= database.max_connections:
         return
     usable = max(0, database.max_connections - database.reserved)
-    beside = each - service.workers * service.pool
+    beside = beside_workers(service.job_concurrency)
     yield Fault(
         "error",
         "connections",

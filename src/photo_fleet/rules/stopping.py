@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
+from photo_api.contract import STOP_MARGIN
 from photo_fleet.balancer.membership import longest_sick
 from photo_fleet.rules.findings import Fault
 from photo_fleet.spec.changes import Changes, changed
@@ -17,10 +18,6 @@ each for a lost notification and a retry; clouds within several."""
 
 TOLD_LAME_DUCK = 10.0
 """Seconds of lame duck that suffice wherever balancers are told."""
-
-STOP_MARGIN = 4.0
-"""Seconds that the service itself takes for what has no setting: cutting what is left (1), the
-last word to the registry (2), its supervisor's log lines (1). It refuses to start without them."""
 
 
 def lame_duck(fleet: Fleet) -> Iterator[Fault]:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from signal import SIGKILL
 from typing import Any
 
+from photo_api.contract import ALIVE
 from photo_base.postgres import FAILURES
 from photo_fleet.balancer import registry
 from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.membership import (
-    ALIVE,
     Decision,
     Member,
     Membership,
