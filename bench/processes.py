@@ -14,8 +14,8 @@ import psutil
 
 from bench.load import Address, drive, request
 from bench.plan import ALIVE_PATH, Plan
+from photo_base.processes import Program, Running
 from photo_local.ports import free_port
-from photo_local.processes import ManagedProcess
 
 HOST = "127.0.0.1"
 POLL = 0.003
@@ -94,26 +94,23 @@ class Launcher:
             raise NotStarted(process.last_words())
         return perf_counter() - started
 
-    async def _serve(self, *more: str) -> tuple[ManagedProcess, Address]:
+    async def _serve(self, *more: str) -> tuple[Running, Address]:
         port = free_port()
         arguments = ["serve", "--host", HOST, "--port", str(port), *more]
         return await self._start("photo_api.cli", *arguments), Address(HOST, port)
 
-    async def _start(self, module: str, *arguments: str) -> ManagedProcess:
+    async def _start(self, module: str, *arguments: str) -> Running:
         return await self._run(["-m", module, *arguments])
 
-    async def _run(self, arguments: Sequence[str]) -> ManagedProcess:
+    async def _run(self, arguments: Sequence[str]) -> Running:
         self._started += 1
-        return await ManagedProcess.start(
-            "a measured process",
-            [sys.executable, *arguments],
-            log=self._folder / f"process-{self._started}.log",
-            death_signal="TERM",
-            environment=self._environ,
-            folder=Path.cwd(),
+        log = self._folder / f"process-{self._started}.log"
+        command = [sys.executable, *arguments]
+        return await Running.start(
+            Program("a measured process", command, self._environ, log, Path.cwd(), "TERM")
         )
 
-    async def _answering(self, process: ManagedProcess, address: Address) -> None:
+    async def _answering(self, process: Running, address: Address) -> None:
         deadline = perf_counter() + PATIENCE
         while process.alive and perf_counter() < deadline:
             try:
@@ -124,11 +121,11 @@ class Launcher:
             writer.close()
             await drive(address, iter([request("GET", ALIVE_PATH)]), connections=1, expect=200)
             return
-        raise NotStarted(f"{process.name} does not answer:\n{process.last_words()}")
+        raise NotStarted(f"{process.program.name} does not answer:\n{process.last_words()}")
 
 
-async def _stop(process: ManagedProcess) -> None:
-    await process.stop([(signal.SIGTERM, 10.0)])
+async def _stop(process: Running) -> None:
+    await process.stop((signal.SIGTERM, 10.0))
 
 
 def _child(parent: int, module: str) -> int:

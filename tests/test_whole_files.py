@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from photo_base import processes
+from photo_base.processes import CannotStart
 from photo_base.whole_file import replace
 from photo_fleet.balancer import nginx_reload
 from photo_fleet.balancer.nginx_members import NginxUnavailable
 from photo_fleet.balancer.state import open_state
 from photo_fleet.local_fleet import secrets as fleet_secrets
-from photo_fleet.processes import CannotStart
 from photo_fleet.render import folder as rendered_folder
 from photo_local import secrets as embedded_secrets
-from photo_local.processes import EmbeddedError
 from tests.full_disk import full_disk
 
 LONG = "x" * 100
@@ -27,7 +27,7 @@ def render(path: Path) -> None:
 
 WRITERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
     "any": (lambda path: replace(path, LONG), OSError),
-    "embedded": (lambda path: embedded_secrets.write_private(path, LONG), EmbeddedError),
+    "embedded": (lambda path: processes.write(path, LONG), CannotStart),
     "members": (lambda path: nginx_reload._replace(path, LONG), NginxUnavailable),
     "rendered": (render, rendered_folder.FolderError),
 }
@@ -52,7 +52,7 @@ def test_a_full_disk_leaves_the_old_file_and_is_told(tmp_path: Path, name: str) 
 @pytest.mark.parametrize("module", [embedded_secrets, fleet_secrets])
 def test_secrets_that_were_not_written_can_be_made_later(tmp_path: Path, module: object) -> None:
     load_or_create = module.load_or_create  # type: ignore[attr-defined]
-    with full_disk(), pytest.raises((EmbeddedError, CannotStart), match="cannot be written"):
+    with full_disk(), pytest.raises((CannotStart, CannotStart), match="cannot be written"):
         load_or_create(tmp_path / "secrets.json")
     assert list(tmp_path.iterdir()) == []
     made = load_or_create(tmp_path / "secrets.json")

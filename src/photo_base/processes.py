@@ -1,14 +1,14 @@
-"""Programs of a local fleet: each in a session of its own, and none outlives the fleet."""
+"""Programs that this process starts: each in a session of its own, and none outlives it."""
 
 import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGKILL, Signals
 from typing import BinaryIO
 
 from photo_base.whole_file import replace
@@ -19,16 +19,18 @@ LOG_LIMIT = 20 * 1024 * 1024
 # The kernel sends the death signal only for a parent that dies after it was asked for, so the
 # child looks once whether its parent is still there before it becomes the program.
 _STARTED_BY_A_LIVING_PARENT = 'test "$PPID" = "$0" && exec "$@"'
+_AND_PRIVATE = 'test "$PPID" = "$0" && umask 077 && exec "$@"'
 
 
 class CannotStart(Exception):
-    """A part of the fleet cannot run; the message tells what to do."""
+    """Something cannot run; the message tells what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """A program to start. `death_signal` (a name such as KILL) is sent to it when this process
-    dies."""
+    dies; what a `private` one makes only its own user reads. `privileges` are further options of
+    setpriv(1), `feed` is what it reads as its input."""
 
     name: str
     command: Sequence[str]
@@ -36,6 +38,9 @@ class Program:
     log: Path
     folder: Path = Path("/")
     death_signal: str = "KILL"
+    private: bool = False
+    privileges: Sequence[str] = ()
+    feed: bytes = b""
 
 
 class Running:
@@ -57,15 +62,16 @@ class Running:
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             raise CannotStart("setpriv is missing; install the Debian package util-linux")
-        tied = [setpriv, "--pdeathsig", program.death_signal, "--"]
-        tied += ["/bin/sh", "-c", _STARTED_BY_A_LIVING_PARENT, str(os.getpid())]
+        tied = [setpriv, *program.privileges, "--pdeathsig", program.death_signal, "--"]
+        start = _AND_PRIVATE if program.private else _STARTED_BY_A_LIVING_PARENT
+        tied += ["/bin/sh", "-c", start, str(os.getpid())]
         pipe = asyncio.subprocess.PIPE
-        with open_log(program.log) as output:
+        with _open_log(program.log) as output, _input(program.feed) as source:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *tied,
                     *program.command,
-                    stdin=pipe if piped else asyncio.subprocess.DEVNULL,
+                    stdin=pipe if piped else source,
                     stdout=pipe if piped else output,
                     stderr=output,
                     env=dict(program.environ),
@@ -99,18 +105,18 @@ class Running:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    async def stop(self, patience: float, number: Signals = SIGTERM) -> bool:
-        """Ask it to end, and kill it after `patience` seconds; whether it ended by itself."""
-        self.signal(number)
+    async def stop(self, *steps: tuple[Signals, float]) -> bool:
+        """Send each signal and wait so many seconds for the end, then kill what is left; whether
+        it ended before that."""
         try:
-            await asyncio.wait_for(self._process.wait(), patience)
-        except TimeoutError:
-            self.kill()
-            await self._process.wait()
-            return False
+            for number, patience in steps:
+                self.signal(number)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._process.wait(), patience)
+            return not self.alive
         finally:
             self.kill()
-        return True
+            await self._process.wait()
 
     def kill(self) -> None:
         """SIGKILL for it and what is left in its session's first group."""
@@ -122,11 +128,18 @@ class Running:
         return "\n".join(last_lines(self.program.log, lines))
 
 
-def open_log(path: Path) -> BinaryIO:
+def _open_log(path: Path) -> BinaryIO:
     """Append to a private log, which is put aside first when it is long."""
     path.parent.mkdir(parents=True, exist_ok=True)
     put_aside(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def _input(feed: bytes) -> BinaryIO:
+    source = os.fdopen(os.memfd_create("input"), "w+b")
+    source.write(feed)
+    source.seek(0)
+    return source
 
 
 def write(path: Path, text: str, mode: int = 0o666) -> None:
@@ -155,3 +168,10 @@ def last_lines(path: Path, lines: int, within: int = 16 * 1024) -> list[str]:
 def find_program(name: str) -> str | None:
     """Its path; also in the folders of servers, which are not always on PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def send(pids: Iterable[int], number: Signals) -> None:
+    """The signal to each of them that is still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

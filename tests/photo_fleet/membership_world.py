@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+from photo_api.contract import ALIVE
 from photo_fleet.balancer.membership import (
     Member,
     Membership,

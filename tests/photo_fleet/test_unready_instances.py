@@ -12,11 +12,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from photo_base.processes import Program
 from photo_fleet.group.instance import Instance, Release
 from photo_fleet.group.local import LocalGroup
 from photo_fleet.group.registry import Registry
 from photo_fleet.group.rollout import RolledBack, roll_out
-from photo_fleet.processes import Program
 from photo_fleet.spec.fleet import Fleet, Group, HealthCheck, Policy
 from tests.own_stage import own_database
 

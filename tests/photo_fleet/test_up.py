@@ -16,9 +16,9 @@ import pytest
 
 import photo_api
 from photo_api.contract import INSTANCE_HEADER
+from photo_base.processes import CannotStart
 from photo_fleet.local_fleet import nginx as nginx_module
 from photo_fleet.local_fleet.nginx import required_nginx
-from photo_fleet.processes import CannotStart
 from photo_fleet.render.places import Places
 from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up
 from tests.service import eventually, full_pipe, jpeg, put

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from photo_api.contract import RELEASE
 from photo_base.command_line import decimal, missing, text, whole_number
 from photo_base.line_output import LineOutput, as_text
+from photo_base.processes import CannotStart
 from photo_base.whole_file import replace
 from photo_fleet.commands.self_test import self_test
 from photo_fleet.drill.catalogue import (
@@ -33,7 +34,6 @@ from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.local_fleet.nginx import required_nginx
-from photo_fleet.processes import CannotStart
 from photo_fleet.render.places import Places
 
 HOLDS, VIOLATED, UNUSABLE = 0, 1, 2

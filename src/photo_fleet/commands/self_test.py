@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from photo_base.command_line import missing
+from photo_base.processes import CannotStart
 from photo_fleet.drill.broken.variants import UnknownVariant, chosen
 from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
 from photo_fleet.local_fleet.nginx import required_nginx
-from photo_fleet.processes import CannotStart
 from photo_fleet.render.places import Places
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from photo_base.command_line import COULD_NOT, decimal, missing, whole_number
 from photo_base.line_output import LineOutput, as_text
+from photo_base.processes import CannotStart
 from photo_base.tasks import cancel
 from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.journal import Happening
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
-from photo_fleet.processes import CannotStart
 
 DEFAULT_PORT = 8080
 SECOND_SIGNAL = 1.0

@@ -12,6 +12,7 @@ from typing import Any, Self, TextIO
 import httpx
 
 from photo_base import postgres
+from photo_base.processes import CannotStart
 from photo_fleet.drill.clients.load import Load, NotPrepared
 from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.accounts import unaccounted
@@ -32,7 +33,6 @@ from photo_fleet.drill.stall import Stall
 from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet
-from photo_fleet.processes import CannotStart
 from photo_fleet.spec.fleet import HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from photo_base.processes import Running
 from photo_fleet.group.choice import Candidate
 from photo_fleet.group.cpu import CpuMeter
 from photo_fleet.group.registry import Row
 from photo_fleet.group.replacement import Liveness
-from photo_fleet.processes import Running
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from signal import SIGTERM
 from typing import Protocol
 
 import httpx
 
+from photo_base.processes import CannotStart, Program, Running
 from photo_fleet.group.choice import first_to_leave
 from photo_fleet.group.cpu import Tree
 from photo_fleet.group.instance import Instance, Release
@@ -17,7 +19,6 @@ from photo_fleet.group.policy import PolicyEngine, period, scaled
 from photo_fleet.group.registry import Look, Registry
 from photo_fleet.group.replacement import Backoff
 from photo_fleet.group.samples import Reading
-from photo_fleet.processes import CannotStart, Program, Running
 from photo_fleet.spec.fleet import Fleet
 
 INTERVAL = 1.0
@@ -319,7 +320,7 @@ class LocalGroup:
 
     async def _drain(self, instance: Instance) -> None:
         patience = self._fleet.drain.grace + KILL_MARGIN
-        if not await instance.process.stop(patience):
+        if not await instance.process.stop((SIGTERM, patience)):
             self._tell(instance.name, "kill", f"it still drained after {patience:g} s")
 
     def _new_name(self) -> str:

@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from photo_base.processes import CannotStart
 from photo_fleet.group.instance import Instance, Release
 from photo_fleet.group.local import Front, LocalGroup, Refused
-from photo_fleet.processes import CannotStart
 
 LOOK = 0.2
 

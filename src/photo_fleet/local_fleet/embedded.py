@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from signal import SIGTERM
 from typing import Any
 
+from photo_base.processes import CannotStart, Program, Running
 from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.processes import CannotStart, Program, Running
 
 LONGEST_START = 90.0
 LONGEST_STOP = 15.0
@@ -53,10 +54,10 @@ class Embedded:
         except TimeoutError:
             line = b""
         except BaseException:
-            await running.stop(LONGEST_STOP)
+            await running.stop((SIGTERM, LONGEST_STOP))
             raise
         if not line:
-            await running.stop(LONGEST_STOP)
+            await running.stop((SIGTERM, LONGEST_STOP))
             raise CannotStart(
                 f"the database and the store did not start, see {log}:\n{running.last_words()}"
             )
@@ -64,7 +65,7 @@ class Embedded:
 
     async def stop(self) -> None:
         """End both; what was acknowledged is kept."""
-        await self.running.stop(LONGEST_STOP)
+        await self.running.stop((SIGTERM, LONGEST_STOP))
 
 
 def _read(told: Mapping[str, Any]) -> Addresses:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
@@ -23,7 +24,6 @@ from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
-from photo_fleet.processes import CannotStart
 from photo_fleet.render.places import Places
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Fleet

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from photo_base.processes import CannotStart, Program, Running, write
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
-from photo_fleet.processes import CannotStart, Program, Running, write
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.settings import PREFIX, paths, settings
 from photo_fleet.spec.settings import secrets as instance_secrets

@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from photo_base.processes import CannotStart
 from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress
-from photo_fleet.processes import CannotStart
 
 DEFAULT_DATA = Path("data/fleet")
 

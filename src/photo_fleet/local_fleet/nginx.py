@@ -9,8 +9,8 @@ from signal import SIGTERM
 
 import httpx
 
+from photo_base.processes import CannotStart, Program, Running, find_program, put_aside, write
 from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.processes import CannotStart, Program, Running, find_program, put_aside, write
 from photo_fleet.render import nginx as rendering
 from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
 from photo_fleet.spec.fleet import Fleet
@@ -73,7 +73,7 @@ class Nginx:
     async def stop(self) -> None:
         """End it; requests that it still has are cut, so end it when the instances are gone."""
         if self._running is not None:
-            await self._running.stop(LONGEST_STOP, SIGTERM)
+            await self._running.stop((SIGTERM, LONGEST_STOP))
 
     async def _answering(self, running: Running) -> None:
         transport = httpx.AsyncHTTPTransport(uds=self.places.members_socket)

@@ -5,8 +5,8 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from photo_base.processes import CannotStart, write
 from photo_base.whole_file import PRIVATE
-from photo_fleet.processes import CannotStart, write
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGHUP
 
-from photo_fleet.drill.stage.processes import children, send
+from photo_base.processes import send
+from photo_fleet.drill.stage.processes import children
 from photo_fleet.drill.stage.stage import Stage
 
 LONGEST_RELOAD = 20.0

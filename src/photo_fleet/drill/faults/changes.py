@@ -4,9 +4,9 @@ import asyncio
 import secrets
 from signal import SIGTERM
 
+from photo_base.processes import send
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import send
 from photo_fleet.drill.stage.stage import Stage
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 
+from photo_base.processes import send
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import children, command_line, family, is_there, send
+from photo_fleet.drill.stage.processes import children, command_line, family, is_there
 from photo_fleet.drill.stage.stage import Stage
 
 WEB_WORKER = "photo_api.web_worker"

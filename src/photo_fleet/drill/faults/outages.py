@@ -7,9 +7,10 @@ from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, Signals
 from typing import Any
 
 from photo_base.postgres import FAILURES, open_connection
+from photo_base.processes import send
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import family, is_there, send
+from photo_fleet.drill.stage.processes import family, is_there
 from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour
 
 MORE_THAN_ENOUGH = 1000

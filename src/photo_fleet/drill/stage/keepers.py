@@ -6,11 +6,12 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 from photo_api.contract import ALIVE
 from photo_base.postgres import FAILURES
+from photo_base.processes import Program, Running, send
 from photo_fleet.balancer import registry
 from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.balancer.follow import Balance
@@ -24,10 +25,8 @@ from photo_fleet.balancer.membership import (
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.probes import probe
 from photo_fleet.balancer.registry_link import connect_to_registry
-from photo_fleet.drill.stage.processes import send
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.nginx import Nginx
-from photo_fleet.processes import Program, Running
 from photo_fleet.spec.fleet import HealthCheck
 
 LOOK = 0.2
@@ -104,7 +103,7 @@ class BalancerProcess:
                     await asyncio.wait_for(self._ending.wait(), LOOK)
         finally:
             if self._running is not None:
-                await self._running.stop(LONGEST_STOP)
+                await self._running.stop((SIGTERM, LONGEST_STOP))
 
     def stop(self) -> None:
         self._ending.set()

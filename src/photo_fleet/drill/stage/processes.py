@@ -1,8 +1,6 @@
-"""Processes of the stage as the kernel knows them, and signals to them."""
+"""Processes of the stage as the kernel knows them."""
 
 import os
-import signal
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,13 +28,6 @@ def is_there(pid: int) -> bool:
     """Whether it runs; one that ended and that nobody has waited for yet does not."""
     fields = _stat(str(pid))
     return bool(fields) and fields[0] not in "ZX"
-
-
-def send(pids: Iterable[int], number: signal.Signals) -> None:
-    """The signal to each of them that is still there."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 def _parent(pid: str) -> int:

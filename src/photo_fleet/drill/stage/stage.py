@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 
 from photo_base.postgres import open_connection
+from photo_base.processes import CannotStart
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.drill.evidence.objects import Bucket
@@ -32,7 +33,6 @@ from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx
-from photo_fleet.processes import CannotStart
 from photo_fleet.spec.fleet import Database, Drain, Fleet, Group, HealthCheck, Service
 
 SMALLEST, LARGEST = 2, 12

@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import sys
+from signal import SIGTERM
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from photo_base.processes import CannotStart, Program, Running
 from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.processes import CannotStart, Program, Running
 
 LONGEST_START = 90.0
 LONGEST_STOP = 10.0
@@ -41,9 +42,9 @@ class Standby:
             if not line:
                 raise CannotStart(f"the standby did not start:\n{running.last_words()}")
         except BaseException:
-            await running.stop(LONGEST_STOP)
+            await running.stop((SIGTERM, LONGEST_STOP))
             raise
         return cls(running, json.loads(line)["superuser_url"])
 
     async def stop(self) -> None:
-        await self._running.stop(LONGEST_STOP)
+        await self._running.stop((SIGTERM, LONGEST_STOP))
