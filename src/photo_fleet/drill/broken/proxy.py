@@ -24,12 +24,12 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
         # A member that is removed or hangs keeps getting requests, and all workers are said to
         # know.
         (
-            'if (dict:get("generation") or 0) ~= current.generation then',
+            'if (dict:get("set:generation") or 0) ~= current.generation then',
             "if #current.list == 0 then",
         ),
         (
             'dict:set("seen:" .. slot(), members.current().generation)',
-            'dict:set("seen:" .. slot(), dict:get("generation") or 0)',
+            'dict:set("seen:" .. slot(), dict:get("set:generation") or 0)',
         ),
         ("return heard ~= nil and", "return false and"),
     ),
@@ -39,7 +39,7 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "  elseif before then\n",
             "  elseif before then\n"
             "    members.current = function()\n"
-            "      return { generation = 0, panic = false, list = json.array() }\n"
+            "      return { generation = 0, panic = false, list = {} }\n"
             "    end\n",
         ),
     ),
