@@ -17,7 +17,7 @@ class BreakerOpen(Exception):
 
 class Breaker:
     """Counts failures in a row. At `failures` of them it opens: every caller is refused at once,
-    but for one in each `pause` seconds who tries whether the dependency is back."""
+    but for one in each `pause` seconds, which tries whether the dependency is back."""
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ def jpeg(image: Image.Image, shot: Shot | None = None) -> bytes:
 
 
 def heic() -> bytes:
-    """A HEIC with EXIF; where it comes from is told in pictures/README.md."""
+    """A HEIC with EXIF; pictures/README.md says where it comes from."""
     return files("photo_api_client").joinpath("pictures/chelsea.heic").read_bytes()
 
 

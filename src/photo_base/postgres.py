@@ -145,7 +145,7 @@ def servers(url: str) -> list[str]:
 
 
 def reason(error: BaseException) -> str:
-    """For a log line: the type of an error, which tells an outage well enough and quotes no
+    """For a log line: the type of an error, which describes an outage well enough and quotes no
     secret; of a server that is not trusted also why."""
     kind = type(error).__name__
     return f"{kind}: {error}" if isinstance(error, UntrustedServer) else kind

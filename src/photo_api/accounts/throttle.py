@@ -22,7 +22,7 @@ SHORT_WINDOW, ACCOUNT_WINDOW = 15 * 60, 60 * 60
 DELAY_STEP, LONGEST_DELAY = 0.1, 2.0
 LONGEST_WAIT = 3.0
 LONGEST_ATTEMPT = 30.0
-"""Seconds after which an attempt counts as none whose worker has not told how it ended."""
+"""Seconds after which an attempt does not count whose worker has not settled it."""
 
 POLL = 0.05
 

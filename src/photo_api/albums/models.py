@@ -39,7 +39,7 @@ class AlbumChange(BaseModel):
 
 
 class PhotoIds(BaseModel):
-    # The first wrong one is told, and no other is looked at.
+    # The first wrong one is reported, and no other is looked at.
     photo_ids: Annotated[
         list[BodyId],
         Field(min_length=1, max_length=MOST_IDS, fail_fast=True, examples=[[42, 43]]),

@@ -129,7 +129,7 @@ async def add_photos(db: Any, owner_id: int, album_id: int, photo_ids: Sequence[
             JOIN (SELECT id, row_number() OVER () AS place FROM wanted) w ON w.id = p.id
             WHERE p.status = 'ready' ORDER BY p.id FOR SHARE OF p
         ), album AS (
-            -- After the photos, as by all who lock both.
+            -- After the photos, as in all statements that lock both.
             SELECT id FROM albums WHERE id = $2 AND owner_id = $1
             AND (SELECT count(*) FROM locked) >= 0 FOR NO KEY UPDATE
         ), added AS (

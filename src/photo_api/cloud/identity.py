@@ -12,7 +12,7 @@ from photo_api.settings.instance import LifecycleSettings
 @dataclass(frozen=True, slots=True)
 class Identity:
     """`boot_id` is unique for each start; `instance` is the instance's IP address, `node` its host
-    name and `region` where it stands, None when nothing tells."""
+    name and `region` where it stands, None when unknown."""
 
     boot_id: str
     instance: str
@@ -24,7 +24,7 @@ class Identity:
 def identify(
     settings: LifecycleSettings, boot_id: str | None = None, metadata: Metadata | None = None
 ) -> Identity:
-    """This boot's identity: what is configured comes first, then what the cloud's metadata tells,
+    """This boot's identity: what is configured comes first, then what the cloud's metadata says,
     then what the machine knows. A worker is given the boot id of its supervisor."""
     address, region = (metadata.address, metadata.region) if metadata else (None, None)
     return Identity(

@@ -99,7 +99,7 @@ async def complete_lifecycle_action(
 
     Does nothing without a group in the settings, or when the group is not terminating this machine:
     then no action is open. The region is that of the metadata, for a configured one (`region`) may
-    be a name of the operator's own; that one is used where the metadata tells none. Never raises.
+    be a name of the operator's own; that one is used where the metadata has none. Never raises.
     """
     if not cloud.autoscaling_group or metadata is None or metadata.provider != "aws":
         return False

@@ -27,7 +27,7 @@ async def connect(
 def session_options(
     settings: DatabaseSettings, name: str, *, session: bool = False
 ) -> dict[str, Any]:
-    """What the driver is told. Behind a transaction pooler nothing may be prepared, and only those
+    """Options of the driver. Behind a transaction pooler nothing may be prepared, and only those
     parameters are sent that PgBouncer knows: it refuses a connection for any other."""
     pooled = settings.pooler == "transaction" and not session
     parameters = {"application_name": name, "timezone": "UTC"}

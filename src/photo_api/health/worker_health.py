@@ -41,7 +41,7 @@ class WorkerHealth:
         self._logs = logs
         self._checks: Mapping[str, Check] = {}
         self.about: dict[str, Any] = {}
-        """What the supervisor tells of the instance: its port and its number of workers."""
+        """What the supervisor says of the instance: its port and its number of workers."""
         self._ping: Callable[[], Awaitable[None]] | None = None
 
     def update(self, checks: Mapping[str, Check]) -> None:

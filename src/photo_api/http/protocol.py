@@ -51,7 +51,7 @@ class Connections:
         self.stopping = False
         self._open: set[LimitedProtocol] = set()
         self._unsent: dict[LimitedProtocol, int] = {}
-        """Who waits for a client to take an answer, the longest first, and how many bytes it is."""
+        """Connections whose clients have not taken an answer, the longest first, and its bytes."""
 
     def opened(self, connection: "LimitedProtocol") -> None:
         self.accepted += 1
@@ -62,12 +62,12 @@ class Connections:
         self._open.discard(connection)
 
     def waits(self, connection: "LimitedProtocol", size: int, most: int) -> None:
-        """A client has not taken `size` bytes yet. While all of them are more than `most`, who has
-        the most from one address loses the connection that has waited longest."""
+        """A client has not taken `size` bytes yet. While all of them are more than `most`, the
+        address that holds the most loses the connection that has waited longest."""
         self._unsent[connection] = size
         if sum(self._unsent.values()) <= most:
             return
-        # The end of an answer is mostly taken soon, of which nobody is told.
+        # Most clients take the end of an answer soon, without a call to this protocol.
         now = {one: one.transport.get_write_buffer_size() for one in self._unsent}
         self._unsent = {one: unsent for one, unsent in now.items() if unsent}
         held: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """Uploads by presigned URL: the client PUTs to a staging key, and confirming copies from there.
 
-The copy comes first and is then what is verified: the staging key can still be written by whoever
-holds the URL, the copy's key was never in one.
+The copy comes first and is then what is verified: any holder of the URL can still write to the
+staging key; the copy's key was never in one.
 """
 
 import hashlib
@@ -147,7 +147,7 @@ async def _presigned_before(
 def _presigned(
     photo_id: int, url: SignedUpload | None, key: str | None = None, expires_in: int = 0
 ) -> dict[str, Any]:
-    """What the client is told; without a URL there is nothing to upload."""
+    """The answer to the client; without a URL there is nothing to upload."""
     return {
         "photo_id": photo_id,
         "upload_url": url.url if url else None,
@@ -162,7 +162,7 @@ def _presigned(
 async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
     """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH.
 
-    Who repeats it meanwhile waits, and finds what became of it: each would copy all of the bytes,
+    A repetition meanwhile waits, and finds what became of it: each would copy all of the bytes,
     and others wait for the store. So do a user's own others beyond `COPIES_OF_USER`."""
     async with state.confirming.of((owner_id, photo_id)), state.copying.of(owner_id):
         return await _confirm(state, owner_id, photo_id)

@@ -1,4 +1,4 @@
-"""What kind of image some bytes are, told from the bytes themselves."""
+"""What kind of image some bytes are, by the bytes themselves."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -32,7 +32,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 class Photo(BaseModel):
-    """`renditions` tells whether thumbnail and preview are there yet; `taken_at` is from EXIF, with
+    """`renditions` says whether thumbnail and preview are there yet; `taken_at` is from EXIF, with
     an offset where the camera recorded one and local time otherwise."""
 
     model_config = example(EXAMPLE)

@@ -26,7 +26,7 @@ TOLERATED_SHARE = 0.01
 BATCH = 1000
 PATIENCE = 3600.0
 """Seconds for statements over everything; a request's few would not do for millions of photos."""
-LOCK = 0x7265636F6E  # "recon": one advisory lock for all who mend
+LOCK = 0x7265636F6E  # "recon": one advisory lock for all runs that mend
 ANOTHER = "Another `photo-api reconcile` with --repair or --adopt runs; wait for its end"
 UNFINISHED = """(l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' AND NOT EXISTS (
     SELECT FROM photos WHERE status <> 'pending' AND id =

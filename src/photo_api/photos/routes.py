@@ -119,7 +119,7 @@ async def list_photos(
 
 @router.get("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 503))
 async def get_photo(photo_id: PathId, caller: Authenticated) -> Response:
-    """One photo, with what its EXIF tells."""
+    """One photo, with its EXIF."""
     row = await queries.photo(caller.state.db, caller.user_id, photo_id)
     return _detail(caller.state, row)
 

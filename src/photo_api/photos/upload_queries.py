@@ -17,8 +17,8 @@ KEY_GRACE = 3600
 
 
 class NewPhoto(NamedTuple):
-    """What an upload tells of a photo: the first parameters, in this order, of the statements that
-    insert one. `size` in bytes."""
+    """What is known of a photo at its upload: the first parameters, in this order, of the
+    statements that insert one. `size` in bytes."""
 
     owner_id: int
     album_id: int

@@ -148,7 +148,7 @@ def field(image: Any, name: str) -> Any:
 
 
 def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
-    """What the header tells of a file that is not HEIC. Raises `Refusal`."""
+    """What the header says of a file that is not HEIC. Raises `Refusal`."""
     if content_type == "image/png":
         # IHDR comes first. vips says nothing of why it will not open what is over its own bound.
         width, height = struct.unpack_from("!II", data.ljust(24, b"\0"), 16)

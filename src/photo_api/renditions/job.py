@@ -95,7 +95,7 @@ class _PhotoJob(Generic[Made]):
 
 
 class RenditionJob(_PhotoJob[Rendered]):
-    """Handler of `renditions` jobs: thumbnail, preview, and what the original tells of itself."""
+    """Handler of `renditions` jobs: thumbnail, preview, and the original's EXIF and size."""
 
     wanted = "true"
     change = """renditions = 'ready', renditions_error = NULL, thumbnail_key = $3,

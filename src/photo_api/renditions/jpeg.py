@@ -1,4 +1,4 @@
-"""A JPEG without what it tells besides its picture; the picture's own bytes stay as they are.
+"""A JPEG without the metadata beside its picture; the picture's own bytes stay as they are.
 
 What is kept of ITU T.81's segments is what a decoder needs, each of exactly the length that its
 content calls for, so that nothing rides along in it. Of the application segments these stay: JFIF
@@ -81,7 +81,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _kept(code: int, content: bytes) -> bytes:
-    """What is left of a segment; nothing of one that tells something."""
+    """What is left of a segment; nothing of one with metadata."""
     if code == APP0 and content[:5] == b"JFIF\0" and len(content) >= 14:
         return _segment(code, content[:12] + b"\0\0")
     if code == APP14 and content[:5] == b"Adobe" and len(content) >= 12:

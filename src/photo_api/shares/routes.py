@@ -1,4 +1,4 @@
-"""Share links: made and revoked by an album's owner, opened by anyone who has one."""
+"""Share links: made and revoked by an album's owner, opened by anyone with one."""
 
 import secrets
 from datetime import timedelta
@@ -106,7 +106,7 @@ async def list_shares(
 async def revoke_share(
     album_id: PathId, share_id: PathId, request: Request, caller: Authenticated
 ) -> Response:
-    """End a link, at once and for good."""
+    """Revoke a link, at once and for ever."""
     if not await queries.revoke_share(
         caller.state.db, caller.user_id, album_id, share_id, request.state.request_id
     ):

@@ -62,7 +62,7 @@ def copy_anew(bucket: Bucket, source: str, target: str, content_type: str) -> No
         "X-Amz-Metadata-Directive": "REPLACE",
     }
     answer = _send(bucket, "PUT", f"/{quote_path(target)}", "", headers, _COPY_TIMEOUT)
-    # A copy that fails after its answer began is told of in the body of a 200.
+    # A copy that fails after its answer began says so in the body of a 200.
     if code := s3_error_code(answer.decode(errors="replace")):
         raise StoreUnavailable(f"copy: the store failed ({code})")
 

@@ -54,7 +54,7 @@ class S3Store:
         credentials: CredentialSource,
         authorities: str = "",
     ) -> None:
-        """`authorities` are certificates in PEM that are believed besides the system's."""
+        """`authorities` are certificates in PEM that are trusted besides the system's."""
         self._bucket = Bucket(endpoint, bucket, region, credentials, authorities)
         self._made: _Clients | None = None
         with suppress(StoreUnavailable):  # a role that has no key yet

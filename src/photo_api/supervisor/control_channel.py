@@ -1,4 +1,5 @@
-"""Messages between supervisor and worker, over a socket pair that also tells of death.
+"""Messages between supervisor and worker, over a socket pair whose end also shows that the other
+side died.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
 all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,

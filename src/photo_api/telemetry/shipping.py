@@ -39,7 +39,7 @@ class Sink(Protocol):
 
 class LogQueue:
     """At most `bound` lines, and 16 MiB of them, wait for the sink; when it is full, the oldest go
-    and are counted. `process` is the role that the closing line on standard error tells."""
+    and are counted. `process` is the role that the closing line on standard error names."""
 
     def __init__(self, sink: Sink, bound: int, process: str) -> None:
         self._sink = sink

@@ -1,4 +1,4 @@
-"""nginx's members, told and asked over the Unix socket of its control API."""
+"""nginx's members, set and read over the Unix socket of its control API."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import httpx
 from photo_fleet.balancer.membership import Decision, Member
 
 TIME_BOX = 3.0
-"""Seconds for one question; whoever hangs that long counts as not there."""
+"""Seconds for one question; an nginx that hangs that long counts as not there."""
 
 
 class NginxUnavailable(Exception):

@@ -1,4 +1,4 @@
-"""What the registry tells about the instances of this group: read, never written."""
+"""What the registry says about the instances of this group: read, never written."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

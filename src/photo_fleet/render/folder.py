@@ -1,6 +1,6 @@
 """A folder of rendered files: compared and written, and nothing else in it is touched.
 
-A manifest in the folder tells which files are ours. It is written before them with all that is
+A manifest in the folder lists the files that are ours. It is written before them with all that is
 about to be written, so that a run that breaks off leaves no file of which nobody knows.
 """
 

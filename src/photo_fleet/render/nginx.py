@@ -167,7 +167,7 @@ def _clients(balancer: Balancer, places: Places) -> Lines:
 
 
 def _hops(balancer: Balancer) -> Lines:
-    """Whose word on the client's address and scheme is believed."""
+    """Hops whose word on the client's address and scheme is trusted."""
     hops = [str(ip_network(hop, strict=False)) for hop in balancer.trusted_hops]
     believed = [
         *(f"set_real_ip_from {hop};" for hop in hops),

@@ -11,7 +11,7 @@ FOLDER = "/.error"
 
 @dataclass(frozen=True, slots=True)
 class EdgeError:
-    """What the client is told; `instead_of` are codes of nginx that no client should see."""
+    """The answer to the client; `instead_of` are codes of nginx that no client should see."""
 
     status: int
     code: str

@@ -1,4 +1,4 @@
-"""Who the members are: a set in a shared dict that Lua asks, or a file and a reload."""
+"""nginx's members: a set in a shared dict that Lua asks, or a file and a reload."""
 
 from collections.abc import Sequence
 from importlib.resources import files as resources
@@ -91,7 +91,7 @@ def _kept_connections(balancer: Balancer) -> Lines:
 
 
 def control_server(balancer: Balancer, places: Places) -> Lines:
-    """Who may write to this socket decides where requests go; it is never on TCP."""
+    """Writers to this socket decide where requests go; it is never on TCP."""
     if not uses_lua(balancer):
         return []
     body = [

@@ -14,7 +14,7 @@ class Places:
     """The defaults are those of a host of its own; `below` is for a fleet of one machine.
 
     The folders exist before nginx starts. `run` holds the pid, the members' file and the control
-    socket, whoever can write to the socket decides where requests go: keep it closed to others.
+    socket. Writers to the socket decide where requests go: keep it closed to others.
     """
 
     prefix: str = "/etc/photo-fleet/nginx"
@@ -30,7 +30,7 @@ class Places:
     tls_port: int = 443
     """Where HTTPS answers when the spec names a certificate; `port` then redirects."""
     user: str = ""
-    """To whom a master that is root hands its workers; empty: nginx is started as whom it runs."""
+    """The user of the workers of a master that is root; empty: nginx is started as its user."""
     resolver: str = ""
     """Name servers for a store that is named and not numbered; empty: looked up once, at start."""
 
@@ -68,7 +68,7 @@ class Places:
 
     @classmethod
     def below(cls, folder: Path, port: int, address: str = "127.0.0.1") -> Self:
-        """Everything below one folder of whoever calls; no root needed. Its parts (`nginx`, `run`,
+        """Everything below one folder of the caller's; no root needed. Its parts (`nginx`, `run`,
         `logs`, `temp`) are to be made by the caller."""
         return cls(
             prefix=str(folder / "nginx"),
@@ -77,6 +77,7 @@ class Places:
             temp=str(folder / "temp"),
             address=address,
             port=port,
-            # Otherwise the workers of a master that is root are nobody, who can write nowhere here.
+            # Otherwise the workers of a master that is root are `nobody`, which can write nowhere
+            # here.
             user="root" if os.geteuid() == 0 else "",
         )

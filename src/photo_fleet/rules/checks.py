@@ -1,6 +1,6 @@
 """The inequalities between the spec's numbers, as findings.
 
-A remedy is not believed but tried: what does not remove its finding is not proposed, nor what
+A remedy is tried before it is proposed: what does not remove its finding is not proposed, nor what
 brings an error that was not there, unless every remedy does.
 """
 

@@ -137,7 +137,7 @@ class Balancer:
     buffer_uploads: bool = True
     trusted_hops: Annotated[tuple[str, ...], Networks()] = ()
     networks: Annotated[tuple[str, ...], Networks()] = ()
-    """Networks from which balancers speak to instances; only their X-Forwarded-For is believed."""
+    """Networks from which balancers speak to instances; only their X-Forwarded-For is trusted."""
     store: Address = ""
     """The object store's address as the balancer's host reaches it; empty: not passed through."""
     store_ca: File = "/etc/ssl/certs/ca-certificates.crt"

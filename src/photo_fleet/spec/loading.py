@@ -70,7 +70,7 @@ def loads(text: str, name: str) -> Fleet:
 
 
 def _syntax(name: str, text: str, error: tomllib.TOMLDecodeError) -> Problem:
-    """tomllib tells the line in its message: "… (at line 3, column 5)" or "… (at end of …)"."""
+    """tomllib names the line in its message: "… (at line 3, column 5)" or "… (at end of …)"."""
     message, _, place = str(error).rpartition(" (at ")
     words = place.rstrip(")").replace(",", "").split()
     line = int(words[1]) if words[:1] == ["line"] else text.count("\n") + 1
