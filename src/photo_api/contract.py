@@ -1,4 +1,4 @@
-"""What the serving plane and those who watch it from outside must agree on: names and paths.
+"""What the serving plane and its observers must agree on: names and paths.
 
 Standard library only: of `photo_api` the operations plane may import this alone.
 """
@@ -17,7 +17,7 @@ METRICS_PATH = "/metrics"
 LIVE_PATH = "/health/live"
 
 REGISTRY_CHANNEL = "photo_api_instances"
-"""PostgreSQL's NOTIFY channel that tells of each change of an instance's state."""
+"""PostgreSQL's NOTIFY channel for each change of an instance's state."""
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life of an instance, and of a balancer, in the registry."""

@@ -52,7 +52,7 @@ async def _run(worker: WorkerProcess) -> None:
         db = await stack.enter_async_context(follow_database(live, "photo-api jobs", size))
         _, store = await stack.enter_async_context(follow_store(live))
         async with asyncio.TaskGroup() as tasks:
-            # The boot's id: who declares this instance lost frees its leases by it.
+            # The boot's id: an instance that declares this one lost frees its leases by it.
             work = tasks.create_task(_work(live, db, store, worker.identity.boot_id, stack))
             if worker.draining:
                 work.cancel()  # before its first step

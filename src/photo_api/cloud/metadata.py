@@ -1,4 +1,4 @@
-"""What the cloud tells a machine about itself, from its metadata service at a link-local address.
+"""What the cloud says about a machine, from its metadata service at a link-local address.
 
 Two formats are known: Amazon's with session tokens ("Use the Instance Metadata Service to access
 instance metadata" in the EC2 user guide) and OpenStack's ("Metadata service" in Nova's user guide).
@@ -107,7 +107,7 @@ async def _openstack(url: str) -> Metadata | None:
     found = json_object(described)
     address = None
     with suppress(NoAnswer):
-        # Only the EC2-compatible tree tells it. Nova wants no token there; its kin may.
+        # Only the EC2-compatible tree has it. Nova wants no token there; its kin may.
         address = _text(await ask("GET", f"{url}/latest/meta-data/local-ipv4"))
     return _checked("openstack", address, found.get("availability_zone"), found.get("uuid"))
 
@@ -115,7 +115,7 @@ async def _openstack(url: str) -> Metadata | None:
 def _checked(
     provider: Literal["aws", "openstack"], address: object, region: object, instance_id: object
 ) -> Metadata | None:
-    """What of it can be believed; None when there is no believable instance id."""
+    """The plausible part of it; None without a plausible instance id."""
     known = _valid("instance id", instance_id, _is(_INSTANCE_ID))
     if known is None:
         return None

@@ -41,11 +41,10 @@ class Database:
     """A pool of connections to PostgreSQL. Errors of the driver pass through unchanged; only
     `http.errors` makes answers of them.
 
-    While the server is down nobody waits for it: a task of the pool asks whether it is back, and
-    everybody else is refused at once. A pool whose connections are merely all in use refuses only
-    who has waited. A server that refuses our credentials is not down: connections from before go
-    on, and `refused` is called.
-    """
+    While the server is down no caller waits for it: a task of the pool asks whether it is back, and
+    all others are refused at once. A pool whose connections are merely all in use refuses only
+    callers that have waited. A server that refuses our credentials is not down: connections from
+    before go on, and `refused` is called."""
 
     def __init__(self, settings: DatabaseSettings, name: str, size: int) -> None:
         self._settings = settings

@@ -28,7 +28,7 @@ POLL = 2.0
 """Seconds between looks without a notification: for retries that fall due and lost leases."""
 
 OUTAGE_PAUSE = (1.0, 2.0)
-"""Seconds for which a job rests, and who ran it, when what they need is down."""
+"""Seconds for which a job and its worker rest when a dependency is down."""
 
 
 class NotNow(Exception):
@@ -43,7 +43,7 @@ CERTAIN_OUTAGES = (
     asyncpg.InsufficientResourcesError,  # a full disk among them
 )
 LONGEST_UNTOLD = 3600.0
-"""Seconds for which a database that takes no writes is told again that a job did not fail."""
+"""Seconds for which it is tried to record in a database without writes that a job did not fail."""
 
 
 class LeaseLost(Exception):
@@ -185,8 +185,8 @@ class Runner:
         return False
 
     async def _postpone(self, job: Job, reason: str) -> None:
-        """Give the job back when the database can be told, also after the lease is over, whose end
-        would count as a failure; then rest, so that not every job of a long queue is tried in
+        """Give the job back when the database can be reached, also after the lease is over, whose
+        end would count as a failure; then rest, so that not every job of a long queue is tried in
         vain. Nobody leases anything from a database that takes no writes."""
         pause = random.uniform(*OUTAGE_PAUSE)
         over = time.monotonic() + max(LONGEST_UNTOLD, self._settings.lease)

@@ -9,8 +9,8 @@ for a whole `LOST_AFTER`, and only if its port
 - cannot be reached, or it has none, while this instance reaches other members' ports; if no other
   member is left, it must have reached this one's since it started itself.
 
-Whoever is not declared lost keeps its row until it is pruned; its leases and its jobs run out by
-themselves, and balancers find it by their probes.
+An instance that is not declared lost keeps its row until it is pruned; its leases and its jobs run
+out by themselves, and balancers notice it by their probes.
 """
 
 import asyncio

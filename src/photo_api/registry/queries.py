@@ -172,8 +172,8 @@ async def peers(db: Any, boot_id: str, most: int) -> list[Any]:
 
 async def declare_lost(db: Any, boot_ids: Collection[str], me: Boot) -> list[str]:
     """Those of them that were still silent and are lost now: out of the balancer, their jobs free
-    for others. It never means that anybody kills them. Nobody is lost by the word of one whose own
-    last heartbeat is older than `GAP`: whoever stood still finds everybody silent."""
+    for others. It never means that anybody kills them. An instance whose own last heartbeat is
+    older than `GAP` declares nothing: to one that stood still all others look silent."""
     rows = await db.fetch(
         f"""
         WITH silent AS (

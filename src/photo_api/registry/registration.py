@@ -216,7 +216,7 @@ class Registration:
 
 
 def _differences(row: Any, me: queries.Boot, state: str) -> str:
-    """What the row says that is not so; empty when all of it is."""
+    """What the row says wrongly; empty when all of it is right."""
     should = {"state": state} | {name: getattr(me, name) for name in queries.PLACE}
     wrong = [f"{name} {row[name]}" for name, value in should.items() if row[name] != value]
     return ", ".join(wrong)

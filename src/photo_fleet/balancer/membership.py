@@ -1,4 +1,4 @@
-"""Who is in the balancer, decided from the registry and from the balancer's own probes.
+"""The balancer's members, decided from the registry and from its own probes.
 
 Pure: times are passed in (seconds on any clock that only goes forward) and nothing is sent. An
 instance comes in after probes of its own; the registry takes it out at once when it drains, stops
@@ -14,7 +14,7 @@ from photo_fleet.spec.fleet import HealthCheck
 
 CANDIDATE_INTERVAL = 1.0
 """Seconds between the probes of one that wants to come in, and of all while nothing but probes
-tells who lives."""
+tells which are alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whom nginx should have. `panic`: so few are healthy that the sick are kept as well."""
+    """The members that nginx should have. `panic`: so few are healthy that the sick are kept as
+    well."""
 
     members: tuple[Member, ...]
     panic: bool
@@ -101,7 +102,7 @@ class Membership:
         return frozenset(self._watched)
 
     def adopt(self, members: Iterable[Member], now: float) -> None:
-        """Begin with those whom nginx has: they passed their probes before this process was
+        """Begin with nginx's own members: they passed their probes before this process was
         there."""
         for member in members:
             self._watched[member.id] = _Watched(member, now, admitted=True, healthy=True)
@@ -109,7 +110,8 @@ class Membership:
     def registered(self, rows: Iterable[Registered], now: float) -> None:
         """What the registry has now. A member without a row, or with one that is `starting` again,
         has met a clean-up or a restored backup sooner than an end: it stays while its probes pass.
-        Who ends says so in its row, and a boot that never was a member has to be `ready`."""
+        An instance that ends says so in its row, and a boot that never was a member has to be
+        `ready`."""
         rows = list(rows)
         self._alone = False
         self.draining = frozenset(row.member.id for row in rows if row.state == "draining")
@@ -171,7 +173,7 @@ class Membership:
         watched.next_probe = watched.asked + (self._interval if steady else self._pause)
 
     def decide(self) -> Decision:
-        """Whom nginx should have now."""
+        """The members that nginx should have now."""
         admitted = [watched for watched in self._watched.values() if watched.admitted]
         well = [watched for watched in admitted if watched.healthy]
         panic = 2 * len(well) < len(admitted)
@@ -225,7 +227,8 @@ class Membership:
             watched.next_probe = min(watched.next_probe, now + self._pause)
 
     def _forget_ghosts(self, rows: Collection[str]) -> None:
-        """Who has no row and fails its probes is gone, unless most do: it would count for ever."""
+        """An instance without a row that fails its probes is gone, unless most do: it would count
+        for ever."""
         if not self.decide().panic:
             for boot in self._watched.keys() - set(rows):
                 if not self._watched[boot].healthy:

@@ -26,8 +26,8 @@ MINE = "mine AS (SELECT id FROM balancers WHERE id = $1::uuid AND session = $2::
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """As whom a balancer writes: its `id` outlives it, `session` is that of this start, `name` is
-    for people."""
+    """The identity under which a balancer writes: its `id` outlives it, `session` is that of this
+    start, `name` is for people."""
 
     id: str
     session: str

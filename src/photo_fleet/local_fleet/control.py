@@ -24,7 +24,7 @@ Act = Callable[[Mapping[str, Any], Say], Awaitable[dict[str, object]]]
 
 
 class NoFleet(Exception):
-    """Nobody answers at the socket; the text tells what to do."""
+    """Nobody answers at the socket; the text says what to do."""
 
 
 @asynccontextmanager

@@ -110,7 +110,7 @@ def _secret(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
 
 
 def _beside(fleet: Fleet, layout: Layout) -> dict[str, str]:
-    """What the instances of one machine are told besides."""
+    """Settings of the instances of one machine besides."""
     url = fleet.service.public_url
     return {
         "PHOTO_API_CORS_ORIGINS": f"{url},http://localhost:{urlsplit(url).port}",

@@ -34,7 +34,7 @@ LONGEST_STOP = 10.0
 
 
 class TwoBalancers:
-    """A second nginx and its balancer beside the first. A member is whom both have."""
+    """A second nginx and its balancer beside the first. A member is one that both have."""
 
     def __init__(self, first: Balance, second: Balance, nginx: Nginx) -> None:
         self._both = (first, second)
@@ -134,8 +134,8 @@ class BalancerProcess:
 
 
 class ProbesAlone:
-    """A balancer that takes in whoever is ready by the registry, and takes out nobody but by
-    failing probes: it does not heed that an instance drains, and nobody is told of a removal."""
+    """A balancer that takes in every instance that the registry calls ready, and takes one out only
+    for failing probes: it ignores that an instance drains, and acknowledges no removal."""
 
     def __init__(self, database_url: str, check: HealthCheck, nginx: NginxSocket) -> None:
         self._database_url = database_url

@@ -44,8 +44,8 @@ class Listener:
 
 
 class Wire(Listener):
-    """Passes on to whom `through` or `leads_to` named last. Cut, it is silent, as a network is that
-    lost its way: what is open stands still, what comes is never answered."""
+    """Passes on to the address that `through` or `leads_to` named last. Cut, it is silent, as a
+    network is that lost its way: what is open stands still, what comes is never answered."""
 
     def __init__(self, port: int, host: str = LOOPBACK) -> None:
         super().__init__(port, host)
