@@ -26,7 +26,7 @@ from starlette.routing import Route
 from bench.plan import ALIVE_PATH, CONFIRM_PATH, Answer, Confirmation, OneStatement, Plan
 from photo_api import web_worker as worker
 from photo_api.db.pool import open_database
-from photo_api.http.protocol import Connections
+from photo_api.http.connections import Connections
 from photo_api.photos import upload_queries
 from photo_api.photos.formats import SNIFF_LENGTH
 from photo_api.settings.loading import Settings, load

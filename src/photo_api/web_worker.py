@@ -22,8 +22,9 @@ import uvicorn
 from photo_api.app import create_app
 from photo_api.health.checks import from_line, to_line
 from photo_api.health.worker_health import WorkerHealth
+from photo_api.http.connections import Connections
 from photo_api.http.phase import Phase, WorkerPhase
-from photo_api.http.protocol import Connections, protocol_class
+from photo_api.http.protocol import protocol_class
 from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.child import WorkerLoad

@@ -443,7 +443,7 @@ def test_a_slow_head_does_not_hold_a_stop_longer_than_its_time(
 
 
 def test_connections_are_counted() -> None:
-    from photo_api.http.protocol import Connections
+    from photo_api.http.connections import Connections
 
     stands_for: Any = type("Open", (), {"is_idle": True})
     connections = Connections()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photo_api.http.protocol import Connections
+from photo_api.http.connections import Connections
 from photo_api.settings.loading import load as load_settings
 from photo_api.web_worker import server_config
 from photo_fleet.local_fleet.embedded import Addresses

@@ -10,8 +10,6 @@ import math
 import os
 import select
 import sys
-import time
-from collections import Counter
 from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any
@@ -23,6 +21,7 @@ from uvicorn.server import ServerState
 
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
+from photo_api.http.connections import Connections
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.upgrades import parser_behind
@@ -38,55 +37,6 @@ LINGER = 0.5
 """Seconds for which a connection that is idle when the worker stops is kept for one request."""
 
 RETRY_CLOSE = 0.05
-
-
-class Connections:
-    """A worker's connections, counted. `last_accepted` is when the newest came, on the monotonic
-    clock, or before the first when the worker began; `stopping` makes every answer the last on its
-    connection and closes idle ones after `LINGER`."""
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        self.last_accepted = time.monotonic()
-        self.stopping = False
-        self._open: set[LimitedProtocol] = set()
-        self._unsent: dict[LimitedProtocol, int] = {}
-        """Connections whose clients have not taken an answer, the longest first, and its bytes."""
-
-    def opened(self, connection: "LimitedProtocol") -> None:
-        self.accepted += 1
-        self.last_accepted = time.monotonic()
-        self._open.add(connection)
-
-    def closed(self, connection: "LimitedProtocol") -> None:
-        self._open.discard(connection)
-
-    def waits(self, connection: "LimitedProtocol", size: int, most: int) -> None:
-        """A client has not taken `size` bytes yet. While all of them are more than `most`, the
-        address that holds the most loses the connection that has waited longest."""
-        self._unsent[connection] = size
-        if sum(self._unsent.values()) <= most:
-            return
-        # Most clients take the end of an answer soon, without a call to this protocol.
-        now = {one: one.transport.get_write_buffer_size() for one in self._unsent}
-        self._unsent = {one: unsent for one, unsent in now.items() if unsent}
-        held: Counter[str] = Counter()
-        for one, unsent in self._unsent.items():
-            held[one.peer] += unsent
-        while held.total() > most:
-            [(heaviest, _)] = held.most_common(1)
-            oldest = next(one for one in self._unsent if one.peer == heaviest)
-            held[heaviest] -= self._unsent.pop(oldest)
-            oldest.transport.abort()
-
-    def taken(self, connection: "LimitedProtocol") -> None:
-        """Its client has taken everything, or is gone."""
-        self._unsent.pop(connection, None)
-
-    @property
-    def idle(self) -> int:
-        """Open ones on which no request is being read or answered; counted when asked."""
-        return sum(connection.is_idle for connection in self._open)
 
 
 class _Unfit(Exception):
