@@ -1,8 +1,11 @@
 """What documents, messages and comments name is there: targets of make, files, names in them."""
 
 import re
-import subprocess
 from pathlib import Path
+
+import pytest
+
+from tests.test_operations_docs import MAINS
 
 ROOT = Path(__file__).parent.parent
 MAKEFILE = ROOT / "Makefile"
@@ -14,6 +17,8 @@ NAME_IN_FILE = re.compile(r"`(\w+)`\s+(?:of|in)\s+`((?:src|tests)/[\w/]+\.py)`")
 HEADLESS = re.compile(
     r"(?:^(?:[-*] )?|(?<=[.;:|] ))((?:Who|For who|Whoever|Whom)\b[^.?:|]*[.?:|])", re.M
 )
+COMMAND = re.compile(r"`(photo-api|photo-fleet) ([a-z][a-z-]*)")
+HELPED = re.compile(r"^    ([a-z]+)\b", re.M)
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
 
 
@@ -28,16 +33,11 @@ def test_every_target_of_make_that_is_told_exists() -> None:
 
 def told_of() -> list[Path]:
     """Every file in which people read: documents, and programs with their messages."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
     texts = {".md", ".py", ".toml", ".txt", ".html", ".lua", ""}
-    files = [ROOT / name for name in listed]
-    return [file for file in files if file.suffix in texts and file.is_file()]
+    found = [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), MAKEFILE]
+    for folder in ("docs", "src", "tests", "scripts", "bench", "examples"):
+        found += [file for file in (ROOT / folder).rglob("*") if file.suffix in texts]
+    return [file for file in found if file.is_file() and "golden" not in file.parts]
 
 
 def named_in(file: Path) -> set[str]:
@@ -45,6 +45,21 @@ def named_in(file: Path) -> set[str]:
     text = file.read_text(errors="replace")
     blocks = "".join(BLOCK.findall(text)) if file.suffix == ".md" else ""
     return {*IN_PROSE.findall(text), *IN_CODE.findall(blocks)}
+
+
+def test_every_command_that_is_told_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {
+        (file.relative_to(ROOT).as_posix(), program, name)
+        for file in told_of()
+        for program, name in COMMAND.findall(file.read_text(errors="replace"))
+    }
+    assert len(told) > 50
+    known = set()
+    for program, main in MAINS.items():
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        known |= {(program, name) for name in HELPED.findall(capsys.readouterr().out)}
+    assert [one for one in sorted(told) if one[1:] not in known] == []
 
 
 def test_every_path_that_contributors_are_told_of_exists() -> None:
