@@ -98,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
 
     _add_reconcile(commands.add_parser("reconcile", help="compare the table and the object store"))
-    _add_jobs(commands.add_parser("jobs", help="list jobs, or have dead ones done again"))
-    _add_renditions(commands.add_parser("renditions", help="have missing renditions made again"))
+    _add_jobs(commands.add_parser("jobs", help="list jobs, or retry dead ones"))
+    _add_renditions(commands.add_parser("renditions", help="make missing renditions again"))
     _add_users(commands.add_parser("users", help="activate or deactivate an account"))
     _add_config(commands.add_parser("config", help="check or list the settings"))
     return parser

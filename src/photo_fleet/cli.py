@@ -34,7 +34,9 @@ COMMANDS = (
     Command("deploy", "fleet", "replace its instances one at a time"),
     Command("drain", "fleet", "end one of its instances gracefully"),
     Command("kill", "fleet", "end one of its instances at once, as a drill"),
-    Command("drill", "drill", "hurt a fleet of its own and account for every request"),
+    Command(
+        "drill", "drill", "inject faults into a fleet of its own and account for every request"
+    ),
 )
 
 

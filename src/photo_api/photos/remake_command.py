@@ -11,7 +11,7 @@ from photo_base.command_line import progress
 async def remake_command(
     settings: Settings, *, cause: str | None, older_than: float, as_json: bool
 ) -> int:
-    """Have all missing and failed renditions made again (of photos at least `older_than` seconds
+    """Enqueue all missing and failed renditions again (of photos at least `older_than` seconds
     old, with this cause); 0."""
     enqueued, after = 0, 0
     async with open_database(settings.database, "photo-api renditions", 1) as db:
