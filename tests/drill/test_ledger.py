@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from photo_fleet.drill.clients.classify import Seen, error_code, outcome_of
-from photo_fleet.drill.clients.transport import Call, Line, client_address, json_body
+from photo_fleet.drill.clients.transport import Call, Line, client_address
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Outcome
 
@@ -282,7 +282,7 @@ async def test_a_slow_client_takes_its_time_and_keeps_its_promise_of_a_length() 
 async def test_a_client_that_is_stopped_leaves_no_request_open() -> None:
     ledger = Ledger()
     async with server(silence) as url, Line(url, ledger, "c") as line:
-        task = asyncio.create_task(line.send(Call("list", "GET", "/x", **json_body({}))))
+        task = asyncio.create_task(line.send(Call("list", "GET", "/x", json={})))
         await asyncio.sleep(0.2)
         assert len(ledger.unfinished) == 1
         task.cancel()

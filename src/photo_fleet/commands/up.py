@@ -14,7 +14,7 @@ from photo_base.processes import CannotStart
 from photo_base.tasks import cancel
 from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.local_fleet.fleet import LocalFleet
-from photo_fleet.local_fleet.journal import Happening
+from photo_fleet.local_fleet.journal import Event
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 
 DEFAULT_PORT = 8080
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " and timeouts stay (%(default)g)",
     )
     parser.add_argument("--no-view", action="store_true", help="lines instead of the live view")
-    parser.add_argument("--json", action="store_true", help="each happening as a line of JSON")
+    parser.add_argument("--json", action="store_true", help="each event as a line of JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,12 +85,12 @@ async def _run(fleet: LocalFleet, options: argparse.Namespace) -> None:
     await fleet.run(stop)
 
 
-def _line(happening: Happening, options: argparse.Namespace) -> str:
-    return json.dumps(happening.describe()) if options.json else str(happening)
+def _line(event: Event, options: argparse.Namespace) -> str:
+    return json.dumps(event.describe()) if options.json else str(event)
 
 
-def _dropped(number: int) -> Happening:
-    return Happening(time.time(), "", "lines dropped", f"{number} that nobody read")
+def _dropped(number: int) -> Event:
+    return Event(time.time(), "", "lines dropped", f"{number} that nobody read")
 
 
 def _on_signals(fleet: LocalFleet, stop: asyncio.Event) -> None:

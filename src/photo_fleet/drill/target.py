@@ -13,9 +13,9 @@ from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.downloads import download_all
 from photo_fleet.drill.evidence.links import links_lost, open_all
 from photo_fleet.drill.evidence.reconcile import lost_by_downloads
-from photo_fleet.drill.faults.outside import Foreign
+from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.ledger import Ledger
-from photo_fleet.drill.records import Discrepancies, Fault, Record
+from photo_fleet.drill.records import Discrepancies, Record
 from photo_fleet.drill.runner import Runner, Say, since, under
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.stall import Stall
@@ -40,26 +40,19 @@ class TargetRunner(Runner):
         async with clients as load, stall.measured():
             await load.prepare()
             began = ledger.now()
-            fleet = Foreign(self._url, lambda: ledger.now() - began, random.Random(seed))
-            faults = await self._faults(fleet, scenario, load)
+            fleet = Surroundings(self._url, lambda: ledger.now() - began, random.Random(seed))
+            async with under(load):
+                faults = [await self.carry_out(fleet, step, load) for step in scenario.steps]
+                await asyncio.sleep(max(0.0, scenario.seconds - fleet.now()))
             self.say("  downloads what was acknowledged")
             downloads = await download_all(load.people, ledger.uploads)
             views = await open_all(load.people)
         await self.keep(ledger, scenario)
-        lost = (
-            *lost_by_downloads(ledger.uploads, downloads),
-            *links_lost(ledger.creations, views),
-        )
+        lost = (*lost_by_downloads(ledger.uploads, downloads), *links_lost(ledger.creations, views))
         requests, uploads = tuple(ledger.requests), ledger.uploads
         found = Discrepancies(acknowledged_lost=lost)
-        told = Record(scenario.name, seed, requests, uploads, faults, (), found)
+        told = Record(scenario.name, seed, requests, uploads, tuple(faults), (), found)
         return since(began, replace(told, stall=stall.longest))
-
-    async def _faults(self, fleet: Foreign, scenario: Scenario, load: Load) -> tuple[Fault, ...]:
-        async with under(load):
-            faults = [await self.carry_out(fleet, step, load) for step in scenario.steps]
-            await asyncio.sleep(max(0.0, scenario.seconds - fleet.now()))
-        return tuple(faults)
 
 
 def is_on_this_machine(url: str) -> bool:

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from photo_fleet.drill.gates import Gate, Violation, violations
 from photo_fleet.drill.records import Record
 from photo_fleet.drill.scenario import Scenario
-from photo_fleet.drill.statistics import (
-    Ending,
-    Latencies,
-    ending,
-    latencies,
-    recovery,
-    upper_bound,
-)
+from photo_fleet.drill.statistics import Ending, Latencies, ending, latencies, recovery, upper_bound
 
 UNSERVED = (Ending.REFUSED, Ending.FAILED, Ending.CUT, Ending.LOST)
 EFFECTS = ("duplicate", "ghost", "acknowledged-loss")

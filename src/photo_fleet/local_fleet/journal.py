@@ -10,7 +10,7 @@ KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Event:
     """`at` is Unix time; `instance` is empty for what concerns all."""
 
     at: float
@@ -32,16 +32,16 @@ class Journal:
     """The last happenings; `heard` gets each as it comes."""
 
     def __init__(self) -> None:
-        self.heard: Callable[[Happening], None] = lambda _: None
-        self._kept: deque[Happening] = deque(maxlen=KEPT)
+        self.heard: Callable[[Event], None] = lambda _: None
+        self._kept: deque[Event] = deque(maxlen=KEPT)
 
     def tell(self, instance: str, kind: str, text: str) -> None:
         """Note it now, each as one line: some of it comes from outside."""
-        happening = Happening(time.time(), _line(instance), _line(kind), _line(text))
-        self._kept.append(happening)
-        self.heard(happening)
+        event = Event(time.time(), _line(instance), _line(kind), _line(text))
+        self._kept.append(event)
+        self.heard(event)
 
-    def last(self, number: int) -> list[Happening]:
+    def last(self, number: int) -> list[Event]:
         """The newest last."""
         return list(self._kept)[-number:]
 

@@ -16,7 +16,7 @@ import httpx
 
 from photo_fleet.drill.clients import behaviour
 from photo_fleet.drill.clients.person import Person
-from photo_fleet.drill.clients.transport import Call, json_body
+from photo_fleet.drill.clients.transport import Call
 from photo_fleet.drill.faults.promotions import promote
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
@@ -56,12 +56,12 @@ async def confirm_without_upload(scene: Scene) -> Fault:
                 "file_size": 1000,
             }
             granted = await person.fetch(
-                Call("presign", "POST", "/photos/presigned-url", **json_body(content))
+                Call("presign", "POST", "/photos/presigned-url", json=content)
             )
             if not granted.ok:
                 raise LookupError(f"presigning gave {granted.status}")
             photo = {"photo_id": granted.json()["photo_id"]}
-            await person.fetch(Call("confirm", "POST", "/photos/confirm", **json_body(photo)))
+            await person.fetch(Call("confirm", "POST", "/photos/confirm", json=photo))
     return scene.span("confirm-without-upload", began)
 
 

@@ -9,7 +9,7 @@ import orjson
 
 from photo_fleet.drill.clients.person import Person
 from photo_fleet.drill.clients.pictures import is_rendition
-from photo_fleet.drill.clients.transport import Answer, Call, json_body
+from photo_fleet.drill.clients.transport import Answer, Call
 from photo_fleet.drill.ledger import DELETION, Change
 
 Act = Callable[[Person, random.Random, float], Awaitable[None]]
@@ -84,9 +84,9 @@ async def look_at(
 async def edit_album(person: Person, chance: random.Random, due: float) -> None:
     """New name and description, both the same, so that one without the other would show."""
     text = person.ledger.mint()
-    content = json_body({"name": text, "description": text})
+    content = {"name": text, "description": text}
     path = f"/albums/{person.arranged}"
-    call = Call("edit_album", "PATCH", path, fits=_has("name", text), **content)
+    call = Call("edit_album", "PATCH", path, fits=_has("name", text), json=content)
     edit = person.ledger.edit(person.name, person.arranged, "name", text=text)
     answer = await person.act(call, chance, due=due)
     if answer.ok:
@@ -100,8 +100,8 @@ async def arrange_album(person: Person, chance: random.Random, due: float) -> No
     some = chance.sample(list(person.photos), min(3, len(person.photos)))
     method = chance.choice(("POST", "DELETE"))
     path = f"/albums/{person.arranged}/photos"
-    content = json_body({"photo_ids": some})
-    call = Call("arrange_album", method, path, fits=_counts_up_to(len(some)), **content)
+    content = {"photo_ids": some}
+    call = Call("arrange_album", method, path, fits=_counts_up_to(len(some)), json=content)
     what: Change = "add" if method == "POST" else "remove"
     edit = person.ledger.edit(person.name, person.arranged, what, photos=some)
     answer = await person.act(call, chance, due=due)
@@ -124,7 +124,7 @@ async def new_album(person: Person, chance: random.Random, due: float | None) ->
         (201,),
         key=name,
         fits=_has("name", name),
-        **json_body({"name": name}),
+        json={"name": name},
     )
     person.ledger.intend(name, person.name, "album", name)
     answer = await person.act(call, chance, due=due)
@@ -145,7 +145,7 @@ async def create_share(person: Person, chance: random.Random, due: float | None)
         (201,),
         key=key,
         fits=_has("album_id", person.arranged),
-        **json_body({"expires_in_days": 30}),
+        json={"expires_in_days": 30},
     )
     person.ledger.intend(key, person.name, "share", str(person.arranged))
     answer = await person.act(call, chance, due=due)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import orjson
 
-from photo_fleet.drill.clients.transport import Answer, Call, Line, client_address, json_body
+from photo_fleet.drill.clients.transport import Answer, Call, Line, client_address
 from photo_fleet.drill.ledger import Ledger
 
 PASSWORD = "a password for drills"  # noqa: S105  (accounts of a drill hold nothing)
@@ -65,7 +65,7 @@ class Person:
             "/auth/register",
             (201,),
             fits=lambda _, body: orjson.loads(body)["email"] == self.email,
-            **json_body(account),
+            json=account,
         )
         # The first may have been carried out and only its answer be lost.
         again = replace(call, provoked=lambda status: status == 400)
@@ -147,7 +147,7 @@ class Person:
     async def _get_tokens(
         self, kind: str, path: str, content: Mapping[str, str], due: float | None
     ) -> bool:
-        call = Call(kind, "POST", path, fits=_has_tokens, **json_body(content))
+        call = Call(kind, "POST", path, fits=_has_tokens, json=content)
         # A refresh token whose use was never answered may have been used up.
         again = replace(call, provoked=lambda status: kind == "refresh" and status == 401)
         answer = await self._line.insist(call, due=due, again=again)

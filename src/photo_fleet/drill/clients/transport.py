@@ -11,12 +11,7 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from photo_api.contract import (
-    API_PREFIX,
-    IDEMPOTENCY_HEADER,
-    INSTANCE_HEADER,
-    REQUEST_ID_HEADER,
-)
+from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_fleet.drill.clients.classify import Seen, error_code, outcome_of
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Draft, Outcome
@@ -44,10 +39,10 @@ def _anything(_: Mapping[str, str], __: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `provoked(status)` says, when the answer is there, whether this refusal is the
-    client's own doing; `fits(headers, body)` whether a success is what it should be. `takes` are
-    seconds over which a slow client sends its body, `reads` those over which it reads the answer's.
-    """
+    """One request, with a body of `json` or of bytes. `provoked(status)` says, when the answer is
+    there, whether this refusal is the client's own doing; `fits(headers, body)` whether a success
+    is what it should be. `takes` are seconds over which a slow client sends its body, `reads` those
+    over which it reads the answer's."""
 
     kind: str
     method: str
@@ -55,6 +50,7 @@ class Call:
     expected: tuple[int, ...] = (200,)
     target: str = "api"
     headers: Mapping[str, str] = field(default_factory=dict)
+    json: object = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
     key: str | None = None
     provoked: Callable[[int], bool] = _nobody
@@ -86,11 +82,6 @@ class Answer:
 
     def json(self) -> Any:
         return orjson.loads(self.body)
-
-
-def json_body(content: object) -> dict[str, Any]:
-    """The parts of a `Call` that send this as JSON."""
-    return {"body": orjson.dumps(content), "headers": {"Content-Type": "application/json"}}
 
 
 def client_address(number: int) -> str:
@@ -185,12 +176,16 @@ class Line:
     def _request(self, client: httpx.AsyncClient, call: Call, draft: Draft) -> httpx.Request:
         url = call.url if "://" in call.url else self._base + call.url
         headers = {**call.headers, REQUEST_ID_HEADER: draft.id}
+        body = call.body
+        if call.json is not None:
+            body = orjson.dumps(call.json)
+            headers["Content-Type"] = "application/json"
         if call.key is not None:
             headers[IDEMPOTENCY_HEADER] = call.key
-        content: bytes | AsyncIterator[bytes] | None = call.body
-        if call.body is not None and call.takes:
-            headers["Content-Length"] = str(len(call.body))
-            content = _trickle(call.body, call.takes)
+        content: bytes | AsyncIterator[bytes] | None = body
+        if body is not None and call.takes:
+            headers["Content-Length"] = str(len(body))
+            content = _trickle(body, call.takes)
         return client.build_request(call.method, url, headers=headers, content=content)
 
     def _note(self, draft: Draft, seen: Seen) -> Answer:

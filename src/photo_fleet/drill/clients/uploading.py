@@ -11,7 +11,7 @@ import orjson
 from photo_fleet.drill.clients.behaviour import look_at
 from photo_fleet.drill.clients.person import Person
 from photo_fleet.drill.clients.pictures import LARGEST, SMALLEST, Picture, picture
-from photo_fleet.drill.clients.transport import Call, json_body
+from photo_fleet.drill.clients.transport import Call
 
 BOUNDARY = "a-border-between-parts"
 Seconds = tuple[float, float]
@@ -31,7 +31,7 @@ async def direct_upload(person: Person, chance: random.Random, due: float | None
         "POST",
         "/photos/confirm",
         fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id,
-        **json_body({"photo_id": photo_id}),
+        json={"photo_id": photo_id},
     )
     edit = person.ledger.edit(person.name, person.inbox, "add", photos=[photo_id])
     answer = await person.act(confirm, chance)
@@ -54,7 +54,7 @@ async def careless_upload(person: Person, chance: random.Random, due: float | No
         "/photos/confirm",
         expected=(),
         provoked=lambda status: status == 409,
-        **json_body({"photo_id": granted["photo_id"]}),
+        json={"photo_id": granted["photo_id"]},
     )
     await person.act(confirm, chance)
 
@@ -144,7 +144,7 @@ async def _presign(
         "/photos/presigned-url",
         key=title,
         fits=lambda _, body: bool(orjson.loads(body)["upload_url"]),
-        **json_body(content),
+        json=content,
     )
     person.ledger.intend(title, person.name, "photo", title)
     answer = await person.act(call, chance, due=due)

@@ -2,9 +2,9 @@
 
 import asyncio
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 
 from photo_fleet.drill.clients.person import Person
 from photo_fleet.drill.clients.pictures import is_rendition
@@ -29,31 +29,27 @@ async def download_all(
     people: Iterable[Person], uploads: Iterable[Upload]
 ) -> Mapping[int, Download]:
     """By photo. None of these requests is in the load's ledger; deleted photos are left out."""
-    by_name = {person.name: person for person in people}
-    ordered = sorted(uploads, key=lambda item: item.client)
+    by_owner: dict[str, list[int]] = defaultdict(list)
+    for item in uploads:
+        if not item.deleted:
+            by_owner[item.client].append(item.photo_id)
     few = asyncio.Semaphore(AT_ONCE)
 
-    async def of_one(name: str, mine: list[Upload]) -> dict[int, Download]:
+    async def of_one(owner: Person) -> dict[int, Download]:
         async with few:
-            return await _download(by_name[name], mine)
+            return await _download(owner, by_owner[owner.name])
 
-    parts = await asyncio.gather(
-        *(
-            of_one(name, [item for item in group if not item.deleted])
-            for name, group in groupby(ordered, key=lambda item: item.client)
-        )
-    )
+    owners = [person for person in people if person.name in by_owner]
+    parts = await asyncio.gather(*map(of_one, owners))
     return {photo: found for part in parts for photo, found in part.items()}
 
 
-async def _download(owner: Person, uploads: list[Upload]) -> dict[int, Download]:
-    if not uploads:
-        return {}
+async def _download(owner: Person, photos: list[int]) -> dict[int, Download]:
     async with owner.newcomer(Ledger()) as again:
         again.email = owner.email
         if not await again.log_in():
-            return {item.photo_id: Download(None, "its owner cannot log in") for item in uploads}
-        return {item.photo_id: await _fetch(again, item.photo_id) for item in uploads}
+            return dict.fromkeys(photos, Download(None, "its owner cannot log in"))
+        return {photo: await _fetch(again, photo) for photo in photos}
 
 
 async def _fetch(owner: Person, photo_id: int) -> Download:

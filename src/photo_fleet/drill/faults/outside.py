@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from photo_api.contract import API_PREFIX
@@ -19,34 +18,24 @@ LONGEST_HOLD = 1.0
 """Seconds after which a client that began a request goes away."""
 
 
-class Surroundings(Protocol):
-    """What is known of a fleet: its address, beside the drill's own clock and chance."""
-
-    chance: random.Random
-
-    @property
-    def now(self) -> Callable[[], float]:
-        """The drill's clock."""
-
-    @property
-    def url(self) -> str:
-        """The fleet's address."""
-
-    def span(self, name: str, began: float) -> Fault:
-        """A fault that ends now."""
-
-
 @dataclass(slots=True)
-class Foreign:
-    """A fleet of somebody else."""
+class Surroundings:
+    """What is known of any fleet: its address, beside the drill's own clock and chance."""
 
     url: str
     now: Callable[[], float]
     chance: random.Random = field(default_factory=random.Random)
 
-    def span(self, name: str, began: float) -> Fault:
+    def span(
+        self,
+        name: str,
+        began: float,
+        instance: str | None = None,
+        left: float | None = None,
+        unkept: tuple[str, ...] = (),
+    ) -> Fault:
         """A fault that ends now."""
-        return Fault(name, began, self.now())
+        return Fault(name, began, self.now(), instance, left, unkept)
 
 
 async def observe(scene: Surroundings, *, seconds: float) -> Fault:

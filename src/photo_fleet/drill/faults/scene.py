@@ -3,28 +3,23 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from photo_fleet.drill.records import Fault
+from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.stage.stage import Stage
 
 LOOK = 0.05
 LONGEST_WAIT = 90.0
 
 
-@dataclass(slots=True)
-class Scene:
-    """A stage under load. `now` is the ledger's clock; `chance` decides which part a fault hits."""
+class Scene(Surroundings):
+    """A stage under load. `now` is the ledger's clock; `chance` decides whom a fault hits."""
 
-    stage: Stage
-    now: Callable[[], float]
-    chance: random.Random = field(default_factory=random.Random)
-
-    @property
-    def url(self) -> str:
-        """Where clients find it."""
-        return self.stage.url
+    def __init__(
+        self, stage: Stage, now: Callable[[], float], chance: random.Random | None = None
+    ) -> None:
+        super().__init__(stage.url, now, chance or random.Random())
+        self.stage = stage
 
     def victim(self) -> dict[str, Any]:
         """One that serves. Raises `LookupError` when nobody does."""
@@ -32,17 +27,6 @@ class Scene:
         if not serving:
             raise LookupError("no instance serves")
         return self.chance.choice(serving)
-
-    def span(
-        self,
-        name: str,
-        began: float,
-        instance: str | None = None,
-        left: float | None = None,
-        unkept: tuple[str, ...] = (),
-    ) -> Fault:
-        """A fault that ends now."""
-        return Fault(name, began, self.now(), instance, left, unkept)
 
     async def until(
         self, reached: Callable[[], bool | Awaitable[object]], seconds: float = LONGEST_WAIT

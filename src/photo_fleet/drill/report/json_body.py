@@ -31,13 +31,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from photo_fleet.drill.gates import (
-    EXAMPLES,
-    LEFT_BEHIND,
-    MEANINGS,
-    Violation,
-    without_secrets,
-)
+from photo_fleet.drill.gates import EXAMPLES, LEFT_BEHIND, MEANINGS, Violation, without_secrets
 from photo_fleet.drill.statistics import Ending, Interval, intervals
 from photo_fleet.drill.verdict import Drill, Judged
 

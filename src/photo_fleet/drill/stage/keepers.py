@@ -15,13 +15,7 @@ from photo_base.processes import Program, Running, send
 from photo_fleet.balancer import registry
 from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.balancer.follow import Balance
-from photo_fleet.balancer.membership import (
-    Decision,
-    Member,
-    Membership,
-    Outcome,
-    Registered,
-)
+from photo_fleet.balancer.membership import Decision, Member, Membership, Outcome, Registered
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.probes import probe
 from photo_fleet.balancer.registry_link import connect_to_registry
@@ -47,10 +41,7 @@ class TwoBalancers:
 
     def state(self) -> dict[str, Any]:
         """That of the first, in panic when one of them is."""
-        return {
-            **self._both[0].state(),
-            "panic": any(one.state()["panic"] for one in self._both),
-        }
+        return {**self._both[0].state(), "panic": any(one.state()["panic"] for one in self._both)}
 
     async def run(self) -> None:
         """Until `stop`. Raises what one of them raised, and `CannotStart`."""
