@@ -1,7 +1,6 @@
 """Log lines: one JSON object each for machines, or a short line for people."""
 
 import logging
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,30 +11,10 @@ import orjson
 
 from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.shipping import LogQueue, open_log_queue
-from photo_base.line_output import LineOutput, bounded_stderr
+from photo_base.line_output import LineOutput
+from photo_base.log_lines import JsonLines, log_to_stderr
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
-
-
-class JsonFormatter(logging.Formatter):
-    """One object a line with time, level, logger, message, instance and the record's own fields."""
-
-    def __init__(self, instance: str, process: str) -> None:
-        super().__init__()
-        self._always = {"instance": instance, "process": process}
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **self._always,
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -124,17 +103,12 @@ def configure_logging(
     """Send everything of this process to standard error, which never holds it up, and, always as
     JSON, into `queue`. `process` is its role, such as `web-1`."""
     json_lines = settings.format == "json"
-    formatter = JsonFormatter(instance, process) if json_lines else TextFormatter(process)
-    output = bounded_stderr(formatter)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
+    lines = JsonLines(instance=instance, process=process)
+    output = log_to_stderr(lines if json_lines else TextFormatter(process), settings.level)
     if queue is not None:
         shipped = QueueHandler(queue)
-        shipped.setFormatter(JsonFormatter(instance, process))
-        root.addHandler(shipped)
-    root.setLevel(settings.level)
+        shipped.setFormatter(lines)
+        logging.getLogger().addHandler(shipped)
     # Its own lines repeat ours, and name paths with tokens in them.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -11,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from photo_base.command_line import decimal, text
+from photo_base.log_lines import JsonLines, log_to_stderr
 from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
 from photo_fleet.balancer.follow import Balance
-from photo_fleet.balancer.log_lines import log_to_stderr
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
 from photo_fleet.commands.spec_file import add_spec_file, spec_of
@@ -82,7 +83,9 @@ def run(options: argparse.Namespace) -> int:
     except Unusable as error:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return UNUSABLE
-    log_to_stderr()
+    log_to_stderr(JsonLines())
+    # Its lines repeat ours, one for each question to nginx.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     balance = Balance(
         address,
         _nginx(fleet, options.socket),

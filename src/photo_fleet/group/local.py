@@ -12,6 +12,7 @@ from typing import Protocol
 import httpx
 
 from photo_base.processes import CannotStart, Program, Running
+from photo_base.tasks import first
 from photo_fleet.group.choice import first_to_leave
 from photo_fleet.group.cpu import Tree
 from photo_fleet.group.instance import Instance, Release
@@ -108,14 +109,11 @@ class LocalGroup:
         for instance in list(self.instances.values()):
             if not instance.leaving:
                 self.leave(instance, "the fleet ends")
-        hurried = asyncio.create_task(hurry.wait())
         while self._tasks:
-            waiting = [*self._tasks, *([] if hurry.is_set() else [hurried])]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await first(*self._tasks, *([] if hurry.is_set() else [hurry.wait()]))
             if hurry.is_set():
                 for instance in self.instances.values():
                     instance.process.kill()
-        hurried.cancel()
         self._registry.close()
 
     @property
