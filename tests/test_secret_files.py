@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import variables
 from photo_api.settings.secrets import LONGEST, Look, SecretFiles, with_texts
 from photo_api.supervisor.control_channel import LONGEST as LONGEST_MESSAGE
+from photo_base.environment import SettingsError
 
 OLD, NEW = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "71c04b5dd2e8f39a6be1007c2f48d935"
 SEALING = "4b1f09c7e2d85a36f0917c4de8b35a62"

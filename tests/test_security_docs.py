@@ -2,8 +2,8 @@
 
 import re
 
-from photo_api.settings.environment import PREFIX
 from photo_api.settings.loading import variables
+from photo_base.environment import PREFIX
 from tests.test_reliability_docs import ROOT, functions
 
 DOCUMENT = ROOT / "docs/security.md"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load, table, variables
+from photo_base.environment import SettingsError
 from tests.service import cli
 
 ROOT = Path(__file__).parent.parent

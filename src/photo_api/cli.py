@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from photo_api.contract import DEFAULT_PORT
-from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load, table
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.control_socket import LONGEST_CAUSE
@@ -28,6 +27,7 @@ from photo_base.command_line import (
     text,
     whole_number,
 )
+from photo_base.environment import SettingsError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """How settings are declared and read: typed values out of environment variables.
 
-The parsers raise ValueError with a message that completes the sentence "PHOTO_API_X …".
+The parsers raise ValueError with words that complete the sentence "PHOTO_API_X …".
 """
 
 import ssl
@@ -47,7 +47,7 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 def database_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("must begin with postgresql://")
+        raise ValueError("must read postgresql://user:password@host:5432/name")
     for place in parts.netloc.rpartition("@")[2].split(","):
         _, colon, port = place.rpartition("]")[2].partition(":")
         if colon and not (port.isdecimal() and 0 < int(port) < 65536):
@@ -181,11 +181,14 @@ def setting(
     return field(metadata={"variable": Variable(name, doc, default, parse, secret)})
 
 
-def read(variable: Variable, environ: Mapping[str, str], problems: list[str]) -> Any:
-    name = PREFIX + variable.name
+def read(
+    variable: Variable, environ: Mapping[str, str], problems: list[str], prefix: str = PREFIX
+) -> Any:
+    """Its value; None after a line in `problems`."""
+    name = prefix + variable.name
     try:
-        text = _raw(variable, environ)
-        if text is None:
+        text = _raw(variable, name, environ)
+        if not text and variable.default is None:
             raise ValueError(f"must be set: {variable.doc}")
         if not text.isprintable():
             raise ValueError("must be one line, without control characters")
@@ -200,8 +203,7 @@ def _safe(error: Exception) -> str:
     return str(error) if str(error).startswith(("must", "names", "file")) else "cannot be read"
 
 
-def _raw(variable: Variable, environ: Mapping[str, str]) -> str | None:
-    name = PREFIX + variable.name
+def _raw(variable: Variable, name: str, environ: Mapping[str, str]) -> str:
     if variable.secret and name + "_FILE" in environ:
         if environ.get(name):
             raise ValueError(f"must not be set together with {name}_FILE")
@@ -210,4 +212,4 @@ def _raw(variable: Variable, environ: Mapping[str, str]) -> str | None:
             return path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ValueError(f"file {path} cannot be read: {error.strerror}") from None
-    return environ.get(name, variable.default)
+    return environ.get(name, variable.default or "")

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from photo_api.cloud.identity import identify
 from photo_api.contract import DEFAULT_PORT
 from photo_api.db.migrations import migrate
-from photo_api.settings.environment import PREFIX
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import log_shipping
+from photo_base.environment import PREFIX
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_local.ports import PortTaken, is_free

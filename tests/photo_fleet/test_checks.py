@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from photo_api.contract import LARGEST_UPLOAD
 from photo_api.db.capacity import advice
-from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load as load_settings
 from photo_api.settings.loading import variables
+from photo_base.environment import SettingsError
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.sizing import connections_of

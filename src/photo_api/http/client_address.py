@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.requests import Request
 
-from photo_api.settings.environment import Network
+from photo_base.environment import Network
 
 MOST_HOPS = 32
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from photo_api.settings.environment import (
+from photo_base.environment import (
     choice,
     integer,
     number,

@@ -11,15 +11,6 @@ from typing import Any, Literal, cast
 
 from photo_api.contract import STOP_MARGIN
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings
-from photo_api.settings.environment import (
-    PREFIX,
-    SettingsError,
-    Variable,
-    choice,
-    database_password,
-    read,
-    setting,
-)
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
 from photo_api.settings.serving import (
     AuthSettings,
@@ -29,6 +20,15 @@ from photo_api.settings.serving import (
     UploadSettings,
 )
 from photo_api.settings.strength import MAKE, shared, weakness
+from photo_base.environment import (
+    PREFIX,
+    SettingsError,
+    Variable,
+    choice,
+    database_password,
+    read,
+    setting,
+)
 
 
 @dataclass(frozen=True, slots=True)

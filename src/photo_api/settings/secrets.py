@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from photo_api.settings.environment import PREFIX, SettingsError
 from photo_api.settings.loading import Settings, load, variables
+from photo_base.environment import PREFIX, SettingsError
 
 AGREE_AFTER = 1.0
 """Seconds between two looks that have to agree."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from photo_api.contract import LARGEST_UPLOAD
-from photo_api.settings.environment import (
+from photo_base.environment import (
     Network,
     choice,
     integer,

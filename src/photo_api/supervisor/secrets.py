@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from photo_api.settings.environment import SettingsError
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, Look, SecretFiles, with_texts
 from photo_api.supervisor.control_channel import ControlChannel
+from photo_base.environment import SettingsError
 
 log = logging.getLogger(__name__)
 

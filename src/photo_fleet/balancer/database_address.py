@@ -2,10 +2,20 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
-from urllib.parse import urlsplit
 
-VARIABLE = "PHOTO_FLEET_DATABASE_URL"
+from photo_base.environment import Variable, database_url, read
+
+PREFIX = "PHOTO_FLEET_"
+DATABASE_URL = Variable(
+    "DATABASE_URL",
+    "the registry's database, with the role that `photo-fleet role` creates, as"
+    " postgresql://user:password@host:5432/name",
+    default=None,
+    parse=database_url,
+    secret=True,
+)
+OPTION = "--database-url"
+VARIABLE = PREFIX + DATABASE_URL.name
 
 log = logging.getLogger(__name__)
 
@@ -35,21 +45,10 @@ class DatabaseAddress:
 
 
 def _address(given: str | None, environ: Mapping[str, str]) -> str:
-    file = environ.get(f"{VARIABLE}_FILE")
-    if given is None and file is not None:
-        if environ.get(VARIABLE):
-            raise Unusable(f"set only one of {VARIABLE} and {VARIABLE}_FILE")
-        try:
-            given = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not text"
-            raise Unusable(f"{VARIABLE}_FILE: {file} cannot be read: {reason}") from None
-    url = given if given is not None else environ.get(VARIABLE, "")
-    if not url:
-        raise Unusable(
-            f"the registry's database is not named: set {VARIABLE} or {VARIABLE}_FILE, with the"
-            " role that `photo-fleet role` creates"
-        )
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise Unusable("the database's address must read postgresql://user:password@host:5432/name")
+    problems: list[str] = []
+    if given is not None:
+        environ = {VARIABLE: given}
+    url: str = read(DATABASE_URL, environ, problems, PREFIX)
+    if problems:
+        raise Unusable(problems[0] if given is None else problems[0].replace(VARIABLE, OPTION))
     return url
