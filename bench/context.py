@@ -16,7 +16,8 @@ from photo_api.db.pool import Database, open_database
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
-from photo_local.stack import EmbeddedAddresses, EmbeddedStack
+from photo_base.embedded import EmbeddedAddresses
+from photo_local.stack import EmbeddedStack
 
 
 @dataclass(frozen=True, slots=True)

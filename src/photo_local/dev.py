@@ -16,12 +16,13 @@ from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import log_shipping
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.environment import PREFIX
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_local.ports import PortTaken, is_free
 from photo_local.secrets import Secrets
-from photo_local.stack import LOOPBACK, EmbeddedAddresses, EmbeddedStack
+from photo_local.stack import LOOPBACK, EmbeddedStack
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ import os
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel
 from photo_local.ports import PortTaken, free_port, is_free
@@ -36,21 +36,6 @@ class Service(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def died(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedAddresses:
-    """Where things are. `pids` are those of the start: a mended server has another."""
-
-    database_url: str = field(repr=False)
-    superuser_url: str = field(repr=False)
-    s3_endpoint: str
-    s3_public_endpoint: str
-    bucket: str
-    region: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    pids: Mapping[str, int]
 
 
 class EmbeddedStack:

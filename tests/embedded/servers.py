@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from photo_api.cloud.sigv4 import Credentials, presign
-from photo_local.stack import EmbeddedAddresses
+from photo_base.embedded import EmbeddedAddresses
 
 
 @dataclass(frozen=True)

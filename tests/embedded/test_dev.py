@@ -14,11 +14,11 @@ import httpx
 import psutil
 import pytest
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_local.dev import Options, service_environment
 from photo_local.ports import free_port
 from photo_local.secrets import load_or_create
-from photo_local.stack import EmbeddedAddresses
 from tests.embedded.servers import all_gone, eventually, working_below
 
 

@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.drill.broken.harm import filer_token
 from photo_local.seaweed import BUCKET, _weed
-from photo_local.stack import EmbeddedAddresses
 from tests.embedded.servers import Bucket, Command, embedded
 
 NOBODY = 65534

@@ -11,13 +11,13 @@ import httpx
 import psutil
 import pytest
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_local import closed_store
 from photo_local import seaweed as module
 from photo_local.machine_folders import ACCOUNT
 from photo_local.ports import PortTaken, free_port, is_free
 from photo_local.seaweed import BUCKET, REGION, SOCKETS, Seaweed
-from photo_local.stack import EmbeddedAddresses
 from tests.embedded.servers import Bucket, confinement
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account made")

@@ -13,10 +13,11 @@ import asyncpg
 import httpx
 import pytest
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_local.ports import free_port
 from photo_local.secrets import load_or_create
-from photo_local.stack import EmbeddedAddresses, EmbeddedStack
+from photo_local.stack import EmbeddedStack
 from tests.embedded.servers import Bucket
 
 

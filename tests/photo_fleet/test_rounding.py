@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from photo_api.http.connections import Connections
 from photo_api.settings.loading import load as load_settings
 from photo_api.web_worker import server_config
-from photo_fleet.local_fleet.embedded import Addresses
+from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.render import environment, nginx, systemd
 from photo_fleet.render.nginx_text import rate, time
@@ -18,7 +18,7 @@ from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Service
 from photo_fleet.spec.settings import settings as mapping
 
 NOISE = 1e-8
-EMBEDDED = Addresses("", "", "http://127.0.0.1:1", "photos", "us-east-1", "", "", {})
+EMBEDDED = EmbeddedAddresses("", "", "http://127.0.0.1:1", "", "photos", "us-east-1", "", "", {})
 SECONDS = st.one_of(
     st.floats(0.001, 100_000, allow_nan=False),
     st.decimals(1, 4000, places=3).map(float),

@@ -4,11 +4,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from signal import SIGTERM
-from typing import Any
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart, Program, Running
 from photo_fleet.local_fleet.layout import Layout
 
@@ -16,24 +14,10 @@ LONGEST_START = 90.0
 LONGEST_STOP = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where both are, and how one gets in. `pids` are those of the two servers."""
-
-    database_url: str = field(repr=False)
-    superuser_url: str = field(repr=False)
-    s3_endpoint: str
-    bucket: str
-    region: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    pids: Mapping[str, int]
-
-
 class Embedded:
     """Started once, and ended with this process, however that ends."""
 
-    def __init__(self, running: Running, addresses: Addresses) -> None:
+    def __init__(self, running: Running, addresses: EmbeddedAddresses) -> None:
         self.running = running
         self.addresses = addresses
 
@@ -61,21 +45,8 @@ class Embedded:
             raise CannotStart(
                 f"the database and the store did not start, see {log}:\n{running.last_words()}"
             )
-        return cls(running, _read(json.loads(line)))
+        return cls(running, EmbeddedAddresses(**json.loads(line)))
 
     async def stop(self) -> None:
         """End both; what was acknowledged is kept."""
         await self.running.stop((SIGTERM, LONGEST_STOP))
-
-
-def _read(told: Mapping[str, Any]) -> Addresses:
-    return Addresses(
-        database_url=told["database_url"],
-        superuser_url=told["superuser_url"],
-        s3_endpoint=told["s3_endpoint"],
-        bucket=told["bucket"],
-        region=told["region"],
-        access_key=told["access_key"],
-        secret_key=told["secret_key"],
-        pids=told["pids"],
-    )

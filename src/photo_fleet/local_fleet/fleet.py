@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_fleet.balancer.follow import Balance
@@ -15,7 +16,7 @@ from photo_fleet.group.local import LocalGroup
 from photo_fleet.group.registry import Registry
 from photo_fleet.local_fleet.commands import Commands
 from photo_fleet.local_fleet.control import control_socket
-from photo_fleet.local_fleet.embedded import Addresses, Embedded
+from photo_fleet.local_fleet.embedded import Embedded
 from photo_fleet.local_fleet.front import Keeper, NginxFront
 from photo_fleet.local_fleet.journal import Journal, JournalHandler
 from photo_fleet.local_fleet.launcher import Launcher, caller_environment
@@ -49,8 +50,10 @@ class LocalFleet:
         time_scale: float = 1.0,
         *,
         environ: Mapping[str, str] | None = None,
-        between: Callable[[Addresses], Addresses] = lambda addresses: addresses,
-        keeping: Callable[[Balance, Addresses, Nginx], Keeper] = lambda balance, *_: balance,
+        between: Callable[[EmbeddedAddresses], EmbeddedAddresses] = lambda addresses: addresses,
+        keeping: Callable[[Balance, EmbeddedAddresses, Nginx], Keeper] = lambda balance, *_: (
+            balance
+        ),
     ) -> None:
         self._spec = spec
         self._keeping = keeping

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart, Program, Running, write
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import Refused
-from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
 from photo_fleet.spec.fleet import Fleet
@@ -30,7 +30,7 @@ class Launcher:
         self,
         fleet: Fleet,
         layout: Layout,
-        addresses: Addresses,
+        addresses: EmbeddedAddresses,
         secrets: Secrets,
         environ: Mapping[str, str],
     ) -> None:
@@ -97,7 +97,7 @@ class Launcher:
         )
 
 
-def _secret(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
+def _secret(addresses: EmbeddedAddresses, secrets: Secrets) -> dict[str, str]:
     """The texts of the secrets' files."""
     return {
         "DATABASE_URL": addresses.database_url,

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from photo_fleet.local_fleet.embedded import Addresses
+from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.spec.fleet import Fleet, Tls
 
 
-def local_spec(fleet: Fleet, addresses: Addresses, public_url: str) -> Fleet:
+def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
     `public_url` by clients and from loopback by nginx."""
     return replace(

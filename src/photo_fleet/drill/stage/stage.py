@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
+from photo_base.embedded import EmbeddedAddresses
 from photo_base.postgres import open_connection
 from photo_base.processes import CannotStart
 from photo_fleet.balancer.follow import Balance
@@ -27,7 +28,6 @@ from photo_fleet.drill.stage.store_relay import StoreRelay
 from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
-from photo_fleet.local_fleet.embedded import Addresses
 from photo_fleet.local_fleet.fleet import LocalFleet
 from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
@@ -90,7 +90,7 @@ class Stage:
         self._detours: list[Wire] = []
         self.standby: Standby | None = None
         self._layout = Layout(folder)
-        self._found: Addresses | None = None
+        self._found: EmbeddedAddresses | None = None
         self._direct_url = ""
         self._keeper: Keeper | None = None
         self._running: asyncio.Task[None] | None = None
@@ -135,7 +135,7 @@ class Stage:
             await stage.relay.stop()
 
     @property
-    def addresses(self) -> Addresses:
+    def addresses(self) -> EmbeddedAddresses:
         """Where the database and the store are; the store behind its relay."""
         if self._found is None:
             raise CannotStart("the stage has no database yet")
@@ -322,7 +322,7 @@ class Stage:
         everybody = len(status["instances"]) == status["desired"] == len(self.serving())
         return bool(status["settled"]) and everybody and self._found is not None
 
-    def _keeper_of(self, balance: Balance, addresses: Addresses, nginx: Nginx) -> Keeper:
+    def _keeper_of(self, balance: Balance, addresses: EmbeddedAddresses, nginx: Nginx) -> Keeper:
         check, url = stage_spec(self.demands, SMALLEST).health_check, addresses.database_url
         members = NginxSocket(nginx.members_socket)
         keeper: Keeper = balance
@@ -346,7 +346,7 @@ class Stage:
         self._keeper = keeper
         return keeper
 
-    def _put_relay_between(self, addresses: Addresses) -> Addresses:
+    def _put_relay_between(self, addresses: EmbeddedAddresses) -> EmbeddedAddresses:
         self.relay.endpoint = addresses.s3_endpoint
         found = replace(addresses, s3_endpoint=self.relay.url)
         self._direct_url = addresses.superuser_url
