@@ -14,8 +14,8 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -125,6 +125,33 @@ async def connect_to_primary(
         if len(addresses) == 1:
             return await open_connection(url, **options)
         return await _choose(addresses, options, timeout)
+
+
+class KeptConnection:
+    """A connection that its owner has for itself: made by `open_one` when it is needed, and given
+    up without a farewell once its use was broken off."""
+
+    def __init__(self, open_one: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+        self._open_one = open_one
+        self._kept: asyncpg.Connection | None = None
+
+    @asynccontextmanager
+    async def use(self, timeout: float) -> AsyncIterator[asyncpg.Connection]:
+        """The connection, for `timeout` seconds with its making. Raises one of `FAILURES`."""
+        try:
+            async with asyncio.timeout(timeout):
+                if self._kept is None or self._kept.is_closed():
+                    self._kept = await self._open_one()
+                yield self._kept
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Let go of it without a word to the server, which may be hung."""
+        if self._kept is not None:
+            self._kept.terminate()
+            self._kept = None
 
 
 def servers(url: str) -> list[str]:

@@ -30,7 +30,7 @@ async def of_the_pool(url: str) -> Any:
 
 
 async def of_the_group(url: str) -> Any:
-    return await Registry(lambda: url)._connected()
+    return await Registry(lambda: url)._connect()
 
 
 def end_of(connection: Any) -> Any:

@@ -25,6 +25,8 @@ class Interrupted:
     async def fetch(self, *_: object) -> Any:
         raise self._error
 
+    fetchval = fetch
+
 
 @pytest.mark.parametrize(
     "error",
@@ -38,6 +40,6 @@ class Interrupted:
 async def test_a_lost_connection_is_a_database_that_does_not_answer(error: BaseException) -> None:
     registry = Registry(lambda: "postgresql://nobody@127.0.0.1:1/nothing")
     connection = Interrupted(error)
-    registry._connection = connection
+    registry._connection._kept = connection  # type: ignore[assignment]
     assert await registry.look() is None
     assert connection.terminated

@@ -1,6 +1,5 @@
 """The one probe of the database that an instance has, however many ask for its health."""
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ from photo_api.db.connect import connect, moved
 from photo_api.db.migrations import missing_migrations
 from photo_api.health.checks import Check, found
 from photo_api.settings.dependencies import DatabaseSettings
-from photo_base.postgres import FAILURES, is_refusal
+from photo_base.postgres import FAILURES, KeptConnection, is_refusal
 
 PROBE_TIMEOUT = 1.5
 
@@ -20,7 +19,7 @@ class DatabaseProbe:
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
-        self._connection: asyncpg.Connection | None = None
+        self._connection = KeptConnection(self._connect)
         self._schema_complete = False
         self.refused: Callable[[], None] = lambda: None
 
@@ -35,8 +34,8 @@ class DatabaseProbe:
         migration that this release knows (newer ones are fine)."""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(PROBE_TIMEOUT):
-                error = await self._ask()
+            async with self._connection.use(PROBE_TIMEOUT) as connection:
+                error = await self._ask(connection)
         except TimeoutError:
             error = f"no answer within {PROBE_TIMEOUT:g} s"
         except FAILURES as failure:
@@ -47,14 +46,10 @@ class DatabaseProbe:
             self.close()
         return found(started, error)
 
-    async def _ask(self) -> str | None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(
-                self._settings, "photo-api probe", timeout=PROBE_TIMEOUT
-            )
-        await self._connection.fetchval("SELECT 1")
+    async def _ask(self, connection: asyncpg.Connection) -> str | None:
+        await connection.fetchval("SELECT 1")
         if not self._schema_complete:
-            missing = await missing_migrations(self._connection)
+            missing = await missing_migrations(connection)
             if missing:
                 return f"schema incomplete, run photo-api migrate: {', '.join(missing)}"
             self._schema_complete = True
@@ -62,6 +57,7 @@ class DatabaseProbe:
 
     def close(self) -> None:
         """Drop the connection without waiting for the server, which may hang."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._connection.drop()
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await connect(self._settings, "photo-api probe", timeout=PROBE_TIMEOUT)

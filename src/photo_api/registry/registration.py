@@ -26,7 +26,7 @@ from photo_api.registry.failure_detector import FailureDetector
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.telemetry.failures import bug
 from photo_base.capacity import DEPLOYED
-from photo_base.postgres import FAILURES, reason
+from photo_base.postgres import FAILURES, KeptConnection, reason
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Registration:
         self._me = queries.Boot(**asdict(identity), address=address, port=port, workers=workers)
         self._load = load
         self._detector = FailureDetector(self._me, self._connected, self.note)
-        self._connection: asyncpg.Connection | None = None
+        self._connection = KeptConnection(self._connect)
         # Bounded: after a long outage the newest events are worth more than memory.
         self._pending: deque[Change] = deque(maxlen=MOST_PENDING)
         self._state = "starting"
@@ -81,7 +81,7 @@ class Registration:
         new."""
         before, self._database = self._database, database
         if moved(before, database):
-            self._drop_connection()
+            self._connection.drop()
 
     def change(self, state: str, event: str, cause: str | None = None) -> None:
         """Note a change of state, in order; it wakes `keep`, which writes it."""
@@ -147,23 +147,17 @@ class Registration:
         """Stop the failure detector and close the connection."""
         await self._detector.close()
         async with self._busy:
-            self._drop_connection()
+            self._connection.drop()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         """The connection, for one user at a time and for `TIME_BOX` seconds; given up when its use
         was broken off. Raises one of `FAILURES`."""
-        async with self._busy:
-            try:
-                async with asyncio.timeout(TIME_BOX):
-                    if self._connection is None or self._connection.is_closed():
-                        self._connection = await connect(
-                            self._database, "photo-api registry", timeout=TIME_BOX
-                        )
-                    yield self._connection
-            except BaseException:
-                self._drop_connection()
-                raise
+        async with self._busy, self._connection.use(TIME_BOX) as connection:
+            yield connection
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await connect(self._database, "photo-api registry", timeout=TIME_BOX)
 
     async def _write(self, connection: Any) -> float:
         """Everything that is pending, and the heartbeat; then the row is as it should be. Gives the
@@ -208,11 +202,6 @@ class Registration:
             await queries.correct(connection, self._me, row["state"], state, *event)
             said = "was taken for lost; is back" if lost else "the registry was wrong"
             log.warning(said, extra=_fields(state=state, row=wrong))
-
-    def _drop_connection(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
 
 
 def _differences(row: Any, me: queries.Boot, state: str) -> str:

@@ -1,14 +1,12 @@
 """The balancer's connection to the registry: listening, seen every few seconds, bounded in time."""
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from photo_api.contract import HEARTBEAT, REGISTRY_CHANNEL
-from photo_base.postgres import connect_to_primary
+from photo_base.postgres import KeptConnection, connect_to_primary
 from photo_fleet.balancer import registry
 from photo_fleet.balancer.membership import Registered
 from photo_fleet.balancer.state import StateFile
@@ -36,14 +34,14 @@ class RegistryLink:
         self._url = url
         self._state = state
         self._wake = wake
-        self._connection: Any = None
+        self._connection = KeptConnection(self._connect)
         self._beat_at = self._pruned_at = float("-inf")
         self._unusable: set[str] = set()
         self._acknowledged: set[str] = set()
 
     async def read(self, known: Collection[str]) -> list[Registered]:
         """All boots that may run and those of `known`; on the way this balancer is seen."""
-        async with self._bounded() as connection:
+        async with self._connection.use(TIME_BOX) as connection:
             await self._keep_house(connection)
             rows = await registry.instances(connection, known)
         found = {row["boot_id"]: registry.registered(row) for row in rows}
@@ -55,7 +53,7 @@ class RegistryLink:
         self._acknowledged &= boots
         new = boots - self._acknowledged
         if new:
-            async with self._bounded() as connection:
+            async with self._connection.use(TIME_BOX) as connection:
                 if not await registry.acknowledge(connection, self._state.me, new):
                     self._beat_at = float("-inf")  # the next look finds out under which id
                     return frozenset()
@@ -64,32 +62,23 @@ class RegistryLink:
 
     async def leave(self) -> None:
         """Nobody is to wait for this balancer any more."""
-        async with self._bounded() as connection:
+        async with self._connection.use(TIME_BOX) as connection:
             await registry.leave(connection, self._state.me)
 
     def drop(self) -> None:
         """Let go of the connection without a farewell."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._connection.drop()
 
-    @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[Any]:
-        """The connection for at most `TIME_BOX` seconds; given up when anything goes wrong."""
+    async def _connect(self) -> Any:
+        connection = await connect_to_registry(self._url())
+        self._beat_at = self._pruned_at = float("-inf")
+        self._acknowledged.clear()
         try:
-            async with asyncio.timeout(TIME_BOX):
-                yield await self._connected()
+            await connection.add_listener(REGISTRY_CHANNEL, lambda *_: self._wake())
         except BaseException:
-            self.drop()
+            connection.terminate()
             raise
-
-    async def _connected(self) -> Any:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect_to_registry(self._url())
-            self._beat_at = self._pruned_at = float("-inf")
-            self._acknowledged.clear()
-            await self._connection.add_listener(REGISTRY_CHANNEL, lambda *_: self._wake())
-        return self._connection
+        return connection
 
     async def _keep_house(self, connection: Any) -> None:
         now = time.monotonic()

@@ -1,6 +1,5 @@
 """What the registry says about the instances of this group: read, never written."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from photo_base.postgres import FAILURES, connect_to_primary
+from photo_base.postgres import FAILURES, KeptConnection, connect_to_primary
 
 TIME_BOX = 2.0
 """Seconds that one look may take, so that a hung database holds nothing up."""
@@ -59,29 +58,27 @@ class Registry:
 
     def __init__(self, url: Callable[[], str]) -> None:
         self._url = url
-        self._connection: Any = None
+        self._connection = KeptConnection(self._connect)
         self._began: datetime | None = None
         self._last_event = 0
 
     async def look(self) -> Look | None:
         """The present; None while the database does not answer."""
         try:
-            async with asyncio.timeout(TIME_BOX):
-                return await self._look()
+            async with self._connection.use(TIME_BOX) as connection:
+                return await self._look(connection)
         except asyncpg.UndefinedTableError:
             return Look()  # nobody has migrated yet
         except FAILURES:
-            self.close()
             return None
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._connection.drop()
 
-    async def _look(self) -> Look:
-        connection = await self._connected()
+    async def _look(self, connection: Any) -> Look:
+        if self._began is None:
+            self._began = await connection.fetchval("SELECT clock_timestamp()")
         # Of two boots with the same name the newer is written last.
         rows = await connection.fetch(
             "SELECT boot_id::text, instance, port, state, version FROM instances"
@@ -102,9 +99,5 @@ class Registry:
             age,
         )
 
-    async def _connected(self) -> Any:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect_to_primary(self._url(), DRIVER, timeout=TIME_BOX)
-            if self._began is None:
-                self._began = await self._connection.fetchval("SELECT clock_timestamp()")
-        return self._connection
+    async def _connect(self) -> Any:
+        return await connect_to_primary(self._url(), DRIVER, timeout=TIME_BOX)
