@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from photo_base.command_line import text
+from photo_base.environment import PREFIX
 from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
 from photo_fleet.render.cloud_init import ports
 from photo_fleet.render.environment import SECRETS
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
     """What an instance of the spec would say of its settings with the secrets in `folder`."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PHOTO_API_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     told = settings(fleet) | absent(fleet)
     told.pop("PHOTO_API_S3_CA_FILE", None)  # it is on the machines
     asked = subprocess.run(

@@ -8,13 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from photo_base.embedded import EmbeddedAddresses
+from photo_base.environment import PREFIX
 from photo_base.processes import CannotStart, Program, Running, write
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import Secrets
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.settings import PREFIX, paths, settings
+from photo_fleet.spec.settings import paths, settings
 from photo_fleet.spec.settings import secrets as instance_secrets
 
 LONGEST_MIGRATION = 600.0

@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from photo_base.environment import PREFIX
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import budget, limit
-
-PREFIX = "PHOTO_API_"
 
 EXAMPLES = {
     "PHOTO_API_TRUSTED_PROXIES": "10.0.0.0/8",

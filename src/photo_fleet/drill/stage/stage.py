@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 
 from photo_base.embedded import EmbeddedAddresses
+from photo_base.environment import PREFIX
 from photo_base.postgres import open_connection
 from photo_base.processes import CannotStart
 from photo_fleet.balancer.follow import Balance
@@ -95,7 +96,7 @@ class Stage:
         self._keeper: Keeper | None = None
         self._running: asyncio.Task[None] | None = None
         settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
-        environ = {f"PHOTO_API_{name}": value for name, value in settings.items()}
+        environ = {PREFIX + name: value for name, value in settings.items()}
         self._fleet = LocalFleet(
             stage_spec(demands, size),
             self._layout,
@@ -373,7 +374,7 @@ async def rows_of(url: str, statement: str, *arguments: object) -> list[asyncpg.
 def _environ() -> dict[str, str]:
     """Nothing of the caller's reaches the service under test."""
     kept = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
-    return {name: value for name, value in kept.items() if not name.startswith("PHOTO_API_")}
+    return {name: value for name, value in kept.items() if not name.startswith(PREFIX)}
 
 
 def _free_port(host: str = "127.0.0.1") -> int:
