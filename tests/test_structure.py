@@ -358,3 +358,21 @@ def test_what_stands_below_both_planes_needs_asyncpg_at_most() -> None:
     imported = set().union(*(_imports(path) for path in (SOURCES / "photo_base").rglob("*.py")))
     roots = {name.partition(".")[0] for name in imported}
     assert roots - sys.stdlib_module_names <= {"asyncpg", "photo_base"}
+
+
+BY_CHANCE = {"CHUNK", "INTERVAL", "MIB", "NAME", "SECOND_SIGNAL", "TIME_BOX"}
+"""Names of constants that have one value in both planes without an agreement of the two."""
+
+
+def test_what_both_planes_agree_on_stands_once() -> None:
+    """In the contract, or in what stands below both."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for package, plane in PLANES.items():
+        for path in (SOURCES / package).rglob("*.py"):
+            for node in ast.parse(path.read_text()).body:
+                target = node.targets[0] if isinstance(node, ast.Assign) else None
+                if isinstance(target, ast.Name) and target.id.isupper():
+                    value = ast.unparse(node.value)  # type: ignore[attr-defined]
+                    found.setdefault((target.id, value), set()).add(plane)
+    twice = {name for (name, _), planes in found.items() if len(planes) > 1}
+    assert twice <= BY_CHANCE
