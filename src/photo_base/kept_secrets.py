@@ -2,18 +2,14 @@
 
 import json
 import secrets
-from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from photo_base.processes import CannotStart, write
 from photo_base.whole_file import PRIVATE
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-Kept = TypeVar("Kept", bound="DataclassInstance")
+Kept = TypeVar("Kept")
 
 
 def load_or_create(kind: type[Kept], path: Path, remedy: str) -> Kept:
@@ -23,18 +19,17 @@ def load_or_create(kind: type[Kept], path: Path, remedy: str) -> Kept:
     Raises `CannotStart`, which ends with `remedy`, when the file cannot be used: things depend on
     it, so it is never replaced.
     """
-    make: Callable[..., Kept] = kind
-    names = [item.name for item in fields(kind)]
+    names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     try:
         stored = json.loads(path.read_text())
-        return make(*(_checked(name, stored[name]) for name in names))
+        kept = {name: _checked(name, stored[name]) for name in names}
     except FileNotFoundError:
-        made = make(*(secrets.token_hex(32) for _ in names))
-        write(path, json.dumps(asdict(made), indent=2) + "\n", PRIVATE)
-        return made
+        kept = {name: secrets.token_hex(32) for name in names}
+        write(path, json.dumps(kept, indent=2) + "\n", PRIVATE)
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise CannotStart(f"{path} cannot be used ({why}); {remedy}") from None
+    return kind(**kept)
 
 
 def _checked(name: str, value: object) -> str:
