@@ -19,14 +19,14 @@ def die_with_parent() -> None:
 
 
 def hide_memory() -> None:
-    """Have nobody but root trace this process or read its memory and environment: neither its
-    decoder nor another process of the same user. It leaves no core dump either."""
+    """Let only root trace this process or read its memory and environment: neither its decoder
+    nor another process of the same user. It leaves no core dump either."""
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def reap_orphans(own: Set[int]) -> None:
-    """As process 1 of a container: collect what has ended, except `own` children, for whose exit
-    codes somebody waits."""
+    """As process 1 of a container: collect what has ended, except `own` children, whose exit codes
+    are awaited elsewhere."""
     with suppress(ChildProcessError):
         while True:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -27,8 +27,8 @@ from photo_api.http.phase import Phase, WorkerPhase
 from photo_api.http.protocol import protocol_class
 from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
-from photo_api.supervisor.child import WorkerLoad
 from photo_api.supervisor.drain import accept_the_last
+from photo_api.supervisor.load import WorkerLoad
 from photo_api.supervisor.worker_process import IGNORED, WorkerProcess, worker_process
 from photo_api.telemetry.logs import open_access_log
 
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
                 self._obey(command, value)
             except Exception:  # the next command counts all the same
                 log.exception("a command failed", extra={"fields": {"command": command}})
-        # The supervisor is gone and nobody would ever stop this worker.
+        # The supervisor is gone, and nothing else would ever stop this worker.
         os._exit(1)
 
     def _obey(self, command: str, value: str) -> None:
@@ -99,8 +99,8 @@ class Server(uvicorn.Server):
             self._stop()
 
     def _reporting_ended(self, reporting: asyncio.Task[None]) -> None:
-        """A worker whose load nobody knows would be counted wrong in a drain: another replaces it,
-        after it has finished what it carries."""
+        """A worker that does not report its load would be counted wrong in a drain. Another
+        replaces it, after it has finished what it carries."""
         if not reporting.cancelled() and (error := reporting.exception()):
             log.error("the load is reported no more; this worker ends", exc_info=error)
             self._stop()
@@ -170,7 +170,7 @@ def _insist_on_ignoring() -> None:
     """A library that took these signals at import would end this worker before its requests."""
     for number in IGNORED:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            log.error("somebody displaced the handling of %s", number.name)
+            log.error("a library displaced the handling of %s", number.name)
             signal.signal(number, signal.SIG_IGN)
 
 

@@ -13,8 +13,8 @@ from photo_api.http.phase import Phase
 
 READY = "healthy"
 WITHOUT_WORKERS = 2.0
-"""Seconds without any web worker after which an instance is not ready: a worker that is replaced at
-once keeps nobody waiting for long, and without one nobody gets an answer."""
+"""Seconds without any web worker after which an instance is not ready. Clients can wait for a
+worker that is replaced at once; without one they get no answer."""
 
 
 def phase_of(*, started: bool, without_workers: float, draining: bool) -> Phase:

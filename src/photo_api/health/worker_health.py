@@ -1,7 +1,7 @@
 """What a worker answers about its instance, as the supervisor tells every worker once a second.
 
 A worker never asks a dependency in order to answer for its health: the answer is at hand whatever
-hangs, and a storm of probes costs nobody anything.
+hangs, and a storm of probes costs nothing.
 """
 
 import asyncio

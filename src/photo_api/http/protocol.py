@@ -1,8 +1,8 @@
 """HTTP/1.1 in a worker: uvicorn's protocol, with limits on what a client can hold open.
 
 uvicorn limits only how long a connection may idle after an answer. Here a request's head has its
-time and its size, an answer that nobody takes ends, and a connection that is idle when the worker
-stops may bring one more request, which would otherwise meet a reset.
+time and its size, an answer that its client does not take ends, and a connection that is
+idle when the worker stops may bring one more request, which would otherwise meet a reset.
 """
 
 import asyncio
@@ -156,7 +156,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # What stands behind a body (a trailer) was checked by nobody in front, and is no header.
+        # What stands behind a body (a trailer) was not checked in front, and is no header.
         if self._in_head:
             super().on_header(name, value)
 
@@ -217,7 +217,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(ApiError(Code.REQUEST_TIMEOUT, text))
         elif self._counting or not self._has_unread():
             self._close()
-        else:  # a request has arrived that nobody has read yet
+        else:  # a request has arrived and is not read yet
             self._set_deadline(self.loop.time() + RETRY_CLOSE)
 
     def _has_unread(self) -> bool:

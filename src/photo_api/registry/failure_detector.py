@@ -77,8 +77,8 @@ class FailureDetector:
 
     def heartbeat_written(self, gap: float) -> None:
         """A heartbeat has succeeded, `gap` seconds after the one before. After an outage of the
-        database, and after one stood still, everybody looks silent: only a whole `LOST_AFTER`
-        without a gap lets it judge."""
+        database, and after this instance stood still, all others look silent: only a whole
+        `LOST_AFTER` without a gap lets it judge."""
         now = time.monotonic()
         if gap > queries.GAP:
             self._break_off()  # what it has seen is from before, or of others that stood still too

@@ -11,7 +11,7 @@ FENCE = """fence AS MATERIALIZED (
     SELECT 1 FROM leases WHERE name = $1 AND token = $2 AND expires_at > now() FOR SHARE
 )"""
 """A common table expression; the statement's first two parameters are the lease. Until the
-statement ends nobody can take the lease over: it lands before its successor's, or not at all."""
+statement ends no other can take the lease over: it lands before its successor's, or not at all."""
 
 HELD = "EXISTS (SELECT FROM fence)"
 
@@ -30,7 +30,7 @@ async def execute(db: Any, lease: Lease, statement: str, *args: object) -> None:
 
 
 async def acquire(db: Any, name: str, holder: str, seconds: float) -> Lease | None:
-    """The lease for `seconds`, or None while somebody has it. `holder` is for people to read."""
+    """The lease for `seconds`, or None while another has it. `holder` is for people to read."""
     token: int | None = await db.fetchval(
         """
         INSERT INTO leases AS l (name, holder, token, expires_at)
@@ -46,7 +46,7 @@ async def acquire(db: Any, name: str, holder: str, seconds: float) -> Lease | No
 
 
 async def renew(db: Any, lease: Lease, seconds: float) -> bool:
-    """Whether the lease is still ours: also one that had run out, if nobody wanted it."""
+    """Whether the lease is still ours: also one that had run out, if no other took it."""
     return await db.fetchval(
         "UPDATE leases SET expires_at = now() + make_interval(secs => $3)"
         " WHERE name = $1 AND token = $2 RETURNING true",

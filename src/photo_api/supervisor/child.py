@@ -8,28 +8,15 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from photo_api.supervisor.control_channel import messages, socket_pair
+from photo_api.supervisor.load import WorkerLoad
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLoad:
-    """What a worker last reported: requests in flight, connections accepted so far and when the
-    last was (monotonic), requests that it had to cut at the end, and its resident memory, which it
-    alone may read."""
-
-    in_flight: int = 0
-    accepted: int = 0
-    last_accepted: float = 0.0
-    cut: int = 0
-    memory_bytes: int = 0
-
-
 @contextmanager
-def _ignored_from_birth() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """A child inherits which signals are blocked, so that none can end it before it has got as far
     as ignoring them. Those that come for us meanwhile are delivered afterwards."""
     numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -67,7 +54,7 @@ class Child:
         """What was sent before this begins is there at the start of the process."""
         ours, theirs = socket_pair()
         with ours:
-            with theirs, _ignored_from_birth():
+            with theirs, _signals_blocked():
                 self._channel = ours
                 self._flush()
                 descriptor = theirs.fileno()

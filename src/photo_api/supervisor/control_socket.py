@@ -86,7 +86,7 @@ async def ask(
     path: Path, request: Mapping[str, str]
 ) -> tuple[dict[str, Any], asyncio.StreamReader]:
     """(its status, a reader that ends when the instance does). Raises OSError or ValueError when
-    nobody answers there."""
+    no instance answers there."""
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(json.dumps(dict(request)).encode() + b"\n")
     await writer.drain()

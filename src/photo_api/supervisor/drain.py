@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 ASK_BALANCERS = 0.25
 QUIET = 1.0
-"""Seconds without a new connection after which nobody sends any more."""
+"""Seconds without a new connection after which balancers are taken to send no more."""
 
 CUT = 1.0
 """Seconds beyond all limits after which a process that still runs is killed."""
@@ -58,14 +58,14 @@ class Drain:
 
     async def run(self, cause: str) -> bool:
         """Whether every process ended by itself, and as it should."""
-        steps = asyncio.create_task(self._run(cause))
+        steps = asyncio.create_task(self._in_order(cause))
         try:
             await first(steps, self.end_now.wait())
             return steps.done() and steps.result()
         finally:
             steps.cancel()
 
-    async def _run(self, cause: str) -> bool:
+    async def _in_order(self, cause: str) -> bool:
         self._flag(cause)
         writing = self.watched(self.registration.flush())
         try:
@@ -99,19 +99,19 @@ class Drain:
     def _stop_accepting(self) -> None:
         for slot in self.slots:
             slot.send("stop")
-        # Connections that nobody has accepted yet would be reset: workers hold the socket too, and
-        # the last of them closes it after it has accepted what is there.
+        # This resets no connection: workers hold the socket too, and the last of them closes it
+        # after it has accepted what waits.
         self.listening.close()
 
     async def _wait_for_requests(self) -> bool:
         """Until every process has finished what it began, or is beyond its limit and killed."""
         limit = self.settings.drain_wait + self.settings.log_flush
-        everybody = asyncio.gather(*self.running, return_exceptions=True)
-        await asyncio.wait([everybody], timeout=limit + CUT)
-        if not everybody.done():
+        ended = asyncio.gather(*self.running, return_exceptions=True)
+        await asyncio.wait([ended], timeout=limit + CUT)
+        if not ended.done():
             left = [slot.name for slot in self.slots if slot.pids]
             log.error("killed at the limit", extra={"fields": {"processes": left}})
-        return everybody.done() and not any(slot.failed_at_end for slot in self.slots)
+        return ended.done() and not any(slot.failed_at_end for slot in self.slots)
 
     async def tell_end(self, cause: str) -> None:
         """Tell the registry that the instance stopped, and how many requests were cut."""
@@ -134,7 +134,7 @@ async def accept_the_last(
     waiting = []
     for listening in sockets:
         listening.setblocking(False)
-        with suppress(OSError):  # nobody waits any more, or another worker was first
+        with suppress(OSError):  # none waits, or another worker was first
             while True:
                 waiting.append(listening.accept()[0])
         with suppress(OSError):

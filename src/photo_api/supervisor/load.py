@@ -1,8 +1,30 @@
-"""CPU use of the machine, one of the numbers that scaling decisions are made of."""
+"""What workers and the machine carry: the numbers that scaling decisions are made of."""
 
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 IDLE_FIELDS = (3, 4)  # idle and iowait in the first line of proc_stat(5)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """What a worker last reported: requests in flight, connections accepted so far and when the
+    last was (monotonic), requests that it had to cut at the end, and its resident memory, which it
+    alone may read."""
+
+    in_flight: int = 0
+    accepted: int = 0
+    last_accepted: float = 0.0
+    cut: int = 0
+    memory_bytes: int = 0
+
+
+def total(loads: Iterable[WorkerLoad]) -> WorkerLoad:
+    """Of several processes together."""
+    columns = zip(*(astuple(load) for load in (WorkerLoad(), *loads)), strict=True)
+    in_flight, accepted, last_accepted, cut, memory = columns
+    return WorkerLoad(sum(in_flight), sum(accepted), max(last_accepted), sum(cut), sum(memory))
 
 
 class LoadMeter:

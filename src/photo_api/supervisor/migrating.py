@@ -1,4 +1,4 @@
-"""Bringing the schema up to this release while the instance starts."""
+"""Migrates the schema to this release while the instance starts."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 
 async def migrate_at_start(live: LiveSettings) -> None:
     """Migrate as soon as the database is there; the instance is not ready until then. A migration
-    that would break the release before is left to somebody who allows it."""
+    that would break the release before is left to `photo-api migrate --allow-breaking`."""
     from photo_api.db.migrations import BreakingMigrations, migrate
     from photo_api.telemetry.failures import bug
     from photo_base.postgres import FAILURES, is_refusal

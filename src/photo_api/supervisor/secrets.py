@@ -125,7 +125,7 @@ async def _beside(look: Callable[[], Look]) -> Look:
             found = look()
         except Exception as error:
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits for it
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, found, failure)
 
     try:

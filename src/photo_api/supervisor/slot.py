@@ -5,9 +5,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple
 
-from photo_api.supervisor.child import Child, WorkerLoad
+from photo_api.supervisor.child import Child
+from photo_api.supervisor.load import WorkerLoad, total
 from photo_base.tasks import cancel, first
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Slot:
         self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
 
     def _look_at_end(self, code: int) -> None:
-        """The death of one that was not told to stop is logged by whoever starts another."""
+        """A death without `stop` is logged where the next process is started."""
         if self._stopped.is_set() and code:
             self.failed_at_end = True
             fields = {"name": self.name, "exit": code}
@@ -179,7 +179,7 @@ class Slot:
 
     async def _successor(self, present: Child, pause: float) -> Child | None:
         """Once it is ready, or is alone since the present one has died; None when it failed. In a
-        drain it is told to drain, and succeeds nobody."""
+        drain it drains, and replaces none."""
         successor = self._start()
         ready, leaving = successor.ready, self._leaving
         ends = (successor.end, present.end)
@@ -235,13 +235,6 @@ class Slot:
             self._stopped.set()
         for child in self._children:
             child.send(command)
-
-
-def total(loads: Iterable[WorkerLoad]) -> WorkerLoad:
-    """Of several processes together."""
-    columns = zip(*(astuple(load) for load in (WorkerLoad(), *loads)), strict=True)
-    in_flight, accepted, last_accepted, cut, memory = columns
-    return WorkerLoad(sum(in_flight), sum(accepted), max(last_accepted), sum(cut), sum(memory))
 
 
 def load_of(slots: Iterable[Slot]) -> WorkerLoad:

@@ -311,7 +311,7 @@ class Supervisor:
 
 
 def _environ_of(identity: Identity) -> dict[str, str]:
-    """The identity, for the workers: nobody else asks the cloud's metadata."""
+    """The identity, for the workers, which do not ask the cloud's metadata."""
     return {
         "PHOTO_API_INSTANCE_IP": identity.instance,
         "PHOTO_API_NODE_NAME": identity.node,

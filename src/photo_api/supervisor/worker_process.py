@@ -20,7 +20,7 @@ IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 @dataclass(frozen=True, slots=True)
 class WorkerProcess:
     """A worker's parts before it does anything. `draining` is whether it was started in a drain,
-    `socket` the descriptor of the listening socket, None for one that serves nobody."""
+    `socket` the descriptor of the listening socket, None in the job worker."""
 
     name: str
     channel: ControlChannel

@@ -57,7 +57,7 @@ class FileSink:
 def _append(file: int, content: bytes) -> None:
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":
-        content = b"\n" + content  # somebody was killed in the middle of a line
+        content = b"\n" + content  # a process was killed in the middle of a line
     rest = memoryview(content)
     try:
         while rest:

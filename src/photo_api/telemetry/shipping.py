@@ -78,7 +78,7 @@ class LogQueue:
     def close(self, timeout: float) -> int:
         """Give the lines that wait up to `timeout` seconds, and return how many were lost in the
         life of the process; when any were, standard error gets a line about it. Blocks; to be
-        called when nobody logs any more, since what is put afterwards goes nowhere."""
+        called after the last line, since what is put afterwards goes nowhere."""
         if self._lost is None:
             self._closing.set()
             self._bell.put(None)
