@@ -1,20 +1,25 @@
 """What can be broken in an instance, as changes of its modules right after they are imported.
 
-The service itself is never imported from here: it is found as its own process imports it.
+The service itself is never imported from here: it is found as its own process imports it. Only its
+public names are changed, and only what they offer is used.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from itertools import count
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 VARIABLE = "PHOTO_DRILL_BREAKS"
 """Names of breaks with commas in between, in an instance's environment."""
@@ -32,27 +37,22 @@ after an outage must be over, and until before."""
 Change = Callable[[Any], None]
 
 
-def _exit_at_once(signals: Any) -> None:
-    """SIGTERM ends the process like that."""
-
-    def end(_: object, __: object) -> None:
-        os._exit(0)
-
-    signals.SignalHandlers._on_ending = end
-
-
-def _displace_handler(signals: Any) -> None:
-    """A library took SIGTERM after us, and nobody takes it back."""
+def _take_sigterm(handler: Any, signals: Any) -> None:
+    """SIGTERM goes to `handler` instead of ours, and nobody takes it back."""
     install = signals.SignalHandlers.install
 
     def install_and_lose(self: object) -> None:
         install(self)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, handler)
 
     def restore(_: object) -> None:
         return
 
     signals.SignalHandlers.install, signals.SignalHandlers.restore = install_and_lose, restore
+
+
+def _exit_at_once(_: object, __: object) -> None:
+    os._exit(0)
 
 
 def _drain_late(drain: Any) -> None:
@@ -75,16 +75,44 @@ def _drain_late(drain: Any) -> None:
 
 def _trust_confirmations(direct_upload: Any) -> None:
     """Whatever is said to be uploaded is believed to be there, and to be what was declared."""
+    confirm: Callable[..., Awaitable[Any]] = direct_upload.confirm
 
-    async def believe(_: Any, photo: Any) -> str:
-        declared: str = photo["content_type"]
-        return declared
+    class Believed(_Store):
+        async def peek(self, *_: object) -> Any:
+            size, content_type = self.photo["file_size"], self.photo["content_type"]
+            return SimpleNamespace(size=size), content_type.encode()
 
-    async def copy(state: Any, photo: Any, key: str, content_type: str) -> None:
-        with suppress(direct_upload.ObjectMissing):
-            await state.store.copy(photo["staging_key"], key, content_type=content_type)
+        async def copy(self, source: str, target: str, *, content_type: str) -> None:
+            with suppress(direct_upload.ObjectMissing):
+                await self.store.copy(source, target, content_type=content_type)
 
-    direct_upload._staged_type, direct_upload._copy_and_verify = believe, copy
+    async def believe(state: Any, owner_id: int, photo_id: int) -> Any:
+        store = Believed(state.store)
+        store.photo = await direct_upload.queries.staged(state.db, owner_id, photo_id)
+        return await confirm(_with_store(state, store), owner_id, photo_id)
+
+    def declared(head: bytes) -> str:
+        return head.decode()
+
+    direct_upload.confirm, direct_upload.sniff = believe, declared
+
+
+class _Store:
+    """One that does all but what a subclass changes as `store` does."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.photo: Any = None
+        self.written: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+def _with_store(state: Any, store: object) -> Any:
+    other = copy(state)
+    other.store = store
+    return other
 
 
 def _answer_slowly(idempotency: Any) -> None:
@@ -101,31 +129,26 @@ def _answer_slowly(idempotency: Any) -> None:
 
 def _forget_keys(idempotency: Any) -> None:
     """Every idempotency key is taken for a new one."""
+    create_once: Callable[..., Awaitable[Any]] = idempotency.create_once
 
-    async def claim(db: Any, key: Any, owner: Any, lease: float | None) -> bool:
-        await db.execute(
-            "DELETE FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3",
-            key.user_id,
-            key.route,
-            key.key,
-        )
-        claimed: bool = await original(db, key, owner, lease)
-        return claimed
+    async def create_anew(db: Any, key: Any, status: int, create: Any) -> Any:
+        unheard = key and replace(key, key=uuid4().hex)
+        return await create_once(db, unheard, status, create)
 
-    original = idempotency._claim
-    idempotency._claim = claim
+    idempotency.create_once = create_anew
 
 
 def _refuse_without_date(errors: Any) -> None:
     """A refusal because the store is down lacks its `Retry-After`."""
-    refuse: Callable[..., Awaitable[Any]] = errors._store_down
+    respond: Callable[..., Any] = errors.error_response
 
-    async def refuse_without_date(request: Any, error: Exception) -> Any:
-        answer = await refuse(request, error)
-        del answer.headers["Retry-After"]
+    def respond_without_date(error: Any, request_id: str, detail: Any = None) -> Any:
+        answer = respond(error, request_id, detail)
+        if error.code is errors.Code.STORAGE_UNAVAILABLE:
+            del answer.headers["Retry-After"]
         return answer
 
-    errors._store_down = refuse_without_date
+    errors.error_response = respond_without_date
 
 
 def _recover_after(seconds: float, resilience: Any) -> None:
@@ -133,11 +156,11 @@ def _recover_after(seconds: float, resilience: Any) -> None:
     failed, succeeded = resilience.Breaker.failed, resilience.Breaker.succeeded
 
     def fail(self: Any) -> None:
-        self.closes = self._clock() + seconds
+        self.closes = time.monotonic() + seconds
         failed(self)
 
     def succeed(self: Any) -> None:
-        if not self.is_open or self._clock() >= self.closes:
+        if not self.is_open or time.monotonic() >= self.closes:
             succeeded(self)
 
     resilience.Breaker.failed, resilience.Breaker.succeeded = fail, succeed
@@ -168,10 +191,10 @@ def _forget_edits(queries: Any) -> None:
 def _refuse_renditions(originals: Any) -> None:
     """No photo can be decoded."""
 
-    async def refuse(self: object, data: bytes, work: object) -> Any:
-        raise originals.Refused("not_an_image", "broken on purpose")
+    async def refuse(*_: object) -> Any:
+        raise originals.Hopeless("not_an_image")
 
-    originals.Originals._decode = refuse
+    originals.Originals.make = refuse
 
 
 def _forget_lines(logs: Any) -> None:
@@ -192,60 +215,77 @@ def _forget_lines(logs: Any) -> None:
 
 def _discard_on_any_error(server_upload: Any) -> None:
     """The bytes of an upload go with whatever its commit gave for an answer, and with none."""
-    commit: Callable[..., Awaitable[Any]] = server_upload._commit
+    upload: Callable[..., Awaitable[Any]] = server_upload.upload
 
-    async def commit_or_discard(state: Any, owner_id: int, mine: Any, *rest: Any) -> Any:
+    class Noting(_Store):
+        async def put(self, key: str, chunks: Any, *, content_type: str) -> None:
+            await self.store.put(key, chunks, content_type=content_type)
+            self.written.append(key)
+
+    async def upload_or_discard(request: Any, state: Any, owner_id: int, key: Any) -> Any:
+        store = Noting(state.store)
         try:
-            return await commit(state, owner_id, mine, *rest)
+            return await upload(request, _with_store(state, store), owner_id, key)
         except Exception:
-            await server_upload.discard(state, mine.object_key)
+            for written in store.written:
+                await server_upload.discard(state, written)
             raise
 
-    server_upload._commit = commit_or_discard
+    server_upload.upload = upload_or_discard
 
 
 def _bury_at_once(runner: Any) -> None:
     """A job whose store takes no writes has failed, and is not tried again. Each takes a second, so
     that some are at work when the store begins to refuse them, also on a machine at leisure."""
-    with_lease = runner.Runner._with_lease
 
-    async def slowly(self: Any, job: Any) -> None:
-        await asyncio.sleep(1)
-        await with_lease(self, job)
+    class Failure(Exception):
+        """No outage, whatever it was."""
 
-    async def no_outage(*_: object) -> bool:
-        return False
+    class Slow:
+        def __init__(self, handler: Any) -> None:
+            self.give_up = handler.give_up
+            self.handler = handler
 
-    async def fail(self: Any, job: Any, reason: str, cause: str) -> None:
-        async with self._db.transaction() as connection:
-            if await runner.queue.bury(connection, job, reason):
-                await self._handlers[job.kind].give_up(connection, job, cause)
+        async def run(self, job: Any) -> None:
+            await asyncio.sleep(1)
+            try:
+                await self.handler.run(job)
+            except runner.LeaseLost:
+                raise
+            except Exception as error:
+                raise Failure(f"{type(error).__name__}: {error}") from error
 
-    runner.Runner._is_outage, runner.Runner._fail = no_outage, fail
-    runner.Runner._with_lease = slowly
+    def impatient(db: Any, store: Any, handlers: Any, settings: Any, worker: str) -> Any:
+        slow = {kind: Slow(handler) for kind, handler in handlers.items()}
+        return patient(db, store, slow, replace(settings, max_attempts=1), worker)
+
+    patient = runner.Runner
+    runner.Runner = impatient
 
 
-def _never_mend(registration: Any) -> None:
+def _never_mend(queries: Any) -> None:
     """An instance writes its row once, and takes whatever is there later for its own."""
+    enlist: Callable[..., Awaitable[None]] = queries.enlist
+
+    async def enlist_once(connection: Any, me: Any, state: str, event: str, *rest: Any) -> None:
+        if event == "started":
+            await enlist(connection, me, state, event, *rest)
 
     async def leave(*_: object) -> None:
         return
 
-    registration.Registration._mend = leave
+    queries.enlist, queries.correct = enlist_once, leave
 
 
-def _born_ready(slot: Any) -> None:
+def _born_ready(child: Any) -> None:
     """What is started during a drain knows nothing of it."""
-    start = slot.Slot._start
+    run: Callable[..., Awaitable[int]] = child.Child.run
 
-    def start_unaware(self: Any) -> Any:
-        leaving, self._leaving = self._leaving, asyncio.Event()
-        try:
-            return start(self)
-        finally:
-            self._leaving = leaving
+    async def run_unaware(self: Any, command: Any, environ: Any, inherited: Any) -> int:
+        unaware = [word for word in command if word != "--draining"]
+        return await run(self, unaware, environ, inherited)
 
-    slot.Slot._start = start_unaware
+    child.Child.run = run_unaware
 
 
 def _always_healthy(health: Any) -> None:
@@ -262,26 +302,29 @@ def _forget_members(membership: Any) -> None:
     cut_off = membership.Membership.cut_off
 
     def cut_off_and_forget(self: Any, now: float) -> None:
+        members = self.decide().members
+        ended = [membership.Registered(member, "stopped", now) for member in members]
+        self.registered(ended, now)
         cut_off(self, now)
-        self._watched.clear()
 
     membership.Membership.cut_off = cut_off_and_forget
 
 
 def _trust_registry(membership: Any) -> None:
-    """A probe without answer says nothing of an instance that the registry calls ready."""
-    failed = membership.Membership._failed
+    """A probe without answer says nothing of a member that the registry calls ready."""
+    probed = membership.Membership.probed
 
-    def heed_refusals(self: Any, watched: Any, probe: Any) -> None:
-        if probe.outcome is membership.Outcome.REFUSED:
-            failed(self, watched, probe)
+    def heed_refusals(self: Any, member: Any, probe: Any, now: float) -> None:
+        if probe.outcome is membership.Outcome.FAILED and self.is_healthy(member.id):
+            probe = membership.Probe(membership.Outcome.HEALTHY, probe.detail)
+        probed(self, member, probe, now)
 
-    membership.Membership._failed = heed_refusals
+    membership.Membership.probed = heed_refusals
 
 
 BREAKS: Mapping[str, tuple[str, Change]] = {
-    "exit-at-once": ("photo_api.supervisor.signals", _exit_at_once),
-    "displaced-handler": ("photo_api.supervisor.signals", _displace_handler),
+    "exit-at-once": ("photo_api.supervisor.signals", partial(_take_sigterm, _exit_at_once)),
+    "displaced-handler": ("photo_api.supervisor.signals", partial(_take_sigterm, signal.SIG_IGN)),
     "late-drain": ("photo_api.supervisor.drain", _drain_late),
     "trusting-confirm": ("photo_api.photos.direct_upload", _trust_confirmations),
     "refusal-without-date": ("photo_api.http.errors", _refuse_without_date),
@@ -294,8 +337,8 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
     "discarding-upload": ("photo_api.photos.server_upload", _discard_on_any_error),
     "burying-runner": ("photo_api.jobs.runner", _bury_at_once),
-    "unmended-row": ("photo_api.registry.registration", _never_mend),
-    "born-ready": ("photo_api.supervisor.slot", _born_ready),
+    "unmended-row": ("photo_api.registry.queries", _never_mend),
+    "born-ready": ("photo_api.supervisor.child", _born_ready),
     "always-healthy": ("photo_api.health.worker_health", _always_healthy),
     "forgotten-members": ("photo_fleet.balancer.membership", _forget_members),
     "trusted-registry": ("photo_fleet.balancer.membership", _trust_registry),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from photo_base.command_line import missing
 from photo_base.processes import CannotStart
-from photo_fleet.drill.broken.variants import UnknownVariant, chosen
-from photo_fleet.drill.self_test import dumps, listing, prove, proven, summary
 from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.render.places import Places
+from self_test.proof import dumps, listing, prove, proven, summary
+from self_test.variants import UnknownVariant, chosen
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
 NOT_FOR_IT = ("all", "short", "html", "rate", "mix", "target")

@@ -9,20 +9,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from photo_fleet.drill import broken
-from photo_fleet.drill.broken.breaks import VARIABLE
-from photo_fleet.drill.broken.harm import HARM
-from photo_fleet.drill.broken.proxy import break_proxy
-from photo_fleet.drill.broken.variant import Variant
-from photo_fleet.drill.broken.variants import VARIANTS
 from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.gates import Violation
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.runner import Broken, Runner
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage.stage import Stage
+from self_test.breaks import VARIABLE
+from self_test.harm import HARM
+from self_test.proxy import break_proxy
+from self_test.variant import Variant
+from self_test.variants import VARIANTS
 
 FORMAT = 1
+HERE = Path(__file__).parent
 
 Say = Callable[[str], None]
 
@@ -83,7 +83,7 @@ def _environment(breaks: Sequence[str]) -> Iterator[None]:
     before = dict(os.environ)
     if breaks:
         os.environ[VARIABLE] = ",".join(breaks)
-        paths = [*broken.__path__, os.environ.get("PYTHONPATH", "")]
+        paths = [str(HERE / "start"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     try:
         yield

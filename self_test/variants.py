@@ -1,9 +1,11 @@
 """The broken variants as data: what is broken, which small scenario shows it, and which rule of its
 gate must be violated by it, and no other."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from photo_fleet.drill.broken.experiments import (
+from photo_fleet.drill.gates import Gate
+from photo_fleet.drill.scenario import Step
+from self_test.experiments import (
     CARELESS,
     EDITS,
     READS,
@@ -24,9 +26,7 @@ from photo_fleet.drill.broken.experiments import (
     store_outage,
     unanswered,
 )
-from photo_fleet.drill.broken.variant import Variant
-from photo_fleet.drill.gates import Gate
-from photo_fleet.drill.scenario import Step
+from self_test.variant import Variant
 
 REPEATED = frozenset({"refused"})
 """A client repeats what failed, and may be told that the first one's key is still in use."""
@@ -310,24 +310,6 @@ VARIANTS: Sequence[Variant] = (
     ),
 )
 """In the order in which they run."""
-
-BY_HAND = (
-    "no broken part of a fleet shows it alone; it is shown by records made by hand, in the tests"
-    " of the gates"
-)
-
-WITHOUT_VARIANT: Mapping[str, str] = {
-    "no-evidence": "a drill without load or fault is no broken fleet; " + BY_HAND,
-    "cut": "nginx holds back whole answers of the service as small as these; " + BY_HAND,
-    "lost": "nginx answers before the patience of the clients ends; " + BY_HAND,
-    "read-failed": BY_HAND,
-    "cut-elsewhere": BY_HAND,
-    "write-failed-elsewhere": BY_HAND,
-    "store-failed": BY_HAND,
-    "refused-without-outage": BY_HAND,
-    "not-recovered": BY_HAND,
-}
-"""Rules that no variant is for, and why."""
 
 
 class UnknownVariant(Exception):

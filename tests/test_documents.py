@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 MAKEFILE = ROOT / "Makefile"
 IN_PROSE = re.compile(r"`make ([a-z][a-z-]*)")
 IN_CODE = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", re.M)
-PATH = re.compile(r"(?<![\w/])((?:src|tests|docs|examples|scripts|bench)/[\w./-]*\w/?)")
+PATH = re.compile(r"(?<![\w/])((?:src|tests|docs|examples|scripts|bench|self_test)/[\w./-]*\w/?)")
 ONE_TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
 NAME_IN_FILE = re.compile(r"`(\w+)`\s+(?:of|in)\s+`((?:src|tests)/[\w/]+\.py)`")
 HEADLESS = re.compile(

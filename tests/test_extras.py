@@ -193,6 +193,17 @@ def test_a_command_with_its_extra_needs_no_other(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_broken_variants_of_the_self_test_stay_in_the_checkout(
+    wheel: Path, installed: Callable[[str], Path]
+) -> None:
+    with ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.startswith("photo_api-")} == set(PACKAGES)
+    done = _python(installed("fleet"), "-m", "photo_fleet.cli", "drill", "--self-test", "--list")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("photo-fleet drill: --self-test needs a checkout")
+
+
 def test_our_wheel_brings_the_requirements_that_the_tests_ran_with(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         [build] = [name for name in archive.namelist() if name.endswith("/requirements-build.txt")]

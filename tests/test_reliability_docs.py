@@ -4,9 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from photo_fleet.drill.broken.variants import VARIANTS
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.scenarios import SCENARIOS
+from self_test.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs/reliability.md"

@@ -1,18 +1,23 @@
 """What is broken on purpose is still there to be broken: a later renaming, or another parameter,
 would make a broken fleet whole, or break it in another way."""
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+from self_test import breaks
 
 CHECK = """
 import importlib.util, inspect, sys
-from photo_fleet.drill.broken.breaks import BREAKS
+from self_test.breaks import BREAKS
 
 def functions(module):
     owners = [module, *(item for item in vars(module).values() if inspect.isclass(item)
                         and item.__module__ == module.__name__)]
     return {(getattr(owner, "__name__", ""), name): item for owner in owners
-            for name, item in vars(owner).items() if inspect.isfunction(item)}
+            for name, item in vars(owner).items() if inspect.isfunction(item) or item in owners}
 
 def shape(function):
     kinds = inspect.Parameter
@@ -34,8 +39,25 @@ for name, (module, change) in BREAKS.items():
     for place, function in after.items():
         if function is not before[place]:
             shapes = shape(function), shape(before[place])
+            assert not place[1].startswith("_"), f"{name} changes {place}, which is private"
             assert None in shapes or shapes[0] == shapes[1], f"{name} changes {place}: {shapes}"
 """
+
+
+def test_a_break_uses_what_is_public_alone() -> None:
+    tree = ast.parse(Path(breaks.__file__).read_text())
+    own = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name == "_Changing"
+        for inner in ast.walk(node)
+    }
+    used = {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr) and id(node) not in own
+    }
+    assert used == {"os._exit"}
 
 
 def test_every_break_changes_what_is_there() -> None:

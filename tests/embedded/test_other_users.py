@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from photo_base.embedded import EmbeddedAddresses
-from photo_fleet.drill.broken.harm import filer_token
 from photo_local.seaweed import BUCKET, _weed
+from self_test.harm import filer_token
 from tests.embedded.servers import Bucket, Command, embedded
 
 NOBODY = 65534
