@@ -42,23 +42,12 @@ def listing(scenarios: Sequence[Scenario]) -> str:
     """What `--list` prints: one line each, then what they take together."""
     lines = [("NAME", "WHEN", "GATE", "SECONDS", "TITLE")]
     for item in scenarios:
-        when = ",".join(
-            word
-            for word, applies in (
-                ("core" if item.core else "all", True),
-                ("short", item.short),
-                ("target", item.outside),
-            )
-            if applies
-        )
-        lines.append((item.name, when, item.gate.value, f"{item.estimate:.0f}", item.title))
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    text = "\n".join(
-        "  ".join(
-            [*(word.ljust(width) for word, width in zip(line, widths, strict=False)), line[4]]
-        )
-        for line in lines
-    )
+        words = (("short", item.short), ("target", item.outside))
+        when = ["core" if item.core else "all", *(word for word, applies in words if applies)]
+        seconds = f"{item.estimate:.0f}"
+        lines.append((item.name, ",".join(when), item.gate.value, seconds, item.title))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
     core = sum(item.estimate for item in scenarios if item.core)
     every = sum(item.estimate for item in scenarios)
     return f"{text}\ncore: about {core / 60:.0f} min; with --all: about {every / 60:.0f} min\n"

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import closing, suppress
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGKILL
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ from photo_base.processes import send
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import children, command_line, family, is_there
+from photo_fleet.drill.stage.processes import children, command_line, family, is_there, stopped
 from photo_fleet.drill.stage.stage import Stage
 
 WEB_WORKER = "photo_api.web_worker"
@@ -111,18 +111,12 @@ async def freeze_instance(scene: Scene, *, seconds: float) -> Fault:
     victim = scene.victim()
     processes = family(victim["pid"])
     began = scene.now()
-    send(processes, SIGSTOP)
     left: float | None = None
-    try:
-        leaving = asyncio.create_task(scene.out(victim["boot_id"]))
-        await asyncio.wait([leaving], timeout=seconds)
-        if leaving.done():
-            left = leaving.result()
-        else:
-            leaving.cancel()
+    with stopped(processes):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                left = await scene.out(victim["boot_id"])
         await asyncio.sleep(max(0.0, began + seconds - scene.now()))
-    finally:
-        send(processes, SIGCONT)
     await scene.stage.settled()
     return scene.span("freeze-instance", began, victim["name"], left)
 

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, Signals
+from signal import SIGINT, SIGKILL, Signals
 from typing import Any
 
 from photo_base.postgres import FAILURES, open_connection
 from photo_base.processes import send
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import family, is_there
+from photo_fleet.drill.stage.processes import family, is_there, stopped
 from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour
 
 MORE_THAN_ENOUGH = 1000
@@ -41,13 +41,9 @@ async def restart_database(scene: Scene) -> Fault:
 async def stop_database(scene: Scene, *, seconds: float) -> Fault:
     """The same, with so long before the start."""
     stage, began = scene.stage, scene.now()
-    keeper = stage.keeper_pid
-    send([keeper], SIGSTOP)  # which would start it again
-    try:
+    with stopped([stage.keeper_pid]):  # which else would start it again
         await _ended(scene, stage.database_pid, SIGINT)
         await asyncio.sleep(max(0.0, began + seconds - scene.now()))
-    finally:
-        send([keeper], SIGCONT)
     await database_answers(scene)
     return scene.span("database-stop", began)
 
@@ -56,11 +52,8 @@ async def freeze_database(scene: Scene, *, seconds: float) -> Fault:
     """All processes of PostgreSQL stand still: connections stay open, and nothing is answered."""
     processes = family(scene.stage.database_pid)
     began = scene.now()
-    send(processes, SIGSTOP)
-    try:
+    with stopped(processes):
         await asyncio.sleep(seconds)
-    finally:
-        send(processes, SIGCONT)
     await database_answers(scene)
     return scene.span("database-freeze", began)
 

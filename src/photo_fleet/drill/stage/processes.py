@@ -1,8 +1,12 @@
 """Processes of the stage as the kernel knows them."""
 
 import os
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+
+from photo_base.processes import send
 
 
 def children(pid: int) -> list[int]:
@@ -28,6 +32,16 @@ def is_there(pid: int) -> bool:
     """Whether it runs; one that ended and that nobody has waited for yet does not."""
     fields = _stat(str(pid))
     return bool(fields) and fields[0] not in "ZX"
+
+
+@contextmanager
+def stopped(pids: Collection[int]) -> Iterator[None]:
+    """While this is open they stand still."""
+    send(pids, SIGSTOP)
+    try:
+        yield
+    finally:
+        send(pids, SIGCONT)
 
 
 def _parent(pid: str) -> int:
