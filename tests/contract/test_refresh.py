@@ -1,11 +1,13 @@
 """Refresh tokens: rotation, lost answers, second tabs, theft, logout."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,7 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from photo_api.accounts.tokens import AccessTokens
-from tests.service import Service, User, eventually
+from tests.lifecycle.databases import SlowPath, socket_of, through
+from tests.service import Service, User, eventually, serving
 
 
 def refresh(user: User, token: str) -> httpx.Response:
@@ -224,3 +227,27 @@ async def test_the_database_holds_no_token(alice: User, stack: dict[str, Any]) -
     token = alice.tokens["refresh_token"]
     assert rows
     assert not [row for row in rows if token in row[0] or token.encode().hex() in row[0]]
+
+
+async def test_a_verdict_that_comes_late_is_trusted_from_its_question_on(
+    service: Service, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """A slow way to the database does not add to the time for which a session outlives its end."""
+    assert service.is_healthy()
+    path = SlowPath(socket_of(environ))
+    directly = await asyncpg.connect(environ["PHOTO_API_DATABASE_URL"])
+    end = "UPDATE refresh_families SET revoked_at = now() WHERE user_id = $1"
+    async with path.open() as port:
+        changed = {"PHOTO_API_DATABASE_URL": through(environ, port), "PHOTO_API_USER_CACHE": "2"}
+        with serving(environ | changed, tmp_path / "slow.log", "--no-jobs") as slow:
+            await asyncio.to_thread(eventually, slow.is_healthy, 60)
+            user = await asyncio.to_thread(slow.new_user)
+            headers = user.api.headers
+            async with httpx.AsyncClient(base_url=slow.url, headers=headers, timeout=30) as client:
+                no_photo = f"/api/photos/{10**16}"  # known without a statement
+                path.delay = 1.1  # there and back again takes longer than a verdict is trusted
+                assert (await client.get(no_photo)).status_code == 404
+                await directly.execute(end, user.account["id"])
+                assert (await client.get(no_photo)).status_code == 401
+            path.delay = 0.0
+    await directly.close()
