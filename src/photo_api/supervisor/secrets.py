@@ -81,7 +81,7 @@ class ChildSecrets:
         self._channel = channel
         command, value = channel.first()
         if command != "secrets":
-            raise RuntimeError("the first command does not tell the secrets")
+            raise RuntimeError("the first command holds no secrets")
         self._texts: dict[str, str] = json.loads(value)
         self._reported: dict[str, float] = {}
         self._reporting: set[asyncio.Task[None]] = set()

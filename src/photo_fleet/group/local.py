@@ -118,7 +118,7 @@ class LocalGroup:
 
     @property
     def staying(self) -> list[Instance]:
-        """Those that count: nobody told them to go, and they are not on trial."""
+        """Those that count: not asked to leave, and not on trial."""
         return [item for item in self.instances.values() if not item.leaving and not item.on_trial]
 
     @property
@@ -301,7 +301,7 @@ class LocalGroup:
             instance.process.kill()
 
     async def _attend(self, instance: Instance) -> None:
-        """See its process end, and have it replaced unless it was told to go."""
+        """See its process end, and have it replaced unless it was asked to leave."""
         code = await instance.process.wait()
         instance.process.kill()  # what may be left of it
         del self.instances[instance.name]

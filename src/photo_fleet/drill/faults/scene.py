@@ -13,7 +13,7 @@ LONGEST_WAIT = 90.0
 
 
 class Scene(Surroundings):
-    """A stage under load. `now` is the ledger's clock; `chance` decides whom a fault hits."""
+    """A stage under load. `now` is the ledger's clock; `chance` decides which part a fault hits."""
 
     def __init__(
         self, stage: Stage, now: Callable[[], float], chance: random.Random | None = None
