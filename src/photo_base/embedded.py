@@ -1,4 +1,4 @@
-"""What `photo-api embedded` prints, and whoever starts it reads."""
+"""What `photo-api embedded` prints for the program that starts it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -79,7 +79,7 @@ class LineOutput(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """The descriptor, which makes whoever writes to it directly wait."""
+        """The descriptor, which makes direct writers wait."""
         return self._descriptor
 
     def isatty(self) -> bool:
@@ -145,7 +145,7 @@ def bounded_stderr(formatter: logging.Formatter) -> LineOutput:
         record.fields = {"count": count}
         return formatter.format(record).encode() + b"\n"
 
-    if sys.stderr is None:  # closed by whoever started us
+    if sys.stderr is None:  # closed by the parent
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     output = getattr(sys.stderr, "buffer", None)
     if not isinstance(output, LineOutput):

@@ -36,7 +36,7 @@ SERVER_SETTINGS = {
     "client_connection_check_interval": "10s",  # also while a statement runs
 }
 """The same for the server's end, to be sent only where no pooler stands between: a pooler's server
-connection would keep them, and PgBouncer refuses whoever sends them. Without effect on a Unix
+connection would keep them, and PgBouncer refuses clients that send them. Without effect on a Unix
 socket."""
 
 
@@ -55,7 +55,7 @@ and what those that are still silent get once a standby has answered."""
 
 
 class UntrustedServer(ConnectionError):
-    """Who answers is not proven to be the server that is meant, or nothing could be proven; the
+    """The server that answers is not proven to be the one that is meant, or nothing could be; the
     text says why, and holds no secret."""
 
 

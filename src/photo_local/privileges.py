@@ -23,7 +23,7 @@ CREATE = (
     ("adduser", "--system", "--group", "--no-create-home", "--home", "/nonexistent"),
 )
 FORMER = "nobody"
-"""Whom the files belonged to before there was an account."""
+"""The files' owner before there was an account."""
 
 
 @dataclass(frozen=True, slots=True)
