@@ -279,13 +279,13 @@ def _never_mend(queries: Any) -> None:
 
 def _born_ready(child: Any) -> None:
     """What is started during a drain knows nothing of it."""
-    run: Callable[..., Awaitable[int]] = child.Child.run
+    start: Callable[..., None] = child.Child.__init__
 
-    async def run_unaware(self: Any, command: Any, environ: Any, inherited: Any) -> int:
+    def start_unaware(self: Any, command: Any, environ: Any, inherited: Any, on_event: Any) -> None:
         unaware = [word for word in command if word != "--draining"]
-        return await run(self, unaware, environ, inherited)
+        start(self, unaware, environ, inherited, on_event)
 
-    child.Child.run = run_unaware
+    child.Child.__init__ = start_unaware
 
 
 def _always_healthy(health: Any) -> None:
