@@ -49,6 +49,15 @@ FAILURES = (
 )
 """What a lost, refused, hung or failing database raises."""
 
+CUT = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+"""Those of them by which the connection ended during a statement, at either end."""
+
 HEAD_START, LAST_CHANCE = 1 / 8, 1 / 4
 """Shares of the time for connecting: what a silent server gets before the next is asked as well,
 and what those that are still silent get once a standby has answered."""
@@ -190,16 +199,7 @@ def is_cut(error: BaseException) -> bool:
     """Whether the connection ended during a statement, at either end. That is never the statement's
     fault."""
     closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
-    return closed or isinstance(
-        error,
-        (
-            ConnectionError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.InternalClientError,
-            asyncpg.AdminShutdownError,
-            asyncpg.CrashShutdownError,
-        ),
-    )
+    return closed or isinstance(error, CUT)
 
 
 async def _ask(

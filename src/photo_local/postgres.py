@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from photo_base.postgres import open_connection
+from photo_base.postgres import FAILURES, open_connection
 from photo_base.processes import CannotStart, Program, Running, send
 from photo_local.machine_folders import (
     clear_away,
@@ -248,7 +248,7 @@ class Postgres:
                     f"the database in {self._root} was made with another password than"
                     " secrets.json has; restore that file, or move the data directory away"
                 ) from None
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except FAILURES as error:
                 if not process.alive:
                     raise CannotStart(
                         f"PostgreSQL did not start, see {self._log}:\n{process.last_words()}"

@@ -16,23 +16,20 @@ from photo_api.db.pool import DatabaseUnavailable
 from photo_api.errors import ApiError, Code
 from photo_api.http.json import json_response
 from photo_api.storage.base import StoreUnavailable
+from photo_base.postgres import CUT
 
 log = logging.getLogger(__name__)
 
 DATABASE_DOWN: tuple[type[Exception], ...] = (
     DatabaseUnavailable,
-    asyncpg.PostgresConnectionError,
+    *CUT,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a statement that met the end of its connection
     asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.InsufficientResourcesError,
     TimeoutError,
-    ConnectionError,
 )
 RETRY_SOON = 2
 MOST_ITEMS, LONGEST_TEXT = 20, 300

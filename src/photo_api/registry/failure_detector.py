@@ -27,6 +27,7 @@ from photo_api.contract import LIVE_PATH
 from photo_api.registry import queries
 from photo_api.telemetry.failures import bug
 from photo_base import http_probe
+from photo_base.tasks import cancel
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,7 @@ class FailureDetector:
     async def close(self) -> None:
         """Stop looking."""
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await cancel(self._looking)
 
     def _break_off(self) -> None:
         if self._looking is not None:
