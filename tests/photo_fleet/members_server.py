@@ -82,14 +82,23 @@ def members_server(*, running: bool = True) -> Iterator[MembersServer]:
         shutil.rmtree(folder)
 
 
+def _told(text: str) -> dict[str, Any]:
+    """What a balancer's lines say: `panic`, a member each, and how many they are."""
+    panic, *members, end = text.splitlines()
+    assert end == f"end {len(members)}"
+    names = ("id", "address", "instance")
+    told = [dict(zip(names, line.split()[1:], strict=True)) for line in members]
+    return {"panic": panic == "panic true", "members": told}
+
+
 def _handler(owner: MembersServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._answer({"members": owner.members, "generation": len(owner.history)})
 
         def do_PUT(self) -> None:
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._answer(owner.take(told))
+            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self._answer(owner.take(_told(text)))
 
         def _answer(self, body: object) -> None:
             text = json.dumps(body).encode()
