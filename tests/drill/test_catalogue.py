@@ -15,6 +15,7 @@ from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.gates import STORE_FAULT, Gate
 from photo_fleet.drill.scenario import FROM_OUTSIDE, Scenario
 from photo_fleet.drill.scenarios import CORE, FURTHER, SCENARIOS
+from photo_fleet.drill.stage.stage import LARGEST
 
 LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0
 """Seconds that the core, all and the short subset may take."""
@@ -99,10 +100,15 @@ def test_removal_by_health_has_the_time_that_it_takes_and_its_opposite_beside_it
     assert (removal.instances, removal.load) == (beside.instances, beside.load)
 
 
-def test_a_stage_knows_how_large_it_becomes() -> None:
-    assert named("resize").largest == 10
-    assert named("boots").largest == 12
-    assert named("scale-in").largest == 3
+def largest(scenario: Scenario) -> int:
+    """The most instances that it has at a time, those that leave not counted."""
+    asked = [step.arguments.get("to", scenario.instances) for step in scenario.steps]
+    asked += [scenario.instances + step.arguments.get("count", 0) for step in scenario.steps]
+    return int(max(asked))
+
+
+def test_no_scenario_is_larger_than_a_stage() -> None:
+    assert max(map(largest, SCENARIOS)) == largest(named("boots")) == LARGEST
 
 
 def test_the_core_is_the_default_and_all_adds_to_it() -> None:

@@ -52,13 +52,6 @@ class Scenario:
         return all(step.fault in FROM_OUTSIDE for step in self.steps)
 
     @property
-    def largest(self) -> int:
-        """The most instances that it has at a time, those that leave not counted."""
-        asked = [step.arguments.get("to", self.instances) for step in self.steps]
-        asked += [self.instances + step.arguments.get("count", 0) for step in self.steps]
-        return int(max(asked, default=self.instances))
-
-    @property
     def estimate(self) -> float:
         """Seconds in all."""
         return self.seconds + STAGING

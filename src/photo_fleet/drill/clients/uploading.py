@@ -26,13 +26,7 @@ async def direct_upload(person: Person, chance: random.Random, due: float | None
     if granted is None or not await _put(person, chance, granted, photo.data):
         return
     photo_id: int = granted["photo_id"]
-    confirm = Call(
-        "confirm",
-        "POST",
-        "/photos/confirm",
-        fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id,
-        json={"photo_id": photo_id},
-    )
+    confirm = _confirm(granted, fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id)
     edit = person.ledger.edit(person.name, person.inbox, "add", photos=[photo_id])
     answer = await person.act(confirm, chance)
     if answer.ok:
@@ -48,14 +42,7 @@ async def careless_upload(person: Person, chance: random.Random, due: float | No
     granted = await _presign(person, chance, due, title, Picture(text, ""))
     if granted is None or not await _put(person, chance, granted, text):
         return
-    confirm = Call(
-        "confirm",
-        "POST",
-        "/photos/confirm",
-        expected=(),
-        provoked=lambda status: status == 409,
-        json={"photo_id": granted["photo_id"]},
-    )
+    confirm = _confirm(granted, expected=(), provoked=lambda status: status == 409)
     await person.act(confirm, chance)
 
 
@@ -108,6 +95,11 @@ async def upload_through(
         person.ledger.created(title, "photo", photo_id)
         person.ledger.acknowledge(photo_id, person.name, photo.sha256)
         person.photos[photo_id] = photo.sha256
+
+
+def _confirm(granted: Mapping[str, Any], **more: Any) -> Call:
+    told = {"photo_id": granted["photo_id"]}
+    return Call("confirm", "POST", "/photos/confirm", json=told, **more)
 
 
 async def _put(
