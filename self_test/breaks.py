@@ -188,13 +188,13 @@ def _forget_edits(queries: Any) -> None:
     queries.update_album = agree
 
 
-def _refuse_renditions(originals: Any) -> None:
+def _refuse_renditions(decoder_pool: Any) -> None:
     """No photo can be decoded."""
 
     async def refuse(*_: object) -> Any:
-        raise originals.Hopeless("not_an_image")
+        raise decoder_pool.PermanentFailure("not_an_image")
 
-    originals.Originals.make = refuse
+    decoder_pool.DecoderPool.make = refuse
 
 
 def _forget_lines(logs: Any) -> None:
@@ -331,7 +331,7 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "late-recovery": ("photo_api.resilience", partial(_recover_after, LATE)),
     "sluggish-recovery": ("photo_api.resilience", partial(_recover_after, SLUGGISH)),
     "forgotten-edits": ("photo_api.albums.queries", _forget_edits),
-    "refused-renditions": ("photo_api.renditions.originals", _refuse_renditions),
+    "refused-renditions": ("photo_api.renditions.decoder_pool", _refuse_renditions),
     "leaking-log": ("photo_api.telemetry.logs", _forget_lines),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),

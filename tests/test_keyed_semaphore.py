@@ -2,11 +2,11 @@
 
 import asyncio
 
-from photo_api.photos.at_once import AtOnce
+from photo_api.photos.keyed_semaphore import KeyedSemaphore
 
 
 async def test_so_many_of_a_key_are_at_work_and_nothing_is_left() -> None:
-    turns, at_work, most = AtOnce(2), {"a": 0, "b": 0}, {"a": 0, "b": 0}
+    turns, at_work, most = KeyedSemaphore(2), {"a": 0, "b": 0}, {"a": 0, "b": 0}
 
     async def work(key: str) -> None:
         async with turns.of(key):

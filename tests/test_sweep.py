@@ -21,8 +21,8 @@ from photo_api.photos.upload_queries import (
 )
 from photo_api.registry import leases
 from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.decoder_pool import DecoderPool, TakenBySweep
 from photo_api.renditions.job import DisplayJob, RenditionJob
-from photo_api.renditions.originals import Originals, TakenBySweep
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
@@ -158,7 +158,7 @@ async def make_display(db: Database, store: S3Store, photo_id: int) -> None:
     assert job is not None
     decoder = Decoder()
     try:
-        await DisplayJob(db, store, Originals(store, [decoder])).run(job)
+        await DisplayJob(db, store, DecoderPool(store, [decoder])).run(job)
     finally:
         await decoder.aclose()
 
@@ -170,7 +170,7 @@ async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
     assert job.subject_id == photo_id
     decoder = Decoder()
     try:
-        await RenditionJob(db, store, Originals(store, [decoder])).run(job)
+        await RenditionJob(db, store, DecoderPool(store, [decoder])).run(job)
     finally:
         await decoder.aclose()
 

@@ -26,9 +26,9 @@ from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.http.phase import WorkerPhase
 from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import statistics
-from photo_api.photos.at_once import AtOnce
 from photo_api.photos.delivery import Delivery
 from photo_api.photos.direct_upload import COPIES_OF_USER
+from photo_api.photos.keyed_semaphore import KeyedSemaphore
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
@@ -107,8 +107,8 @@ async def _open(
         owners=delivery(urls.window, OWNERS_CACHE),
         visitors=delivery(for_visitors, for_visitors),
         passwords=passwords,
-        confirming=AtOnce(1),
-        copying=AtOnce(COPIES_OF_USER),
+        confirming=KeyedSemaphore(1),
+        copying=KeyedSemaphore(COPIES_OF_USER),
     )
     live.follow(state.use)
     return state

@@ -17,8 +17,8 @@ from photo_api.jobs.runner import Handler, Runner
 from photo_api.maintenance import Maintenance
 from photo_api.own_process import resident_bytes
 from photo_api.renditions.decoder import DecodeLimits, Decoder
+from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import DisplayJob, RenditionJob
-from photo_api.renditions.originals import Originals
 from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
@@ -89,10 +89,10 @@ async def _work(
     decoders = [Decoder(limits) for _ in range(jobs.concurrency)]
     for decoder in decoders:
         stack.push_async_callback(decoder.aclose)
-    originals = Originals(store, decoders)
+    pool = DecoderPool(store, decoders)
     handlers: dict[str, Handler] = {
-        "renditions": RenditionJob(db, store, originals),
-        "display": DisplayJob(db, store, originals),
+        "renditions": RenditionJob(db, store, pool),
+        "display": DisplayJob(db, store, pool),
         "shared_album": SharedAlbumJob(db),
     }
     runner = Runner(db, store, handlers, jobs, worker)

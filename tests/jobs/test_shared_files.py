@@ -17,8 +17,8 @@ from photo_api.jobs import queue
 from photo_api.jobs.runner import Handler
 from photo_api.photos.upload_queries import link
 from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import DisplayJob, RenditionJob
-from photo_api.renditions.originals import Originals
 from photo_api.shares.job import AT_ONCE, SharedAlbumJob
 from tests.jobs.stage import handling
 from tests.own_stage import ask, database_of, store_of
@@ -34,13 +34,13 @@ async def working(settings: dict[str, str], *kinds: str) -> AsyncIterator[None]:
     """Jobs of these kinds are run here."""
     decoder, store = Decoder(), store_of(settings)
     async with database_of(settings) as db:
-        originals = Originals(store, [decoder])
+        pool = DecoderPool(store, [decoder])
         handlers: dict[str, Handler] = {
-            "display": DisplayJob(db, store, originals),
+            "display": DisplayJob(db, store, pool),
             "shared_album": SharedAlbumJob(db),
         }
         chosen = {kind: handlers[kind] for kind in kinds if kind in handlers}
-        rendering = RenditionJob(db, store, originals)
+        rendering = RenditionJob(db, store, pool)
         async with handling(settings, db, rendering, **chosen):
             yield
     await decoder.aclose()
@@ -235,7 +235,7 @@ async def test_two_at_work_on_one_photo_leave_one_file(
     photo_id = user.upload()["id"]
     decoder, store = Decoder(), store_of(settings)
     async with database_of(settings) as db:
-        handler = DisplayJob(db, store, Originals(store, [decoder]))
+        handler = DisplayJob(db, store, DecoderPool(store, [decoder]))
         both = []
         for _ in range(2):
             await db.execute("INSERT INTO jobs (kind, subject_id) VALUES ('display', $1)", photo_id)

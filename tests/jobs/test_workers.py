@@ -15,8 +15,8 @@ from PIL import Image
 
 from photo_api.jobs.runner import LeaseLost
 from photo_api.renditions.decoder import Decoder, NoProcess
+from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import RenditionJob
-from photo_api.renditions.originals import Originals
 from tests.jobs.stage import (
     LEASE,
     Worker,
@@ -94,7 +94,7 @@ async def test_a_late_result_changes_no_photo(
     decoder = Decoder()
     async with database_of(settings) as db:
         store = store_of(settings)
-        handler = RenditionJob(db, store, Originals(store, [decoder]))
+        handler = RenditionJob(db, store, DecoderPool(store, [decoder]))
         with pytest.raises(LeaseLost):
             await handler.run(old)
         assert tuple(await db.fetchrow(look, photo_id)) == ("pending", None, None)
@@ -129,7 +129,7 @@ async def test_a_decoder_that_cannot_be_started_is_not_the_photo_s_fault(
             assert psutil.Process().num_fds() == opened
             photo_id = await asyncio.to_thread(lambda: user.upload()["id"])
             store = store_of(settings)
-            handler = RenditionJob(db, store, Originals(store, [decoder]))
+            handler = RenditionJob(db, store, DecoderPool(store, [decoder]))
             async with handling(settings, db, handler):
                 job = await asyncio.to_thread(failing, settings, photo_id)
                 assert job["handed_back"] >= job["attempt"] - (job["state"] == "leased")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from photo_api.renditions.decoder import Decoder, Displayable, Refused
-from photo_api.renditions.jpeg import Odd, without_metadata
+from photo_api.renditions.jpeg import UnusualJpeg, without_metadata
 from tests.fuzzing import fuzzed
 from tests.photographs import (
     Shot,
@@ -103,7 +103,7 @@ async def test_what_is_no_jpeg_of_the_book_is_coded_anew_or_refused(decoder: Dec
     data = good()["jpeg"][1]
     for name, strange in ODD.items():
         odd = data[:2] + strange + data[2:]
-        with pytest.raises(Odd):
+        with pytest.raises(UnusualJpeg):
             without_metadata(odd, 1)
         with suppress(Refused):
             assert SECRET not in (await decoder.display(odd)).data, name
@@ -186,7 +186,7 @@ def test_whatever_is_put_in_is_gone_or_refused(
     strange = b"".join(segment(code, SECRET + content) for code, content in segments)
     try:
         shown = without_metadata(data[:2] + strange + data[2 : len(data) - cut], 1)
-    except Odd:
+    except UnusualJpeg:
         return
     assert SECRET not in shown
     assert pixels(shown) == pixels(data)
@@ -195,7 +195,7 @@ def test_whatever_is_put_in_is_gone_or_refused(
 @fuzzed(100)
 @given(data=st.binary(max_size=400), start=st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xda"]))
 def test_garbage_is_odd(data: bytes, start: bytes) -> None:
-    with suppress(Odd):
+    with suppress(UnusualJpeg):
         without_metadata(start + data, 1)
 
 

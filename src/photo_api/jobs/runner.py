@@ -31,12 +31,12 @@ OUTAGE_PAUSE = (1.0, 2.0)
 """Seconds for which a job and its worker rest when a dependency is down."""
 
 
-class NotNow(Exception):
+class Postponed(Exception):
     """This instance cannot do any such job for now; the job is not at fault."""
 
 
 CERTAIN_OUTAGES = (
-    NotNow,
+    Postponed,
     StoreDown,
     DatabaseUnavailable,
     asyncpg.ReadOnlySQLTransactionError,
@@ -64,8 +64,9 @@ class Handler(Protocol):
     """Does jobs of one kind."""
 
     async def run(self, job: Job) -> None:
-        """Do the job and end it by `finishing`. Raises `LeaseLost` when that does, `NotNow` to have
-        it postponed; any other exception is a failure, unless store or database are down."""
+        """Do the job and end it by `finishing`. Raises `LeaseLost` when that does, `Postponed` when
+        it cannot be done now; any other exception is a failure, unless store or database are
+        down."""
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """Record what a dead job means for its subject, in the transaction that buries it. `cause`

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 
-class AtOnce:
+class KeyedSemaphore:
     """`most` at a time for each key, in this process; others wait for their turn."""
 
     def __init__(self, most: int) -> None:

@@ -93,7 +93,7 @@ def _allow_cpu(seconds: float) -> None:
 def _answer(wanted: int, data: bytes, max_pixels: int) -> tuple[bytes, bytes, bytes, bytes]:
     try:
         head, first, second = _MAKERS[wire.Wanted(wanted)](data, max_pixels)
-    except images.Refusal as refusal:
+    except wire.Refused as refusal:
         head = {"refused": refusal.reason, "detail": str(refusal)}
         first = second = b""
     text = json.dumps(head).encode()

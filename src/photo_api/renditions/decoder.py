@@ -8,6 +8,7 @@ from typing import Any
 
 from photo_api.renditions import wire
 from photo_api.renditions.child_process import ChildProcess, DecodeLimits, DecoderDied, NoProcess
+from photo_api.renditions.wire import Refused
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,6 @@ class Displayable:
 
     content_type: str
     data: bytes
-
-
-class Refused(Exception):
-    """The file is at fault and another attempt is useless; the text is a sentence for the user.
-
-    `reason` is not_an_image, too_many_pixels, truncated, corrupt or unsupported.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 class Decoder:

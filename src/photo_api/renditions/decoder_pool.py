@@ -1,11 +1,11 @@
-"""Originals, given to a decoder: what comes of them, or why nothing ever will."""
+"""Originals, given to a decoder: what it makes of them, or why another attempt is useless."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import NotNow
+from photo_api.jobs.runner import Postponed
 from photo_api.renditions.decoder import Decoder, DecoderDied, NoProcess, Refused
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
@@ -15,11 +15,11 @@ DEATHS = 2
 Made = TypeVar("Made")
 
 
-class Hopeless(Exception):
+class PermanentFailure(Exception):
     """The photo is at fault and another attempt is useless; its text is a word for the reason."""
 
 
-class Originals:
+class DecoderPool:
     """Decodes as many at once as it has decoders."""
 
     def __init__(self, store: ObjectStore, decoders: Sequence[Decoder]) -> None:
@@ -32,20 +32,20 @@ class Originals:
     async def make(
         self, job: Job, key: str, work: Callable[[Decoder, bytes], Awaitable[Made]]
     ) -> Made:
-        """What a decoder makes of the object. Raises `Hopeless`, `NotNow` and what the store does,
-        and `DecoderDied` for a job that may try another."""
+        """What a decoder makes of the object. Raises `PermanentFailure`, `Postponed`, what the
+        store does, and `DecoderDied` for a job that may try another."""
         try:
             return await self._decode(await self._store.get(key), work)
         except Refused as refused:
-            raise Hopeless(refused.reason) from refused
+            raise PermanentFailure(refused.reason) from refused
         except ObjectMissing as missing:
-            raise Hopeless("bytes_missing") from missing
+            raise PermanentFailure("bytes_missing") from missing
         except NoProcess as error:
-            raise NotNow(f"no decoder can be started: {error}") from error
+            raise Postponed(f"no decoder can be started: {error}") from error
         except DecoderDied as died:
             if job.failures + 1 < DEATHS:
                 raise
-            raise Hopeless(f"decoder_{died.reason}") from died
+            raise PermanentFailure(f"decoder_{died.reason}") from died
 
     async def _decode(self, data: bytes, work: Callable[[Decoder, bytes], Awaitable[Made]]) -> Made:
         decoder = await self._idle.get()

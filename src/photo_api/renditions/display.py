@@ -7,7 +7,7 @@ has more pixels than that is good for.
 from typing import Any
 
 from photo_api.renditions import images
-from photo_api.renditions.jpeg import Odd, without_metadata
+from photo_api.renditions.jpeg import UnusualJpeg, without_metadata
 
 QUALITY = 85
 WEBP_PIXELS, WEBP_EDGE = 24_000_000, 16_383
@@ -25,7 +25,7 @@ def _display(data: bytes, content_type: str, max_pixels: int) -> images.Made:
         orientation = images.field(images.load(data, content_type, fail_on="none"), "orientation")
         try:
             return _made("image/jpeg", without_metadata(data, orientation or 1))
-        except Odd:
+        except UnusualJpeg:
             pass  # it is decoded then, like any other
     return _encode(_decode(data, content_type, max_pixels))
 

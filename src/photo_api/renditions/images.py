@@ -19,6 +19,7 @@ from PIL import Image
 
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.renditions.exif import read_exif
+from photo_api.renditions.wire import Refused
 
 PREVIEW_EDGE = 1440
 THUMBNAIL_EDGE = 320
@@ -58,12 +59,8 @@ Made = tuple[dict[str, object], bytes, bytes]
 """What is told, as JSON can, and two files, of which the second may be empty."""
 
 
-class Refusal(Exception):
-    """The file is at fault; `reason` is one of the codes of `decoder.Refused`."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(_SENTENCES[reason])
-        self.reason = reason
+def _refused(reason: str) -> Refused:
+    return Refused(reason, _SENTENCES[reason])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Opened:
 
 def render(data: bytes, max_pixels: int) -> Made:
     """Everything about the original, thumbnail and preview, which are WebP in sRGB.
-    Raises `Refusal`, or MemoryError after which the process should end."""
+    Raises `Refused`, or MemoryError after which the process should end."""
     return attempt(_render, data, max_pixels)
 
 
@@ -91,24 +88,24 @@ def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: in
     """What `work` makes of the file, its type and the limit. Raises as `render` does."""
     content_type = sniff(data[:SNIFF_LENGTH])
     if content_type is None:
-        raise Refusal("not_an_image")
+        raise _refused("not_an_image")
     pyvips.vips_lib.vips_error_clear()  # or warnings of the file before would blame this one
     try:
         return work(data, content_type, max_pixels)
-    except (MemoryError, Refusal):
+    except (MemoryError, Refused):
         raise
     except Exception as error:  # whatever a decoder complains of, the file is its reason
         raise _classify(str(error)) from error
 
 
-def _classify(message: str) -> Refusal:
+def _classify(message: str) -> Refused:
     if _MALFORMED.search(message):
-        return Refusal("corrupt")
+        return _refused("corrupt")
     if _MEMORY.search(message):
         raise MemoryError(message)
     if _TRUNCATED.search(message):
-        return Refusal("truncated")
-    return Refusal("unsupported" if _UNSUPPORTED.search(message) else "corrupt")
+        return _refused("truncated")
+    return _refused("unsupported" if _UNSUPPORTED.search(message) else "corrupt")
 
 
 def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
@@ -139,7 +136,7 @@ def load(data: bytes, content_type: str, **options: Any) -> Any:
 
 def _check(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
-        raise Refusal("too_many_pixels")
+        raise _refused("too_many_pixels")
 
 
 def field(image: Any, name: str) -> Any:
@@ -148,7 +145,7 @@ def field(image: Any, name: str) -> Any:
 
 
 def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
-    """What the header says of a file that is not HEIC. Raises `Refusal`."""
+    """What the header says of a file that is not HEIC. Raises `Refused`."""
     if content_type == "image/png":
         # IHDR comes first. vips says nothing of why it will not open what is over its own bound.
         width, height = struct.unpack_from("!II", data.ljust(24, b"\0"), 16)
@@ -191,7 +188,7 @@ def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
 
 
 def open_heic(data: bytes, max_pixels: int) -> Opened:
-    """A HEIC, decoded. Raises `Refusal`."""
+    """A HEIC, decoded. Raises `Refused`."""
     pi_heif.options.DECODE_THREADS = 1
     pi_heif.options.THUMBNAILS = False
     container = pi_heif.open_heif(data)

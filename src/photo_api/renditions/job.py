@@ -17,7 +17,7 @@ from photo_api.photos.formats import EXTENSIONS
 from photo_api.photos.presentation import WEBP
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
 from photo_api.renditions.decoder import Decoder, Displayable, Rendered
-from photo_api.renditions.originals import Hopeless, Originals, TakenBySweep
+from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure, TakenBySweep
 from photo_api.storage.base import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ class _PhotoJob(Generic[Made]):
     """What is set in its row: $3 and on are the files' keys, then `facts`."""
     decode: Callable[[Decoder, bytes], Awaitable[Made]]
 
-    def __init__(self, db: Database, store: ObjectStore, originals: Originals) -> None:
+    def __init__(self, db: Database, store: ObjectStore, decoders: DecoderPool) -> None:
         self._db = db
         self._store = store
-        self._originals = originals
+        self._decoders = decoders
 
     async def run(self, job: Job) -> None:
         photo = await self._db.fetchrow(
@@ -49,8 +49,8 @@ class _PhotoJob(Generic[Made]):
             async with finishing(self._db, job):
                 return
         try:
-            made = await self._originals.make(job, photo["object_key"], self.decode)
-        except Hopeless as reason:
+            made = await self._decoders.make(job, photo["object_key"], self.decode)
+        except PermanentFailure as reason:
             await self._refuse(job, str(reason))
         else:
             await self._keep(job, photo["owner_id"], made)

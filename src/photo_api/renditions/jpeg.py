@@ -20,12 +20,12 @@ MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """The end of a scan's coded data, in which 0xFF is followed by zero or a restart marker."""
 
 
-class Odd(Exception):
+class UnusualJpeg(Exception):
     """Not a JPEG of which we can tell what is in it."""
 
 
 def without_metadata(data: bytes, orientation: int) -> bytes:
-    """The same picture; `orientation` (1 to 8) is the one to tell of. Raises `Odd`."""
+    """The same picture; `orientation` (1 to 8) is the one to tell of. Raises `UnusualJpeg`."""
     first: list[bytes] = []  # JFIF says of itself that it comes first
     profile: list[bytes] = []
     parts: list[bytes] = []
@@ -56,26 +56,26 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(marker, content) up to the first end of image; a scan's content is its header and its coded
     data."""
     if data[:2] != b"\xff\xd8":
-        raise Odd("it does not begin as a JPEG")
+        raise UnusualJpeg("it does not begin as a JPEG")
     at = 2
     while True:
         while data[at : at + 2] == b"\xff\xff":
             at += 1
         if data[at : at + 1] != b"\xff" or at + 1 == len(data):
-            raise Odd("a marker is missing")
+            raise UnusualJpeg("a marker is missing")
         code = data[at + 1]
         if code == EOI:
             return
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         end = at + 2 + length
         if length < 2 or end > len(data):
-            raise Odd("a segment is cut off")
+            raise UnusualJpeg("a segment is cut off")
         start, at = at + 4, end
         if code == SOS:
             _check(code, data[start:end])
             found = MARKER.search(data, end)
             if found is None:
-                raise Odd("the image has no end")
+                raise UnusualJpeg("the image has no end")
             at = found.start()
         yield code, data[start:at]
 
@@ -96,7 +96,7 @@ def _kept(code: int, content: bytes) -> bytes:
 
 
 def _check(code: int, content: bytes) -> None:
-    """Raises `Odd` for a segment that is none of the coding's, or longer than it has to be."""
+    """Raises `UnusualJpeg` for a segment that is none of the coding's, or too long."""
     wanted = -1
     if code in FRAMES and len(content) >= 6:
         wanted = 6 + 3 * content[5]
@@ -111,7 +111,7 @@ def _check(code: int, content: bytes) -> None:
     elif code == DAC:
         wanted = len(content) // 2 * 2
     if wanted != len(content):
-        raise Odd(f"segment {code:#x} is not what it should be")
+        raise UnusualJpeg(f"segment {code:#x} is not what it should be")
 
 
 def _scan_header(content: bytes) -> int:

@@ -26,6 +26,17 @@ class Wanted(IntEnum):
     DISPLAY = 1
 
 
+class Refused(Exception):
+    """The file is at fault and another attempt is useless; the text is a sentence for the user.
+
+    `reason` is not_an_image, too_many_pixels, truncated, corrupt or unsupported.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 class ProtocolError(Exception):
     """The child's answer makes no sense: it is no longer the program that was started."""
 
