@@ -132,7 +132,7 @@ def fleet_up(
     stdout: int | None = None,
 ) -> Iterator[Up]:
     """A fleet in `folder`, all its instances serving. By default it never changes its size.
-    `stdout` in place of the log, which then has no happenings."""
+    `stdout` in place of the log, which then has no events."""
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "fleet.toml"
     numbers = {"low": low, "high": high, "desired": desired}

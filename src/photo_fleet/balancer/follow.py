@@ -230,23 +230,21 @@ class Balance:
 
     def _note_database(self, failure: str | None) -> None:
         before, self._database_ok = self._database_ok, failure is None
-        if before == self._database_ok:
-            return
-        if failure is None:
-            log.info("the registry answers")
-        else:
-            text = "the registry does not answer; the last members are kept and probed directly"
-            log.warning(text, extra={"fields": {"error": failure}})
-        self._save()
+        kept = "; the last members are kept and probed directly"
+        self._note("the registry", before, failure, kept)
 
     def _note_nginx(self, failure: str | None) -> None:
         before, self._nginx_ok = self._nginx_ok, failure is None
-        if before == self._nginx_ok:
+        self._note("nginx", before, failure)
+
+    def _note(self, what: str, before: bool | None, failure: str | None, kept: str = "") -> None:
+        """Say and keep what has changed."""
+        if before == (failure is None):
             return
         if failure is None:
-            log.info("nginx answers")
+            log.info("%s answers", what)
         else:
-            log.warning("nginx does not answer", extra={"fields": {"error": failure}})
+            log.warning("%s does not answer%s", what, kept, extra={"fields": {"error": failure}})
         self._save()
 
     def _save(self) -> None:

@@ -66,16 +66,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace) -> dict[str, object]:
-    request: dict[str, object] = {"do": options.command}
-    if options.command == "scale":
-        request["size"] = options.size
-    elif options.command in ("drain", "kill"):
-        request["name"] = options.name
-    elif options.command == "deploy":
-        request["start_limit"] = options.start_limit
-        if options.release is not None:
-            request["release"] = str(options.release.absolute())
-    return request
+    asked = {name: getattr(options, name, None) for name in ("size", "name", "start_limit")}
+    release: Path | None = getattr(options, "release", None)
+    asked["release"] = str(release.absolute()) if release else None
+    told = {name: value for name, value in asked.items() if value is not None}
+    return {"do": options.command, **told}
 
 
 def _progress(as_json: bool) -> Any:

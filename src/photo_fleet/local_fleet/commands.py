@@ -41,8 +41,8 @@ class Commands:
             "status": self._tell,
             "scale": self._scale,
             "deploy": self._deploy,
-            "drain": self._drain,
-            "kill": self._kill,
+            "drain": self._remove,
+            "kill": self._remove,
         }
         act = acts.get(request.get("do"))
         if act is None:
@@ -70,34 +70,25 @@ class Commands:
         limit = float(request.get("start_limit", 60))
         replaced = await roll_out(self._group, self._front, release, limit, say)
         text = f"{replaced} instances serve release {release.label}"
-        return {
-            "text": text,
-            "replaced": replaced,
-            "release": release.label,
-            "seconds": _since(began),
-        }
+        told = {"text": text, "replaced": replaced, "release": release.label}
+        return {**told, "seconds": _since(began)}
 
-    async def _drain(self, request: Request, say: Say) -> dict[str, object]:
+    async def _remove(self, request: Request, say: Say) -> dict[str, object]:
+        """Have an instance drain, or kill it; wait until it is gone and another one serves."""
         instance = self._group.find(str(request["name"]))
         began = time.monotonic()
         with self._starting_with(request.get("environ", {})):
-            self._group.leave(instance, "drain on demand")
-            say(f"{instance.name} drains; another one takes its place")
+            if request["do"] == "drain":
+                self._group.leave(instance, "drain on demand")
+                says, done = "drains", "has drained"
+            else:
+                self._group.kill(instance)
+                says = done = "was killed"
+            say(f"{instance.name} {says}; another one takes its place")
             while instance.name in self._group.instances:
                 await asyncio.sleep(LOOK)
             await self._arrive(say)
-        text = f"{instance.name} has drained and is replaced"
-        return {"text": text, "name": instance.name, "seconds": _since(began)}
-
-    async def _kill(self, request: Request, say: Say) -> dict[str, object]:
-        instance = self._group.find(str(request["name"]))
-        began = time.monotonic()
-        self._group.kill(instance)
-        say(f"{instance.name} was killed; another one takes its place")
-        while instance.name in self._group.instances:
-            await asyncio.sleep(LOOK)
-        await self._arrive(say)
-        text = f"{instance.name} was killed and is replaced"
+        text = f"{instance.name} {done} and is replaced"
         return {"text": text, "name": instance.name, "seconds": _since(began)}
 
     @contextmanager
@@ -119,7 +110,7 @@ class Commands:
     async def _arrive(self, say: Say) -> None:
         """Wait until as many as are desired get requests. Raises `Refused` if they never do."""
         deadline, last = time.monotonic() + LONGEST_WAIT, ""
-        while not (self._group.settled and self._all_members()):
+        while not (self._group.settled and self._serving() == self._group.desired):
             present = f"{self._serving()} of {self._group.desired} serve"
             if present != last:
                 say(present)
@@ -127,9 +118,6 @@ class Commands:
             if time.monotonic() > deadline:
                 raise Refused(f"{present} after {LONGEST_WAIT:g} s; see the logs of the others")
             await asyncio.sleep(LOOK)
-
-    def _all_members(self) -> bool:
-        return self._serving() == self._group.desired
 
     def _serving(self) -> int:
         front = self._front

@@ -29,7 +29,7 @@ class Event:
 
 
 class Journal:
-    """The last happenings; `heard` gets each as it comes."""
+    """The last events; `heard` gets each as it comes."""
 
     def __init__(self) -> None:
         self.heard: Callable[[Event], None] = lambda _: None

@@ -1,7 +1,6 @@
 """Where a local fleet keeps its things, all below one folder."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from photo_base.processes import CannotStart
@@ -13,65 +12,32 @@ LONGEST_SOCKET = 107
 """Bytes of a Unix socket's path, by unix(7)."""
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The folders of the fleet in `data`, an absolute path."""
 
-    data: Path
-
-    @property
-    def embedded(self) -> Path:
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.embedded = data / "embedded"
         """Of the database and the store."""
-        return self.data / "embedded"
-
-    @property
-    def run(self) -> Path:
-        """Of sockets."""
-        return self.data / "run"
-
-    @property
-    def logs(self) -> Path:
-        return self.data / "logs"
-
-    @property
-    def nginx(self) -> Path:
+        self.run = data / "run"
+        """Of sockets; `control` is the one by which other terminals reach this fleet."""
+        self.control = self.run / "fleet.sock"
+        self.logs = data / "logs"
+        self.nginx = data / "nginx"
         """Of the rendered configuration."""
-        return self.data / "nginx"
-
-    @property
-    def temp(self) -> Path:
+        self.temp = data / "temp"
         """Of uploads that nginx is taking in."""
-        return self.data / "temp"
-
-    @property
-    def balancer(self) -> Path:
+        self.balancer = data / "balancer"
         """Of what the balancer remembers."""
-        return self.data / "balancer"
-
-    @property
-    def secrets(self) -> Path:
-        return self.data / "fleet-secrets.json"
-
-    @property
-    def secret_files(self) -> Path:
+        self.secrets = data / "fleet-secrets.json"
+        self.secret_files = data / "secrets"
         """Of the instances' secrets, as on a machine with the rendered unit."""
-        return self.data / "secrets"
 
     @property
     def database_address(self) -> DatabaseAddress:
         """The database's, once the secrets are there. Raises `Unusable`."""
         file = self.secret_files / "database-url"
         return DatabaseAddress(None, {f"{VARIABLE}_FILE": str(file)})
-
-    @property
-    def control(self) -> Path:
-        """The socket by which other terminals reach this fleet."""
-        return self.run / "fleet.sock"
-
-    @property
-    def _folders(self) -> tuple[Path, ...]:
-        places = self.run, self.logs, self.nginx, self.temp
-        return (*places, self.balancer, self.secret_files)
 
     def prepare(self) -> None:
         """Make the folders, for our user alone. Raises `CannotStart`."""
@@ -83,7 +49,8 @@ class Layout:
             )
         try:
             self.data.mkdir(parents=True, exist_ok=True)
-            for folder in self._folders:
+            folders = self.run, self.logs, self.nginx, self.temp, self.balancer, self.secret_files
+            for folder in folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise CannotStart(

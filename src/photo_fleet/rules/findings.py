@@ -1,6 +1,6 @@
 """What a check has found: the numbers, what follows from them, and what mends it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from photo_fleet.spec.changes import Changes
@@ -9,10 +9,22 @@ Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What a rule says: one contradiction. `numbers` shows the arithmetic, `consequence` what
+    happens to people or machines. Each of `ways` should mend it by itself, the smallest first; none
+    of them has been tried yet."""
+
+    level: Level
+    code: str
+    numbers: str
+    consequence: str
+    ways: tuple[Changes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One contradiction. `numbers` shows the arithmetic, `consequence` what happens to people or
-    machines, `remedy` what to do in words. Each of `ways` mends it by itself, the smallest first;
-    none may be left when only a person can tell."""
+    """A fault with `remedy`, what to do in words. Each of `ways` does mend it; none may be left
+    when only a person can tell."""
 
     level: Level
     code: str
@@ -28,22 +40,5 @@ class Finding:
 
     def body(self) -> dict[str, Any]:
         """For machines."""
-        return {
-            "level": self.level,
-            "code": self.code,
-            "numbers": self.numbers,
-            "consequence": self.consequence,
-            "remedy": self.remedy,
-            "changes": dict(self.changes),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What a rule says: a finding whose ways have not been tried yet."""
-
-    level: Level
-    code: str
-    numbers: str
-    consequence: str
-    ways: tuple[Changes, ...]
+        told = {item.name: getattr(self, item.name) for item in fields(self)[:-1]}
+        return {**told, "changes": dict(self.changes)}

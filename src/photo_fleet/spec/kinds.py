@@ -58,9 +58,9 @@ class Kind(ABC):
     def read(self, raw: object) -> Any:
         """The spec's value for a TOML value."""
 
-    @abstractmethod
     def write(self, value: Any) -> str:
         """The TOML text of a value of the spec."""
+        return json.dumps(value)
 
     def check(self, value: Any) -> None:  # noqa: B027  (most kinds have no range)
         """Refuse what is out of range."""
@@ -208,9 +208,6 @@ class Switch(Kind):
             raise ValueError(f"must be true or false{hint}")
         return raw
 
-    def write(self, value: Any) -> str:
-        return "true" if value else "false"
-
 
 @dataclass(frozen=True, slots=True)
 class Choice(Kind):
@@ -222,9 +219,6 @@ class Choice(Kind):
         if raw not in self.words or not isinstance(raw, str):
             raise ValueError(f"must be {' or '.join(map(json.dumps, self.words))}")
         return raw
-
-    def write(self, value: Any) -> str:
-        return json.dumps(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +238,6 @@ class Text(Kind):
             raise ValueError(f"has not the form of {json.dumps(self.example)}{because}")
         return raw
 
-    def write(self, value: Any) -> str:
-        return json.dumps(value)
-
 
 @dataclass(frozen=True, slots=True)
 class Networks(Kind):
@@ -261,6 +252,3 @@ class Networks(Kind):
             except ValueError as error:
                 raise ValueError(f"holds no network: {error}") from error
         return tuple(raw)
-
-    def write(self, value: Any) -> str:
-        return json.dumps(list(value))
