@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from photo_fleet.drill.stage.wire import CHUNK, Listener
+from photo_base.listener import CHUNK, Listener
 
 LONGEST_HEAD = 64 * 1024
 

@@ -4,43 +4,10 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from photo_base.tasks import cancel, first
+from photo_base.listener import CHUNK, LOOPBACK, Listener
+from photo_base.tasks import first
 
-CHUNK = 64 * 1024
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5432
-
-
-class Listener:
-    """Listens on `port` of a loopback address, and serves each connection in a task of its own."""
-
-    def __init__(self, port: int, host: str = LOOPBACK) -> None:
-        self.address = (host, port)
-        self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        """Begin to accept. Raises `OSError` when the port is taken."""
-        self._server = await asyncio.start_server(self._accept, *self.address, limit=CHUNK)
-
-    async def stop(self) -> None:
-        """Close the socket and every connection at once. Safe to repeat."""
-        self.stop_listening()
-        await cancel(*self._connections)
-
-    def stop_listening(self) -> None:
-        """Close the socket; connections stay. `start` opens it again."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
 
 
 class Wire(Listener):
