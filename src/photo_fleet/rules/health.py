@@ -142,7 +142,7 @@ def metrics_path(fleet: Fleet) -> Iterator[Fault]:
         "warning",
         "metrics-path",
         f'metrics.path "{fleet.metrics.path}" is not where instances tell them: "{METRICS_PATH}"',
-        "every scrape gets 404, and rules that look at in_flight or queue_age see nothing",
+        "every scrape gets 404, and no graph or alert sees how the instances are",
         ({"metrics.path": METRICS_PATH},),
     )
 
@@ -162,7 +162,7 @@ def metrics_interval(fleet: Fleet) -> Iterator[Fault]:
         "metrics-interval",
         f"{SAMPLES} × metrics.interval {every:g}s = {SAMPLES * every:g}s > "
         + ", ".join(f"{key} {value:g}s" for key, value in short.items()),
-        "the group acts on a single sample, or on none, and so on chance",
+        "a cloud's group, which sees only what is scraped, acts on a single sample or on none",
         (
             {"metrics.interval": float(budget(min(short.values()) / SAMPLES))},
             dict.fromkeys(short, SAMPLES * every),
