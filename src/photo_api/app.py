@@ -26,9 +26,8 @@ from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.http.phase import WorkerPhase
 from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import statistics
+from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
-from photo_api.photos.direct_upload import COPIES_OF_USER
-from photo_api.photos.keyed_semaphore import KeyedSemaphore
 from photo_api.photos.routes import router as photos
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
@@ -107,8 +106,7 @@ async def _open(
         owners=delivery(urls.window, OWNERS_CACHE),
         visitors=delivery(for_visitors, for_visitors),
         passwords=passwords,
-        confirming=KeyedSemaphore(1),
-        copying=KeyedSemaphore(COPIES_OF_USER),
+        confirmations=Confirmations(),
     )
     live.follow(state.use)
     return state

@@ -15,8 +15,8 @@ from photo_api.cloud.identity import Identity
 from photo_api.db.pool import Database
 from photo_api.health.details import Details
 from photo_api.health.worker_health import WorkerHealth
+from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
-from photo_api.photos.keyed_semaphore import KeyedSemaphore
 from photo_api.settings.loading import Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
@@ -38,8 +38,7 @@ class AppState:
     owners: Delivery
     visitors: Delivery
     passwords: Passwords
-    confirming: KeyedSemaphore
-    copying: KeyedSemaphore
+    confirmations: Confirmations
     authenticator: Authenticator = field(init=False)
     access_tokens: AccessTokens = field(init=False)
     refresh_tokens: RefreshTokens = field(init=False)

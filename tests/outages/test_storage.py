@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from photo_api.photos.direct_upload import COPIES_OF_USER
+from photo_api.photos.confirmations import COPIES_OF_USER, MOST_OF_USER
 from tests.outages.faulty_store import FaultyStore, faulty_store
 from tests.own_stage import ask, holds, own_database
 from tests.service import PASSWORD, Service, User, cli, eventually, jpeg, put, running_service
@@ -263,15 +263,22 @@ def test_one_user_s_confirmations_leave_room_for_others(
     service: Service, faulty: FaultyStore, dora: User
 ) -> None:
     """Each of them copies a whole file, and a worker copies so many at a time."""
-    with service.new_user() as other, ThreadPoolExecutor(COPIES_OF_USER + 5) as pool:
+    with service.new_user() as other, ThreadPoolExecutor(100) as pool:
         uploads = [(dora, confirmable(dora)) for _ in range(COPIES_OF_USER + 4)]
         uploads.append((other, confirmable(other)))
         faulty.hangs("PUT /photos/photos/")
         waiting = [pool.submit(user.confirm, photo) for user, photo in uploads]
         eventually(lambda: faulty.hanging > COPIES_OF_USER, 10)
         assert faulty.hanging == COPIES_OF_USER + 1, "the other's is one of them"
+        more = [pool.submit(dora.confirm, uploads[0][1]) for _ in range(MOST_OF_USER)]
+        refused = COPIES_OF_USER + 4
+        eventually(lambda: sum(answer.done() for answer in more) == refused, 10)
+        texts = [answer.result().json() for answer in more if answer.done()]
+        assert {text["code"] for text in texts} == {"too_many_requests"}
+        assert str(MOST_OF_USER) in texts[0]["detail"]
         faulty.passes()
         answers = [confirmation.result() for confirmation in waiting]
+        assert len([answer.result() for answer in more]) == MOST_OF_USER
         recovered(dora)
         assert {answer.status_code for answer in answers} <= {200, 503}
         assert {user.confirm(photo).status_code for user, photo in uploads} == {200}

@@ -24,9 +24,6 @@ from photo_api.storage.base import ObjectMissing, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-COPIES_OF_USER = 4
-"""Confirmations of one user that a worker carries out at a time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -160,11 +157,11 @@ def _presigned(
 
 
 async def confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
-    """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH.
+    """Finish an upload; repeatable. Raises `ApiError` NOT_FOUND, NOT_UPLOADED, UPLOAD_MISMATCH,
+    TOO_MANY_REQUESTS.
 
-    A repetition meanwhile waits, and finds what became of it: each would copy all of the bytes,
-    and others wait for the store. So do a user's own others beyond `COPIES_OF_USER`."""
-    async with state.confirming.of((owner_id, photo_id)), state.copying.of(owner_id):
+    A repetition meanwhile waits, and finds what became of it: each would copy all of the bytes."""
+    async with state.confirmations.turn(owner_id, photo_id):
         return await _confirm(state, owner_id, photo_id)
 
 
