@@ -19,7 +19,6 @@ from importlib.machinery import ModuleSpec, PathFinder
 from itertools import count
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 VARIABLE = "PHOTO_DRILL_BREAKS"
 """Names of breaks with commas in between, in an instance's environment."""
@@ -130,10 +129,12 @@ def _answer_slowly(idempotency: Any) -> None:
 def _forget_keys(idempotency: Any) -> None:
     """Every idempotency key is taken for a new one."""
     create_once: Callable[..., Awaitable[Any]] = idempotency.create_once
+    forget = "DELETE FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3"
 
     async def create_anew(db: Any, key: Any, status: int, create: Any) -> Any:
-        unheard = key and replace(key, key=uuid4().hex)
-        return await create_once(db, unheard, status, create)
+        if key is not None:
+            await db.execute(forget, key.user_id, key.route, key.key)
+        return await create_once(db, key, status, create)
 
     idempotency.create_once = create_anew
 
