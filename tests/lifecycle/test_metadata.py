@@ -80,6 +80,7 @@ HOSTILE = {
     "a redirect": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
     "not HTTP": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "nothing": b"",
+    "endless interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000,
     "an endless head": OK + b"X-Pad: x\r\n" * 20_000,
     "an endless body": OK + b"\r\n" + b"1" * (MAX_ANSWER + 1),
     "a body announced too long": OK + b"Content-Length: 100000\r\n\r\n" + b"1" * 100_000,

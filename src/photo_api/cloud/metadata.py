@@ -27,7 +27,8 @@ from photo_base.tasks import cancel
 log = logging.getLogger(__name__)
 
 MAX_ANSWER = 65_536
-"""Bytes of head, and again of body, beyond which an answer is refused."""
+"""Bytes of head, and again of body, beyond which an answer is refused; twice as many hold also what
+interim answers and chunks add."""
 
 REQUEST_TIMEOUT = 2.0
 SESSION_SECONDS = 300
@@ -245,10 +246,14 @@ async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -
 
 
 async def _read_answer(reader: asyncio.StreamReader, connection: h11.Connection) -> Answer:
-    status, body = 0, b""
+    status, body, left = 0, b"", 2 * MAX_ANSWER
     while not isinstance(event := connection.next_event(), h11.EndOfMessage):
         if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(MAX_ANSWER))
+            if left <= 0:
+                raise ValueError("the answer is too long")
+            received = await reader.read(min(MAX_ANSWER, left))
+            left -= len(received)
+            connection.receive_data(received)
         elif isinstance(event, h11.Response):
             status = event.status_code
         elif isinstance(event, h11.Data):
