@@ -59,7 +59,7 @@ class Balance:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Whom nginx was told last, and has taken; () before that."""
+        """The members that nginx confirmed last; () before that."""
         return self._told.members if self._told else ()
 
     @property
@@ -139,7 +139,7 @@ class Balance:
             await _wait(self._look, POLL)
 
     async def _acknowledge(self, link: RegistryLink) -> None:
-        """Tell the registry who drains and is not in the set that nginx has confirmed."""
+        """Tell the registry which draining instances are not among the confirmed members."""
         if self._confirmed is None:
             return
         out = await link.acknowledge(self._membership.draining - self._confirmed)
@@ -196,7 +196,7 @@ class Balance:
                 self._look.set()
 
     def _report(self, decision: Decision) -> None:
-        """Say who came, who went, and why."""
+        """Log which members came, which went, and why."""
         before, self._decided = self._decided, decision
         if decision == before:
             return
