@@ -155,7 +155,7 @@ def _open_to_all(program: Path) -> bool:
 
 
 def _copy_folder(program: Path, to: Path) -> None:
-    """With the libraries that a wheel keeps beside its package, where its programs look for them."""
+    """With the libraries that a wheel keeps beside its package, where programs look for them."""
     package = program.parent
     shutil.copytree(program, to / package.name / program.name, symlinks=True)
     libraries = package.with_name(f"{package.name}.libs")
