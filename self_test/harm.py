@@ -21,7 +21,7 @@ from photo_fleet.drill.faults.promotions import promote
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import command_line
+from photo_fleet.drill.stage.process_tree import command_line
 from photo_fleet.drill.stage.stage import Stage
 
 CARELESS = 900

@@ -6,7 +6,7 @@ from pathlib import Path
 from signal import SIGHUP
 
 from photo_base.processes import send
-from photo_fleet.drill.stage.processes import children
+from photo_fleet.drill.stage.process_tree import children
 from photo_fleet.drill.stage.stage import Stage
 
 LONGEST_RELOAD = 20.0

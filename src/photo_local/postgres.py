@@ -28,7 +28,7 @@ from photo_local.machine_folders import (
     runtime_folder,
 )
 from photo_local.privileges import HERE, server_account
-from photo_local.processes import end_processes_in, processes_in
+from photo_local.working_folder import end_processes_in, processes_in
 
 NAME = "photo_api"
 SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL

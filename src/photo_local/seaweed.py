@@ -24,7 +24,7 @@ from photo_local.bucket import BucketAdmin, StoreRefused
 from photo_local.machine_folders import reachable
 from photo_local.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
 from photo_local.privileges import HERE, server_account
-from photo_local.processes import end_processes_in
+from photo_local.working_folder import end_processes_in
 
 BUCKET = "photos"
 REGION = "us-east-1"

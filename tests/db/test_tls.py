@@ -19,7 +19,7 @@ from photo_api.db.pool import DatabaseUnavailable, open_database
 from photo_api.telemetry.failures import bug
 from photo_base.postgres import FAILURES, UntrustedServer
 from photo_fleet.balancer.registry_link import connect_to_registry
-from photo_fleet.group.registry import Registry
+from photo_fleet.group.registry_view import Registry
 from photo_local.privileges import server_account
 from tests.certificates import Authority
 from tests.db.clusters import Cluster, running_cluster, settings

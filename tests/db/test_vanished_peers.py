@@ -15,7 +15,7 @@ from photo_api.db.connect import connect, session_options
 from photo_api.db.pool import Database
 from photo_base.postgres import IDLE, INTERVAL, PROBES, SERVER_SETTINGS, UNANSWERED
 from photo_fleet.balancer.registry_link import connect_to_registry
-from photo_fleet.group.registry import Registry
+from photo_fleet.group.registry_view import Registry
 from tests.db.clusters import Cluster, settings
 
 SOURCES = Path(__file__).parent.parent.parent / "src"

@@ -26,7 +26,7 @@ from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
-from photo_fleet.group.registry import Look, Registry
+from photo_fleet.group.registry_view import Look, Registry
 from photo_fleet.local_fleet.fleet import _began
 from tests.drill.test_drill import drill
 

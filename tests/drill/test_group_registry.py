@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from photo_fleet.group.registry import Registry
+from photo_fleet.group.registry_view import Registry
 
 
 class Interrupted:

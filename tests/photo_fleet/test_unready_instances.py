@@ -15,7 +15,7 @@ import pytest
 from photo_base.processes import Program
 from photo_fleet.group.instance import Instance, Release
 from photo_fleet.group.local import LocalGroup
-from photo_fleet.group.registry import Registry
+from photo_fleet.group.registry_view import Registry
 from photo_fleet.group.rollout import RolledBack, roll_out
 from photo_fleet.spec.fleet import Fleet, Group, HealthCheck, Policy
 from tests.own_stage import own_database

@@ -7,7 +7,7 @@ from pathlib import Path
 from photo_base.processes import Running
 from photo_fleet.group.choice import Candidate
 from photo_fleet.group.cpu import CpuMeter
-from photo_fleet.group.registry import Row
+from photo_fleet.group.registry_view import Row
 from photo_fleet.group.replacement import Liveness
 
 

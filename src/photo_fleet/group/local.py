@@ -17,7 +17,7 @@ from photo_fleet.group.choice import first_to_leave
 from photo_fleet.group.cpu import Tree
 from photo_fleet.group.instance import Instance, Release
 from photo_fleet.group.policy import PolicyEngine, period, scaled
-from photo_fleet.group.registry import Look, Registry
+from photo_fleet.group.registry_view import Look, Registry
 from photo_fleet.group.replacement import Backoff
 from photo_fleet.group.samples import Reading
 from photo_fleet.spec.fleet import Fleet

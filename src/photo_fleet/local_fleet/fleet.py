@@ -13,7 +13,7 @@ from photo_base.tasks import cancel, first
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.group.local import LocalGroup
-from photo_fleet.group.registry import Registry
+from photo_fleet.group.registry_view import Registry
 from photo_fleet.local_fleet.commands import Commands
 from photo_fleet.local_fleet.control import control_socket
 from photo_fleet.local_fleet.embedded import Embedded

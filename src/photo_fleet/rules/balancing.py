@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from photo_api.contract import LARGEST_UPLOAD
-from photo_fleet.rules.findings import Fault
+from photo_fleet.rules.findings import Contradiction
 from photo_fleet.spec.fleet import Fleet
 
 IDLE_MARGIN = 15.0
@@ -17,12 +17,12 @@ FORM = MIB
 """What a form adds to the photo in it, generously."""
 
 
-def keep_alive(fleet: Fleet) -> Iterator[Fault]:
+def keep_alive(fleet: Fleet) -> Iterator[Contradiction]:
     """The side that sends requests closes idle connections first."""
     service, balancer = fleet.service, fleet.balancer
     if service.keep_alive > balancer.keep_alive:
         return
-    yield Fault(
+    yield Contradiction(
         "error",
         "keep-alive",
         f"service.keep_alive {service.keep_alive:g}s ≤ balancer.keep_alive"
@@ -37,7 +37,7 @@ def keep_alive(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def connecting(fleet: Fleet) -> Iterator[Fault]:
+def connecting(fleet: Fleet) -> Iterator[Contradiction]:
     """There is time to try another member when one has vanished."""
     balancer = fleet.balancer
     if balancer.kind != "nginx":
@@ -46,7 +46,7 @@ def connecting(fleet: Fleet) -> Iterator[Fault]:
     patience: float = getattr(balancer, name)
     if balancer.connect_timeout < patience:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "connect-timeout",
         f"balancer.connect_timeout {balancer.connect_timeout:g}s ≥ balancer.{name} {patience:g}s",
@@ -56,11 +56,11 @@ def connecting(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def membership(fleet: Fleet) -> Iterator[Fault]:
+def membership(fleet: Fleet) -> Iterator[Contradiction]:
     """Members are data, not configuration."""
     if fleet.balancer.kind != "nginx" or fleet.balancer.membership == "lua":
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "membership-reload",
         'balancer.membership is "reload": nginx is reloaded at each change of members, up to'
@@ -71,13 +71,13 @@ def membership(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def buffering(fleet: Fleet) -> Iterator[Fault]:
+def buffering(fleet: Fleet) -> Iterator[Contradiction]:
     """Slow clients hold the balancer and not an instance."""
     if fleet.balancer.buffer_uploads:
         return
     wait = fleet.drain.in_flight_wait
     slowest = f"{fleet.balancer.upload_limit / wait / 1000:.0f} kB/s" if wait else "any speed"
-    yield Fault(
+    yield Contradiction(
         "warning",
         "upload-buffering",
         f"balancer.buffer_uploads is false, drain.in_flight_wait {wait:g}s",
@@ -87,12 +87,12 @@ def buffering(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def upload_limit(fleet: Fleet) -> Iterator[Fault]:
+def upload_limit(fleet: Fleet) -> Iterator[Contradiction]:
     """What the service takes passes the balancer."""
     limit, needed = fleet.balancer.upload_limit, LARGEST_UPLOAD + FORM
     if limit >= needed:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "upload-limit",
         f"balancer.upload_limit {limit / MIB:.4g} MiB < {LARGEST_UPLOAD // MIB} MiB, the service's"
@@ -102,13 +102,13 @@ def upload_limit(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def tls(fleet: Fleet) -> Iterator[Fault]:
+def tls(fleet: Fleet) -> Iterator[Contradiction]:
     """A certificate and its key come together."""
     pair = fleet.balancer.tls
     if bool(pair.certificate) == bool(pair.key):
         return
     given, lacking = ("certificate", "key") if pair.certificate else ("key", "certificate")
-    yield Fault(
+    yield Contradiction(
         "error",
         "tls-pair",
         f"balancer.tls.{given} is given and balancer.tls.{lacking} is not",

@@ -8,32 +8,32 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from photo_fleet.rules import balancing, health, sizing, stopping
-from photo_fleet.rules.findings import Fault, Finding
+from photo_fleet.rules.findings import Contradiction, Finding
 from photo_fleet.spec.changes import Changes, changed, is_possible, told
 from photo_fleet.spec.fleet import Fleet
 
-Rule = Callable[[Fleet], Iterator[Fault]]
+Rule = Callable[[Fleet], Iterator[Contradiction]]
 
 RULES: tuple[Rule, ...] = (*stopping.RULES, *health.RULES, *balancing.RULES, *sizing.RULES)
 
 
 def check(fleet: Fleet) -> list[Finding]:
     """Everything that contradicts, errors first, otherwise in the order of `RULES`."""
-    faults = _faults(fleet)
-    errors = {fault.code for fault in faults if fault.level == "error"}
-    findings = [_finding(fleet, fault, errors) for fault in faults]
+    everything = _contradictions(fleet)
+    errors = {found.code for found in everything if found.level == "error"}
+    findings = [_finding(fleet, found, errors) for found in everything]
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 
-def _faults(fleet: Fleet) -> list[Fault]:
+def _contradictions(fleet: Fleet) -> list[Contradiction]:
     return list(chain.from_iterable(rule(fleet) for rule in RULES))
 
 
-def _finding(fleet: Fleet, fault: Fault, errors: set[str]) -> Finding:
+def _finding(fleet: Fleet, found: Contradiction, errors: set[str]) -> Finding:
     brought = [
         (way, codes - errors)
-        for way in fault.ways
-        if (codes := _errors_after(fleet, way, fault.code)) is not None
+        for way in found.ways
+        if (codes := _errors_after(fleet, way, found.code)) is not None
     ]
     # Rather a remedy that has to be followed by another than none.
     least = min((len(new) for _, new in brought), default=0)
@@ -41,17 +41,17 @@ def _finding(fleet: Fleet, fault: Fault, errors: set[str]) -> Finding:
     proposed = ", or ".join(told(fleet, way) + _sequel(new) for way, new in kept)
     remedy = f"set {proposed}" if kept else "no single change mends this: see its numbers"
     ways = tuple(way for way, _ in kept)
-    return Finding(fault.level, fault.code, fault.numbers, fault.consequence, remedy, ways)
+    return Finding(found.level, found.code, found.numbers, found.consequence, remedy, ways)
 
 
 def _errors_after(fleet: Fleet, way: Changes, code: str) -> set[str] | None:
     """The errors that are there after a change; None when it is impossible or does not mend."""
     if not way or not is_possible(fleet, way):
         return None
-    after = _faults(changed(fleet, way))
-    if any(fault.code == code for fault in after):
+    after = _contradictions(changed(fleet, way))
+    if any(found.code == code for found in after):
         return None
-    return {fault.code for fault in after if fault.level == "error"}
+    return {found.code for found in after if found.level == "error"}
 
 
 def _sequel(new: set[str]) -> str:

@@ -9,7 +9,7 @@ Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Contradiction:
     """What a rule says: one contradiction. `numbers` shows the arithmetic, `consequence` what
     happens to people or machines. Each of `ways` should mend it by itself, the smallest first; none
     of them has been tried yet."""
@@ -23,8 +23,8 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault with `remedy`, what to do in words. Each of `ways` does mend it; none may be left
-    when only a person can tell."""
+    """A contradiction with `remedy`, what to do in words. Each of `ways` does mend it; none may be
+    left when only a person can tell."""
 
     level: Level
     code: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from photo_api.contract import API_PREFIX, HEALTH_PATH, LIVE_PATH, METRICS_PATH
-from photo_fleet.rules.findings import Fault
+from photo_fleet.rules.findings import Contradiction
 from photo_fleet.rules.stopping import lame_duck_needed, with_grace
 from photo_fleet.spec.changes import Changes, changed
 from photo_fleet.spec.fleet import Fleet
@@ -22,12 +22,12 @@ SLOWEST_ANSWER = 2.0
 """Seconds in which the service answers `/health`, whatever its database does."""
 
 
-def replacement(fleet: Fleet) -> Iterator[Fault]:
+def replacement(fleet: Fleet) -> Iterator[Contradiction]:
     """Only what is the instance's own fault has it replaced."""
     path = fleet.group.replace_on
     if _own(path) in LIVENESS:
         return
-    yield Fault(
+    yield Contradiction(
         "error",
         "replace-on",
         f'group.replace_on is "{path}", which looks at more than the process; "{LIVE_PATH}" looks'
@@ -38,7 +38,7 @@ def replacement(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def probed_path(fleet: Fleet) -> Iterator[Fault]:
+def probed_path(fleet: Fleet) -> Iterator[Contradiction]:
     """Balancers look at readiness."""
     path = fleet.health_check.path
     if _own(path) in READINESS:
@@ -55,7 +55,7 @@ def probed_path(fleet: Fleet) -> Iterator[Fault]:
         follows = "no balancer ever notices that an instance leaves, and sends to it to the end"
     else:
         follows = "instances that start, or have lost their database, get requests all the same"
-    yield Fault(
+    yield Contradiction(
         "error" if blind or not (is_live or is_detailed) else "warning",
         "health-path",
         f'health_check.path "{path}" {what}',
@@ -69,12 +69,12 @@ def _own(path: str) -> str:
     return path.removeprefix(API_PREFIX)
 
 
-def overlap(fleet: Fleet) -> Iterator[Fault]:
+def overlap(fleet: Fleet) -> Iterator[Contradiction]:
     """A probe is over before the next one begins."""
     probes = fleet.health_check
     if probes.timeout < probes.interval:
         return
-    yield Fault(
+    yield Contradiction(
         "error",
         "health-overlap",
         f"health_check.timeout {probes.timeout:g}s ≥ health_check.interval {probes.interval:g}s",
@@ -87,13 +87,13 @@ def overlap(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def interval(fleet: Fleet) -> Iterator[Fault]:
+def interval(fleet: Fleet) -> Iterator[Contradiction]:
     """Not so often that a pause of a moment counts as illness."""
     probes = fleet.health_check
     if probes.interval > OFTEN:
         return
     pause = probes.unhealthy * probes.interval
-    yield Fault(
+    yield Contradiction(
         "warning",
         "health-interval",
         f"health_check.interval {probes.interval:g}s ≤ {OFTEN:g}s",
@@ -103,13 +103,13 @@ def interval(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def slow_timeout(fleet: Fleet) -> Iterator[Fault]:
+def slow_timeout(fleet: Fleet) -> Iterator[Contradiction]:
     """Not so patient that illness is found late."""
     probes = fleet.health_check
     if probes.timeout <= SLOW:
         return
     late = probes.timeout - SLOWEST_ANSWER
-    yield Fault(
+    yield Contradiction(
         "warning",
         "health-timeout",
         f"health_check.timeout {probes.timeout:g}s > {SLOW:g}s",
@@ -119,12 +119,12 @@ def slow_timeout(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def hasty_timeout(fleet: Fleet) -> Iterator[Fault]:
+def hasty_timeout(fleet: Fleet) -> Iterator[Contradiction]:
     """Long enough for the answer that comes when the database does not."""
     probes = fleet.health_check
     if probes.timeout >= SLOWEST_ANSWER:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "health-haste",
         f"health_check.timeout {probes.timeout:g}s < {SLOWEST_ANSWER:g}s, in which the service"
@@ -134,11 +134,11 @@ def hasty_timeout(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def metrics_path(fleet: Fleet) -> Iterator[Fault]:
+def metrics_path(fleet: Fleet) -> Iterator[Contradiction]:
     """Instances are scraped where they tell their metrics."""
     if fleet.metrics.path == METRICS_PATH:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "metrics-path",
         f'metrics.path "{fleet.metrics.path}" is not where instances tell them: "{METRICS_PATH}"',
@@ -147,7 +147,7 @@ def metrics_path(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def metrics_interval(fleet: Fleet) -> Iterator[Fault]:
+def metrics_interval(fleet: Fleet) -> Iterator[Contradiction]:
     """A rule's duration holds several samples of what is scraped; CPU is the cloud's to measure."""
     every = fleet.metrics.interval
     short = {
@@ -157,7 +157,7 @@ def metrics_interval(fleet: Fleet) -> Iterator[Fault]:
     }
     if not short:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "metrics-interval",
         f"{SAMPLES} × metrics.interval {every:g}s = {SAMPLES * every:g}s > "

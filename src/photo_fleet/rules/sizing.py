@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import ceil, floor
 
 from photo_base.capacity import DEPLOYED, ROUND, beside_workers
-from photo_fleet.rules.findings import Fault
+from photo_fleet.rules.findings import Contradiction
 from photo_fleet.spec.changes import Changes
 from photo_fleet.spec.fleet import Fleet, Group, Policy, Service
 
@@ -12,7 +12,7 @@ FULL = 100.0
 """Percent of CPU that one instance can bear."""
 
 
-def bounds(fleet: Fleet) -> Iterator[Fault]:
+def bounds(fleet: Fleet) -> Iterator[Contradiction]:
     """min ≤ desired ≤ max."""
     group = fleet.group
     if group.min <= group.desired <= group.max:
@@ -20,7 +20,7 @@ def bounds(fleet: Fleet) -> Iterator[Fault]:
     top = max(group.min, group.max)
     desired = min(max(group.desired, group.min), top)
     wanted = {"group.max": (group.max, top), "group.desired": (group.desired, desired)}
-    yield Fault(
+    yield Contradiction(
         "error",
         "group-bounds",
         f"group.min {group.min} ≤ group.desired {group.desired} ≤ group.max {group.max} is not"
@@ -39,7 +39,7 @@ def connections_of(service: Service) -> int:
     return service.workers * service.pool + beside_workers(service.job_concurrency)
 
 
-def connections(fleet: Fleet) -> Iterator[Fault]:
+def connections(fleet: Fleet) -> Iterator[Contradiction]:
     """The grown group fits into the database, also during a deploy. Behind a transaction pooler its
     limits count, which the spec does not know."""
     service, group, database = fleet.service, fleet.group, fleet.database
@@ -50,7 +50,7 @@ def connections(fleet: Fleet) -> Iterator[Fault]:
         return
     usable = max(0, database.max_connections - database.reserved)
     beside = beside_workers(service.job_concurrency)
-    yield Fault(
+    yield Contradiction(
         "error",
         "connections",
         f"(group.max {group.max} + {DEPLOYED} in a deploy) ×"
@@ -67,7 +67,7 @@ def connections(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def flapping(fleet: Fleet) -> Iterator[Fault]:
+def flapping(fleet: Fleet) -> Iterator[Contradiction]:
     """After a step the opposite rule must not hold at once."""
     group = fleet.group
     if group.min == group.max:  # no step is possible
@@ -90,7 +90,7 @@ def flapping(fleet: Fleet) -> Iterator[Fault]:
             limit = floor(rule.threshold * before / after) + 1
             higher[key] = max(higher.get(key, limit), limit)
     if told:
-        yield Fault(
+        yield Contradiction(
             "error",
             "flapping",
             "; ".join(told),
@@ -124,7 +124,7 @@ def _below(limit: float) -> float:
     return ceil(limit) - 1 if limit > 1 else limit * 0.9
 
 
-def n_plus_one(fleet: Fleet) -> Iterator[Fault]:
+def n_plus_one(fleet: Fleet) -> Iterator[Contradiction]:
     """The smallest group bears the loss of one at the load at which it would have grown."""
     group = fleet.group
     rules = {
@@ -139,7 +139,7 @@ def n_plus_one(fleet: Fleet) -> Iterator[Fault]:
         return
     each = threshold * group.min / left if left else 0
     bearable = floor(FULL * left / group.min)
-    yield Fault(
+    yield Contradiction(
         "warning",
         "n-plus-one",
         f"cpu {threshold:g} % × group.min {group.min} = {threshold * group.min:g} %, and"
@@ -168,7 +168,7 @@ def _larger(group: Group, threshold: float) -> Changes:
     return changes
 
 
-def cooldown(fleet: Fleet) -> Iterator[Fault]:
+def cooldown(fleet: Fleet) -> Iterator[Contradiction]:
     """A step's effect is seen before the next one."""
     warm_up = fleet.group.warm_up
     hasty = {
@@ -178,7 +178,7 @@ def cooldown(fleet: Fleet) -> Iterator[Fault]:
     }
     if not hasty:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "cooldown",
         ", ".join(f"{key} {value:g}s" for key, value in hasty.items())

@@ -5,7 +5,7 @@ from math import ceil
 
 from photo_api.contract import STOP_MARGIN
 from photo_fleet.balancer.membership import longest_sick
-from photo_fleet.rules.findings import Fault
+from photo_fleet.rules.findings import Contradiction
 from photo_fleet.spec.changes import Changes, changed
 from photo_fleet.spec.fleet import Drain, Fleet
 
@@ -20,7 +20,7 @@ TOLD_LAME_DUCK = 10.0
 """Seconds of lame duck that suffice wherever balancers are told."""
 
 
-def lame_duck(fleet: Fleet) -> Iterator[Fault]:
+def lame_duck(fleet: Fleet) -> Iterator[Contradiction]:
     """The lame duck outlasts the slowest balancer's removal."""
     drain, probes = fleet.drain, fleet.health_check
     needed = lame_duck_needed(fleet)
@@ -46,7 +46,7 @@ def lame_duck(fleet: Fleet) -> Iterator[Fault]:
             f" but drain.lame_duck is {drain.lame_duck:g}s"
         )
         ways = [{"drain.lame_duck": needed}, told_first]
-    yield Fault(
+    yield Contradiction(
         "error",
         "lame-duck",
         numbers,
@@ -76,7 +76,7 @@ def _differences(fleet: Fleet, way: Changes) -> Changes:
     return {key: way[key] for key in way if changed(fleet, {key: way[key]}) != fleet}
 
 
-def stop_budget(fleet: Fleet) -> Iterator[Fault]:
+def stop_budget(fleet: Fleet) -> Iterator[Contradiction]:
     """The grace period holds all that happens between stop order and end."""
     drain, needed = fleet.drain, _budget(fleet)
     if needed <= drain.grace:
@@ -85,7 +85,7 @@ def stop_budget(fleet: Fleet) -> Iterator[Fault]:
     part = f"service.longest_request {longest:g}s"
     if longest < drain.in_flight_wait:
         part = f"drain.in_flight_wait {drain.in_flight_wait:g}s"
-    yield Fault(
+    yield Contradiction(
         "error",
         "stop-budget",
         f"drain.lame_duck {drain.lame_duck:g}s + {part} + drain.log_flush {drain.log_flush:g}s"
@@ -123,12 +123,12 @@ def with_grace(fleet: Fleet, changes: Changes) -> Changes:
     return wider
 
 
-def kill_delay(fleet: Fleet) -> Iterator[Fault]:
+def kill_delay(fleet: Fleet) -> Iterator[Contradiction]:
     """The platform waits at least as long as the unit's TimeoutStopSec, which is the grace."""
     drain = fleet.drain
     if drain.kill_delay >= drain.grace:
         return
-    yield Fault(
+    yield Contradiction(
         "error",
         "kill-delay",
         f"drain.kill_delay {drain.kill_delay:g}s < drain.grace {drain.grace:g}s"
@@ -142,7 +142,7 @@ def kill_delay(fleet: Fleet) -> Iterator[Fault]:
 TIMEOUTS = ("service.longest_request", "balancer.read_timeout", "balancer.send_timeout")
 
 
-def read_timeout(fleet: Fleet) -> Iterator[Fault]:
+def read_timeout(fleet: Fleet) -> Iterator[Contradiction]:
     """Nothing may run longer than a leaving instance waits for it."""
     wait = fleet.drain.in_flight_wait
     service, balancer = fleet.service, fleet.balancer
@@ -151,7 +151,7 @@ def read_timeout(fleet: Fleet) -> Iterator[Fault]:
     if not beyond:
         return
     longest = max(beyond.values())
-    yield Fault(
+    yield Contradiction(
         "error",
         "read-timeout",
         ", ".join(f"{key} {value:g}s" for key, value in beyond.items())
@@ -164,12 +164,12 @@ def read_timeout(fleet: Fleet) -> Iterator[Fault]:
     )
 
 
-def longest_request(fleet: Fleet) -> Iterator[Fault]:
+def longest_request(fleet: Fleet) -> Iterator[Contradiction]:
     """The balancer waits at least as long as the service may take."""
     longest, patience = fleet.service.longest_request, fleet.balancer.read_timeout
     if patience >= longest:
         return
-    yield Fault(
+    yield Contradiction(
         "warning",
         "longest-request",
         f"balancer.read_timeout {patience:g}s < service.longest_request {longest:g}s",

@@ -16,7 +16,7 @@ from photo_base.processes import send
 from photo_base.whole_file import PRIVATE, replace
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import command_line
+from photo_fleet.drill.stage.process_tree import command_line
 from photo_fleet.drill.stage.stage import Stage, rows_of
 from photo_fleet.local_fleet.launcher import READABLE
 

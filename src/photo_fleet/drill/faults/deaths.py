@@ -11,7 +11,7 @@ from photo_base.processes import send
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import children, command_line, family, is_there, stopped
+from photo_fleet.drill.stage.process_tree import children, command_line, family, is_there, stopped
 from photo_fleet.drill.stage.stage import Stage
 
 WEB_WORKER = "photo_api.web_worker"

@@ -10,7 +10,7 @@ from photo_base.postgres import FAILURES, open_connection
 from photo_base.processes import send
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import family, is_there, stopped
+from photo_fleet.drill.stage.process_tree import family, is_there, stopped
 from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour
 
 MORE_THAN_ENOUGH = 1000

@@ -9,7 +9,7 @@ from photo_base.processes import send
 from photo_fleet.drill.faults.outages import database_answers
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
-from photo_fleet.drill.stage.processes import family
+from photo_fleet.drill.stage.process_tree import family
 from photo_fleet.drill.stage.stage import rows_of
 from photo_fleet.drill.stage.standby import NAME
 

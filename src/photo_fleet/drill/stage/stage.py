@@ -23,7 +23,7 @@ from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.drill.evidence.objects import Bucket
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
-from photo_fleet.drill.stage.processes import children, command_line
+from photo_fleet.drill.stage.process_tree import children, command_line
 from photo_fleet.drill.stage.standby import Standby
 from photo_fleet.drill.stage.store_relay import StoreRelay
 from photo_fleet.drill.stage.wire import Wire
