@@ -128,6 +128,9 @@ def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
         load(environ | {"PHOTO_API_JWT_KEYS_FILE": str(tmp_path / "missing")})
     with pytest.raises(SettingsError, match="together"):
         load(USABLE | {"PHOTO_API_JWT_KEYS_FILE": str(file)})
+    file.write_bytes(b"\xff\xfe k1:hunter2")
+    with pytest.raises(SettingsError, match=r"file .*keys cannot be read: not text$"):
+        load(environ | {"PHOTO_API_JWT_KEYS_FILE": str(file)})
 
 
 def test_a_refusal_never_shows_a_secret() -> None:

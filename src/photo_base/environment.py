@@ -210,6 +210,7 @@ def _raw(variable: Variable, name: str, environ: Mapping[str, str]) -> str:
         path = Path(environ[name + "_FILE"])
         try:
             return path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"file {path} cannot be read: {error.strerror}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ValueError(f"file {path} cannot be read: {reason}") from None
     return environ.get(name, variable.default or "")

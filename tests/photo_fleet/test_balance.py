@@ -308,6 +308,7 @@ def test_what_it_cannot_start_with_is_said_with_the_remedy(
     nameless = run_once("", nginx.socket, tmp_path)
     assert nameless.returncode == 2
     assert "PHOTO_FLEET_DATABASE_URL must be set" in nameless.stderr
+    assert "or PHOTO_FLEET_DATABASE_URL_FILE" in nameless.stderr
     other = run_once("mysql://x", nginx.socket, tmp_path)
     assert other.returncode == 2
     assert "postgresql://user:password@host:5432/name" in other.stderr

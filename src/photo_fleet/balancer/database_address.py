@@ -9,7 +9,7 @@ PREFIX = "PHOTO_FLEET_"
 DATABASE_URL = Variable(
     "DATABASE_URL",
     "the registry's database, with the role that `photo-fleet role` creates, as"
-    " postgresql://user:password@host:5432/name",
+    " postgresql://user:password@host:5432/name (or PHOTO_FLEET_DATABASE_URL_FILE: a file with it)",
     default=None,
     parse=database_url,
     secret=True,
@@ -50,5 +50,5 @@ def _address(given: str | None, environ: Mapping[str, str]) -> str:
         environ = {VARIABLE: given}
     url: str = read(DATABASE_URL, environ, problems, PREFIX)
     if problems:
-        raise Unusable(problems[0] if given is None else problems[0].replace(VARIABLE, OPTION))
+        raise Unusable(problems[0] if given is None else problems[0].replace(VARIABLE, OPTION, 1))
     return url
