@@ -59,8 +59,8 @@ CUT = (
 """Those of them by which the connection ended during a statement, at either end."""
 
 HEAD_START, LAST_CHANCE = 1 / 8, 1 / 4
-"""Shares of the time for connecting: what a silent server gets before the next is asked as well,
-and what those that are still silent get once a standby has answered."""
+"""Shares of the time for connecting: what a silent server gets at most before the next is asked as
+well, and what those that are still silent get once a standby has answered."""
 
 
 class UntrustedServer(ConnectionError):
@@ -220,6 +220,7 @@ async def _choose(
 ) -> asyncpg.Connection:
     """Ask in the order given, the next one as soon as one has failed or been silent for long."""
     unasked = list(addresses)
+    head_start = min(HEAD_START, 1 / 2 / len(addresses))  # the last one has half of the time
     asking: set[asyncio.Task[None]] = set()
     opened: list[tuple[bool, asyncpg.Connection]] = []
     failure: BaseException | None = None
@@ -228,7 +229,7 @@ async def _choose(
         while unasked or asking:
             if unasked:
                 asking.add(asyncio.create_task(_ask(unasked.pop(0), options, opened)))
-            patience = HEAD_START if unasked else LAST_CHANCE if opened else 1
+            patience = head_start if unasked else LAST_CHANCE if opened else 1
             answered, asking = await asyncio.wait(
                 asking, timeout=patience * timeout, return_when=asyncio.FIRST_COMPLETED
             )

@@ -94,6 +94,13 @@ async def test_a_silent_server_delays_the_next_one_only_a_little(pair: Pair) -> 
             assert time.monotonic() - started < 5, "of 24 s; an eighth is for the silent first one"
 
 
+async def test_however_many_are_silent_the_last_one_is_asked_in_time(pair: Pair) -> None:
+    primary, _ = pair
+    with black_hole() as silent:
+        places = ",".join([silent] * 10 + [primary.place])
+        assert not await recovering(primary.url.replace(primary.place, places))
+
+
 async def test_without_a_primary_a_standby_will_do(pair: Pair) -> None:
     _, standby = pair
     dead = f"127.0.0.1:{free_port()}"
