@@ -170,9 +170,12 @@ def test_variants_are_chosen_by_name() -> None:
         chosen(["no-such-variant"])
 
 
-def self_test(*arguments: str, seconds: float = 30) -> "subprocess.CompletedProcess[str]":
+def self_test(
+    *arguments: str, seconds: float = 30, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "photo_fleet.cli", "drill", "--self-test", *arguments],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -180,8 +183,11 @@ def self_test(*arguments: str, seconds: float = 30) -> "subprocess.CompletedProc
     )
 
 
-def test_the_list_names_the_variants_and_runs_none() -> None:
-    done = self_test("--list")
+def test_the_list_names_the_variants_and_runs_none(tmp_path: Path) -> None:
+    (tmp_path / "self_test").mkdir()  # not the checkout's
+    (tmp_path / "self_test/command.py").write_text("raise SystemExit(3)")
+    (tmp_path / "self_test/__init__.py").touch()
+    done = self_test("--list", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [v.name for v in VARIANTS]
 

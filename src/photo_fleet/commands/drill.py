@@ -116,7 +116,7 @@ def _self_test(options: argparse.Namespace) -> int:
     checkout = Path(__file__).parents[3]
     if not (checkout / "self_test" / "command.py").is_file():
         return _unusable("--self-test needs a checkout, for no package brings its broken variants")
-    sys.path.append(str(checkout))
+    sys.path.insert(0, str(checkout))
     return int(import_module("self_test.command").self_test(options))
 
 
