@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from photo_api.supervisor import slot as module
+from photo_api.supervisor.child import Child
 from photo_api.supervisor.slot import Slot
 
 
@@ -158,3 +160,17 @@ async def test_without_free_files_a_start_is_tried_again(tmp_path: Path) -> None
         assert len(place.starts) == 1
         await until(lambda: place.ready)
         await until(lambda: psutil.Process().num_fds() <= opened, 5)
+
+
+async def test_a_child_finds_the_secrets_first_whatever_it_is_sent_before_it_starts() -> None:
+    seen: list[str] = []
+    program = (
+        "import socket, sys; channel = socket.socket(fileno=int(sys.argv[-1]));"
+        " channel.setblocking(True); channel.send(b'found ' + channel.recv(99))"
+    )
+    command = [sys.executable, "-c", program]
+    child = Child(command, os.environ, (), lambda _, event, value: seen.append(value))
+    for sent in ("secrets old", "drain", "secrets new"):
+        child.send(sent)
+    assert await child.end == 0
+    assert seen == ["secrets new"]

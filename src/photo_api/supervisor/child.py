@@ -105,7 +105,8 @@ class Child:
         """Send a command. While a process that hangs takes none, the last of each kind waits; one
         to a process that is gone is dropped."""
         kind = command.partition(" ")[0]
-        self._unsent.pop(kind, None)
+        if self._channel is not None:  # before its start each keeps its place: secrets are first
+            self._unsent.pop(kind, None)
         self._unsent[kind] = command
         self._flush()
 
