@@ -166,7 +166,8 @@ async def test_a_child_finds_the_secrets_first_whatever_it_is_sent_before_it_sta
     seen: list[str] = []
     program = (
         "import socket, sys; channel = socket.socket(fileno=int(sys.argv[-1]));"
-        " channel.setblocking(True); channel.send(b'found ' + channel.recv(99))"
+        " channel.setblocking(True); found, _ = channel.recv(99), channel.recv(99);"
+        " channel.send(b'found ' + found)"
     )
     command = [sys.executable, "-c", program]
     child = Child(command, os.environ, (), lambda _, event, value: seen.append(value))
