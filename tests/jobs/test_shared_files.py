@@ -88,6 +88,7 @@ async def test_visitors_never_get_the_original(settings: dict[str, str], user: U
         assert not is_cacheable(link, photo_id)
     async with working(settings, "shared_album", "display"):
         await asyncio.to_thread(eventually, lambda: is_cacheable(link, photo_id))
+        await asyncio.to_thread(eventually, lambda: not jobs(settings, "shared_album", "display"))
     for where, size in ((link, ""), (link, "display"), (link, "original"), (generous, "")):
         full = image(where, photo_id, size)
         assert full.headers["Content-Disposition"] == 'inline; filename="photo.jpg"'
