@@ -13,7 +13,6 @@ from photo_api.registry.leases import FENCE, HELD, Lease
 CHANNEL = "photo_api_jobs"
 RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
 
-
 Kind = Literal["renditions", "display"]
 
 
@@ -42,10 +41,10 @@ def _job(row: Any) -> Job:
     return Job(row["id"], row["kind"], row["subject_id"], row["attempt"], failures)
 
 
-# Free, or its holder has been silent for its whole lease.
 OURS = "id = $1 AND attempt = $2 AND state = 'leased'"
 """Whether a job's lease is still the caller's."""
 
+# Free, or its holder has been silent for its whole lease.
 AVAILABLE = "j.state <> 'dead' AND j.available_at <= now() AND j.kind = ANY ($3)"
 
 # A user's first: by the order and the bounds of one index, so that no plan reads anybody else's.
