@@ -10,9 +10,12 @@ import asyncpg
 import httpx
 import pytest
 
+from photo_api.photos.formats import EXTENSIONS
 from tests.own_stage import ask, own_database
+from tests.photographs import good
 from tests.service import Service, User, eventually, jpeg, put, running_service
 
+DECLARED = ("image/jpeg", "image/JPG; q=1", "image/png", "application/octet-stream", "")
 FORBIDDEN_IN_BROWSERS = {"host", "content-length"}
 
 
@@ -64,7 +67,8 @@ def test_ten_confirms_at_once_make_one_photo(alice: User, stack: dict[str, Any])
     [
         ({"content_type": "image/svg+xml"}, 400),
         ({"content_type": "text/html"}, 400),
-        ({"content_type": ""}, 400),
+        ({"content_type": "application/pdf"}, 400),
+        ({"content_type": "x" * 101}, 422),
         ({"file_size": 50 * 1024 * 1024 + 1}, 413),
         ({"file_size": 0}, 422),
         ({"file_size": "7"}, 422),
@@ -163,12 +167,51 @@ def test_nothing_of_an_upload_s_own_metadata_reaches_a_viewer(alice: User) -> No
     assert "content-encoding" not in shown.headers
 
 
-def test_confirm_of_another_type_than_declared_is_409(alice: User) -> None:
-    data = jpeg()
-    presigned = alice.presign(alice.album()["id"], data, content_type="image/png")
-    put(presigned, data)
-    assert alice.confirm(presigned["photo_id"]).status_code == 409
+@pytest.mark.parametrize("declared", DECLARED)
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "heic", "avif"])
+def test_an_image_is_stored_as_what_its_bytes_are(alice: User, kind: str, declared: str) -> None:
+    """On both routes: phones name HEIC and screenshots .jpg, and Windows knows no type of HEIC."""
+    content_type, data = good()[kind]
+    album = alice.album()["id"]
+    presigned = alice.presign(album, data, filename="IMG_1.jpg", content_type=declared)
+    assert put(presigned, data).is_success
+    confirmed = alice.confirm(presigned["photo_id"])
+    assert confirmed.status_code == 200, confirmed.text
+    file = ("IMG_1.jpg", data, declared)
+    sent = alice.api.post("/photos/", data={"album_id": str(album)}, files={"file": file})
+    assert sent.status_code == 201, sent.text
+    for photo_id in (presigned["photo_id"], sent.json()["id"]):
+        photo = alice.photo(photo_id)
+        assert (photo["content_type"], photo["original_filename"]) == (content_type, "IMG_1.jpg")
+        assert photo["filename"].endswith(EXTENSIONS[content_type])
+        address = f"/photos/{photo_id}/image?size=original"
+        image = alice.api.get(address, follow_redirects=True)
+        assert (image.headers["Content-Type"], image.content) == (content_type, data)
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_what_is_no_image_is_refused_whatever_was_declared(alice: User, declared: str) -> None:
+    data = b"%PDF-1.7 no image"
+    presigned = alice.presign(alice.album()["id"], data, content_type=declared)
+    put(presigned, data).raise_for_status()
+    answer = alice.confirm(presigned["photo_id"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_mismatch")
+    assert "no image" in answer.json()["detail"]
     assert alice.api.get("/photos/").json() == []
+
+
+def test_an_upload_of_no_type_is_the_same_upload_again(alice: User) -> None:
+    data, album = jpeg(), alice.album()["id"]
+    body = {"album_id": album, "filename": "IMG_1", "content_type": "", "file_size": len(data)}
+    key = {"Idempotency-Key": "once"}
+    first, again = (
+        alice.api.post("/photos/presigned-url", json=body, headers=key).raise_for_status().json()
+        for _ in range(2)
+    )
+    assert first["photo_id"] == again["photo_id"]
+    assert first["upload_headers"] == again["upload_headers"]
+    assert put(again, data).is_success
+    assert alice.confirm(first["photo_id"]).status_code == 200
 
 
 @pytest.mark.parametrize("photo_id", [0, -1, 10**15, 2**60, 10**30])

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, same_kind, sniff
+from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, acceptable, sniff
 from tests.photographs import animation, good
 
 
@@ -62,13 +62,14 @@ def test_any_bytes_have_an_answer() -> None:
         assert sniff(b"\0\0\0\x20ftypmif1" + head) in ACCEPTED_TYPES
 
 
-def test_declared_types_that_mean_the_found_one() -> None:
-    assert same_kind("image/jpg", "image/jpeg")
-    assert same_kind("IMAGE/JPEG; q=1", "image/jpeg")
-    assert same_kind("image/heif", "image/heic")
-    assert same_kind("image/heic", "image/heif")
-    assert not same_kind("image/heic", "image/avif")
-    assert not same_kind("image/png", "image/jpeg")
+def test_what_may_be_declared() -> None:
+    for declared in ("image/jpg", "image/pjpeg", "IMAGE/JPEG; q=1", " image/jpeg "):
+        assert acceptable(declared) == "image/jpeg"
+    for declared in ("", " ", "application/octet-stream", "Application/Octet-Stream; x=y"):
+        assert acceptable(declared) == "application/octet-stream"
+    assert {acceptable(declared) for declared in ACCEPTED_TYPES} == ACCEPTED_TYPES
+    for declared in ("image/svg+xml", "image/tiff", "text/html", "image", "image/*"):
+        assert acceptable(declared) is None
 
 
 def test_every_accepted_type_has_an_extension() -> None:

@@ -24,9 +24,20 @@ _HEIC_BRANDS = frozenset(
 )
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2"})
+_UNKNOWN = "application/octet-stream"
+"""What browsers say of a file whose kind they do not know; some say nothing."""
+
 _ALIASES: Mapping[str, str] = MappingProxyType(
-    {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/heif": "image/heic"}
+    {"": _UNKNOWN, "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 )
+
+
+def acceptable(declared: str) -> str | None:
+    """The type with which an upload is stored until its bytes have told what it is; None for what
+    is said to be no image. A parameter and the case of letters mean nothing."""
+    bare = declared.partition(";")[0].strip().lower()
+    bare = _ALIASES.get(bare, bare)
+    return bare if bare in ACCEPTED_TYPES or bare == _UNKNOWN else None
 
 
 def sniff(head: bytes) -> str | None:
@@ -63,13 +74,3 @@ def _sniff_brands(head: bytes) -> str | None:
     if compatible & _HEIC_BRANDS:
         return "image/heic"
     return "image/heif"
-
-
-def same_kind(declared: str, found: str) -> bool:
-    """Whether a declared type names the found one: image/jpg is JPEG, heic and heif are one."""
-    return _canonical(declared) == _canonical(found)
-
-
-def _canonical(content_type: str) -> str:
-    bare = content_type.partition(";")[0].strip().lower()
-    return _ALIASES.get(bare, bare)

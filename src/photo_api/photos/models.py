@@ -74,7 +74,15 @@ class PhotoChange(BaseModel):
 class PresignRequest(BaseModel):
     album_id: Annotated[BodyId, Field(examples=[7])]
     filename: Annotated[Name, Field(examples=["IMG_0042.jpg"])]
-    content_type: Annotated[str, Field(max_length=100, examples=["image/jpeg"])]
+    content_type: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description="what your system takes the file for; empty or application/octet-stream"
+            " where it does not know. The photo gets the type that its bytes have",
+            examples=["image/jpeg"],
+        ),
+    ]
     file_size: Annotated[StrictInt, Field(gt=0, examples=[2_345_678])]
     title: Annotated[Title | None, Field(examples=["Sunrise"])] = None
     description: Annotated[LongText | None, Field(examples=["The east island"])] = None
