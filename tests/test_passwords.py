@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from photo_api.accounts.passwords import Passwords
 from photo_api.errors import ApiError, Code
@@ -13,8 +14,6 @@ from tests.service import Service
 
 
 async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from argon2 import PasswordHasher
-
     verified: list[str] = []
     verify = PasswordHasher.verify
 
@@ -31,6 +30,39 @@ async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.Mo
     passwords.close()
     parameters = {encoded.rsplit("$", 2)[0] for encoded in verified}
     assert (len(verified), parameters) == (3, {"$argon2id$v=19$m=19456,t=2,p=1"})
+
+
+async def test_hashes_of_the_release_before_still_verify() -> None:
+    """They were made of what was sent, in whatever form."""
+    sent = "ｐａｓｓ ①②③ cafe\u0301"
+    passwords, before = Passwords(1, 8), PasswordHasher(memory_cost=64).hash(sent)
+    assert await passwords.verify(before, sent, "client")
+    assert not await passwords.verify(before, sent + "!", "client")
+    now = await passwords.hash(sent, "client")
+    for spelling in (sent, "pass 123 café", "pass 123 cafe\u0301"):
+        assert await passwords.verify(now, spelling, "client")
+    passwords.close()
+
+
+@pytest.mark.parametrize(("password", "forms"), [("plain", 1), ("가나다", 1), ("ｗｉｄｅ", 2)])
+async def test_an_unknown_user_costs_as_much_in_every_form(
+    monkeypatch: pytest.MonkeyPatch, password: str, forms: int
+) -> None:
+    verified: list[str] = []
+    verify = PasswordHasher.verify
+
+    def counted(self: Any, encoded: str, password: str) -> bool:
+        verified.append(password)
+        return verify(self, encoded, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    passwords = Passwords(1, 8)
+    known = await passwords.hash("another", "client")
+    for encoded in (known, None):
+        verified.clear()
+        assert not await passwords.verify(encoded, password, "client")
+        assert len(verified) == forms
+    passwords.close()
 
 
 async def test_a_full_queue_is_refused_at_once() -> None:

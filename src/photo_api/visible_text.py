@@ -1,5 +1,6 @@
 """Which characters people may show each other: none that hide, and none that turn their
-surroundings round. Pure.
+surroundings round; composed (NFC), since macOS sends Hangul in parts that fall apart elsewhere.
+Pure.
 
 What hides is Unicode's Default_Ignorable_Code_Point, controls and what annotates; what turns round
 is Unicode's Bidi_Control. Some of them do something to be seen between certain neighbours: joiners
@@ -74,6 +75,11 @@ def name(text: str) -> str:
     return shown
 
 
+def composed(text: str) -> str:
+    """The text in NFC."""
+    return unicodedata.normalize("NFC", text)
+
+
 def is_seen(character: str) -> bool:
     """A letter, a digit, punctuation or a symbol; marks need one to stand on."""
     return character not in BLANK and unicodedata.category(character)[0] in "LNPS"
@@ -86,4 +92,5 @@ def paragraphs(text: str) -> str:
 
 def _clean(text: str, marks: bool) -> str:
     keep_marks = marks and _RIGHT_TO_LEFT.search(text)
-    return (_CLEAN_BUT_MARKS if keep_marks else _CLEAN).sub(lambda found: found[1] or "", text)
+    clean = _CLEAN_BUT_MARKS if keep_marks else _CLEAN
+    return composed(clean.sub(lambda found: found[1] or "", text))

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unicodedata import normalize
 from uuid import uuid4
 
 import httpx
@@ -28,6 +29,42 @@ def test_an_email_has_one_account_whatever_its_case(service: Service) -> None:
     assert register(service, email=email).status_code == 201
     again = register(service, email=email.upper())
     assert (again.status_code, again.json()["code"]) == (400, "duplicate_account")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(" ", ""), ("", "\n"), ("\t ", " \r\n"), ("\u3000", "\xa0")]
+)
+def test_spaces_around_an_email_mean_nothing(service: Service, before: str, after: str) -> None:
+    """Keyboards of phones put one behind what they complete."""
+    email = f"{uuid4().hex}@example.org"
+    spaced = f"{before}{email}{after}"
+    answer = register(service, email=spaced)
+    assert (answer.status_code, answer.json()["email"]) == (201, email)
+    assert register(service, email=email).json()["code"] == "duplicate_account"
+    for spelling in (email, spaced):
+        login = {"email": spelling, "password": PASSWORD}
+        assert httpx.post(f"{service.url}/api/auth/login", json=login).status_code == 200
+    done = cli(service.environ, "users", "deactivate", spaced)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_password_is_the_same_from_every_keyboard(service: Service) -> None:
+    """Composed or not, and in letters of any width: compared in NFKC form."""
+    composed = "비밀번호 café ①"
+    spellings = [composed, normalize("NFD", composed), "비밀번호 ｃａｆé 1"]
+    for chosen in spellings:
+        email = f"{uuid4().hex}@example.org"
+        assert register(service, email=email, password=chosen).status_code == 201
+        for spelling in spellings:
+            login = {"email": email, "password": spelling}
+            assert httpx.post(f"{service.url}/api/auth/login", json=login).status_code == 200
+        login["password"] = "비밀번호 cafe 1"
+        assert httpx.post(f"{service.url}/api/auth/login", json=login).status_code == 401
+
+
+@pytest.mark.parametrize(("password", "status"), [("값" * 100, 201), ("값" * 7, 422)])
+def test_a_password_is_as_long_as_it_looks(service: Service, password: str, status: int) -> None:
+    assert register(service, password=normalize("NFD", password)).status_code == status
 
 
 def test_ten_registrations_at_once_make_one_account(service: Service) -> None:

@@ -167,6 +167,21 @@ def test_nothing_of_an_upload_s_own_metadata_reaches_a_viewer(alice: User) -> No
     assert "content-encoding" not in shown.headers
 
 
+@pytest.mark.parametrize(
+    ("declared", "signed"),
+    [
+        ("image/jpg", "image/jpeg"),
+        ("image/pjpeg", "image/jpeg"),
+        (" IMAGE/HEIC; q=1", "image/heic"),
+        (" ", "application/octet-stream"),
+        ("Application/Octet-Stream; x=y", "application/octet-stream"),
+    ],
+)
+def test_a_type_may_be_spelled_in_many_ways(alice: User, declared: str, signed: str) -> None:
+    presigned = alice.presign(alice.album()["id"], jpeg(), content_type=declared)
+    assert presigned["upload_headers"]["Content-Type"] == signed
+
+
 @pytest.mark.parametrize("declared", DECLARED)
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "heic", "avif"])
 def test_an_image_is_stored_as_what_its_bytes_are(alice: User, kind: str, declared: str) -> None:

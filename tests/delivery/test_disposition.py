@@ -1,5 +1,6 @@
 """A file's name is the uploader's choice; the header it ends up in is ours."""
 
+from unicodedata import normalize
 from urllib.parse import unquote
 
 import pytest
@@ -16,6 +17,10 @@ from photo_api.delivery.disposition import inline_disposition, safe_filename
         ("my cat.jpg", 'inline; filename="my cat.jpg"'),
         (
             "독도.jpg",
+            "inline; filename=\"__.jpg\"; filename*=UTF-8''%EB%8F%85%EB%8F%84.jpg",
+        ),
+        (
+            normalize("NFD", "독도.jpg"),
             "inline; filename=\"__.jpg\"; filename*=UTF-8''%EB%8F%85%EB%8F%84.jpg",
         ),
         ('a"b.jpg', "inline; filename=\"a_b.jpg\"; filename*=UTF-8''a%22b.jpg"),

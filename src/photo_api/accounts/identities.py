@@ -10,7 +10,7 @@ INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Zl", "Zp")
 def fold(email: str) -> str:
     """What two spellings of one address have in common: whatever the case or the width of letters.
     Made here and nowhere else; uniqueness, look-up and throttle compare it."""
-    return _nfkc(_nfkc(email).casefold())
+    return nfkc(nfkc(email).casefold())
 
 
 def nearness(one: str, other: str) -> int:
@@ -18,7 +18,8 @@ def nearness(one: str, other: str) -> int:
     return (one == other) + (one.casefold() == other.casefold())
 
 
-def _nfkc(text: str) -> str:
+def nfkc(text: str) -> str:
+    """The one form of letters that differ in width or in how they are composed."""
     return unicodedata.normalize("NFKC", text)
 
 

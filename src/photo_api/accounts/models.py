@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from photo_api.accounts.identities import is_name, is_visible
-from photo_api.http.fields import Text
+from photo_api.accounts.identities import is_name, is_visible, nfkc
+from photo_api.http.fields import COMPOSED, Text, in_form
 from photo_api.http.openapi import example
 
 EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+$"
@@ -27,11 +27,14 @@ def _only_if(shows: Callable[[str], bool]) -> AfterValidator:
 
 Email = Annotated[
     Text,
-    StringConstraints(max_length=254, pattern=EMAIL),
+    StringConstraints(max_length=254, pattern=EMAIL, strip_whitespace=True),
     _only_if(is_visible),
+    COMPOSED,
     Field(examples=["mina@example.org"]),
 ]
-Password = Annotated[Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"])]
+Password = Annotated[
+    Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"]), in_form(nfkc)
+]
 
 
 class Registration(BaseModel):
@@ -40,12 +43,17 @@ class Registration(BaseModel):
         Text,
         Field(min_length=3, max_length=100, examples=["mina"]),
         _only_if(is_name),
+        COMPOSED,
     ]
     password: Password
 
 
 class Login(BaseModel):
-    email: Annotated[Text, Field(max_length=1000, examples=["mina@example.org"])]
+    email: Annotated[
+        Text,
+        StringConstraints(max_length=1000, strip_whitespace=True),
+        Field(examples=["mina@example.org"]),
+    ]
     password: Annotated[Text, Field(max_length=1000, examples=["a long pass phrase"])]
 
 

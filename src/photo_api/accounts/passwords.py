@@ -12,6 +12,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from photo_api.accounts.identities import nfkc
 from photo_api.errors import ApiError, Code
 
 # OWASP's first choice for Argon2id: 19 MiB, two passes, one lane.
@@ -46,7 +47,7 @@ class Passwords:
             raise ApiError(Code.OVERLOADED, "Too many registrations at once", retry_after=1)
         self._for_new -= 1
         try:
-            return await self._run(client, self._hasher.hash, password)
+            return await self._run(client, self._hasher.hash, nfkc(password))
         finally:
             self._for_new += 1
 
@@ -61,6 +62,11 @@ class Passwords:
         return await asyncio.wrap_future(self._nobody)
 
     def _matches(self, encoded: str, password: str) -> bool:
+        """In NFKC form, which is the same from every keyboard; hashes of the release before are of
+        what was sent, and stay while that release may still be asked for them."""
+        return any(self._is_of(encoded, form) for form in dict.fromkeys((nfkc(password), password)))
+
+    def _is_of(self, encoded: str, password: str) -> bool:
         try:
             return self._hasher.verify(encoded, password)
         except (VerificationError, InvalidHashError):

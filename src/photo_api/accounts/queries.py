@@ -76,7 +76,7 @@ async def session(db: Any, user_id: int, family: UUID | None) -> Any | None:
 async def set_active(db: Any, email: str, active: bool) -> bool:
     """Whether there is such a user. Sessions and share links end with a deactivation and do not
     come back: those that were made while it took effect end with the activation."""
-    user = await user_by_email(db, email)
+    user = await user_by_email(db, email.strip())
     return user is not None and await db.fetchval(
         "WITH changed AS ("
         "  UPDATE users SET is_active = $2 WHERE id = $1 AND is_active <> $2 RETURNING id),"

@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StringConstraints
 from pydantic_core import PydanticKnownError
 
-from photo_api.visible_text import line, name, paragraphs
+from photo_api.visible_text import composed, line, name, paragraphs
 
 MAX_ID = 2**53 - 1
 """Clients keep ids in IEEE doubles."""
@@ -23,6 +23,19 @@ Text = Annotated[str, STORABLE]
 """Text that can be stored."""
 
 
+def in_form(form: Callable[[str], str]) -> BeforeValidator:
+    """Text is brought into this form, in which ASCII is already, before its length is looked at:
+    decomposed Hangul has up to three times the characters that people see."""
+
+    def bring(value: object) -> object:
+        return form(value) if isinstance(value, str) and not value.isascii() else value
+
+    return BeforeValidator(bring)
+
+
+COMPOSED = in_form(composed)
+
+
 def _shown(clean: Callable[[str], str]) -> AfterValidator:
     """What hides is left out and not refused: phones and word processors put it into names."""
     return AfterValidator(
@@ -34,11 +47,12 @@ Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$"),
     _shown(name),
+    COMPOSED,
 ]
 """Text on one line, with something to see in it."""
 
-LongText = Annotated[str, Field(max_length=10_000), STORABLE, _shown(paragraphs)]
-Title = Annotated[str, Field(max_length=255), STORABLE, _shown(line)]
+LongText = Annotated[str, Field(max_length=10_000), STORABLE, _shown(paragraphs), COMPOSED]
+Title = Annotated[str, Field(max_length=255), STORABLE, _shown(line), COMPOSED]
 
 BodyId = StrictInt
 """An id in a body: any integer is well-formed, one that is out of range is merely unknown."""

@@ -7,7 +7,9 @@ staging key; the copy's key was never in one.
 import hashlib
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from photo_api.db.places import TRIES
@@ -16,7 +18,7 @@ from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.fields import in_range
 from photo_api.http.idempotency import Key, create_once
 from photo_api.photos import upload_queries as queries
-from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, acceptable, sniff
+from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, sniff
 from photo_api.photos.models import PresignRequest
 from photo_api.settings.serving import UploadSettings
 from photo_api.state import AppState
@@ -24,6 +26,12 @@ from photo_api.storage.base import ObjectMissing, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+_UNKNOWN = "application/octet-stream"
+"""What browsers say of a file whose kind they do not know; some say nothing."""
+
+_ALIASES: Mapping[str, str] = MappingProxyType(
+    {"": _UNKNOWN, "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
+)
 _ACCEPTED = f"one of {', '.join(sorted(ACCEPTED_TYPES))}"
 
 
@@ -294,9 +302,11 @@ async def discard(state: AppState, key: str) -> None:
 
 
 def _declared_type(declared: str) -> str:
-    """The type that is signed for. Raises `ApiError` UNSUPPORTED_TYPE."""
-    content_type = acceptable(declared)
-    if content_type is None:
+    """The type that is signed for: a parameter and the case of letters mean nothing. Raises
+    `ApiError` UNSUPPORTED_TYPE."""
+    content_type = declared.partition(";")[0].strip().lower()
+    content_type = _ALIASES.get(content_type, content_type)
+    if content_type not in ACCEPTED_TYPES and content_type != _UNKNOWN:
         raise ApiError(
             Code.UNSUPPORTED_TYPE,
             f"This type is not accepted; send {_ACCEPTED} (an unknown type may be left empty)",

@@ -24,20 +24,6 @@ _HEIC_BRANDS = frozenset(
 )
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2"})
-_UNKNOWN = "application/octet-stream"
-"""What browsers say of a file whose kind they do not know; some say nothing."""
-
-_ALIASES: Mapping[str, str] = MappingProxyType(
-    {"": _UNKNOWN, "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
-)
-
-
-def acceptable(declared: str) -> str | None:
-    """The type with which an upload is stored until its bytes have told what it is; None for what
-    is said to be no image. A parameter and the case of letters mean nothing."""
-    bare = declared.partition(";")[0].strip().lower()
-    bare = _ALIASES.get(bare, bare)
-    return bare if bare in ACCEPTED_TYPES or bare == _UNKNOWN else None
 
 
 def sniff(head: bytes) -> str | None:
