@@ -24,6 +24,12 @@ def test_register_answers_the_user(service: Service) -> None:
     assert answer.json()["created_at"].endswith("Z")
 
 
+@pytest.mark.parametrize("username", ["이산", normalize("NFD", "이산"), "Bo"])
+def test_a_user_name_may_have_two_characters(service: Service, username: str) -> None:
+    answer = register(service, username=username)
+    assert (answer.status_code, answer.json()["username"]) == (201, normalize("NFC", username))
+
+
 def test_an_email_has_one_account_whatever_its_case(service: Service) -> None:
     email = f"Mina.{uuid4().hex}@Example.org"
     assert register(service, email=email).status_code == 201
@@ -81,7 +87,8 @@ def test_ten_registrations_at_once_make_one_account(service: Service) -> None:
         {"email": "a@b"},
         {"email": "a b@example.org"},
         {"email": "a\x00@example.org"},
-        {"username": "ab"},
+        {"username": "a"},
+        {"username": normalize("NFD", "산")},
         {"username": "a" * 101},
         {"username": "\ud800ab"},
         {"password": "short"},

@@ -48,6 +48,34 @@ def test_an_unknown_email_is_throttled_alike(proxied: Service) -> None:
     assert answers == [401] * 5 + [429]
 
 
+def test_registration_clears_what_was_counted_before_the_account(proxied: Service) -> None:
+    """Wherever it was: people who try to log in first have a telephone too."""
+    email, here, there = f"{uuid4().hex}@example.org", new_address(), new_address()
+    for address in (here, there):
+        answers = [login(proxied, email, PASSWORD, address).status_code for _ in range(6)]
+        assert answers == [401] * 5 + [429]
+    body = {"email": email.upper(), "username": "mina", "password": PASSWORD}
+    headers = {"X-Forwarded-For": here}
+    made = httpx.post(f"{proxied.url}/api/auth/register", json=body, headers=headers)
+    assert made.status_code == 201
+    for address in (here, there):
+        assert login(proxied, email, PASSWORD, address).status_code == 200
+        answers = [login(proxied, email, "wrong one", address).status_code for _ in range(6)]
+        assert answers == [401] * 5 + [429], "and from then on it counts"
+
+
+def test_a_registration_that_is_refused_clears_nothing(proxied: Service) -> None:
+    with proxied.new_user(new_address()) as user:
+        here = new_address()
+        for _ in range(5):
+            login(proxied, user.email, "wrong one", here)
+        body = {"email": user.email, "username": "mallory", "password": PASSWORD}
+        headers = {"X-Forwarded-For": here}
+        again = httpx.post(f"{proxied.url}/api/auth/register", json=body, headers=headers)
+        assert again.json()["code"] == "duplicate_account"
+        assert login(proxied, user.email, PASSWORD, here).status_code == 429
+
+
 def test_successes_do_not_count(proxied: Service) -> None:
     with proxied.new_user(new_address()) as user:
         here = new_address()

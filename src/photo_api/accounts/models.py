@@ -41,7 +41,7 @@ class Registration(BaseModel):
     email: Email
     username: Annotated[
         Text,
-        Field(min_length=3, max_length=100, examples=["mina"]),
+        Field(min_length=2, max_length=100, examples=["mina"]),
         _only_if(is_name),
         COMPOSED,
     ]

@@ -41,10 +41,10 @@ async def register(body: Registration, request: Request, state: Anyone) -> Respo
 async def login(body: Login, request: Request, state: Anyone) -> Response:
     """Exchange e-mail and password for an access token and a refresh token."""
     client = throttle_group(client_address(request, state.settings.http.trusted_proxies))
-    attempt = await state.throttle.enter(body.email, client)
+    user = await queries.user_by_email(state.db, body.email)
+    attempt = await state.throttle.enter(body.email, client, known=user is not None)
     failed = False
     try:
-        user = await queries.user_by_email(state.db, body.email)
         password_hash = user["password_hash"] if user is not None else None
         failed = not await state.passwords.verify(password_hash, body.password, client)
     finally:
