@@ -6,6 +6,7 @@ import sys
 
 import httpx
 
+from photo_api_client.demo import Summary, Uploaded, report
 from tests.service import Service
 
 
@@ -24,8 +25,13 @@ def test_the_demo_uploads_and_renders_everything(service: Service) -> None:
     assert {photo["renditions"] for photo in summary["photos"]} == {"ready"}
     assert {photo["way"] for photo in summary["photos"]} == {"presigned", "server"}
     assert httpx.get(summary["picture_url"]).headers["Content-Type"] == "image/webp"
-    shared = httpx.get(f"{service.url}/api/share/{summary['share_token']}").json()
+    shared = httpx.get(summary["share_url"]).raise_for_status().json()
     assert shared["photo_count"] == len(shared["photos"]) > 0
+    photos = [Uploaded(**photo) for photo in summary.pop("photos")]
+    told = report(Summary(**summary, photos=photos))
+    [line] = [line for line in told.splitlines() if "Shared" in line]
+    assert line.split() == ["Shared", summary["share_url"], "(JSON)"], "what a person can open"
+    assert "gallery" not in told.lower()
 
 
 def test_without_a_service_it_says_what_to_do() -> None:

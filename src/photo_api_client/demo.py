@@ -107,7 +107,9 @@ def run(api: PhotoApi, url: str, progress: Progress) -> Summary:
     _wait_for_renditions(api, summary, progress)
     summary.render_seconds = round(time.monotonic() - began - summary.upload_seconds, 2)
     link = api.share(next(iter(summary.albums.values())), expires_in_days=7)
-    summary.share_token, summary.share_url = link["token"], link["share_url"]
+    summary.share_token = str(link["token"])
+    # Not the link's own address, where until there are pages nothing shows the album.
+    summary.share_url = f"{url}/api/share/{summary.share_token}"
     summary.picture_url = str(api.get_photo(summary.photos[0].id)["preview_url"] or "")
     return summary
 
@@ -174,7 +176,7 @@ def report(summary: Summary) -> str:
         f"{len(photos)} photos in {len(summary.albums)} albums, {ready} with thumbnails.",
         "",
         f"  API docs {url}/docs",
-        f"  Shared   {url}/api/share/{summary.share_token}",
+        f"  Shared   {summary.share_url} (JSON)",
         f"  Picture  {summary.picture_url}",
         f"  E-mail   {summary.email}",
         f"  Password {summary.password}",
@@ -200,7 +202,7 @@ def _commands(summary: Summary) -> list[str]:
         f"TOKEN=$(curl -s {url}/api/auth/login {header} -d '{login}' | {pick})",
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/api/photos/?limit=3"',
         f'curl -sL -H "Authorization: Bearer $TOKEN" "{image}?size=thumbnail" -o thumbnail.webp',
-        f"curl -s {url}/api/share/{summary.share_token}",
+        f"curl -s {summary.share_url}",
     ]
 
 

@@ -69,7 +69,7 @@ class Options:
 
     @property
     def origins(self) -> list[str]:
-        """Where browsers have the gallery from."""
+        """Where browsers have front ends from."""
         address = urlsplit(self.public_url)
         return [f"{address.scheme}://{address.netloc}", f"http://localhost:{self.port}"]
 

@@ -260,11 +260,13 @@ def test_what_is_not_for_people_is_not_passed(front: Front, member: Backend, tar
     assert member.requests == []
 
 
-def test_the_page_at_the_root_stands_for_the_gallery(front: Front, member: Backend) -> None:
+def test_one_page_stands_at_the_root_and_for_shared_albums(front: Front, member: Backend) -> None:
     for path in ("/", f"/share/{TOKEN}"):
         page = httpx.get(front.url + path)
         assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html")
         assert 'href="/docs"' in page.text
+        assert "/api/share/" in page.text
+        assert "gallery" not in page.text, "there is none yet"
         assert page.headers["Referrer-Policy"] == "no-referrer"
         assert page.headers["X-Request-ID"]
     assert member.requests == []

@@ -177,7 +177,7 @@ def _docs_locations(balancer: Balancer) -> Lines:
 
 
 def _pages(places: Places) -> Lines:
-    """Until there is a gallery, one page stands for it and for shared albums."""
+    """One page stands at the root and for shared albums."""
     page = [
         *HEADERS,
         'add_header Referrer-Policy "no-referrer" always;',
