@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import prune_attempts
 from photo_api.db.pool import Database
+from photo_api.http.composed_names import compose_names
 from photo_api.http.idempotency import prune_keys
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
@@ -25,6 +26,7 @@ SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
 LISTING_EVERY = 3600.0
 FOLDS_AT_ONCE = 500
+NAMES_AT_ONCE = 2000
 MOST_TOLD = 100
 
 
@@ -69,6 +71,7 @@ class Maintenance:
     async def _clear_away(self, lease: Lease) -> None:
         await prune(self._db, lease)
         await self._fill_folds(lease)
+        await compose_names(self._db, lease, NAMES_AT_ONCE)
         await sweep(self._db, self._store, self._uploads.longest_put, lease)
 
     async def _list_staging(self, lease: Lease) -> None:
