@@ -73,6 +73,7 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_SECRET_KEYS", "s1:" + "0123456789" * 4 + ",s1:" + "9876543210" * 4, "twice"),
         ("PHOTO_API_TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES"),
         ("PHOTO_API_CORS_ORIGINS", "front.example.org", "not an origin"),
+        ("PHOTO_API_CORS_ORIGINS", "https://front.example.org:*", "has any port"),
         ("PHOTO_API_LAMEDUCK", "15", "not a setting"),
         ("PHOTO_API_URL_WINDOW_FILE", "/x", "not a setting"),
     ],

@@ -11,7 +11,7 @@ from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.routes import router as accounts
 from photo_api.albums.routes import router as albums
 from photo_api.cloud.identity import Identity
-from photo_api.contract import API_PREFIX, IDEMPOTENCY_HEADER, INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import API_PREFIX
 from photo_api.db.pool import follow_database
 from photo_api.delivery.s3 import S3UrlSigner, window_within
 from photo_api.health.details import Details
@@ -119,12 +119,5 @@ def _wrap(
     wrapped: ASGIApp = Admission(app, settings.http, {UPLOAD_PATH})
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
-        wrapped = CrossOrigin(
-            wrapped,
-            allow_origins=settings.http.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", IDEMPOTENCY_HEADER, REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After"],
-            max_age=600,
-        )
+        wrapped = CrossOrigin(wrapped, settings.http.cors_origins)
     return RequestContext(wrapped, identity.instance, phase, access_log)

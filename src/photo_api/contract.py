@@ -12,6 +12,18 @@ INSTANCE_HEADER = "X-Instance"
 REQUEST_ID_HEADER = "X-Request-ID"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
+CROSS_ORIGIN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+CROSS_ORIGIN_HEADERS = (
+    *("Authorization", "Content-Type", IDEMPOTENCY_HEADER, REQUEST_ID_HEADER),
+    *("traceparent", "tracestate", "baggage"),
+    *("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
+)
+"""What a front end on an allowed origin may send: to those of the API come what tracing adds to
+every request, and what a player or a cache of one's own asks with."""
+CROSS_ORIGIN_READABLE = (REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After")
+CROSS_ORIGIN_MAX_AGE = 600
+"""Seconds for which a browser remembers a preflight's answer."""
+
 HEALTH_PATH = "/health"
 METRICS_PATH = "/metrics"
 LIVE_PATH = "/health/live"

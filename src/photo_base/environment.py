@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from photo_base.origins import check_origin
+
 PREFIX = "PHOTO_API_"
 
 Network = IPv4Network | IPv6Network
@@ -151,11 +153,7 @@ def networks(value: str) -> tuple[Network, ...]:
 def origins(value: str) -> tuple[str, ...]:
     origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
     for origin in origins:
-        parts = urlsplit(origin)
-        if origin != "*" and (
-            parts.scheme not in ("http", "https") or parts.path or not parts.netloc
-        ):
-            raise ValueError(f"{origin!r} is not an origin such as https://photos.example.org")
+        check_origin(origin)
     return origins
 
 

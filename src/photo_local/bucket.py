@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from photo_api.cloud.sigv4 import Credentials, sign_request
+from photo_base.origins import ANY, ANY_PORT
 
 TIMEOUT = 5.0
 ALREADY_MINE: Final = 409
@@ -59,7 +60,10 @@ class BucketAdmin:
 
 
 def cors_rules(origins: Sequence[str]) -> str:
-    """CORS rules: anyone may look (signed URLs decide), only `origins` may upload."""
+    """CORS rules: anyone may look (signed URLs decide), only `origins` may upload. Where some of
+    them have any port, everybody may who has a signed URL: SeaweedFS knows no such origins."""
+    if any(origin.endswith(ANY_PORT) for origin in origins):
+        origins = [ANY]
     anyone = _rule(["*"], ["GET", "HEAD"])
     # First and with all methods: SeaweedFS answers a preflight by the first rule whose origin fits.
     known = _rule(origins, ["GET", "HEAD", "PUT"]) if origins else ""

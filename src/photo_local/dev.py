@@ -18,6 +18,7 @@ from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import log_shipping
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.environment import PREFIX
+from photo_base.origins import LOOPBACK as LOOPBACK_ORIGINS
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_local.ports import PortTaken, is_free
@@ -67,11 +68,13 @@ class Options:
             raise CannotStart(f"PORT and S3_PORT are both {port}; they must differ")
         return options
 
-    @property
-    def origins(self) -> list[str]:
-        """Where browsers have front ends from."""
+    def origins(self, environ: Mapping[str, str]) -> list[str]:
+        """Where browsers may have a front end from: here, from whatever is being developed on this
+        machine, and from where the caller says."""
         address = urlsplit(self.public_url)
-        return [f"{address.scheme}://{address.netloc}", f"http://localhost:{self.port}"]
+        told = environ.get(f"{PREFIX}CORS_ORIGINS", "").split(",")
+        own = f"{address.scheme}://{address.netloc}"
+        return [own, *LOOPBACK_ORIGINS, *filter(None, (origin.strip() for origin in told))]
 
 
 async def run_dev(environ: Mapping[str, str]) -> int:
@@ -86,12 +89,11 @@ async def run_dev(environ: Mapping[str, str]) -> int:
 
 
 async def _run(options: Options, environ: Mapping[str, str]) -> int:
-    cors = environ.get(f"{PREFIX}CORS_ORIGINS", "").split(",")
     stack = EmbeddedStack(
         options.data,
         host=options.host,
         s3_port=options.s3_port,
-        cors_origins=[*options.origins, *(origin.strip() for origin in cors if origin.strip())],
+        cors_origins=options.origins(environ),
         public_host=urlsplit(options.public_url).hostname,
     )
     try:
@@ -149,7 +151,6 @@ def service_environment(
     defaults = {
         "MODE": "development",
         "PUBLIC_URL": options.public_url,
-        "CORS_ORIGINS": ",".join(options.origins),
         "LAME_DUCK": "0",
         "DRAIN_WAIT": LONGEST_DRAIN,
         "LOG_FLUSH": "0.5",
@@ -162,6 +163,7 @@ def service_environment(
         if f"{PREFIX}{name}_FILE" not in environ:
             defaults[name] = f"dev:{key}"
     ours = {
+        "CORS_ORIGINS": ",".join(options.origins(environ)),
         "DATABASE_URL": addresses.database_url,
         "S3_ENDPOINT": addresses.s3_endpoint,
         "S3_PUBLIC_ENDPOINT": addresses.s3_public_endpoint,

@@ -213,4 +213,12 @@ def test_another_host_is_announced_under_its_public_url(
 ) -> None:
     made = environment({"HOST": "0.0.0.0", "PUBLIC_URL": "http://192.0.2.7:8000/"})
     assert made["PHOTO_API_PUBLIC_URL"] == "http://192.0.2.7:8000"
-    assert made["PHOTO_API_CORS_ORIGINS"] == "http://192.0.2.7:8000,http://localhost:8000"
+    assert made["PHOTO_API_CORS_ORIGINS"].split(",")[0] == "http://192.0.2.7:8000"
+
+
+def test_front_ends_of_any_port_here_are_allowed_besides_those_that_the_caller_names(
+    environment: Callable[[dict[str, str]], dict[str, str]],
+) -> None:
+    made = environment({"PHOTO_API_CORS_ORIGINS": "https://front.example.org"})
+    allowed = made["PHOTO_API_CORS_ORIGINS"].split(",")
+    assert {"http://localhost:*", "http://127.0.0.1:*", "https://front.example.org"} <= set(allowed)

@@ -12,13 +12,15 @@ import psutil
 import pytest
 
 from photo_base.embedded import EmbeddedAddresses
+from photo_base.origins import LOOPBACK
 from photo_base.processes import CannotStart
 from photo_local import closed_store
 from photo_local import seaweed as module
+from photo_local.bucket import BucketAdmin
 from photo_local.machine_folders import ACCOUNT
 from photo_local.ports import PortTaken, free_port, is_free
 from photo_local.seaweed import BUCKET, REGION, SOCKETS, Seaweed
-from tests.embedded.servers import Bucket, confinement
+from tests.embedded.servers import Bucket, confinement, eventually
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account made")
 
@@ -219,3 +221,17 @@ async def test_configured_origins_may_put(seaweed: Seaweed) -> None:
 async def test_other_origins_may_get_but_not_put(seaweed: Seaweed) -> None:
     assert "GET" in preflight(seaweed, OTHER, "GET")["Access-Control-Allow-Methods"]
     assert "PUT" not in preflight(seaweed, OTHER, "PUT").get("Access-Control-Allow-Methods", "")
+
+
+def test_where_any_port_is_allowed_its_front_ends_may_put(seaweed: Seaweed) -> None:
+    BucketAdmin(seaweed.endpoint, BUCKET, REGION, "key", "secret").prepare([ALLOWED, *LOOPBACK])
+
+    def may_put(origin: str) -> bool:
+        answer = preflight(seaweed, origin, "PUT")
+        methods = answer.get("Access-Control-Allow-Methods", "")
+        return answer["Access-Control-Allow-Origin"] in (origin, "*") and "PUT" in methods
+
+    # The store keeps what it knew of the bucket for a moment.
+    assert eventually(lambda: may_put("http://localhost:5173"), 10)
+    assert may_put("http://[::1]:3000")
+    assert may_put(ALLOWED)

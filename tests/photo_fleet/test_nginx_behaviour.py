@@ -4,12 +4,13 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from photo_fleet.render.nginx_server import UPLOADS_OF_CLIENT
-from photo_fleet.spec.fleet import RateLimit, RateLimits
+from photo_fleet.spec.fleet import RateLimit, RateLimits, Service
 from tests.photo_fleet.nginx_stage import (
     Backend,
     Backends,
@@ -391,3 +392,95 @@ def test_json_is_compressed_and_tokens_are_not(front: Front, member: Backend) ->
     assert listed.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in login.headers
     assert listed.json() == login.json()
+
+
+FRONT_END = "https://www.example.org"
+ALLOWED = "access-control-allow-origin"
+
+
+@pytest.fixture(scope="module")
+def open_front(member: Backend, store: Backend) -> Iterator[Front]:
+    """Front ends of another origin are allowed, and one request in a minute."""
+    rare = RateLimit(1 / 60, 0)
+    fleet = replace(
+        spec(
+            store=f"http://{store.address}",
+            upload_limit=1000,
+            rate_limits=RateLimits(rare, rare, rare, rare),
+        ),
+        service=Service(cors_origins=(FRONT_END, "http://localhost:*")),
+    )
+    with running_front(fleet, member) as running:
+        yield running
+
+
+def preflight(front: Front, path: str, origin: str = FRONT_END) -> httpx.Response:
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization, traceparent, baggage",
+    }
+    return httpx.options(front.url + path, headers=headers)
+
+
+@pytest.mark.parametrize("origin", [FRONT_END, "http://localhost:5173", "http://localhost"])
+def test_preflights_of_front_ends_are_answered_and_not_counted(
+    open_front: Front, member: Backend, origin: str
+) -> None:
+    paths = ("/api/albums/", "/api/auth/login", "/api/photos/", "/api/photos/1/image", "/health")
+    for answer in [preflight(open_front, path, origin) for path in paths for _ in range(5)]:
+        assert (answer.status_code, answer.headers[ALLOWED]) == (204, origin)
+        assert "PATCH" in answer.headers["Access-Control-Allow-Methods"]
+        allowed = answer.headers["Access-Control-Allow-Headers"].lower()
+        assert {"authorization", "traceparent", "baggage"} <= set(allowed.split(", "))
+        assert "Origin" in answer.headers["Vary"]
+    assert member.requests == []
+
+
+def test_the_store_answers_preflights_of_its_own_and_strangers_are_counted(
+    open_front: Front, store: Backend
+) -> None:
+    preflight(open_front, f"/photos/staging/a?{SIGNATURE}")
+    assert [request.method for request in store.requests] == ["OPTIONS"]
+    for origin in ("https://evil.example", "http://localhost.evil.example", "null"):
+        answers = [preflight(open_front, "/api/albums", origin) for _ in range(3)]
+        assert answers[-1].status_code == 429
+        assert all(ALLOWED not in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "more", "status"),
+    [
+        ("GET /api/albums", "", 429),
+        ("GET /nothing", "", 404),
+        ("PUT /photos/a?" + SIGNATURE, "Content-Length: 2000\r\n", 413),
+        ("DELETE /photos/a?" + SIGNATURE, "", 405),
+        ("GET /api/x", f"X-Large: {'x' * 40_000}\r\n", 431),
+    ],
+)
+def test_front_ends_can_read_what_nginx_refuses(
+    open_front: Front, request_line: str, more: str, status: int
+) -> None:
+    for _ in range(1 + (status == 429)):
+        text = f"{request_line} HTTP/1.1\r\nHost: a\r\nOrigin: {FRONT_END}\r\n{more}\r\n"
+        line, headers, _body = raw(open_front, text)
+    assert line.split()[1] == str(status)
+    assert headers[ALLOWED] == FRONT_END
+    assert "Retry-After" in headers["access-control-expose-headers"]
+    stranger = text.replace(FRONT_END, "https://evil.example")
+    assert ALLOWED not in raw(open_front, stranger)[1]
+
+
+def test_front_ends_can_read_that_an_address_is_too_long(open_front: Front) -> None:
+    """nginx says so before it has read of whom."""
+    line, headers, _ = raw(open_front, f"GET /api/{'x' * 17_000} HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (line.split()[1], headers[ALLOWED]) == ("414", "*")
+
+
+def test_what_an_instance_says_of_origins_passes_as_it_is(
+    open_front: Front, member: Backend
+) -> None:
+    member.headers = {"Access-Control-Allow-Origin": FRONT_END, "Vary": "Origin"}
+    answer = httpx.get(f"{open_front.url}/health", headers={"Origin": FRONT_END})
+    assert answer.headers.get_list("Access-Control-Allow-Origin") == [FRONT_END]
+    assert answer.headers.get_list("Vary") == ["Origin"]

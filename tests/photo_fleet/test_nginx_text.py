@@ -10,7 +10,7 @@ from photo_fleet.render import nginx
 from photo_fleet.render.nginx_errors import edge_errors
 from photo_fleet.render.nginx_members import members_file
 from photo_fleet.render.places import Places
-from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Tls
+from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Service, Tls
 from tests.photo_fleet.golden_files import assert_golden
 from tests.photo_fleet.nginx_stage import refused_configuration, short_folder, write_files
 
@@ -27,7 +27,13 @@ OTHER = Balancer(
 )
 VARIANTS = {
     "default": (Fleet(), Places()),
-    "tls": (Fleet(balancer=OTHER), Places(resolver="10.0.0.2", user="www-data", tls_port=8443)),
+    "tls": (
+        Fleet(
+            service=Service(cors_origins=("https://www.example.org", "http://localhost:*")),
+            balancer=OTHER,
+        ),
+        Places(resolver="10.0.0.2", user="www-data", tls_port=8443),
+    ),
     "reload": (
         Fleet(balancer=Balancer(membership="reload", store="http://10.0.0.5:8333")),
         Places(),

@@ -1,16 +1,36 @@
 """CORS, with the contract's error body also for what is refused."""
 
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from photo_api.contract import (
+    CROSS_ORIGIN_HEADERS,
+    CROSS_ORIGIN_MAX_AGE,
+    CROSS_ORIGIN_METHODS,
+    CROSS_ORIGIN_READABLE,
+)
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
+from photo_base.origins import ANY, allows, origins_on_any_port
 
 
 class CrossOrigin(CORSMiddleware):
     """Starlette's, whose refusal of a preflight is plain text."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_origin_regex=origins_on_any_port(origins),
+            allow_methods=CROSS_ORIGIN_METHODS,
+            allow_headers=CROSS_ORIGIN_HEADERS,
+            expose_headers=CROSS_ORIGIN_READABLE,
+            max_age=CROSS_ORIGIN_MAX_AGE,
+        )
 
     def preflight_response(self, request_headers: Headers) -> Response:
         answer = super().preflight_response(request_headers)
@@ -31,3 +51,18 @@ class _Refusal(Response):
             if not name.startswith("content-"):
                 answer.headers[name] = value
         await answer(scope, receive, send)
+
+
+def headers_for_unread(
+    origins: Sequence[str], given: Sequence[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """CORS headers of an answer to what never became a request, of which the headers `given` had
+    come. Without an origin among them anybody may read it: it tells nothing of anyone."""
+    asking = next((value.decode("latin-1") for name, value in given if name == b"origin"), None)
+    if not origins or (asking is not None and not allows(origins, asking)):
+        return []
+    return [
+        (b"access-control-allow-origin", (asking or ANY).encode("latin-1")),
+        (b"access-control-expose-headers", ", ".join(CROSS_ORIGIN_READABLE).encode()),
+        (b"vary", b"Origin"),
+    ]

@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.connections import Connections
+from photo_api.http.cross_origin import headers_for_unread
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.upgrades import parser_behind
@@ -322,6 +323,7 @@ class LimitedProtocol(HttpToolsProtocol):
             *self.server_state.default_headers,
             *answer.raw_headers,
             *UNLESS_SAID,
+            *headers_for_unread(self.limits.cors_origins, self.headers or ()),
             (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
             (INSTANCE_HEADER.lower().encode(), self.instance.encode()),
             (b"connection", b"close"),

@@ -85,7 +85,10 @@ class HttpSettings:
         parse=networks,
     )
     cors_origins: tuple[str, ...] = setting(
-        "CORS_ORIGINS", "origins of web front ends, `https://…,…`", default="", parse=origins
+        "CORS_ORIGINS",
+        "origins of web front ends, `https://…,…`; `http://localhost:*` is any port",
+        default="",
+        parse=origins,
     )
     max_in_flight: int = setting(
         "MAX_IN_FLIGHT",

@@ -113,8 +113,9 @@ def _secret(addresses: EmbeddedAddresses, secrets: Secrets) -> dict[str, str]:
 def _beside(fleet: Fleet, layout: Layout) -> dict[str, str]:
     """Settings of the instances of one machine besides."""
     url = fleet.service.public_url
+    own = (url, f"http://localhost:{urlsplit(url).port}")
     return {
-        "PHOTO_API_CORS_ORIGINS": f"{url},http://localhost:{urlsplit(url).port}",
+        "PHOTO_API_CORS_ORIGINS": ",".join((*own, *fleet.service.cors_origins)),
         "PHOTO_API_METADATA_URL": "",
         "PHOTO_API_LOG_FORMAT": "json",
         "PHOTO_API_RUN_DIR": str(layout.run / "instances"),

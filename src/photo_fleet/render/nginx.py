@@ -5,6 +5,7 @@ from importlib.resources import files as resources
 from ipaddress import ip_network
 
 from photo_fleet.render import nginx_members as members
+from photo_fleet.render.nginx_origins import origin_maps
 from photo_fleet.render.nginx_server import servers
 from photo_fleet.render.nginx_store import store_upstream
 from photo_fleet.render.nginx_text import Lines, block, rate, time
@@ -93,6 +94,7 @@ def _http(fleet: Fleet, places: Places) -> Lines:
         _clients(balancer, places),
         _hops(balancer),
         _limits(balancer),
+        origin_maps(fleet),
         members.members(fleet, places),
         store_upstream(balancer, places),
         members.control_server(balancer, places),

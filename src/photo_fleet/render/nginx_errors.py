@@ -3,10 +3,14 @@
 import json
 from dataclasses import dataclass
 
+from photo_fleet.render.nginx_origins import readable_headers
 from photo_fleet.render.nginx_text import Lines, block
-from photo_fleet.spec.fleet import Balancer
+from photo_fleet.spec.fleet import Balancer, Fleet
 
 FOLDER = "/.error"
+
+OF_A_PART_OF_A_HEAD = (400, 408, 414, 431)
+"""Statuses that nginx answers also when it has not read who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,23 @@ def error_pages(balancer: Balancer) -> Lines:
     return lines
 
 
-def error_locations(balancer: Balancer, headers: Lines) -> Lines:
+def error_locations(fleet: Fleet, headers: Lines) -> Lines:
     """Addresses and not names, because a request without a valid address must find them too.
     `headers` are those of every answer: a location with a header of its own inherits none."""
     lines: Lines = []
-    for error in edge_errors(balancer):
-        lines += block(f"location = {FOLDER}/{error.status}", _answer(error, headers))
+    for error in edge_errors(fleet.balancer):
+        body = _answer(error, _own_headers(fleet, error, headers))
+        lines += block(f"location = {FOLDER}/{error.status}", body)
     return lines
+
+
+def _own_headers(fleet: Fleet, error: EdgeError, headers: Lines) -> Lines:
+    """None where what the server says of every answer is enough."""
+    is_read = error.status not in OF_A_PART_OF_A_HEAD
+    origin = readable_headers(fleet, origin_is_read=is_read)
+    retry = error.retry_after is not None
+    later = [f"add_header Retry-After {error.retry_after} always;"] if retry else []
+    return [*headers, *origin, *later] if retry or (origin and not is_read) else []
 
 
 def refusal(error: EdgeError) -> str:
@@ -65,9 +79,7 @@ def refusal(error: EdgeError) -> str:
 
 
 def _answer(error: EdgeError, headers: Lines) -> Lines:
-    lines = ["internal;", "default_type application/json;"]
-    if error.retry_after is not None:
-        lines += [*headers, f"add_header Retry-After {error.retry_after} always;"]
+    lines = ["internal;", "default_type application/json;", *headers]
     if error.status == 502:
         # Nobody was there to ask, which a client may take for certain.
         lines.append(f"if ($no_member) {{ rewrite ^ {FOLDER}/503 last; }}")

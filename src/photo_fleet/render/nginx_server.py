@@ -1,6 +1,7 @@
 """The server that people reach: which address goes where."""
 
 from photo_fleet.render import nginx_errors as errors
+from photo_fleet.render import nginx_origins as origins
 from photo_fleet.render.nginx_members import UPSTREAM, edge_health
 from photo_fleet.render.nginx_store import store_location
 from photo_fleet.render.nginx_text import Lines, block, plain, time
@@ -11,7 +12,7 @@ OF_THE_STORE = [
     "add_header X-Request-ID $own_request_id always;",
     "add_header Cache-Control $own_cache_control always;",
 ]
-HEADERS = [*OF_THE_STORE, "add_header X-Content-Type-Options $own_nosniff always;"]
+OWN = [*OF_THE_STORE, "add_header X-Content-Type-Options $own_nosniff always;"]
 """Of every answer that does not bring them: an instance's does."""
 
 REQUESTS_OF_CLIENT, UPLOADS_OF_CLIENT = 128, 32
@@ -52,31 +53,34 @@ def servers(fleet: Fleet, places: Places) -> Lines:
         *TLS,
     ]
     return [
-        *block("server", [plain_listen, name, "", *_redirect(balancer, places)]),
+        *block("server", [plain_listen, name, "", *_redirect(fleet, places)]),
         "",
         *block("server", [*tls, "", *_body(fleet, places)]),
     ]
 
 
-def _redirect(balancer: Balancer, places: Places) -> Lines:
+def _redirect(fleet: Fleet, places: Places) -> Lines:
     port = "" if places.tls_port == 443 else f":{places.tls_port}"
     return [
-        *HEADERS,
-        *errors.error_pages(balancer),
-        *edge_health(balancer),
+        *OWN,
+        *origins.readable_headers(fleet),
+        *errors.error_pages(fleet.balancer),
+        *edge_health(fleet.balancer),
         f"location / {{ return 308 https://$host{port}$request_uri; }}",
-        *errors.error_locations(balancer, HEADERS),
+        *errors.error_locations(fleet, OWN),
     ]
 
 
 def _body(fleet: Fleet, places: Places) -> Lines:
     balancer = fleet.balancer
+    headers = [*OWN, *origins.readable_headers(fleet)]
     sections = [
         [
             "# Evaluated here, before an error page or an index file changes the address.",
             "set $noted $logged_path;",
+            *origins.to_preflight(fleet),
         ],
-        HEADERS,
+        headers,
         _to_members(balancer),
         errors.error_pages(balancer),
         _api_locations(balancer),
@@ -85,7 +89,8 @@ def _body(fleet: Fleet, places: Places) -> Lines:
         store_location(balancer, places, OF_THE_STORE),
         _pages(places),
         ["location / { return 404; }"],
-        errors.error_locations(balancer, HEADERS),
+        origins.preflight_location(fleet, headers),
+        errors.error_locations(fleet, OWN),
     ]
     return [line for section in sections if section for line in (*section, "")][:-1]
 
@@ -179,7 +184,7 @@ def _docs_locations(balancer: Balancer) -> Lines:
 def _pages(places: Places) -> Lines:
     """One page stands at the root and for shared albums."""
     page = [
-        *HEADERS,
+        *OWN,
         'add_header Referrer-Policy "no-referrer" always;',
         f"root {places.prefix}/pages;",
         "default_type text/html;",

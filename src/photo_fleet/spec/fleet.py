@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
-from photo_fleet.spec.kinds import Count, Duration, Networks, Range, Rate, Size, Text, Threshold
+from photo_fleet.spec.kinds import (
+    Count,
+    Duration,
+    Networks,
+    Origins,
+    Range,
+    Rate,
+    Size,
+    Text,
+    Threshold,
+)
 
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
@@ -60,6 +70,8 @@ class Service:
     job_concurrency: Annotated[int, Count(1, 64)] = 1
     public_url: Address = ""
     """Address under which people reach the service; empty: set on the machine."""
+    cors_origins: Annotated[tuple[str, ...], Origins()] = ()
+    """Of web front ends elsewhere; the balancer answers their preflights."""
     store: Address = ""
     """The object store's address as an instance reaches it; empty: the balancer's `store`."""
     store_ca: OptionalFile = ""

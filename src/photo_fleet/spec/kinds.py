@@ -13,6 +13,8 @@ from ipaddress import ip_network
 from math import ceil, floor
 from typing import Any
 
+from photo_base.origins import check_origin
+
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {
     "B": 1,
@@ -251,4 +253,18 @@ class Networks(Kind):
                 ip_network(item)
             except ValueError as error:
                 raise ValueError(f"holds no network: {error}") from error
+        return tuple(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Origins(Kind):
+    """A list of origins of web front ends."""
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
+            raise ValueError('must be a list of origins such as ["https://photos.example.org"]')
+        for item in raw:
+            check_origin(item)
+            if not re.fullmatch(r"[A-Za-z0-9.:/*\[\]-]+", item):
+                raise ValueError(f"holds {item!r}, which browsers do not write so")
         return tuple(raw)

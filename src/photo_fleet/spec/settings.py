@@ -40,6 +40,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "KEEP_ALIVE": str(math.ceil(service.keep_alive)),
         "TRUSTED_PROXIES": ",".join(balancer.networks),
         "PUBLIC_URL": service.public_url,
+        "CORS_ORIGINS": ",".join(service.cors_origins),
         "DATABASE_POOL": str(service.pool),
         "DATABASE_POOLER": fleet.database.pooler,
         "MAX_INSTANCES": str(fleet.group.max),

@@ -1,0 +1,40 @@
+"""Origins of web front ends: how they are written, and which ones they mean.
+
+`https://photos.example.org` is that origin, `http://localhost:*` that host on any port (which only
+this machine's own names may have), `*` every origin.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+ANY = "*"
+ANY_PORT = ":*"
+LOOPBACK = tuple(f"http://{host}{ANY_PORT}" for host in ("localhost", "127.0.0.1", "[::1]"))
+"""Front ends that are being developed on this machine."""
+
+
+def check_origin(origin: str) -> None:
+    """Raise ValueError for what is none."""
+    if origin == ANY or origin in LOOPBACK:
+        return
+    if origin.endswith(ANY_PORT):
+        raise ValueError(f"{origin!r} has any port: only {', '.join(LOOPBACK)} may")
+    parts = urlsplit(origin)
+    rest = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in ("http", "https") or not parts.hostname or rest:
+        raise ValueError(f"{origin!r} is not an origin such as https://photos.example.org")
+
+
+def origins_on_any_port(origins: Iterable[str]) -> str | None:
+    """A regular expression for those that are written with `:*`; None without any."""
+    hosts = [origin.removesuffix(ANY_PORT) for origin in origins if origin.endswith(ANY_PORT)]
+    return f"(?:{'|'.join(map(re.escape, hosts))})(?::[0-9]{{1,5}})?" if hosts else None
+
+
+def allows(origins: Iterable[str], origin: str) -> bool:
+    """Whether `origin`, as a browser names it, is among them."""
+    known = tuple(origins)
+    on_any_port = origins_on_any_port(known)
+    is_one = bool(on_any_port and re.fullmatch(on_any_port, origin))
+    return is_one or ANY in known or origin in known
