@@ -22,6 +22,7 @@ from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
+from photo_api.http.head import answering_head
 from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.http.phase import WorkerPhase
 from photo_api.jobs.queue import depth
@@ -70,14 +71,19 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    # Not include_router, which would put each router behind a matching of its own: routes are tried
-    # in this order, those that are asked for most first.
-    for router in (photos, albums, shares, health_routes, accounts, scraped):
-        app.router.routes.extend(router.routes)
-    app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
+    add_routes(app)
     install_error_handlers(app)
     install_docs(app)
     return _wrap(app, live.now, identity, health.phase, access_log)
+
+
+def add_routes(app: FastAPI) -> None:
+    """Those of all features."""
+    # Not include_router, which would put each router behind a matching of its own: routes are tried
+    # in this order, those that are asked for most first.
+    for router in (photos, albums, shares, health_routes, accounts, scraped):
+        app.router.routes.extend(answering_head(router.routes))
+    app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
 
 
 async def _open(

@@ -38,24 +38,24 @@ def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-@router.api_route("/health/live", methods=["GET", "HEAD"], responses=_documented(200))
-@router.api_route("/health/liveness", methods=["GET", "HEAD"], responses=_documented(200))
+@router.get("/health/live", responses=_documented(200))
+@router.get("/health/liveness", responses=_documented(200))
 async def live(state: Anyone) -> Response:
     """The process answers: also while draining, and whatever its database does. The only thing
     that may cause a replacement."""
     return json_response(state.health.body("healthy", {}))
 
 
-@router.api_route("/health", methods=["GET", "HEAD"], responses=_documented(200, 503))
-@router.api_route("/health/ready", methods=["GET", "HEAD"], responses=_documented(200, 503))
-@router.api_route("/health/readiness", methods=["GET", "HEAD"], responses=_documented(200, 503))
+@router.get("/health", responses=_documented(200, 503))
+@router.get("/health/ready", responses=_documented(200, 503))
+@router.get("/health/readiness", responses=_documented(200, 503))
 async def ready(state: Anyone) -> Response:
     """Whether this instance should get traffic. Answers within 2 seconds."""
     healthy, body = state.health.readiness()
     return _answer(healthy, body)
 
 
-@router.api_route("/health/detailed", methods=["GET", "HEAD"], responses=_documented(200, 503))
+@router.get("/health/detailed", responses=_documented(200, 503))
 async def detailed(request: Request, state: Anyone) -> Response:
     """Readiness with the checks of object store, jobs and log lines besides, which do not decide
     it; jobs as they were at most 2 s ago. To the operator's token also the configuration, without

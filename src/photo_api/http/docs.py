@@ -4,6 +4,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
@@ -11,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from photo_api.contract import API_PREFIX
+from photo_api.http.head import with_own_ids
 from photo_api.http.json import JsonResponse, encode, json_response
 from photo_api.http.openapi import error_schemas
 
@@ -30,6 +32,16 @@ class _Assets(StaticFiles):
         return response
 
 
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """What the routes of `app` take and answer; the same in every process."""
+    with catch_warnings():
+        filterwarnings("ignore", message="Duplicate Operation ID")
+        found = app.openapi()
+    found["paths"] = with_own_ids(found["paths"])
+    found["components"]["schemas"].update(error_schemas())
+    return found
+
+
 def install_docs(app: FastAPI) -> None:
     """Serve /docs and /redoc, which must work where the internet cannot be reached, and say at /api
     what this is and where they are."""
@@ -44,9 +56,7 @@ def install_docs(app: FastAPI) -> None:
     @cache
     def document() -> bytes:
         """Made once: what anybody may ask for must not take the time of others."""
-        found = app.openapi()
-        found["components"]["schemas"].update(error_schemas())
-        return encode(found)
+        return encode(openapi_document(app))
 
     async def openapi(_: Request) -> Response:
         return JsonResponse(document(), 200, None)

@@ -8,7 +8,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
+from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
@@ -23,6 +23,10 @@ LIKE_A_TOKEN = re.compile(rb"eyJ.*|[A-Za-z0-9_-]{43}")
 mistake must not reach the log."""
 
 REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
+SHARES = f"{API_PREFIX}/share/"
+NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
+"""Who has a share's link may see it, and no search engine tells others of it."""
+
 INSTANCE = INSTANCE_HEADER.lower().encode()
 
 
@@ -59,6 +63,8 @@ class RequestContext:
                 headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
                 said = {name.lower() for name, _ in headers}
                 headers += (one for one in UNLESS_SAID if one[0] not in said)
+                if scope["path"].startswith(SHARES):
+                    headers.append(NOT_INDEXED)
                 if self.phase.closing:
                     headers.append((b"connection", b"close"))
             elif message["type"] == "http.response.body":

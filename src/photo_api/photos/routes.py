@@ -150,9 +150,8 @@ async def delete_photo(photo_id: PathId, request: Request, caller: Authenticated
     return no_content()
 
 
-@router.api_route(
+@router.get(
     "/{photo_id}/image",
-    methods=["GET", "HEAD"],
     response_class=Response,
     responses=REDIRECT | errors(401, 403, 404, 416, 422, 503),
 )

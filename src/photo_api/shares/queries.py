@@ -129,13 +129,15 @@ COUNT_VIEW = """, counted AS (
 )"""
 
 
-async def view(db: Any, token_hash: bytes, after: int, skip: int, limit: int) -> list[Any]:
-    """The shared album with its photos behind position `after`, the view counted, in one
-    statement. No row: unknown, revoked or of a deactivated account; a row with `expired`: nothing
-    was counted. A database that takes no writes for the moment still shows the album, and the view
-    is not counted."""
+async def view(
+    db: Any, token_hash: bytes, after: int, skip: int, limit: int, *, counts: bool
+) -> list[Any]:
+    """The shared album with its photos behind position `after`, the view counted if it `counts`, in
+    one statement. No row: unknown, revoked or of a deactivated account; a row with `expired`:
+    nothing was counted. A database that takes no writes for the moment still shows the album, and
+    the view is not counted."""
     try:
-        return await _view(db, COUNT_VIEW, token_hash, after, skip, limit)
+        return await _view(db, COUNT_VIEW if counts else "", token_hash, after, skip, limit)
     except asyncpg.ReadOnlySQLTransactionError:
         return await _view(db, "", token_hash, after, skip, limit)
 

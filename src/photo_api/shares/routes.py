@@ -21,6 +21,7 @@ from photo_api.photos.delivery import AnySize, file_for_visitor
 from photo_api.photos.routes import REDIRECT
 from photo_api.photos.upload_queries import has_album
 from photo_api.shares import queries
+from photo_api.shares.audience import is_by_a_person
 from photo_api.shares.models import NewShare, Share, SharedAlbum
 from photo_api.state import Anyone, AppState, Authenticated, IdempotencyKey
 
@@ -117,16 +118,19 @@ async def revoke_share(
 @router.get("/share/{token}", response_model=SharedAlbum, responses=errors(400, 404, 410, 422, 503))
 async def view_share(
     token: Token,
+    request: Request,
     state: Anyone,
     skip: Skip = 0,
     limit: Annotated[Limit | None, Query()] = None,
     cursor: Cursor = None,
 ) -> Response:
     """A shared album: a page of its photos, or without `limit` the first 1,000; it ends at 4 MB in
-    any case. Counts the view."""
+    any case. Counts the view, unless a program looks: HEAD, previews of links, search engines."""
     after = decode_cursor(cursor) if cursor else -1
     size = FIRST_PAGE if limit is None else limit
-    rows = await queries.view(state.db, digest(token), after, skip, size + 1)
+    rows = await queries.view(
+        state.db, digest(token), after, skip, size + 1, counts=is_by_a_person(request)
+    )
     if not rows:
         raise not_found("Share link")
     if rows[0]["expired"]:
@@ -145,9 +149,8 @@ async def view_share(
     )
 
 
-@router.api_route(
+@router.get(
     "/share/{token}/photos/{photo_id}/image",
-    methods=["GET", "HEAD"],
     response_class=Response,
     responses=REDIRECT | errors(404, 410, 416, 422, 503),
 )

@@ -190,4 +190,5 @@ def _pages(places: Places) -> Lines:
         "default_type text/html;",
         "try_files /index.html =404;",
     ]
-    return [*block("location = /", page), *block("location /share/", page)]
+    shared = [*page, 'add_header X-Robots-Tag "noindex, nofollow" always;']
+    return [*block("location = /", page), *block("location /share/", shared)]

@@ -52,6 +52,7 @@ def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
         *headers,
         "# What somebody uploaded is on our origin now: it must not act there.",
         "add_header X-Content-Type-Options nosniff always;",
+        'add_header X-Robots-Tag "noindex, nofollow" always;',
         "add_header Content-Security-Policy"
         " \"default-src 'none'; style-src 'unsafe-inline'; sandbox\" always;",
         *(
