@@ -258,6 +258,7 @@ def _drain(**options: Any) -> int:
 
 
 def _migrate(*, allow_breaking: bool, as_json: bool) -> int:
+    from photo_api.db.fitness import UnfitDatabase, remedy
     from photo_api.db.migrations import BreakingMigrations, migrate
     from photo_base.postgres import FAILURES
 
@@ -269,8 +270,8 @@ def _migrate(*, allow_breaking: bool, as_json: bool) -> int:
             print(json.dumps({"applied": [], "refused": refused.reasons}))
         print(refused, file=sys.stderr)
         return FAILED
-    except FAILURES as error:
-        print(f"Cannot migrate: {type(error).__name__}: {error}", file=sys.stderr)
+    except (UnfitDatabase, *FAILURES) as error:
+        print(f"Cannot migrate: {type(error).__name__}: {remedy(error) or error}", file=sys.stderr)
         return FAILED
     text = "\n".join(f"applied {name}" for name in applied) or "The schema is up to date."
     print(json.dumps({"applied": applied}) if as_json else text)

@@ -18,6 +18,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from photo_api.db.connect import connect
+from photo_api.db.fitness import UnfitDatabase, unfitness
 from photo_api.settings.dependencies import DatabaseSettings
 
 log = logging.getLogger(__name__)
@@ -97,11 +98,14 @@ async def migrate(
     """Apply what is missing (of this release's, if none are given); gives the names applied. Any
     number of instances may call this at the same moment: one works, the others wait.
 
-    Raises `BreakingMigrations`, with nothing applied, when the database is in use and one of them
-    breaks the release before, unless `allow_breaking`."""
+    Raises `UnfitDatabase` for one on which the service cannot work, and `BreakingMigrations`, with
+    nothing applied, when the database is in use and one of them breaks the release before, unless
+    `allow_breaking`."""
     known = known_migrations() if migrations is None else migrations
     connection = await connect(settings, "photo-api migrate", timeout=10, session=True)
     try:
+        if unfit := await unfitness(connection):
+            raise UnfitDatabase(unfit)
         async with _exclusive(connection):
             return await _apply_missing(connection, known, allow_breaking)
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import asyncpg
 
 from photo_api.db.connect import connect, moved
+from photo_api.db.fitness import unfitness
 from photo_api.db.migrations import missing_migrations
 from photo_api.health.checks import Check, found
 from photo_api.settings.dependencies import DatabaseSettings
@@ -30,8 +31,8 @@ class DatabaseProbe:
             self.close()
 
     async def check(self) -> Check:
-        """`SELECT 1` within 1.5 s; and, until it was complete once, whether the schema has every
-        migration that this release knows (newer ones are fine)."""
+        """`SELECT 1` within 1.5 s; and, until it was complete once, whether the database is fit and
+        its schema has every migration that this release knows (newer ones are fine)."""
         started = time.monotonic()
         try:
             async with self._connection.use(PROBE_TIMEOUT) as connection:
@@ -49,6 +50,8 @@ class DatabaseProbe:
     async def _ask(self, connection: asyncpg.Connection) -> str | None:
         await connection.fetchval("SELECT 1")
         if not self._schema_complete:
+            if unfit := await unfitness(connection):
+                return unfit
             missing = await missing_migrations(connection)
             if missing:
                 return f"schema incomplete, run photo-api migrate: {', '.join(missing)}"
