@@ -28,6 +28,7 @@ from photo_base.command_line import (
     whole_number,
 )
 from photo_base.environment import SettingsError
+from photo_base.proxies import spare_loopback
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    spare_loopback(os.environ)
     if arguments[:1] == ["embedded"]:  # its options are its own, and argparse would read them here
         return _embedded(arguments[1:])
     options = vars(_parser().parse_args(arguments))

@@ -5,6 +5,7 @@ commands finds its name in `options.command`, and before that in `parser.get_def
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from photo_base.command_line import COULD_NOT, INTERRUPTED, missing, telling
+from photo_base.proxies import spare_loopback
 from photo_fleet.spec.loading import SpecError
 
 
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    spare_loopback(os.environ)
     asked = next((word for word in arguments if not word.startswith("-")), "")
     if asked and (lack := missing("fleet")):
         print(f"photo-fleet: {lack}", file=sys.stderr)

@@ -1,13 +1,19 @@
 """The composition root of `photo-api serve` and `worker`: identity, logs, supervisor."""
 
+import logging
+import os
 from typing import Any
 
 from photo_api.cloud.identity import identify
 from photo_api.cloud.metadata import look_up
 from photo_api.own_process import hide_memory
+from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import configure_logging, log_shipping
+from photo_base.proxies import proxy_of
+
+log = logging.getLogger(__name__)
 
 OWN_FLUSH = 1.0
 
@@ -18,6 +24,7 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     hide_memory()
     settings = secrets.settings
     configure_logging(settings.logs, settings.lifecycle.instance_ip, "main")
+    _tell_of_proxy(settings)
     metadata = await look_up(settings.cloud)
     identity = identify(settings.lifecycle, metadata=metadata)
     # The workers have had their whole LOG_FLUSH by then.
@@ -25,3 +32,11 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     with log_shipping(settings.logs, identity.instance, "main", flush):
         instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
         return await instance.run()
+
+
+def _tell_of_proxy(settings: Settings) -> None:
+    """Of the store alone: the database and the cloud's metadata are asked directly in any case."""
+    if proxy := proxy_of(settings.s3.endpoint, os.environ):
+        log.warning(
+            "the object store is reached through the proxy %s, which the environment names", proxy
+        )
