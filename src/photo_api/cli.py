@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--host",
         type=_host,
-        default="0.0.0.0",  # noqa: S104  (a server)
+        default="::",
         help="address to bind (%(default)s)",
     )
     serve.add_argument(

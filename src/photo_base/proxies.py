@@ -3,7 +3,7 @@
 from collections.abc import Mapping, MutableMapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 OF_THIS_MACHINE = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 """As one library or another reads it."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from photo_api.cloud.identity import default_route, identify
+from photo_api.cloud.identity import own_address, identify
 from photo_api.cloud.metadata import (
     MAX_ANSWER,
     SESSION_SECONDS,
@@ -197,11 +197,11 @@ def test_what_is_configured_comes_before_what_the_metadata_tells(
 
 
 @pytest.mark.parametrize("metadata", [None, Metadata("openstack", None, None, "a-uuid")])
-def test_where_nothing_tells_the_default_route_does(
+def test_where_nothing_tells_the_own_address_does(
     lifecycle: LifecycleSettings, metadata: Metadata | None
 ) -> None:
     found = identify(lifecycle, metadata=metadata)
-    assert (found.instance, found.region) == (default_route(), None)
+    assert (found.instance, found.region) == (own_address(), None)
 
 
 def test_looking_up_imports_no_http_client() -> None:

@@ -1,6 +1,7 @@
 """An instance's identity: a new id for each boot, and the name that people see."""
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -29,18 +30,21 @@ def identify(
     address, region = (metadata.address, metadata.region) if metadata else (None, None)
     return Identity(
         boot_id=boot_id or str(uuid4()),
-        instance=settings.instance_ip or address or default_route(),
+        instance=settings.instance_ip or address or own_address(),
         node=settings.node_name or socket.gethostname(),
         region=settings.region or region or None,
         version=RELEASE,
     )
 
 
-def default_route() -> str:
-    """The address of the default route, found without sending anything."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: connecting UDP only consults the routes
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+NOWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses for documentation: connecting UDP to them only consults the routes."""
+
+
+def own_address() -> str:
+    """The address of the default route, of IPv4 if there is one, found without sending anything."""
+    for family, address in NOWHERE:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+            return str(probe.getsockname()[0])
+    return "127.0.0.1"

@@ -25,6 +25,7 @@ from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
+from photo_base.sockets import listen
 from photo_base.tasks import cancel
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ LOOK_AT_WORKERS = 0.25
 STATES = {Phase.STARTING: "starting", Phase.SERVING: "ready", Phase.DRAINING: "draining"}
 """What the registry and the control socket call an instance's phases."""
 
-BACKLOG = 2048
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104  (to be told apart, not bound)
 
 
@@ -81,7 +81,7 @@ class Supervisor:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
         handlers = SignalHandlers(self.stop, self._end_now.set, self._replace_workers)
         handlers.install()
-        with _bind(self._address) if self._workers else socket.socket() as listening:
+        with listen(*self._address) if self._workers else socket.socket() as listening:
             if self._workers:
                 self.port = listening.getsockname()[1]
             self._slots = self._make_slots(listening)
@@ -336,18 +336,3 @@ async def _keep_house(handlers: SignalHandlers, slots: list[Slot]) -> None:
 
 def _exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-
-
-def _bind(address: tuple[str, int]) -> socket.socket:
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        # At once, not in a worker: two that start together can both bind, and one can listen.
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    return listening

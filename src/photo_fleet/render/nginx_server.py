@@ -40,23 +40,28 @@ def servers(fleet: Fleet, places: Places) -> Lines:
     """One server, and with certificates another that sends plain HTTP to it."""
     balancer = fleet.balancer
     port = balancer.port if places.port is None else places.port
-    plain_listen = f"listen {places.address}:{port} default_server;"
+    plain_listen = _listen(fleet, places, f"{port} default_server")
     names = [plain(name, "balancer.server_name") for name in balancer.server_name.split()]
     name = f"server_name {' '.join(names)};"
     if not balancer.tls.certificate:
-        return block("server", [plain_listen, name, "", *_body(fleet, places)])
+        return block("server", [*plain_listen, name, "", *_body(fleet, places)])
     tls = [
-        f"listen {places.address}:{places.tls_port} ssl http2 default_server;",
+        *_listen(fleet, places, f"{places.tls_port} ssl http2 default_server"),
         name,
         f"ssl_certificate {plain(balancer.tls.certificate, 'balancer.tls.certificate')};",
         f"ssl_certificate_key {plain(balancer.tls.key, 'balancer.tls.key')};",
         *TLS,
     ]
     return [
-        *block("server", [plain_listen, name, "", *_redirect(fleet, places)]),
+        *block("server", [*plain_listen, name, "", *_redirect(fleet, places)]),
         "",
         *block("server", [*tls, "", *_body(fleet, places)]),
     ]
+
+
+def _listen(fleet: Fleet, places: Places, port: str) -> Lines:
+    families = [places.address, *([places.address6] if fleet.balancer.ipv6 else [])]
+    return [f"listen {address}:{port};" for address in families if address]
 
 
 def _redirect(fleet: Fleet, places: Places) -> Lines:

@@ -25,6 +25,8 @@ class Places:
     """Bodies of uploads while they come in."""
     modules: str = "/usr/lib/nginx/modules"
     address: str = "0.0.0.0"  # noqa: S104  (a balancer is there to be reached)
+    address6: str = "[::]"
+    """The same of IPv6; empty: IPv4 alone."""
     port: int | None = None
     """Plain HTTP; None: the spec's `balancer.port`."""
     tls_port: int = 443
@@ -76,6 +78,7 @@ class Places:
             logs=str(folder / "logs"),
             temp=str(folder / "temp"),
             address=address,
+            address6="",
             port=port,
             # Otherwise the workers of a master that is root are `nobody`, which can write nowhere
             # here.

@@ -45,7 +45,7 @@ def instance_files(fleet: Fleet) -> dict[str, str]:
     group that reads their secrets."""
     service = fleet.service
     serve = (
-        f"{PROGRAMS}/photo-api serve --host 0.0.0.0 --port {service.port}"
+        f"{PROGRAMS}/photo-api serve --host :: --port {service.port}"
         f" --workers {service.workers} --migrate"
     )
     return {

@@ -139,6 +139,8 @@ class Balancer:
     membership: Literal["lua", "reload"] = "lua"
     algorithm: Literal["round-robin", "least-connections"] = "round-robin"
     port: Port = 80
+    ipv6: bool = True
+    """Whether nginx listens on IPv6 too, which a kernel without it refuses."""
     server_name: ServerName = "_"
     keep_alive: IdleTime = 60
     client_keep_alive: IdleTime = 75
