@@ -1,10 +1,17 @@
 """The `photo-api` command. Each subcommand imports what it needs when it runs."""
 
+import signal
+import sys
+
+if sys.argv[1:2] in (["serve"], ["worker"]):
+    # Before all else is loaded: for process 1 of a container the kernel drops a signal that nobody
+    # handles. Blocked, it waits for the supervisor's handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+
 import argparse
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any

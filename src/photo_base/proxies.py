@@ -3,7 +3,6 @@
 from collections.abc import Mapping, MutableMapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 OF_THIS_MACHINE = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 """As one library or another reads it."""
@@ -21,13 +20,20 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
     identity to it; None without any."""
     target = urlsplit(url)
     host = target.hostname or ""
-    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if _is_loopback(host) or proxy_bypass_environment(host, {"no": excepted}):
-        return None
     names = (f"{target.scheme}_proxy", "all_proxy")
     given = (environ.get(form) for name in names for form in (name, name.upper()))
     proxy = next(filter(None, given), None)
-    return proxy and urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+    if not proxy or _is_loopback(host) or _is_excepted(host, environ):
+        return None
+    return urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+
+
+def _is_excepted(host: str, environ: Mapping[str, str]) -> bool:
+    # Imported here, since it takes longer than all else of a start that knows no proxy.
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return bool(proxy_bypass_environment(host, {"no": excepted}))
 
 
 def _parts(environ: Mapping[str, str], name: str) -> list[str]:

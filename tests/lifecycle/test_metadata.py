@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from photo_api.cloud.identity import own_address, identify
+from photo_api.cloud.identity import identify, own_address
 from photo_api.cloud.metadata import (
     MAX_ANSWER,
     SESSION_SECONDS,

@@ -306,3 +306,19 @@ def test_a_stop_that_is_no_termination_completes_no_hook(
     assert service.stop() == 0
     assert row(service, name)[:2] == ("stopped", "SIGTERM")
     assert (posts(cloud), cloud.completed) == (0, [])
+
+
+def test_metadata_that_comes_late_at_boot_is_asked_for_again(
+    cloud: FakeCloud, start_service: Callable[..., Service]
+) -> None:
+    """The network of a machine may come up after its services."""
+    cloud.status = 503
+    name = f"127.0.3.{random.randrange(1, 255)}"
+    service, _ = served(cloud, start_service, INSTANCE_IP=name)
+    assert row(service, name)[2] is None
+    cloud.status = 200
+    eventually(lambda: row(service, name) == ("ready", None, "eu-north-1"), 30)
+    cloud.target_state = "Terminated"
+    assert service.process.wait(60) == 0
+    assert row(service, name)[1] == "termination notice: target-lifecycle-state Terminated"
+    assert [form["InstanceId"] for form in cloud.completed] == [cloud.instance_id]

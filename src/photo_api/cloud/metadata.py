@@ -35,6 +35,9 @@ SESSION_SECONDS = 300
 RENEW_BEFORE = 60.0
 """Seconds before a session's end from when the next one is begun."""
 
+FIRST_PAUSE, LONGEST_PAUSE, LATEST = 1.0, 30.0, 600.0
+"""Seconds between questions to a service that was silent at start, and how long they go on."""
+
 REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
 _INSTANCE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TOKEN: Final = re.compile(r"[!-~]{1,1024}")
@@ -70,6 +73,25 @@ async def look_up(cloud: CloudSettings) -> Metadata | None:
     only where Amazon's metadata was found."""
     if not cloud.metadata_url:
         return None
+    found = await _look_up(cloud)
+    log.info("cloud metadata", extra={"fields": {"provider": found.provider if found else None}})
+    return found
+
+
+async def look_up_late(cloud: CloudSettings) -> Metadata | None:
+    """The same for a machine whose network comes up after this service: asked for again, ever more
+    seldom, for `LATEST` seconds; None where nothing has answered by then."""
+    pause, until = FIRST_PAUSE, time.monotonic() + LATEST
+    while cloud.metadata_url and time.monotonic() < until:
+        await asyncio.sleep(pause)
+        if found := await _look_up(cloud):
+            log.info("cloud metadata, late", extra={"fields": {"provider": found.provider}})
+            return found
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return None
+
+
+async def _look_up(cloud: CloudSettings) -> Metadata | None:
     asked = [
         asyncio.create_task(_none_if_silent(ask(cloud.metadata_url)))
         for ask in (_openstack, _amazon)
@@ -80,9 +102,7 @@ async def look_up(cloud: CloudSettings) -> Metadata | None:
         await cancel(*asked)
     # OpenStack first: some of its kin also speak Amazon's language, and never the reverse.
     answers = [task.result() for task in asked if not task.cancelled()]
-    found = next(filter(None, answers), None)
-    log.info("cloud metadata", extra={"fields": {"provider": found.provider if found else None}})
-    return found
+    return next(filter(None, answers), None)
 
 
 async def _none_if_silent(asking: Coroutine[Any, Any, Metadata | None]) -> Metadata | None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -75,6 +75,11 @@ class Registration:
         self._enlisted_at: float | None = None
         self._noted = asyncio.Event()
         self._busy = asyncio.Lock()
+
+    def learn_region(self, region: str) -> None:
+        """Where this instance stands, which the cloud had not told at start; the next sign of life
+        brings it into its row."""
+        self._me = replace(self._me, region=region)
 
     def use(self, database: DatabaseSettings) -> None:
         """Write to this database from now on, over the same connection if only its password is
@@ -199,6 +204,9 @@ class Registration:
         elif wrong := _differences(row, self._me, state):
             lost = row["state"] == "lost"
             event = ("recovered", None) if lost else ("corrected", f"its row said {wrong}")
+            if wrong == "region None":  # `learn_region`
+                await queries.correct(connection, self._me, state, state, "located")
+                return
             await queries.correct(connection, self._me, row["state"], state, *event)
             said = "was taken for lost; is back" if lost else "the registry was wrong"
             log.warning(said, extra=_fields(state=state, row=wrong))

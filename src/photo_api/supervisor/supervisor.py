@@ -8,10 +8,11 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
-from photo_api.cloud.metadata import Metadata
+from photo_api.cloud.metadata import Metadata, look_up_late
 from photo_api.health.readiness import phase_of
 from photo_api.http.phase import Phase
 from photo_api.own_process import reap_orphans, resident_bytes
@@ -242,11 +243,17 @@ class Supervisor:
         ]
         if self._migrate:
             work.append(migrate_at_start(self._live))
-        if self._is_on_amazon():
-            work.append(self._follow_notices())
+        work.append(self._follow_notices(registration))
         return work
 
-    async def _follow_notices(self) -> None:
+    async def _follow_notices(self, registration: "Registration") -> None:
+        if self._metadata is None:
+            self._metadata = await look_up_late(self._settings.cloud)
+            if self._metadata and self._metadata.region and not self._identity.region:
+                self._identity = replace(self._identity, region=self._metadata.region)
+                registration.learn_region(self._metadata.region)
+        if not self._is_on_amazon():
+            return
         from photo_api.cloud.notices import notice
 
         self.stop(await notice(self._settings.cloud))
