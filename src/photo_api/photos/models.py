@@ -32,8 +32,9 @@ EXAMPLE: dict[str, Any] = {
 
 
 class Photo(BaseModel):
-    """`renditions` says whether thumbnail and preview are there yet; `taken_at` is from EXIF, with
-    an offset where the camera recorded one and local time otherwise."""
+    """`renditions` says whether thumbnail and preview are there yet; `taken_at` is from the
+    metadata, with an offset where one is told, in local time otherwise, and a day where that is all
+    that is known; the date of an edit it never is."""
 
     model_config = example(EXAMPLE)
     id: int
@@ -59,7 +60,16 @@ class Photo(BaseModel):
 
 class PhotoDetail(Photo):
     model_config = example(
-        EXAMPLE | {"exif": {"camera": "Canon EOS R6", "exposure_time": "1/200", "iso": 100}}
+        EXAMPLE
+        | {
+            "exif": {
+                "taken_at": "2025-12-31T07:26:00+09:00",
+                "taken_at_source": "EXIF DateTimeOriginal",
+                "camera": "Canon EOS R6",
+                "exposure_time": "1/200",
+                "iso": 100,
+            }
+        }
     )
     exif: dict[str, Any] | None
 

@@ -1,157 +1,124 @@
-"""The few EXIF fields that the service shows, from a block that may hold anything."""
+"""The few fields of a photo's metadata that the service shows, from blocks that may hold anything.
 
-import io
-import logging
+docs/metadata.md tells every field's sources; an absurd value counts as none, and the next source
+is asked.
+"""
+
 import math
 import re
-import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from fractions import Fraction
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-import exifread
+from photo_api.renditions.dates import read_date, read_offset
+from photo_api.renditions.iptc import read_iptc
+from photo_api.renditions.places import position
+from photo_api.renditions.tiff import Tags, Value, numbers, plain_text, read_tags
+from photo_api.renditions.xmp import read_xmp
 
 MAX_TEXT = 128
-MAX_SECONDS = 0.5
+NOT_ENOUGH_BITS = 65_535
+"""What PhotographicSensitivity says where a SHORT cannot hold the value (CIPA DC-008, 4.6.5)."""
 
-_DATE_TAGS = (
-    ("EXIF DateTimeOriginal", "EXIF OffsetTimeOriginal"),
-    ("EXIF DateTimeDigitized", "EXIF OffsetTimeDigitized"),
-    ("Image DateTime", "EXIF OffsetTime"),
-)
-_OFFSET = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")
+ISO_TAGS = (0x8827, 0x8833, 0x8831, 0x8832)
+"""PhotographicSensitivity, ISOSpeed, StandardOutputSensitivity, RecommendedExposureIndex."""
 
-Tags = Mapping[str, Any]
+Found = TypeVar("Found")
 
 
-def read_exif(block: bytes) -> dict[str, object]:
-    """The fields of an EXIF block (a TIFF structure, with or without "Exif\\0\\0" before it).
+def read_exif(exif: bytes, xmp: bytes = b"", iptc: bytes = b"") -> dict[str, object]:
+    """The fields of an EXIF block (a TIFF structure, with or without "Exif\\0\\0" before it), of an
+    XMP packet and of IPTC datasets.
 
     Keys, each left out when absent or senseless: `taken_at` (RFC 3339 when the camera told its
-    offset, otherwise local time without one), `camera`, `lens`, `exposure_time` ("1/200", in
-    seconds), `f_number`, `iso`, `focal_length` (mm), `latitude` and `longitude` (degrees, north
-    and east positive), `altitude` (metres, below the sea negative), `orientation` (1 to 8).
-    Garbage gives {}, as does what takes more than `MAX_SECONDS` of processor time; nothing but
-    MemoryError is raised. To be called from the main thread (the limit is a signal).
+    offset, otherwise local time without one, a day where that is all) and `taken_at_source`,
+    `modified_at` (of the last edit), `camera`, `lens`, `exposure_time` ("1/200", in seconds),
+    `f_number`, `iso`, `focal_length` (mm), `latitude` and `longitude` (degrees, north and east
+    positive), `altitude` (metres, below the sea negative), `rating` (1 to 5), `orientation`
+    (1 to 8). Garbage gives {}; nothing but MemoryError is raised.
     """
-    tags = _tags(block)
+    tags = read_tags(exif)
+    image, properties = tags.image, read_xmp(xmp)
     fields: dict[str, object | None] = {
-        "taken_at": _taken_at(tags),
-        "camera": _camera(tags),
-        "lens": _text(tags, "EXIF LensModel"),
-        "exposure_time": _exposure_time(tags),
-        "f_number": _positive(tags, "EXIF FNumber"),
-        "iso": _whole(tags, "EXIF ISOSpeedRatings", 1, 10_000_000),
-        "focal_length": _positive(tags, "EXIF FocalLength"),
-        **_position(tags),
-        "orientation": _whole(tags, "Image Orientation", 1, 8),
+        **_dates(tags, properties, read_iptc(iptc)),
+        "camera": _camera(image.get(0x010F), image.get(0x0110))
+        or _camera(properties.get("tiff:Make"), properties.get("tiff:Model")),
+        "lens": _first(
+            _lens, image.get(0xA434), properties.get("exifEX:LensModel"), properties.get("aux:Lens")
+        ),
+        "exposure_time": _first(
+            _exposure_time, image.get(0x829A), properties.get("exif:ExposureTime")
+        ),
+        "f_number": _first(_positive(1_000), image.get(0x829D), properties.get("exif:FNumber")),
+        "iso": _first(
+            _iso,
+            *map(image.get, ISO_TAGS),
+            properties.get("exifEX:PhotographicSensitivity"),
+            properties.get("exif:ISOSpeedRatings"),
+        ),
+        "focal_length": _first(
+            _positive(100_000), image.get(0x920A), properties.get("exif:FocalLength")
+        ),
+        **position(tags.gps, properties),
+        "rating": _first(_whole(1, 5), image.get(0x4746), properties.get("xmp:Rating")),
+        "orientation": _first(_whole(1, 8), image.get(0x0112)),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _tags(block: bytes) -> Tags:
-    tiff = block.removeprefix(b"Exif\0\0")
-    if tiff[:4] not in (b"II*\0", b"MM\0*"):
-        return {}
-    logging.getLogger("exifread").disabled = True
-    try:
-        with _processor_time(MAX_SECONDS):
-            return exifread.process_file(io.BytesIO(tiff), details=False, extract_thumbnail=False)
-    except (_TooLong, Exception) as error:  # it trusts offsets, and a wrong one may raise anything
-        if isinstance(error, MemoryError):
-            raise
-        return {}
+def _first(read: Callable[[Value], Found | None], *values: Value | None) -> Found | None:
+    """What the first value gives that makes sense."""
+    found = (read(value) for value in values if value is not None)
+    return next((one for one in found if one is not None), None)
 
 
-class _TooLong(BaseException):
-    """Not an Exception, which exifread might catch."""
-
-
-@contextmanager
-def _processor_time(seconds: float) -> Iterator[None]:
-    """A block of 64 KiB can be made so that exifread takes 20 s over it."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise _TooLong
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    try:
-        # Again and again: what is raised inside a callback of the garbage collector is swallowed.
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds / 2)
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-def _values(tags: Tags, name: str) -> Sequence[object]:
-    values = getattr(tags.get(name), "values", ())
-    return values if isinstance(values, (list, tuple)) else (values,)
-
-
-def _text(tags: Tags, name: str) -> str | None:
-    raw = getattr(tags.get(name), "values", None)
-    if isinstance(raw, bytes):
-        raw = raw.decode("utf-8", "replace")
-    if not isinstance(raw, str):
-        return None
-    printable = "".join(c if c.isprintable() else " " for c in raw.partition("\0")[0])
+def _text(value: Value) -> str | None:
+    printable = "".join(c if c.isprintable() else " " for c in plain_text(value))
     return " ".join(printable.split())[:MAX_TEXT].rstrip() or None
 
 
-def _number(value: object) -> float | None:
-    """A finite float of what exifread gives for a value, None for x/0, NaN and the like."""
-    if isinstance(value, tuple) and len(value) == 1:
-        value = value[0]
-    if not isinstance(value, (int, float, Fraction)):
-        return None
-    try:
-        number = float(value)
-    except (ArithmeticError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+def _number(value: Value) -> float | None:
+    found = numbers(value)
+    return found[0] if found and math.isfinite(found[0]) else None
 
 
-def _first(tags: Tags, name: str) -> float | None:
-    values = _values(tags, name)
-    return _number(values[0]) if values else None
+def _positive(below: float) -> Callable[[Value], float | None]:
+    def read(value: Value) -> float | None:
+        number = _number(value)
+        return round(number, 2) if number is not None and 0.005 <= number < below else None
+
+    return read
 
 
-def _positive(tags: Tags, name: str) -> float | None:
-    number = _first(tags, name)
-    return round(number, 2) if number is not None and 0.005 <= number < 100_000 else None
+def _whole(low: int, high: int) -> Callable[[Value], int | None]:
+    def read(value: Value) -> int | None:
+        number = _number(value)
+        return int(number) if number is not None and low <= number <= high else None
+
+    return read
 
 
-def _whole(tags: Tags, name: str, low: int, high: int) -> int | None:
-    number = _first(tags, name)
-    return int(number) if number is not None and low <= number <= high else None
+def _iso(value: Value) -> int | None:
+    iso = _whole(1, 10_000_000)(value)
+    return None if iso == NOT_ENOUGH_BITS else iso
 
 
-def _taken_at(tags: Tags) -> str | None:
-    for date_tag, offset_tag in _DATE_TAGS:
-        try:
-            moment = datetime.strptime(_text(tags, date_tag) or "", "%Y:%m:%d %H:%M:%S")
-        except ValueError:
-            continue
-        offset = _text(tags, offset_tag) or _text(tags, "EXIF OffsetTime") or ""
-        known = offset == "Z" or _OFFSET.fullmatch(offset)
-        return moment.isoformat() + (offset if known else "")
-    return None
+def _lens(value: Value) -> str | None:
+    """A lens that a camera does not know is "----", "0.0 mm f/0.0" or the like."""
+    text = _text(value)
+    return text if text and re.search(r"[^\W\d_]{3}|[1-9]", text) else None
 
 
-def _camera(tags: Tags) -> str | None:
-    make, model = _text(tags, "Image Make"), _text(tags, "Image Model")
-    if make is None or model is None:
-        return make or model
-    if model.casefold().startswith(make.split()[0].casefold()):
-        return model
-    return f"{make} {model}"[:MAX_TEXT]
+def _camera(make: Value | None, model: Value | None) -> str | None:
+    maker, name = _first(_text, make), _first(_text, model)
+    if maker is None or name is None:
+        return maker or name
+    if name.casefold().startswith(maker.split()[0].casefold()):
+        return name
+    return f"{maker} {name}"[:MAX_TEXT]
 
 
-def _exposure_time(tags: Tags) -> str | None:
-    seconds = _first(tags, "EXIF ExposureTime")
+def _exposure_time(value: Value) -> str | None:
+    seconds = _number(value)
     if seconds is None or not 1e-6 <= seconds <= 86_400:
         return None
     parts = round(1 / seconds)
@@ -160,31 +127,53 @@ def _exposure_time(tags: Tags) -> str | None:
     return f"{seconds:.3g}" if seconds < 100 else str(round(seconds))
 
 
-def _position(tags: Tags) -> dict[str, float]:
-    latitude = _degrees(tags, "Latitude", "N", "S", 90)
-    longitude = _degrees(tags, "Longitude", "E", "W", 180)
-    if latitude is None or longitude is None:
-        return {}
-    position = {"latitude": latitude, "longitude": longitude}
-    altitude = _first(tags, "GPS GPSAltitude")
-    if altitude is not None and abs(altitude) <= 100_000:
-        below = _first(tags, "GPS GPSAltitudeRef") == 1
-        position["altitude"] = round(-altitude if below else altitude, 2)
-    return position
+def _dates(
+    tags: Tags, properties: Mapping[str, str], iptc: Mapping[int, str]
+) -> dict[str, str | None]:
+    """When it was taken, by the best source there is. An edit's date is never one."""
+    image = tags.image
+    general = read_offset(_of(image, 0x9010)) or _hours(image.get(0x882A))
+    sources: Sequence[tuple[str, str, str]] = (
+        ("EXIF DateTimeOriginal", _of(image, 0x9003), read_offset(_of(image, 0x9011)) or general),
+        ("XMP exif:DateTimeOriginal", properties.get("exif:DateTimeOriginal", ""), ""),
+        ("XMP photoshop:DateCreated", properties.get("photoshop:DateCreated", ""), ""),
+        ("IPTC DateCreated", _iptc(iptc, 55, 60), ""),
+        ("EXIF DateTimeDigitized", _of(image, 0x9004), read_offset(_of(image, 0x9012)) or general),
+        ("XMP exif:DateTimeDigitized", properties.get("exif:DateTimeDigitized", ""), ""),
+        ("XMP xmp:CreateDate", properties.get("xmp:CreateDate", ""), ""),
+        ("IPTC DigitalCreationDate", _iptc(iptc, 62, 63), ""),
+        ("EXIF GPSDateStamp", _gps_date(tags.gps), ""),
+    )
+    found = ((read_date(text, offset), name) for name, text, offset in sources)
+    taken_at, source = next((one for one in found if one[0]), (None, None))
+    modified = read_date(_of(image, 0x0132), general)
+    return {
+        "taken_at": taken_at,
+        "taken_at_source": source,
+        "modified_at": modified or read_date(properties.get("xmp:ModifyDate", "")),
+    }
 
 
-def _degrees(tags: Tags, axis: str, plus: str, minus: str, bound: int) -> float | None:
-    """Degrees, minutes and seconds of one coordinate as signed degrees."""
-    numbers = [_number(value) for value in _values(tags, f"GPS GPS{axis}")[:3]]
-    reference = (_text(tags, f"GPS GPS{axis}Ref") or "").upper()
-    if not numbers or reference not in (plus, minus):
-        return None
-    total, unit = 0.0, 1.0
-    for number in numbers:
-        if number is None or number < 0 or (unit < 1 and number >= 60.0001):
-            return None
-        total += number * unit
-        unit /= 60
-    if total > bound:
-        return None
-    return round(-total if reference == minus else total, 6)
+def _of(tags: Mapping[int, Value], tag: int) -> str:
+    return plain_text(tags.get(tag, ""))
+
+
+def _hours(value: Value | None) -> str:
+    """TimeZoneOffset (TIFF/EP, ISO 12234-2), whose first number is about the capture."""
+    hours = _number(value or ())
+    return "" if hours is None else read_offset(f"{int(hours):+}")
+
+
+def _iptc(datasets: Mapping[int, str], date: int, time: int) -> str:
+    day, hours = datasets.get(date, ""), datasets.get(time, "")
+    return f"{day}T{hours}" if read_date(f"{day}T{hours}") else day
+
+
+def _gps_date(gps: Mapping[int, Value]) -> str:
+    """GPSDateStamp and GPSTimeStamp, which are in UTC. A day alone is one in Greenwich."""
+    day = _of(gps, 0x1D)
+    time = numbers(gps.get(7, ()))
+    if len(time) != 3 or not all(0 <= number < 60.5 for number in time):
+        return day
+    hours, minutes, seconds = map(int, time)
+    return f"{day} {hours:02}:{minutes:02}:{seconds:02}Z"

@@ -18,6 +18,7 @@ from blurhash_rs import blurhash_encode
 from PIL import Image
 
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
+from photo_api.renditions.containers import find_blocks
 from photo_api.renditions.exif import read_exif
 from photo_api.renditions.wire import Refused
 
@@ -74,7 +75,6 @@ class Opened:
     width: int
     height: int
     frames: int
-    exif: bytes
     owner: object = None
 
 
@@ -122,7 +122,7 @@ def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
         "height": opened.height,
         "frames": opened.frames,
         "blurhash": _blurhash(thumbnail),
-        "exif": read_exif(opened.exif),
+        "exif": read_exif(*find_blocks(data, content_type)),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     return head, _webp(thumbnail), _webp(preview)
@@ -155,8 +155,7 @@ def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
     _check((image.width, image.height), max_pixels)
     turned = (field(image, "orientation") or 1) >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
-    exif = field(image, "exif-data")
-    return Opened(image, width, height, field(image, "n-pages") or 1, exif or b"")
+    return Opened(image, width, height, field(image, "n-pages") or 1)
 
 
 def _preview(data: bytes, content_type: str, opened: Opened) -> Any:
@@ -203,7 +202,7 @@ def open_heic(data: bytes, max_pixels: int) -> Opened:
     profile = primary.info.get("icc_profile")
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return Opened(image, width, height, 1, primary.info.get("exif") or b"", container)
+    return Opened(image, width, height, 1, container)
 
 
 def shrink(image: Any, edge: int) -> Any:

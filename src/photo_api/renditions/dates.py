@@ -1,0 +1,69 @@
+"""Dates as cameras and programs write them, to ISO 8601."""
+
+import re
+from datetime import datetime
+
+FIRST_YEAR, LAST_YEAR = 1826, 2099
+"""The first photograph, and the end of what a camera's clock can be set to."""
+
+_ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d{1,2}(?::?\d{2})?)"
+_DATE = re.compile(
+    r"\s*(?P<year>\d{4}|\d\d)(?P<by>[:/.\-]?)(?P<month>\d{1,2})(?P=by)(?P<day>\d{1,2})"
+    r"(?:(?:\s+|\s*T\s*)(?P<hour>\d{1,2})(?P<to>[:.\-]?)(?P<minute>\d\d)"
+    r"(?:(?P=to)(?P<second>\d\d)(?:[.,]\d*)?)?"
+    rf"(?:\s*(?P<half>[AP])M)?(?:\s*{_ZONE})?)?[\s:]*",
+    re.IGNORECASE,
+)
+_OFFSET = re.compile(rf"\s*{_ZONE}\s*", re.IGNORECASE)
+_UNSET = frozenset({(1904, 1, 1, 0, 0, 0), (1970, 1, 1, 0, 0, 0)})
+"""What a clock that counts from there says when it was never set."""
+
+
+def read_date(text: str, offset: str = "") -> str | None:
+    """The moment that a text tells, to the second, or the day where it tells no time.
+
+    Read are EXIF's own spelling, with dashes, slashes, dots or ISO 8601's, years of two digits (70
+    and on are 19xx), fractions (left out), AM and PM, and an offset: "+09:00", "+0900", "+09", "Z",
+    "UTC". `offset` counts where the text has none; one that makes no sense is left out. None for
+    no date, and for years that no photograph is from.
+    """
+    found = _DATE.fullmatch(text)
+    if found is None or (
+        not found["by"] and len(found[0].strip().partition("T")[0].split()[0]) < 8
+    ):
+        return None
+    try:
+        moment = datetime(*_numbers(found))
+    except ValueError:
+        return None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR or moment.timetuple()[:6] in _UNSET:
+        return None
+    if found["hour"] is None:
+        return moment.date().isoformat()
+    return moment.isoformat() + (read_offset(found["zone"] or "") or read_offset(offset))
+
+
+def _numbers(found: re.Match[str]) -> tuple[int, int, int, int, int, int]:
+    year, hour = int(found["year"]), int(found["hour"] or 0)
+    if len(found["year"]) == 2:
+        year += 1900 if year >= 70 else 2000
+    if found["half"]:
+        hour = (hour % 12 if hour <= 12 else 99) + (12 if found["half"] in "pP" else 0)
+    second = int(found["second"] or 0)
+    second -= second == 60  # a leap second, of which datetime knows nothing
+    return year, int(found["month"]), int(found["day"]), hour, int(found["minute"] or 0), second
+
+
+def read_offset(text: str) -> str:
+    """ "+09:00" or "Z"; nothing for what is no offset from UTC (at most 14 hours)."""
+    found = _OFFSET.fullmatch(text)
+    if found is None:
+        return ""
+    zone = found["zone"]
+    if zone[0] not in "+-":
+        return "Z"
+    digits = zone[1:].replace(":", "")
+    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "00")
+    if int(hours) > 14 or int(minutes) > 59:
+        return ""
+    return f"{zone[0]}{int(hours):02}:{int(minutes):02}"
