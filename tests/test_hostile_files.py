@@ -139,7 +139,8 @@ def test_what_cannot_be_decoded_stays_a_photo_without_renditions(
     photo = alice.rendered(photo_id(answer))
     assert photo["renditions"] == "failed"
     assert photo["renditions_error"] in reasons
-    assert (photo["thumbnail_url"], photo["preview_url"], photo["width"]) == (None, None, None)
+    assert (photo["thumbnail_url"], photo["preview_url"]) == (None, None)
+    assert (photo["width"] is not None) or "half" not in name, "its header tells its size"
     image = alice.api.get(f"{photo['url']}?size=thumbnail", follow_redirects=True)
     assert image.content == data, "the original stands in, as it was sent"
     assert image.headers["Content-Type"] == content_type

@@ -123,6 +123,19 @@ def test_a_missing_rendition_is_stood_in_for_by_the_original(alice: User) -> Non
     assert "no-store" in answer.headers["Cache-Control"]
 
 
+def test_a_picture_that_cannot_be_decoded_keeps_what_its_file_tells(alice: User) -> None:
+    out, exif = BytesIO(), Image.Exif()
+    exif[0x010F] = "Canon"
+    exif.get_ifd(0x8769)[0x9003] = "2025:12:31 07:26:00"
+    Image.effect_noise((300, 200), 99).save(out, "PNG", exif=exif)
+    photo_id = alice.upload(out.getvalue()[:20_000])["id"]
+    alice.rendered(photo_id)
+    photo = alice.api.get(f"/photos/{photo_id}").json()
+    assert (photo["renditions"], photo["renditions_error"]) == ("failed", "truncated")
+    assert (photo["width"], photo["height"]) == (300, 200)
+    assert (photo["taken_at"], photo["exif"]["camera"]) == ("2025-12-31T07:26:00", "Canon")
+
+
 def test_exif_is_told(alice: User) -> None:
     image = Image.new("RGB", (60, 40), "teal")
     exif = Image.Exif()

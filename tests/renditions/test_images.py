@@ -152,6 +152,35 @@ async def test_a_cut_file_is_refused(decoder: Decoder, name: str, part: float) -
     assert refused.value.reason == "truncated"
 
 
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png", "gif", "webp", "avif", "heic"])
+async def test_a_cut_file_tells_its_size_and_its_camera(decoder: Decoder, name: str) -> None:
+    shot = Shot("2024:05:17 14:03:22", "+09:00")
+    kind = name.split()[-1].upper()
+    if name == "heic":
+        data = heic()
+    else:
+        options = {} if kind == "GIF" else {"exif": exif_block(shot)}
+        data = encode(cat(), kind, progressive="progressive" in name, **options)
+    facts = await decoder.describe(data[: int(len(data) * 0.7)])
+    assert (facts.width, facts.height) == (451, 300)
+    assert facts.content_type == f"image/{kind.lower()}"
+    # A GIF has no EXIF, and that of a WebP, and of our HEIC, comes last.
+    camera = "FUJIFILM X-T5" if kind in ("JPEG", "PNG", "AVIF") else None
+    assert facts.exif.get("camera") == camera
+
+
+async def test_what_has_too_many_pixels_tells_how_many(decoder: Decoder) -> None:
+    facts = await decoder.describe(photographs.png(50_000, 40_000, photographs.zeros(100)))
+    assert (facts.width, facts.height) == (50_000, 40_000)
+
+
+async def test_noise_tells_nothing_but_its_hash(decoder: Decoder) -> None:
+    data = b"\xff\xd8\xff\xe0" + hashlib.shake_128(b"noise").digest(5000)
+    facts = await decoder.describe(data)
+    assert (facts.width, facts.height, facts.exif) == (None, None, {})
+    assert facts.sha256 == hashlib.sha256(data).digest()
+
+
 @pytest.mark.parametrize("cut", [1, 2])
 async def test_a_jpeg_without_its_end_marker_is_accepted(decoder: Decoder, cut: int) -> None:
     rendered = await decoder.render(jpeg(cat())[:-cut])

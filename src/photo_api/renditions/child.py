@@ -101,7 +101,11 @@ def _answer(wanted: int, data: bytes, max_pixels: int) -> tuple[bytes, bytes, by
 
 
 _MAKERS: Mapping[wire.Wanted, Callable[[bytes, int], images.Made]] = MappingProxyType(
-    {wire.Wanted.RENDITIONS: images.render, wire.Wanted.DISPLAY: display}
+    {
+        wire.Wanted.RENDITIONS: images.render,
+        wire.Wanted.DISPLAY: display,
+        wire.Wanted.FACTS: images.describe,
+    }
 )
 
 

@@ -156,6 +156,20 @@ def _webp(data: bytes) -> Iterator[Part]:
         at += 8 + length + length % 2
 
 
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the first chunk (RFC 9649, 2.5 to 2.7); None if it tells none."""
+    name, head = data[12:16], data[20:30].ljust(10, b"\0")
+    if name == b"VP8X":
+        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    if name == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", head[6:])
+        return width & 0x3FFF, height & 0x3FFF
+    if name == b"VP8L" and head[:1] == b"\x2f":
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return None
+
+
 _GIF_XMP, _GIF_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
 
 

@@ -13,7 +13,8 @@ from photo_api.renditions.wire import Refused
 log = logging.getLogger(__name__)
 
 __all__ = [
-    "DecodeLimits", "Decoder", "DecoderDied", "Displayable", "NoProcess", "Refused", "Rendered",
+    "DecodeLimits", "Decoder", "DecoderDied", "Displayable", "Facts", "NoProcess", "Refused",
+    "Rendered",
 ]  # fmt: skip
 
 
@@ -34,6 +35,17 @@ class Rendered:
     sha256: bytes
     thumbnail: bytes
     preview: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file tells that cannot be decoded, as in `Rendered`; no size where no header tells."""
+
+    content_type: str
+    width: int | None
+    height: int | None
+    exif: dict[str, object]
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,12 @@ class Decoder:
         """As `render`."""
         head, first, _ = await self._ask(wire.Wanted.DISPLAY, data)
         return Displayable(head["content_type"], first)
+
+    async def describe(self, data: bytes) -> Facts:
+        """As `render`, of any file that is an image by its first bytes."""
+        head, _, _ = await self._ask(wire.Wanted.FACTS, data)
+        head["sha256"] = bytes.fromhex(head["sha256"])
+        return Facts(**head)
 
     async def _ask(self, wanted: wire.Wanted, data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
         async with self._lock:

@@ -31,10 +31,7 @@ class _Reader:
 def exif_and_xmp(data: bytes, longest: int) -> tuple[bytes, bytes]:
     """The TIFF structure and the XMP packet, of the primary image if they say whose they are. Empty
     where there is none, or one of more than `longest` bytes."""
-    meta = next((box for box in _boxes(data, 0, len(data)) if box.kind == b"meta"), None)
-    if meta is None:
-        return b"", b""
-    parts = {box.kind: box for box in reversed([*_boxes(data, meta.start + 4, meta.end)])}
+    parts = _meta(data)
     own = _described(data, parts)
     exif = xmp = b""
     kinds = sorted(_kinds(data, parts), key=lambda one: one[0] not in own)
@@ -46,6 +43,54 @@ def exif_and_xmp(data: bytes, longest: int) -> tuple[bytes, bytes]:
         elif kind == b"xmp" and not xmp:
             xmp = _content(data, parts, item, longest)
     return exif, xmp
+
+
+def displayed_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of the primary image, turned as it says, not cropped; None if not told."""
+    parts = _meta(data)
+    properties, main = parts.get(b"iprp"), _primary(data, parts)
+    if properties is None or main is None:
+        return None
+    below = {box.kind: box for box in _boxes(data, properties.start, properties.end)}
+    if b"ipco" not in below or b"ipma" not in below:
+        return None
+    known = [*_boxes(data, below[b"ipco"].start, below[b"ipco"].end)]
+    size, turned = None, False
+    for index in _associated(data, below[b"ipma"], main):
+        box = known[index - 1] if 0 < index <= len(known) else None
+        reader = _Reader(data, box.start) if box else None
+        if reader and box and box.kind == b"ispe":
+            reader.number(4)
+            size = reader.number(4), reader.number(4)
+        elif reader and box and box.kind == b"irot":
+            turned = reader.number(1) % 2 == 1
+    return (size[1], size[0]) if size and turned else size
+
+
+def _associated(data: bytes, box: _Box, wanted: int) -> list[int]:
+    """Which properties an item has, by their numbers from 1 (ipma)."""
+    reader = _Reader(data, box.start)
+    version, flags, items = reader.number(1), reader.number(3), reader.number(4)
+    size = 2 if flags & 1 else 1
+    for _ in range(min(items, MAX_ITEMS)):
+        item, count = reader.number(4 if version else 2), reader.number(1)
+        indices = [reader.number(size) & (0x7FFF if size == 2 else 0x7F) for _ in range(count)]
+        if item == wanted:
+            return indices
+    return []
+
+
+def _meta(data: bytes) -> dict[bytes, _Box]:
+    """What the file's box of metadata has, by kind."""
+    meta = next((box for box in _boxes(data, 0, len(data)) if box.kind == b"meta"), None)
+    if meta is None:
+        return {}
+    return {box.kind: box for box in reversed([*_boxes(data, meta.start + 4, meta.end)])}
+
+
+def _primary(data: bytes, parts: dict[bytes, _Box]) -> int | None:
+    box = parts.get(b"pitm")
+    return _Reader(data, box.start + 4).number(4 if _version(data, box) else 2) if box else None
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[_Box]:
@@ -69,10 +114,9 @@ def _version(data: bytes, box: _Box) -> int:
 
 def _described(data: bytes, parts: dict[bytes, _Box]) -> set[int]:
     """The items that describe the primary one (references of type cdsc)."""
-    primary, references = parts.get(b"pitm"), parts.get(b"iref")
-    if primary is None or references is None:
+    main, references = _primary(data, parts), parts.get(b"iref")
+    if main is None or references is None:
         return set()
-    main = _Reader(data, primary.start + 4).number(4 if _version(data, primary) else 2)
     size = 4 if _version(data, references) else 2
     found = set()
     for box in _boxes(data, references.start + 4, references.end):

@@ -8,6 +8,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +19,9 @@ from blurhash_rs import blurhash_encode
 from PIL import Image
 
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
-from photo_api.renditions.containers import find_blocks
+from photo_api.renditions.containers import find_blocks, webp_size
 from photo_api.renditions.exif import read_exif
+from photo_api.renditions.heif import displayed_size
 from photo_api.renditions.wire import Refused
 
 PREVIEW_EDGE = 1440
@@ -35,6 +37,7 @@ _LOADERS: Mapping[str, str] = MappingProxyType(
         "image/avif": "heifload_buffer",
     }
 )
+_NO_LIMIT = 1 << 31
 _JPEG_END = b"\xff\xd9"
 _TRUNCATED = re.compile(
     r"premature end|truncated|unexpected end|read error|bad seek|unable to parse|end of file"
@@ -84,6 +87,12 @@ def render(data: bytes, max_pixels: int) -> Made:
     return attempt(_render, data, max_pixels)
 
 
+def describe(data: bytes, max_pixels: int) -> Made:
+    """What a file tells of itself without its picture: its type, EXIF, SHA-256, and width and
+    height as displayed, null where no header tells them. Raises as `render` does."""
+    return attempt(_describe, data, max_pixels)
+
+
 def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: int) -> Made:
     """What `work` makes of the file, its type and the limit. Raises as `render` does."""
     content_type = sniff(data[:SNIFF_LENGTH])
@@ -116,16 +125,47 @@ def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
         opened = open_image(data, content_type, max_pixels)
         preview = _preview(data, content_type, opened)
     thumbnail = shrink(preview, THUMBNAIL_EDGE)
-    head: dict[str, object] = {
-        "content_type": content_type,
-        "width": opened.width,
-        "height": opened.height,
+    head = _facts(data, content_type, (opened.width, opened.height)) | {
         "frames": opened.frames,
         "blurhash": _blurhash(thumbnail),
+    }
+    return head, _webp(thumbnail), _webp(preview)
+
+
+def _facts(
+    data: bytes, content_type: str, size: tuple[int | None, int | None]
+) -> dict[str, object]:
+    return {
+        "content_type": content_type,
+        "width": size[0],
+        "height": size[1],
         "exif": read_exif(*find_blocks(data, content_type)),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    return head, _webp(thumbnail), _webp(preview)
+
+
+def _describe(data: bytes, content_type: str, _: int) -> Made:
+    return _facts(data, content_type, _size(data, content_type)), b"", b""
+
+
+def _size(data: bytes, content_type: str) -> tuple[int | None, int | None]:
+    """As displayed, however many pixels that are."""
+    size = None
+    if content_type in _LOADERS:
+        with suppress(pyvips.Error, Refused):
+            opened = open_image(data, content_type, _NO_LIMIT)
+            size = opened.width, opened.height
+    size = size or _told_size(data, content_type)
+    return size if size and min(size) > 0 and max(size) < _NO_LIMIT else (None, None)
+
+
+def _told_size(data: bytes, content_type: str) -> tuple[int, int] | None:
+    """What a header says that vips will not open."""
+    if content_type == "image/png":
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if content_type == "image/webp":
+        return webp_size(data)
+    return displayed_size(data) if content_type.endswith(("heic", "heif", "avif")) else None
 
 
 def load(data: bytes, content_type: str, **options: Any) -> Any:

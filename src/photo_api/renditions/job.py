@@ -7,6 +7,7 @@ photo to them.
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from photo_api.db.pool import Database
@@ -16,7 +17,7 @@ from photo_api.jobs.runner import LeaseLost, finishing
 from photo_api.photos.formats import EXTENSIONS
 from photo_api.photos.presentation import WEBP
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
-from photo_api.renditions.decoder import Decoder, Displayable, Rendered
+from photo_api.renditions.decoder import Decoder, Displayable, Facts, Rendered
 from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure, TakenBySweep
 from photo_api.storage.base import ObjectStore
 
@@ -51,12 +52,12 @@ class _PhotoJob(Generic[Made]):
         try:
             made = await self._decoders.make(job, photo["object_key"], self.decode)
         except PermanentFailure as reason:
-            await self._refuse(job, str(reason))
+            await self._refuse(job, photo["object_key"], str(reason))
         else:
             await self._keep(job, photo["owner_id"], made)
 
-    async def _refuse(self, job: Job, reason: str) -> None:
-        """End the job of a photo that is at fault itself."""
+    async def _refuse(self, job: Job, key: str, reason: str) -> None:
+        """End the job of a photo that is at fault itself, whose original has this key."""
         raise NotImplementedError
 
     def _files(self, made: Made) -> Sequence[File]:
@@ -110,9 +111,15 @@ class RenditionJob(_PhotoJob[Rendered]):
         taken_at = made.exif.get("taken_at")
         return made.width, made.height, made.blurhash, made.exif, taken_at, made.sha256
 
-    async def _refuse(self, job: Job, reason: str) -> None:
+    async def _refuse(self, job: Job, key: str, reason: str) -> None:
+        """The photo keeps what its file tells without being decoded."""
+        facts = None
+        with suppress(PermanentFailure):
+            facts = await self._decoders.make(job, key, Decoder.describe)
         async with finishing(self._db, job) as connection:
             await _mark_failed(connection, job.subject_id, reason)
+            if facts is not None:
+                await _keep_facts(connection, job.subject_id, facts)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         await _mark_failed(connection, job.subject_id, f"attempts_exhausted:{cause}")
@@ -123,6 +130,15 @@ async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
         "UPDATE photos SET renditions = 'failed', renditions_error = $2"
         " WHERE id = $1 AND status = 'ready'",
         photo_id, reason,
+    )  # fmt: skip
+
+
+async def _keep_facts(connection: Any, photo_id: int, facts: Facts) -> None:
+    """A size that is not told stays as it was known."""
+    await connection.execute(
+        "UPDATE photos SET width = coalesce($2, width), height = coalesce($3, height), exif = $4,"
+        " taken_at = $5, sha256 = $6 WHERE id = $1 AND status = 'ready'",
+        photo_id, facts.width, facts.height, facts.exif, facts.exif.get("taken_at"), facts.sha256,
     )  # fmt: skip
 
 
@@ -139,7 +155,7 @@ class DisplayJob(_PhotoJob[Displayable]):
     def _facts(self, made: Displayable) -> Sequence[object]:
         return (made.content_type,)
 
-    async def _refuse(self, job: Job, reason: str) -> None:
+    async def _refuse(self, job: Job, key: str, reason: str) -> None:
         """The dead job is the record: nobody tries again, and operators see it."""
         async with self._db.transaction() as connection:
             if not await queue.bury(connection, job, reason):

@@ -2,7 +2,7 @@
 
 A request is what to make (`Wanted`), the original's length and its bytes. An answer is three
 lengths, a JSON head and two files: thumbnail and preview, or the display rendition and nothing
-(both empty in a refusal).
+(both empty in a refusal, and for facts).
 """
 
 import asyncio
@@ -20,10 +20,11 @@ _CHUNK = 1 << 20
 
 
 class Wanted(IntEnum):
-    """Thumbnail and preview, or the display rendition."""
+    """Thumbnail and preview, the display rendition, or what a file tells undecoded."""
 
     RENDITIONS = 0
     DISPLAY = 1
+    FACTS = 2
 
 
 class Refused(Exception):
