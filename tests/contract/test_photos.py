@@ -113,14 +113,24 @@ def test_an_unknown_size_is_422(alice: User) -> None:
 
 
 def test_a_missing_rendition_is_stood_in_for_by_the_original(alice: User) -> None:
-    data = jpeg(1000, 800)
-    photo_id = alice.upload(data[: len(data) // 2])["id"]
+    out = BytesIO()
+    Image.effect_noise((300, 200), 99).save(out, "PNG")
+    photo_id = alice.upload(out.getvalue()[:20_000])["id"]
     photo = alice.rendered(photo_id)
     assert (photo["renditions"], photo["thumbnail_url"]) == ("failed", None)
     assert photo["renditions_error"]
     answer = alice.api.get(f"/photos/{photo_id}/image?size=thumbnail")
     assert answer.status_code == 302
     assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_a_jpeg_that_is_cut_short_is_shown_in_part(alice: User) -> None:
+    data = jpeg(1000, 800)
+    photo = alice.rendered(alice.upload(data[: len(data) // 2])["id"])
+    assert (photo["renditions"], photo["renditions_error"]) == ("partial", "truncated")
+    assert (photo["width"], photo["height"]) == (1000, 800)
+    image = alice.api.get(f"{photo['url']}?size=thumbnail", follow_redirects=True)
+    assert image.headers["Content-Type"] == "image/webp"
 
 
 def test_a_picture_that_cannot_be_decoded_keeps_what_its_file_tells(alice: User) -> None:

@@ -160,8 +160,10 @@ async def test_a_jpeg_that_ends_too_early(decoder: Decoder) -> None:
     data = jpeg(cat())
     image = opened(await decoder.display(data[:-2]))
     assert image.size == (451, 300), "some cameras leave the end out"
+    half = opened(await decoder.display(data[: len(data) // 2]))
+    assert half.size == (451, 300), "what there is, as browsers show it"
     with pytest.raises(Refused, match="ends before"):
-        await decoder.display(data[: len(data) // 2])
+        await decoder.display(data[: data.index(b"\xff\xda")])
     with pytest.raises(Refused):
         await decoder.display(b"no image")
 

@@ -143,7 +143,32 @@ async def test_what_is_no_image_is_refused(decoder: Decoder, data: bytes) -> Non
     assert str(refused.value).endswith(".")
 
 
-@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "png", "gif", "webp", "avif", "heic"])
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg"])
+async def test_a_cut_jpeg_is_shown_as_far_as_it_goes(decoder: Decoder, name: str) -> None:
+    data = good()[name][1]
+    rendered = await decoder.render(data[: int(len(data) * 0.6)])
+    assert (rendered.fault, rendered.width, rendered.height) == ("truncated", 451, 300)
+    above = (0, 0, 451, 140)
+    assert difference(decoded(rendered.preview).crop(above), cat().crop(above)) < 10
+    below = decoded(rendered.preview).crop((0, 280, 451, 300)).convert("L").getextrema()
+    assert name != "jpeg" or int(str(below[1])) - int(str(below[0])) < 8
+    shown = decoded_display((await decoder.display(data[: int(len(data) * 0.6)])).data)
+    assert difference(shown.crop(above), cat().crop(above)) < 10
+    assert (await decoder.render(data)).fault is None
+
+
+def decoded_display(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+async def test_a_jpeg_without_any_picture_is_refused(decoder: Decoder) -> None:
+    data = jpeg(cat())
+    with pytest.raises(Refused) as refused:
+        await decoder.render(data[: data.index(b"\xff\xda")])
+    assert refused.value.reason in ("truncated", "corrupt")
+
+
+@pytest.mark.parametrize("name", ["png", "gif", "webp", "avif", "heic"])
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 async def test_a_cut_file_is_refused(decoder: Decoder, name: str, part: float) -> None:
     data = good()[name][1]

@@ -32,7 +32,8 @@ EXAMPLE: dict[str, Any] = {
 
 
 class Photo(BaseModel):
-    """`renditions` says whether thumbnail and preview are there yet; `taken_at` is from the
+    """`renditions` says whether thumbnail and preview are there yet, and whether they
+    show the whole picture: those of a JPEG that is cut short are partial. `taken_at` is from the
     metadata, with an offset where one is told, in local time otherwise, and a day where that is all
     that is known; the date of an edit it never is."""
 
@@ -52,7 +53,7 @@ class Photo(BaseModel):
     height: int | None
     blurhash: str | None
     taken_at: str | None
-    renditions: Literal["pending", "ready", "failed"]
+    renditions: Literal["pending", "ready", "partial", "failed"]
     renditions_error: str | None
     thumbnail_url: str | None
     preview_url: str | None

@@ -22,8 +22,9 @@ __all__ = [
 class Rendered:
     """`width` and `height` are as displayed, in pixels; `sha256` is that of the original.
 
-    `exif` has the keys of `exif.read_exif`; the thumbnail (320) and the preview (1440 pixels at
-    most on the longer side) are WebP in sRGB without metadata.
+    `fault` is "truncated" where only a part of the picture is there, otherwise None. `exif` has the
+    keys of `exif.read_exif`; the thumbnail (320) and the preview (1440 pixels at most on the longer
+    side) are WebP in sRGB without metadata.
     """
 
     content_type: str
@@ -35,6 +36,7 @@ class Rendered:
     sha256: bytes
     thumbnail: bytes
     preview: bytes
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def _decode(data: bytes, content_type: str, max_pixels: int) -> Any:
     pixels = opened.frames * opened.width * opened.height
     if opened.frames > 1 and pixels <= min(ANIMATED_PIXELS, max_pixels):
         return images.load(data, content_type, n=-1)
-    return images.decode(data, content_type, max(opened.width, opened.height))
+    return images.decode(data, content_type, max(opened.width, opened.height))[0]
 
 
 def _made(content_type: str, data: bytes) -> images.Made:

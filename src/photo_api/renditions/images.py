@@ -120,14 +120,15 @@ def _classify(message: str) -> Refused:
 def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
     if content_type in ("image/heic", "image/heif"):
         opened = open_heic(data, max_pixels)
-        preview = shrink(opened.image, PREVIEW_EDGE)
+        preview, whole = shrink(opened.image, PREVIEW_EDGE), True
     else:
         opened = open_image(data, content_type, max_pixels)
-        preview = _preview(data, content_type, opened)
+        preview, whole = _preview(data, content_type, opened)
     thumbnail = shrink(preview, THUMBNAIL_EDGE)
     head = _facts(data, content_type, (opened.width, opened.height)) | {
         "frames": opened.frames,
         "blurhash": _blurhash(thumbnail),
+        "fault": None if whole else "truncated",
     }
     return head, _webp(thumbnail), _webp(preview)
 
@@ -198,21 +199,28 @@ def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
     return Opened(image, width, height, field(image, "n-pages") or 1)
 
 
-def _preview(data: bytes, content_type: str, opened: Opened) -> Any:
+def _preview(data: bytes, content_type: str, opened: Opened) -> tuple[Any, bool]:
     options = _shrink_on_load(content_type, max(opened.width, opened.height))
     return decode(data, content_type, PREVIEW_EDGE, **options)
 
 
-def decode(data: bytes, content_type: str, edge: int, **options: Any) -> Any:
-    """The picture as `shrink` gives it."""
+def decode(data: bytes, content_type: str, edge: int, **options: Any) -> tuple[Any, bool]:
+    """The picture as `shrink` gives it, and whether it is whole: of a JPEG that is cut short comes
+    what there is, on grey, as browsers show it."""
     try:
-        return shrink(load(data, content_type, **options), edge)
+        return shrink(load(data, content_type, **options), edge), True
     except pyvips.Error as error:
         if content_type != "image/jpeg" or not _TRUNCATED.search(str(error)):
             raise
         # Some cameras leave out the end marker. With one, a complete image has no other fault.
-        whole = data + _JPEG_END
-        return shrink(load(whole, content_type, fail_on="warning", **options), edge)
+        ended = data + _JPEG_END
+    try:
+        return shrink(load(ended, content_type, fail_on="warning", **options), edge), True
+    except pyvips.Error as error:
+        if not _TRUNCATED.search(str(error)):
+            raise
+    pyvips.vips_lib.vips_error_clear()
+    return shrink(load(ended, content_type, fail_on="none", **options), edge), False
 
 
 def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:

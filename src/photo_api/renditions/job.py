@@ -99,9 +99,9 @@ class RenditionJob(_PhotoJob[Rendered]):
     """Handler of `renditions` jobs: thumbnail, preview, and the original's EXIF and size."""
 
     wanted = "true"
-    change = """renditions = 'ready', renditions_error = NULL, thumbnail_key = $3,
-        preview_key = $4, width = $5, height = $6, blurhash = $7, exif = $8, taken_at = $9,
-        sha256 = $10"""
+    change = """renditions = CASE WHEN $11::text IS NULL THEN 'ready' ELSE 'partial' END,
+        renditions_error = $11, thumbnail_key = $3, preview_key = $4, width = $5, height = $6,
+        blurhash = $7, exif = $8, taken_at = $9, sha256 = $10"""
     decode = staticmethod(Decoder.render)
 
     def _files(self, made: Rendered) -> Sequence[File]:
@@ -109,7 +109,8 @@ class RenditionJob(_PhotoJob[Rendered]):
 
     def _facts(self, made: Rendered) -> Sequence[object]:
         taken_at = made.exif.get("taken_at")
-        return made.width, made.height, made.blurhash, made.exif, taken_at, made.sha256
+        size = made.width, made.height
+        return *size, made.blurhash, made.exif, taken_at, made.sha256, made.fault
 
     async def _refuse(self, job: Job, key: str, reason: str) -> None:
         """The photo keeps what its file tells without being decoded."""
