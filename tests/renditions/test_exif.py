@@ -153,6 +153,7 @@ def test_an_unknown_orientation_is_left_out(orientation: int) -> None:
         b"MM\0*" + b"\xff" * 200,
         b"II*\0\x08\0\0\0" + struct.pack("<H", 65535) + b"\x01" * 500,
         b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
+        b"MM\0*\0\0\0\x08\0\1\x87\x69\0\x0b\0\0\0\1\x7f\x80\0\0",  # a pointer to infinity
         b"\0" * 1000,
     ],
 )

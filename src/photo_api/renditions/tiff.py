@@ -51,7 +51,7 @@ def _offset(data: bytes, order: str) -> int:
 
 def _pointer(tags: Mapping[int, Value], tag: int) -> int:
     value = tags.get(tag)
-    return int(value[0]) if isinstance(value, tuple) and value and value[0] >= 8 else 0
+    return int(value[0]) if isinstance(value, tuple) and value and 8 <= value[0] < 1 << 32 else 0
 
 
 def _directory(tiff: bytes, order: str, at: int) -> Iterator[tuple[int, Value]]:
