@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import pi_heif
 import pyvips
 from blurhash_rs import blurhash_encode
 from PIL import Image
 
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
+from photo_api.renditions import heic
 from photo_api.renditions.containers import find_blocks, webp_size
 from photo_api.renditions.exif import read_exif
-from photo_api.renditions.heif import displayed_size
+from photo_api.renditions.heif_picture import Picture, read_picture
 from photo_api.renditions.wire import Refused
 
 PREVIEW_EDGE = 1440
@@ -69,7 +69,8 @@ def _refused(reason: str) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A header that was read. `width` and `height` are as displayed; `image` decodes lazily.
+    """A header that was read. `width` and `height` are as displayed; `image` decodes lazily;
+    `heif` is what HEIC and AVIF say of their picture.
 
     Neither vips nor libheif's memoryview owns the pixels of a HEIC: `owner` keeps them alive.
     """
@@ -78,6 +79,7 @@ class Opened:
     width: int
     height: int
     frames: int
+    heif: Picture | None = None
     owner: object = None
 
 
@@ -166,7 +168,8 @@ def _told_size(data: bytes, content_type: str) -> tuple[int, int] | None:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if content_type == "image/webp":
         return webp_size(data)
-    return displayed_size(data) if content_type.endswith(("heic", "heif", "avif")) else None
+    picture = read_picture(data) if content_type.endswith(("heic", "heif", "avif")) else None
+    return picture.displayed if picture else None
 
 
 def load(data: bytes, content_type: str, **options: Any) -> Any:
@@ -196,7 +199,8 @@ def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
     _check((image.width, image.height), max_pixels)
     turned = (field(image, "orientation") or 1) >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
-    return Opened(image, width, height, field(image, "n-pages") or 1)
+    heif = read_picture(data) if content_type == "image/avif" else None
+    return Opened(image, width, height, field(image, "n-pages") or 1, heif)
 
 
 def _preview(data: bytes, content_type: str, opened: Opened) -> tuple[Any, bool]:
@@ -234,23 +238,14 @@ def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
     return {}
 
 
-def open_heic(data: bytes, max_pixels: int) -> Opened:
-    """A HEIC, decoded. Raises `Refused`."""
-    pi_heif.options.DECODE_THREADS = 1
-    pi_heif.options.THUMBNAILS = False
-    container = pi_heif.open_heif(data)
-    primary = container[container.primary_index]
+def open_heic(data: bytes, max_pixels: int, deep: bool = False) -> Opened:
+    """A HEIC, decoded, in 16 bits per channel if it has more than 8 and `deep` is asked for.
+    Raises `Refused`."""
+    primary = heic.open_primary(data, deep)
     _check(primary.size, max_pixels)
-    pixels = primary.data
-    _check(primary.size, max_pixels)
-    width, height = primary.size
-    bands = len(primary.mode)
-    image = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
-    image = image.copy(interpretation="srgb" if bands >= 3 else "b-w")
-    profile = primary.info.get("icc_profile")
-    if profile:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    return Opened(image, width, height, 1, container)
+    image = heic.pixels(primary)
+    _check((image.width, image.height), max_pixels)
+    return Opened(image, image.width, image.height, 1, read_picture(data), primary)
 
 
 def shrink(image: Any, edge: int) -> Any:

@@ -1,0 +1,45 @@
+"""HEIC in its variants, asked of the real child."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.heif_picture import Nclx, read_picture
+from tests.heif_files import HEIGHT, WIDTH, ramp
+
+DEPTHS = [
+    ("L", 8), ("RGB", 8), ("LA", 8), ("RGBA", 8), ("I;16", 10), ("I;16", 12),
+    ("RGB;16", 10), ("RGB;16", 12), ("LA;16", 10), ("RGBA;16", 10), ("RGBA;16", 12),
+]  # fmt: skip
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGBA")
+
+
+@pytest.mark.parametrize(("mode", "bits"), DEPTHS)
+async def test_every_depth_and_every_set_of_channels_is_shown(
+    decoder: Decoder, mode: str, bits: int
+) -> None:
+    data = ramp(mode, bits)
+    rendered = await decoder.render(data)
+    assert (rendered.width, rendered.height, rendered.content_type) == (WIDTH, HEIGHT, "image/heic")
+    for webp in (rendered.preview, rendered.thumbnail, (await decoder.display(data)).data):
+        shown = opened(webp)
+        for x in range(0, WIDTH, 8):
+            grey = 255 * x // (WIDTH - 1)
+            pixel: Any = shown.getpixel((x, HEIGHT // 2))
+            wanted = (grey, grey, grey, 255 - grey if "A" in mode else 255)
+            assert max(abs(a - b) for a, b in zip(pixel, wanted, strict=True)) < 8, x
+
+
+@pytest.mark.parametrize(("mode", "bits"), DEPTHS)
+def test_the_depth_and_the_colours_are_read_undecoded(mode: str, bits: int) -> None:
+    picture = read_picture(ramp(mode, bits))
+    assert picture is not None
+    assert picture.bit_depth == bits
+    assert picture.nclx == Nclx(1, 13, 6, True)
+    assert (picture.coding, picture.coded, picture.displayed) == (b"hvc1", *[(WIDTH, HEIGHT)] * 2)
