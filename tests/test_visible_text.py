@@ -1,11 +1,14 @@
 """What people may show each other: nothing that hides, nothing that turns others round."""
 
+import time
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from photo_api.accounts.identities import is_name
-from photo_api.visible_text import line, paragraphs
+from photo_api.visible_text import PIECE, composed, line, paragraphs
 from tests.fuzzing import fuzzed
 
 SEEN = [
@@ -56,3 +59,26 @@ def test_once_is_often(text: str) -> None:
     for clean in (line, paragraphs):
         assert clean(clean(text)) == clean(text)
     assert not {"\u202e", "\u2066", "\x1b", "\u200b"} & set(paragraphs(text))
+
+
+@fuzzed(50)
+@given(
+    st.text(
+        st.sampled_from("ae각\u0301\u0316\u0344\u0f73\u0f71\u0958\u1100\u1161\U0001d160"),
+        min_size=20,
+    )
+)
+def test_long_texts_are_composed_alike(text: str) -> None:
+    long = text * (PIECE // 10)
+    assert composed(long) == unicodedata.normalize("NFC", long)
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u0f73", "\u0344\u0316"])
+def test_marks_out_of_order_take_no_quadratic_time(marks: str) -> None:
+    """The library's own sort takes a hundred times as long."""
+    text = "a" + marks * (20_000 // len(marks))
+    began = time.process_time()
+    unicodedata.normalize("NFC", text)
+    usual = time.process_time() - began
+    composed(text)
+    assert time.process_time() - began - usual < usual / 2

@@ -10,6 +10,7 @@ has variants.
 
 import re
 import unicodedata
+from itertools import groupby
 
 from pydantic_core import PydanticCustomError
 
@@ -48,6 +49,9 @@ SEEN = re.compile(
 )
 """Hidden characters where they do something to be seen."""
 
+PIECE = 500
+"""Characters for which quadratic time is little."""
+
 BLANK = "\u2800\ufffc\U0001d159"
 """Symbols for which nothing is drawn, though Unicode does not ignore them: Braille without dots,
 the place of an object, a note without a head."""
@@ -77,7 +81,19 @@ def name(text: str) -> str:
 
 def composed(text: str) -> str:
     """The text in NFC."""
-    return unicodedata.normalize("NFC", text)
+    return unicodedata.normalize("NFC", text if len(text) <= PIECE else _in_order(text))
+
+
+def _in_order(text: str) -> str:
+    """The text in NFD. The library itself takes quadratic time for marks that are out of order, of
+    which somebody may send ten thousand for one letter."""
+    pieces = (text[at : at + PIECE] for at in range(0, len(text), PIECE))
+    apart = "".join(unicodedata.normalize("NFD", piece) for piece in pieces)
+    runs = groupby(apart, key=lambda character: unicodedata.combining(character) > 0)
+    return "".join(
+        "".join(sorted(run, key=unicodedata.combining) if are_marks else run)
+        for are_marks, run in runs
+    )
 
 
 def is_seen(character: str) -> bool:

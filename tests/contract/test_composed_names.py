@@ -1,6 +1,7 @@
 """Names are NFC wherever they are kept and shown: macOS sends Hangul decomposed, and in that form
 browsers and Windows show syllables that have fallen apart."""
 
+import time
 import unicodedata
 from typing import Any
 from urllib.parse import unquote
@@ -67,3 +68,21 @@ def test_user_names(service: Service) -> None:
     body = {"email": f"{new_address()}@example.org", "username": APART, "password": PASSWORD}
     answer = httpx.post(f"{service.url}/api/auth/register", json=body)
     assert (answer.status_code, answer.json()["username"]) == (201, WHOLE)
+
+
+def test_what_is_too_long_is_refused_without_being_composed(alice: User) -> None:
+    """Composing the whole of it would keep everybody waiting for as long as here."""
+    text = "a" + "\u0301\u0316" * 15_000
+    began = time.monotonic()
+    unicodedata.normalize("NFC", text)
+    usual = time.monotonic() - began
+    form = {"album_id": str(alice.album()["id"]), "title": text}
+    for path, body in (
+        ("/albums/", {"json": {"name": "x", "description": text * 2}}),
+        ("/albums/", {"json": {"name": text}}),
+        ("/photos/", {"data": form, "files": {"file": ("a.jpg", jpeg())}}),
+    ):
+        began = time.monotonic()
+        answer = alice.api.post(path, **body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+        assert time.monotonic() - began < usual / 2

@@ -33,7 +33,7 @@ Email = Annotated[
     Field(examples=["mina@example.org"]),
 ]
 Password = Annotated[
-    Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"]), in_form(nfkc)
+    Text, Field(min_length=8, max_length=100, examples=["a long pass phrase"]), in_form(nfkc, 100)
 ]
 
 

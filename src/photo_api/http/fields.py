@@ -23,17 +23,26 @@ Text = Annotated[str, STORABLE]
 """Text that can be stored."""
 
 
-def in_form(form: Callable[[str], str]) -> BeforeValidator:
-    """Text is brought into this form, in which ASCII is already, before its length is looked at:
-    decomposed Hangul has up to three times the characters that people see."""
+LARGEST_GAIN = 4
+"""Characters that become one at most when they are composed."""
+
+
+def in_form(form: Callable[[str], str], most: int) -> BeforeValidator:
+    """Text is brought into this form, in which ASCII is already, before its length of `most` is
+    looked at: decomposed Hangul has up to three times the characters that people see. What cannot
+    become as short is refused without that work."""
 
     def bring(value: object) -> object:
-        return form(value) if isinstance(value, str) and not value.isascii() else value
+        if not isinstance(value, str) or value.isascii():
+            return value
+        if len(value) > LARGEST_GAIN * most:
+            raise PydanticKnownError("string_too_long", {"max_length": most})
+        return form(value)
 
     return BeforeValidator(bring)
 
 
-COMPOSED = in_form(composed)
+COMPOSED = in_form(composed, 255)
 
 
 def _shown(clean: Callable[[str], str]) -> AfterValidator:
@@ -51,7 +60,13 @@ Name = Annotated[
 ]
 """Text on one line, with something to see in it."""
 
-LongText = Annotated[str, Field(max_length=10_000), STORABLE, _shown(paragraphs), COMPOSED]
+LongText = Annotated[
+    str,
+    Field(max_length=10_000),
+    STORABLE,
+    _shown(paragraphs),
+    in_form(composed, 10_000),
+]
 Title = Annotated[str, Field(max_length=255), STORABLE, _shown(line), COMPOSED]
 
 BodyId = StrictInt
