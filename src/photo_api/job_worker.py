@@ -19,6 +19,7 @@ from photo_api.own_process import resident_bytes
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import DisplayJob, RenditionJob
+from photo_api.renditions.rereading import MetadataJob
 from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.job import SharedAlbumJob
 from photo_api.storage.base import ObjectStore
@@ -94,6 +95,7 @@ async def _work(
         "renditions": RenditionJob(db, store, pool),
         "display": DisplayJob(db, store, pool),
         "shared_album": SharedAlbumJob(db),
+        "metadata": MetadataJob(db, pool),
     }
     runner = Runner(db, store, handlers, jobs, worker)
     await _wait_for_schema(db)

@@ -16,6 +16,7 @@ from photo_api.photos.sweep import sweep
 from photo_api.registry import queries as registry
 from photo_api.registry.leader import Leader, PeriodicTask
 from photo_api.registry.leases import Lease
+from photo_api.renditions.rereading import enqueue_unread
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
 
@@ -25,6 +26,7 @@ LEASE = "maintenance"
 SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
 LISTING_EVERY = 3600.0
+REREADING_EVERY = 10.0
 FOLDS_AT_ONCE = 500
 NAMES_AT_ONCE = 2000
 MOST_TOLD = 100
@@ -65,6 +67,7 @@ class Maintenance:
             PeriodicTask(self._interval, self._clear_away),
             PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
             PeriodicTask(LISTING_EVERY, self._list_staging),
+            PeriodicTask(REREADING_EVERY, lambda lease: enqueue_unread(self._db, lease)),
         )
         await self._leader.run(tasks)
 

@@ -110,6 +110,15 @@ async def lease(db: Any, worker: str, seconds: float, kinds: Sequence[str]) -> J
     return _job(row) if row is not None else None
 
 
+async def users_wait(db: Any) -> bool:
+    """Whether a job of a user's could be run now."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM jobs"
+        " WHERE state = 'queued' AND available_at <= now() AND user_id <> 0)"
+    )
+    return found
+
+
 async def _change(db: Any, job: Job, change: str, *args: object) -> bool:
     """Whether the lease is still ours, and the change made."""
     statement = f"{change} WHERE {OURS} RETURNING true"

@@ -17,8 +17,9 @@ from photo_api.jobs.runner import LeaseLost, finishing
 from photo_api.photos.formats import EXTENSIONS
 from photo_api.photos.presentation import WEBP
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
-from photo_api.renditions.decoder import Decoder, Displayable, Facts, Rendered
+from photo_api.renditions.decoder import Decoder, Displayable, Rendered
 from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure, TakenBySweep
+from photo_api.renditions.rereading import READER, keep_facts
 from photo_api.storage.base import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -99,9 +100,10 @@ class RenditionJob(_PhotoJob[Rendered]):
     """Handler of `renditions` jobs: thumbnail, preview, and the original's EXIF and size."""
 
     wanted = "true"
-    change = """renditions = CASE WHEN $11::text IS NULL THEN 'ready' ELSE 'partial' END,
+    change = f"""renditions = CASE WHEN $11::text IS NULL THEN 'ready' ELSE 'partial' END,
         renditions_error = $11, thumbnail_key = $3, preview_key = $4, width = $5, height = $6,
-        blurhash = $7, exif = $8, taken_at = $9, sha256 = $10"""
+        blurhash = $7, exif = $8, taken_at = $9, sha256 = $10,
+        metadata_reader = {READER}"""
     decode = staticmethod(Decoder.render)
 
     def _files(self, made: Rendered) -> Sequence[File]:
@@ -119,8 +121,7 @@ class RenditionJob(_PhotoJob[Rendered]):
             facts = await self._decoders.make(job, key, Decoder.describe)
         async with finishing(self._db, job) as connection:
             await _mark_failed(connection, job.subject_id, reason)
-            if facts is not None:
-                await _keep_facts(connection, job.subject_id, facts)
+            await keep_facts(connection, job.subject_id, facts)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         await _mark_failed(connection, job.subject_id, f"attempts_exhausted:{cause}")
@@ -131,15 +132,6 @@ async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
         "UPDATE photos SET renditions = 'failed', renditions_error = $2"
         " WHERE id = $1 AND status = 'ready'",
         photo_id, reason,
-    )  # fmt: skip
-
-
-async def _keep_facts(connection: Any, photo_id: int, facts: Facts) -> None:
-    """A size that is not told stays as it was known."""
-    await connection.execute(
-        "UPDATE photos SET width = coalesce($2, width), height = coalesce($3, height), exif = $4,"
-        " taken_at = $5, sha256 = $6 WHERE id = $1 AND status = 'ready'",
-        photo_id, facts.width, facts.height, facts.exif, facts.exif.get("taken_at"), facts.sha256,
     )  # fmt: skip
 
 
