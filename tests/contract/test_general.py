@@ -19,6 +19,28 @@ def test_an_unknown_route_has_the_error_body(service: Service, path: str) -> Non
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/auth/login", True),
+        ("/auth/register?x=1", True),
+        ("/photos/7/image", True),
+        ("/share/h4Zr3p1f0aXw", True),
+        ("/albums/", True),
+        ("/nothing", False),
+        ("/", False),
+        ("/api/nothing", False),
+        ("/api/auth/nothing", False),
+    ],
+)
+def test_a_route_without_its_prefix_says_so(service: Service, path: str, told: bool) -> None:
+    """As behind an nginx that strips `/api`."""
+    for method in ("GET", "POST"):
+        answer = httpx.request(method, service.url + path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert ("does a proxy strip /api?" in answer.json()["detail"]) == told
+
+
 @pytest.mark.parametrize("path", ["/api", "/api/"])
 def test_the_api_says_what_it_is(service: Service, path: str) -> None:
     answer = httpx.get(service.url + path)

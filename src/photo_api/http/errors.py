@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from photo_api.contract import API_PREFIX
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.errors import ApiError, Code
 from photo_api.http.json import json_response
@@ -33,6 +34,11 @@ DATABASE_DOWN: tuple[type[Exception], ...] = (
 )
 RETRY_SOON = 2
 MOST_ITEMS, LONGEST_TEXT = 20, 300
+
+PREFIX_LOST = (
+    f"This route is {API_PREFIX}/…; does a proxy strip {API_PREFIX}?"
+    " In nginx that is a proxy_pass whose address ends with a slash"
+)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -88,11 +94,23 @@ async def _invalid(request: Request, error: Any) -> Response:
 
 async def _http_error(request: Request, error: Any) -> Response:
     code = BY_STATUS.get(error.status_code, Code.BAD_REQUEST)
-    answer = _answer(request, ApiError(code, str(error.detail)))
+    lost = error.status_code == 404 and _lacks_prefix(request)
+    answer = _answer(request, ApiError(code, PREFIX_LOST if lost else str(error.detail)))
     answer.headers.update(error.headers or {})
     if error.status_code == 405:
         answer.headers["Allow"] = ", ".join(_allowed(request))
     return answer
+
+
+def _lacks_prefix(request: Request) -> bool:
+    """Whether there would be such a route with the API's prefix before its path."""
+    path = request.scope["path"]
+    scope = {**request.scope, "path": API_PREFIX + path}
+    return (
+        path != "/"
+        and not path.startswith(f"{API_PREFIX}/")
+        and any(route.matches(scope)[0] is not Match.NONE for route in request.app.routes)
+    )
 
 
 def _allowed(request: Request) -> list[str]:
