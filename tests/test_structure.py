@@ -232,9 +232,9 @@ def test_no_dependency_runs_in_a_thread(environ: dict[str, str]) -> None:
 
 SERVING_PATH = {
     "_argon2_cffi_bindings", "_cffi_backend", "annotated_doc", "annotated_types", "anyio", "argon2",
-    "asyncpg", "click", "cryptography", "fastapi", "h11", "httptools", "joserfc", "obstore",
-    "opentelemetry", "orjson", "pydantic", "pydantic_core", "python_multipart", "starlette",
-    "typing_extensions", "typing_inspection", "uvicorn",
+    "asyncpg", "bcrypt", "click", "cryptography", "fastapi", "h11", "httptools", "joserfc",
+    "obstore", "opentelemetry", "orjson", "pydantic", "pydantic_core", "python_multipart",
+    "starlette", "typing_extensions", "typing_inspection", "uvicorn",
 }  # fmt: skip
 """What a web worker imports besides the standard library. Each addition slows down every
 start: decoders, HTTP clients, the embedded servers and operations stay out."""

@@ -1,5 +1,5 @@
-"""Argon2id off the event loop: bounded in how much runs and how much may wait, for all and for each
-client."""
+"""Argon2id, and bcrypt for those who come from another service, off the event loop: bounded in how
+much runs and how much may wait, for all and for each client."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from photo_api.accounts import bcrypt_hashes
 from photo_api.accounts.identities import nfkc
 from photo_api.errors import ApiError, Code
 
@@ -52,27 +53,62 @@ class Passwords:
             self._for_new += 1
 
     async def verify(self, encoded: str | None, password: str, client: str) -> bool:
-        """Whether `password` belongs to `encoded`; None, for an unknown user, costs the same.
-        Raises `ApiError` OVERLOADED: a client's take half of the room at most."""
-        compared = encoded or await self._hash_of_nobody()
+        """Whether `password` belongs to `encoded`; None, for an unknown user, costs the same, and
+        so does a hash that cannot be verified. Raises `ApiError` OVERLOADED: a client's take half
+        of the room at most."""
+        compared = encoded
+        if encoded is None or not _is_verifiable(encoded):
+            compared = await self._hash_of_nobody()
         known = await self._run(client, self._matches, compared, password)
-        return known and encoded is not None
+        return known and compared is encoded
+
+    async def make_up(
+        self, encoded: str | None, password: str, client: str, costliest: int | None
+    ) -> None:
+        """Do after a failure what it has cost less than another would have: while there are bcrypt
+        hashes, the `costliest` of this cost, each costs one of Argon2id and that of bcrypt. Raises
+        `ApiError` OVERLOADED."""
+        if costliest is not None:
+            nobody = await self._hash_of_nobody()
+            await self._run(client, self._make_up, encoded, password, costliest, nobody)
+
+    async def renewed(self, encoded: str, password: str, client: str) -> str | None:
+        """A hash of ours in place of a bcrypt hash that has just been verified. None for other
+        hashes; when too much is to be done; and for a password that bcrypt did not see whole, whose
+        end may be mistyped: nobody would know it again."""
+        seen_whole = all(map(bcrypt_hashes.is_seen_whole, _forms(password)))
+        if bcrypt_hashes.cost_of(encoded) is None or not seen_whole:
+            return None
+        try:
+            return await self._run(client, self._hasher.hash, nfkc(password))
+        except ApiError:
+            return None
 
     async def _hash_of_nobody(self) -> str:
         return await asyncio.wrap_future(self._nobody)
 
     def _matches(self, encoded: str, password: str) -> bool:
-        """In NFKC form, which is the same from every keyboard; hashes of the release before are of
-        what was sent, and stay while that release may still be asked for them."""
-        return any(self._is_of(encoded, form) for form in dict.fromkeys((nfkc(password), password)))
+        return any(self._is_of(encoded, form) for form in _forms(password))
 
     def _is_of(self, encoded: str, password: str) -> bool:
+        if bcrypt_hashes.cost_of(encoded) is not None:
+            return bcrypt_hashes.is_of(encoded, password)
         try:
             return self._hasher.verify(encoded, password)
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, client: str, work: Callable[..., T], *args: str) -> T:
+    def _make_up(self, encoded: str | None, password: str, costliest: int, nobody: str) -> None:
+        cost = bcrypt_hashes.cost_of(encoded)
+        for form in _forms(password):
+            if cost is None:
+                bcrypt_hashes.spend(costliest)
+                continue
+            self._is_of(nobody, form)
+            for missing in range(cost, costliest):  # 2^n + 2^n + 2^(n+1) + … is 2^costliest
+                bcrypt_hashes.spend(missing)
+
+    async def _run(self, client: str, work: Callable[..., T], *args: object) -> T:
         if self._room == 0 or self._of_clients[client] >= self._half:
             raise ApiError(Code.OVERLOADED, "Too many logins at once; try again", retry_after=1)
         self._room -= 1
@@ -87,6 +123,16 @@ class Passwords:
     def close(self) -> None:
         """Let go of the threads; what waits is dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _forms(password: str) -> list[str]:
+    """NFKC, which is the same from every keyboard, and what was sent: hashes of the release before,
+    which may still be asked for them, and of other services are of that."""
+    return list(dict.fromkeys((nfkc(password), password)))
+
+
+def _is_verifiable(encoded: str) -> bool:
+    return encoded.startswith("$argon2id$") or bcrypt_hashes.cost_of(encoded) is not None
 
 
 def _yield_to_others() -> None:

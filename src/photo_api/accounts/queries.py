@@ -90,6 +90,23 @@ async def set_active(db: Any, email: str, active: bool) -> bool:
     ) is not None  # fmt: skip
 
 
+COSTLIEST_BCRYPT = r"""SELECT max(substr(password_hash, 5, 2)) FROM users
+WHERE password_hash ~ '^\$2[aby]\$(0[4-9]|1[0-4])\$'"""
+"""In the words of its index."""
+
+
+async def costliest_bcrypt(db: Any) -> int | None:
+    """The highest cost of the bcrypt hashes that are left; None when there are none."""
+    cost = await db.fetchval(COSTLIEST_BCRYPT)
+    return int(cost) if cost is not None else None
+
+
+async def replace_hash(db: Any, user_id: int, known: str, renewed: str) -> None:
+    """Keep another hash of the same password, unless it has been changed meanwhile."""
+    change = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+    await db.execute(change, user_id, known, renewed)
+
+
 async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> UUID:
     """Begin a family of refresh tokens, which is a session, with its first one; the family's id."""
     family: UUID = await db.fetchval(

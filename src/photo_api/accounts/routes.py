@@ -44,15 +44,21 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
     user = await queries.user_by_email(state.db, body.email)
     attempt = await state.throttle.enter(body.email, client, known=user is not None)
     failed = False
+    known = user["password_hash"] if user is not None else None
     try:
-        password_hash = user["password_hash"] if user is not None else None
-        failed = not await state.passwords.verify(password_hash, body.password, client)
+        failed = not await state.passwords.verify(known, body.password, client)
+        if failed:
+            costliest = await queries.costliest_bcrypt(state.db)
+            await state.passwords.make_up(known, body.password, client, costliest)
     finally:
         await state.throttle.settle(attempt, failed=failed)
     if failed or user is None:
         raise ApiError(Code.INVALID_CREDENTIALS, "E-mail or password is wrong")
     if not user["is_active"]:
         raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
+    renewed = await state.passwords.renewed(user["password_hash"], body.password, client)
+    if renewed is not None:
+        await queries.replace_hash(state.db, user["id"], user["password_hash"], renewed)
     refresh_token = state.refresh_tokens.first()
     ttl = state.settings.auth.refresh_ttl
     session = await queries.start_family(state.db, user["id"], digest(refresh_token), ttl)
