@@ -1,9 +1,7 @@
 """Bcrypt hashes, which people bring who come from another service: verified until their owners have
-logged in."""
+logged in. The library is loaded when there is such a hash."""
 
 import re
-
-import bcrypt
 
 SEEN = 72
 """Bytes of a password that bcrypt looks at."""
@@ -29,9 +27,13 @@ def is_seen_whole(password: str) -> bool:
 
 def is_of(encoded: str, password: str) -> bool:
     """Whether `password` belongs to a hash that has a cost."""
-    return bcrypt.checkpw(password.encode()[:SEEN], encoded.encode())
+    import bcrypt
+
+    return bool(bcrypt.checkpw(password.encode()[:SEEN], encoded.encode()))
 
 
 def spend(cost: int) -> None:
     """Take as long as a verification of this cost."""
+    import bcrypt
+
     bcrypt.hashpw(b"nobody", b"$2b$%02d$" % cost + b"." * 22)
