@@ -74,6 +74,9 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES"),
         ("PHOTO_API_CORS_ORIGINS", "front.example.org", "not an origin"),
         ("PHOTO_API_CORS_ORIGINS", "https://front.example.org:*", "has any port"),
+        ("PHOTO_API_CORS_ORIGINS", "https://front.example.org/app", "not an origin"),
+        ("PHOTO_API_CORS_ORIGINS", "https://front .example.org", "not an origin"),
+        ("PHOTO_API_CORS_ORIGINS", "https://front.example.org:70000", "not an origin"),
         ("PHOTO_API_LAMEDUCK", "15", "not a setting"),
         ("PHOTO_API_URL_WINDOW_FILE", "/x", "not a setting"),
     ],
@@ -82,6 +85,12 @@ def test_a_wrong_value_is_refused_with_a_reason(name: str, value: str, word: str
     with pytest.raises(SettingsError) as refused:
         load(USABLE | {name: value})
     assert word in str(refused.value)
+
+
+def test_origins_are_taken_in_any_spelling_and_kept_in_that_of_browsers() -> None:
+    written = "https://Front.Example.org:443, https://front.example.org/, https://사진.한국:8443"
+    known = load(USABLE | {"PHOTO_API_CORS_ORIGINS": written}).http.cors_origins
+    assert known == ("https://front.example.org", "https://xn--vf4bi0o.xn--3e0b707e:8443")
 
 
 DOORS = {

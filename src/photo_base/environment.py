@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from photo_base.origins import check_origin
+from photo_base.origins import as_browsers_send
 
 PREFIX = "PHOTO_API_"
 
@@ -151,10 +151,8 @@ def networks(value: str) -> tuple[Network, ...]:
 
 
 def origins(value: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-    for origin in origins:
-        check_origin(origin)
-    return origins
+    given = (part.strip().rstrip("/") for part in value.split(",") if part.strip())
+    return tuple(dict.fromkeys(as_browsers_send(origin) for origin in given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,35 @@ LOOPBACK = tuple(f"http://{host}{ANY_PORT}" for host in ("localhost", "127.0.0.1
 """Front ends that are being developed on this machine."""
 
 
-def check_origin(origin: str) -> None:
-    """Raise ValueError for what is none."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+
+
+def as_browsers_send(origin: str) -> str:
+    """The origin in the one spelling that browsers have: in lower case, a name of other scripts in
+    Punycode, and without the port that its scheme has anyway. Raises ValueError for what is none.
+    """
     if origin == ANY or origin in LOOPBACK:
-        return
+        return origin
     if origin.endswith(ANY_PORT):
         raise ValueError(f"{origin!r} has any port: only {', '.join(LOOPBACK)} may")
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+    except ValueError:
+        raise _no_origin(origin) from None
+    host = f"[{host}]" if ":" in host else host
     rest = parts.path or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in ("http", "https") or not parts.hostname or rest:
-        raise ValueError(f"{origin!r} is not an origin such as https://photos.example.org")
+    if parts.scheme not in DEFAULT_PORTS or rest or not _HOST.fullmatch(host):
+        raise _no_origin(origin)
+    return f"{parts.scheme}://{host}" + (
+        "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    )
+
+
+def _no_origin(origin: str) -> ValueError:
+    return ValueError(f"{origin!r} is not an origin such as https://photos.example.org")
 
 
 def origins_on_any_port(origins: Iterable[str]) -> str | None:

@@ -25,7 +25,7 @@ exec "$@"
 IDENTITY = "from photo_api.cloud.identity import own_address; print(own_address())"
 LISTENING = """
 import socket
-from photo_base.sockets import listen
+from photo_api.supervisor.listening import listen
 listening = listen("::", 0)
 port = listening.getsockname()[1]
 for host in {hosts}:

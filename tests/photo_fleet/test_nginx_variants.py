@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from photo_fleet.render.places import Places
-from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Tls
+from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Service, Tls
+from photo_fleet.spec.kinds import Origins
 from tests.photo_fleet.nginx_stage import (
     UNLIMITED,
     Backends,
@@ -23,7 +24,8 @@ from tests.photo_fleet.nginx_stage import (
 )
 from tests.photo_fleet.test_nginx_behaviour import SIGNATURE, TOKEN, raw
 from tests.photo_fleet.test_nginx_text import write_certificate
-from tests.service import Service, User, eventually, free_port, jpeg, put
+from tests.service import Service as RunningService
+from tests.service import User, eventually, free_port, jpeg, put
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -175,7 +177,7 @@ def test_with_a_certificate_http_leads_to_https(servers: Backends) -> None:
 
 
 def test_the_whole_service_behind_it(
-    start_service: Callable[..., Service], environ: dict[str, str]
+    start_service: Callable[..., RunningService], environ: dict[str, str]
 ) -> None:
     """Also the store: signed URLs lead through nginx."""
     with short_folder() as folder:
@@ -212,3 +214,16 @@ def use(front: Front) -> None:
         uploaded = user.upload(jpeg(), album)
         assert user.api.get(uploaded["url"], follow_redirects=True).is_success
         assert user.api.get("/nothing").json()["code"] == "not_found"
+
+
+def test_names_of_any_length_and_origins_in_any_spelling(servers: Backends) -> None:
+    host = f"{'photographs-' * 4}staging.{'previews-of-branches.' * 4}example.org"
+    front_end = f"https://{host}:8443"
+    written = [front_end, front_end.upper(), "https://a.example:443"]
+    origins = Origins().read([*written, "https://a.example"])
+    fleet = replace(spec(server_name=host), service=Service(cors_origins=origins))
+    with running_front(fleet, servers.start()) as front:
+        for origin in (front_end, "https://a.example"):
+            headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+            answer = httpx.options(f"{front.url}/api/albums", headers=headers)
+            assert answer.headers["Access-Control-Allow-Origin"] == origin

@@ -20,13 +20,13 @@ from photo_api.settings.secrets import LiveSettings, SecretFiles
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
 from photo_api.supervisor.drain import CUT, Drain
+from photo_api.supervisor.listening import listen
 from photo_api.supervisor.load import LoadMeter
 from photo_api.supervisor.migrating import migrate_at_start
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
-from photo_base.sockets import listen
 from photo_base.tasks import cancel
 
 if TYPE_CHECKING:

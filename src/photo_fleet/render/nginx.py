@@ -24,6 +24,13 @@ ACCESS_LOG = """log_format access escape=json
 """Strings of `upstream…` and `…_seconds` have an entry for each try."""
 
 
+NAMES = [
+    "# Before the first map: nginx does not start with a longer name or origin than fits in here.",
+    "map_hash_bucket_size 512;",
+    "server_names_hash_bucket_size 512;",
+]
+
+
 def files(fleet: Fleet, places: Places) -> dict[str, str]:
     """{path below `places.prefix`: text}; nginx is started with `-c <prefix>/nginx.conf` and stays
     in the foreground.
@@ -90,6 +97,7 @@ def _configuration(fleet: Fleet, places: Places) -> str:
 def _http(fleet: Fleet, places: Places) -> Lines:
     balancer = fleet.balancer
     sections = [
+        NAMES,
         _logs(places),
         _clients(balancer, places),
         _hops(balancer),

@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from math import ceil, floor
 from typing import Any
 
-from photo_base.origins import check_origin
+from photo_base.origins import as_browsers_send
 
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {
@@ -263,8 +263,4 @@ class Origins(Kind):
     def read(self, raw: object) -> tuple[str, ...]:
         if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
             raise ValueError('must be a list of origins such as ["https://photos.example.org"]')
-        for item in raw:
-            check_origin(item)
-            if not re.fullmatch(r"[A-Za-z0-9.:/*\[\]-]+", item):
-                raise ValueError(f"holds {item!r}, which browsers do not write so")
-        return tuple(raw)
+        return tuple(dict.fromkeys(as_browsers_send(item.rstrip("/")) for item in raw))
