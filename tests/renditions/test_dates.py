@@ -1,5 +1,7 @@
 """Dates are read however they are spelled, and are left out where they cannot be."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from photo_api.renditions.dates import read_date, read_offset
@@ -35,6 +37,20 @@ from photo_api.renditions.dates import read_date, read_offset
         ("2024:08:19", "2024-08-19"),
         ("20240819", "2024-08-19"),
         ("2024:08:19   :  :  ", "2024-08-19"),
+        ("Fri May 17 14:03:22 2024", "2024-05-17T14:03:22"),
+        ("Fri May 17 14:03:22 KST 2024", "2024-05-17T14:03:22"),
+        ("Fri May 17 14:03:22 UTC 2024", "2024-05-17T14:03:22Z"),
+        ("Fri May  7 14:03:22 +0900 2024", "2024-05-07T14:03:22+09:00"),
+        ("Fri, 17 May 2024 14:03:22 GMT", "2024-05-17T14:03:22Z"),
+        ("Fri, 17 May 2024 14:03:22 +0900", "2024-05-17T14:03:22+09:00"),
+        ("17 May 2024 14:03:22 -0430", "2024-05-17T14:03:22-04:30"),
+        ("Friday, September 7, 2024 2:03:22 PM", "2024-09-07T14:03:22"),
+        ("Sept. 7, 2024", "2024-09-07"),
+        ("17-May-2024 14:03", "2024-05-17T14:03:00"),
+        ("17 May 2024", "2024-05-17"),
+        ("1 DEC 1999", "1999-12-01"),
+        ("17 May 2024 14:03:22 +2500", "2024-05-17T14:03:22"),
+        ("2024:08:19 10:11:12+25:00", "2024-08-19T10:11:12"),
     ],
 )
 def test_spellings(text: str, read: str) -> None:
@@ -50,6 +66,14 @@ def test_spellings(text: str, read: str) -> None:
         "    :  :     :  :  ",
         "0000:08:19 10:11:12",
         "9999:12:31 23:59:59",
+        "2087:01:01 00:00:00",
+        "17 Mai 2024",
+        "17 Mayflower 2024",
+        "31 February 2024",
+        "May 2024",
+        "17 May 24",
+        "17 May 2024 14:03:22 Seoul time",
+        "Fri " * 400,
         "1066:10:14 09:00:00",
         "1904:01:01 00:00:00",
         "1970:01:01 00:00:00",
@@ -80,7 +104,15 @@ def test_the_text_s_own_offset_comes_first() -> None:
 @pytest.mark.parametrize(
     ("text", "read"),
     [("+09:00", "+09:00"), ("+0900", "+09:00"), ("-7", "-07:00"), ("z", "Z"), ("GMT", "Z"),
-     ("+05:30\n", "+05:30"), ("+15:00", ""), ("+09:60", ""), ("09:00", ""), ("   :  ", "")],
+     ("+05:30\n", "+05:30"), ("+15:00", ""), ("+09:60", ""), ("+14:00", "+14:00"),
+     ("-12", "-12:00"), ("-13:00", ""), ("+25:00", ""), ("09:00", ""), ("   :  ", "")],
 )  # fmt: skip
 def test_offsets(text: str, read: str) -> None:
     assert read_offset(text) == read
+
+
+def test_a_date_is_at_most_two_days_ahead_of_the_clock() -> None:
+    """A camera in Samoa is ahead of a server in London; one whose clock is wrong is further."""
+    now = datetime.now(UTC)
+    assert read_date(f"{now + timedelta(hours=14):%Y:%m:%d %H:%M:%S}")
+    assert read_date(f"{now + timedelta(days=3):%Y:%m:%d %H:%M:%S}") is None

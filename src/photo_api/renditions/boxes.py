@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MAX_BOXES = 10_000
+MAX_REFERENCES = 100_000
+"""Of a file so many items that others refer to are told."""
+MAX_NAMES = 1000
+"""Of an item's names so many bytes."""
 
 
 class Box(NamedTuple):
@@ -67,11 +71,12 @@ def references(data: bytes, parts: dict[bytes, Box]) -> Iterator[tuple[bytes, in
     found = parts.get(b"iref")
     if found is None:
         return
-    size = 4 if version(data, found) else 2
+    size, left = 4 if version(data, found) else 2, MAX_REFERENCES
     for box in boxes(data, found.start + 4, found.end):
         reader = Reader(data, box.start)
         item, count = reader.number(size), reader.number(2)
-        count = min(count, (box.end - reader.at) // size)
+        count = min(count, (box.end - reader.at) // size, left)
+        left -= count
         yield box.kind, item, [reader.number(size) for _ in range(count)]
 
 
@@ -86,4 +91,4 @@ def items(data: bytes, parts: dict[bytes, Box]) -> Iterator[tuple[int, bytes, by
             continue
         reader = Reader(data, box.start + 4)
         item, _ = reader.number(4 if edition > 2 else 2), reader.number(2)
-        yield item, data[reader.at : reader.at + 4], data[reader.at + 4 : box.end]
+        yield item, data[reader.at : reader.at + 4], data[reader.at + 4 : box.end][:MAX_NAMES]

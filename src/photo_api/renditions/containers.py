@@ -26,6 +26,8 @@ class Blocks(NamedTuple):
     exif: bytes = b""
     xmp: bytes = b""
     iptc: bytes = b""
+    created: bytes = b""
+    """The text "Creation Time" of a PNG."""
 
 
 Part = tuple[str, bytes]
@@ -105,9 +107,10 @@ def _png_text(keyword: bytes, text: bytes) -> Iterator[Part]:
     if keyword == b"XML:com.adobe.xmp":
         yield "xmp", text
         return
-    # As ImageMagick writes it: a name, a length, then hexadecimal digits in lines.
-    digits = b"".join(text.split()[2:])
-    profile = bytes.fromhex(digits.decode("ascii")) if _HEX.fullmatch(digits) else b""
+    if keyword == b"Creation Time":
+        yield "created", text
+        return
+    profile = _raw_profile(text)
     if keyword.endswith(b"iptc"):
         yield "iptc", _iptc(profile) or profile
     elif keyword.endswith(b"xmp") or profile.startswith(_XMP):
@@ -116,8 +119,17 @@ def _png_text(keyword: bytes, text: bytes) -> Iterator[Part]:
         yield "exif", profile
 
 
-_PROFILE = re.compile(rb"XML:com\.adobe\.xmp|Raw profile type (?:exif|APP1|xmp|iptc)")
-_HEX = re.compile(rb"(?:[0-9a-fA-F]{2})+")
+def _raw_profile(text: bytes) -> bytes:
+    """As ImageMagick writes it: a name, a length, then hexadecimal digits in lines."""
+    head = _RAW_HEAD.match(text[:100])
+    try:
+        return bytes.fromhex(text[head.end() : 3 * MAX_BLOCK].decode("latin-1")) if head else b""
+    except ValueError:
+        return b""
+
+
+_PROFILE = re.compile(rb"XML:com\.adobe\.xmp|Creation Time|Raw profile type (?:exif|APP1|xmp|iptc)")
+_RAW_HEAD = re.compile(rb"\s*\S{1,20}\s+\d{1,20}\s")
 
 
 def _inflated(data: bytes) -> bytes:

@@ -1,10 +1,13 @@
 """Dates as cameras and programs write them, to ISO 8601."""
 
 import re
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-FIRST_YEAR, LAST_YEAR = 1826, 2099
-"""The first photograph, and the end of what a camera's clock can be set to."""
+FIRST_YEAR = 1826
+"""That of the first photograph."""
+AHEAD = timedelta(days=2)
+"""How far ahead of this machine's clock, in UTC, a date may be that is not of the future."""
 
 _ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d{1,2}(?::?\d{2})?)"
 _DATE = re.compile(
@@ -15,6 +18,21 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _OFFSET = re.compile(rf"\s*{_ZONE}\s*", re.IGNORECASE)
+_MONTHS: Sequence[str] = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december",
+)  # fmt: skip
+_WEEKDAY = r"\s*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}\.?,?\s+)?"
+_MONTH = r"(?P<month>[a-z]{3,9})\.?"
+_TIME = r"(?P<time>\d\d?:\d\d(?::\d\d(?:[.,]\d*)?)?(?:\s*[ap]m)?)"
+_NAMED = (  # "Fri, 17 May 2024 14:03:22 +0900", "May 17, 2024 2:03 PM", "Fri May 17 14:03:22 2024"
+    rf"{_WEEKDAY}(?P<day>\d\d?)[\s-]+{_MONTH}[\s,-]+(?P<year>\d{{4}})"
+    rf"(?:,?\s+{_TIME}\s*(?P<zone>[a-z]{{1,5}}|[+-][\d:]{{1,5}})?)?\s*",
+    rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d\d?)(?:,\s*|\s+)(?P<year>\d{{4}})"
+    rf"(?:,?\s+{_TIME}\s*(?P<zone>[a-z]{{1,5}}|[+-][\d:]{{1,5}})?)?\s*",
+    rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d\d?)\s+"
+    rf"{_TIME}\s+(?:(?P<zone>[a-z]{{1,5}}|[+-][\d:]{{1,5}})\s+)?(?P<year>\d{{4}})\s*",
+)
 _UNSET = frozenset({(1904, 1, 1, 0, 0, 0), (1970, 1, 1, 0, 0, 0)})
 """What a clock that counts from there says when it was never set."""
 
@@ -24,10 +42,11 @@ def read_date(text: str, offset: str = "") -> str | None:
 
     Read are EXIF's own spelling, with dashes, slashes, dots or ISO 8601's, years of two digits (70
     and on are 19xx), fractions (left out), AM and PM, and an offset: "+09:00", "+0900", "+09", "Z",
-    "UTC". `offset` counts where the text has none; one that makes no sense is left out. None for
-    no date, and for years that no photograph is from.
+    "UTC"; and English names of months, as in e-mails, as `date` writes and as in the USA. `offset`
+    counts where the text has none; one that makes no sense is left out. None for no date, and for
+    years that no photograph is from.
     """
-    found = _DATE.fullmatch(text)
+    found = _DATE.fullmatch(_in_digits(text))
     if found is None or (
         not found["by"] and len(found[0].strip().partition("T")[0].split()[0]) < 8
     ):
@@ -36,11 +55,28 @@ def read_date(text: str, offset: str = "") -> str | None:
         moment = datetime(*_numbers(found))
     except ValueError:
         return None
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR or moment.timetuple()[:6] in _UNSET:
+    latest = datetime.now(UTC).replace(tzinfo=None) + AHEAD
+    if moment.year < FIRST_YEAR or moment > latest or moment.timetuple()[:6] in _UNSET:
         return None
     if found["hour"] is None:
         return moment.date().isoformat()
     return moment.isoformat() + (read_offset(found["zone"] or "") or read_offset(offset))
+
+
+def _in_digits(text: str) -> str:
+    """The text, or in the spelling of ISO 8601 a date that names its month. A zone's letters other
+    than those of UTC are left out, and the time is then a local one."""
+    matches = (re.fullmatch(pattern, text, re.IGNORECASE) for pattern in _NAMED)
+    found = next((one for one in matches if one), None)
+    if found is None:
+        return text
+    name, zone = found["month"].lower(), found["zone"] or ""
+    if not re.fullmatch(_ZONE.replace("?P<zone>", "?:"), zone, re.IGNORECASE):
+        zone = ""
+    for number, month in enumerate(_MONTHS, 1):
+        if name in (month, month[:3]) or (name, number) == ("sept", 9):
+            return f"{found['year']}-{number}-{found['day']} {found['time'] or ''} {zone}"
+    return text
 
 
 def _numbers(found: re.Match[str]) -> tuple[int, int, int, int, int, int]:
@@ -55,7 +91,7 @@ def _numbers(found: re.Match[str]) -> tuple[int, int, int, int, int, int]:
 
 
 def read_offset(text: str) -> str:
-    """ "+09:00" or "Z"; nothing for what is no offset from UTC (at most 14 hours)."""
+    """ "+09:00" or "Z"; nothing for what is no offset from UTC (from -12 to +14 hours)."""
     found = _OFFSET.fullmatch(text)
     if found is None:
         return ""
@@ -64,6 +100,6 @@ def read_offset(text: str) -> str:
         return "Z"
     digits = zone[1:].replace(":", "")
     hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "00")
-    if int(hours) > 14 or int(minutes) > 59:
+    if int(hours) > (14 if zone[0] == "+" else 12) or int(minutes) > 59:
         return ""
     return f"{zone[0]}{int(hours):02}:{int(minutes):02}"

@@ -12,7 +12,8 @@ from typing import TypeVar
 from photo_api.renditions.dates import read_date, read_offset
 from photo_api.renditions.iptc import read_iptc
 from photo_api.renditions.places import position
-from photo_api.renditions.tiff import Tags, Value, numbers, plain_text, read_tags
+from photo_api.renditions.texts import decode
+from photo_api.renditions.tiff import MAX_VALUE, Tags, Value, numbers, plain_text, read_tags
 from photo_api.renditions.xmp import read_xmp
 
 MAX_TEXT = 128
@@ -25,9 +26,11 @@ ISO_TAGS = (0x8827, 0x8833, 0x8831, 0x8832)
 Found = TypeVar("Found")
 
 
-def read_exif(exif: bytes, xmp: bytes = b"", iptc: bytes = b"") -> dict[str, object]:
+def read_exif(
+    exif: bytes, xmp: bytes = b"", iptc: bytes = b"", created: bytes = b""
+) -> dict[str, object]:
     """The fields of an EXIF block (a TIFF structure, with or without "Exif\\0\\0" before it), of an
-    XMP packet and of IPTC datasets.
+    XMP packet, of IPTC datasets and of a PNG's text "Creation Time".
 
     Keys, each left out when absent or senseless: `taken_at` (RFC 3339 when the camera told its
     offset, otherwise local time without one, a day where that is all) and `taken_at_source`,
@@ -39,7 +42,7 @@ def read_exif(exif: bytes, xmp: bytes = b"", iptc: bytes = b"") -> dict[str, obj
     tags = read_tags(exif)
     image, properties = tags.image, read_xmp(xmp)
     fields: dict[str, object | None] = {
-        **_dates(tags, properties, read_iptc(iptc)),
+        **_dates(tags, properties, read_iptc(iptc), decode(created[:MAX_VALUE])),
         "camera": _camera(image.get(0x010F), image.get(0x0110))
         or _camera(properties.get("tiff:Make"), properties.get("tiff:Model")),
         "lens": _first(
@@ -128,7 +131,7 @@ def _exposure_time(value: Value) -> str | None:
 
 
 def _dates(
-    tags: Tags, properties: Mapping[str, str], iptc: Mapping[int, str]
+    tags: Tags, properties: Mapping[str, str], iptc: Mapping[int, str], created: str
 ) -> dict[str, str | None]:
     """When it was taken, by the best source there is. An edit's date is never one."""
     image = tags.image
@@ -143,6 +146,8 @@ def _dates(
         ("XMP xmp:CreateDate", properties.get("xmp:CreateDate", ""), ""),
         ("IPTC DigitalCreationDate", _iptc(iptc, 62, 63), ""),
         ("EXIF GPSDateStamp", _gps_date(tags.gps), ""),
+        ("XMP exif:GPSTimeStamp", properties.get("exif:GPSTimeStamp", ""), "Z"),
+        ("PNG Creation Time", created, ""),
     )
     found = ((read_date(text, offset), name) for name, text, offset in sources)
     taken_at, source = next((one for one in found if one[0]), (None, None))

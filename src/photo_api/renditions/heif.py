@@ -66,12 +66,13 @@ def _content(data: bytes, parts: dict[bytes, Box], wanted: int, longest: int) ->
         if method > 1 or (method == 1 and idat is None):
             return b""
         origin = idat.start if method == 1 and idat else 0
-        found = b""
+        found = bytearray()
         for _ in range(min(count, MAX_EXTENTS)):
             reader.number(index_size if version else 0)
             start, length = origin + base + reader.number(offset_size), reader.number(length_size)
-            found += data[start : start + length if length else len(data)][: longest + 1]
+            most = longest + 1 - len(found)
+            found += data[start : start + (min(length, most) if length else most)]
             if len(found) > longest:
                 return b""
-        return found
+        return bytes(found)
     return b""

@@ -4,13 +4,16 @@ from photo_api.renditions.tiff import MAX_VALUE
 
 _APPLICATION = 2
 """The record of editors' datasets."""
+MAX_DATASETS = 10_000
 
 
 def read_iptc(block: bytes) -> dict[int, str]:
     """The application record's datasets by number, of each the first. Raises nothing."""
     found: dict[int, str] = {}
     at = 0
-    while block[at : at + 1] == b"\x1c" and at + 5 <= len(block):
+    for _ in range(MAX_DATASETS):
+        if block[at : at + 1] != b"\x1c" or at + 5 > len(block):
+            break
         record, number, length = block[at + 1], block[at + 2], block[at + 3] << 8 | block[at + 4]
         if length > 0x7FFF:  # the length of a length: no date is that long
             break

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from photo_api.renditions.texts import decode
+
 MAX_ENTRIES = 1000
 MAX_VALUE = 2048
 """Of a value so many bytes are read."""
@@ -77,7 +79,7 @@ def _value(tiff: bytes, order: str, kind: int, count: int, inline: bytes) -> Val
     start = _offset(inline, order)
     data = inline[:size] if unit * count <= 4 else tiff[start : start + size]
     if kind in (_ASCII, _UTF8):
-        return data.decode("utf-8", "replace")
+        return decode(data)
     if kind in (_BYTE, _UNDEFINED):
         return data
     whole = len(data) // unit
@@ -94,8 +96,7 @@ def plain_text(value: Value) -> str:
     """A text tag, of whichever of the types that hold text, up to its end; nothing for numbers."""
     if isinstance(value, tuple):
         return ""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return text.partition("\0")[0]
+    return decode(value) if isinstance(value, bytes) else value.partition("\0")[0]
 
 
 def numbers(value: Value) -> tuple[float, ...]:

@@ -8,6 +8,8 @@ from xml.parsers import expat
 MAX_PACKET = 4 << 20
 MAX_VALUE = 1000
 MAX_DEPTH = 100
+MAX_PIECES = 200_000
+"""Of a packet so many elements and pieces of text are looked at."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns# "
 _PREFIXES: Mapping[str, str] = MappingProxyType(
@@ -29,18 +31,19 @@ def read_xmp(packet: bytes) -> dict[str, str]:
     where entities multiply. Raises nothing.
     """
     reader = _Reader()
-    parser = expat.ParserCreate("UTF-8", " ")
+    parser = expat.ParserCreate("UTF-8", " ")  # or UTF-16, which it tells by the first bytes
+    parser.buffer_text = True
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = reader.refuse
     with suppress(expat.ExpatError, _NotXmp):
-        parser.Parse(packet[:MAX_PACKET].strip(b"\0 \r\n\t"), True)
+        parser.Parse(packet[:MAX_PACKET].lstrip(b" \r\n\t").rstrip(b"\0 \r\n\t"), True)
     return {name: text.strip() for name, text in reader.found.items() if text.strip()}
 
 
 class _NotXmp(Exception):
-    """A document type, or elements nested as no program nests them."""
+    """A document type, or more elements, or nested deeper, than any program writes."""
 
 
 class _Reader:
@@ -49,8 +52,10 @@ class _Reader:
         self._whole: set[str] = set()
         self._path: list[str] = []
         self._rdf = 0
+        self._pieces = 0
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        self._count()
         self._path.append(name)
         if len(self._path) > MAX_DEPTH:
             raise _NotXmp
@@ -66,7 +71,13 @@ class _Reader:
         self._path.pop()
 
     def text(self, text: str) -> None:
+        self._count()
         self._add(self._property(), text)
+
+    def _count(self) -> None:
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            raise _NotXmp
 
     def refuse(self, *_: object) -> None:
         self.found.clear()
