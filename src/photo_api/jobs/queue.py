@@ -13,7 +13,7 @@ from photo_api.registry.leases import FENCE, HELD, Lease
 CHANNEL = "photo_api_jobs"
 RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
 
-Kind = Literal["renditions", "display"]
+Kind = Literal["renditions", "display", "metadata"]
 
 
 def enqueuing(kind: Kind, subjects: str) -> str:

@@ -36,14 +36,19 @@ NOBODYS = "user_id = 0 AND kind = 'metadata' AND state <> 'dead'"
 
 async def enqueue_unread(db: Any, lease: Lease) -> None:
     """Have the next photos read. One whose job is dead is left alone until that is forgotten."""
-    free = f"$3 - (SELECT count(*) FROM jobs WHERE {NOBODYS})"
-    statement = (
-        "INSERT INTO jobs (kind, subject_id) SELECT 'metadata', id FROM ("
-        f"SELECT p.id FROM photos p WHERE p.status = 'ready' AND {UNREAD} AND NOT EXISTS ("
-        "SELECT FROM jobs j WHERE j.subject_id = p.id AND j.kind = 'metadata')"
-        f" ORDER BY p.id DESC LIMIT greatest({free}, 0)) next WHERE true"
-    )
-    await leases.execute(db, lease, statement, AT_ONCE)
+    await db.execute(
+        f"""
+        WITH {leases.FENCE}, next AS (
+            SELECT p.id FROM photos p
+            WHERE p.status = 'ready' AND {UNREAD} AND {leases.HELD} AND NOT EXISTS (
+                SELECT FROM jobs j WHERE j.subject_id = p.id AND j.kind = 'metadata')
+            ORDER BY p.id DESC
+            LIMIT greatest($3 - (SELECT count(*) FROM jobs WHERE {NOBODYS}), 0)
+        ), {queue.enqueuing("metadata", "next")}
+        SELECT FROM job
+        """,
+        *lease, AT_ONCE,
+    )  # fmt: skip
 
 
 class MetadataJob:
