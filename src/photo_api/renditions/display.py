@@ -31,12 +31,12 @@ def _display(data: bytes, content_type: str, max_pixels: int) -> images.Made:
 
 
 def _decode(data: bytes, content_type: str, max_pixels: int) -> Any:
-    if content_type in ("image/heic", "image/heif"):
+    if images.is_hevc(data, content_type):
         opened = images.open_heic(data, max_pixels)
         return images.shrink(opened.image, max(opened.width, opened.height))
     opened = images.open_image(data, content_type, max_pixels)
     pixels = opened.frames * opened.width * opened.height
-    if opened.frames > 1 and pixels <= min(ANIMATED_PIXELS, max_pixels):
+    if opened.frames > 1 and not opened.heif and pixels <= min(ANIMATED_PIXELS, max_pixels):
         return images.load(data, content_type, n=-1)
     return images.decode(data, content_type, max(opened.width, opened.height))[0]
 

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from photo_api.renditions.boxes import Box, Reader, boxes, items, meta, primary, references
+from photo_api.renditions.heif_view import Property, Size, View, read_view
 
 MAX_ITEMS = 20_000
-Size = tuple[int, int]
-Property = tuple[bytes, Reader]
-"""Its type and its content."""
+DERIVED = frozenset({b"grid", b"iovl", b"iden"})
+"""Made of other items' pictures (ISO 23008-12, 6.6.2): in tiles, laid over each other, the same."""
+MAX_DERIVATIONS = 8
+HEVC, AV1 = b"hvc1", b"av01"
+DECODED = frozenset({HEVC, AV1})
 
 
 class Nclx(NamedTuple):
@@ -24,14 +27,21 @@ class Nclx(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Of the primary image: the type of its item (`hvc1`, `av01`, `grid`); width and height as
-    coded, and as displayed, which is cropped and turned; bits per channel. None: not told."""
+    """Of the primary image: the type of its item (`hvc1`, `av01`, `grid`; empty if there is no such
+    item), and of the one that holds its first tile; width and height as coded; what is displayed of
+    it; bits per channel. None: not told."""
 
     coding: bytes
+    codec: bytes
     coded: Size | None
-    displayed: Size | None
+    view: View | None
     bit_depth: int | None
     nclx: Nclx | None
+
+    @property
+    def displayed(self) -> Size | None:
+        """Width and height, cropped and turned."""
+        return (self.view.width, self.view.height) if self.view else None
 
 
 def read_picture(data: bytes) -> Picture | None:
@@ -40,17 +50,20 @@ def read_picture(data: bytes) -> Picture | None:
     main = primary(data, parts)
     if main is None:
         return None
-    coding = next((kind for item, kind, _ in items(data, parts) if item == main), b"")
+    kinds = {item: kind for item, kind, _ in items(data, parts)}
+    made_of = {item: to[0] for kind, item, to in references(data, parts) if kind == b"dimg" and to}
     known = _properties(data, parts)
+    first = made_of.get(main, main)
     own = [*_of(data, parts, known, main)]
-    tiles = (
-        to for kind, item, to in references(data, parts) if (kind, item) == (b"dimg", main) and to
-    )
-    inherited = [*_of(data, parts, known, next(tiles, [main])[0])]
-    coded, displayed = _sizes(own)
+    inherited = [*own, *_of(data, parts, known, first)]
+    for _ in range(MAX_DERIVATIONS):
+        if kinds.get(first) in DERIVED:
+            first = made_of.get(first, first)
+    coded, view = read_view(own)
     return Picture(
-        coding, coded, displayed, _bit_depth(own + inherited), _first_nclx(own + inherited)
-    )
+        kinds.get(main, b""), kinds.get(first, b""), coded, view,
+        _bit_depth(inherited), _first_nclx(inherited),
+    )  # fmt: skip
 
 
 def _properties(data: bytes, parts: dict[bytes, Box]) -> Sequence[Box]:
@@ -84,29 +97,6 @@ def _associated(data: bytes, box: Box, wanted: int) -> list[int]:
         if reader.at >= box.end:
             break
     return []
-
-
-def _sizes(properties: Sequence[Property]) -> tuple[Size | None, Size | None]:
-    coded = displayed = None
-    for kind, content in properties:
-        at = content.at
-        if kind == b"ispe":
-            content.number(4)
-            coded = displayed = content.number(4), content.number(4)
-        elif kind == b"clap" and displayed:
-            displayed = _cropped(content, displayed)
-        elif kind == b"irot" and displayed and content.number(1) % 2:
-            displayed = displayed[1], displayed[0]
-        content.at = at
-    return coded, displayed
-
-
-def _cropped(content: Reader, size: Size) -> Size:
-    """By the clean aperture (ISO 14496-12, 12.1.4), never more than there is."""
-    numbers = [content.number(4) for _ in range(4)]
-    if not (numbers[1] and numbers[3]):
-        return size
-    return min(numbers[0] // numbers[1], size[0]), min(numbers[2] // numbers[3], size[1])
 
 
 def _bit_depth(properties: Sequence[Property]) -> int | None:

@@ -5,7 +5,6 @@ the format is never used. `thumbnail_buffer` is not used either: it ignores `fai
 """
 
 import hashlib
-import re
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,7 +20,10 @@ from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.renditions import heic
 from photo_api.renditions.containers import find_blocks, webp_size
 from photo_api.renditions.exif import read_exif
-from photo_api.renditions.heif_picture import Picture, read_picture
+from photo_api.renditions.heif_picture import AV1, HEVC, Picture, read_picture
+from photo_api.renditions.heif_track import count_frames, read_track
+from photo_api.renditions.jpeg import frame_header
+from photo_api.renditions.refusals import TRUNCATED, classify, refuse_unshown, refused
 from photo_api.renditions.wire import Refused
 
 PREVIEW_EDGE = 1440
@@ -35,36 +37,17 @@ _LOADERS: Mapping[str, str] = MappingProxyType(
         "image/gif": "gifload_buffer",
         "image/webp": "webpload_buffer",
         "image/avif": "heifload_buffer",
+        "image/heic": "heifload_buffer",
+        "image/heif": "heifload_buffer",
     }
 )
+_HEIF_TYPES = frozenset({"image/avif", "image/heic", "image/heif"})
 _NO_LIMIT = 1 << 31
 _JPEG_END = b"\xff\xd9"
-_TRUNCATED = re.compile(
-    r"premature end|truncated|unexpected end|read error|bad seek|unable to parse|end of file"
-    r"|not enough|too short|EOF",
-    re.IGNORECASE,
-)
-_MEMORY = re.compile(r"out of memory|insufficient memory|alloc", re.IGNORECASE)
-_MALFORMED = re.compile(r"security limit", re.IGNORECASE)
-_UNSUPPORTED = re.compile(r"unsupported|not supported|no decod", re.IGNORECASE)
-
-_SENTENCES: Mapping[str, str] = MappingProxyType(
-    {
-        "not_an_image": "The file is not an image of an accepted type.",
-        "too_many_pixels": "The image has more pixels than are accepted.",
-        "truncated": "The file ends before the image does.",
-        "corrupt": "The image cannot be decoded.",
-        "unsupported": "The image uses a variant of its format that is not supported.",
-    }
-)
 
 
 Made = tuple[dict[str, object], bytes, bytes]
 """What is told, as JSON can, and two files, of which the second may be empty."""
-
-
-def _refused(reason: str) -> Refused:
-    return Refused(reason, _SENTENCES[reason])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +82,20 @@ def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: in
     """What `work` makes of the file, its type and the limit. Raises as `render` does."""
     content_type = sniff(data[:SNIFF_LENGTH])
     if content_type is None:
-        raise _refused("not_an_image")
+        raise refused("not_an_image")
     pyvips.vips_lib.vips_error_clear()  # or warnings of the file before would blame this one
     try:
+        if work is not _describe:
+            refuse_unshown(data, content_type)
         return work(data, content_type, max_pixels)
     except (MemoryError, Refused):
         raise
     except Exception as error:  # whatever a decoder complains of, the file is its reason
-        raise _classify(str(error)) from error
-
-
-def _classify(message: str) -> Refused:
-    if _MALFORMED.search(message):
-        return _refused("corrupt")
-    if _MEMORY.search(message):
-        raise MemoryError(message)
-    if _TRUNCATED.search(message):
-        return _refused("truncated")
-    return _refused("unsupported" if _UNSUPPORTED.search(message) else "corrupt")
+        raise classify(data, content_type, str(error)) from error
 
 
 def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
-    if content_type in ("image/heic", "image/heif"):
+    if is_hevc(data, content_type):
         opened = open_heic(data, max_pixels)
         preview, whole = shrink(opened.image, PREVIEW_EDGE), True
     else:
@@ -133,6 +108,16 @@ def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
         "fault": None if whole else "truncated",
     }
     return head, _webp(thumbnail), _webp(preview)
+
+
+def is_hevc(data: bytes, content_type: str) -> bool:
+    """Whether it is `open_heic` that opens it. A file's brands say what it may be, its picture's
+    coding what it is."""
+    if content_type not in _HEIF_TYPES:
+        return False
+    picture = read_picture(data)
+    coded_in = picture.codec if picture else b""
+    return coded_in == HEVC or (coded_in != AV1 and content_type != "image/avif")
 
 
 def _facts(
@@ -153,23 +138,37 @@ def _describe(data: bytes, content_type: str, _: int) -> Made:
 
 def _size(data: bytes, content_type: str) -> tuple[int | None, int | None]:
     """As displayed, however many pixels that are."""
-    size = None
-    if content_type in _LOADERS:
+    size = _heif_size(data) if content_type in _HEIF_TYPES else None
+    if size is None:
         with suppress(pyvips.Error, Refused):
             opened = open_image(data, content_type, _NO_LIMIT)
             size = opened.width, opened.height
-    size = size or _told_size(data, content_type)
+    if size is None and (told := _told_size(data, content_type)):
+        size = told[::-1] if _is_turned(data, content_type) else told
     return size if size and min(size) > 0 and max(size) < _NO_LIMIT else (None, None)
 
 
+def _is_turned(data: bytes, content_type: str) -> bool:
+    """Whether width and height change places (CIPA DC-008, 4.6.4)."""
+    orientation = read_exif(find_blocks(data, content_type).exif).get("orientation")
+    return isinstance(orientation, int) and orientation >= 5
+
+
+def _heif_size(data: bytes) -> tuple[int, int] | None:
+    picture = read_picture(data)
+    if picture:
+        return picture.displayed
+    track = read_track(data)
+    return track.size if track else None
+
+
 def _told_size(data: bytes, content_type: str) -> tuple[int, int] | None:
-    """What a header says that vips will not open."""
-    if content_type == "image/png":
+    """What a header says that vips will not open, as coded."""
+    if content_type == "image/png" and data[12:16] == b"IHDR":
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if content_type == "image/webp":
-        return webp_size(data)
-    picture = read_picture(data) if content_type.endswith(("heic", "heif", "avif")) else None
-    return picture.displayed if picture else None
+    if content_type == "image/jpeg" and (frame := frame_header(data)):
+        return frame.width, frame.height
+    return webp_size(data) if content_type == "image/webp" else None
 
 
 def load(data: bytes, content_type: str, **options: Any) -> Any:
@@ -180,7 +179,7 @@ def load(data: bytes, content_type: str, **options: Any) -> Any:
 
 def _check(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
-        raise _refused("too_many_pixels")
+        raise refused("too_many_pixels")
 
 
 def field(image: Any, name: str) -> Any:
@@ -199,8 +198,9 @@ def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
     _check((image.width, image.height), max_pixels)
     turned = (field(image, "orientation") or 1) >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
-    heif = read_picture(data) if content_type == "image/avif" else None
-    return Opened(image, width, height, field(image, "n-pages") or 1, heif)
+    if content_type in _HEIF_TYPES:
+        return Opened(image, width, height, count_frames(data), read_picture(data))
+    return Opened(image, width, height, field(image, "n-pages") or 1)
 
 
 def _preview(data: bytes, content_type: str, opened: Opened) -> tuple[Any, bool]:
@@ -214,14 +214,14 @@ def decode(data: bytes, content_type: str, edge: int, **options: Any) -> tuple[A
     try:
         return shrink(load(data, content_type, **options), edge), True
     except pyvips.Error as error:
-        if content_type != "image/jpeg" or not _TRUNCATED.search(str(error)):
+        if content_type != "image/jpeg" or not TRUNCATED.search(str(error)):
             raise
         # Some cameras leave out the end marker. With one, a complete image has no other fault.
         ended = data + _JPEG_END
     try:
         return shrink(load(ended, content_type, fail_on="warning", **options), edge), True
     except pyvips.Error as error:
-        if not _TRUNCATED.search(str(error)):
+        if not TRUNCATED.search(str(error)):
             raise
     pyvips.vips_lib.vips_error_clear()
     return shrink(load(ended, content_type, fail_on="none", **options), edge), False
@@ -241,11 +241,13 @@ def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
 def open_heic(data: bytes, max_pixels: int, deep: bool = False) -> Opened:
     """A HEIC, decoded, in 16 bits per channel if it has more than 8 and `deep` is asked for.
     Raises `Refused`."""
-    primary = heic.open_primary(data, deep)
+    picture = read_picture(data)
+    primary = heic.open_primary(data, deep, picture)
     _check(primary.size, max_pixels)
-    image = heic.pixels(primary)
+    image = heic.pixels(primary, picture)
     _check((image.width, image.height), max_pixels)
-    return Opened(image, image.width, image.height, 1, read_picture(data), primary)
+    size = image.width, image.height
+    return Opened(image, *size, count_frames(data), picture, primary)
 
 
 def shrink(image: Any, edge: int) -> Any:

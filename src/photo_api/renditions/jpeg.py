@@ -10,6 +10,7 @@ as other pictures of an MPO or a camera's own notes, is left out.
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 SOI, EOI, SOS, DHT, DQT, DRI, DNL, DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xDC, 0xCC
 APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
@@ -22,6 +23,29 @@ MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 class UnusualJpeg(Exception):
     """Not a JPEG of which we can tell what is in it."""
+
+
+class Frame(NamedTuple):
+    """What a frame's header says (ITU T.81, B.2.2); a height of 0 is told later, if at all."""
+
+    bits: int
+    height: int
+    width: int
+    channels: int
+
+
+def frame_header(data: bytes) -> Frame | None:
+    """The first frame's, None if there is none before the first scan."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at + 1 < len(data):
+        code = data[at + 1]
+        if code in (EOI, SOS):
+            return None
+        if code in FRAMES:
+            header = data[at + 4 : at + 10]
+            return Frame(*struct.unpack(">BHHB", header)) if len(header) == 6 else None
+        at += 1 if code == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def without_metadata(data: bytes, orientation: int) -> bytes:

@@ -1,0 +1,100 @@
+"""Why a file is refused: what its own headers say comes before the words of a decoder."""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from photo_api.renditions.heif_picture import DECODED, DERIVED, read_picture
+from photo_api.renditions.heif_track import read_track
+from photo_api.renditions.jpeg import frame_header
+from photo_api.renditions.whole import is_cut_short
+from photo_api.renditions.wire import Refused
+
+TRUNCATED = re.compile(
+    r"premature end|truncated|unexpected end|read error|end of file|not enough|too short|EOF",
+    re.IGNORECASE,
+)
+_MEMORY = re.compile(r"out of memory|insufficient memory|alloc", re.IGNORECASE)
+_LIMIT = re.compile(r"security limit", re.IGNORECASE)
+_MALFORMED = re.compile(r"Bitstream not supported", re.IGNORECASE)
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|no decod|not been built in|maximum image size", re.IGNORECASE
+)
+
+_SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "not_an_image": "The file is not an image of an accepted type.",
+        "too_many_pixels": "The image has more pixels than are accepted.",
+        "truncated": "The file ends before the image does.",
+        "corrupt": "The image cannot be decoded.",
+        "unsupported": "The image uses a variant of its format that is not supported.",
+    }
+)
+
+
+def refused(reason: str) -> Refused:
+    return Refused(reason, _SENTENCES[reason])
+
+
+def refuse_unshown(data: bytes, content_type: str) -> None:
+    """Raises `Refused` for what a decoder would refuse in other words, or show wrongly; what is cut
+    short passes."""
+    variant = _VARIANTS.get(content_type)
+    reason = variant(data) if variant else None
+    if reason and not is_cut_short(data, content_type):
+        raise refused(reason)
+
+
+def classify(data: bytes, content_type: str, message: str) -> Refused:
+    """What to say where a decoder said `message`. Raises MemoryError if that is what it met."""
+    if _MEMORY.search(message) and not _LIMIT.search(message):
+        raise MemoryError(message)
+    if is_cut_short(data, content_type):
+        return refused("truncated")
+    if content_type == "image/jpeg" and TRUNCATED.search(message):
+        return refused("truncated")
+    supported = _MALFORMED.search(message) or not _UNSUPPORTED.search(message)
+    return refused("corrupt" if supported else "unsupported")
+
+
+def _png(data: bytes) -> str | None:
+    """A chunk that must be understood and is not (PNG, third edition, 5.4: those with a capital
+    letter), such as the one by which Apple's own variant begins."""
+    at = 8
+    while len(name := data[at + 4 : at + 8]) == 4 and name.isalpha() and name != b"IDAT":
+        if name[:1].isupper() and name not in (b"IHDR", b"PLTE", b"IEND"):
+            return "unsupported"
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return None
+
+
+def _jpeg(data: bytes) -> str | None:
+    """Neither one, three nor four channels; no width (ITU T.81, B.2.2)."""
+    frame = frame_header(data)
+    if frame is None:
+        return None
+    if frame.width == 0:
+        return "corrupt"
+    return None if frame.channels in (1, 3, 4) else "unsupported"
+
+
+def _heif(data: bytes) -> str | None:
+    """No primary image, or one of a coding that no decoder here knows."""
+    picture = read_picture(data)
+    if picture is None:
+        return "unsupported" if read_track(data) else None
+    if not picture.coding:
+        return "corrupt"
+    shown = {picture.coding} <= DECODED | DERIVED and picture.codec in DECODED
+    return None if shown else "unsupported"
+
+
+_VARIANTS: Mapping[str, Callable[[bytes], str | None]] = MappingProxyType(
+    {
+        "image/png": _png,
+        "image/jpeg": _jpeg,
+        "image/heic": _heif,
+        "image/heif": _heif,
+        "image/avif": _heif,
+    }
+)
