@@ -23,10 +23,12 @@ pool = 4
 [health_check]
 interval = "30s"
 [balancer.rate_limits]
-general = {{ rate = "10000/s", burst = 10000 }}
-auth = {{ rate = "1000/s", burst = 1000 }}
+read = {{ rate = "10000/s", burst = 10000 }}
+edit = {{ rate = "10000/s", burst = 10000 }}
 image = {{ rate = "10000/s", burst = 10000 }}
+upload = {{ rate = "10000/s", burst = 10000 }}
 share = {{ rate = "10000/s", burst = 10000 }}
+auth = {{ rate = "1000/s", burst = 1000 }}
 [group]
 min = {low}
 max = {high}

@@ -25,7 +25,7 @@ from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits
 from tests.service import eventually, free_port
 
 ANY_RATE = RateLimit(100_000, 100_000)
-UNLIMITED = RateLimits(ANY_RATE, ANY_RATE, ANY_RATE, ANY_RATE)
+UNLIMITED = RateLimits(*[ANY_RATE] * 6)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from photo_fleet.render.nginx_server import UPLOADS_OF_CLIENT
+from photo_fleet.render.nginx_server import FORMS_OF_CLIENT
 from photo_fleet.spec.fleet import RateLimit, RateLimits, Service
 from tests.photo_fleet.nginx_stage import (
     Backend,
@@ -151,7 +151,7 @@ def test_trusted_hops_are_believed_and_not_those_beyond(servers: Backends) -> No
 @pytest.fixture(scope="module")
 def hops() -> Iterator[tuple[Front, Backend]]:
     """A front that believes its neighbours, and gives each client two answers."""
-    limits = RateLimits(general=RateLimit(0.01, 1))
+    limits = RateLimits(read=RateLimit(0.01, 1))
     fleet = spec(trusted_hops=("127.0.0.0/8", "10.0.0.0/8"), rate_limits=limits)
     with backends() as servers:
         member = servers.start()
@@ -356,7 +356,7 @@ def test_one_client_s_uploads_leave_room_on_the_disk_of_nginx(front: Front) -> N
     host, port = front.url.removeprefix("http://").split(":")
     head = b"POST /api/photos/ HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"
     with ExitStack() as uploads:
-        for _ in range(UPLOADS_OF_CLIENT):
+        for _ in range(FORMS_OF_CLIENT):
             one = uploads.enter_context(socket.create_connection((host, int(port))))
             one.sendall(head + b"x")
         eventually(lambda: httpx.post(f"{front.url}/api/photos/").status_code == 429)
@@ -406,7 +406,7 @@ def open_front(member: Backend, store: Backend) -> Iterator[Front]:
         spec(
             store=f"http://{store.address}",
             upload_limit=1000,
-            rate_limits=RateLimits(rare, rare, rare, rare),
+            rate_limits=RateLimits(*[rare] * 6),
         ),
         service=Service(cors_origins=(FRONT_END, "http://localhost:*")),
     )

@@ -21,7 +21,7 @@ OTHER = Balancer(
     store="https://s3.example.org",
     bucket="my.photos",
     tls=Tls("/etc/ssl/photos.pem", "/etc/ssl/photos.key"),
-    rate_limits=RateLimits(general=RateLimit(0.5, 0)),
+    rate_limits=RateLimits(read=RateLimit(0.5, 0), edit=RateLimit(1, 0, 7)),
     buffer_uploads=False,
     read_timeout=25.5,
 )

@@ -119,7 +119,7 @@ def test_only_what_is_named_differs_from_the_default() -> None:
 
 def test_one_key_of_a_rate_limit_leaves_the_other() -> None:
     fleet = loads('[balancer.rate_limits.image]\nrate = "60/m"\n', "fleet.toml")
-    limits = RateLimits(image=RateLimit(1, 200))
+    limits = RateLimits(image=RateLimit(1, 2000, 32))
     assert fleet == Fleet(balancer=Balancer(rate_limits=limits))
 
 

@@ -215,10 +215,15 @@ def _hops(balancer: Balancer) -> Lines:
 def _limits(balancer: Balancer) -> Lines:
     """Per client: an IPv4 address, or an IPv6 network of 64 bits, which is what one client has."""
     limits = balancer.rate_limits
+    keys = {"read": "$reading_client", "edit": "$changing_client", "upload": "$changing_client"}
     zones = [
-        f"limit_req_zone $client_key zone={zone.name}:10m"
-        f" rate={rate(getattr(limits, zone.name).rate)};"
-        for zone in fields(limits)
+        line
+        for name in (zone.name for zone in fields(limits))
+        for key in (keys.get(name, "$client_key"),)
+        for line in (
+            f"limit_req_zone {key} zone={name}:10m rate={rate(getattr(limits, name).rate)};",
+            f"limit_conn_zone {key} zone={name}_held:10m;",
+        )
     ]
     return [
         *block(
@@ -226,10 +231,13 @@ def _limits(balancer: Balancer) -> Lines:
             [r'"~^(?<network>[\s\S]{8})[\s\S]{8}$" $network;', "default $binary_remote_addr;"],
         ),
         'map $written_hop $client_key { "" $address_key; default $written_hop; }',
+        "# What has no key is not counted.",
+        'map $request_method $reading_client { "~^(?:GET|HEAD|OPTIONS)$" $client_key;'
+        ' default ""; }',
+        'map $request_method $changing_client { "~^(?:GET|HEAD|OPTIONS)$" "";'
+        " default $client_key; }",
         *zones,
         "limit_req_status 429;",
-        "limit_conn_zone $client_key zone=requests:10m;",
-        'map $request_method $uploading_client { POST $client_key; default ""; }',
-        "limit_conn_zone $uploading_client zone=uploads:10m;",
+        "limit_conn_zone $changing_client zone=forms:10m;",
         "limit_conn_status 429;",
     ]

@@ -1,5 +1,7 @@
 """The server that people reach: which address goes where."""
 
+from collections.abc import Sequence
+
 from photo_fleet.render import nginx_errors as errors
 from photo_fleet.render import nginx_origins as origins
 from photo_fleet.render.nginx_members import UPSTREAM, edge_health
@@ -15,8 +17,15 @@ OF_THE_STORE = [
 OWN = [*OF_THE_STORE, "add_header X-Content-Type-Options $own_nosniff always;"]
 """Of every answer that does not bring them: an instance's does."""
 
-REQUESTS_OF_CLIENT, UPLOADS_OF_CLIENT = 128, 32
-"""At a time, as an instance holds them: what comes in slowly is on nginx's disk meanwhile."""
+REQUESTS_OF_CLIENT, FORMS_OF_CLIENT = 112, 32
+"""At a time: of one class, fewer than a worker of an instance holds of one address, so that it has
+room for the others; of these, uploads by form, which are on nginx's disk while they come in."""
+
+STREAMS = FORMS_OF_CLIENT
+"""Requests that a browser has under way on its HTTP/2 connection; with others it waits itself."""
+
+OTHERS, UPLOADS = ("read", "edit"), ("read", "upload")
+"""Two classes of rates, of which a request's method decides."""
 
 LARGEST_BODY, LARGEST_OF_STRANGERS = "256k", "16k"
 """Of all but uploads, as the service takes them."""
@@ -33,6 +42,7 @@ TLS = [
     "ssl_session_cache shared:tls:10m;",
     "ssl_session_timeout 1d;",
     "ssl_session_tickets off;",
+    f"http2_max_concurrent_streams {STREAMS};",
 ]
 
 
@@ -140,36 +150,44 @@ def _buffering(balancer: Balancer) -> Lines:
     ]
 
 
-def _limited(head: str, zone: str, balancer: Balancer, *more: str) -> Lines:
-    limit: RateLimit = getattr(balancer.rate_limits, zone)
-    burst = f" burst={limit.burst} nodelay" if limit.burst else ""
-    limits = [f"limit_req zone={zone}{burst};", f"limit_conn requests {REQUESTS_OF_CLIENT};"]
-    body = [*limits, *more, f"proxy_pass http://{UPSTREAM};"]
-    return block(f"location {head}", body)
+def _limited(head: str, classes: Sequence[str], balancer: Balancer, *more: str) -> Lines:
+    limits = [line for name in classes for line in _limits(name, balancer)]
+    return block(f"location {head}", [*limits, *more, f"proxy_pass http://{UPSTREAM};"])
+
+
+def _limits(name: str, balancer: Balancer) -> Lines:
+    """Beyond the burst a client's requests wait for their turn, as many as may; others are
+    refused. None that waits is held by an instance."""
+    limit: RateLimit = getattr(balancer.rate_limits, name)
+    wait = f" delay={limit.burst}" if limit.burst else ""
+    at_most, wait = limit.burst + limit.queue, wait if limit.queue else " nodelay"
+    burst = f" burst={at_most}{wait}" if at_most else ""
+    return [
+        f"limit_req zone={name}{burst};",
+        f"limit_conn {name}_held {REQUESTS_OF_CLIENT};",
+    ]
 
 
 def _api_locations(balancer: Balancer) -> Lines:
-    upload = (
+    form = (
         f"client_max_body_size {balancer.upload_limit};",
-        f"limit_conn uploads {UPLOADS_OF_CLIENT};",
+        f"limit_conn forms {FORMS_OF_CLIENT};",
     )
+    of_strangers = ("gzip off;", f"client_max_body_size {LARGEST_OF_STRANGERS};")
     image = r'~ "^/api/(?:photos/[^/]+|share/[^/]+/photos/[^/]+)/image/?$"'
+    direct = r'~ "^/api/photos/(?:presigned-url|confirm)/?$"'
     return [
         "# nginx would lead from a prefix without its slash to the one with it.",
         "location = /api { return 404; }",
-        *_limited("/api/", "general", balancer),
+        *_limited("/api/", OTHERS, balancer),
         "# Compressed, an answer's length tells of the tokens in it.",
-        *_limited(
-            "/api/auth",
-            "auth",
-            balancer,
-            "gzip off;",
-            f"client_max_body_size {LARGEST_OF_STRANGERS};",
-        ),
-        *_limited("= /api/photos", "general", balancer, *upload),
-        *_limited("= /api/photos/", "general", balancer, *upload),
-        *_limited("/api/share", "share", balancer),
-        *_limited(image, "image", balancer),
+        *_limited("/api/auth", OTHERS, balancer, *of_strangers),
+        *_limited(r'~ "^/api/auth/(?:login|register)/?$"', ("auth",), balancer, *of_strangers),
+        *_limited("= /api/photos", UPLOADS, balancer, *form),
+        *_limited("= /api/photos/", UPLOADS, balancer, *form),
+        *_limited(direct, UPLOADS, balancer),
+        *_limited("/api/share", ("share",), balancer),
+        *_limited(image, ("image",), balancer),
     ]
 
 
@@ -183,7 +201,7 @@ def _health_locations(balancer: Balancer) -> Lines:
 
 def _docs_locations(balancer: Balancer) -> Lines:
     paths = ("= /docs", "= /redoc", "= /openapi.json", "/docs-assets")
-    return [line for path in paths for line in _limited(path, "general", balancer)]
+    return [line for path in paths for line in _limited(path, OTHERS, balancer)]
 
 
 def _pages(places: Places) -> Lines:

@@ -107,20 +107,24 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Requests a second per client address, and how many may come at once beyond that."""
+    """Requests a second per client address, how many may come at once beyond that, and how many
+    more then wait for their turn, before others are refused."""
 
     rate: Annotated[float, Rate(0.01, 100_000)]
     burst: Annotated[int, Count(0, 100_000)]
+    queue: Annotated[int, Count(0, 100_000)] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Per client address, by what is asked for."""
+    """Per client address, by what is asked for; no class uses up another's."""
 
-    general: RateLimit = RateLimit(50, 100)
+    read: RateLimit = RateLimit(100, 1000, 32)
+    edit: RateLimit = RateLimit(50, 1000, 32)
+    image: RateLimit = RateLimit(200, 2000, 32)
+    upload: RateLimit = RateLimit(50, 2000, 32)
+    share: RateLimit = RateLimit(20, 100, 32)
     auth: RateLimit = RateLimit(5, 20)
-    image: RateLimit = RateLimit(100, 200)
-    share: RateLimit = RateLimit(20, 40)
 
 
 @dataclass(frozen=True, slots=True)
