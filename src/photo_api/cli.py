@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
 
     _add_reconcile(commands.add_parser("reconcile", help="compare the table and the object store"))
+    _add_import(commands.add_parser("import", help="bring objects and links of another service"))
     _add_jobs(commands.add_parser("jobs", help="list jobs, or retry dead ones"))
     _add_renditions(commands.add_parser("renditions", help="make missing renditions again"))
     _add_users(commands.add_parser("users", help="activate or deactivate an account"))
@@ -146,6 +147,14 @@ def _add_reconcile(parser: argparse.ArgumentParser) -> None:
     )
     _add_json(parser, "the report")
     parser.set_defaults(run=_reconcile)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bucket", type=text, required=True, help="the bucket of its objects, which is only read"
+    )
+    _add_json(parser, "the report")
+    parser.set_defaults(run=_import)
 
 
 def _add_jobs(parser: argparse.ArgumentParser) -> None:
@@ -291,6 +300,12 @@ def _reconcile(**options: Any) -> int:
     from photo_api.photos.reconcile_command import reconcile_command
 
     return _ask(reconcile_command(load(os.environ), **options))
+
+
+def _import(**options: Any) -> int:
+    from photo_api.moving.command import import_command
+
+    return _ask(import_command(load(os.environ), **options))
 
 
 def _users(*, action: str, email: str) -> int:

@@ -26,8 +26,11 @@ TOLERATED_SHARE = 0.01
 BATCH = 1000
 PATIENCE = 3600.0
 """Seconds for statements over everything; a request's few would not do for millions of photos."""
-LOCK = 0x7265636F6E  # "recon": one advisory lock for all runs that mend
-ANOTHER = "Another `photo-api reconcile` with --repair or --adopt runs; wait for its end"
+LOCK = 0x7265636F6E  # "recon": one advisory lock for all runs that mend, and for imports
+ANOTHER = (
+    "Another `photo-api reconcile` with --repair or --adopt, or `photo-api import`,"
+    " runs; wait for its end"
+)
 UNFINISHED = """(l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' AND NOT EXISTS (
     SELECT FROM photos WHERE status <> 'pending' AND id =
     CASE WHEN l.key ~ '^photos/[0-9]+/[0-9]{1,16}/' THEN split_part(l.key, '/', 3)::bigint END))"""

@@ -70,6 +70,9 @@ class ObjectStore(Protocol):
         came with the source: no encoding, language, caching or metadata. Raises
         `ObjectMissing`."""
 
+    async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
+        """The same from another bucket of the store, which these credentials may read."""
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; a missing one is fine."""
 

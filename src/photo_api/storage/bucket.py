@@ -52,13 +52,14 @@ def abort_uploads(bucket: Bucket, key: str) -> int:
 
 
 def copy_anew(bucket: Bucket, source: str, target: str, content_type: str) -> None:
-    """Copy the bytes of an object and nothing else of it (CopyObject, REPLACE; up to 5 GB).
+    """Copy the bytes of an object, `bucket/key`, and nothing else of it (CopyObject, REPLACE; up to
+    5 GB).
 
     Blocks up to 20 s. Raises `ObjectMissing`, `StoreUnavailable`.
     """
     headers = {
         "Content-Type": content_type,
-        "X-Amz-Copy-Source": f"/{bucket.name}/{quote_path(source)}",
+        "X-Amz-Copy-Source": f"/{quote_path(source)}",
         "X-Amz-Metadata-Directive": "REPLACE",
     }
     answer = _send(bucket, "PUT", f"/{quote_path(target)}", "", headers, _COPY_TIMEOUT)

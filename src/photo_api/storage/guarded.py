@@ -104,6 +104,12 @@ class GuardedStore:
         """Copy inside the store, twice if need be."""
         await self._written(lambda: self._store.copy(source, target, content_type=content_type))
 
+    async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
+        """The same from another bucket."""
+        await self._written(
+            lambda: self._store.copy_from(bucket, source, target, content_type=content_type)
+        )
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, twice if need be."""
         await self._written(lambda: self._store.delete(keys))

@@ -163,12 +163,16 @@ class S3Store:
     async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
         """Copy inside the store; up to 5 GB, as S3's CopyObject allows."""
         if content_type is not None:  # obstore does not replace what comes with an object
-            await asyncio.get_running_loop().run_in_executor(
-                self._copies, copy_anew, self._bucket, source, target, content_type
-            )
+            await self.copy_from(self._bucket.name, source, target, content_type=content_type)
             return
         with _translated("copy", source):
             await obstore.copy_async(self._clients.writes, source, target)
+
+    async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
+        """Copy the bytes of an object in another bucket of the store."""
+        await asyncio.get_running_loop().run_in_executor(
+            self._copies, copy_anew, self._bucket, f"{bucket}/{source}", target, content_type
+        )
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, 1,000 a request."""
