@@ -147,6 +147,7 @@ def test_file_names(parameters: str, expected: str) -> None:
         (FILE + part('name="t"', b"x" * (MAX_FIELD_SIZE + 1)) + END, "longer than"),
         (FILE + part('name="t"') * (MAX_FIELDS + 1) + END, "more than"),
         (FILE + b"--" + BOUNDARY.encode() + b"\r\nA: " + b"x" * 100_000, "well-formed"),
+        (part('name="file"', b"\xff\xd8\xff") + END, "the field 'file' has no filename"),
     ],
 )
 def test_bad_forms_are_refused(body: bytes, reason: str) -> None:

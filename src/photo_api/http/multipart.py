@@ -156,6 +156,8 @@ class _Parts:
             raise MultipartError("a part has no name")
         filename = _filename(parameters)
         if filename is None:
+            if _unescape(name) == self.file_field:
+                raise MultipartError(f"the field {self.file_field!r} has no filename")
             self._begin_field(_unescape(name))
         elif self.filename is not None or _unescape(name) != self.file_field:
             raise MultipartError(f"only one file is taken, in the field {self.file_field!r}")

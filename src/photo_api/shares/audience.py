@@ -9,7 +9,10 @@ PROGRAMS = re.compile(
     # programs of these.
     r"(?<!\bcu)bot\b|spider|crawl|externalhit|externalagent|externalfetcher|preview|-scrap|line-poker"
     r"|^whatsapp/|\byeti/|\bdaum(?:oa)?/|slack-imgproxy|embedly|iframely|mastodon/|cardyb|vkshare"
-    r"|mediapartners|bingbot|^pinterest/|flipboardproxy|linkexpanding"
+    r"|mediapartners|bingbot|^pinterest/|flipboardproxy|linkexpanding|facebookcatalog|lighthouse"
+    r"|googleother|google-(?:inspection|safety|read)|feedfetcher|ia_archiver|-user/"
+    # Where to read about it: browsers have no such address.
+    r"|\+https?:"
 )
 """In a User-Agent of lower case."""
 
