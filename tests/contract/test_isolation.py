@@ -31,6 +31,9 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("DELETE", "/photos/{photo}", None),
     ("GET", "/photos/{photo}/image", None),
     ("HEAD", "/photos/{photo}/image", None),
+    ("HEAD", "/albums/{album}", None),
+    ("HEAD", "/albums/{album}/share", None),
+    ("HEAD", "/photos/{photo}", None),
 ]
 
 
