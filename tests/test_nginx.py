@@ -24,6 +24,7 @@ from tests.service import (
     running_service,
 )
 from tests.test_memory import LARGE, MB, WEB
+from tests.test_operations_docs import ROOT, blocks
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -52,21 +53,27 @@ http {{
         proxy_set_header Host $http_host;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_request_buffering {buffering};
-        location /api/ {{ proxy_pass http://instances; }}
+        {api}
         location /health {{ proxy_pass http://instances; }}
     }}
 }}
 """
 
+API = "location /api/ { proxy_pass http://instances; }"
+
 
 @contextmanager
-def running_nginx(service: Service, folder: Path, buffering: str = "on") -> Iterator[str]:
-    """The address of an nginx in front of this service."""
+def running_nginx(
+    service: Service, folder: Path, buffering: str = "on", api: str = API
+) -> Iterator[str]:
+    """The address of an nginx in front of this service, which has it by the location `api`."""
     folder.mkdir()
     port, upstream = free_port(), service.url.rsplit(":", 1)[1]
     configuration = folder / "nginx.conf"
     configuration.write_text(
-        CONFIGURATION.format(folder=folder, port=port, service=upstream, buffering=buffering)
+        CONFIGURATION.format(
+            folder=folder, port=port, service=upstream, buffering=buffering, api=api
+        )
     )
     process = subprocess.Popen(
         ["/usr/sbin/nginx", "-e", str(folder / "error.log"), "-c", str(configuration)],
@@ -94,6 +101,21 @@ def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
         return httpx.get(f"{url}/health").is_success
     except httpx.TransportError:
         return False
+
+
+def test_an_nginx_that_strips_the_prefix_is_told_by_the_answer(
+    service: Service, tmp_path: Path
+) -> None:
+    """With the location that docs/moving.md shows, and with what it warns of."""
+    [shown] = blocks(ROOT / "docs/moving.md", "nginx")
+    right = shown.replace("http://photo_api;", "http://instances;")
+    wrong = right.replace("http://instances;", "http://instances/;")
+    with running_nginx(service, tmp_path / "right", api=right) as url:
+        assert httpx.get(f"{url}/api/auth/me").status_code == 401
+    with running_nginx(service, tmp_path / "wrong", api=wrong) as url:
+        answer = httpx.get(f"{url}/api/auth/me")
+    assert answer.status_code == 404
+    assert "does a proxy strip /api?" in answer.json()["detail"]
 
 
 @pytest.fixture(scope="module")
