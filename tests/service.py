@@ -43,6 +43,17 @@ def jpeg(width: int = 64, height: int = 48, seed: int | None = None) -> bytes:
     return out.getvalue()
 
 
+def heic(width: int = 64, height: int = 48) -> bytes:
+    """As iPhones take photos: one that is like no other."""
+    import pillow_heif
+
+    noise = os.urandom(3)
+    out = BytesIO()
+    picture = Image.new("RGB", (width, height), (noise[0], noise[1], noise[2]))
+    pillow_heif.from_pillow(picture).save(out, format="HEIF")
+    return out.getvalue()
+
+
 def new_address() -> str:
     """An IPv6 address in a network that no other client has."""
     return f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}::1"

@@ -17,7 +17,7 @@ from PIL import Image
 
 from photo_api.renditions.jpeg import without_metadata
 from tests.fuzzing import fuzzed
-from tests.service import Service, User, eventually, jpeg, running_service
+from tests.service import Service, User, eventually, heic, jpeg, running_service
 from tests.test_memory import ALLOWED, LARGE, MB, Peak, web_worker
 
 
@@ -184,12 +184,34 @@ def test_renditions_have_relative_addresses_that_work(carol: User, data: bytes) 
         assert (part.status_code, part.content) == (206, b"RIFF")
 
 
-def test_until_there_are_renditions_the_original_stands_in_uncached(carol: User) -> None:
+def test_a_heic_is_shown_and_its_original_kept(carol: User) -> None:
+    data = heic(200, 100)
+    url = carol.upload(data, filename="바다.heic")["url"]
+
+    def full() -> httpx.Response | None:
+        answer = carol.api.get(url)
+        return None if "no-store" in answer.headers["Cache-Control"] else answer
+
+    image = eventually(full, 30)
+    assert image is not None
+    assert (image.status_code, image.headers["Content-Type"]) == (200, "image/webp")
+    assert unquote(image.headers["Content-Disposition"]).endswith("바다.webp")
+    assert Image.open(BytesIO(image.content)).size == (200, 100)
+    original = carol.api.get(f"{url}?size=original")
+    assert (original.content, original.headers["Content-Type"]) == (data, "image/heic")
+
+
+def test_no_original_stands_in_for_a_thumbnail(carol: User) -> None:
     data = b"\xff\xd8\xff\xe0" + bytes(1000)
     photo = carol.rendered(carol.upload(data)["id"])
-    image = carol.api.get(f"{photo['url']}?size=thumbnail")
-    assert (image.content, image.headers["Content-Type"]) == (data, "image/jpeg")
-    assert image.headers["Cache-Control"] == "private, no-store"
+    for size in ("thumbnail", "preview"):
+        answer = carol.api.get(f"{photo['url']}?size={size}")
+        assert answer.status_code == 404
+        assert "Retry-After" not in answer.headers
+        assert "size=original" in answer.json()["detail"]
+    for size in ("auto", "display", "original"):
+        image = carol.api.get(f"{photo['url']}?size={size}")
+        assert (image.content, image.headers["Content-Type"]) == (data, "image/jpeg")
 
 
 def test_only_the_owner_gets_it(carol: User, streaming: Service, path: str) -> None:

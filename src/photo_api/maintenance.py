@@ -12,6 +12,7 @@ from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
 from photo_api.jobs.queue import prune_dead
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
+from photo_api.photos.remaking import enqueue_displays
 from photo_api.photos.sweep import sweep
 from photo_api.registry import queries as registry
 from photo_api.registry.leader import Leader, PeriodicTask
@@ -75,6 +76,7 @@ class Maintenance:
         await prune(self._db, lease)
         await self._fill_folds(lease)
         await compose_names(self._db, lease, NAMES_AT_ONCE)
+        await enqueue_displays(self._db, lease)
         await sweep(self._db, self._store, self._uploads.longest_put, lease)
 
     async def _list_staging(self, lease: Lease) -> None:

@@ -140,6 +140,7 @@ def test_what_agrees_has_no_discrepancies() -> None:
         (with_rows(photos=(photo(1, in_album=False),)), "half_done", "not in its album"),
         (with_rows(photos=(photo(1, renditions="pending"),)), "half_done", "no job"),
         (with_rows(photos=(photo(1, renditions="failed"),)), "half_done", "failed for good"),
+        (with_rows(photos=(photo(1, renditions="partial"),)), "half_done", "in part"),
         (
             replace(SOUND, downloads={1: Download("aa", is_small=False)}),
             "half_done",

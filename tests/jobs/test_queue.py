@@ -139,8 +139,8 @@ async def test_a_notification_wakes_the_runner(
     monkeypatch.setattr(runner, "POLL", 3600)
     looked, lease = asyncio.Event(), queue.lease
 
-    async def look(*arguments: Any) -> Any:
-        job = await lease(*arguments)
+    async def look(*arguments: Any, **more: Any) -> Any:
+        job = await lease(*arguments, **more)
         if job is None:
             looked.set()
         return job

@@ -7,15 +7,19 @@ from uuid import uuid4
 
 import pytest
 
+from photo_api.db.pool import Database
 from photo_api.jobs import queue
+from photo_api.jobs.queue import Job
 from photo_api.registry import leases
-from tests.jobs.stage import KINDS, Worker
-from tests.own_stage import ask
+from tests.jobs.stage import KINDS, Recorder, Worker, handling
+from tests.own_stage import ask, database_of
 from tests.service import User, eventually, jpeg
 
+READ = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'jobs'"
 
-async def user_with(connection: Any, photos: int) -> int:
-    """A new user with so many photos whose renditions wait."""
+
+async def user_with(connection: Any, photos: int, kind: str = "renditions") -> int:
+    """A new user with so many photos for each of which such a job waits."""
     user: int = await connection.fetchval(
         "INSERT INTO users (email, username, password_hash) VALUES ($1, 'u', '') RETURNING id",
         f"{uuid4().hex}@example.org",
@@ -24,8 +28,8 @@ async def user_with(connection: Any, photos: int) -> int:
         "WITH made AS (INSERT INTO photos (owner_id, status, album_id, original_filename,"
         "  content_type, file_size, object_key) SELECT $1, 'ready', 0, '', '', 1,"
         "  gen_random_uuid()::text FROM generate_series(1, $2) RETURNING id)"
-        " INSERT INTO jobs (kind, subject_id) SELECT 'renditions', id FROM made ORDER BY id",
-        user, photos,
+        " INSERT INTO jobs (kind, subject_id) SELECT $3, id FROM made ORDER BY id",
+        user, photos, kind,
     )  # fmt: skip
     return user
 
@@ -93,13 +97,74 @@ async def test_one_user_s_many_jobs_are_not_read(connections: list[Any]) -> None
     one = connections[0]
     many, single = await user_with(one, 20_000), await user_with(one, 1)
     await one.execute("ANALYZE jobs, job_turns")
-    read = (
-        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'jobs'"
-    )
     for owner in (many, single, many):
         async with one.transaction():
             assert await owner_of_next(one) == owner
-            assert await one.fetchval(read) < 100
+            assert await one.fetchval(READ) < 100
+
+
+ALL = ["renditions", "display"]
+
+
+async def next_kind(connection: Any) -> str:
+    job = await queue.lease(connection, "worker", 60, ALL, thumbnails_first=True)
+    assert job is not None
+    return job.kind
+
+
+async def test_thumbnails_come_before_display_renditions(connections: list[Any]) -> None:
+    """Of whomever they are: everybody sees the preview until then."""
+    one = connections[0]
+    for _ in range(20):
+        await user_with(one, 2, "display")
+    assert await next_kind(one) == "display"
+    await user_with(one, 3)
+    await user_with(one, 1)
+    kinds = [await next_kind(one) for _ in range(5)]
+    assert kinds == ["renditions"] * 4 + ["display"]
+
+
+async def test_display_renditions_are_not_read_in_search_of_a_thumbnail(
+    connections: list[Any],
+) -> None:
+    one = connections[0]
+    for photos in (20_000, *[2] * 20):
+        await user_with(one, photos, "display")
+    await one.execute("ANALYZE jobs, job_turns")
+    for expected in ("display", "renditions", "display"):
+        if expected == "renditions":
+            await user_with(one, 1)
+        async with one.transaction():
+            assert await next_kind(one) == expected
+            assert await one.fetchval(READ) < 200
+
+
+async def test_display_renditions_have_their_turn_while_thumbnails_wait(
+    settings: dict[str, str], connections: list[Any]
+) -> None:
+    """Or somebody's import would keep everybody's waiting for its whole time."""
+    await user_with(connections[0], 40)
+    await user_with(connections[0], 2, "display")
+    done: list[str] = []
+    async with database_of(settings) as db:
+        recorder = Noting(db, done)
+        async with handling(settings, db, recorder, display=recorder), asyncio.timeout(30):
+            while len(done) < 42:
+                await asyncio.sleep(0.02)
+    last = max(number for number, kind in enumerate(done) if kind == "display")
+    assert 2 < last < 20
+
+
+class Noting(Recorder):
+    """Writes down the kinds."""
+
+    def __init__(self, db: Database, kinds: list[str]) -> None:
+        super().__init__(db)
+        self._kinds = kinds
+
+    async def run(self, job: Job) -> None:
+        await super().run(job)
+        self._kinds.append(job.kind)
 
 
 @pytest.mark.slow

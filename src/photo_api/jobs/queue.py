@@ -44,14 +44,16 @@ def _job(row: Any) -> Job:
 OURS = "id = $1 AND attempt = $2 AND state = 'leased'"
 """Whether a job's lease is still the caller's."""
 
+CHOSEN = "j.kind = ANY ($3)"
+
 # Free, or its holder has been silent for its whole lease.
-AVAILABLE = "j.state <> 'dead' AND j.available_at <= now() AND j.kind = ANY ($3)"
+AVAILABLE = f"j.state <> 'dead' AND j.available_at <= now() AND {CHOSEN}"
 
 # A user's first: by the order and the bounds of one index, so that no plan reads anybody else's.
-FIRST = """SELECT j.id FROM jobs j
-    WHERE (j.user_id, j.available_at) >= ({user}, timestamptz '-infinity')
-    AND (j.user_id, j.available_at) <= ({user}, now())
-    AND j.state <> 'dead' AND j.kind = ANY ($3)
+FIRST = f"""SELECT j.id FROM jobs j
+    WHERE (j.user_id, j.available_at) >= ({{user}}, timestamptz '-infinity')
+    AND (j.user_id, j.available_at) <= ({{user}}, now())
+    AND j.state <> 'dead' AND {CHOSEN}
     ORDER BY j.user_id, j.available_at LIMIT 1"""
 
 NEAR = 1000
@@ -101,13 +103,21 @@ WITH busy AS MATERIALIZED (
 SELECT * FROM leased
 """
 
+# In these words the planner finds the index of thumbnails alone.
+LEASE_THUMBNAIL = LEASE.replace(CHOSEN, f"j.kind = 'renditions' AND {CHOSEN}")
 
-async def lease(db: Any, worker: str, seconds: float, kinds: Sequence[str]) -> Job | None:
+
+async def lease(
+    db: Any, worker: str, seconds: float, kinds: Sequence[str], *, thumbnails_first: bool = False
+) -> Job | None:
     """The next job of these kinds: of the user with the fewest at work, of those the one whose last
-    began longest ago, and of that one's the oldest. Kinds that only a newer release knows are left
-    to it."""
-    row = await db.fetchrow(LEASE, worker, seconds, kinds)
-    return _job(row) if row is not None else None
+    began longest ago, and of that one's the oldest. With `thumbnails_first` anybody's `renditions`
+    come before all else. Kinds that only a newer release knows are left to it."""
+    for statement in (LEASE_THUMBNAIL, LEASE) if thumbnails_first else (LEASE,):
+        row = await db.fetchrow(statement, worker, seconds, kinds)
+        if row is not None:
+            return _job(row)
+    return None
 
 
 async def users_wait(db: Any) -> bool:

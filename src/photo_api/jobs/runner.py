@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 POLL = 2.0
 """Seconds between looks without a notification: for retries that fall due and lost leases."""
 
+OTHERS_TURN = 4
+"""Every so many leases display renditions have their turn though thumbnails wait: people see the
+preview meanwhile, but not for as long as somebody's import takes."""
+
 OUTAGE_PAUSE = (1.0, 2.0)
 """Seconds for which a job and its worker rest when a dependency is down."""
 
@@ -90,6 +94,7 @@ class Runner:
         self._settings = settings
         self._worker = worker
         self._wake = asyncio.Event()
+        self._leases = 0
 
     async def run(self, live: LiveSettings) -> None:
         """Until cancelled: then jobs at work are handed back, so that another worker runs them at
@@ -130,9 +135,11 @@ class Runner:
                 await asyncio.wait_for(self._wake.wait(), POLL * random.uniform(0.75, 1.25))
 
     async def _lease(self) -> Job | None:
+        self._leases += 1
+        first, kinds = self._leases % OTHERS_TURN != 0, list(self._handlers)
         try:
             return await queue.lease(
-                self._db, self._worker, self._settings.lease, list(self._handlers)
+                self._db, self._worker, self._settings.lease, kinds, thumbnails_first=first
             )
         except Exception as error:
             _warn("cannot look for jobs", error)

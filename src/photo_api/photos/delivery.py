@@ -1,9 +1,7 @@
 """How a photo's bytes reach a client: by a redirect to a signed URL, or streamed from the store."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from starlette.requests import Request
@@ -12,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from photo_api.delivery.base import UrlSigner
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
+from photo_api.photos.formats import HARDLY_SHOWN
 from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
@@ -21,17 +20,6 @@ learns of a photo that has been deleted or a share that has been revoked."""
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
-
-AnySize = Literal["auto", "original", "display", "preview", "thumbnail"]
-
-STAND_INS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "display": ("display", "preview"),
-        "preview": ("preview", "display"),
-        "thumbnail": ("thumbnail", "preview", "display"),
-    }
-)
-"""What visitors get of a size, the best first: nothing that was not made for them."""
 
 SOON = 5
 """Seconds after which to ask again for what is being made."""
@@ -44,36 +32,40 @@ class File:
     key: str
     filename: str
     content_type: str
-    cacheable: bool
+    cacheable: bool = True
 
 
-def file_for_owner(photo: Any, size: Size) -> File:
-    """While a rendition is missing the original stands in for it."""
-    key = {"thumbnail": photo["thumbnail_key"], "preview": photo["preview_key"]}.get(size)
-    name = photo["original_filename"]
-    if key is None:
-        return File(photo["object_key"], name, photo["content_type"], size == "original")
-    return File(key, rendition_filename(name), WEBP, True)
+def file_of(photo: Any, size: Size, *, own: bool) -> File:
+    """What of a photo its owner gets, or (not `own`) a visitor of a share link. Raises `ApiError`
+    404 while there is nothing, or for good.
 
-
-def file_for_visitor(photo: Any, size: AnySize) -> File:
-    """A file without metadata, or the original where the link allows that. Raises `ApiError` 404
-    while there is none."""
-    name = photo["original_filename"]
+    For full size the preview stands in until the display rendition is made. Nothing does for a
+    preview or a thumbnail: a page of tiles would be gigabytes of originals."""
+    name, content_type = photo["original_filename"], photo["content_type"]
+    original = File(photo["object_key"], name, content_type)
     if size == "original" and photo["original_key"] is not None:
-        return File(photo["original_key"], name, photo["content_type"], True)
-    wanted = size if size in STAND_INS else "display"
-    for rendition in STAND_INS[wanted]:
+        return original
+    full = size not in ("preview", "thumbnail")
+    shown = own and content_type not in HARDLY_SHOWN
+    if shown and (size == "auto" or (full and photo["display_key"] is None)):
+        return original
+    for rendition in ("display", "preview") if full else (size,):
         key = photo[f"{rendition}_key"]
         if key is not None:
-            content_type = photo["display_type"] if rendition == "display" else WEBP
-            name = rendition_filename(name, content_type)
-            return File(key, name, content_type, rendition == wanted)
-    if photo["renditions"] == "failed":
-        raise ApiError(Code.NOT_FOUND, "This photo cannot be shown; its owner can download it")
-    raise ApiError(
-        Code.NOT_FOUND, "This photo is not ready to be shown yet; try again soon", retry_after=SOON
-    )
+            made_as = photo["display_type"] if rendition == "display" else WEBP
+            cacheable = rendition in ("display", size)
+            return File(key, rendition_filename(name, made_as), made_as, cacheable)
+    if own and full and photo["renditions"] == "failed":
+        return replace(original, cacheable=False)
+    raise _missing(photo)
+
+
+def _missing(photo: Any) -> ApiError:
+    if photo["renditions"] != "failed":
+        text = "This photo is not ready to be shown yet; try again soon"
+        return ApiError(Code.NOT_FOUND, text, retry_after=SOON)
+    file = "size=original gives its file" if photo["original_key"] else "its owner can download it"
+    return ApiError(Code.NOT_FOUND, f"This photo cannot be shown; {file}")
 
 
 class Delivery:

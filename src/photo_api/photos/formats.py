@@ -15,6 +15,8 @@ EXTENSIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 ACCEPTED_TYPES = frozenset(EXTENSIONS)
+HARDLY_SHOWN = ("image/heic", "image/heif")
+"""Types that browsers do not show, but for Safari."""
 
 # A `ftyp` box lists four bytes per compatible brand; 256 bytes hold sixty of them.
 SNIFF_LENGTH = 256

@@ -29,7 +29,7 @@ KEPT_BYTES = 16 * 1024 * 1024
 Presented = tuple[tuple[Any, ...], float, orjson.Fragment, int]
 """The row, when it is presented anew, its JSON, and how many bytes that has."""
 
-Size = Literal["thumbnail", "preview", "original"]
+Size = Literal["auto", "original", "display", "preview", "thumbnail"]
 
 WEBP = "image/webp"
 """What thumbnails and previews are."""

@@ -30,7 +30,8 @@ async def photo(db: Any, owner_id: int, photo_id: int) -> Any | None:
 async def image(db: Any, owner_id: int, photo_id: int) -> Any | None:
     """What it takes to deliver a photo's bytes."""
     return await db.fetchrow(
-        "SELECT object_key, thumbnail_key, preview_key, original_filename, content_type"
+        "SELECT object_key, object_key AS original_key, thumbnail_key, preview_key, display_key,"
+        " display_type, renditions, original_filename, content_type"
         " FROM photos WHERE id = $2 AND owner_id = $1 AND status = 'ready'",
         owner_id, photo_id,
     )  # fmt: skip

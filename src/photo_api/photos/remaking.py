@@ -1,21 +1,29 @@
-"""SQL that finds photos without renditions, and enqueues them again."""
+"""SQL that finds photos without renditions, and enqueues them."""
 
 from typing import Any
 
 from photo_api.jobs.queue import enqueuing
+from photo_api.photos.formats import HARDLY_SHOWN
+from photo_api.registry.leases import FENCE, HELD, Lease
 
 BATCH = 500
+DISPLAYS = 200
+"""Display renditions of photos from before there were any, that wait at once."""
 
 WITHOUT = """p.status = 'ready' AND (p.renditions = 'failed' OR p.thumbnail_key IS NULL)
     AND NOT EXISTS (SELECT FROM jobs j WHERE j.kind = 'renditions' AND j.subject_id = p.id
                     AND j.state <> 'dead')"""
 """A photo `p` whose renditions are not there, and nobody is about to make them."""
 
+UNSHOWN = f"""p.content_type IN {HARDLY_SHOWN} AND p.display_key IS NULL
+    AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject_id = p.id AND j.kind = 'display')"""
+"""A photo `p` that needs a display rendition, and nobody is about to make it nor has failed to."""
+
 
 async def remake(db: Any, after: int, cause: str | None, older_than: float) -> list[int]:
     """Enqueue the next photos with an id above `after` that have no renditions: those that are
     `older_than` seconds old, and whose `renditions_error` is `cause` or begins with it and a colon,
-    if that is given. Their ids. Dead jobs of theirs are forgotten."""
+    if that is given. Their ids. Dead jobs of theirs are forgotten, those for display revived."""
     rows = await db.fetch(
         f"""
         WITH mine AS (
@@ -27,6 +35,9 @@ async def remake(db: Any, after: int, cause: str | None, older_than: float) -> l
         ), forgotten AS (
             DELETE FROM jobs USING mine
             WHERE kind = 'renditions' AND subject_id = mine.id AND state = 'dead'
+        ), revived AS (
+            UPDATE jobs SET state = 'queued', available_at = now(), handed_back = attempt
+            FROM mine WHERE kind = 'display' AND subject_id = mine.id AND state = 'dead'
         ), again AS (
             UPDATE photos p SET renditions = 'pending', renditions_error = NULL
             FROM mine WHERE p.id = mine.id AND p.status = 'ready' RETURNING p.id
@@ -44,3 +55,23 @@ async def photos_without(connection: Any, timeout: float) -> list[int]:
         f"SELECT p.id FROM photos p WHERE {WITHOUT} ORDER BY p.id", timeout=timeout
     )
     return [row["id"] for row in rows]
+
+
+async def enqueue_displays(db: Any, lease: Lease) -> int:
+    """Have display renditions made of the newest photos that need one, so that at most `DISPLAYS`
+    wait; how many are enqueued. New photos get theirs with their renditions: these are from the
+    release before."""
+    enqueued: int = await db.fetchval(
+        f"""
+        WITH {FENCE}, waiting AS (
+            SELECT count(*) AS n FROM jobs WHERE kind = 'display' AND state <> 'dead'
+        ), next AS (
+            SELECT p.id FROM photos p WHERE p.status = 'ready' AND {UNSHOWN}
+            AND p.renditions IN ('ready', 'partial') AND {HELD}
+            ORDER BY p.id DESC LIMIT (SELECT greatest($3 - n, 0) FROM waiting)
+        ), {enqueuing("display", "next")}
+        SELECT count(*) FROM job
+        """,
+        *lease, DISPLAYS,
+    )  # fmt: skip
+    return enqueued

@@ -14,7 +14,7 @@ from photo_api.http.idempotency import Key, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.photos import direct_upload, queries, server_upload
-from photo_api.photos.delivery import file_for_owner
+from photo_api.photos.delivery import file_of
 from photo_api.photos.models import (
     Confirmed,
     ConfirmRequest,
@@ -30,7 +30,13 @@ from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["photos"], route_class=DirectRoute)
 
-SizeQuery = Annotated[Size, Query(description="which rendition")]
+SizeQuery = Annotated[
+    Size,
+    Query(
+        description="auto: what browsers show, at full size; original: the file as it was uploaded;"
+        " display: without metadata; preview: at most 1440 pixels a side; thumbnail: at most 320"
+    ),
+]
 
 REDIRECT: dict[int | str, dict[str, Any]] = {
     200: {"description": "the bytes (delivery by streaming)", "content": {"image/*": {}}},
@@ -156,10 +162,13 @@ async def delete_photo(photo_id: PathId, request: Request, caller: Authenticated
     responses=REDIRECT | errors(401, 403, 404, 416, 422, 503),
 )
 async def image(
-    photo_id: PathId, request: Request, caller: Authenticated, size: SizeQuery = "original"
+    photo_id: PathId, request: Request, caller: Authenticated, size: SizeQuery = "auto"
 ) -> Response:
-    """The image itself."""
+    """The image itself. `auto` is the original where browsers show its type; of a HEIC or HEIF it
+    is the display rendition, a WebP or JPEG of the same size, and the preview until that is made.
+    `display` is a file without metadata where one is made, or else as `auto`. What is being made is
+    404 with Retry-After: the original never stands in for a preview or a thumbnail."""
     photo = await queries.image(caller.state.db, caller.user_id, photo_id)
     if photo is None:
         raise not_found("Photo")
-    return await caller.state.owners.deliver(request, file_for_owner(photo, size))
+    return await caller.state.owners.deliver(request, file_of(photo, size, own=True))

@@ -16,6 +16,7 @@ from photo_api.jobs.queue import Job
 from photo_api.jobs.runner import LeaseLost, finishing
 from photo_api.photos.formats import EXTENSIONS
 from photo_api.photos.presentation import WEBP
+from photo_api.photos.remaking import UNSHOWN
 from photo_api.photos.upload_queries import KEY_GRACE, note_object
 from photo_api.renditions.decoder import Decoder, Displayable, Rendered
 from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure, TakenBySweep
@@ -34,6 +35,8 @@ class _PhotoJob(Generic[Made]):
     """The SQL condition by which a ready photo still has use for the files."""
     change: str
     """What is set in its row: $3 and on are the files' keys, then `facts`."""
+    then = ""
+    """What follows from it: common table expressions by the photo in `changed`."""
     decode: Callable[[Decoder, bytes], Awaitable[Made]]
 
     def __init__(self, db: Database, store: ObjectStore, decoders: DecoderPool) -> None:
@@ -86,8 +89,8 @@ class _PhotoJob(Generic[Made]):
                     WHERE object_key = ANY ($2) AND NOT taken AND EXISTS (SELECT FROM mine)
                     RETURNING 1
                 ), changed AS (
-                    UPDATE photos p SET {self.change} FROM mine WHERE p.id = mine.id
-                )
+                    UPDATE photos p SET {self.change} FROM mine WHERE p.id = mine.id RETURNING p.*
+                ){self.then}
                 SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM adopted)
                 """,
                 job.subject_id, keys, *keys, *self._facts(made),
@@ -97,13 +100,16 @@ class _PhotoJob(Generic[Made]):
 
 
 class RenditionJob(_PhotoJob[Rendered]):
-    """Handler of `renditions` jobs: thumbnail, preview, and the original's EXIF and size."""
+    """Handler of `renditions` jobs: thumbnail, preview, and the original's EXIF and size. A photo
+    that browsers do not show has its display rendition enqueued."""
 
     wanted = "true"
     change = f"""renditions = CASE WHEN $11::text IS NULL THEN 'ready' ELSE 'partial' END,
         renditions_error = $11, thumbnail_key = $3, preview_key = $4, width = $5, height = $6,
         blurhash = $7, exif = $8, taken_at = $9, sha256 = $10,
         metadata_reader = {READER}"""
+    then = f""", unshown AS (SELECT p.id FROM changed p WHERE {UNSHOWN}),
+        {queue.enqueuing("display", "unshown")}"""
     decode = staticmethod(Decoder.render)
 
     def _files(self, made: Rendered) -> Sequence[File]:
@@ -136,7 +142,8 @@ async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
 
 
 class DisplayJob(_PhotoJob[Displayable]):
-    """Handler of `display` jobs: the rendition that visitors of a share link see."""
+    """Handler of `display` jobs: the rendition that visitors of a share link see, and its owner too
+    where browsers do not show the original."""
 
     wanted = "display_key IS NULL"
     change = "display_key = $3, display_type = $4"
@@ -157,4 +164,4 @@ class DisplayJob(_PhotoJob[Displayable]):
         log.warning("a photo cannot be shown at full size", extra={"fields": fields})
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
-        """Nothing to record: visitors go on seeing the preview."""
+        """Nothing to record: people go on seeing the preview."""

@@ -17,8 +17,8 @@ from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
-from photo_api.photos.delivery import AnySize, file_for_visitor
-from photo_api.photos.routes import REDIRECT
+from photo_api.photos.delivery import file_of
+from photo_api.photos.routes import REDIRECT, SizeQuery
 from photo_api.photos.upload_queries import has_album
 from photo_api.shares import queries
 from photo_api.shares.audience import is_by_a_person
@@ -28,8 +28,6 @@ from photo_api.state import Anyone, AppState, Authenticated, IdempotencyKey
 router = APIRouter(prefix=API_PREFIX, tags=["shares"], route_class=DirectRoute)
 
 FIRST_PAGE = 1000
-
-VisitorSize = Annotated[AnySize, Query(description="which rendition")]
 
 Token = Annotated[str, Path(max_length=200, examples=["h4Zr3p1f0aXw"])]
 
@@ -155,7 +153,7 @@ async def view_share(
     responses=REDIRECT | errors(404, 410, 416, 422, 503),
 )
 async def shared_image(
-    token: Token, photo_id: PathId, request: Request, state: Anyone, size: VisitorSize = "auto"
+    token: Token, photo_id: PathId, request: Request, state: Anyone, size: SizeQuery = "auto"
 ) -> Response:
     """A shared photo's image without metadata: `auto` and `display` at full size, or the preview
     while that is being made. Until that is there too: 404 with Retry-After. `original` is the same
@@ -167,7 +165,7 @@ async def shared_image(
         raise _expired()
     if photo["object_key"] is None:
         raise not_found("Photo")
-    return await state.visitors.deliver(request, file_for_visitor(photo, size))
+    return await state.visitors.deliver(request, file_of(photo, size, own=False))
 
 
 def _expired() -> ApiError:

@@ -54,7 +54,7 @@ async def look_at(
     reads: float = 0.0,
 ) -> Answer | None:
     """Ask for an image and follow the redirect to the store; None when there is no photo or no
-    redirect. Which photo is up to chance unless it is given."""
+    redirect, as until a thumbnail is made. Which photo is up to chance unless it is given."""
     if photo is None:
         if not person.photos:
             return None
@@ -66,9 +66,8 @@ async def look_at(
         return status in (403, 404) and person.is_leaving(asked)
 
     def fits(_: Mapping[str, str], body: bytes) -> bool:
-        # A thumbnail is WebP; until it is made, or when all is wanted, the original comes.
-        if size != "original" and is_rendition(body):
-            return True
+        if size != "original":
+            return is_rendition(body)
         return hashlib.sha256(body).hexdigest() == digest
 
     path = f"/photos/{asked}/image?size={size}"

@@ -8,7 +8,8 @@ import orjson
 from photo_fleet.drill.records import Outcome
 
 BUSY = (429, 503)
-IN_PROGRESS = 409
+NOT_YET = (404, 409)
+"""What is being made, and a key that is still in use."""
 
 
 @dataclass(slots=True)
@@ -34,9 +35,9 @@ class Seen:
 
 def outcome_of(seen: Seen) -> tuple[Outcome, str]:
     """The outcome and what is to be told of it. An answer that breaks off is cut, no answer in
-    time is lost. Refused are the 4xx that the client provoked, 429 and 503 that say when to come
-    again, and 409 of a key that is still in use; all with the contract's error body. Every other
-    4xx and 5xx, and a success with a wrong body, has failed."""
+    time is lost. Refused are the 4xx that the client provoked, and 404, 409, 429 and 503 that say
+    when to come again; all with the contract's error body. Every other 4xx and 5xx, and a success
+    with a wrong body, has failed."""
     if seen.error is not None:
         if seen.status is not None:
             return Outcome.CUT, f"{seen.status}, then {seen.error}"
@@ -56,7 +57,7 @@ def _refusal(seen: Seen) -> tuple[Outcome, str]:
         return Outcome.FAILED, told
     if seen.provoked:
         return Outcome.REFUSED, told
-    if seen.status in (*BUSY, IN_PROGRESS):
+    if seen.status in (*BUSY, *NOT_YET):
         if seen.retry_after:
             return Outcome.REFUSED, told
         if seen.status in BUSY:

@@ -185,10 +185,12 @@ def _half_uploaded(tables: Tables) -> Iterator[str]:
             yield f"photo {row['id']} waits for renditions that no job makes"
         if row["renditions"] == "failed":
             yield f"photo {row['id']} has no renditions: making them failed for good"
+        if row["renditions"] == "partial":
+            yield f"photo {row['id']} is shown in part, though all of it was uploaded"
 
 
 def _half_shown(evidence: Evidence) -> Iterator[str]:
-    """When all jobs are done nobody is shown an original in place of a thumbnail."""
+    """When all jobs are done everybody is shown thumbnails."""
     for row in _ready(evidence.tables):
         download, state = evidence.downloads.get(row["id"]), row["renditions"]
         shown = download is None or download.sha256 is None or download.is_small
