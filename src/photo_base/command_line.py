@@ -3,14 +3,16 @@
 import argparse
 import io
 import math
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from typing import TextIO
 
 from photo_base.line_output import write_whole
 
-DONE, FAILED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, COULD_NOT, INTERRUPTED, ENDED = 0, 1, 2, 130, 128 + signal.SIGTERM
 """`COULD_NOT`: wrong usage or configuration, or something could not be reached or written."""
 
 LARGEST_ID = 2**63 - 1
@@ -89,6 +91,7 @@ def telling(run: Callable[[], int]) -> int:
     """The exit code of `run`, or `COULD_NOT` when standard output could not be written, which is
     told. A command does what it does to its end, also when nobody can be told of it; a reader that
     has closed its pipe has seen enough."""
+    _end_by_sigterm()
     usual = sys.stdout, sys.stderr
     out, err = _lasting(sys.stdout), _lasting(sys.stderr)
     sys.stdout, sys.stderr = out, err
@@ -107,6 +110,12 @@ def telling(run: Callable[[], int]) -> int:
         return code
     print(f"Cannot write to standard output: {failure.strerror}", file=err, flush=True)
     return COULD_NOT
+
+
+def _end_by_sigterm() -> None:
+    """Also as process 1 of a container, for which the kernel drops a signal that nobody handles."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
 
 
 class _LastingOutput(io.RawIOBase):
