@@ -16,6 +16,10 @@ from photo_api.renditions.heif import exif_and_xmp
 MAX_BLOCK = 4 << 20
 MAX_PARTS = 100_000
 """Of a file so many chunks or segments are looked at."""
+MAX_RESOURCES = 10_000
+"""Of what Photoshop keeps in a file so many resources."""
+LONGEST_TEXT = 3 * MAX_BLOCK
+"""Of a PNG's chunk so many bytes."""
 MAX_TEXTS = 16
 """Of a PNG so many text chunks are inflated."""
 
@@ -76,7 +80,10 @@ _RESOURCE = re.compile(rb"8BIM(..)(.)", re.DOTALL)
 def _iptc(photoshop: bytes) -> bytes:
     """The image resource 0x0404 (Adobe Photoshop File Formats Specification, Image Resources)."""
     at = 0
-    while found := _RESOURCE.match(photoshop, at):
+    for _ in range(MAX_RESOURCES):
+        found = _RESOURCE.match(photoshop, at)
+        if found is None:
+            break
         at += 6 + (found[2][0] + 2) // 2 * 2
         size = int.from_bytes(photoshop[at : at + 4], "big")
         at += 4
@@ -91,7 +98,8 @@ def _png(data: bytes) -> Iterator[Part]:
     at, texts = 8, 0
     for _ in range(MAX_PARTS):
         length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        content = data[at + 8 : at + 8 + length] if name in _PNG_CHUNKS else b""
+        end = at + 8 + min(length, LONGEST_TEXT)
+        content = data[at + 8 : end] if name in _PNG_CHUNKS else b""
         keyword, _, rest = content.partition(b"\0")
         if name == b"eXIf":
             yield "exif", content
@@ -123,7 +131,7 @@ def _raw_profile(text: bytes) -> bytes:
     """As ImageMagick writes it: a name, a length, then hexadecimal digits in lines."""
     head = _RAW_HEAD.match(text[:100])
     try:
-        return bytes.fromhex(text[head.end() : 3 * MAX_BLOCK].decode("latin-1")) if head else b""
+        return bytes.fromhex(text[head.end() :].decode("latin-1")) if head else b""
     except ValueError:
         return b""
 

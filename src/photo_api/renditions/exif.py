@@ -108,7 +108,7 @@ def _iso(value: Value) -> int | None:
 def _lens(value: Value) -> str | None:
     """A lens that a camera does not know is "----", "0.0 mm f/0.0" or the like."""
     text = _text(value)
-    return text if text and re.search(r"[^\W\d_]{3}|[1-9]", text) else None
+    return text if text and re.search(r"[^\W\d_]{3}|[1-9]|[^\W\d_\0-\u024f]", text) else None
 
 
 def _camera(make: Value | None, model: Value | None) -> str | None:

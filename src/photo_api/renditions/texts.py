@@ -7,6 +7,9 @@ their makers write.
 import re
 import unicodedata
 
+LONGEST_GUESSED = 256
+"""Bytes; no name of a camera or a lens has more, and what costs time is not looked at."""
+
 _WIDE = re.compile(rb"(?:\xff\xfe|(?:[\x20-\x7e]\0){2})|(\xfe\xff|(?:\0[\x20-\x7e]){2})")
 """How UTF-16 begins: with a mark, or with letters of which every other byte is zero."""
 
@@ -46,6 +49,8 @@ def _utf8(data: bytes) -> str:
 
 
 def _legacy(data: bytes) -> str:
+    if len(data) > LONGEST_GUESSED:
+        return ""
     syllables = len(_OTHER_KOREAN.findall(data))
     korean = syllables > 1 and 2 * len(_KOREAN.findall(data)) >= syllables
     if korean and (text := _as(data, "cp949", _HANGUL)):

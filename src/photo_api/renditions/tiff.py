@@ -12,7 +12,7 @@ from typing import NamedTuple
 from photo_api.renditions.texts import decode
 
 MAX_ENTRIES = 1000
-MAX_VALUE = 2048
+MAX_VALUE = 1024
 """Of a value so many bytes are read."""
 
 EXIF_POINTER, GPS_POINTER = 0x8769, 0x8825

@@ -15,6 +15,8 @@ ANSWER = struct.Struct("!III")
 # The exit status by which the child says that it met its memory limit.
 OUT_OF_MEMORY = 71
 
+MAX_HEAD = 64 << 10
+"""Bytes; what is told of a photo takes a few hundred."""
 _MAX_PART = 64 << 20
 _CHUNK = 1 << 20
 
@@ -55,6 +57,6 @@ async def receive_answer(reader: asyncio.StreamReader, original: int) -> list[by
     """Head and files of the answer about an original of so many bytes. Raises EOFError if the child
     ends, `ProtocolError` if it claims more than it may send."""
     lengths = ANSWER.unpack(await reader.readexactly(ANSWER.size))
-    if max(lengths) > max(_MAX_PART, original):
+    if lengths[0] > MAX_HEAD or max(lengths) > max(_MAX_PART, original):
         raise ProtocolError(f"an answer of {sum(lengths)} bytes")
     return [await reader.readexactly(length) for length in lengths]

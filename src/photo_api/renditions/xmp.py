@@ -5,7 +5,8 @@ from contextlib import suppress
 from types import MappingProxyType
 from xml.parsers import expat
 
-MAX_PACKET = 4 << 20
+MAX_PACKET = 1 << 20
+"""What stands behind it is the history of edits."""
 MAX_VALUE = 1000
 MAX_DEPTH = 100
 MAX_PIECES = 200_000
