@@ -4,9 +4,11 @@ A JPEG keeps its coded picture. Whatever else is decoded and becomes a WebP in s
 has more pixels than that is good for.
 """
 
+from functools import partial
 from typing import Any
 
 from photo_api.renditions import images
+from photo_api.renditions.colour import in_srgb, is_plain
 from photo_api.renditions.jpeg import UnusualJpeg, without_metadata
 
 QUALITY = 85
@@ -33,12 +35,14 @@ def _display(data: bytes, content_type: str, max_pixels: int) -> images.Made:
 def _decode(data: bytes, content_type: str, max_pixels: int) -> Any:
     if images.is_hevc(data, content_type):
         opened = images.open_heic(data, max_pixels)
-        return images.shrink(opened.image, max(opened.width, opened.height))
+        return images.shrink(opened.image, max(opened.width, opened.height), opened.coding)
     opened = images.open_image(data, content_type, max_pixels)
     pixels = opened.frames * opened.width * opened.height
     if opened.frames > 1 and not opened.heif and pixels <= min(ANIMATED_PIXELS, max_pixels):
-        return images.load(data, content_type, n=-1)
-    return images.decode(data, content_type, max(opened.width, opened.height))[0]
+        frames = images.load(data, content_type, n=-1)
+        return frames if is_plain(frames, opened.coding) else in_srgb(frames, opened.coding)
+    whole = partial(images.shrink, edge=max(opened.width, opened.height), coding=opened.coding)
+    return images.decode(data, content_type, whole)[0]
 
 
 def _made(content_type: str, data: bytes) -> images.Made:

@@ -29,7 +29,8 @@ class Nclx(NamedTuple):
 class Picture(NamedTuple):
     """Of the primary image: the type of its item (`hvc1`, `av01`, `grid`; empty if there is no such
     item), and of the one that holds its first tile; width and height as coded; what is displayed of
-    it; bits per channel. None: not told."""
+    it; bits per channel; whether it is coded without colour; the light of its brightest pixel in
+    cd/m² (clli); its ICC profile, empty if it has none. None: not told."""
 
     coding: bytes
     codec: bytes
@@ -37,6 +38,9 @@ class Picture(NamedTuple):
     view: View | None
     bit_depth: int | None
     nclx: Nclx | None
+    grey: bool = False
+    brightest: int | None = None
+    profile: bytes = b""
 
     @property
     def displayed(self) -> Size | None:
@@ -62,7 +66,8 @@ def read_picture(data: bytes) -> Picture | None:
     coded, view = read_view(own)
     return Picture(
         kinds.get(main, b""), kinds.get(first, b""), coded, view,
-        _bit_depth(inherited), _first_nclx(inherited),
+        _bit_depth(inherited), _first_nclx(inherited), _is_grey(inherited),
+        _brightest(inherited), _profile(inherited),
     )  # fmt: skip
 
 
@@ -121,3 +126,29 @@ def _first_nclx(properties: Sequence[Property]) -> Nclx | None:
             codes = reader.number(2), reader.number(2), reader.number(2)
             return Nclx(*codes, full_range=reader.number(1) >= 0x80)
     return None
+
+
+def _is_grey(properties: Sequence[Property]) -> bool:
+    """As the decoder is told (hvcC's chroma_format_idc, av1C's monochrome)."""
+    for kind, content in properties:
+        bits = content.data[content.at : content.at + 17]
+        if kind == b"hvcC" and len(bits) == 17:
+            return bits[16] & 3 == 0
+        if kind == b"av1C" and len(bits) > 2:
+            return bool(bits[2] & 0x10)
+    return False
+
+
+def _brightest(properties: Sequence[Property]) -> int | None:
+    """MaxCLL (ISO 14496-12, 12.1.6)."""
+    found = (content for kind, content in properties if kind == b"clli")
+    content = next(found, None)
+    return Reader(content.data, content.at).number(2) or None if content else None
+
+
+def _profile(properties: Sequence[Property]) -> bytes:
+    for kind, content in properties:
+        if kind == b"colr" and content.data[content.at : content.at + 4] in (b"prof", b"rICC"):
+            size = int.from_bytes(content.data[content.at + 4 : content.at + 8], "big")
+            return content.data[content.at + 4 : content.at + 4 + size]
+    return b""

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,8 @@ from blurhash_rs import blurhash_encode
 from PIL import Image
 
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
-from photo_api.renditions import heic
+from photo_api.renditions import colour, heic
+from photo_api.renditions.colour_coding import Coding, coding_of
 from photo_api.renditions.containers import find_blocks, webp_size
 from photo_api.renditions.exif import read_exif
 from photo_api.renditions.heif_picture import AV1, HEVC, Picture, read_picture
@@ -53,7 +55,7 @@ Made = tuple[dict[str, object], bytes, bytes]
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A header that was read. `width` and `height` are as displayed; `image` decodes lazily;
-    `heif` is what HEIC and AVIF say of their picture.
+    `heif` is what HEIC and AVIF say of their picture; `coding` is what its numbers mean.
 
     Neither vips nor libheif's memoryview owns the pixels of a HEIC: `owner` keeps them alive.
     """
@@ -62,6 +64,7 @@ class Opened:
     width: int
     height: int
     frames: int
+    coding: Coding
     heif: Picture | None = None
     owner: object = None
 
@@ -97,11 +100,11 @@ def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: in
 def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
     if is_hevc(data, content_type):
         opened = open_heic(data, max_pixels)
-        preview, whole = shrink(opened.image, PREVIEW_EDGE), True
+        preview, whole = shrink(opened.image, PREVIEW_EDGE, opened.coding), True
     else:
         opened = open_image(data, content_type, max_pixels)
         preview, whole = _preview(data, content_type, opened)
-    thumbnail = shrink(preview, THUMBNAIL_EDGE)
+    thumbnail = shrink(preview, THUMBNAIL_EDGE, Coding())
     head = _facts(data, content_type, (opened.width, opened.height)) | {
         "frames": opened.frames,
         "blurhash": _blurhash(thumbnail),
@@ -199,32 +202,37 @@ def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
     turned = (field(image, "orientation") or 1) >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
     if content_type in _HEIF_TYPES:
-        return Opened(image, width, height, count_frames(data), read_picture(data))
-    return Opened(image, width, height, field(image, "n-pages") or 1)
+        frames, heif = count_frames(data), read_picture(data)
+    else:
+        frames, heif = field(image, "n-pages") or 1, None
+    return Opened(image, width, height, frames, coding_of(data, content_type, heif), heif)
 
 
 def _preview(data: bytes, content_type: str, opened: Opened) -> tuple[Any, bool]:
     options = _shrink_on_load(content_type, max(opened.width, opened.height))
-    return decode(data, content_type, PREVIEW_EDGE, **options)
+    shrunk = partial(shrink, edge=PREVIEW_EDGE, coding=opened.coding)
+    return decode(data, content_type, shrunk, **options)
 
 
-def decode(data: bytes, content_type: str, edge: int, **options: Any) -> tuple[Any, bool]:
+def decode(
+    data: bytes, content_type: str, shrunk: Callable[[Any], Any], **options: Any
+) -> tuple[Any, bool]:
     """The picture as `shrink` gives it, and whether it is whole: of a JPEG that is cut short comes
     what there is, on grey, as browsers show it."""
     try:
-        return shrink(load(data, content_type, **options), edge), True
+        return shrunk(load(data, content_type, **options)), True
     except pyvips.Error as error:
         if content_type != "image/jpeg" or not TRUNCATED.search(str(error)):
             raise
         # Some cameras leave out the end marker. With one, a complete image has no other fault.
         ended = data + _JPEG_END
     try:
-        return shrink(load(ended, content_type, fail_on="warning", **options), edge), True
+        return shrunk(load(ended, content_type, fail_on="warning", **options)), True
     except pyvips.Error as error:
         if not TRUNCATED.search(str(error)):
             raise
     pyvips.vips_lib.vips_error_clear()
-    return shrink(load(ended, content_type, fail_on="none", **options), edge), False
+    return shrunk(load(ended, content_type, fail_on="none", **options)), False
 
 
 def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
@@ -238,28 +246,42 @@ def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
     return {}
 
 
-def open_heic(data: bytes, max_pixels: int, deep: bool = False) -> Opened:
-    """A HEIC, decoded, in 16 bits per channel if it has more than 8 and `deep` is asked for.
-    Raises `Refused`."""
+def open_heic(data: bytes, max_pixels: int) -> Opened:
+    """A HEIC, decoded, in 16 bits per channel if it is HDR of more than 8. Raises `Refused`."""
     picture = read_picture(data)
+    coding = coding_of(data, "image/heic", picture)
+    deep = colour.is_hdr(coding, picture.profile if picture else b"")
     primary = heic.open_primary(data, deep, picture)
     _check(primary.size, max_pixels)
     image = heic.pixels(primary, picture)
     _check((image.width, image.height), max_pixels)
     size = image.width, image.height
-    return Opened(image, *size, count_frames(data), picture, primary)
+    return Opened(image, *size, count_frames(data), coding, picture, primary)
 
 
-def shrink(image: Any, edge: int) -> Any:
+def shrink(image: Any, edge: int, coding: Coding) -> Any:
     """Upright, in 8-bit sRGB, at most `edge` pixels long, in memory."""
-    options = {"height": edge, "size": "down"}
-    if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":
-        # Asked for without a profile to convert from, this is 20 times as slow, for nothing.
-        options["output_profile"] = "srgb"
-    small = image.thumbnail_image(edge, **options)
+    if not colour.is_plain(image, coding):
+        return colour.in_srgb(_upright(image, edge), coding).copy_memory()
+    small = image.thumbnail_image(edge, height=edge, size="down")
     if small.interpretation != "srgb":
         small = small.colourspace("srgb")
     return small.cast("uchar").copy_memory()
+
+
+def _upright(image: Any, edge: int) -> Any:
+    """As vips' thumbnailer makes it, with the picture's own numbers: that one ends in 8 bits."""
+    scale = edge / max(image.width, image.height)
+    if scale < 1:
+        form, transparent = image.format, image.hasalpha()
+        if transparent:
+            most = 65535 if form == "ushort" else 255
+            image = image.premultiply(max_alpha=most)
+        image = image.resize(max(scale, 1 / image.width), vscale=max(scale, 1 / image.height))
+        if transparent:
+            image = image.unpremultiply(max_alpha=most)
+        image = image.cast(form)
+    return image.copy_memory().autorot() if (field(image, "orientation") or 1) > 1 else image
 
 
 def _webp(image: Any) -> bytes:
