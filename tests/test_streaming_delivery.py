@@ -84,6 +84,14 @@ def test_a_range(
     assert part.headers["Content-Length"] == str(len(expected))
 
 
+def test_a_front_end_elsewhere_reads_which_part_it_is_and_its_name(carol: User, path: str) -> None:
+    headers = {"Range": "bytes=0-9", "Origin": "https://front.example.org"}
+    answer = carol.api.get(path, headers=headers)
+    for header in ("Accept-Ranges", "Content-Range", "Content-Disposition"):
+        assert header in answer.headers
+        assert header in answer.headers["Access-Control-Expose-Headers"]
+
+
 @pytest.mark.parametrize(
     "asked",
     [

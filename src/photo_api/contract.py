@@ -20,7 +20,12 @@ CROSS_ORIGIN_HEADERS = (
 )
 """What a front end on an allowed origin may send: to those of the API come what tracing adds to
 every request, and what a player or a cache of one's own asks with."""
-CROSS_ORIGIN_READABLE = (REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After")
+OF_BYTES_READABLE = ("Accept-Ranges", "Content-Range", "Content-Disposition")
+CROSS_ORIGIN_READABLE = (
+    *(REQUEST_ID_HEADER, INSTANCE_HEADER, "Link", "Retry-After"),
+    *OF_BYTES_READABLE,
+)
+"""What that front end may read: with the last, a part of a file and its name."""
 CROSS_ORIGIN_MAX_AGE = 600
 """Seconds for which a browser remembers a preflight's answer."""
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from photo_api.cloud.sigv4 import Credentials, sign_request
+from photo_api.contract import OF_BYTES_READABLE
 from photo_base.origins import ANY, ANY_PORT
 
 TIMEOUT = 5.0
@@ -75,6 +76,9 @@ def _rule(origins: Sequence[str], methods: Sequence[str]) -> str:
         "<CORSRule>"
         + "".join(f"<AllowedOrigin>{escape(origin)}</AllowedOrigin>" for origin in origins)
         + "".join(f"<AllowedMethod>{method}</AllowedMethod>" for method in methods)
-        + "<AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader>"
+        + "<AllowedHeader>*</AllowedHeader>"
+        + "".join(
+            f"<ExposeHeader>{header}</ExposeHeader>" for header in ("ETag", *OF_BYTES_READABLE)
+        )
         + "<MaxAgeSeconds>3000</MaxAgeSeconds></CORSRule>"
     )
