@@ -9,6 +9,7 @@ import pytest
 from photo_api.renditions.decoder import Decoder, Refused
 from photo_api_client.photographs import encode
 from tests.heif_boxes import Item, Reference, box, clap, full, heif, imir, irot, ispe
+from tests.layered_avif import a1op, layered, lsel
 from tests.quadrants import BRANDS, corners, file_of, item, quadrants, with_properties
 
 Outcome = str | tuple[int, int, str, int]
@@ -212,3 +213,19 @@ async def test_of_an_animation_the_first_picture_is_shown_and_all_are_counted(
     }
     facts = await decoder.describe(files["nothing but a movie"])
     assert (facts.width, facts.height) == (128, 64)
+
+
+async def test_of_layers_the_last_is_shown(decoder: Decoder) -> None:
+    """libheif would show it also where another is chosen."""
+    layers = quadrants().rotate(180), quadrants()
+    files = {
+        "layers": layered(*layers),
+        "the last chosen": layered(*layers, lsel(0xFFFF)),
+        "all chosen": layered(*layers, a1op(0)),
+        "the first chosen": layered(*layers, lsel(0)),
+        "the first one's operating point": layered(*layers, a1op(1)),
+    }
+    assert await outcomes(decoder, files) == {
+        **dict.fromkeys(["layers", "the last chosen", "all chosen"], PLAIN),
+        **dict.fromkeys(["the first chosen", "the first one's operating point"], "unsupported"),
+    }

@@ -12,7 +12,13 @@ from tests.metadata_blocks import chunk, short, tiff
 from tests.quadrants import quadrants
 from tests.renditions.test_heif_variants import PLAIN, outcomes
 
+TURNED = b"Exif\0\0" + tiff({0x0112: short(6)})
 SOF, SOS = b"\xff\xc0", b"\xff\xda"
+IEND = chunk(b"IEND", b"")
+UNKNOWN = "unsupported"
+FLAGS = 20
+"""Where a WebP's extended header has them: 2 animated, 4 XMP, 8 EXIF, 16 alpha, 32 profile."""
+
 Change = tuple[int, bytes]
 """Bytes to be put at this place."""
 
@@ -76,9 +82,6 @@ async def test_jpegs(decoder: Decoder) -> None:
     }
 
 
-UNKNOWN = "unsupported"
-
-
 def with_header(at: int, value: int) -> bytes:
     """A PNG with another byte in its IHDR, and its checksum right."""
     data = made("PNG")
@@ -97,6 +100,8 @@ async def test_pngs(decoder: Decoder) -> None:
         "animated": made("PNG", save_all=True, append_images=[quadrants().rotate(180)]),
         "an unknown chunk": whole[:33] + chunk(b"abCd", b"1") + whole[33:],
         "without its end": whole[:-12],
+        "turned by EXIF at its end": whole[:-12] + chunk(b"eXIf", TURNED[6:]) + IEND,
+        "turned by EXIF": made("PNG", exif=TURNED),
         "an unknown chunk to obey": whole[:33] + chunk(b"ABCD", b"1") + whole[33:],
         "Apple's own": whole[:8] + chunk(b"CgBI", b"\x50\0\x20\2") + whole[8:],
         **{f"header byte {at} wrong": with_header(at, 7) for at in (8, 9, 10, 11, 12)},
@@ -107,14 +112,12 @@ async def test_pngs(decoder: Decoder) -> None:
         **{f"cut at {at}": whole[:at] for at in (8, 20, 33, 50, -13, -20)},
     }
     assert await outcomes(decoder, files) == {
-        **dict.fromkeys([*files][:6], PLAIN),
+        **dict.fromkeys([*files][:7], PLAIN),
+        "turned by EXIF": (64, 128, "BRYG", 1),
         **dict.fromkeys(["an unknown chunk to obey", "Apple's own"], UNKNOWN),
-        **dict.fromkeys([*files][8:17], "corrupt"),
+        **dict.fromkeys([*files][10:19], "corrupt"),
         **{name: "truncated" for name in files if name.startswith("cut")},
     }
-
-
-IEND = chunk(b"IEND", b"")
 
 
 async def test_gifs(decoder: Decoder) -> None:
@@ -143,10 +146,6 @@ async def test_gifs(decoder: Decoder) -> None:
     }
 
 
-FLAGS = 20
-"""Where a WebP's extended header has them: 2 animated, 4 XMP, 8 EXIF, 16 alpha, 32 profile."""
-
-
 def flagged(flags: int) -> bytes:
     """A WebP with an extended header that says this of the chunks to come."""
     data = made("WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
@@ -158,6 +157,7 @@ async def test_webps(decoder: Decoder) -> None:
     moving = made("WEBP", save_all=True, append_images=[quadrants().rotate(180)])
     files = {
         "lossless": made("WEBP", lossless=True),
+        "turned by EXIF, as browsers do not": made("WEBP", exif=TURNED),
         "with alpha": made("WEBP", mode="RGBA"),
         "lossless with alpha": made("WEBP", mode="RGBA", lossless=True),
         **{f"flags {flags}": flagged(flags) for flags in (0, 4, 8, 16, 32, 60)},
@@ -173,9 +173,9 @@ async def test_webps(decoder: Decoder) -> None:
         **{f"cut at {at}": whole[:at] for at in (15, 25, 60, -20, -1)},
         "cut in its second frame": moving[:-20],
     }
-    damaged = [*files][10:17]
+    damaged = [*files][11:18]
     assert await outcomes(decoder, files) == {
-        **dict.fromkeys([*files][:9], PLAIN),
+        **dict.fromkeys([*files][:10], PLAIN),
         "animated": (128, 64, "RGBY", 2),
         **dict.fromkeys(damaged, "corrupt"),
         "a large container": "truncated",
@@ -187,6 +187,5 @@ async def test_webps(decoder: Decoder) -> None:
 async def test_what_is_refused_tells_its_size_as_it_would_be_shown(
     decoder: Decoder, kind: str
 ) -> None:
-    exif = b"Exif\0\0" + tiff({0x112: short(6)})
-    facts = await decoder.describe(made(kind, exif=exif)[:-1][:600])
+    facts = await decoder.describe(made(kind, exif=TURNED)[:-1][:600])
     assert (facts.width, facts.height) == (64, 128) if kind != "WEBP" else (128, 64)

@@ -13,6 +13,7 @@ MAX_ITEMS = 20_000
 DERIVED = frozenset({b"grid", b"iovl", b"iden"})
 """Made of other items' pictures (ISO 23008-12, 6.6.2): in tiles, laid over each other, the same."""
 MAX_DERIVATIONS = 8
+LAST_LAYER = b"\xff\xff"
 HEVC, AV1 = b"hvc1", b"av01"
 DECODED = frozenset({HEVC, AV1})
 
@@ -30,7 +31,8 @@ class Picture(NamedTuple):
     """Of the primary image: the type of its item (`hvc1`, `av01`, `grid`; empty if there is no such
     item), and of the one that holds its first tile; width and height as coded; what is displayed of
     it; bits per channel; whether it is coded without colour; the light of its brightest pixel in
-    cd/m² (clli); its ICC profile, empty if it has none. None: not told."""
+    cd/m² (clli); its ICC profile, empty if it has none; whether one of several layers is chosen
+    that is not the last. None: not told."""
 
     coding: bytes
     codec: bytes
@@ -41,6 +43,7 @@ class Picture(NamedTuple):
     grey: bool = False
     brightest: int | None = None
     profile: bytes = b""
+    chooses_layer: bool = False
 
     @property
     def displayed(self) -> Size | None:
@@ -67,7 +70,7 @@ def read_picture(data: bytes) -> Picture | None:
     return Picture(
         kinds.get(main, b""), kinds.get(first, b""), coded, view,
         _bit_depth(inherited), _first_nclx(inherited), _is_grey(inherited),
-        _brightest(inherited), _profile(inherited),
+        _brightest(inherited), _profile(inherited), _chooses_layer(inherited),
     )  # fmt: skip
 
 
@@ -152,3 +155,9 @@ def _profile(properties: Sequence[Property]) -> bytes:
             size = int.from_bytes(content.data[content.at + 4 : content.at + 8], "big")
             return content.data[content.at + 4 : content.at + 4 + size]
     return b""
+
+
+def _chooses_layer(properties: Sequence[Property]) -> bool:
+    """By lsel (ISO 23008-12, 6.5.11) or a1op (AV1 Image File Format, 2.3.2.1)."""
+    found = {kind: content.data[content.at : content.at + 2] for kind, content in properties}
+    return found.get(b"lsel", LAST_LAYER) != LAST_LAYER or found.get(b"a1op", b"\0")[:1] != b"\0"

@@ -152,7 +152,9 @@ def _size(data: bytes, content_type: str) -> tuple[int | None, int | None]:
 
 
 def _is_turned(data: bytes, content_type: str) -> bool:
-    """Whether width and height change places (CIPA DC-008, 4.6.4)."""
+    """Whether width and height change places (CIPA DC-008, 4.6.4), as in `load`."""
+    if content_type == "image/webp":
+        return False
     orientation = read_exif(find_blocks(data, content_type).exif).get("orientation")
     return isinstance(orientation, int) and orientation >= 5
 
@@ -175,9 +177,14 @@ def _told_size(data: bytes, content_type: str) -> tuple[int, int] | None:
 
 
 def load(data: bytes, content_type: str, **options: Any) -> Any:
-    """A picture that decodes when it is asked for; `options` are the loader's."""
+    """A picture that decodes when it is asked for; `options` are the loader's. EXIF turns it where
+    browsers turn it, in JPEG and PNG, not in WebP."""
     loader = getattr(pyvips.Image, _LOADERS[content_type])
-    return loader(data, **{"access": "sequential", "fail_on": "truncated"} | options)
+    image = loader(data, **{"access": "sequential", "fail_on": "truncated"} | options)
+    if content_type == "image/webp":
+        image = image.copy()
+        image.remove("orientation")
+    return image
 
 
 def _check(size: tuple[int, int], max_pixels: int) -> None:

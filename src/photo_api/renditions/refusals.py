@@ -79,14 +79,15 @@ def _jpeg(data: bytes) -> str | None:
 
 
 def _heif(data: bytes) -> str | None:
-    """No primary image, or one of a coding that no decoder here knows."""
+    """No primary image; a coding that no decoder here knows; a layer in whose place libheif would
+    show another."""
     picture = read_picture(data)
     if picture is None:
         return "unsupported" if read_track(data) else None
     if not picture.coding:
         return "corrupt"
     shown = {picture.coding} <= DECODED | DERIVED and picture.codec in DECODED
-    return None if shown else "unsupported"
+    return None if shown and not picture.chooses_layer else "unsupported"
 
 
 _VARIANTS: Mapping[str, Callable[[bytes], str | None]] = MappingProxyType(
