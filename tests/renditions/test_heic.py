@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+import pyvips
 from PIL import Image
 
 from photo_api.renditions.decoder import Decoder
@@ -43,3 +44,23 @@ def test_the_depth_and_the_colours_are_read_undecoded(mode: str, bits: int) -> N
     assert picture.bit_depth == bits
     assert picture.nclx == Nclx(1, 13, 6, True)
     assert (picture.coding, picture.coded, picture.displayed) == (b"hvc1", *[(WIDTH, HEIGHT)] * 2)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("bands", [1, 3, 4])
+async def test_avif_of_every_depth_is_shown(decoder: Decoder, bits: int, bands: int) -> None:
+    # vips' own ramp, 0 to 1 from the left, with an opaque alpha channel if there are four bands.
+    row = pyvips.Image.grey(WIDTH, HEIGHT) * 65535
+    image = row.bandjoin([row] * (min(bands, 3) - 1)) if bands > 1 else row
+    image = image.bandjoin(65535) if bands == 4 else image
+    image = image.cast("ushort").copy(interpretation="rgb16" if bands > 1 else "grey16")
+    data: bytes = image.heifsave_buffer(compression="av1", bitdepth=bits, Q=95, effort=0)
+    picture = read_picture(data)
+    assert picture is not None
+    assert (picture.coding, picture.bit_depth) == (b"av01", bits)
+    rendered = await decoder.render(data)
+    for webp in (rendered.preview, (await decoder.display(data)).data):
+        shown = opened(webp)
+        for x in range(0, WIDTH, 8):
+            pixel: Any = shown.getpixel((x, HEIGHT // 2))
+            assert max(abs(value - 255 * x // (WIDTH - 1)) for value in pixel[:3]) < 10, x

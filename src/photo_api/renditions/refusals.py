@@ -21,7 +21,7 @@ _UNSUPPORTED = re.compile(
     r"unsupported|not supported|no decod|not been built in|maximum image size", re.IGNORECASE
 )
 
-_SENTENCES: Mapping[str, str] = MappingProxyType(
+SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         "not_an_image": "The file is not an image of an accepted type.",
         "too_many_pixels": "The image has more pixels than are accepted.",
@@ -33,7 +33,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
 
 
 def refused(reason: str) -> Refused:
-    return Refused(reason, _SENTENCES[reason])
+    return Refused(reason, SENTENCES[reason])
 
 
 def refuse_unshown(data: bytes, content_type: str) -> None:
