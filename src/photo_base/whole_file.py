@@ -7,9 +7,18 @@ from pathlib import Path
 PRIVATE = 0o600
 
 
+def _keep_names(folder: Path) -> None:
+    """Have the folder on the disk, too: a rename may be lost with the power otherwise."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def replace(path: Path, text: str, mode: int = 0o666) -> None:
     """Have `text` in `path`, on the disk. `mode` is narrowed by the umask. Raises OSError, as on a
-    full disk; what was there before is untouched then."""
+    full disk; what was there before is untouched then, unless the folder alone was not written."""
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
     try:
@@ -19,6 +28,7 @@ def replace(path: Path, text: str, mode: int = 0o666) -> None:
             file.flush()
             os.fsync(opened)
         beside.rename(path)
+        _keep_names(path.parent)
     except OSError:
         with suppress(OSError):
             beside.unlink()

@@ -16,6 +16,7 @@ STATUS: dict[str, Any] = {
     "desired": 3,
     "release": "#1",
     "deploying": False,
+    "deploy": None,
     "database": True,
     "panic": False,
     "averages": {"cpu": 41.256},

@@ -11,6 +11,8 @@ from photo_base.command_line import decimal, text, whole_number
 from photo_fleet.local_fleet.control import NoFleet, ask
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 
+UNFINISHED = 3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command that `parser` is for understands."""
@@ -24,7 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "name", type=text, metavar="NAME", help="an instance, as `status` shows it"
         )
     elif command == "deploy":
-        parser.add_argument(
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            "--resume", action="store_true", help="finish a deploy that was interrupted or failed"
+        )
+        which.add_argument(
+            "--back",
+            action="store_true",
+            help="return from such a deploy to the release before it",
+        )
+        which.add_argument(
             "--release",
             type=Path,
             metavar="DIR",
@@ -44,10 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 done, 1 refused, failed or gone back, 2 no fleet runs there."""
+    """0 done, 1 refused, failed or gone back, 2 no fleet runs there; of `status` 3: a deploy is
+    unfinished and nobody works on it."""
     layout = Layout(options.data.absolute())
     try:
         answer = asyncio.run(ask(layout.control, _request(options), _progress(options.json)))
+    except KeyboardInterrupt:
+        if options.command == "deploy":
+            print("given up; `photo-fleet status` shows how far it came", file=sys.stderr)
+        raise
     except NoFleet as error:
         print(f"photo-fleet {options.command}: {error}", file=sys.stderr)
         return 2
@@ -62,11 +78,13 @@ def run(options: argparse.Namespace) -> int:
         _show(answer)
     else:
         print(f"{answer['text']} ({answer['seconds']:g} s)")
-    return 0
+    unfinished = options.command == "status" and answer["deploy"] and answer["deploy"]["mend"]
+    return UNFINISHED if unfinished else 0
 
 
 def _request(options: argparse.Namespace) -> dict[str, object]:
-    asked = {name: getattr(options, name, None) for name in ("size", "name", "start_limit")}
+    names = ("size", "name", "start_limit", "resume", "back")
+    asked = {name: getattr(options, name, None) for name in names}
     release: Path | None = getattr(options, "release", None)
     asked["release"] = str(release.absolute()) if release else None
     told = {name: value for name, value in asked.items() if value is not None}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from photo_base.processes import CannotStart
 from photo_fleet.group.instance import Instance, Release
-from photo_fleet.group.local import Front, LocalGroup, Refused
+from photo_fleet.group.local import Front, LocalGroup
 
 LOOK = 0.2
 
@@ -27,11 +27,8 @@ async def roll_out(
     A newcomer must be ready and get requests within `start_limit` seconds before an old one drains,
     so the group is one larger for a while and never smaller; where one was missing, the newcomer
     takes its place and nobody drains for it. When the first newcomer does not arrive, everything
-    stays as it was; the release counts as proven as soon as it does. Raises `RolledBack`, and
-    `Refused` when the group is on the way to its desired size.
+    stays as it was; the release counts as proven as soon as it does. Raises `RolledBack`.
     """
-    if not group.changeable:
-        raise Refused("the group is on the way to its desired size; wait for `status` to show it")
     former, replaced = group.release, 0
     missing = max(0, group.desired - len(group.staying))
     group.deploying = True
@@ -39,7 +36,7 @@ async def roll_out(
         while _next_old(group, release) is not None:
             newcomer = await _arrived(group, front, release, start_limit)
             if newcomer is None:
-                raise RolledBack(_failure(former, release, replaced, start_limit))
+                raise RolledBack(_failure(group, former, release, start_limit))
             group.adopt(newcomer)
             replaced += 1
             if missing and len(group.staying) <= group.desired:
@@ -88,11 +85,12 @@ async def _gone(group: LocalGroup, instance: Instance) -> None:
         await asyncio.sleep(LOOK)
 
 
-def _failure(former: Release, release: Release, replaced: int, limit: float) -> str:
+def _failure(group: LocalGroup, former: Release, release: Release, limit: float) -> str:
     why = f"an instance of {release.label} did not become ready within {limit:g} s, or died"
-    if replaced == 0:
+    have_it = sum(item.release.number == release.number for item in group.staying)
+    if not have_it:
         return f"{why}; it is gone, and {former.label} serves on unchanged"
     return (
-        f"{why}; {replaced} others of it serve, the rest is still {former.label}:"
-        " deploy again, or deploy the former release"
+        f"{why}; {have_it} others of it serve, the rest is of another release:"
+        " `photo-fleet deploy --resume` tries again, `--back` returns"
     )

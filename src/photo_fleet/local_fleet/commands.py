@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from photo_fleet.group.instance import Release
 from photo_fleet.group.local import LocalGroup, Refused
-from photo_fleet.group.rollout import roll_out
+from photo_fleet.group.rollout import RolledBack, roll_out
 from photo_fleet.local_fleet.control import Say
+from photo_fleet.local_fleet.deploys import Deploys
 from photo_fleet.local_fleet.front import NginxFront
 from photo_fleet.local_fleet.launcher import Launcher
 
@@ -18,6 +21,7 @@ LOOK = 0.2
 LONGEST_WAIT = 600.0
 
 Request = Mapping[str, Any]
+Recorded = TypeVar("Recorded")
 
 
 class Commands:
@@ -28,8 +32,10 @@ class Commands:
         group: LocalGroup,
         front: NginxFront,
         launcher: Launcher,
+        deploys: Deploys,
         status: Callable[[], dict[str, Any]],
     ) -> None:
+        self._deploys = deploys
         self._group = group
         self._front = front
         self._launcher = launcher
@@ -62,16 +68,68 @@ class Commands:
 
     async def _deploy(self, request: Request, say: Say) -> dict[str, object]:
         self._refuse_while_deploying()
-        folder = request.get("release")
         began = time.monotonic()
-        release = self._launcher.release(Path(folder) if folder else None)
-        release = replace(release, environ={**release.environ, **request.get("environ", {})})
+        release = self._wanted(request)
+        if release is None:
+            text = f"nothing to resume: {self._group.release.label} was deployed as a whole"
+            return {"text": text, "replaced": 0, "seconds": 0.0}
+        if not self._group.changeable:
+            raise Refused(
+                "the group is on the way to its desired size; wait for `status` to show it"
+            )
+        take_back = self._recorded(partial(self._deploys.begin, release), "nothing was changed")
         say(f"release {release.label}: one newcomer at a time")
         limit = float(request.get("start_limit", 60))
-        replaced = await roll_out(self._group, self._front, release, limit, say)
-        text = f"{replaced} instances serve release {release.label}"
+        try:
+            replaced = await roll_out(self._group, self._front, release, limit, say)
+        except BaseException as error:
+            self._broken_off(release, take_back, error)
+            raise
+        after = f"all instances serve {release.label}; `photo-fleet deploy --resume` notes it later"
+        self._recorded(partial(self._deploys.settle, release), after)
+        size = len(self._group.staying)
+        text = f"{size} instances serve release {release.label}, {replaced} of them are new"
         told = {"text": text, "replaced": replaced, "release": release.label}
         return {**told, "seconds": _since(began)}
+
+    def _wanted(self, request: Request) -> Release | None:
+        """What is to be deployed; None when there is nothing to resume. Raises `Refused`."""
+        unfinished, settled = self._deploys.unfinished, self._deploys.settled
+        if request.get("back"):
+            if unfinished is None or settled is None:
+                raise Refused("there is no unfinished deploy to go back from; see `status`")
+            return self._again(settled, "put it back, or deploy another with --release DIR")
+        if request.get("resume"):
+            remedy = "put it back, return with --back, or deploy another with --release DIR"
+            return self._again(unfinished.release, remedy) if unfinished else None
+        folder = request.get("release")
+        release = self._launcher.release(Path(folder) if folder else None)
+        return replace(release, environ={**release.environ, **request.get("environ", {})})
+
+    def _again(self, release: Release, remedy: str) -> Release:
+        try:
+            return self._launcher.again(release)
+        except Refused as refused:
+            raise Refused(f"release {release.label} is gone: {refused}; {remedy}") from None
+
+    def _broken_off(
+        self, release: Release, take_back: Callable[[], None], error: BaseException
+    ) -> None:
+        """A deploy has not come to its end: what it was is forgotten only where it changed
+        nothing. What cannot be written stays as it was, interrupted."""
+        if self._group.release.number != release.number:
+            with suppress(OSError):
+                take_back()
+        elif isinstance(error, RolledBack):
+            self._deploys.fail(str(error))
+
+    def _recorded(self, write: Callable[[], Recorded], state: str) -> Recorded:
+        """Raises `Refused`."""
+        try:
+            return write()
+        except OSError as error:
+            text = f"the deploy cannot be written down ({error.strerror}), and {state}"
+            raise Refused(text) from None
 
     async def _remove(self, request: Request, say: Say) -> dict[str, object]:
         """Have an instance drain, or kill it; wait until it is gone and another one serves."""

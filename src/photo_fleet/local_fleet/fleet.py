@@ -12,10 +12,12 @@ from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
-from photo_fleet.group.local import LocalGroup
+from photo_fleet.group.instance import Release
+from photo_fleet.group.local import LocalGroup, Refused
 from photo_fleet.group.registry_view import Registry
 from photo_fleet.local_fleet.commands import Commands
 from photo_fleet.local_fleet.control import control_socket
+from photo_fleet.local_fleet.deploys import Deploys
 from photo_fleet.local_fleet.embedded import Embedded
 from photo_fleet.local_fleet.front import Keeper, NginxFront
 from photo_fleet.local_fleet.journal import Journal, JournalHandler
@@ -65,6 +67,7 @@ class LocalFleet:
         self._group: LocalGroup | None = None
         self._front: NginxFront | None = None
         self._traffic: Traffic | None = None
+        self._deploys: Deploys | None = None
         self.url = f"http://127.0.0.1:{port}"
         self.journal = Journal()
         self.hurry = asyncio.Event()
@@ -107,6 +110,9 @@ class LocalFleet:
             "settled": group is not None and group.settled,
             "deploying": group is not None and group.deploying,
             "release": group.release.label if group else "",
+            "deploy": self._deploys.describe(group.staying, group.deploying)
+            if group and self._deploys
+            else None,
             "database": group is not None and group.database_ok,
             "panic": front is not None and front.panic,
             "averages": group.averages if group else {},
@@ -127,6 +133,8 @@ class LocalFleet:
         spec = local_spec(self._spec, addresses, self.url)
         secrets = load_or_create(layout.secrets)
         launcher = Launcher(spec, layout, addresses, secrets, self._environ)
+        deploys = self._deploys = Deploys(layout.deploys)
+        first_release = self._first_release(launcher, deploys)
         await launcher.migrate()
         nginx = Nginx(spec, layout, self._port)
         nginx.forget_members()
@@ -137,9 +145,9 @@ class LocalFleet:
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
         registry = await _began(Registry(layout.database_address))
-        group = self._group = self._make_group(registry, launcher, front)
+        group = self._group = self._make_group(registry, launcher, front, first_release)
         running.push_async_callback(group.close, self.hurry)
-        commands = Commands(group, front, launcher, self.status)
+        commands = Commands(group, front, launcher, deploys, self.status)
         await running.enter_async_context(control_socket(layout.control, commands.act))
         for item in (group.run(), front.follow(), traffic.follow()):
             task = asyncio.create_task(item)
@@ -157,14 +165,29 @@ class LocalFleet:
             probe_scale=self._time_scale,
         )
 
-    def _make_group(self, registry: Registry, launcher: Launcher, front: NginxFront) -> LocalGroup:
+    def _first_release(self, launcher: Launcher, deploys: Deploys) -> Release:
+        """What was deployed last as a whole; where that is gone, or nothing was, our own."""
+        former, tell = deploys.settled, self.journal.tell
+        try:
+            release = launcher.again(former) if former else launcher.release(None)
+        except Refused as refused:
+            release = launcher.release(None)
+            tell("", "deploy", f"{refused}; instances start from {release.label}, that of `up`")
+        deploys.settled = release
+        if told := deploys.describe((), under_way=False):
+            tell("", "deploy", f"that of {told['release']} was {told['state']}: {told['mend']}")
+        return release
+
+    def _make_group(
+        self, registry: Registry, launcher: Launcher, front: NginxFront, release: Release
+    ) -> LocalGroup:
         return LocalGroup(
             self._spec,
             launcher,
             registry,
             front,
             self.journal.tell,
-            release=launcher.release(None),
+            release=release,
             time_scale=self._time_scale,
         )
 

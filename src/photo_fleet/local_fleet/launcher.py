@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,11 +48,19 @@ class Launcher:
             write(layout.secret_files / secret[variable].name, text + "\n", READABLE)
         self._releases = 0
 
-    def release(self, folder: Path | None) -> Release:
-        """The next release: the one of this process, or that of `folder`, a source tree or a
-        virtual environment. Raises `Refused` when it is neither."""
-        self._releases += 1
-        number = self._releases
+    def again(self, former: Release) -> Release:
+        """One that was made before, perhaps by another process, with its number. Raises `Refused`
+        when it is no longer there."""
+        self._releases = max(self._releases, former.number)
+        found = self.release(former.folder, former.number)
+        return replace(found, environ={**found.environ, **former.environ})
+
+    def release(self, folder: Path | None, number: int | None = None) -> Release:
+        """The next release, or the one with this number: that of this process, or of `folder`, a
+        source tree or a virtual environment. Raises `Refused` when it is neither."""
+        if number is None:
+            self._releases += 1
+            number = self._releases
         module = ("-m", "photo_api.cli")
         if folder is None:
             return Release(number, f"#{number}", (sys.executable, *module))

@@ -29,6 +29,8 @@ class Layout:
         """Of uploads that nginx is taking in."""
         self.balancer = data / "balancer"
         """Of what the balancer remembers."""
+        self.deploys = data / "deploys.json"
+        """Of what was deployed, and of a deploy that has not ended."""
         self.secrets = data / "fleet-secrets.json"
         self.secret_files = data / "secrets"
         """Of the instances' secrets, as on a machine with the rendered unit."""

@@ -10,10 +10,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from photo_fleet.local_fleet.deploys import FAILED, INTERRUPTED
+
 REFRESH = 0.5
 EVENTS = 12
 
 STYLES = {"ready": "green", "starting": "yellow", "draining": "cyan", "lost": "red"}
+
+_STOPPED = {INTERRUPTED: "was interrupted", FAILED: "failed in its middle"}
 
 Status = Mapping[str, Any]
 
@@ -34,6 +38,7 @@ def picture(status: Status) -> RenderableType:
     """The whole: headline, instances, traffic and what happened last."""
     return Group(
         _headline(status),
+        *_deploy(status["deploy"]),
         _instances(status["instances"]),
         _traffic(status),
         _events(status["events"]),
@@ -57,6 +62,18 @@ def _headline(status: Status) -> Text:
     if status["instances"] and not status["database"]:
         text.append("  the database does not answer", "bold red")
     return text
+
+
+def _deploy(deploy: Status | None) -> Sequence[Text]:
+    """What is left of a deploy that nobody finishes any more, and what mends it."""
+    if deploy is None or not deploy["mend"]:
+        return ()
+    have = f"{deploy['have_it']} of {deploy['of']} instances have it"
+    text = Text(
+        f"the deploy of {deploy['release']} {_STOPPED[deploy['state']]}: {have}", "bold red"
+    )
+    text.append(f"\n{deploy['mend']} finishes it, --back returns to {deploy['former']}", "yellow")
+    return (text,)
 
 
 def _instances(instances: Sequence[Status]) -> Table:
