@@ -1,6 +1,8 @@
 """A small client of the Photo API, over HTTP only."""
 
+from contextlib import suppress
 from hashlib import sha256
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,9 +33,10 @@ class PhotoApi:
     and httpx.TransportError if the service cannot be reached; none is repeated by itself."""
 
     def __init__(self, base_url: str, timeout: float = 30.0) -> None:
-        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout)
+        direct = dict.fromkeys(_of_this_machine(base_url))
+        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout, mounts=direct)
         # Apart from the service's own client, so that no token ever goes to the object store.
-        self._store = httpx.Client(timeout=timeout)
+        self._store = httpx.Client(timeout=timeout, mounts=direct)
         self._refresh_token: str | None = None
 
     def __enter__(self) -> Self:
@@ -158,6 +161,17 @@ class PhotoApi:
 
     def _call(self, method: str, path: str, **options: Any) -> Json:
         return _read(self._http.request(method, f"/api{path}", **options))
+
+
+def _of_this_machine(base_url: str) -> list[str]:
+    """Where no proxy of the environment is asked: it would look for this machine on its own."""
+    hosts = ["localhost", "127.0.0.1", "[::1]"]
+    named = httpx.URL(base_url).host
+    with suppress(ValueError):
+        address = ip_address(named)
+        if address.is_loopback:
+            hosts.append(named if address.version == 4 else f"[{named}]")
+    return [f"all://{host}" for host in hosts]
 
 
 def _read(answer: httpx.Response) -> Json:

@@ -1,18 +1,23 @@
 """IPv6 beside IPv4, and machines that have one of them alone."""
 
+import asyncio
+import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from photo_fleet.render.places import Places
+from tests.lifecycle.only_ipv6 import relay
 from tests.own_stage import ask, own_database
-from tests.photo_fleet.nginx_stage import program, spec, write_files
+from tests.photo_fleet.nginx_stage import program, short_folder, spec, write_files
 from tests.service import eventually, serving
 
 ONLY_IPV6 = """
@@ -44,7 +49,7 @@ def without_ipv4(*command: str) -> str:
         ["unshare", "-n", "sh", "-ec", ONLY_IPV6, "sh", *command],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -97,6 +102,24 @@ def test_nginx_listens_on_both_families(tmp_path: Path) -> None:
     """
     urls = "http://[::1]:8099 http://[2001:db8::7]:8099"
     assert without_ipv4("env", f"URLS={urls}", "sh", "-c", fetch) == "200 200"
+
+
+@pytest.mark.slow
+@pytest.mark.needs("nginx")
+@needs_namespaces
+def test_a_person_uploads_where_there_is_no_ipv4(
+    stack: dict[str, Any], environ: dict[str, str], tmp_path: Path
+) -> None:
+    """The whole of it: nginx, an instance, and the store behind signed URLs."""
+    store = urlsplit(environ["PHOTO_API_S3_ENDPOINT"])
+    with short_folder() as folder, own_database(stack, environ) as settings:
+        relay(
+            partial(asyncio.start_unix_server, path=folder / "store.sock"),
+            partial(asyncio.open_connection, store.hostname, store.port),
+        )
+        program_of_it = [sys.executable, "-m", "tests.lifecycle.only_ipv6"]
+        told = without_ipv4(*program_of_it, str(folder), json.dumps(settings))
+    assert told == "uploaded"
 
 
 def test_an_instance_on_ipv6_serves_and_is_registered(

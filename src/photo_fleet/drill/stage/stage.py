@@ -305,7 +305,7 @@ class Stage:
     async def store_answers(self) -> bool:
         """Whether the store takes requests."""
         with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=2) as http:
+            async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
                 answer = await http.get(f"{self.relay.url}/{self.addresses.bucket}/nothing")
                 return answer.status_code < 500
         return False
