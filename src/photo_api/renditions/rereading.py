@@ -75,7 +75,8 @@ class MetadataJob:
                 fields = {"photo": job.subject_id, "reason": str(reason)}
                 log.warning("a photo's metadata stay as they were read", extra={"fields": fields})
         async with finishing(self._db, job) as connection:
-            await keep_facts(connection, job.subject_id, facts)
+            if key is not None:
+                await keep_facts(connection, job.subject_id, facts)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """The dead job is the record. The photo stays as it was read before."""
