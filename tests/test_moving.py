@@ -327,6 +327,12 @@ def test_one_run_at_a_time(moved: Moved) -> None:
     assert "runs; wait for its end" in done.stderr
 
 
+def test_a_bucket_that_is_not_there_is_told(moved: Moved) -> None:
+    done = cli(moved.settings, "import", "--bucket", "no-such-bucket")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the bucket does not exist" in done.stderr
+
+
 def test_the_service_s_own_bucket_is_refused(moved: Moved) -> None:
     done = cli(moved.settings, "import", "--bucket", moved.settings["PHOTO_API_S3_BUCKET"])
     assert (done.returncode, done.stdout) == (2, "")

@@ -53,7 +53,12 @@ async def move_objects(
             await _move(db, store, old, bucket, photo, moved)
 
     while batch := await _waiting(db, after):
-        await asyncio.gather(*map(in_turn, batch))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for photo in batch:
+                    group.create_task(in_turn(photo))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         after = batch[-1]["id"]
         progress(f"{moved.photos} photos moved, {moved.left} left")
     await _show_to_visitors(db)
