@@ -1,6 +1,7 @@
 """Files that say in every way that we know of what their colours are, by a name."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from tests import icc_profiles as icc
 from tests.colour_files import (
@@ -23,8 +24,10 @@ from tests.colour_files import (
     png,
     profiled,
 )
+from tests.metadata_blocks import short, tiff
 
 
+@cache
 def files() -> Mapping[str, File]:
     """All that browsers show, by a name."""
     return _coded() | _pngs() | _profiles() | _tables() | _broken() | _inks()
@@ -94,11 +97,13 @@ def _profiles() -> dict[str, File]:
     grey = icc.profile({b"kTRC": icc.gamma(1.0)}, space=b"GRAY")
     dots = icc.curve([0.9 * (i / 255) ** 1.6 + 0.1 * i / 255 for i in range(256)])
     kinds = ("JPEG", "PNG", "WEBP")
+    exif = b"Exif\0\0" + tiff(exif={0xA001: short(2)})  # ColorSpace: browsers make nothing of it
     return {
         **{f"{kind} Adobe RGB": profiled(kind, _adobe()) for kind in kinds},
         **{f"{kind} P3": profiled(kind, of_vips("p3")) for kind in kinds},
         "JPEG ProPhoto": profiled("JPEG", icc.profile(icc.matrix(icc.PROPHOTO, icc.gamma(1.8)))),
         "PNG v4": profiled("PNG", icc.profile(icc.matrix(icc.P3, srgb_curve), version=0x04200000)),
+        "JPEG of Adobe RGB by EXIF": profiled("JPEG", b"", exif=exif),
         "JPEG grey": profiled("JPEG", grey, "L"),
         "PNG grey": profiled("PNG", grey, "L"),
         "JPEG grey, dot gain": profiled("JPEG", icc.profile({b"kTRC": dots}, space=b"GRAY"), "L"),

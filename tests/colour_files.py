@@ -186,11 +186,12 @@ def mastering(brightest: float) -> bytes:
 # With a profile
 
 
-def profiled(kind: str, profile: bytes, mode: str = "RGB") -> File:
+def profiled(kind: str, profile: bytes, mode: str = "RGB", exif: bytes = b"") -> File:
+    """`kind` is Pillow's, `mode` "RGB" or "L"."""
     options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {"quality": 100}
     if kind == "JPEG" and mode != "L":
         options["subsampling"] = 0
-    data = encoded(row(mode), kind, icc_profile=profile, **options)
+    data = encoded(row(mode), kind, icc_profile=profile, exif=exif, **options)
     return f"image/{kind.lower()}", data
 
 

@@ -4,6 +4,7 @@
 """
 
 import io
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from PIL import Image
 
 from photo_api.renditions.decoder import Decoder
-from tests import colour_files
+from photo_api_client.exif import as_stored
+from tests import colour_files, icc_profiles
 from tests.colour_cases import files
 from tests.colour_files import COLOURS, SIDE
+from tests.heif_files import ramp
+from tests.photographs import Shot, cat, encode, exif_block
 
 Shown = Sequence[tuple[int, ...]]
 RECORD = Path(__file__).parent / "chromium_colours.txt"
@@ -93,6 +97,17 @@ async def test_what_else_a_heic_says_of_its_colours_counts_too(decoder: Decoder)
         assert difference(shown((await decoder.render(data)).preview), recorded()[name]) < 2, name
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+async def test_a_deep_grey_heic_of_limited_range_goes_from_black_to_white(
+    decoder: Decoder, bits: int
+) -> None:
+    data = colour_files.retold(ramp("I;16", bits), colour_files.nclx(1, 13, 6, 0))
+    image = Image.open(io.BytesIO((await decoder.render(data)).preview)).convert("L")
+    seen: list[Any] = [image.getpixel((x, 8)) for x in (0, 24, 48, 72, 95)]
+    for got, wanted in zip(seen, (0, 56, 131, 206, 255), strict=True):
+        assert abs(got - wanted) < 5
+
+
 async def test_frames_of_an_animation_are_in_srgb(decoder: Decoder) -> None:
     first, profile = colour_files.row(), colour_files.of_vips("p3")
     options = {"save_all": True, "lossless": True, "icc_profile": profile}
@@ -101,3 +116,36 @@ async def test_frames_of_an_animation_are_in_srgb(decoder: Decoder) -> None:
     assert getattr(image, "n_frames", 1) == 2
     frame = colour_files.encoded(image, "PNG")
     assert difference(shown(frame), recorded()["WEBP P3"]) < 2
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+async def test_a_picture_with_a_profile_stands_upright(decoder: Decoder, kind: str) -> None:
+    upright = cat().resize((300, 200))
+    profile = colour_files.of_vips("p3")
+    seen = []
+    for orientation in range(1, 9):
+        exif = exif_block(Shot(orientation=orientation))
+        data = encode(as_stored(upright, orientation), kind, exif=exif, icc_profile=profile)
+        rendered = await decoder.render(data)
+        seen.append(Image.open(io.BytesIO(rendered.preview)).convert("RGB"))
+    assert {one.size for one in seen} == {upright.size}
+    small: list[Any] = [[*one.resize((6, 4)).get_flattened_data()] for one in seen]
+    assert max(difference(small[0], other) for other in small) < 3
+
+
+async def test_a_damaged_profile_refuses_no_picture(decoder: Decoder) -> None:
+    chance = random.Random(11)
+    table = icc_profiles.table(icc_profiles.ADOBE, 2.2)
+    profiles = {
+        "RGB": colour_files.of_vips("p3"),
+        "L": icc_profiles.profile({b"kTRC": icc_profiles.gamma(2.2)}, space=b"GRAY"),
+        "CMYK": icc_profiles.profile({b"A2B0": table}, space=b"CMYK", pcs=b"Lab "),
+    }
+    for mode, profile in profiles.items():
+        picture = cat().resize((16, 16)).convert(mode)
+        for _ in range(20):
+            damaged = bytearray(profile)
+            for _ in range(chance.choice((1, 4, 16))):
+                damaged[chance.randrange(min(len(damaged), 400))] = chance.choice((0, 7, 128, 255))
+            rendered = await decoder.render(encode(picture, "JPEG", icc_profile=bytes(damaged)))
+            assert rendered.fault is None
