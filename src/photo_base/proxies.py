@@ -1,7 +1,8 @@
 """Proxies that the environment names, which libraries obey by themselves."""
 
 from collections.abc import Mapping, MutableMapping
-from ipaddress import ip_address
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 OF_THIS_MACHINE = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
@@ -16,8 +17,7 @@ def spare_loopback(environ: MutableMapping[str, str]) -> None:
 
 
 def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
-    """Host and port of the proxy through which requests to `url` go, without what proves our
-    identity to it; None without any."""
+    """The proxy of the environment through which requests to `url` go; None without any."""
     target = urlsplit(url)
     host = target.hostname or ""
     names = (f"{target.scheme}_proxy", "all_proxy")
@@ -25,15 +25,25 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
     proxy = next(filter(None, given), None)
     if not proxy or _is_loopback(host) or _is_excepted(host, environ):
         return None
-    return urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+    return proxy if "//" in proxy else f"http://{proxy}"
+
+
+def without_password(proxy: str) -> str:
+    """Its host and port, without what proves our identity to it."""
+    return urlsplit(proxy).netloc.rpartition("@")[2]
 
 
 def _is_excepted(host: str, environ: Mapping[str, str]) -> bool:
-    # Imported here, since it takes longer than all else of a start that knows no proxy.
-    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+    excepted = _parts(environ, "no_proxy" if environ.get("no_proxy") else "NO_PROXY")
+    return any(_means(part.strip(), host) for part in excepted)
 
-    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    return bool(proxy_bypass_environment(host, {"no": excepted}))
+
+def _means(part: str, host: str) -> bool:
+    """`*`, an address or a network, or a domain with what is below it."""
+    with suppress(ValueError):
+        return ip_address(host) in ip_network(part, strict=False)
+    domain = part.lower().lstrip(".")
+    return part == "*" or (domain != "" and f".{host}".endswith(f".{domain}"))
 
 
 def _parts(environ: Mapping[str, str], name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Requests by urllib that end in time: a socket's own timeout begins anew with every byte."""
 
+import os
 import ssl
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
@@ -7,7 +8,9 @@ from io import BufferedReader, RawIOBase
 from socket import socket
 from time import monotonic
 from typing import Any
-from urllib.request import HTTPHandler, HTTPSHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+
+from photo_base.proxies import proxy_of
 
 
 def open_within(request: Request, seconds: float, context: ssl.SSLContext | None = None) -> Any:
@@ -15,7 +18,12 @@ def open_within(request: Request, seconds: float, context: ssl.SSLContext | None
     `seconds` from now. An address's look-up is bounded by the resolver alone. Raises what `urlopen`
     does, `TimeoutError` also while it is read."""
     until = monotonic() + seconds
-    return build_opener(_Http(until), _Https(until, context)).open(request, timeout=seconds)
+    # Through the proxy that obstore takes: urllib by itself knows no ALL_PROXY, nor networks or a
+    # `*` among others in NO_PROXY.
+    proxy = proxy_of(request.full_url, os.environ)
+    through = ProxyHandler({request.type: proxy} if proxy else {})
+    opener = build_opener(through, _Http(until), _Https(until, context))
+    return opener.open(request, timeout=seconds)
 
 
 class _Answer(HTTPResponse):

@@ -11,7 +11,7 @@ from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import configure_logging, log_shipping
-from photo_base.proxies import proxy_of
+from photo_base.proxies import proxy_of, without_password
 
 log = logging.getLogger(__name__)
 
@@ -38,5 +38,6 @@ def _tell_of_proxy(settings: Settings) -> None:
     """Of the store alone: the database and the cloud's metadata are asked directly in any case."""
     if proxy := proxy_of(settings.s3.endpoint, os.environ):
         log.warning(
-            "the object store is reached through the proxy %s, which the environment names", proxy
+            "the object store is reached through the proxy %s, which the environment names",
+            without_password(proxy),
         )
