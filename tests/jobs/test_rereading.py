@@ -2,7 +2,7 @@
 jobs of users."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -17,11 +17,11 @@ from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import RenditionJob
 from photo_api.renditions.rereading import READER, UNREAD, MetadataJob, enqueue_unread
 from photo_api.settings.loading import load
-from tests.jobs.stage import handling
+from tests.jobs.stage import LEASE, handling
 from tests.metadata_blocks import jpeg_with, segment, short, text, tiff
 from tests.outages.faulty_store import faulty_store
-from tests.own_stage import ask, database_of, execute, store_of
-from tests.service import User, eventually
+from tests.own_stage import ask, database_of, execute, own_database, store_of
+from tests.service import Service, User, eventually, running_service
 
 EDITED = jpeg_with(
     segment(
@@ -35,6 +35,29 @@ FORGET = (
     "UPDATE photos SET metadata_reader = 0, taken_at = '2025-01-01T00:00:00',"
     """ exif = '{"taken_at": "2025-01-01T00:00:00", "camera": "Canon EOS R6"}'"""
 )
+
+
+@pytest.fixture(scope="module")
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    with own_database(stack, environ | {"PHOTO_API_JOB_LEASE": str(LEASE)}) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def service(
+    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One that leaves jobs to these tests."""
+    with running_service(settings, tmp_path_factory.mktemp("service"), "--no-jobs") as service:
+        yield service
+
+
+@pytest.fixture
+def user(settings: dict[str, str], service: Service) -> Iterator[User]:
+    with service.new_user() as user:
+        yield user
+    all_done = f"DELETE FROM jobs; UPDATE photos SET metadata_reader = {READER}"
+    asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], all_done))
 
 
 @asynccontextmanager
@@ -71,19 +94,15 @@ def waiting(settings: dict[str, str]) -> list[Any]:
     return ask(settings, "SELECT * FROM jobs WHERE kind = 'metadata' ORDER BY id")
 
 
-def uploaded(user: User, settings: dict[str, str], count: int = 1) -> list[int]:
-    """Photos as 0.1.0 left them."""
-    ids = [int(user.upload(EDITED)["id"]) for _ in range(count)]
-    return ids
-
-
 async def read_by_0_1_0(settings: dict[str, str], user: User, count: int = 1) -> list[int]:
-    ids = await asyncio.to_thread(uploaded, user, settings, count)
+    """Photos as that release has left them."""
+    ids = [int(user.upload(EDITED)["id"]) for _ in range(count)]
     async with working(settings):
         for photo_id in ids:
             await asyncio.to_thread(user.rendered, photo_id)
     assert not await asyncio.to_thread(unread, settings), "this release has read them"
-    await execute(settings["PHOTO_API_DATABASE_URL"], FORGET)
+    mine = f"{FORGET} WHERE id = ANY ('{set(ids)}')"
+    await execute(settings["PHOTO_API_DATABASE_URL"], mine)
     return ids
 
 
@@ -157,7 +176,8 @@ async def test_users_jobs_come_first(
         await enqueue_unread(db, lease)
         job = await queue.lease(db, "tests", 60.0, ["metadata"])
         assert job is not None
-        await MetadataJob(db, DecoderPool(store_of(settings), [])).run(job)
+        async with asyncio.timeout(30):  # it reads nothing, for which there is no decoder
+            await MetadataJob(db, DecoderPool(store_of(settings), [])).run(job)
         [row] = await asyncio.to_thread(waiting, settings)
         assert (row["state"], row["user_id"], row["handed_back"]) == ("queued", 0, 1)
         assert await queue.lease(db, "tests", 60.0, ["metadata"]) is None, "it rests"
@@ -170,7 +190,7 @@ async def test_some_at_a_time_the_newest_first_under_the_lease(
     ids = await read_by_0_1_0(settings, user, 4)
     monkeypatch.setattr(rereading, "AT_ONCE", 2)
     async with database_of(settings) as db:
-        lease = await leases.acquire(db, "reading", "tests", 60.0)
+        lease = await leases.acquire(db, "some", "tests", 60.0)
         assert lease is not None
         await enqueue_unread(db, lease._replace(token=lease.token + 1))
         assert not await asyncio.to_thread(waiting, settings), "a lease that is lost does nothing"
