@@ -64,6 +64,7 @@ async def test_a_picture_is_cropped_and_turned_as_it_says(decoder: Decoder, kind
         "little of it, turned": file_of(kind, clap(40, 10, (-44, 1), (-27, 1)), irot(3), imir(1)),
         "turned, then cropped": file_of(kind, irot(1), clap(10, 40, (-27, 1), (-44, 1))),
         "more than there is": file_of(kind, clap(500, 400, (0, 1), (0, 1))),
+        "beside it": file_of(kind, clap(20, 16, (1 << 30, 1), (0, 1))),
         "by nothing": file_of(kind, box(b"clap", struct.pack(">8I", 20, 0, 16, 1, 0, 1, 0, 1))),
     }
     assert await outcomes(decoder, files) == {
@@ -74,6 +75,7 @@ async def test_a_picture_is_cropped_and_turned_as_it_says(decoder: Decoder, kind
         "little of it, turned": (10, 40, "RRRR", 1),
         "turned, then cropped": (10, 40, "GGGG", 1),
         "more than there is": PLAIN if kind == b"hvc1" else "corrupt",
+        "beside it": "corrupt",
         "by nothing": "corrupt",
     }
     turned = {str(turns): file_of(kind, *turns) for turns in TURNS}
@@ -177,6 +179,7 @@ async def test_damage_is_told_from_a_cut_and_from_what_is_not_supported(
         "ones": whole[:start] + b"\xff" * (len(whole) - start),
         "another size": heif({1: own._replace(properties=[*without, ispe(640, 480)])}, (), brands),
         "no configuration": heif({1: own._replace(properties=without)}, (), brands),
+        "no width": heif({1: own._replace(properties=[*without, ispe(0, 64)])}, (), brands),
         "no such picture": heif({1: own}, (), brands, primary=7),
         "hidden": heif({1: own._replace(hidden=True)}, (), brands),
         "another property to obey": file_of(kind, box(b"zzzz", b"1234")),
@@ -184,7 +187,8 @@ async def test_damage_is_told_from_a_cut_and_from_what_is_not_supported(
     assert await outcomes(decoder, files) == {
         **{name: "truncated" for name in files if name.startswith("cut")},
         **dict.fromkeys(
-            ["zeros", "ones", "another size", "no configuration", "no such picture"], "corrupt"
+            ["zeros", "ones", "another size", "no configuration", "no width", "no such picture"],
+            "corrupt",
         ),
         **dict.fromkeys(["hidden", "another property to obey"], "unsupported"),
     }

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 MAX_BOXES = 10_000
 MAX_REFERENCES = 100_000
+MAX_REFERENCES = 100_000
 """Of a file so many items that others refer to are told."""
 MAX_NAMES = 1000
 """Of an item's names so many bytes."""

@@ -22,6 +22,7 @@ class View:
     width: int
     height: int
     apertures: tuple[tuple[int, Size], ...] = ()
+    faulty: bool = False
 
     def turn(self) -> None:
         """By a quarter against the clock."""
@@ -37,19 +38,23 @@ class View:
 
     def crop(self, at: int, numbers: Sequence[int]) -> None:
         """To the clean aperture (ISO 14496-12, 12.1.4), four fractions; never beyond the picture.
-        Where a fraction is none, it is left."""
-        if all(numbers[1::2]):
-            self.left, self.width = _part(self.left, self.width, numbers[0:2], numbers[4:6])
-            self.top, self.height = _part(self.top, self.height, numbers[2:4], numbers[6:8])
+        One that shows nothing of it, or is no fraction, crops nothing and is told as `faulty`."""
+        across = _part(self.width, numbers[0:2], numbers[4:6]) if all(numbers[1::2]) else None
+        down = _part(self.height, numbers[2:4], numbers[6:8]) if across else None
+        self.faulty = not (across and down)
+        if across and down:
+            self.left, self.width = self.left + across[0], across[1]
+            self.top, self.height = self.top + down[0], down[1]
             self.apertures += ((at, self.whole),)
 
 
-def _part(start: int, length: int, size: Sequence[int], offset: Sequence[int]) -> tuple[int, int]:
-    """The middle of what is left lies `offset` behind that of what was there."""
+def _part(length: int, size: Sequence[int], offset: Sequence[int]) -> Size | None:
+    """Where it begins and how long it is; its middle lies `offset` behind that of the whole."""
     wanted = max(round(size[0] / size[1]), 1)
     first = 2 * _signed(offset[0]) + (length - wanted) * offset[1]
-    begin = max(first // (2 * offset[1]), 0)
-    return start + begin, max(min(wanted, length - begin), 1)
+    begin = first // (2 * offset[1])
+    end = min(begin + wanted, length)
+    return (max(begin, 0), end - max(begin, 0)) if end > max(begin, 0) else None
 
 
 def _signed(number: int) -> int:

@@ -15,7 +15,8 @@ TRUNCATED = re.compile(
     re.IGNORECASE,
 )
 _MEMORY = re.compile(r"out of memory|insufficient memory|alloc", re.IGNORECASE)
-_LIMIT = re.compile(r"security limit", re.IGNORECASE)
+_LIMIT = re.compile(r"security limit|zero width or height", re.IGNORECASE)
+"""What libheif calls an error of allocation, and is none."""
 _MALFORMED = re.compile(r"Bitstream not supported", re.IGNORECASE)
 _UNSUPPORTED = re.compile(
     r"unsupported|not supported|no decod|not been built in|maximum image size", re.IGNORECASE
@@ -79,12 +80,12 @@ def _jpeg(data: bytes) -> str | None:
 
 
 def _heif(data: bytes) -> str | None:
-    """No primary image; a coding that no decoder here knows; a layer in whose place libheif would
-    show another."""
+    """No primary image, or nothing of it to be shown; a coding that no decoder here knows; a layer
+    in whose place libheif would show another."""
     picture = read_picture(data)
     if picture is None:
         return "unsupported" if read_track(data) else None
-    if not picture.coding:
+    if not picture.coding or (picture.view and picture.view.faulty):
         return "corrupt"
     shown = {picture.coding} <= DECODED | DERIVED and picture.codec in DECODED
     return None if shown and not picture.chooses_layer else "unsupported"

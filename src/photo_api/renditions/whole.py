@@ -10,6 +10,7 @@ from photo_api.renditions.boxes import Box, Reader, meta, version
 
 MAX_PARTS = 1_000_000
 """Of a file so many chunks or blocks are looked at."""
+MAX_EXTENTS = 100_000
 MAX_KINDS = 100
 """And boxes of so many kinds."""
 
@@ -89,16 +90,18 @@ def _ends(data: bytes, places: Box) -> int:
     sizes = reader.number(2)
     offset, length, base, index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
     wide = 4 if edition > 1 else 2
+    extents = MAX_EXTENTS
     for _ in range(reader.number(wide)):
         reader.number(wide)
         in_file = not edition or reader.number(2) & 15 == 0
         within = reader.number(2) == 0
-        start = reader.number(base)
-        for _ in range(reader.number(2)):
+        start, count = reader.number(base), reader.number(2)
+        for _ in range(min(count, extents)):
             reader.number(index if edition else 0)
             end = start + reader.number(offset) + reader.number(length)
             last = max(last, end if in_file and within else 0)
-        if reader.at >= places.end:
+        extents -= count
+        if reader.at >= places.end or extents <= 0:
             break
     return last
 
