@@ -74,7 +74,8 @@ class Api:
     """Our API as set-up uses it."""
 
     def __init__(self, address: Address) -> None:
-        self._http = httpx.AsyncClient(base_url=f"http://{address.host}:{address.port}/api")
+        url = f"http://{address.host}:{address.port}/api"
+        self._http = httpx.AsyncClient(base_url=url, trust_env=False)
 
     async def person(self, name: str) -> Person:
         """Register and log in."""
