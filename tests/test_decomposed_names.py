@@ -15,7 +15,7 @@ from photo_api.maintenance import Maintenance
 from photo_api.registry import leases
 from photo_api.settings.loading import load
 from photo_api.storage.s3 import S3Store
-from tests.own_stage import own_database
+from tests.own_stage import database_of, own_database
 from tests.service import User
 
 WHOLE = "서울 나들이 café"
@@ -78,6 +78,26 @@ async def test_in_batches_under_the_lease_without_waiting(user: User, db: Databa
     assert await left() == albums[2:3], "it is changed by somebody, and comes next"
     await compose_names(db, lease, 9)
     assert await left() == []
+
+
+@pytest.mark.slow
+async def test_names_that_take_long_go_one_by_one(settings: dict[str, str], user: User) -> None:
+    """Marks out of order, which cost the server quadratic time."""
+    album = user.album()["id"]
+    worst = "a" + "\u0301\u0316" * 4000
+    impatient = settings | {"PHOTO_API_DATABASE_STATEMENT_TIMEOUT": "4"}
+    async with database_of(impatient) as db:
+        await db.execute(
+            "INSERT INTO albums (owner_id, name, description)"
+            " SELECT owner_id, 'worst', $2 FROM albums, generate_series(1, 100) WHERE id = $1",
+            album, worst,
+        )  # fmt: skip
+        lease = await leases.acquire(db, "long names", "tests", 60.0)
+        assert lease is not None
+        await compose_names(db, lease, 2000)
+        shorter = "SELECT count(*) FROM albums WHERE name = 'worst' AND description <> $1"
+        assert await db.fetchval(shorter, worst) == 1
+        await db.execute("DELETE FROM albums WHERE name = 'worst'")
 
 
 async def test_what_is_composed_costs_nothing_to_look_for(user: User, db: Database) -> None:

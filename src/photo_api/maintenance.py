@@ -66,6 +66,7 @@ class Maintenance:
         """Until cancelled."""
         tasks = (
             PeriodicTask(self._interval, self._clear_away),
+            PeriodicTask(self._interval, self._compose_names),
             PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
             PeriodicTask(LISTING_EVERY, self._list_staging),
             PeriodicTask(REREADING_EVERY, lambda lease: enqueue_unread(self._db, lease)),
@@ -75,9 +76,11 @@ class Maintenance:
     async def _clear_away(self, lease: Lease) -> None:
         await prune(self._db, lease)
         await self._fill_folds(lease)
-        await compose_names(self._db, lease, NAMES_AT_ONCE)
         await enqueue_displays(self._db, lease)
         await sweep(self._db, self._store, self._uploads.longest_put, lease)
+
+    async def _compose_names(self, lease: Lease) -> None:
+        await compose_names(self._db, lease, NAMES_AT_ONCE)
 
     async def _list_staging(self, lease: Lease) -> None:
         await leave_to_sweep(self._db, self._store, staged_for(self._uploads), lease)
