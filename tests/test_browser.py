@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
+import pillow_heif
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from photo_local.bucket import BucketAdmin
 from tests.own_stage import own_database
-from tests.service import Service, User, jpeg, put, running_service
+from tests.service import Service, User, eventually, heic, jpeg, put, running_service
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -175,6 +176,17 @@ const shown = url => new Promise(resolve => {
     image.onerror = () => resolve(0);
     image.src = url;
 });
+const blob = async (base, path, token) => {
+    const answer = await call(base, path, {token});
+    return URL.createObjectURL(await answer.blob());
+};
+const colour = async url => {
+    const picture = await createImageBitmap(await (await fetch(url)).blob());
+    const canvas = new OffscreenCanvas(picture.width, picture.height).getContext('2d');
+    canvas.drawImage(picture, 0, 0);
+    const middle = canvas.getImageData(picture.width / 2, picture.height / 2, 1, 1);
+    return Array.from(middle.data).slice(0, 3);
+};
 const readable = async promise => {
     try { return (await promise).status; } catch (error) { return 'blocked'; }
 };
@@ -227,6 +239,36 @@ def test_a_front_end_on_another_origin_uploads_and_shows(
     assert photo["original_filename"] == "바다.jpg"
     assert evaluate(browsing.page, "shown", photo["thumbnail_url"]) == 320
     assert browsing.complaints == []
+
+
+@pytest.mark.slow
+def test_a_front_end_of_before_shows_an_iphone_s_photo(
+    api: User, origin: str, browsing: Browsing
+) -> None:
+    """It asks for the image with its token, without a size, and puts what comes into an <img>; a
+    visitor's <img> has the link's address."""
+    data, album = heic(400, 300), api.album()["id"]
+    photo = api.upload(data, album, filename="IMG_0042.HEIC")
+    share = api.api.post(f"/albums/{album}/share").json()["token"]
+    base, url = base_of(api), photo["url"]
+    eventually(lambda: "-display." in api.api.get(url).headers.get("Location", ""), 30)
+    browsing.page.goto(origin)
+    found = evaluate(
+        browsing.page,
+        """async ({base, path, token, share}) => {
+            const url = await blob(base, path, token);
+            const original = await blob(base, path + '?size=original', token);
+            return {
+                own: await shown(url), colour: await colour(url), original: await shown(original),
+                shared: await shown(`${base}/share/${share}${path}`),
+            };
+        }""",
+        {"base": base, "path": url, "token": api.tokens["access_token"], "share": share},
+    )
+    assert (found["own"], found["shared"]) == (400, 400)
+    assert found["original"] == 0, "a Chromium that shows HEIC needs none of this"
+    meant = pillow_heif.open_heif(data).to_pillow().convert("RGB").getpixel((200, 150))
+    assert max(abs(a - b) for a, b in zip(meant, found["colour"], strict=True)) <= 8
 
 
 def test_a_front_end_can_use_every_method_and_read_errors(

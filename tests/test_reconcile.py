@@ -20,7 +20,7 @@ from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.s3 import S3Store
 from tests import service
 from tests.own_stage import ask, database_of, holds, own_bucket, own_database, store_of
-from tests.service import User, eventually, jpeg, running_service
+from tests.service import User, eventually, heic, jpeg, running_service
 
 T = TypeVar("T")
 
@@ -255,12 +255,14 @@ def test_missing_renditions_are_made_again(
     assert (code, report["orphans"]) == (0, []), "the sweep knows the one that was left"
 
 
-def test_a_missing_file_for_visitors_is_made_again(
-    settings: dict[str, str], user: User, run: Run, an_hour_later: None
+@pytest.mark.parametrize("kind", ["a shared photo", "a HEIC"])
+def test_a_missing_file_at_full_size_is_made_again(
+    settings: dict[str, str], user: User, run: Run, an_hour_later: None, kind: str
 ) -> None:
     album = user.album()["id"]
-    photo_id = user.upload(album_id=album)["id"]
-    user.api.post(f"/albums/{album}/share").raise_for_status()
+    photo_id = user.upload(jpeg() if kind == "a shared photo" else heic(), album)["id"]
+    if kind == "a shared photo":
+        user.api.post(f"/albums/{album}/share").raise_for_status()
 
     def file() -> str | None:
         look = "SELECT display_key FROM photos WHERE id = $1 AND renditions = 'ready'"

@@ -136,7 +136,8 @@ class PhotoApi:
         return self._call("GET", f"/photos/{photo_id}")
 
     def get_image(self, photo_id: int, size: str = "original") -> bytes:
-        """The bytes of the original, "preview" or "thumbnail"."""
+        """The bytes of the original; "auto": what browsers show at full size; "display": without
+        metadata; "preview" or "thumbnail". What is not made yet raises with status 404."""
         path = f"/api/photos/{photo_id}/image"
         answer = _check(self._http.get(path, params={"size": size}))
         if answer.has_redirect_location:

@@ -21,6 +21,8 @@ from photo_api_client.photographs import NoPictures, Photograph, photographs
 
 START_SECONDS = 30.0
 RENDER_SECONDS = 180.0
+MADE = ("ready", "partial")
+"""States of a photo that has a thumbnail."""
 
 
 class DemoFailed(Exception):
@@ -155,12 +157,13 @@ def _wait_for_renditions(api: PhotoApi, summary: Summary, progress: Progress) ->
         for photo_id in [key for key, state in states.items() if state == "pending"]:
             states[photo_id] = api.get_photo(photo_id)["renditions"]
         counts = Counter(states.values())
-        progress.step(f"{counts['ready']:3} of {len(states)} thumbnails made")
+        told = f"{sum(counts[state] for state in MADE):3} of {len(states)} thumbnails made"
+        progress.step(told)
         if not counts["pending"] or time.monotonic() > deadline:
             break
         time.sleep(0.3)
     summary.photos = [_with_state(photo, states[photo.id]) for photo in summary.photos]
-    progress.done(f"{counts['ready']:3} of {len(states)} thumbnails made")
+    progress.done(told)
 
 
 def _with_state(photo: Uploaded, state: str) -> Uploaded:
@@ -170,10 +173,10 @@ def _with_state(photo: Uploaded, state: str) -> Uploaded:
 def report(summary: Summary) -> str:
     """What there is to see, for a person."""
     url, photos = summary.url, summary.photos
-    ready = sum(photo.renditions == "ready" for photo in photos)
+    made = sum(photo.renditions in MADE for photo in photos)
     lines = [
         "",
-        f"{len(photos)} photos in {len(summary.albums)} albums, {ready} with thumbnails.",
+        f"{len(photos)} photos in {len(summary.albums)} albums, {made} with thumbnails.",
         "",
         f"  API docs {url}/docs",
         f"  Shared   {summary.share_url} (JSON)",

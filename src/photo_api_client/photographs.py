@@ -125,7 +125,7 @@ def _formats() -> Iterator[Photograph]:
     faded.putalpha(fade)
     made: tuple[tuple[str, str, bytes, str], ...] = (
         ("png", "image/png", encode(faded, "PNG"), "transparent towards the corners"),
-        ("heic", "image/heic", heic(), "a phone's format, with EXIF; browsers need the preview"),
+        ("heic", "image/heic", heic(), "a phone's format, with EXIF; browsers get a WebP of it"),
         ("avif", "image/avif", encode(eye, "AVIF", quality=60), "AVIF, a retina"),
         ("webp", "image/webp", encode(eye, "WEBP", quality=80), "WebP, a retina"),
         ("gif", "image/gif", animation("GIF"), "animated; its renditions show the first frame"),

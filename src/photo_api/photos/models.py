@@ -33,7 +33,8 @@ EXAMPLE: dict[str, Any] = {
 
 class Photo(BaseModel):
     """`renditions` says whether thumbnail and preview are there yet, and whether they
-    show the whole picture: those of a JPEG that is cut short are partial. `taken_at` is from the
+    show the whole picture: those of a JPEG that is cut short are partial. Their URLs are null until
+    then, and where they cannot be made. `taken_at` is from the
     metadata, with an offset where one is told, in local time otherwise, and a day where that is all
     that is known; the date of an edit it never is."""
 
