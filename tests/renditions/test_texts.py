@@ -61,6 +61,7 @@ def test_names_are_composed_and_without_what_breaks_lines(kind: int) -> None:
         0x0110: (kind, b"S\x1b[2J\xe2\x80\xaeX\x7f\xc2\x85"),
     }
     assert read_exif(tiff(image)) == {"camera": f"{HANGUL} S [2J X"}
+    assert read_exif(b"", xmp(f'aux:Lens="{apart.decode()}"')) == {"lens": HANGUL}
 
 
 def test_a_name_that_is_none_leaves_the_next_source_its_turn() -> None:

@@ -9,7 +9,7 @@ FIRST_YEAR = 1826
 AHEAD = timedelta(days=2)
 """How far ahead of this machine's clock, in UTC, a date may be that is not of the future."""
 
-_ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d{1,2}(?::?\d{2})?)"
+_ZONE = r"(?:(?:UTC|GMT)(?=[+-]))?(?P<zone>Z|UTC|GMT|[+-]\d{1,2}(?::?\d{2})?)"
 _DATE = re.compile(
     r"\s*(?P<year>\d{4}|\d\d)(?P<by>[:/.\-]?)(?P<month>\d{1,2})(?P=by)(?P<day>\d{1,2})"
     r"(?:(?:\s+|\s*T\s*)(?P<hour>\d{1,2})(?P<to>[:.\-]?)(?P<minute>\d\d)"
@@ -25,13 +25,15 @@ _MONTHS: Sequence[str] = (
 _WEEKDAY = r"\s*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}\.?,?\s+)?"
 _MONTH = r"(?P<month>[a-z]{3,9})\.?"
 _TIME = r"(?P<time>\d\d?:\d\d(?::\d\d(?:[.,]\d*)?)?(?:\s*[ap]m)?)"
-_NAMED = (  # "Fri, 17 May 2024 14:03:22 +0900", "May 17, 2024 2:03 PM", "Fri May 17 14:03:22 2024"
-    rf"{_WEEKDAY}(?P<day>\d\d?)[\s-]+{_MONTH}[\s,-]+(?P<year>\d{{4}})"
-    rf"(?:,?\s+{_TIME}\s*(?P<zone>[a-z]{{1,5}}|[+-][\d:]{{1,5}})?)?\s*",
-    rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d\d?)(?:,\s*|\s+)(?P<year>\d{{4}})"
-    rf"(?:,?\s+{_TIME}\s*(?P<zone>[a-z]{{1,5}}|[+-][\d:]{{1,5}})?)?\s*",
-    rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d\d?)\s+"
-    rf"{_TIME}\s+(?:(?P<zone>[a-z]{{1,5}}|[+-][\d:]{{1,5}})\s+)?(?P<year>\d{{4}})\s*",
+_LETTERS = r"(?:(?:utc|gmt)(?=[+-]))?(?P<zone>[a-z]{1,5}|[+-][\d:]{1,5})"
+_BEHIND = rf"(?:,?\s+{_TIME}\s*(?:{_LETTERS})?(?:\s*\([^()]{{1,40}}\))?)?\s*"
+_NAMED = (
+    # "Fri, 17 May 2024 14:03:22 +0900" (RFC 5322), "17-May-2024"
+    rf"{_WEEKDAY}(?P<day>\d\d?)[\s-]+{_MONTH}[\s,-]+(?P<year>\d{{4}}){_BEHIND}",
+    # "May 17, 2024 2:03 PM", "Fri May 17 2024 14:03:22 GMT+0900 (Korean Standard Time)"
+    rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d\d?)(?:,\s*|\s+)(?P<year>\d{{4}}){_BEHIND}",
+    # "Fri May 17 14:03:22 2024", "Fri May 17 14:03:22 KST 2024"
+    rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d\d?)\s+{_TIME}\s+(?:{_LETTERS}\s+)?(?P<year>\d{{4}})\s*",
 )
 _UNSET = frozenset({(1904, 1, 1, 0, 0, 0), (1970, 1, 1, 0, 0, 0)})
 """What a clock that counts from there says when it was never set."""
@@ -71,7 +73,7 @@ def _in_digits(text: str) -> str:
     if found is None:
         return text
     name, zone = found["month"].lower(), found["zone"] or ""
-    if not re.fullmatch(_ZONE.replace("?P<zone>", "?:"), zone, re.IGNORECASE):
+    if not _OFFSET.fullmatch(zone):
         zone = ""
     for number, month in enumerate(_MONTHS, 1):
         if name in (month, month[:3]) or (name, number) == ("sept", 9):

@@ -6,6 +6,7 @@ is asked.
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -75,7 +76,8 @@ def _first(read: Callable[[Value], Found | None], *values: Value | None) -> Foun
 
 
 def _text(value: Value) -> str | None:
-    printable = "".join(c if c.isprintable() else " " for c in plain_text(value))
+    composed = unicodedata.normalize("NFC", plain_text(value))
+    printable = "".join(c if c.isprintable() else " " for c in composed)
     return " ".join(printable.split())[:MAX_TEXT].rstrip() or None
 
 

@@ -5,7 +5,6 @@ their makers write.
 """
 
 import re
-import unicodedata
 
 LONGEST_GUESSED = 256
 """Bytes; no name of a camera or a lens has more, and what costs time is not looked at."""
@@ -26,17 +25,15 @@ _HANGUL = re.compile(r"[\x20-\x7e\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]*")
 
 
 def decode(data: bytes) -> str:
-    """The text up to its NUL, composed (NFC): UTF-8; UTF-16; Korean in code page 949 (EUC-KR),
-    Japanese in Shift_JIS or a western text in Windows-1252, where letters of no other script come
-    of it. Nothing for bytes that may be anything."""
+    """The text up to its NUL: UTF-8; UTF-16; Korean in code page 949 (EUC-KR), Japanese in
+    Shift_JIS or a western text in Windows-1252, where letters of no other script come of it.
+    Nothing for bytes that may be anything."""
     wide = _WIDE.match(data)
     if wide:
         order = "utf-16-be" if wide[1] else "utf-16-le"
-        text = data.decode(order, "ignore").removeprefix("\ufeff").partition("\0")[0]
-    else:
-        data = data.partition(b"\0")[0]
-        text = _utf8(data) if data.isascii() else _utf8(data) or _legacy(data)
-    return unicodedata.normalize("NFC", text)
+        return data.decode(order, "ignore").removeprefix("\ufeff").partition("\0")[0]
+    data = data.partition(b"\0")[0]
+    return _utf8(data) or _legacy(data)
 
 
 def _utf8(data: bytes) -> str:
