@@ -97,6 +97,8 @@ def _by_profile(image: Any, profile: bytes) -> Any:
     except pyvips.Error:
         pyvips.vips_lib.vips_error_clear()
         return None
+    shown = shown.copy()
+    shown.remove("icc-profile-data")  # that of sRGB, which would be asked again
     return shown if shown.interpretation == "srgb" else shown.colourspace("srgb")
 
 
@@ -113,7 +115,8 @@ def _by_coding(image: Any, coding: Coding) -> Any:
         colours = colours.bandjoin([colours, colours])
     light = colours.maplut(_linear(colours.format, coding))
     if coding.curve in HDR:
-        light = _recombined(light, to_srgb(coding.primaries, BT2020))
+        if coding.primaries != BT2020:
+            light = _recombined(light, to_srgb(coding.primaries, BT2020))
         light = _recombined(_tone_mapped(light, coding), to_srgb(BT2020))
     else:
         light = _recombined(light, to_srgb(coding.primaries))
