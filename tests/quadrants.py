@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pillow_heif
-from PIL import Image
+from PIL import Image, ImageOps
 
 from photo_api_client.photographs import encode
 from tests.heif_boxes import Item, coded, heif
@@ -24,8 +24,9 @@ def quadrants(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
 
 
 def corners(data: bytes) -> str:
-    """The colours of a file's corners from the upper left, by their first letters, or `?`."""
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    """The colours of a file's corners from the upper left, by their first letters, or `?`; a JPEG
+    is turned as its EXIF says."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
     right, below = image.width - 1, image.height - 1
     near, down = right // 8, below // 8
     places = [
@@ -49,11 +50,16 @@ def letter(pixel: Any) -> str:
 @cache
 def item(kind: bytes) -> Item:
     """`quadrants` as an item, `hvc1` or `av01`."""
+    return coded_as(kind, quadrants())
+
+
+def coded_as(kind: bytes, image: Image.Image) -> Item:
+    """A picture as an item, neither turned nor cropped."""
     if kind == b"av01":
-        data = encode(quadrants(), "AVIF", quality=90, speed=9)
+        data = encode(image, "AVIF", quality=90, speed=9)
     else:
         out = io.BytesIO()
-        pillow_heif.from_pillow(quadrants()).save(out, quality=90)
+        pillow_heif.from_pillow(image).save(out, quality=90)
         data = out.getvalue()
     found = coded(data)
     plain = [one for one in found.properties if one[4:8] not in (b"irot", b"imir", b"clap")]

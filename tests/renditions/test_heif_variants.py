@@ -1,16 +1,19 @@
 """HEIC and AVIF in the variants that their container allows: what is shown, what is refused, and
 why. Asked of the real child."""
 
+import io
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from photo_api.renditions.decoder import Decoder, Refused
 from photo_api_client.photographs import encode
 from tests.heif_boxes import Item, Reference, box, clap, full, heif, imir, irot, ispe
 from tests.layered_avif import a1op, layered, lsel
-from tests.quadrants import BRANDS, corners, file_of, item, quadrants, with_properties
+from tests.quadrants import BRANDS, coded_as, corners, file_of, item, quadrants, with_properties
 
 Outcome = str | tuple[int, int, str, int]
 """The reason of a refusal, or displayed width and height, corners, and the number of frames."""
@@ -137,6 +140,7 @@ async def test_other_pictures_in_the_file_are_not_shown(decoder: Decoder, kind: 
     assert await outcomes(decoder, second) == {"the second": PLAIN}
 
 
+ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
 CODINGS = [b"unci", b"jpeg", b"avc1", b"j2k1", b"vvc1", b"evc1", b"lhv1", b"hvt1", b"tmap", b"what"]
 
 
@@ -233,3 +237,18 @@ async def test_of_layers_the_last_is_shown(decoder: Decoder) -> None:
         **dict.fromkeys(["layers", "the last chosen", "all chosen"], PLAIN),
         **dict.fromkeys(["the first chosen", "the first one's operating point"], "unsupported"),
     }
+
+
+@CODECS
+async def test_colours_may_be_multiplied_by_their_alpha(decoder: Decoder, kind: bytes) -> None:
+    """As browsers show it; a red that is half transparent has half its light."""
+    half = Image.new("RGB", (128, 64), (128, 0, 0)), Image.new("L", (128, 64), 128)
+    colours, alpha = (coded_as(kind, image) for image in half)
+    alpha = alpha._replace(properties=[*alpha.properties, full(b"auxC", ALPHA + b"\0")])
+    items = {1: colours, 2: alpha._replace(hidden=True)}
+    references: list[Reference] = [(b"auxl", 2, [1]), (b"prem", 1, [2])]
+    for count, red in ((1, 128), (2, 255)):
+        data = heif(items, references[:count], BRANDS[kind])
+        for webp in ((await decoder.render(data)).preview, (await decoder.display(data)).data):
+            pixel: Any = Image.open(io.BytesIO(webp)).convert("RGBA").getpixel((60, 30))
+            assert max(abs(a - b) for a, b in zip(pixel, (red, 0, 0, 128), strict=True)) < 8, count

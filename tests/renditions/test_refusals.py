@@ -54,12 +54,19 @@ def of_channels(count: int) -> bytes:
     return data[:at] + frame + data[at + 13 : scan] + header + data[scan + 10 :]
 
 
+def jpeg_with_exif(block: bytes) -> bytes:
+    return made("JPEG", exif=b"Exif\0\0" + block)
+
+
 async def test_jpegs(decoder: Decoder) -> None:
     whole = made("JPEG")
     frame, tables = whole.index(SOF), whole.index(b"\xff\xdb")
     files = {
         "progressive": made("JPEG", progressive=True),
         "extended": of_frame(0xC1),
+        "turned by EXIF": made("JPEG", exif=TURNED),
+        "turned by a number of another type": jpeg_with_exif(tiff({0x0112: (4, b"\0\0\0\6")})),
+        "turned by a text": jpeg_with_exif(tiff({0x0112: (2, b"6\0")})),
         **{f"of process {marker:X}": of_frame(marker) for marker in (0xC3, 0xC5, 0xC7, 0xCD, 0xF7)},
         **{f"{bits} bits": of_frame(0xC1, bits) for bits in (7, 12, 16)},
         **{f"{count} channels": of_channels(count) for count in (2, 5)},
@@ -71,6 +78,9 @@ async def test_jpegs(decoder: Decoder) -> None:
     assert await outcomes(decoder, files) == {
         "progressive": PLAIN,
         "extended": PLAIN,
+        "turned by EXIF": (64, 128, "BRYG", 1),
+        "turned by a number of another type": PLAIN,
+        "turned by a text": PLAIN,
         **dict.fromkeys(
             [f"of process {marker}" for marker in ["C3", "C5", "C7", "CD", "F7"]], UNKNOWN
         ),

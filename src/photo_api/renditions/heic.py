@@ -52,8 +52,18 @@ def pixels(primary: Any, picture: Picture | None = None) -> Any:
     if picture and shows_little(picture) and (view := picture.view):
         image = image.crop(view.left, view.top, view.width, view.height)
     if kind.endswith("a"):
-        image = image.unpremultiply(max_alpha=65535 if depth else 255).cast(image.format)
+        image = straight(image)
     profile = primary.info.get("icc_profile")
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
+
+
+def straight(image: Any) -> Any:
+    """The picture with its colours no longer multiplied by its alpha channel."""
+    most = 65535 if image.format == "ushort" else 255
+    return (
+        image.unpremultiply(max_alpha=most)
+        .cast(image.format)
+        .copy(interpretation=image.interpretation)
+    )

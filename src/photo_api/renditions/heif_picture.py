@@ -32,7 +32,8 @@ class Picture(NamedTuple):
     item), and of the one that holds its first tile; width and height as coded; what is displayed of
     it; bits per channel; whether it is coded without colour; the light of its brightest pixel in
     cd/m² (clli); its ICC profile, empty if it has none; whether one of several layers is chosen
-    that is not the last. None: not told."""
+    that is not the last, and whether its colours are multiplied by its alpha channel. None: not
+    told."""
 
     coding: bytes
     codec: bytes
@@ -44,6 +45,7 @@ class Picture(NamedTuple):
     brightest: int | None = None
     profile: bytes = b""
     chooses_layer: bool = False
+    premultiplied: bool = False
 
     @property
     def displayed(self) -> Size | None:
@@ -58,7 +60,8 @@ def read_picture(data: bytes) -> Picture | None:
     if main is None:
         return None
     kinds = {item: kind for item, kind, _ in items(data, parts)}
-    made_of = {item: to[0] for kind, item, to in references(data, parts) if kind == b"dimg" and to}
+    named = [*references(data, parts)]
+    made_of = {item: to[0] for kind, item, to in named if kind == b"dimg" and to}
     known = _properties(data, parts)
     first = made_of.get(main, main)
     own = [*_of(data, parts, known, main)]
@@ -71,6 +74,7 @@ def read_picture(data: bytes) -> Picture | None:
         kinds.get(main, b""), kinds.get(first, b""), coded, view,
         _bit_depth(inherited), _first_nclx(inherited), _is_grey(inherited),
         _brightest(inherited), _profile(inherited), _chooses_layer(inherited),
+        any((kind, item) == (b"prem", main) for kind, item, _ in named),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from photo_api.renditions.exif import read_exif
 from photo_api.renditions.heif_picture import AV1, HEVC, Picture, read_picture
 from photo_api.renditions.heif_track import count_frames, read_track
 from photo_api.renditions.jpeg import frame_header
+from photo_api.renditions.orientation import is_heeded
 from photo_api.renditions.refusals import TRUNCATED, classify, refuse_unshown, refused
 from photo_api.renditions.wire import Refused
 
@@ -152,8 +153,8 @@ def _size(data: bytes, content_type: str) -> tuple[int | None, int | None]:
 
 
 def _is_turned(data: bytes, content_type: str) -> bool:
-    """Whether width and height change places (CIPA DC-008, 4.6.4), as in `load`."""
-    if content_type == "image/webp":
+    """Whether width and height change places (CIPA DC-008, 4.6.4)."""
+    if not is_heeded(data, content_type):
         return False
     orientation = read_exif(find_blocks(data, content_type).exif).get("orientation")
     return isinstance(orientation, int) and orientation >= 5
@@ -178,10 +179,13 @@ def _told_size(data: bytes, content_type: str) -> tuple[int, int] | None:
 
 def load(data: bytes, content_type: str, **options: Any) -> Any:
     """A picture that decodes when it is asked for; `options` are the loader's. EXIF turns it where
-    browsers turn it, in JPEG and PNG, not in WebP."""
+    it turns it in browsers."""
     loader = getattr(pyvips.Image, _LOADERS[content_type])
     image = loader(data, **{"access": "sequential", "fail_on": "truncated"} | options)
-    if content_type == "image/webp":
+    if content_type in _HEIF_TYPES:
+        picture = read_picture(data) if image.hasalpha() else None
+        return heic.straight(image) if picture and picture.premultiplied else image
+    if (field(image, "orientation") or 1) > 1 and not is_heeded(data, content_type):
         image = image.copy()
         image.remove("orientation")
     return image
