@@ -40,6 +40,9 @@ DIED = frozenset({*REPEATED, "unaccounted"})
 UNDRAWN = frozenset({"half-done"})
 """What is no picture gets no renditions."""
 
+THUMBNAILS = frozenset({"failed"})
+"""Who asks for a thumbnail that cannot be made has asked in vain."""
+
 VARIANTS: Sequence[Variant] = (
     Variant(
         "lost-object",
@@ -93,6 +96,7 @@ VARIANTS: Sequence[Variant] = (
         "no photo can be decoded, so none gets its renditions",
         observed("refused-renditions", UPLOADS),
         "half-done",
+        also=THUMBNAILS,
         breaks=("refused-renditions",),
     ),
     Variant(
