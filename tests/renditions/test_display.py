@@ -151,9 +151,13 @@ async def test_an_animation_stays_one(decoder: Decoder) -> None:
 
 
 async def test_what_webp_cannot_hold_becomes_a_jpeg(decoder: Decoder) -> None:
-    width, height = 16_400, 2
-    image = opened(await decoder.display(png(width, height, zeros(height * (3 * width + 1)))))
-    assert (image.format, image.size) == ("JPEG", (width, height))
+    """It ends at 16,383 pixels a side, and is of little use above 24 megapixels."""
+    for width, height, kind in (
+        (16_383, 2, "WEBP"), (16_384, 2, "JPEG"), (6000, 4000, "WEBP"), (6000, 4001, "JPEG"),
+    ):  # fmt: skip
+        data = png(width, height, zeros(height * (3 * width + 1)))
+        image = opened(await decoder.display(data))
+        assert (image.format, image.size) == (kind, (width, height))
 
 
 async def test_a_jpeg_that_ends_too_early(decoder: Decoder) -> None:
