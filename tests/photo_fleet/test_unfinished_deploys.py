@@ -86,6 +86,15 @@ def test_a_record_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, text
     assert path.read_text() == text
 
 
+def test_status_tells_of_it_also_while_no_fleet_runs(tmp_path: Path) -> None:
+    take_back = begun(tmp_path / "deploys.json")
+    done = fleet_command("status", "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "the deploy of #2 next has not ended: `photo-fleet deploy --resume`" in done.stderr
+    take_back()
+    assert "deploy of" not in fleet_command("status", "--data", str(tmp_path)).stderr
+
+
 @contextmanager
 def deploying(up: Up, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "photo_fleet.cli", "deploy", *arguments]

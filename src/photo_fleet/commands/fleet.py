@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from photo_base.command_line import decimal, text, whole_number
+from photo_base.processes import CannotStart
 from photo_fleet.local_fleet.control import NoFleet, ask
+from photo_fleet.local_fleet.deploys import Deploys
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 
 UNFINISHED = 3
@@ -65,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
             print("given up; `photo-fleet status` shows how far it came", file=sys.stderr)
         raise
     except NoFleet as error:
-        print(f"photo-fleet {options.command}: {error}", file=sys.stderr)
+        text = f"{error}{_left_behind(layout)}" if options.command == "status" else str(error)
+        print(f"photo-fleet {options.command}: {text}", file=sys.stderr)
         return 2
     if not answer.pop("done"):
         if options.json:
@@ -80,6 +83,18 @@ def run(options: argparse.Namespace) -> int:
         print(f"{answer['text']} ({answer['seconds']:g} s)")
     unfinished = options.command == "status" and answer["deploy"] and answer["deploy"]["mend"]
     return UNFINISHED if unfinished else 0
+
+
+def _left_behind(layout: Layout) -> str:
+    """Of a fleet that does not run: whether a deploy of it has not ended."""
+    try:
+        unfinished = Deploys(layout.deploys).unfinished
+    except CannotStart as error:
+        return f"\n{error}"
+    if unfinished is None:
+        return ""
+    told = f"the deploy of {unfinished.release.label} has not ended"
+    return f"\n{told}: `photo-fleet deploy --resume` finishes it, --back returns, once it runs"
 
 
 def _request(options: argparse.Namespace) -> dict[str, object]:
