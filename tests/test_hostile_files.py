@@ -51,10 +51,10 @@ FAILING: dict[str, tuple[str, Callable[[], bytes], set[str]]] = {
     ),
     "a PNG that really is that large": (
         "image/png",
-        lambda: photographs.png(10_100, 10_100, photographs.zeros(10_100 * (10_100 * 3 + 1))),
+        lambda: photographs.png(48_000, 48_000, photographs.zeros(48_000 * 6_001), (1, 0)),
         {"too_many_pixels"},
     ),
-    "a JPEG that lies about its size": ("image/jpeg", huge_jpeg, {"too_many_pixels"}),
+    "a JPEG that lies about its size": ("image/jpeg", huge_jpeg, {"truncated"}),
     "a GIF that lies about its size": ("image/gif", huge_gif, {"too_many_pixels"} | BROKEN),
     "half a PNG": ("image/png", lambda: cut("PNG"), {"truncated", "corrupt"}),
     "half a GIF": ("image/gif", lambda: cut("GIF"), BROKEN),
@@ -137,7 +137,7 @@ def test_what_cannot_be_decoded_stays_a_photo_without_renditions(
     assert answer.is_success, answer.text
     photo = alice.rendered(photo_id(answer))
     assert photo["renditions"] == "failed"
-    assert photo["renditions_error"] in reasons
+    assert photo["renditions_error"].partition(":")[0] in reasons
     assert (photo["thumbnail_url"], photo["preview_url"]) == (None, None)
     assert (photo["width"] is not None) or "half" not in name, "its header tells its size"
     assert alice.api.get(f"{photo['url']}?size=thumbnail").status_code == 404

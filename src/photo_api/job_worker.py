@@ -84,9 +84,7 @@ async def _work(
     live: LiveSettings, db: Database, store: ObjectStore, worker: str, stack: AsyncExitStack
 ) -> None:
     jobs = live.now.jobs
-    limits = DecodeLimits(
-        memory_bytes=jobs.decode_memory, cpu_seconds=jobs.decode_seconds, max_pixels=jobs.max_pixels
-    )
+    limits = DecodeLimits(memory_bytes=jobs.decode_memory, cpu_seconds=jobs.decode_seconds)
     decoders = [Decoder(limits) for _ in range(jobs.concurrency)]
     for decoder in decoders:
         stack.push_async_callback(decoder.aclose)

@@ -43,3 +43,8 @@ def resident_bytes(pid: int | None = None) -> int:
     except OSError:
         return 0
     return -(-pages * os.sysconf("SC_PAGE_SIZE") // MIB) * MIB
+
+
+def address_space() -> int:
+    """Bytes of this process's memory by RLIMIT_AS's count (proc(5), statm's first field)."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 import psutil
 import pytest
-from PIL import Image
 
 from photo_api.jobs.runner import LeaseLost
 from photo_api.renditions.decoder import Decoder, NoProcess
@@ -28,7 +27,7 @@ from tests.jobs.stage import (
 )
 from tests.outages.faulty_store import faulty_store
 from tests.own_stage import ask, database_of, execute, holds, store_of
-from tests.photographs import encode
+from tests.photographs import slow
 from tests.service import User, eventually, running_service
 
 
@@ -220,15 +219,13 @@ def test_a_worker_stopped_without_a_lame_duck_hands_its_job_back_too(
 def test_a_poison_photo_blocks_nobody(
     settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
 ) -> None:
-    """A progressive JPEG is held in memory as a whole: this one kills each decoder it gets."""
-    large = Image.new("RGB", (9000, 9000), (10, 200, 30))
-    poison = encode(large, "JPEG", progressive=True, subsampling=0, quality=10)
-    poisonous = user.upload(poison)["id"]
+    """This one takes more time than there is, and kills each decoder it gets."""
+    poisonous = user.upload(slow())["id"]
     good = [user.upload()["id"] for _ in range(3)]
-    worker = start_worker(DECODE_MEMORY=str(512 * 1024**2))
+    worker = start_worker(DECODE_SECONDS="1")
     assert [user.rendered(photo_id)["renditions"] for photo_id in good] == ["ready"] * 3
     photo = user.rendered(poisonous)
-    assert (photo["renditions"], photo["renditions_error"]) == ("failed", "decoder_memory")
+    assert (photo["renditions"], photo["renditions_error"]) == ("failed", "decoder_cpu")
     assert worker.jobs.is_running()
     assert job_of(settings, poisonous) is None
     assert user.rendered(user.upload()["id"])["renditions"] == "ready"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from photo_api.renditions.decoder import DecodeLimits, Decoder, DecoderDied, Refused, Rendered
 from tests.fuzzing import fuzzed
-from tests.photographs import cat, encode, good, jpeg, slow
+from tests.photographs import cat, good, jpeg, slow
 
 MIB = 1 << 20
 
@@ -69,15 +69,6 @@ async def test_a_child_that_has_grown_is_replaced() -> None:
         first = decoder.pid
         await works(decoder)
         assert decoder.pid != first
-
-
-async def test_the_memory_limit_ends_the_child() -> None:
-    large = encode(cat().resize((6000, 4000)), "AVIF", speed=10)
-    async with limited(DecodeLimits(memory_bytes=256 * MIB)) as decoder:
-        with pytest.raises(DecoderDied) as died:
-            await decoder.render(large)
-        assert died.value.reason == "memory"
-        assert await works(decoder)
 
 
 async def test_a_file_larger_than_the_memory_ends_the_child() -> None:

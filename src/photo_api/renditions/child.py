@@ -17,26 +17,28 @@ from typing import BinaryIO
 import pi_heif
 import pyvips
 
-from photo_api.own_process import die_with_parent
+from photo_api.own_process import address_space, die_with_parent
 from photo_api.renditions import images, sandbox, wire
 from photo_api.renditions.display import display
+from photo_api.renditions.limits import NO_LIMIT, RESERVE, Limit
 
 _MAX_STDERR = 1 << 18
 
 
 def main() -> None:
-    """Arguments: the parent's process id, memory in bytes, pixels, processor seconds per job."""
-    parent, memory, max_pixels = map(int, sys.argv[1:4])
-    cpu_seconds = float(sys.argv[4])
+    """Arguments: the parent's process id, memory in bytes, processor seconds per job."""
+    parent, memory = map(int, sys.argv[1:3])
+    cpu_seconds = float(sys.argv[3])
     _die_with(parent)
     requests, answers = _take_pipe()
     _prepare_vips()
+    limit = Limit(memory - address_space() - RESERVE, memory)
     _limit(memory)
     sandbox.confine()
     try:
         while (request := _request(requests)) is not None:
             _allow_cpu(cpu_seconds)
-            for part in _answer(*request, max_pixels):
+            for part in _answer(*request, limit):
                 answers.write(part)
             answers.flush()
     except MemoryError:
@@ -75,7 +77,7 @@ def _prepare_vips() -> None:
     pi_heif.libheif_info()
     for suffix in (".png", ".jpg", ".gif"):
         grey = pyvips.Image.black(2, 2, bands=3).copy(interpretation="srgb")
-        images.render(grey.write_to_buffer(suffix), max_pixels=4)
+        images.render(grey.write_to_buffer(suffix), NO_LIMIT)
 
 
 def _limit(memory: int) -> None:
@@ -90,9 +92,9 @@ def _allow_cpu(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _answer(wanted: int, data: bytes, max_pixels: int) -> tuple[bytes, bytes, bytes, bytes]:
+def _answer(wanted: int, data: bytes, limit: Limit) -> tuple[bytes, bytes, bytes, bytes]:
     try:
-        head, first, second = _MAKERS[wire.Wanted(wanted)](data, max_pixels)
+        head, first, second = _MAKERS[wire.Wanted(wanted)](data, limit)
     except wire.Refused as refusal:
         head = {"refused": refusal.reason, "detail": str(refusal)}
         first = second = b""
@@ -100,7 +102,7 @@ def _answer(wanted: int, data: bytes, max_pixels: int) -> tuple[bytes, bytes, by
     return wire.ANSWER.pack(len(text), len(first), len(second)), text, first, second
 
 
-_MAKERS: Mapping[wire.Wanted, Callable[[bytes, int], images.Made]] = MappingProxyType(
+_MAKERS: Mapping[wire.Wanted, Callable[[bytes, Limit], images.Made]] = MappingProxyType(
     {
         wire.Wanted.RENDITIONS: images.render,
         wire.Wanted.DISPLAY: display,

@@ -16,7 +16,8 @@ Made = TypeVar("Made")
 
 
 class PermanentFailure(Exception):
-    """The photo is at fault and another attempt is useless; its text is a word for the reason."""
+    """The photo is at fault and another attempt is useless; its text is a word for the reason,
+    and a sentence behind a colon where an operator can do something about it."""
 
 
 class DecoderPool:
@@ -37,7 +38,10 @@ class DecoderPool:
         try:
             return await self._decode(await self._store.get(key), work)
         except Refused as refused:
-            raise PermanentFailure(refused.reason) from refused
+            told = refused.reason == "too_many_pixels"
+            raise PermanentFailure(
+                f"{refused.reason}: {refused}" if told else refused.reason
+            ) from refused
         except ObjectMissing as missing:
             raise PermanentFailure("bytes_missing") from missing
         except NoProcess as error:

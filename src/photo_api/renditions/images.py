@@ -25,6 +25,14 @@ from photo_api.renditions.exif import read_exif
 from photo_api.renditions.heif_picture import AV1, HEVC, Picture, read_picture
 from photo_api.renditions.heif_track import count_frames, read_track
 from photo_api.renditions.jpeg import frame_header
+from photo_api.renditions.limits import (
+    NO_LIMIT,
+    PREVIEW_SOURCE,
+    Header,
+    Limit,
+    holds_next_to_nothing,
+    jpeg_shrink,
+)
 from photo_api.renditions.orientation import is_heeded
 from photo_api.renditions.refusals import TRUNCATED, classify, refuse_unshown, refused
 from photo_api.renditions.wire import Refused
@@ -45,7 +53,7 @@ _LOADERS: Mapping[str, str] = MappingProxyType(
     }
 )
 _HEIF_TYPES = frozenset({"image/avif", "image/heic", "image/heif"})
-_NO_LIMIT = 1 << 31
+_LONGEST = 1 << 31
 _JPEG_END = b"\xff\xd9"
 
 
@@ -70,19 +78,19 @@ class Opened:
     owner: object = None
 
 
-def render(data: bytes, max_pixels: int) -> Made:
+def render(data: bytes, limit: Limit) -> Made:
     """Everything about the original, thumbnail and preview, which are WebP in sRGB.
     Raises `Refused`, or MemoryError after which the process should end."""
-    return attempt(_render, data, max_pixels)
+    return attempt(_render, data, limit)
 
 
-def describe(data: bytes, max_pixels: int) -> Made:
+def describe(data: bytes, limit: Limit) -> Made:
     """What a file tells of itself without its picture: its type, EXIF, SHA-256, and width and
     height as displayed, null where no header tells them. Raises as `render` does."""
-    return attempt(_describe, data, max_pixels)
+    return attempt(_describe, data, limit)
 
 
-def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: int) -> Made:
+def attempt(work: Callable[[bytes, str, Limit], Made], data: bytes, limit: Limit) -> Made:
     """What `work` makes of the file, its type and the limit. Raises as `render` does."""
     content_type = sniff(data[:SNIFF_LENGTH])
     if content_type is None:
@@ -91,19 +99,19 @@ def attempt(work: Callable[[bytes, str, int], Made], data: bytes, max_pixels: in
     try:
         if work is not _describe:
             refuse_unshown(data, content_type)
-        return work(data, content_type, max_pixels)
+        return work(data, content_type, limit)
     except (MemoryError, Refused):
         raise
     except Exception as error:  # whatever a decoder complains of, the file is its reason
         raise classify(data, content_type, str(error)) from error
 
 
-def _render(data: bytes, content_type: str, max_pixels: int) -> Made:
+def _render(data: bytes, content_type: str, limit: Limit) -> Made:
     if is_hevc(data, content_type):
-        opened = open_heic(data, max_pixels)
+        opened = open_heic(data, limit)
         preview, whole = shrink(opened.image, PREVIEW_EDGE, opened.coding), True
     else:
-        opened = open_image(data, content_type, max_pixels)
+        opened = open_image(data, content_type, limit)
         preview, whole = _preview(data, content_type, opened)
     thumbnail = shrink(preview, THUMBNAIL_EDGE, Coding())
     head = _facts(data, content_type, (opened.width, opened.height)) | {
@@ -136,7 +144,7 @@ def _facts(
     }
 
 
-def _describe(data: bytes, content_type: str, _: int) -> Made:
+def _describe(data: bytes, content_type: str, _: Limit) -> Made:
     return _facts(data, content_type, _size(data, content_type)), b"", b""
 
 
@@ -145,11 +153,11 @@ def _size(data: bytes, content_type: str) -> tuple[int | None, int | None]:
     size = _heif_size(data) if content_type in _HEIF_TYPES else None
     if size is None:
         with suppress(pyvips.Error, Refused):
-            opened = open_image(data, content_type, _NO_LIMIT)
+            opened = open_image(data, content_type, NO_LIMIT)
             size = opened.width, opened.height
     if size is None and (told := _told_size(data, content_type)):
         size = told[::-1] if _is_turned(data, content_type) else told
-    return size if size and min(size) > 0 and max(size) < _NO_LIMIT else (None, None)
+    return size if size and min(size) > 0 and max(size) < _LONGEST else (None, None)
 
 
 def _is_turned(data: bytes, content_type: str) -> bool:
@@ -191,26 +199,22 @@ def load(data: bytes, content_type: str, **options: Any) -> Any:
     return image
 
 
-def _check(size: tuple[int, int], max_pixels: int) -> None:
-    if size[0] * size[1] > max_pixels:
-        raise refused("too_many_pixels")
-
-
 def field(image: Any, name: str) -> Any:
     """One of a picture's metadata, None if it has none of that name."""
     return image.get(name) if image.get_typeof(name) else None
 
 
-def open_image(data: bytes, content_type: str, max_pixels: int) -> Opened:
+def open_image(data: bytes, content_type: str, limit: Limit) -> Opened:
     """What the header says of a file that is not HEIC. Raises `Refused`."""
     if content_type == "image/png":
         # IHDR comes first. vips says nothing of why it will not open what is over its own bound.
-        width, height = struct.unpack_from("!II", data.ljust(24, b"\0"), 16)
-        _check((width, height), max_pixels)
+        width, height = struct.unpack_from("!II", data.ljust(29, b"\0"), 16)
+        limit.check(Header(data, content_type, width, height))
     # Opening reads the header only; whether the file is whole is found by decoding it.
     image = load(data, content_type, fail_on="none")
-    _check((image.width, image.height), max_pixels)
-    turned = (field(image, "orientation") or 1) >= 5
+    orientation = field(image, "orientation") or 1
+    limit.check(Header(data, content_type, image.width, image.height, orientation > 1))
+    turned = orientation >= 5
     width, height = (image.height, image.width) if turned else (image.width, image.height)
     if content_type in _HEIF_TYPES:
         frames, heif = count_frames(data), read_picture(data)
@@ -240,7 +244,7 @@ def decode(
     try:
         return shrunk(load(ended, content_type, fail_on="warning", **options)), True
     except pyvips.Error as error:
-        if not TRUNCATED.search(str(error)):
+        if not TRUNCATED.search(str(error)) or holds_next_to_nothing(data):
             raise
     pyvips.vips_lib.vips_error_clear()
     return shrunk(load(ended, content_type, fail_on="none", **options)), False
@@ -249,23 +253,22 @@ def decode(
 def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
     """Let the decoder drop what is not needed, down to twice the preview: the rest is resampled,
     as vips' own thumbnailer does."""
-    spare = longest / (2 * PREVIEW_EDGE)
     if content_type == "image/jpeg":
-        return {"shrink": next(shrink for shrink in (8, 4, 2, 1) if shrink <= max(spare, 1))}
+        return {"shrink": jpeg_shrink(longest)}
+    spare = longest / PREVIEW_SOURCE
     if content_type == "image/webp" and spare > 1:
         return {"scale": 1 / spare}
     return {}
 
 
-def open_heic(data: bytes, max_pixels: int) -> Opened:
+def open_heic(data: bytes, limit: Limit) -> Opened:
     """A HEIC, decoded, in 16 bits per channel if it is HDR of more than 8. Raises `Refused`."""
     picture = read_picture(data)
     coding = coding_of(data, "image/heic", picture)
     deep = colour.is_hdr(coding, picture.profile if picture else b"")
     primary = heic.open_primary(data, deep, picture)
-    _check(primary.size, max_pixels)
+    limit.check(Header(data, "image/heic", *primary.size))
     image = heic.pixels(primary, picture)
-    _check((image.width, image.height), max_pixels)
     size = image.width, image.height
     return Opened(image, *size, count_frames(data), coding, picture, primary)
 

@@ -25,7 +25,6 @@ _UNSUPPORTED = re.compile(
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         "not_an_image": "The file is not an image of an accepted type.",
-        "too_many_pixels": "The image has more pixels than are accepted.",
         "truncated": "The file ends before the image does.",
         "corrupt": "The image cannot be decoded.",
         "unsupported": "The image uses a variant of its format that is not supported.",

@@ -216,15 +216,9 @@ class JobSettings:
     )
     decode_memory: int = setting(
         "DECODE_MEMORY",
-        "bytes of address space for one decoder",
+        "bytes of address space for one decoder, which bounds the pixels of a photo",
         default=str(2 * 1024**3),
         parse=integer(256 * 1024**2, 64 * 1024**3),
-    )
-    max_pixels: int = setting(
-        "MAX_PIXELS",
-        "largest width × height that is decoded",
-        default="100000000",
-        parse=integer(1_000_000, 1_000_000_000),
     )
     sweep_interval: float = setting(
         "SWEEP_INTERVAL",
