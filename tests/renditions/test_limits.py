@@ -60,7 +60,8 @@ def as_avif(bands: int, depth: int, subsampling: str) -> bytes:
     return data
 
 
-def as_heic(bands: int, depth: int, chroma: int, size: tuple[int, int] = (WIDE, HIGH)) -> bytes:
+def as_heic(bands: int, depth: int, chroma: int, **options: Any) -> bytes:
+    size = options.pop("size", (WIDE, HIGH))
     pixels = flat(*size, bands, depth).write_to_memory()
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[bands] + (";16" if depth > 8 else "")
     file = pillow_heif.from_bytes(mode=mode, size=size, data=pixels)
@@ -201,7 +202,7 @@ async def test_what_takes_too_much_is_told_what_it_takes_and_what_would_do(full:
     async with allowed(int(told[3])) as decoder:
         with pytest.raises(Refused) as refused:
             await (decoder.display(data) if full else decoder.render(data))
-        assert refused.value.reason == "truncated"
+        assert refused.value.reason == "corrupt"
 
 
 async def test_no_format_of_ours_holds_more_than_65500_pixels_on_a_side() -> None:
@@ -221,8 +222,7 @@ async def test_a_large_jpeg_takes_little_unless_it_is_progressive() -> None:
         return data[:at] + struct.pack(">HH", 12_240, 16_320) + data[at + 4 :]
 
     async with allowed(512 * MIB) as decoder:
-        rendered = await decoder.render(inflated(b"\xff\xc0", as_jpeg()))
-        assert (rendered.width, rendered.fault) == (16_320, "truncated")
+        assert (await decoder.render(inflated(b"\xff\xc0", as_jpeg()))).width == 16_320
         with pytest.raises(Refused) as refused:
             await decoder.render(inflated(b"\xff\xc2", as_jpeg(interlace=True)))
         assert refused.value.reason == "too_many_pixels"
@@ -257,7 +257,7 @@ async def test_the_largest_phones_pictures_are_shown(
 @pytest.mark.slow
 async def test_a_heic_of_50_megapixels_is_shown_in_full() -> None:
     """With the default settings, and with all that such a file may have."""
-    data = as_heic(3, 8, 420, (8192, 6144))
+    data = as_heic(3, 8, 420, size=(8192, 6144))
     async with allowed(2 << 30) as decoder:
         assert (await decoder.render(data)).width == 8192
         assert Image.open(io.BytesIO((await decoder.display(data)).data)).size == (8192, 6144)

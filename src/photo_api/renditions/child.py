@@ -20,7 +20,7 @@ import pyvips
 from photo_api.own_process import address_space, die_with_parent
 from photo_api.renditions import images, sandbox, wire
 from photo_api.renditions.display import display
-from photo_api.renditions.limits import NO_LIMIT, RESERVE, Limit
+from photo_api.renditions.limits import RESERVE, Limit, unlimited
 
 _MAX_STDERR = 1 << 18
 
@@ -77,7 +77,7 @@ def _prepare_vips() -> None:
     pi_heif.libheif_info()
     for suffix in (".png", ".jpg", ".gif"):
         grey = pyvips.Image.black(2, 2, bands=3).copy(interpretation="srgb")
-        images.render(grey.write_to_buffer(suffix), NO_LIMIT)
+        images.render(grey.write_to_buffer(suffix), unlimited())
 
 
 def _limit(memory: int) -> None:

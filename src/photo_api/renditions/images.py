@@ -26,12 +26,12 @@ from photo_api.renditions.heif_picture import AV1, HEVC, Picture, read_picture
 from photo_api.renditions.heif_track import count_frames, read_track
 from photo_api.renditions.jpeg import frame_header
 from photo_api.renditions.limits import (
-    NO_LIMIT,
     PREVIEW_SOURCE,
     Header,
     Limit,
     holds_next_to_nothing,
     jpeg_shrink,
+    unlimited,
 )
 from photo_api.renditions.orientation import is_heeded
 from photo_api.renditions.refusals import TRUNCATED, classify, refuse_unshown, refused
@@ -153,7 +153,7 @@ def _size(data: bytes, content_type: str) -> tuple[int | None, int | None]:
     size = _heif_size(data) if content_type in _HEIF_TYPES else None
     if size is None:
         with suppress(pyvips.Error, Refused):
-            opened = open_image(data, content_type, NO_LIMIT)
+            opened = open_image(data, content_type, unlimited())
             size = opened.width, opened.height
     if size is None and (told := _told_size(data, content_type)):
         size = told[::-1] if _is_turned(data, content_type) else told
@@ -210,6 +210,8 @@ def open_image(data: bytes, content_type: str, limit: Limit) -> Opened:
         # IHDR comes first. vips says nothing of why it will not open what is over its own bound.
         width, height = struct.unpack_from("!II", data.ljust(29, b"\0"), 16)
         limit.check(Header(data, content_type, width, height))
+    if content_type == "image/jpeg" and holds_next_to_nothing(data):
+        raise refused("truncated")
     # Opening reads the header only; whether the file is whole is found by decoding it.
     image = load(data, content_type, fail_on="none")
     orientation = field(image, "orientation") or 1
@@ -244,7 +246,7 @@ def decode(
     try:
         return shrunk(load(ended, content_type, fail_on="warning", **options)), True
     except pyvips.Error as error:
-        if not TRUNCATED.search(str(error)) or holds_next_to_nothing(data):
+        if not TRUNCATED.search(str(error)):
             raise
     pyvips.vips_lib.vips_error_clear()
     return shrunk(load(ended, content_type, fail_on="none", **options)), False

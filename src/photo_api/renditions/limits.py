@@ -69,7 +69,9 @@ class Limit(NamedTuple):
             )
 
 
-NO_LIMIT = Limit(1 << 62, 1 << 62)
+def unlimited() -> Limit:
+    """For what is only looked at."""
+    return Limit(1 << 62, 1 << 62)
 
 
 def _too_large(header: Header, why: str) -> Refused:
