@@ -18,6 +18,9 @@ from photo_api.storage.base import ObjectInfo, ObjectMissing, ObjectStore
 BATCH = 500
 AT_ONCE = 16
 
+MINE = "mine AS (SELECT id FROM photos WHERE id = $1 AND status = 'pending' FOR UPDATE)"
+"""The photo $1 while it waits, locked first: a run that was killed may have a commit under way."""
+
 
 @dataclass(slots=True)
 class Moved:
@@ -118,9 +121,8 @@ async def _note(db: Any, photo_id: int, key: str) -> bool:
     """Write the key down before its bytes are there. False while the sweep is deleting it, and when
     the photo does not wait any more: its key may be this one."""
     return await db.fetchval(
-        "INSERT INTO unreferenced_objects AS u (object_key, delete_after)"
-        " SELECT $2, now() + make_interval(secs => $3)"
-        " WHERE EXISTS (SELECT FROM photos WHERE id = $1 AND status = 'pending')"
+        f"WITH {MINE} INSERT INTO unreferenced_objects AS u (object_key, delete_after)"
+        " SELECT $2, now() + make_interval(secs => $3) FROM mine"
         " ON CONFLICT (object_key)"
         " DO UPDATE SET delete_after = excluded.delete_after WHERE NOT u.taken RETURNING true",
         photo_id, key, float(KEY_GRACE),
@@ -148,14 +150,13 @@ async def _copy(
 async def _make_photo(db: Any, photo_id: int, key: str, content_type: str, size: int) -> bool:
     return await db.fetchval(
         f"""
-        WITH adopted AS (
+        WITH {MINE}, adopted AS (
             DELETE FROM unreferenced_objects WHERE object_key = $2 AND NOT taken
-            AND EXISTS (SELECT FROM photos WHERE id = $1 AND status = 'pending')
-            RETURNING object_key
+            AND EXISTS (SELECT FROM mine) RETURNING object_key
         ), ready AS (
             UPDATE photos p SET status = 'ready', object_key = adopted.object_key,
                 content_type = $3, file_size = $4
-            FROM adopted WHERE p.id = $1 AND p.status = 'pending' RETURNING p.id
+            FROM mine, adopted WHERE p.id = mine.id RETURNING p.id
         ), {enqueuing("renditions", "ready")}
         SELECT id FROM ready
         """,
