@@ -1,6 +1,7 @@
 """`photo-api import` while it is broken off, run twice, and the store keeps single objects back."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -8,8 +9,9 @@ from uuid import uuid4
 import pytest
 
 from photo_api.moving import objects
+from tests.outages.faulty_store import faulty_store
 from tests.own_stage import ask, database_of, own_bucket, own_database, store_of
-from tests.service import jpeg
+from tests.service import cli, jpeg
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,10 @@ async def to_be_moved(settings: dict[str, str], old: dict[str, str], count: int 
                     "INSERT INTO photos (owner_id, album_id, status, original_filename,"
                     " content_type, file_size, staging_key)"
                     " VALUES ($1, 0, 'pending', 'a.jpg', 'image/jpeg', $2, $3) RETURNING id",
-                    owner, len(data), key,
-                )  # fmt: skip
+                    owner,
+                    len(data),
+                    key,
+                )
             )
     await store.aclose()
     return ids
@@ -62,3 +66,48 @@ async def test_a_run_whose_last_commit_is_not_over_yet_loses_no_photo_by_the_nex
         assert not await noted
     left = "SELECT FROM unreferenced_objects WHERE object_key = $1"
     assert await asyncio.to_thread(ask, settings, left, key) == [], "the sweep would delete it"
+
+
+async def test_objects_that_the_store_keeps_back_stop_no_others(
+    settings: dict[str, str], stack: dict[str, Any], environ: dict[str, str]
+) -> None:
+    """Archived ones say 403. More of them than make a breaker think of an outage."""
+    old = own_bucket(stack, environ)
+    kept = await to_be_moved(settings, old, 8)
+    sound = await to_be_moved(settings, old, 3)
+    async with database_of(settings) as db:
+        await db.execute(
+            "UPDATE photos SET staging_key = 'archive/' || staging_key WHERE id = ANY ($1)", kept
+        )
+    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+        relay.answers(403, "InvalidObjectState", "/archive/")
+        behind = settings | {"PHOTO_API_S3_ENDPOINT": relay.endpoint}
+        done = await asyncio.to_thread(
+            cli, behind, "import", "--bucket", old["PHOTO_API_S3_BUCKET"], "--json"
+        )
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["photos"], report["missing"]) == (len(sound), [])
+    assert {int(told.partition(":")[0]) for told in report["to_try_again"]} == set(kept)
+
+
+async def test_a_store_that_goes_away_in_the_middle_ends_the_run(
+    settings: dict[str, str], stack: dict[str, Any], environ: dict[str, str]
+) -> None:
+    """Or one that hands out nothing at all, though it lists; and the next run takes up the rest."""
+    old = own_bucket(stack, environ)
+    waiting = await to_be_moved(settings, old, 3)
+    arguments = ("import", "--bucket", old["PHOTO_API_S3_BUCKET"])
+    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+        behind = settings | {"PHOTO_API_S3_ENDPOINT": relay.endpoint}
+        relay.answers(503, "SlowDown")
+        done = await asyncio.to_thread(cli, behind, *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "the store failed" in done.stderr or "has been failing" in done.stderr
+        relay.passes()
+        done = await asyncio.to_thread(cli, behind, *arguments, "--json")
+    report = json.loads(done.stdout)
+    assert report["photos"] == len(waiting)
+    async with database_of(settings) as db:
+        states = "SELECT DISTINCT status FROM photos WHERE id = ANY ($1)"
+        assert await db.fetchval(states, waiting) == "ready"

@@ -49,7 +49,10 @@ def _text(links: int, moved: Moved) -> str:
     for title, told in (
         ("without an object", moved.missing),
         ("whose object is no image", moved.no_images),
-        ("changed meanwhile, or of a name that S3 clients refuse", moved.to_try_again),
+        (
+            "changed meanwhile, kept back by the store, or of a name that S3 clients refuse",
+            moved.to_try_again,
+        ),
         ("of another type than was said", moved.other_types),
         ("of another size than was said", moved.other_sizes),
     ):

@@ -6,17 +6,23 @@ time at which they expire. That bucket is only read.
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from photo_api.jobs.queue import enqueuing
 from photo_api.photos.formats import EXTENSIONS, SNIFF_LENGTH, sniff
 from photo_api.photos.upload_queries import KEY_GRACE
-from photo_api.storage.base import ObjectInfo, ObjectMissing, ObjectStore
+from photo_api.storage.base import ObjectInfo, ObjectMissing, ObjectStore, StoreUnavailable
 
 BATCH = 500
 AT_ONCE = 16
+TRIES, PAUSE = 3, 1.5
+"""Of an object, and seconds in between: a store that takes writes again is known by then."""
+
+MOST_KEPT_BACK = 100
+"""Objects in a row: it is the store then, or the permission to read the bucket."""
 
 MINE = "mine AS (SELECT id FROM photos WHERE id = $1 AND status = 'pending' FOR UPDATE)"
 """The photo $1 while it waits, locked first: a run that was killed may have a commit under way."""
@@ -31,11 +37,13 @@ class Moved:
     missing: list[str] = field(default_factory=list)
     no_images: list[str] = field(default_factory=list)
     to_try_again: list[str] = field(default_factory=list)
-    """Changed while they were copied, or of a name that the store's client refuses."""
+    """Changed while they were copied, of a name that the store's client refuses, or kept back by a
+    store that answers otherwise: archived, damaged, not ours to read."""
     other_types: list[str] = field(default_factory=list)
     """Photos whose bytes are another image than their row said."""
     other_sizes: list[str] = field(default_factory=list)
     """Photos whose object is shorter or longer than their row said."""
+    kept_back_in_a_row: int = 0
 
     @property
     def left(self) -> int:
@@ -53,7 +61,15 @@ async def move_objects(
 
     async def in_turn(photo: Any) -> None:
         async with turns:
-            await _move(db, store, old, bucket, photo, moved)
+            move = partial(_move, db, store, old, bucket, photo, moved)
+            failure = await _despite_failures(old, store, move)
+            if failure is None:
+                moved.kept_back_in_a_row = 0
+                return
+            moved.to_try_again.append(_told(photo))
+            moved.kept_back_in_a_row += 1
+            if moved.kept_back_in_a_row >= MOST_KEPT_BACK:
+                raise failure
 
     while batch := await _waiting(db, after):
         try:
@@ -66,6 +82,25 @@ async def move_objects(
         progress(f"{moved.photos} photos moved, {moved.left} left")
     await _show_to_visitors(db)
     return moved
+
+
+async def _despite_failures(
+    old: ObjectStore, store: ObjectStore, move: Callable[[], Awaitable[None]]
+) -> StoreUnavailable | None:
+    """Tried again while the store answers: the failures of others may have kept this one from being
+    asked for. What keeps the object back in the end; raises it when the store does not answer."""
+    failure = None
+    for attempt in range(TRIES):
+        if attempt:
+            await asyncio.sleep(PAUSE)
+        try:
+            await move()
+            return None
+        except StoreUnavailable as error:
+            failure = error
+            await old.ping()
+            await store.ping()
+    return failure
 
 
 async def _waiting(db: Any, after: int) -> list[Any]:
@@ -81,7 +116,7 @@ async def _move(
     db: Any, store: ObjectStore, old: ObjectStore, bucket: str, photo: Any, moved: Moved
 ) -> None:
     source = photo["staging_key"]
-    told = f"{photo['id']}: {source}"
+    told = _told(photo)
     try:
         # obstore would leave slashes at the ends out, and refuses empty segments, dots, controls.
         if source.strip("/") != source:
@@ -109,6 +144,10 @@ async def _move(
         moved.other_types.append(told)
     if info.size != photo["file_size"]:
         moved.other_sizes.append(told)
+
+
+def _told(photo: Any) -> str:
+    return f"{photo['id']}: {photo['staging_key']}"
 
 
 def _key(photo: Any, content_type: str) -> str:
