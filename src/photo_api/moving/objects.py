@@ -98,9 +98,17 @@ async def _despite_failures(
             return None
         except StoreUnavailable as error:
             failure = error
-            await old.ping()
-            await store.ping()
+            if not (await _answers(old) and await _answers(store)):
+                raise
     return failure
+
+
+async def _answers(store: ObjectStore) -> bool:
+    try:
+        await store.ping()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 async def _waiting(db: Any, after: int) -> list[Any]:
