@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from typing import Any
 
 import pytest
@@ -155,6 +156,19 @@ async def test_a_cut_jpeg_is_shown_as_far_as_it_goes(decoder: Decoder, name: str
     shown = decoded_display((await decoder.display(data[: int(len(data) * 0.6)])).data)
     assert difference(shown.crop(above), cat().crop(above)) < 10
     assert (await decoder.render(data)).fault is None
+
+
+async def test_a_jpeg_that_is_cut_within_a_header_is_shown_as_well(decoder: Decoder) -> None:
+    data = encode(cat().resize((60, 40)), "JPEG", progressive=True)
+    headers = [found.end() for found in re.finditer(rb"\xff[\xc4\xda]", data)]
+    picture = data.index(b"\xff\xda") + 2 + int.from_bytes(data[data.index(b"\xff\xda") + 2 :][:2])
+    for end in (start + more for start in headers for more in (0, 1, 2, 3, 7)):
+        if end > picture:
+            assert (await decoder.render(data[:end])).fault in ("truncated", None), end
+            continue
+        with pytest.raises(Refused) as refused:
+            await decoder.render(data[:end])
+        assert refused.value.reason == "truncated", end
 
 
 def decoded_display(data: bytes) -> Image.Image:

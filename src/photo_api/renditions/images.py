@@ -24,7 +24,7 @@ from photo_api.renditions.containers import find_blocks, webp_size
 from photo_api.renditions.exif import read_exif
 from photo_api.renditions.heif_picture import AV1, HEVC, Picture, read_picture
 from photo_api.renditions.heif_track import count_frames, read_track
-from photo_api.renditions.jpeg import frame_header
+from photo_api.renditions.jpeg import frame_header, without_cut_segment
 from photo_api.renditions.limits import (
     PREVIEW_SOURCE,
     Header,
@@ -242,7 +242,7 @@ def decode(
         if content_type != "image/jpeg" or not TRUNCATED.search(str(error)):
             raise
         # Some cameras leave out the end marker. With one, a complete image has no other fault.
-        ended = data + _JPEG_END
+        ended = without_cut_segment(data) + _JPEG_END
     try:
         return shrunk(load(ended, content_type, fail_on="warning", **options)), True
     except pyvips.Error as error:

@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 SOI, EOI, SOS, DHT, DQT, DRI, DNL, DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xDC, 0xCC
+TEM = 0x01
 APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, DAC, 0xC8}
+MAX_PARTS = 1_000_000
+"""Of a file so many segments are looked at."""
 IGNORED = frozenset({*range(0xE0, 0xF0), COM})
 ICC = b"ICC_PROFILE\0"
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -46,6 +49,22 @@ def frame_header(data: bytes) -> Frame | None:
             return Frame(*struct.unpack(">BHHB", header)) if len(header) == 6 else None
         at += 1 if code == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+def without_cut_segment(data: bytes) -> bytes:
+    """A file that is cut short, up to the segment that it ends within, which decoders take for
+    damage; the same for any other."""
+    at = 2
+    for _ in range(MAX_PARTS):
+        found = MARKER.search(data, at)
+        if found is None or data[found.end() - 1] == EOI:
+            break
+        at = found.end()
+        if data[at - 1] not in (TEM, SOI):
+            at += max(int.from_bytes(data[at : at + 2], "big"), 2)
+        if at > len(data):
+            return data[: found.start()]
+    return data
 
 
 def without_metadata(data: bytes, orientation: int) -> bytes:

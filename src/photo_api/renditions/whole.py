@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from photo_api.renditions.boxes import Box, Reader, meta, version
+from photo_api.renditions.jpeg import without_cut_segment
 
 MAX_PARTS = 1_000_000
 """Of a file so many chunks or blocks are looked at."""
@@ -16,9 +17,14 @@ MAX_KINDS = 100
 
 
 def is_cut_short(data: bytes, content_type: str) -> bool:
-    """True if more must follow. False also where that cannot be told, as of a JPEG, whose picture
-    has no length."""
+    """True if more must follow. False also where that cannot be told, as within a JPEG's picture,
+    which has no length."""
     return content_type in _WALKS and _WALKS[content_type](data)
+
+
+def _jpeg(data: bytes) -> bool:
+    """Segments, each with its length (ITU T.81, B.1.1.4)."""
+    return len(without_cut_segment(data)) < len(data)
 
 
 _CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
@@ -108,6 +114,7 @@ def _ends(data: bytes, places: Box) -> int:
 
 _WALKS: Mapping[str, Callable[[bytes], bool]] = MappingProxyType(
     {
+        "image/jpeg": _jpeg,
         "image/png": _png,
         "image/webp": _webp,
         "image/gif": _gif,
