@@ -137,7 +137,9 @@ def test_what_cannot_be_decoded_stays_a_photo_without_renditions(
     assert answer.is_success, answer.text
     photo = alice.rendered(photo_id(answer))
     assert photo["renditions"] == "failed"
-    assert photo["renditions_error"].partition(":")[0] in reasons
+    reason, _, told = photo["renditions_error"].partition(": ")
+    assert reason in reasons
+    assert (told != "") == (reason == "too_many_pixels"), "where something can be done, it is told"
     assert (photo["thumbnail_url"], photo["preview_url"]) == (None, None)
     assert (photo["width"] is not None) or "half" not in name, "its header tells its size"
     assert alice.api.get(f"{photo['url']}?size=thumbnail").status_code == 404

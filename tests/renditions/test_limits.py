@@ -17,9 +17,12 @@ from PIL import Image
 from photo_api.photos.formats import sniff
 from photo_api.renditions import images, limits
 from photo_api.renditions.decoder import DecodeLimits, Decoder, DecoderDied, Refused
+from photo_api.renditions.heif_picture import read_picture
 from photo_api.renditions.limits import Header
 from tests import photographs
+from tests.heif_boxes import Item, clap, coded, heif, ispe
 from tests.photographs import cat, encode
+from tests.quadrants import BRANDS
 
 pillow_heif = pytest.importorskip("pillow_heif")
 
@@ -70,6 +73,23 @@ def as_heic(bands: int, depth: int, chroma: int, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def in_tiles(kind: bytes, size: tuple[int, int], tile: bytes, each: tuple[int, int]) -> bytes:
+    """A picture of this size, made of 2 by 2 tiles or of as few as it takes."""
+    across, down = -(-size[0] // each[0]), -(-size[1] // each[1])
+    layout = bytes([0, 0, down - 1, across - 1]) + struct.pack(">HH", *size)
+    tiles = range(2, 2 + across * down)
+    items = {1: Item(b"grid", layout, [ispe(*size)])} | dict.fromkeys(
+        tiles, coded(tile)._replace(hidden=True)
+    )
+    return heif(items, [(b"dimg", 1, list(tiles))], BRANDS[kind])
+
+
+def cropped(data: bytes) -> bytes:
+    """To a hundredth of it and less."""
+    item = coded(data)
+    return heif({1: item._replace(properties=[*item.properties, clap(64, 64, (0, 1), (0, 1))])})
+
+
 def moving(kind: str, count: int) -> bytes:
     size = WIDE // 2, HIGH // 2
     frames = [
@@ -106,6 +126,16 @@ MORE: dict[str, Callable[[], bytes]] = {
     "deep transparent png with a profile": lambda: as_png(4, 16, profile="p3"),
     "transparent png with a profile": lambda: as_png(4, 8, profile="p3"),
     "transparent webp with a profile": lambda: as_webp(4, profile="p3"),
+    "heic in tiles": lambda: in_tiles(
+        b"hvc1", (WIDE, HIGH), as_heic(3, 8, 444, size=(1500, 1000)), (1500, 1000)
+    ),
+    "a little of a heic's only tile": lambda: in_tiles(
+        b"hvc1", (64, 64), as_heic(3, 10, 444), (WIDE, HIGH)
+    ),
+    "a little of an avif's only tile": lambda: in_tiles(
+        b"av01", (64, 64), encode(Image.new("RGB", (WIDE, HIGH)), "AVIF", speed=10), (WIDE, HIGH)
+    ),
+    "cropped heic": lambda: cropped(as_heic(3, 8, 444)),
     "bright heic": lambda: as_heic(4, 10, 444, **PQ),
     "lossless webp": lambda: as_webp(3, lossless=True),
     "transparent webp": lambda: as_webp(4),
@@ -127,7 +157,10 @@ def foreseen(data: bytes, full: bool) -> int:
     content_type = sniff(data[:64])
     assert content_type
     if content_type in ("image/heic", "image/heif"):
-        return limits.needed(Header(data, content_type, WIDE, HIGH), full)
+        picture = read_picture(data)
+        assert picture
+        assert picture.coded
+        return limits.needed(Header(data, content_type, *picture.coded), full)
     image = images.load(data, content_type, fail_on="none")
     header = Header(data, content_type, image.width, image.height)
     frames = images.field(image, "n-pages") or 1
