@@ -4,9 +4,11 @@ import unicodedata
 
 import pytest
 
+from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.exif import MAX_TEXT, read_exif
 from photo_api.renditions.texts import decode
 from tests.metadata_blocks import ASCII, BYTE, UNDEFINED, tiff, xmp
+from tests.photographs import cat, encode
 
 HANGUL = "삼성 갤럭시"
 
@@ -30,6 +32,18 @@ HANGUL = "삼성 갤럭시"
 )
 def test_what_can_be_told_is_read(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding) + b"\0" * 4) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "cp949", "shift_jis", "cp1252"])
+async def test_the_decoder_reads_it_too_though_it_opens_no_files(
+    decoder: Decoder, encoding: str
+) -> None:
+    text = {"cp949": HANGUL, "shift_jis": "カメラ 写真", "cp1252": "Café 50mm"}.get(
+        encoding, "Canon"
+    )
+    block = tiff({0x0110: (ASCII, text.encode(encoding) + b"\0\0")})
+    rendered = await decoder.render(encode(cat(), "JPEG", exif=b"Exif\0\0" + block))
+    assert rendered.exif["camera"] == text
 
 
 @pytest.mark.parametrize(

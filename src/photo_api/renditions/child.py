@@ -21,6 +21,7 @@ from photo_api.own_process import address_space, die_with_parent
 from photo_api.renditions import images, sandbox, wire
 from photo_api.renditions.display import display
 from photo_api.renditions.limits import RESERVE, Limit, unlimited
+from photo_api.renditions.texts import load_codecs
 
 _MAX_STDERR = 1 << 18
 
@@ -31,7 +32,7 @@ def main() -> None:
     cpu_seconds = float(sys.argv[3])
     _die_with(parent)
     requests, answers = _take_pipe()
-    _prepare_vips()
+    _prepare()
     limit = Limit(memory - address_space() - RESERVE, memory)
     _limit(memory)
     sandbox.confine()
@@ -70,8 +71,9 @@ def _request(requests: BinaryIO) -> tuple[int, bytes] | None:
     return (wanted, data) if len(data) == length else None
 
 
-def _prepare_vips() -> None:
+def _prepare() -> None:
     """Load everything that is loaded at first use, for nothing can be opened afterwards."""
+    load_codecs()
     pyvips.block_untrusted_set(True)
     pyvips.cache_set_max(0)
     pi_heif.libheif_info()

@@ -4,6 +4,7 @@ ASCII tags of EXIF are to be in ASCII (CIPA DC-008, 4.6.2). Cameras and programs
 their makers write.
 """
 
+import codecs
 import re
 
 LONGEST_GUESSED = 256
@@ -22,6 +23,12 @@ _WESTERN = re.compile(r"[\x20-\x7e\xa0°²³´·µ®©ªº™\u2010-\u2026ƒ×�
 
 _KANA_OR_KANJI = re.compile(r"[\x20-\x7e\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]*")
 _HANGUL = re.compile(r"[\x20-\x7e\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]*")
+
+
+def load_codecs() -> None:
+    """Python loads a codec when it is first used, which a process that opens no files cannot do."""
+    for name in ("utf-16-be", "utf-16-le", "cp949", "shift_jis", "cp1252"):
+        codecs.lookup(name)
 
 
 def decode(data: bytes) -> str:
