@@ -72,6 +72,19 @@ async def test_large_pictures_shrink_and_small_ones_do_not_grow(decoder: Decoder
     assert decoded(tiny.preview).size == decoded(tiny.thumbnail).size == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("PNG", (1_000_000, 48)), ("JPEG", (60_000, 3)), ("WEBP", (1, 16_000)), ("WEBP", (16_000, 8))],
+)
+async def test_of_a_strip_there_is_always_something_to_see(
+    decoder: Decoder, kind: str, size: tuple[int, int]
+) -> None:
+    rendered = await decoder.render(encode(Image.new("RGB", size, "red"), kind))
+    assert (rendered.width, rendered.height) == size
+    assert max(decoded(rendered.preview).size) == 1440
+    assert max(decoded(rendered.thumbnail).size) == 320
+
+
 @pytest.mark.parametrize("profile", ["", "p3"])
 async def test_colours_are_turned_into_srgb(decoder: Decoder, profile: str) -> None:
     data = photographs.plain((200, 40, 40), profile)

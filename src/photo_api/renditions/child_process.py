@@ -152,7 +152,7 @@ def _environment() -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
         "VIPS_CONCURRENCY": "1",
         "VIPS_DISC_THRESHOLD": "16g",
-        "VIPS_MAX_COORD": "1000000",
+        "VIPS_MAX_COORD": "1100000",  # above what is accepted: a resampler looks beyond the edge
     }
 
 

@@ -39,6 +39,8 @@ from photo_api.renditions.wire import Refused
 
 PREVIEW_EDGE = 1440
 THUMBNAIL_EDGE = 320
+THINNEST = 8
+"""Pixels of the shorter side of which none is left, maybe, when a decoder shrinks."""
 WEBP_QUALITY = 80
 
 _LOADERS: Mapping[str, str] = MappingProxyType(
@@ -226,7 +228,7 @@ def open_image(data: bytes, content_type: str, limit: Limit) -> Opened:
 
 
 def _preview(data: bytes, content_type: str, opened: Opened) -> tuple[Any, bool]:
-    options = _shrink_on_load(content_type, max(opened.width, opened.height))
+    options = _shrink_on_load(content_type, opened.width, opened.height)
     shrunk = partial(shrink, edge=PREVIEW_EDGE, coding=opened.coding)
     return decode(data, content_type, shrunk, **options)
 
@@ -252,9 +254,12 @@ def decode(
     return shrunk(load(ended, content_type, fail_on="none", **options)), False
 
 
-def _shrink_on_load(content_type: str, longest: int) -> dict[str, object]:
+def _shrink_on_load(content_type: str, width: int, height: int) -> dict[str, object]:
     """Let the decoder drop what is not needed, down to twice the preview: the rest is resampled,
-    as vips' own thumbnailer does."""
+    as vips' own thumbnailer does. Of a strip a pixel's width is left."""
+    if min(width, height) < THINNEST:
+        return {}
+    longest = max(width, height)
     if content_type == "image/jpeg":
         return {"shrink": jpeg_shrink(longest)}
     spare = longest / PREVIEW_SOURCE
