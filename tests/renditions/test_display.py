@@ -75,6 +75,19 @@ ODD = {
 }
 
 
+async def test_a_jpeg_that_browsers_do_not_show_is_coded_anew(decoder: Decoder) -> None:
+    data = jpeg(cat())
+    at = data.index(b"\xff\xc0")
+    arithmetic = data[: at + 1] + b"\xc9" + data[at + 2 :]
+    assert opened(await decoder.display(arithmetic)).size == cat().size
+    deep = data[: at + 1] + b"\xc1" + data[at + 2 : at + 4] + b"\x0c" + data[at + 5 :]
+    lossless = data[: at + 1] + b"\xc3" + data[at + 2 :]
+    for other in (deep, lossless):
+        with pytest.raises(Refused) as refused:
+            await decoder.display(other)
+        assert refused.value.reason == "unsupported"
+
+
 async def test_every_kind_is_shown_at_full_size(decoder: Decoder) -> None:
     for name, (content_type, data) in good().items():
         shown = await decoder.display(data)

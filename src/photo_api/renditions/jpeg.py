@@ -16,6 +16,8 @@ SOI, EOI, SOS, DHT, DQT, DRI, DNL, DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xD
 TEM = 0x01
 APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, DAC, 0xC8}
+SHOWN = (0xC0, 0xC1, 0xC2)
+"""Frames with Huffman codes, which browsers show in 8 bits."""
 MAX_PARTS = 1_000_000
 """Of a file so many segments are looked at."""
 IGNORED = frozenset({*range(0xE0, 0xF0), COM})
@@ -139,8 +141,11 @@ def _kept(code: int, content: bytes) -> bytes:
 
 
 def _check(code: int, content: bytes) -> None:
-    """Raises `UnusualJpeg` for a segment that is none of the coding's, or too long."""
+    """Raises `UnusualJpeg` for a segment that is none of the coding's, or too long, and for a
+    coding that browsers do not show."""
     wanted = -1
+    if code in FRAMES and (code not in SHOWN or content[:1] != b"\x08"):
+        raise UnusualJpeg("no browser shows its coding")
     if code in FRAMES and len(content) >= 6:
         wanted = 6 + 3 * content[5]
     elif code in (DRI, DNL):
