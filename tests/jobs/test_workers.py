@@ -12,9 +12,11 @@ import asyncpg
 import psutil
 import pytest
 
+from photo_api.jobs import queue
+from photo_api.jobs.queue import Job
 from photo_api.jobs.runner import LeaseLost
 from photo_api.renditions.decoder import Decoder, NoProcess
-from photo_api.renditions.decoder_pool import DecoderPool
+from photo_api.renditions.decoder_pool import DEATHS, DecoderPool
 from photo_api.renditions.job import RenditionJob
 from tests.jobs.stage import (
     LEASE,
@@ -105,6 +107,35 @@ async def test_a_late_result_changes_no_photo(
         assert await db.fetchrow(look, photo_id) == result
         noted = await db.fetch("SELECT object_key FROM unreferenced_objects")
         assert len(noted) == 4, "two renditions for each late run"
+    await decoder.aclose()
+
+
+async def test_a_decoder_that_is_killed_is_not_the_photo_s_fault(
+    settings: dict[str, str], user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the kernel when the machine's memory runs out: once more than a photo may crash one."""
+    monkeypatch.setattr(queue, "RETRY_BASE", 0.05)
+    decoder, killed = Decoder(), 0
+
+    class Killed(RenditionJob):
+        async def run(self, job: Job) -> None:
+            nonlocal killed
+            if killed == DEATHS:
+                return await super().run(job)
+            killed += 1
+            working = asyncio.create_task(super().run(job))
+            async with asyncio.timeout(20):
+                while decoder.pid is None:
+                    await asyncio.sleep(0.01)
+            os.kill(decoder.pid, signal.SIGKILL)
+            await working
+
+    async with database_of(settings) as db:
+        store = store_of(settings)
+        async with handling(settings, db, Killed(db, store, DecoderPool(store, [decoder]))):
+            photo_id = await asyncio.to_thread(lambda: user.upload()["id"])
+            photo = await asyncio.to_thread(user.rendered, photo_id)
+    assert (photo["renditions"], killed) == ("ready", DEATHS)
     await decoder.aclose()
 
 

@@ -103,8 +103,13 @@ async def test_a_child_killed_at_work_is_told_of(decoder: Decoder) -> None:
     os.kill(decoder.pid, signal.SIGKILL)
     with pytest.raises(DecoderDied) as died:
         await task
-    assert died.value.reason == "crashed"
+    assert died.value.reason == "killed"
     assert await works(decoder)
+
+
+async def test_who_has_too_little_memory_loses_a_decoder_first(decoder: Decoder) -> None:
+    await works(decoder)
+    assert Path(f"/proc/{decoder.pid}/oom_score_adj").read_text() == "1000\n"
 
 
 async def test_a_child_killed_while_idle_costs_no_file(decoder: Decoder) -> None:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import pi_heif
 import pyvips
 
-from photo_api.own_process import address_space, die_with_parent
+from photo_api.own_process import address_space, die_with_parent, end_first
 from photo_api.renditions import images, sandbox, wire
 from photo_api.renditions.display import display
 from photo_api.renditions.limits import RESERVE, Limit, unlimited
@@ -31,6 +31,7 @@ def main() -> None:
     parent, memory = map(int, sys.argv[1:3])
     cpu_seconds = float(sys.argv[3])
     _die_with(parent)
+    end_first()
     requests, answers = _take_pipe()
     _prepare()
     limit = Limit(memory - address_space() - RESERVE, memory)

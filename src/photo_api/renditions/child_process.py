@@ -38,7 +38,8 @@ class DecodeLimits:
 class DecoderDied(Exception):
     """The child ended before it answered: by a limit, by a crash or by someone's signal.
 
-    `reason` is memory, cpu, timeout or crashed. The file may be at fault or not.
+    `reason` is memory, cpu, timeout, crashed or killed: by the kernel, when the machine's memory
+    ran out, or by somebody. The file may be at fault or not.
     """
 
     def __init__(self, reason: str, last_words: str = "") -> None:
@@ -116,7 +117,7 @@ class ChildProcess:
         return resident_bytes(self.pid) > self._limits.keep_bytes
 
     async def end(self) -> str:
-        """Kill and reap; answers why it had ended if it had: memory, cpu or crashed."""
+        """Kill and reap; answers why it had ended if it had: memory, cpu, killed or crashed."""
         # A child that closed its socket is about to end by itself, with a status worth knowing.
         gone = self._reader.at_eof() or self._writer.is_closing()
         self._writer.transport.abort()
@@ -157,11 +158,13 @@ def _environment() -> dict[str, str]:
 
 
 def _reap(process: subprocess.Popen[bytes], patience: float) -> int:
+    """Its status, 0 when it had to be killed here."""
     try:
         return process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
-        return process.wait()
+        process.wait()
+        return 0
 
 
 def _tail(file: int) -> str:
@@ -172,4 +175,5 @@ def _tail(file: int) -> str:
 def _cause(status: int, last_words: str) -> str:
     if status == wire.OUT_OF_MEMORY or _MEMORY_WORDS.search(last_words):
         return "memory"
-    return "cpu" if status == -signal.SIGPROF else "crashed"
+    by_signal = {-signal.SIGPROF: "cpu", -signal.SIGKILL: "killed"}
+    return by_signal.get(status, "crashed")

@@ -10,7 +10,8 @@ from photo_api.renditions.decoder import Decoder, DecoderDied, NoProcess, Refuse
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 DEATHS = 2
-"""How many decoders one photo may kill before it is to blame."""
+"""How many decoders one photo may end before it is to blame. One that was killed says nothing of
+it: the machine may have too little memory, which another has, or this one later."""
 
 Made = TypeVar("Made")
 
@@ -47,7 +48,7 @@ class DecoderPool:
         except NoProcess as error:
             raise Postponed(f"no decoder can be started: {error}") from error
         except DecoderDied as died:
-            if job.failures + 1 < DEATHS:
+            if died.reason == "killed" or job.failures + 1 < DEATHS:
                 raise
             raise PermanentFailure(f"decoder_{died.reason}") from died
 
