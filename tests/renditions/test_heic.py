@@ -1,6 +1,7 @@
 """HEIC in its variants, asked of the real child."""
 
 import io
+import struct
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.heif_picture import Nclx, read_picture
+from tests.heif_boxes import Item, box, coded, heif
 from tests.heif_files import HEIGHT, WIDTH, ramp
 
 DEPTHS = [
@@ -64,3 +66,15 @@ async def test_avif_of_every_depth_is_shown(decoder: Decoder, bits: int, bands: 
         for x in range(0, WIDTH, 8):
             pixel: Any = shown.getpixel((x, HEIGHT // 2))
             assert max(abs(value - 255 * x // (WIDTH - 1)) for value in pixel[:3]) < 10, x
+
+
+@pytest.mark.parametrize("codes", [(255, 255, 255), (0, 0, 3), (3, 3, 15), (65535, 19, 65535)])
+async def test_code_points_that_nobody_knows_are_not_told(
+    decoder: Decoder, codes: tuple[int, int, int]
+) -> None:
+    kind, content, properties, _ = coded(ramp("RGB"))
+    plain = await decoder.render(heif({1: Item(kind, content, properties)}))
+    nclx = box(b"colr", b"nclx" + struct.pack(">HHHB", *codes, 0))
+    others = [one for one in properties if one[4:8] != b"colr"]
+    odd = await decoder.render(heif({1: Item(kind, content, [*others, nclx])}))
+    assert (odd.width, odd.height) == (plain.width, plain.height)

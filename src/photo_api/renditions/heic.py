@@ -5,7 +5,7 @@ from typing import Any
 import pi_heif
 import pyvips
 
-from photo_api.renditions.heif_picture import Picture
+from photo_api.renditions.heif_picture import Picture, with_known_codes
 from photo_api.renditions.heif_view import uncropped
 
 MARGIN = 64
@@ -23,7 +23,7 @@ def open_primary(data: bytes, deep: bool, picture: Picture | None = None) -> Any
     pi_heif.options.AUX_IMAGES = False
     if picture and shows_little(picture) and (view := picture.view):
         data = uncropped(data, view)
-    container = pi_heif.open_heif(data, convert_hdr_to_8bit=not deep)
+    container = pi_heif.open_heif(with_known_codes(data), convert_hdr_to_8bit=not deep)
     for image in container:
         if image.info["primary"]:
             return image

@@ -12,6 +12,8 @@ from photo_api.renditions.heif_view import Property, Size, View, read_view
 MAX_ITEMS = 20_000
 DERIVED = frozenset({b"grid", b"iovl", b"iden"})
 """Made of other items' pictures (ISO 23008-12, 6.6.2): in tiles, laid over each other, the same."""
+KNOWN_CODES = ({1, 2, *range(4, 13), 22}, {1, 2, *range(4, 19)}, {0, 1, 2, *range(4, 15)})
+"""Of H.273 for primaries, transfer and matrix."""
 MAX_DERIVATIONS = 8
 LAST_LAYER = b"\xff\xff"
 HEVC, AV1 = b"hvc1", b"av01"
@@ -76,6 +78,17 @@ def read_picture(data: bytes) -> Picture | None:
         _brightest(inherited), _profile(inherited), _chooses_layer(inherited),
         any((kind, item) == (b"prem", main) for kind, item, _ in named),
     )  # fmt: skip
+
+
+def with_known_codes(data: bytes) -> bytes:
+    """The same file with 2, which is "not told", for code points that ITU-T H.273 does not have."""
+    changed = bytearray(data)
+    for box in _properties(data, meta(data)):
+        if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx":
+            for at, known in zip(range(box.start + 4, box.end - 1, 2), KNOWN_CODES, strict=False):
+                if int.from_bytes(data[at : at + 2], "big") not in known:
+                    changed[at : at + 2] = b"\0\2"
+    return bytes(changed)
 
 
 def _properties(data: bytes, parts: dict[bytes, Box]) -> Sequence[Box]:
