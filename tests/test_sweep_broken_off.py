@@ -15,7 +15,9 @@ import httpx
 import psutil
 import pytest
 
+from photo_api.maintenance import Maintenance
 from photo_api.photos.upload_queries import note_object
+from photo_api.settings.loading import load
 from tests.own_stage import ask, database_of, holds, own_database, store_of
 from tests.service import Service, User, eventually, jpeg, running_service
 from tests.test_sweep import exists, let_time_pass, sweep
@@ -89,6 +91,31 @@ async def test_the_parts_of_a_broken_off_upload_are_thrown_away(
         await note_object(db, key, -1, in_parts=True)
         await sweep(db, store_of(settings), 3600)
     assert unfinished() == []
+
+
+async def test_what_else_is_looked_after_keeps_nothing_from_the_sweep(
+    settings: dict[str, str],
+) -> None:
+    """Here the queue of jobs, which somebody holds for longer than a statement may take."""
+    key, store = f"photos/1/1/{secrets.token_hex(16)}.jpg", store_of(settings)
+    await store.put_bytes(key, jpeg(), content_type="image/jpeg")
+    holder = await asyncpg.connect(settings["PHOTO_API_DATABASE_URL"])
+    async with database_of(settings) as db:
+        await note_object(db, key, -1)
+        await holder.execute("BEGIN; LOCK TABLE jobs")
+        work = asyncio.create_task(
+            Maintenance(db, store, 0.2, load(settings).uploads, "tests").run()
+        )
+        try:
+            async with asyncio.timeout(20):
+                while await exists(store, key):
+                    await asyncio.sleep(0.05)
+        finally:
+            await holder.close()
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+    await store.aclose()
 
 
 def send(service: Service, user: User, album: int) -> None:

@@ -63,9 +63,10 @@ class Maintenance:
         self._leader = Leader(db, LEASE, holder, silence)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. What fails or takes long in the tables keeps nothing from the sweep."""
         tasks = (
-            PeriodicTask(self._interval, self._clear_away),
+            PeriodicTask(self._interval, self._sweep),
+            PeriodicTask(self._interval, self._look_after_tables),
             PeriodicTask(self._interval, self._compose_names),
             PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
             PeriodicTask(LISTING_EVERY, self._list_staging),
@@ -73,11 +74,14 @@ class Maintenance:
         )
         await self._leader.run(tasks)
 
-    async def _clear_away(self, lease: Lease) -> None:
+    async def _sweep(self, lease: Lease) -> None:
+        await sweep(self._db, self._store, self._uploads.longest_put, lease)
+
+    async def _look_after_tables(self, lease: Lease) -> None:
+        """One after the other: the pool has few connections."""
         await prune(self._db, lease)
         await self._fill_folds(lease)
         await enqueue_displays(self._db, lease)
-        await sweep(self._db, self._store, self._uploads.longest_put, lease)
 
     async def _compose_names(self, lease: Lease) -> None:
         await compose_names(self._db, lease, NAMES_AT_ONCE)

@@ -43,7 +43,6 @@ class Moved:
     """Photos whose bytes are another image than their row said."""
     other_sizes: list[str] = field(default_factory=list)
     """Photos whose object is shorter or longer than their row said."""
-    kept_back_in_a_row: int = 0
 
     @property
     def left(self) -> int:
@@ -56,19 +55,20 @@ async def move_objects(
     """Make photos of all that wait, from the objects of `old`, whose bucket is `bucket`. May be
     broken off and run again, with another database too: what has been copied is found. Raises
     `StoreUnavailable`."""
-    moved, after = Moved(), 0
+    moved, after, in_a_row = Moved(), 0, 0
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(photo: Any) -> None:
+        nonlocal in_a_row
         async with turns:
             move = partial(_move, db, store, old, bucket, photo, moved)
             failure = await _despite_failures(old, store, move)
             if failure is None:
-                moved.kept_back_in_a_row = 0
+                in_a_row = 0
                 return
             moved.to_try_again.append(_told(photo))
-            moved.kept_back_in_a_row += 1
-            if moved.kept_back_in_a_row >= MOST_KEPT_BACK:
+            in_a_row += 1
+            if in_a_row >= MOST_KEPT_BACK:
                 raise failure
 
     while batch := await _waiting(db, after):
