@@ -77,7 +77,23 @@ def test_what_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     assert (Deploys(path).settled, Deploys(path).unfinished) == (NEXT, None)
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"settled": null, "unfinished": null}', "[]"])
+SETTLED = {"number": 1, "label": "#1", "command": ["x"], "environ": {}, "folder": None}
+
+
+def edited(unfinished: object = None, **settled: object) -> str:
+    """A record that somebody has put right by hand, or wrong."""
+    return json.dumps({"settled": SETTLED | settled, "unfinished": unfinished})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{}", '{"settled": null, "unfinished": null}', "[]", "\0" * 99, "[" * 100_000,
+        edited({}), edited([]), edited(""), edited(environ=None), edited(command="photo-api"),
+        edited(number=float("inf")),
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
 def test_a_record_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "deploys.json"
     path.write_text(text)

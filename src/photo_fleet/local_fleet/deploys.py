@@ -40,12 +40,12 @@ class Deploys:
         try:
             stored = json.loads(path.read_text())
             self.settled = _release(stored["settled"])
-            if found := stored["unfinished"]:
+            if (found := stored["unfinished"]) is not None:
                 release = _release(found["release"])
                 self.unfinished = Unfinished(release, float(found["began"]), str(found["failure"]))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # what people and disks make of a file
             raise CannotStart(
                 f"{path} cannot be used ({type(error).__name__}: {error}), so nobody knows which"
                 " release is wanted; put back a copy, or move it away and deploy again"
@@ -123,11 +123,13 @@ def _stored(release: Release) -> dict[str, object]:
 
 
 def _release(stored: Mapping[str, Any]) -> Release:
-    folder = stored["folder"]
+    folder, command = stored["folder"], stored["command"]
+    if not isinstance(command, list):
+        raise TypeError("a command is a list of words")
     return Release(
         int(stored["number"]),
         str(stored["label"]),
-        tuple(stored["command"]),
+        tuple(command),
         {str(name): str(value) for name, value in stored["environ"].items()},
         Path(folder) if folder is not None else None,
     )
