@@ -10,6 +10,7 @@ import pytest
 
 from photo_api.jobs import queue
 from photo_api.maintenance import Maintenance
+from photo_api.photos.remaking import remake
 from photo_api.registry import leases
 from photo_api.renditions import rereading
 from photo_api.renditions.decoder import Decoder
@@ -210,3 +211,24 @@ async def test_some_at_a_time_the_newest_first_under_the_lease(
             )
         assert "photos_to_read" in "\n".join(row[0] for row in plan)
     assert READER == 1
+
+
+async def test_what_is_made_anew_counts_as_read_only_by_who_knows_how(
+    settings: dict[str, str], user: User
+) -> None:
+    """In a rolling deploy the release before may make it, which does not say that it read it."""
+    [photo_id] = await read_by_0_1_0(settings, user)
+    state = f"metadata_reader = {READER}, renditions = 'failed' WHERE id = {photo_id}"
+    by_0_1_0 = "UPDATE photos SET renditions = 'ready' WHERE status = 'ready' AND id = $1"
+    async with database_of(settings) as db:
+        await db.execute(f"UPDATE photos SET {state} AND status = 'ready'")
+        assert await remake(db, photo_id - 1, None, 0.0) == [photo_id]
+        await db.execute("DELETE FROM jobs")
+        await db.execute(by_0_1_0, photo_id)
+        assert await asyncio.to_thread(unread, settings) == [photo_id]
+        await db.execute(f"UPDATE photos SET {state} AND status = 'ready'")
+        dead = "INSERT INTO jobs (kind, subject_id, state) VALUES ('renditions', $1, 'dead')"
+        await db.execute(dead, photo_id)
+        assert len(await queue.revive(db, queue.Filter(kind="renditions"), 0)) == 1
+        await db.execute(by_0_1_0, photo_id)
+        assert await asyncio.to_thread(unread, settings) == [photo_id]

@@ -233,7 +233,8 @@ async def revive(db: Any, chosen: Filter, after: int) -> list[int]:
             UPDATE jobs SET state = 'queued', available_at = now(), handed_back = attempt
             FROM dead WHERE jobs.id = dead.id RETURNING jobs.id, kind, subject_id
         ), waiting AS (
-            UPDATE photos p SET renditions = 'pending', renditions_error = NULL FROM revived
+            UPDATE photos p SET renditions = 'pending', renditions_error = NULL,
+                metadata_reader = 0 FROM revived
             WHERE revived.kind = 'renditions' AND p.id = revived.subject_id
             AND p.status = 'ready' AND p.renditions = 'failed'
         )

@@ -264,7 +264,8 @@ async def _requeue(connection: Any, report: Report) -> None:
             SELECT key, now() FROM mine, unnest(ARRAY[thumbnail_key, preview_key]) AS key
             WHERE key IS NOT NULL ON CONFLICT DO NOTHING
         ), again AS (
-            UPDATE photos p SET renditions = 'pending', thumbnail_key = NULL, preview_key = NULL
+            UPDATE photos p SET renditions = 'pending', thumbnail_key = NULL, preview_key = NULL,
+                metadata_reader = 0
             FROM mine WHERE p.id = mine.id RETURNING p.id
         ), {enqueuing("renditions", "again")}
         SELECT id FROM again

@@ -39,7 +39,8 @@ async def remake(db: Any, after: int, cause: str | None, older_than: float) -> l
             UPDATE jobs SET state = 'queued', available_at = now(), handed_back = attempt
             FROM mine WHERE kind = 'display' AND subject_id = mine.id AND state = 'dead'
         ), again AS (
-            UPDATE photos p SET renditions = 'pending', renditions_error = NULL
+            UPDATE photos p SET renditions = 'pending', renditions_error = NULL,
+                metadata_reader = 0
             FROM mine WHERE p.id = mine.id AND p.status = 'ready' RETURNING p.id
         ), {enqueuing("renditions", "again")}
         SELECT id FROM again
