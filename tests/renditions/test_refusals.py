@@ -72,6 +72,8 @@ async def test_jpegs(decoder: Decoder) -> None:
         **{f"{count} channels": of_channels(count) for count in (2, 5)},
         "a height told later": changed(whole, (frame + 5, bytes(2))),
         "no width": changed(whole, (frame + 7, bytes(2))),
+        "65,501 high": changed(whole, (frame + 5, b"\xff\xdd")),
+        "65,535 wide": changed(whole, (frame + 7, b"\xff\xff")),
         "no tables": whole[:tables] + whole[frame:],
         **{f"cut at {at}": whole[:at] for at in (3, 100, frame + 4, frame + 12)},
     }
@@ -87,6 +89,8 @@ async def test_jpegs(decoder: Decoder) -> None:
         **dict.fromkeys(["7 bits", "12 bits", "16 bits", "2 channels", "5 channels"], UNKNOWN),
         "a height told later": UNKNOWN,
         "no width": "corrupt",
+        "65,501 high": "too_many_pixels",
+        "65,535 wide": "too_many_pixels",
         "no tables": "corrupt",
         **{name: "truncated" for name in files if name.startswith("cut")},
     }

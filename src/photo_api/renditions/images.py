@@ -180,8 +180,10 @@ def _heif_size(data: bytes) -> tuple[int, int] | None:
 
 def _told_size(data: bytes, content_type: str) -> tuple[int, int] | None:
     """What a header says that vips will not open, as coded."""
-    if content_type == "image/png" and data[12:16] == b"IHDR":
-        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if content_type == "image/png" and (at := data.find(b"IHDR", 12, 64)) > 0:
+        return int.from_bytes(data[at + 4 : at + 8], "big"), int.from_bytes(
+            data[at + 8 : at + 12], "big"
+        )
     if content_type == "image/jpeg" and (frame := frame_header(data)):
         return frame.width, frame.height
     return webp_size(data) if content_type == "image/webp" else None

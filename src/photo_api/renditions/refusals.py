@@ -7,6 +7,7 @@ from types import MappingProxyType
 from photo_api.renditions.heif_picture import DECODED, DERIVED, read_picture
 from photo_api.renditions.heif_track import read_track
 from photo_api.renditions.jpeg import frame_header
+from photo_api.renditions.limits import JPEG_EDGE
 from photo_api.renditions.whole import is_cut_short
 from photo_api.renditions.wire import Refused
 
@@ -25,6 +26,7 @@ _UNSUPPORTED = re.compile(
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         "not_an_image": "The file is not an image of an accepted type.",
+        "too_many_pixels": "A JPEG's decoder takes 65,500 pixels on a side at most.",
         "truncated": "The file ends before the image does.",
         "corrupt": "The image cannot be decoded.",
         "unsupported": "The image uses a variant of its format that is not supported.",
@@ -69,12 +71,15 @@ def _png(data: bytes) -> str | None:
 
 
 def _jpeg(data: bytes) -> str | None:
-    """Neither one, three nor four channels; no width (ITU T.81, B.2.2)."""
+    """Neither one, three nor four channels; no width (ITU T.81, B.2.2); a side too long for
+    libjpeg."""
     frame = frame_header(data)
     if frame is None:
         return None
     if frame.width == 0:
         return "corrupt"
+    if max(frame.width, frame.height) > JPEG_EDGE:
+        return "too_many_pixels"
     return None if frame.channels in (1, 3, 4) else "unsupported"
 
 
