@@ -50,7 +50,7 @@ def read_date(text: str, offset: str = "") -> str | None:
     """
     found = _DATE.fullmatch(_in_digits(text))
     if found is None or (
-        not found["by"] and len(found[0].strip().partition("T")[0].split()[0]) < 8
+        not found["by"] and len(found["year"] + found["month"] + found["day"]) < 8
     ):
         return None
     try:
