@@ -32,8 +32,9 @@ def test_a_bug_in_maintenance_and_jobs_has_its_traceback(
     wrong = "DROP TABLE idempotency_keys; ALTER TABLE jobs RENAME COLUMN kind TO sort"
     asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], wrong))
     worker = start_worker()
-    eventually(lambda: _said(worker, "maintenance failed: UndefinedTableError"), 15)
-    assert "prune_keys" in _said(worker, "maintenance failed")[0]["traceback"]
+    missing = "maintenance failed: UndefinedTableError"
+    eventually(lambda: _said(worker, missing), 15)
+    assert "prune_keys" in _said(worker, missing)[0]["traceback"]
     eventually(lambda: _said(worker, "cannot look for jobs: UndefinedColumnError"), 15)
     assert "queue.py" in _said(worker, "cannot look for jobs")[0]["traceback"]
 
