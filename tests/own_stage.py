@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -83,6 +83,18 @@ def store_of(settings: dict[str, str]) -> S3Store:
 def database_of(settings: dict[str, str]) -> Any:
     """The database that a service with these settings uses."""
     return open_database(load(settings).database, "tests")
+
+
+@asynccontextmanager
+async def at_work(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """While this is open it runs in this process; then it is cancelled. What it raises is told."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def holds(settings: dict[str, str], key: str) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -15,7 +14,7 @@ from photo_api.maintenance import Maintenance
 from photo_api.registry import leases
 from photo_api.settings.loading import load
 from photo_api.storage.s3 import S3Store
-from tests.own_stage import database_of, own_database
+from tests.own_stage import at_work, database_of, own_database
 from tests.service import User
 
 WHOLE = "서울 나들이 café"
@@ -41,15 +40,10 @@ async def test_maintenance_composes_them(
         await db.execute(statement, row, APART)
     image = user.api.get(f"/photos/{photo}/image", follow_redirects=True)
     assert unquote(image.headers["Content-Disposition"]).endswith(f"UTF-8''{WHOLE}"), "at once"
-    work = asyncio.create_task(Maintenance(db, store, 0.2, load(settings).uploads, "tests").run())
-    try:
-        async with asyncio.timeout(20):
-            while user.photo(photo)["original_filename"] != WHOLE:
-                await asyncio.sleep(0.05)
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
+    maintenance = Maintenance(db, store, 0.2, load(settings).uploads, "tests")
+    async with at_work(maintenance.run()), asyncio.timeout(20):
+        while user.photo(photo)["original_filename"] != WHOLE:
+            await asyncio.sleep(0.05)
     assert (user.photo(photo)["title"], user.photo(photo)["description"]) == (WHOLE, None)
     shown = user.api.get(f"/albums/{album}").json()
     assert (shown["name"], shown["description"]) == (WHOLE, WHOLE)

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,7 +18,7 @@ from photo_api.registry import leases
 from photo_api.settings.loading import load
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.s3 import S3Store
-from tests.own_stage import own_bucket, own_database, store_of
+from tests.own_stage import at_work, own_bucket, own_database, store_of
 from tests.service import User, jpeg, put
 from tests.test_sweep import exists, let_time_pass, sweep, uploaded
 
@@ -82,15 +81,9 @@ async def test_a_put_that_outlived_its_upload_is_swept(
 
     monkeypatch.setattr(late_uploads, "MARGIN", -1_000_000)
     maintenance = Maintenance(db, store, 0.2, load(settings).uploads, "tests")
-    work = asyncio.create_task(maintenance.run())
-    try:
-        async with asyncio.timeout(20):
-            while await exists(store, key):
-                await asyncio.sleep(0.05)
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
+    async with at_work(maintenance.run()), asyncio.timeout(20):
+        while await exists(store, key):
+            await asyncio.sleep(0.05)
 
 
 async def test_a_put_of_more_bytes_than_declared_leaves_nothing(user: User, store: S3Store) -> None:

@@ -10,18 +10,25 @@ from argon2 import PasswordHasher
 
 from photo_api.accounts.passwords import Passwords
 from photo_api.errors import ApiError, Code
+from tests.contract.test_cross_origin import FRONT
 from tests.service import Service
 
 
-async def test_an_unknown_user_costs_one_verification_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    verified: list[str] = []
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hashes of which Argon2 was asked."""
+    asked: list[str] = []
     verify = PasswordHasher.verify
 
     def counted(self: Any, encoded: str, password: str) -> bool:
-        verified.append(encoded)
+        asked.append(encoded)
         return verify(self, encoded, password)
 
     monkeypatch.setattr(PasswordHasher, "verify", counted)
+    return asked
+
+
+async def test_an_unknown_user_costs_one_verification_too(verified: list[str]) -> None:
     passwords = Passwords(1, 8)
     known = await passwords.hash("right", "client")
     assert await passwords.verify(known, "right", "client")
@@ -46,16 +53,8 @@ async def test_hashes_of_the_release_before_still_verify() -> None:
 
 @pytest.mark.parametrize(("password", "forms"), [("plain", 1), ("가나다", 1), ("ｗｉｄｅ", 2)])
 async def test_an_unknown_user_costs_as_much_in_every_form(
-    monkeypatch: pytest.MonkeyPatch, password: str, forms: int
+    verified: list[str], password: str, forms: int
 ) -> None:
-    verified: list[str] = []
-    verify = PasswordHasher.verify
-
-    def counted(self: Any, encoded: str, password: str) -> bool:
-        verified.append(password)
-        return verify(self, encoded, password)
-
-    monkeypatch.setattr(PasswordHasher, "verify", counted)
     passwords = Passwords(1, 8)
     known = await passwords.hash("another", "client")
     for encoded in (known, None):
@@ -91,11 +90,13 @@ async def test_hashing_leaves_the_event_loop_free() -> None:
 def test_a_flood_of_logins_is_refused_politely(start_service: Callable[..., Service]) -> None:
     service = start_service(HASH_QUEUE="1")
     with service.new_user() as user, ThreadPoolExecutor(16) as pool:
+        user.api.headers["Origin"] = FRONT
         answers = list(pool.map(lambda _: user.login(), range(48)))
         statuses = {answer.status_code for answer in answers}
         assert statuses == {200, 503}
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert (refused.json()["code"], refused.headers["Retry-After"]) == ("overloaded", "1")
+        assert refused.headers["Access-Control-Allow-Origin"] == FRONT, "who is elsewhere reads it"
         assert user.login().status_code == 200, "and nobody was throttled for it"
 
 

@@ -18,7 +18,7 @@ import pytest
 from photo_api.maintenance import Maintenance
 from photo_api.photos.upload_queries import note_object
 from photo_api.settings.loading import load
-from tests.own_stage import ask, database_of, holds, own_database, store_of
+from tests.own_stage import ask, at_work, database_of, holds, own_database, store_of
 from tests.service import Service, User, eventually, jpeg, running_service
 from tests.test_sweep import exists, let_time_pass, sweep
 
@@ -103,18 +103,13 @@ async def test_what_else_is_looked_after_keeps_nothing_from_the_sweep(
     async with database_of(settings) as db:
         await note_object(db, key, -1)
         await holder.execute("BEGIN; LOCK TABLE jobs")
-        work = asyncio.create_task(
-            Maintenance(db, store, 0.2, load(settings).uploads, "tests").run()
-        )
-        try:
-            async with asyncio.timeout(20):
+        maintenance = Maintenance(db, store, 0.2, load(settings).uploads, "tests")
+        async with at_work(maintenance.run()), asyncio.timeout(20):
+            try:
                 while await exists(store, key):
                     await asyncio.sleep(0.05)
-        finally:
-            await holder.close()
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+            finally:
+                await holder.close()
     await store.aclose()
 
 

@@ -15,7 +15,7 @@ from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import Job
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
-from tests.own_stage import ask, database_of, store_of
+from tests.own_stage import ask, at_work, database_of, store_of
 from tests.service import User, eventually
 
 LEASE = 2.0
@@ -126,17 +126,9 @@ async def handling(
     """Jobs are run in this process: by `handler` those of kind `renditions`."""
     loaded = load(settings)
     handlers = {"renditions": handler} | more
-    work = asyncio.create_task(
-        runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests").run(
-            LiveSettings(loaded)
-        )
-    )
-    try:
+    works = runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests")
+    async with at_work(works.run(LiveSettings(loaded))):
         yield
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
 
 
 LISTENERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = $1"

@@ -3,7 +3,7 @@ jobs of users."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -21,8 +21,8 @@ from photo_api.settings.loading import load
 from tests.jobs.stage import LEASE, handling
 from tests.metadata_blocks import jpeg_with, segment, short, text, tiff
 from tests.outages.faulty_store import faulty_store
-from tests.own_stage import ask, database_of, execute, own_database, store_of
-from tests.service import Service, User, eventually, running_service
+from tests.own_stage import ask, at_work, database_of, execute, own_database, store_of
+from tests.service import Service, User, eventually
 
 EDITED = jpeg_with(
     segment(
@@ -44,18 +44,9 @@ def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[st
         yield settings
 
 
-@pytest.fixture(scope="module")
-def service(
-    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """One that leaves jobs to these tests."""
-    with running_service(settings, tmp_path_factory.mktemp("service"), "--no-jobs") as service:
-        yield service
-
-
 @pytest.fixture
-def user(settings: dict[str, str], service: Service) -> Iterator[User]:
-    with service.new_user() as user:
+def user(settings: dict[str, str], own_service: Service) -> Iterator[User]:
+    with own_service.new_user() as user:
         yield user
     all_done = f"DELETE FROM jobs; UPDATE photos SET metadata_reader = {READER}"
     asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], all_done))
@@ -77,13 +68,8 @@ async def working(settings: dict[str, str]) -> AsyncIterator[None]:
 async def maintained(settings: dict[str, str]) -> AsyncIterator[None]:
     async with database_of(settings) as db:
         uploads = load(settings).uploads
-        work = asyncio.create_task(Maintenance(db, store_of(settings), 5.0, uploads, "tests").run())
-        try:
+        async with at_work(Maintenance(db, store_of(settings), 5.0, uploads, "tests").run()):
             yield
-        finally:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
 
 
 def unread(settings: dict[str, str]) -> list[int]:

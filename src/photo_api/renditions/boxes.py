@@ -1,6 +1,6 @@
 """The boxes of a HEIF file, which HEIC and AVIF are (ISO 14496-12, 4.2 and 8.11)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 MAX_BOXES = 10_000
@@ -93,3 +93,10 @@ def items(data: bytes, parts: dict[bytes, Box]) -> Iterator[tuple[int, bytes, by
         reader = Reader(data, box.start + 4)
         item, _ = reader.number(4 if edition > 2 else 2), reader.number(2)
         yield item, data[reader.at : reader.at + 4], data[reader.at + 4 : box.end][:MAX_NAMES]
+
+
+def properties(data: bytes, parts: dict[bytes, Box]) -> Sequence[Box]:
+    """All that there are, whichever item has them (ipco)."""
+    within = parts.get(b"iprp")
+    found = boxes(data, within.start, within.end) if within else iter(())
+    return [one for box in found if box.kind == b"ipco" for one in boxes(data, box.start, box.end)]

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from photo_api.renditions.heif_picture import Picture
+from photo_api.renditions.png import chunks
 
 Point = tuple[float, float]
 Primaries = tuple[Point, Point, Point, Point]
@@ -112,14 +113,11 @@ _MAX_CHUNKS = 10_000
 def _of_png(data: bytes) -> Coding:
     """By the chunks before the picture (PNG, third edition, 4.3 and 11.3.2)."""
     found: dict[bytes, bytes] = {}
-    at = 8
-    for _ in range(_MAX_CHUNKS):
-        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if len(name) < 4 or name == b"IDAT":
+    for name, start, length in chunks(data, _MAX_CHUNKS):
+        if name == b"IDAT":
             break
         if name in _PNG_CHUNKS and length <= 64:
-            found.setdefault(name, data[at + 8 : at + 8 + length])
-        at += 12 + length
+            found.setdefault(name, data[start : start + length])
     codes = found.get(b"cICP", b"")
     # Full-range RGB; browsers leave any other aside.
     if len(codes) == 4 and codes[2:] == b"\x00\x01" and (codes[0] in (1, *_PRIMARIES)):

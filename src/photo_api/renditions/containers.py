@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from photo_api.renditions.heif import exif_and_xmp
+from photo_api.renditions.png import chunks
 
 MAX_BLOCK = 4 << 20
 MAX_PARTS = 100_000
@@ -95,20 +96,18 @@ def _iptc(photoshop: bytes) -> bytes:
 
 def _png(data: bytes) -> Iterator[Part]:
     """Chunks, also those after the picture's (PNG, third edition, 11.3)."""
-    at, texts = 8, 0
-    for _ in range(MAX_PARTS):
-        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        end = at + 8 + min(length, LONGEST_TEXT)
-        content = data[at + 8 : end] if name in _PNG_CHUNKS else b""
+    texts = 0
+    for name, start, length in chunks(data, MAX_PARTS):
+        end = start + min(length, LONGEST_TEXT)
+        content = data[start:end] if name in _PNG_CHUNKS else b""
         keyword, _, rest = content.partition(b"\0")
         if name == b"eXIf":
             yield "exif", content
         elif _PROFILE.fullmatch(keyword) and texts < MAX_TEXTS:
             texts += 1
             yield from _png_text(keyword, _PNG_CHUNKS[name](rest))
-        if len(name) < 4 or name == b"IEND":
+        if name == b"IEND":
             return
-        at += 12 + length
 
 
 def _png_text(keyword: bytes, text: bytes) -> Iterator[Part]:

@@ -6,7 +6,16 @@ A picture in tiles has some of it from its first tile.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from photo_api.renditions.boxes import Box, Reader, boxes, items, meta, primary, references
+from photo_api.renditions.boxes import (
+    Box,
+    Reader,
+    boxes,
+    items,
+    meta,
+    primary,
+    properties,
+    references,
+)
 from photo_api.renditions.heif_view import Property, Size, View, read_view
 
 MAX_ITEMS = 20_000
@@ -64,7 +73,7 @@ def read_picture(data: bytes) -> Picture | None:
     kinds = {item: kind for item, kind, _ in items(data, parts)}
     named = [*references(data, parts)]
     made_of = {item: to[0] for kind, item, to in named if kind == b"dimg" and to}
-    known = _properties(data, parts)
+    known = properties(data, parts)
     first = made_of.get(main, main)
     own = [*_of(data, parts, known, main)]
     inherited = [*own, *_of(data, parts, known, first)]
@@ -83,19 +92,12 @@ def read_picture(data: bytes) -> Picture | None:
 def with_known_codes(data: bytes) -> bytes:
     """The same file with 2, which is "not told", for code points that ITU-T H.273 does not have."""
     changed = bytearray(data)
-    for box in _properties(data, meta(data)):
+    for box in properties(data, meta(data)):
         if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx":
             for at, known in zip(range(box.start + 4, box.end - 1, 2), KNOWN_CODES, strict=False):
                 if int.from_bytes(data[at : at + 2], "big") not in known:
                     changed[at : at + 2] = b"\0\2"
     return bytes(changed)
-
-
-def _properties(data: bytes, parts: dict[bytes, Box]) -> Sequence[Box]:
-    """All that there are, whichever item has them (ipco)."""
-    within = parts.get(b"iprp")
-    found = boxes(data, within.start, within.end) if within else iter(())
-    return [one for box in found if box.kind == b"ipco" for one in boxes(data, box.start, box.end)]
 
 
 def _of(

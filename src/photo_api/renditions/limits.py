@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from photo_api.renditions.boxes import Box, Reader, boxes, meta
+from photo_api.renditions.boxes import Reader, meta, properties
 from photo_api.renditions.heif_picture import read_picture
 from photo_api.renditions.jpeg import FRAMES
 from photo_api.renditions.wire import Refused
@@ -108,7 +108,7 @@ def _becomes_webp(header: Header) -> bool:
 def _jpeg(header: Header, full: bool) -> float:
     """libjpeg shrinks while it decodes. Of a progressive JPEG, and of one with a scan for each
     colour, it holds all coefficients at full size, two bytes each."""
-    frame = read_frame(header.data)
+    frame = frame_blocks(header.data)
     held = 2 * 64 * frame.blocks if frame.held else 0
     taken = 4 * len(header.data) + held
     if full:
@@ -125,7 +125,7 @@ def jpeg_shrink(longest: int) -> int:
     )
 
 
-class Frame(NamedTuple):
+class FrameBlocks(NamedTuple):
     """A JPEG's frame header (ITU T.81, B.2.2). `held`: its coefficients are kept until all scans
     are read; `blocks` of 64 coefficients, over all components."""
 
@@ -138,9 +138,9 @@ class Frame(NamedTuple):
 PROGRESSIVE, LOSSLESS = frozenset({0xC2, 0xC6, 0xCA, 0xCE}), frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 
 
-def read_frame(data: bytes) -> Frame:
+def frame_blocks(data: bytes) -> FrameBlocks:
     """Of the first frame; nothing is held of what has none."""
-    at, frame = 2, Frame()
+    at, frame = 2, FrameBlocks()
     for _ in range(100_000):
         at = data.find(b"\xff", at)
         code = data[at + 1] if 0 <= at < len(data) - 1 else 0xD9
@@ -158,20 +158,20 @@ def read_frame(data: bytes) -> Frame:
     return frame
 
 
-def _frame(code: int, content: bytes) -> Frame:
+def _frame(code: int, content: bytes) -> FrameBlocks:
     height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
     factors = [content[at] for at in range(7, 7 + 3 * content[5], 3) if at < len(content)]
     across = max((one >> 4 for one in factors), default=1) or 1
     down = max((one & 15 for one in factors), default=1) or 1
     units = -(-width // (8 * across)) * -(-height // (8 * down))
     blocks = units * sum((one >> 4) * (one & 15) for one in factors)
-    return Frame(content[5], blocks, code in PROGRESSIVE, code in LOSSLESS)
+    return FrameBlocks(content[5], blocks, code in PROGRESSIVE, code in LOSSLESS)
 
 
 def holds_next_to_nothing(data: bytes) -> bool:
     """Whether a JPEG has only a trace of the picture that its header tells of, which would take
     seconds to fill with grey. A block takes two bits at least, in one scan or in several."""
-    frame = read_frame(data)
+    frame = frame_blocks(data)
     return 8 * len(data) * FULLNESS < 2 * frame.blocks
 
 
@@ -270,7 +270,7 @@ def _coded(header: Header) -> _Coded:
     """The whole picture that is decoded, of which the file may show a part."""
     told = read_picture(header.data)
     pixels, largest, transparent = header.pixels, 0, False
-    for box in _properties(header.data):
+    for box in properties(header.data, meta(header.data)):
         reader = Reader(header.data, box.start + 4)
         if box.kind == b"ispe":
             largest = max(largest, reader.number(4) * reader.number(4))
@@ -282,9 +282,3 @@ def _coded(header: Header) -> _Coded:
     if not (told and told.coding in (b"hvc1", b"av01")):
         pixels += largest  # a tile, or whatever it is made of
     return _Coded(pixels, bool(told and (told.bit_depth or 8) > 8), transparent)
-
-
-def _properties(data: bytes) -> list[Box]:
-    within = meta(data).get(b"iprp")
-    found = boxes(data, within.start, within.end) if within else ()
-    return [one for box in found if box.kind == b"ipco" for one in boxes(data, box.start, box.end)]

@@ -8,7 +8,8 @@ from photo_api.renditions.heif_picture import DECODED, DERIVED, read_picture
 from photo_api.renditions.heif_track import read_track
 from photo_api.renditions.jpeg import frame_header
 from photo_api.renditions.limits import JPEG_EDGE
-from photo_api.renditions.whole import is_cut_short
+from photo_api.renditions.png import chunks
+from photo_api.renditions.whole import MAX_PARTS, is_cut_short
 from photo_api.renditions.wire import Refused
 
 TRUNCATED = re.compile(
@@ -62,11 +63,11 @@ def classify(data: bytes, content_type: str, message: str) -> Refused:
 def _png(data: bytes) -> str | None:
     """A chunk that must be understood and is not (PNG, third edition, 5.4: those with a capital
     letter), such as the one by which Apple's own variant begins."""
-    at = 8
-    while len(name := data[at + 4 : at + 8]) == 4 and name.isalpha() and name != b"IDAT":
+    for name, _, _ in chunks(data, MAX_PARTS):
+        if len(name) < 4 or not name.isalpha() or name == b"IDAT":
+            return None
         if name[:1].isupper() and name not in (b"IHDR", b"PLTE", b"IEND"):
             return "unsupported"
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
     return None
 
 

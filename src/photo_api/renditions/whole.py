@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from photo_api.renditions.boxes import Box, Reader, meta, version
 from photo_api.renditions.jpeg import without_cut_segment
+from photo_api.renditions.png import chunks
 
 MAX_PARTS = 1_000_000
 """Of a file so many chunks or blocks are looked at."""
@@ -32,15 +33,12 @@ _CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
 
 def _png(data: bytes) -> bool:
     """Chunks up to IEND (PNG, third edition, 5.3)."""
-    at = 8
-    for _ in range(MAX_PARTS):
-        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if len(name) == 4 and (length >> 31 or not _CHUNK_NAME.fullmatch(name)):
+    for chunk in chunks(data, MAX_PARTS):
+        if len(chunk.name) == 4 and (chunk.length >> 31 or not _CHUNK_NAME.fullmatch(chunk.name)):
             return False
-        at += 12 + length
-        if at > len(data):
+        if chunk.end > len(data):
             return True
-        if name == b"IEND":
+        if chunk.name == b"IEND":
             return False
     return False
 
