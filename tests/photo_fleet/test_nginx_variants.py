@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from tests.photo_fleet.nginx_stage import (
     short_folder,
     spec,
 )
-from tests.photo_fleet.test_nginx_behaviour import SIGNATURE, TOKEN, raw
+from tests.photo_fleet.test_nginx_behaviour import FRONT_END, SIGNATURE, TOKEN, raw
 from tests.photo_fleet.test_nginx_text import write_certificate
 from tests.service import Service as RunningService
 from tests.service import User, eventually, free_port, jpeg, put
@@ -235,3 +236,14 @@ def test_names_of_any_length_and_origins_in_any_spelling(servers: Backends) -> N
             headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
             answer = httpx.options(f"{front.url}/api/albums", headers=headers)
             assert answer.headers["Access-Control-Allow-Origin"] == origin
+
+
+@pytest.mark.parametrize("membership", ["lua", "reload"])
+def test_front_ends_elsewhere_read_that_no_instance_is_there(
+    membership: Literal["lua", "reload"],
+) -> None:
+    fleet = replace(spec(membership=membership), service=Service(cors_origins=(FRONT_END,)))
+    with running_front(fleet) as front:
+        answer = httpx.get(f"{front.url}/api/albums", headers={"Origin": FRONT_END})
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert answer.headers["Access-Control-Allow-Origin"] == FRONT_END
