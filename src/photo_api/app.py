@@ -126,4 +126,5 @@ def _wrap(
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CrossOrigin(wrapped, settings.http.cors_origins)
-    return RequestContext(wrapped, identity.instance, phase, access_log)
+    trusted = settings.http.trusted_proxies
+    return RequestContext(wrapped, identity.instance, phase, access_log, trusted)

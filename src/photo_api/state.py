@@ -74,6 +74,7 @@ class Bearer(SecurityBase):
     async def __call__(self, request: Request) -> Caller:
         state = cast(AppState, request.state.app)
         user_id = await state.authenticator.user_id(request.headers.get("authorization"))
+        request.state.user_id = user_id  # for the access log
         return Caller(user_id, state)
 
 

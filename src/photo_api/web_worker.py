@@ -188,7 +188,7 @@ def main() -> None:
             phase.drain()
         required = settings.lifecycle.health_checks
         health = WorkerHealth(worker.identity, phase, required, worker.logs)
-        access_log = open_access_log(settings.logs, instance, worker.name, worker.logs)
+        access_log = open_access_log(settings.logs, worker.identity, worker.name, worker.logs)
         app = create_app(live, worker.identity, health, access_log)
         config = server_config(settings, app, instance, connections)
         listening = socket.socket(fileno=worker.socket)

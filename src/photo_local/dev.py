@@ -103,7 +103,7 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
         settings = secrets.settings
         _print_places(options, settings)
         identity = identify(settings.lifecycle)
-        with log_shipping(settings.logs, identity.instance, "main", OWN_FLUSH):
+        with log_shipping(settings.logs, identity, "main", OWN_FLUSH):
             supervisor = Supervisor(
                 secrets,
                 identity,

@@ -29,7 +29,7 @@ async def test_a_lost_database_is_503_with_retry_after(error: Exception) -> None
     async def fail() -> None:
         raise error
 
-    served = RequestContext(app, "here", WorkerPhase(), lambda **_: None)
+    served = RequestContext(app, "here", WorkerPhase(), lambda **_: None, ())
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/")

@@ -24,16 +24,18 @@ StartService = Callable[..., Service]
 
 PROCESS = """
 import logging, os, signal, sys, time
+from photo_api.cloud.identity import Identity
 from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.logs import log_shipping, open_access_log
 from photo_api.telemetry.shipping import LogQueue, open_log_queue
 path, name, bound = sys.argv[1], sys.argv[2], int(sys.argv[3])
 settings = LogSettings(format=sys.argv[4], level="INFO", sink=path, queue=bound)
+identity = Identity("boot-1", "10.0.0.1", "node", None, "0.1.0")
 """
 
 TALKATIVE = """
-with log_shipping(settings, "10.0.0.1", name, 60) as logs:
-    access_log = open_access_log(settings, "10.0.0.1", name, logs)
+with log_shipping(settings, identity, name, 60) as logs:
+    access_log = open_access_log(settings, identity, name, logs)
     for number in range(2000):
         access_log(number=number, route="/api/photos", padding="x" * 300)
     try:

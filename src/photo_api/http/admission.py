@@ -12,12 +12,11 @@ from collections.abc import Collection
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, HEALTH_PATH
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.client_address import throttle_group
 from photo_api.http.errors import error_response
 from photo_api.settings.serving import HttpSettings
 
@@ -107,7 +106,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"].removeprefix(API_PREFIX) in PROBES:
             await self.app(scope, receive, send)
             return
-        address = throttle_group(client_address(Request(scope), self.limits.trusted_proxies))
+        address = throttle_group(scope["state"]["client"])
         try:
             self._admit(address)
         except _Refused as refused:

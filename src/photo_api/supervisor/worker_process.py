@@ -51,7 +51,7 @@ def worker_process() -> Iterator[WorkerProcess]:
     settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
-    with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
+    with log_shipping(settings.logs, identity, options.name, flush) as logs:
         yield WorkerProcess(
             options.name, channel, secrets, identity, logs, options.draining, options.socket
         )

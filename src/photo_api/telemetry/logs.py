@@ -1,23 +1,28 @@
 """Log lines: one JSON object each for machines, or a short line for people."""
 
 import logging
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
 import orjson
 
+from photo_api.cloud.identity import Identity
+from photo_api.contract import RELEASE
 from photo_api.settings.instance import LogSettings
+from photo_api.telemetry.events import Event
 from photo_api.telemetry.shipping import LogQueue, open_log_queue
+from photo_base.environment import PREFIX
 from photo_base.line_output import LineOutput
-from photo_base.log_lines import JsonLines, log_to_stderr
+from photo_base.log_lines import JsonLines, Redacted, log_to_stderr
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(Redacted):
     """`12:00:01 INFO web-1 request method=GET …`."""
 
     def __init__(self, process: str) -> None:
@@ -37,7 +42,7 @@ class QueueHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._queue.put(self.format(record).encode() + b"\n")
+            self._queue.put(self.format(record).encode(errors="replace") + b"\n")
         except Exception:  # a line that cannot be formatted ends no request
             self.handleError(record)
 
@@ -75,7 +80,19 @@ class AccessLog(Protocol):
     def __call__(self, **fields: object) -> None: ...
 
 
-def open_access_log(settings: LogSettings, instance: str, process: str, logs: Logs) -> AccessLog:
+def origin(identity: Identity, process: str) -> dict[str, str]:
+    """What each line tells of where it comes from. `process` is its role, such as `web-1`."""
+    return {
+        "instance": identity.instance,
+        "boot": identity.boot_id,
+        "version": identity.version,
+        "process": process,
+    }
+
+
+def open_access_log(
+    settings: LogSettings, identity: Identity, process: str, logs: Logs
+) -> AccessLog:
     """The access log of this process, which goes where all other lines go. JSON lines are written
     without a log record in between, which would cost as much as a small query."""
     if settings.level not in ("DEBUG", "INFO"):
@@ -85,10 +102,10 @@ def open_access_log(settings: LogSettings, instance: str, process: str, logs: Lo
         return lambda **fields: log.info("request", extra={"fields": fields})
     always = {
         "level": "INFO",
+        "event": Event.REQUEST,
         "logger": "photo_api.access",
         "message": "request",
-        "instance": instance,
-        "process": process,
+        **origin(identity, process),
     }
 
     def write(**fields: object) -> None:
@@ -98,12 +115,12 @@ def open_access_log(settings: LogSettings, instance: str, process: str, logs: Lo
 
 
 def configure_logging(
-    settings: LogSettings, instance: str, process: str, queue: LogQueue | None = None
+    settings: LogSettings, identity: Identity, process: str, queue: LogQueue | None = None
 ) -> Logs:
     """Send everything of this process to standard error, which never holds it up, and, always as
-    JSON, into `queue`. `process` is its role, such as `web-1`."""
+    JSON, into `queue`."""
     json_lines = settings.format == "json"
-    lines = JsonLines(instance=instance, process=process)
+    lines = JsonLines(**origin(identity, process))
     output = log_to_stderr(lines if json_lines else TextFormatter(process), settings.level)
     if queue is not None:
         shipped = QueueHandler(queue)
@@ -116,13 +133,23 @@ def configure_logging(
     return Logs(output, queue)
 
 
+def tell_of_refusal(environ: Mapping[str, str], problems: list[str]) -> None:
+    """A line on standard error for those who read logs by machine, as long as these are not to be
+    text. Where else lines go is not known: the settings cannot be used."""
+    if environ.get(f"{PREFIX}LOG_FORMAT", "json") == "json":
+        told = "the configuration cannot be used"
+        record = logging.LogRecord("photo_api", logging.ERROR, "", 0, told, None, None)
+        record.fields = {"event": Event.CONFIGURATION_REFUSED, "problems": problems}
+        print(JsonLines(version=RELEASE).format(record), file=sys.stderr)
+
+
 @contextmanager
 def log_shipping(
-    settings: LogSettings, instance: str, process: str, flush: float
+    settings: LogSettings, identity: Identity, process: str, flush: float
 ) -> Iterator[Logs]:
     """Logging as by `configure_logging`, with the queue to the sink of the settings, if there is
     one. At the end lines that wait get `flush` seconds."""
-    logs = configure_logging(settings, instance, process, open_log_queue(settings, process))
+    logs = configure_logging(settings, identity, process, open_log_queue(settings, process))
     try:
         yield logs
     finally:
