@@ -19,8 +19,8 @@ LIKE_A_SECRET = (
     '"~[0-9a-f]{64}" $request_id;',
     '"~eyJ" $request_id;',
 )
-"""A token, a share's key or a signature that somebody sends as a request's id by mistake, which must
-not reach the log; the service does the same."""
+"""A token, a share's key or a signature that somebody sends as a request's id by mistake: it must
+not reach the log. The service does the same."""
 
 ACCESS_LOG = """log_format access escape=json
     '{"time":"$time_iso8601","request_id":"$request_id_or_own","client":"$client",'
