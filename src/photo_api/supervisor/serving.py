@@ -30,8 +30,9 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     identity = identify(settings.lifecycle, early.boot_id, metadata)
     # The workers have had their whole LOG_FLUSH by then.
     flush = min(OWN_FLUSH, settings.lifecycle.log_flush)
-    with log_shipping(settings.logs, identity, "main", flush):
+    with log_shipping(settings.logs, identity, "main", flush) as logs:
         instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
+        instance.follow_secrets(logs.use)
         return await instance.run()
 
 

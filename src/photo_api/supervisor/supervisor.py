@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from photo_api.cloud.metadata import Metadata, look_up_late
 from photo_api.health.readiness import phase_of
 from photo_api.http.phase import Phase
 from photo_api.own_process import reap_orphans, resident_bytes
+from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings, SecretFiles
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
@@ -125,6 +126,10 @@ class Supervisor:
         task = asyncio.create_task(work)
         task.add_done_callback(ended)
         return task
+
+    def follow_secrets(self, use: Callable[[Settings], None]) -> None:
+        """Have `use` called with the present settings, and with those after each change."""
+        self._live.follow(use)
 
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""

@@ -52,6 +52,7 @@ def worker_process() -> Iterator[WorkerProcess]:
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity, options.name, flush) as logs:
+        secrets.live.follow(logs.use)
         yield WorkerProcess(
             options.name, channel, secrets, identity, logs, options.draining, options.socket
         )
