@@ -181,7 +181,12 @@ class Otlp(Collector):
         )
 
     def _plain(self, attributes: list[dict[str, Any]]) -> dict[str, Any]:
-        types = {"stringValue": str, "intValue": str, "doubleValue": float, "boolValue": bool}
+        types: dict[str, Any] = {
+            "stringValue": str,
+            "intValue": str,
+            "doubleValue": float,
+            "boolValue": bool,
+        }
         found: dict[str, Any] = {}
         for one in attributes:
             kind, value = next(iter(one["value"].items()))
