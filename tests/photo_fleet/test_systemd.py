@@ -24,7 +24,7 @@ from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.places import Places
 from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_files
-from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Service, Tls
+from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Logs, Service, Tls
 from photo_fleet.spec.settings import secrets
 from tests.own_stage import own_database
 from tests.photo_fleet.confinement import settings
@@ -57,6 +57,7 @@ VARIANTS = {
         ),
         drain=Drain(lame_duck=10, in_flight_wait=25, log_flush=2.5, grace=50.5),
         database=Database(pooler="transaction"),
+        logs=Logs(loki="https://10.0.0.7:3100", loki_tenant="photos", loki_auth=True, nhn=True),
     ),
 }
 

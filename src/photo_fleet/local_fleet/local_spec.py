@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from photo_base.embedded import EmbeddedAddresses
-from photo_fleet.spec.fleet import Fleet, Tls
+from photo_fleet.spec.fleet import Fleet, Logs, Tls
 
 
 def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
-    `public_url` by clients and from loopback by nginx."""
+    `public_url` by clients and from loopback by nginx. Its log lines go to no collector."""
     return replace(
         fleet,
         service=replace(
@@ -28,4 +28,5 @@ def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> F
             tls=Tls(),
         ),
         database=replace(fleet.database, pooler="none"),
+        logs=Logs(),
     )

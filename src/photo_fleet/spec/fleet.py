@@ -29,6 +29,15 @@ Address = Annotated[
     str,
     Text(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?", "http://10.0.0.5:8333"),
 ]
+Collector = Annotated[
+    str,
+    Text(
+        r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9/_.-]*)?)?",
+        "http://10.0.0.7:3100",
+    ),
+]
+Tenant = Annotated[str, Text("[A-Za-z0-9!_.*'()-]{0,150}", "photos")]
+"""As Loki allows it."""
 ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
 Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
 Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
@@ -238,6 +247,21 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Logs:
+    """Where lines go besides the journal. An address that wants a secret says so: its file is one
+    of the instance's."""
+
+    file: OptionalFile = ""
+    loki: Collector = ""
+    loki_tenant: Tenant = ""
+    loki_auth: bool = False
+    otlp: Collector = ""
+    otlp_auth: bool = False
+    nhn: bool = False
+    ca: OptionalFile = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """The whole spec."""
 
@@ -249,3 +273,4 @@ class Fleet:
     group: Group = field(default_factory=Group)
     database: Database = field(default_factory=Database)
     metrics: Metrics = field(default_factory=Metrics)
+    logs: Logs = field(default_factory=Logs)
