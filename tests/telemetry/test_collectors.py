@@ -193,6 +193,7 @@ def test_every_line_arrives_in_its_order_and_is_what_the_collector_takes(each: R
         assert last["exception.stacktrace"].endswith("division by zero")
 
 
+@pytest.mark.slow
 def test_what_fits_outlives_a_collector_that_is_away_and_one_that_is_killed(each: Running) -> None:
     each.kill()
     with queue_to(each) as queue:
