@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from photo_api.telemetry.events import Event
+from photo_api.telemetry.logs import TextFormatter
 from photo_base.log_lines import HIDDEN, LONGEST_LINE, JsonLines, redact
 from tests.own_stage import ask, own_database
 from tests.service import PASSWORD, Service, User, cli, eventually, jpeg, running_service
@@ -153,6 +154,7 @@ def test_a_secret_in_an_error_s_words_is_hidden(make: Any) -> None:
         except ValueError:
             record = logging.LogRecord("x", 40, "", 0, "at %s", (secret,), sys.exc_info())
         record.fields = {"one": secret, "more": [f"x {secret}"], "deep": {"a": (secret,)}}
+        assert secret not in TextFormatter("web-1").format(record)
         line = JsonLines(instance="10.0.0.1").format(record)
         assert secret not in line
         assert json.loads(line)["one"] == HIDDEN
