@@ -24,9 +24,9 @@ from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.head import answering_head
 from photo_api.http.middleware import ErrorBoundary, RequestContext
-from photo_api.http.phase import WorkerPhase
 from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import statistics
+from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
 from photo_api.photos.routes import router as photos
@@ -50,14 +50,18 @@ class LifespanState(TypedDict):
 
 
 def create_app(
-    live: LiveSettings, identity: Identity, health: WorkerHealth, access_log: AccessLog
+    live: LiveSettings,
+    identity: Identity,
+    health: WorkerHealth,
+    access_log: AccessLog,
+    metrics: Reporting,
 ) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         async with AsyncExitStack() as stack:
-            state = await _open(live, identity, health, stack)
+            state = await _open(live, identity, health, metrics, stack)
             health.phase.serve()
             yield {"app": state}
 
@@ -74,7 +78,8 @@ def create_app(
     add_routes(app)
     install_error_handlers(app)
     install_docs(app)
-    return _wrap(app, live.now, identity, health.phase, access_log)
+    wrapped = _wrap(app, live.now)
+    return RequestContext(wrapped, identity.instance, health.phase, access_log, metrics.counts)
 
 
 def add_routes(app: FastAPI) -> None:
@@ -87,7 +92,11 @@ def add_routes(app: FastAPI) -> None:
 
 
 async def _open(
-    live: LiveSettings, identity: Identity, health: WorkerHealth, stack: AsyncExitStack
+    live: LiveSettings,
+    identity: Identity,
+    health: WorkerHealth,
+    metrics: Reporting,
+    stack: AsyncExitStack,
 ) -> AppState:
     settings, s3 = live.now, live.now.s3
     db = await stack.enter_async_context(follow_database(live, "photo-api web"))
@@ -106,6 +115,7 @@ async def _open(
         settings=settings,
         identity=identity,
         health=health,
+        metrics=metrics,
         details=Details(health, lambda: depth(db), lambda: statistics(db)),
         db=db,
         store=store,
@@ -118,12 +128,10 @@ async def _open(
     return state
 
 
-def _wrap(
-    app: FastAPI, settings: Settings, identity: Identity, phase: WorkerPhase, access_log: AccessLog
-) -> ASGIApp:
-    """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
+def _wrap(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Middleware, inside out: CORS headers also on errors. `RequestContext` comes around it."""
     wrapped: ASGIApp = Admission(app, settings.http, {UPLOAD_PATH})
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CrossOrigin(wrapped, settings.http.cors_origins)
-    return RequestContext(wrapped, identity.instance, phase, access_log)
+    return wrapped

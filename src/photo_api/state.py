@@ -15,6 +15,7 @@ from photo_api.cloud.identity import Identity
 from photo_api.db.pool import Database
 from photo_api.health.details import Details
 from photo_api.health.worker_health import WorkerHealth
+from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import Settings
@@ -32,6 +33,7 @@ class AppState:
     settings: Settings
     identity: Identity
     health: WorkerHealth
+    metrics: Reporting
     details: Details
     db: Database
     store: ObjectStore

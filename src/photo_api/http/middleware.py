@@ -13,6 +13,8 @@ from photo_api.errors import ApiError, Code
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, UNMATCHED
 from photo_api.telemetry.logs import AccessLog
 
 log = logging.getLogger(__name__)
@@ -32,16 +34,22 @@ INSTANCE = INSTANCE_HEADER.lower().encode()
 
 class RequestContext:
     """Gives every answer its request id, the instance's name and `UNLESS_SAID`, counts requests in
-    flight to the end of their bodies, closes connections while draining, and writes the access
-    log."""
+    flight to the end of their bodies, closes connections while draining, writes the access log and
+    counts."""
 
     def __init__(
-        self, app: ASGIApp, instance: str, phase: WorkerPhase, access_log: AccessLog
+        self,
+        app: ASGIApp,
+        instance: str,
+        phase: WorkerPhase,
+        access_log: AccessLog,
+        counts: Counts,
     ) -> None:
         self.app = app
         self.instance = instance.encode()
         self.phase = phase
         self.access_log = access_log
+        self.counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,14 +86,18 @@ class RequestContext:
         finally:
             self.phase.in_flight -= 1
             self.phase.served += 1
+            seconds = time.perf_counter() - started
+            # The route's template and never the path: a share's path holds its token.
+            method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
+            self.counts.add(REQUESTS, method, route, str(status))
+            self.counts.observe(REQUEST_DURATION, seconds, method, route, request_id=request_id)
             self.access_log(
                 request_id=request_id,
-                method=scope["method"],
-                # The route's template and never the path: a share's path holds its token.
-                route=getattr(scope.get("route"), "path", "unmatched"),
+                method=method,
+                route=route,
                 status=status,
                 bytes=sent,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
             )
 
 

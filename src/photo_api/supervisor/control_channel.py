@@ -3,8 +3,9 @@ side died.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
 all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
-`stop`, `about JSON`, `checks JSON`, `look-at-storage`. A worker sends events: `ready`, `load JSON`,
-`check JSON`, `recycle`, `refused database`, `refused store`.
+`stop`, `about JSON`, `checks JSON`, `look-at-storage`, `metrics-N` with a piece of what a worker
+asked for. A worker sends events: `ready`, `load JSON`, `check JSON`, `recycle`, `refused database`,
+`refused store`, `counts JSON`, `gauges JSON`, `scrape`.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from photo_api.health.checks import Check, from_line, to_line
+from photo_api.health.checks import Check, believed, from_line, to_line
 from photo_api.health.probe import DatabaseProbe
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.slot import Slot
@@ -65,6 +65,10 @@ class Monitor:
             self.database_ok.set()
         for worker in self._workers:
             self.tell(worker)
+
+    def check(self, name: str) -> Check:
+        """The last result for a dependency."""
+        return believed(name, self._checks.get(name))
 
     def tell(self, worker: Slot | Child) -> None:
         """Send a worker all results."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata, look_up_late
-from photo_api.health.readiness import phase_of
+from photo_api.health.readiness import READY, phase_of, status_of
 from photo_api.http.phase import Phase
 from photo_api.own_process import reap_orphans, resident_bytes
 from photo_api.settings.secrets import LiveSettings, SecretFiles
@@ -22,6 +22,7 @@ from photo_api.supervisor.control_socket import RunDirectoryError, control_socke
 from photo_api.supervisor.drain import CUT, Drain
 from photo_api.supervisor.listening import listen
 from photo_api.supervisor.load import LoadMeter
+from photo_api.supervisor.metrics import InstanceMetrics
 from photo_api.supervisor.migrating import migrate_at_start
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
@@ -210,9 +211,11 @@ class Supervisor:
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
         monitor = Monitor(probe, self._slots[: self._workers], registration.note)
+        metrics = self._make_metrics(monitor)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
+            metrics.died(slot)
             registration.note("worker_died", f"{slot.name} {_exit(code)}")
 
         def on_event(slot: Slot, child: Child, event: str, value: str) -> None:
@@ -223,12 +226,22 @@ class Supervisor:
                 self._secrets.refused(value)
             elif event == "check":
                 monitor.take_event(value)
+            elif event in ("counts", "gauges", "scrape"):
+                metrics.take(child, event, value)
             elif event == "recycle" and slot.replace():
                 registration.note("worker_replaced", f"{slot.name} after {value} requests")
 
         for slot in self._slots:
             slot.on_exit, slot.on_event = on_exit, on_event
         return monitor
+
+    def _make_metrics(self, monitor: "Monitor") -> InstanceMetrics:
+        required = self._settings.lifecycle.health_checks
+
+        def ready() -> bool:
+            return status_of(self.phase, map(monitor.check, required)) == READY
+
+        return InstanceMetrics(lambda: self._identity, self._slots, ready, monitor.check)
 
     def _housekeeping(
         self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers
