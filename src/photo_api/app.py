@@ -100,14 +100,17 @@ async def _open(
 ) -> AppState:
     settings, s3 = live.now, live.now.s3
     db = await stack.enter_async_context(follow_database(live, "photo-api web"))
-    credentials, store = await stack.enter_async_context(follow_store(live))
+    counts = metrics.counts
+    db.watched_by(counts, "web")
+    credentials, store = await stack.enter_async_context(follow_store(live, counts))
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)
     health.watch_storage(store.ping)
     public, urls = s3.public_endpoint or s3.endpoint, settings.delivery
 
-    def delivery(window: int, cache: int) -> Delivery:
+    def delivery(readers: str, window: int, cache: int) -> Delivery:
         signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, window)
+        signer.watched_by(counts, readers)
         return Delivery(store, signer, streams=urls.mode == "stream", cache=cache)
 
     for_visitors = min(urls.window, window_within(urls.share_url_ttl))
@@ -119,8 +122,8 @@ async def _open(
         details=Details(health, lambda: depth(db), lambda: statistics(db)),
         db=db,
         store=store,
-        owners=delivery(urls.window, OWNERS_CACHE),
-        visitors=delivery(for_visitors, for_visitors),
+        owners=delivery("owners", urls.window, OWNERS_CACHE),
+        visitors=delivery("visitors", for_visitors, for_visitors),
         passwords=passwords,
         confirmations=Confirmations(),
     )

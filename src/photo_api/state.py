@@ -52,7 +52,9 @@ class AppState:
         auth, self.settings = settings.auth, settings
         throttle_key = THROTTLE_CONTEXT + next(iter(auth.secret_keys.values())).encode()
         self.access_tokens = AccessTokens(auth.jwt_keys, auth.access_ttl)
-        self.authenticator = Authenticator(self.access_tokens, self.db, auth.user_cache)
+        self.authenticator = Authenticator(
+            self.access_tokens, self.db, auth.user_cache, self.metrics.counts
+        )
         self.refresh_tokens = RefreshTokens(auth.secret_keys)
         self.throttle = LoginThrottle(self.db, throttle_key, auth.registrations_per_address)
         self.sealer = Sealer(auth.secret_keys)

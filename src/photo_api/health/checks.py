@@ -44,6 +44,20 @@ def believed(name: str, check: Check | None) -> Check:
     return check
 
 
+def result_of(check: Check) -> str:
+    """`ok`, or one of a few words for why it failed."""
+    error = check.error or ""
+    if check.ok:
+        return "ok"
+    if error.startswith("no answer"):
+        return "timeout"
+    if error.startswith("schema incomplete"):
+        return "schema"
+    if "Authorization" in error or "Password" in error or error.startswith("StoreRefused"):
+        return "refused"
+    return "unavailable"
+
+
 def found(started: float, error: str | None) -> Check:
     """The result of a check that began at `started` (monotonic) and ends now."""
     now = time.monotonic()

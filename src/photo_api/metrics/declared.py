@@ -6,7 +6,7 @@ or address matches.
 
 import re
 
-from photo_api.metrics.metric import Metric, counter, gauge, histogram, one_of
+from photo_api.metrics.metric import OTHER, Metric, counter, gauge, histogram, one_of
 
 METHODS = one_of("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNMATCHED = "unmatched"
@@ -81,6 +81,127 @@ REQUEST_DURATION = histogram(
 )
 IN_FLIGHT = gauge(
     "http_requests_in_flight", "Requests that are being answered, to the end of their bodies."
+)
+
+READERS = one_of("owners", "visitors")
+WAYS = one_of("server", "direct")
+
+UPLOADS = counter(
+    "photo_api_uploads_total",
+    "Uploads that ended: through the server with any result, direct ones that were confirmed.",
+    way=WAYS,
+    result=one_of(
+        *("ok", "duplicate", "failed", "client_gone", "not_found", "too_large", "not_an_image"),
+        *("bad_request", "validation_error", "request_timeout", OTHER),
+    ),
+)
+UPLOADED_BYTES = counter(
+    "photo_api_uploaded_bytes_total", "Bytes of the uploads that ended well.", way=WAYS
+)
+PRESIGNS = counter(
+    "photo_api_presigned_uploads_total",
+    "Direct uploads that clients asked to begin.",
+    result=one_of(
+        *("ok", "duplicate", "failed", "unsupported_type", "too_large", "not_found"),
+        *("upload_expired", "too_many_uploads", OTHER),
+    ),
+)
+CONFIRMS = counter(
+    "photo_api_confirms_total",
+    "Confirmations of direct uploads, repetitions among them.",
+    result=one_of(
+        *("ok", "duplicate", "failed", "not_found", "not_uploaded", "upload_mismatch"),
+        *("too_many_requests", OTHER),
+    ),
+)
+LOGINS = counter(
+    "photo_api_logins_total",
+    "Logins by e-mail and password.",
+    result=one_of(
+        *("ok", "failed", "invalid_credentials", "inactive_user", "too_many_requests"),
+        *("overloaded", OTHER),
+    ),
+)
+TOKEN_CHECKS = counter(
+    "photo_api_token_checks_total",
+    "Access tokens that were looked at: known from the last seconds, verified, or refused.",
+    result=one_of("cached", "ok", "missing", "unauthenticated", "inactive_user", "failed", OTHER),
+)
+SHARE_VIEWS = counter(
+    "photo_api_share_views_total",
+    "Share links that were opened, by people or by programs.",
+    by=one_of("person", "program"),
+    result=one_of("ok", "not_found", "share_expired", "failed", OTHER),
+)
+READ_URLS = counter(
+    "photo_api_read_urls_total",
+    "Signed URLs that were handed out to read with, from the cache or newly signed.",
+    readers=READERS,
+    source=one_of("cached", "signed"),
+)
+URL_CACHE_BYTES = gauge(
+    "photo_api_url_cache_bytes", "What the caches of signed URLs hold.", readers=READERS
+)
+
+JOB_DURATION = histogram(
+    "photo_api_job_duration_seconds",
+    "Jobs that this instance ran, by how they ended.",
+    (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    kind=one_of("renditions", "display", "shared_album", "metadata"),
+    result=one_of(
+        *("done", "not_wanted", "refused", "failed", "postponed", "taken_over", "handed_back"),
+    ),
+)
+
+STORAGE_CALL_DURATION = histogram(
+    "photo_api_storage_call_duration_seconds",
+    "Calls of the object store, each try of its own.",
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0),
+    operation=one_of(
+        *("put", "get", "peek", "open", "read", "head", "copy", "delete", "discard_parts"),
+        *("list", "ping"),
+    ),
+    result=one_of("ok", "missing", "refused", "unavailable", "broken_off"),
+)
+BREAKER_OPEN = gauge(
+    "photo_api_breaker_open",
+    "Whether a process of this instance takes a dependency to be down, and does not ask it.",
+    joined="max",
+    breaker=one_of("database", "store", "store_writes"),
+)
+DATABASE_CONNECTIONS = gauge(
+    "photo_api_database_connections",
+    "Connections of the pools.",
+    process=one_of("web", "jobs"),
+    state=one_of("in_use", "idle"),
+)
+DATABASE_WAITING = gauge(
+    "photo_api_database_waiting",
+    "Who waits for a connection of a pool now.",
+    process=one_of("web", "jobs"),
+)
+DATABASE_REFUSALS = counter(
+    "photo_api_database_refusals_total",
+    "Who got no connection: after the wait, or at once while the database is down.",
+    process=one_of("web", "jobs"),
+)
+HEALTH_CHECKS = counter(
+    "photo_api_health_checks_total",
+    "Looks at what the instance depends on.",
+    check=CHECKS,
+    result=one_of("ok", "timeout", "schema", "refused", "unavailable"),
+)
+LOG_LINES_WAITING = gauge(
+    "photo_api_log_lines_waiting",
+    "Log lines that wait for the sink, or for a reader of standard error.",
+    process=one_of("web", "jobs"),
+    way=one_of("sink", "stderr"),
+)
+LOG_LINES_LOST = counter(
+    "photo_api_log_lines_lost_total",
+    "Log lines that were lost on their way.",
+    process=one_of("web", "jobs"),
+    way=one_of("sink", "stderr"),
 )
 
 METRICS = {metric.name: metric for metric in list(globals().values()) if isinstance(metric, Metric)}

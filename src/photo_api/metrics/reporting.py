@@ -27,6 +27,7 @@ class Reporting:
 
     def __init__(self, role: str, send: Callable[[str], Awaitable[None]]) -> None:
         self.counts = Counts()
+        self.role = role
         self.children: Callable[[], Sequence[int]] = tuple
         """Ids of the processes that work for this one, and count as it."""
         self.counts.watch(CPU_SECONDS, role, read=lambda: cpu_seconds(self.children()))

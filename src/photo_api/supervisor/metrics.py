@@ -23,16 +23,17 @@ KEPT = 0.25
 class InstanceMetrics:
     """Sums since the instance's start, which outlive the processes that counted; gauges of those
     that live. `ready` says whether the instance wants requests, `check` how a dependency was
-    found."""
+    found. The supervisor counts in `counts`, too."""
 
     def __init__(
         self,
+        counts: Counts,
         identity: Callable[[], Identity],
         slots: Sequence[Slot],
         ready: Callable[[], bool],
         check: Callable[[str], Check],
     ) -> None:
-        self.counts = Counts()
+        self.counts = counts
         self._identity = identity
         self._slots = slots
         self._ready = ready

@@ -15,6 +15,7 @@ from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata, look_up_late
 from photo_api.health.readiness import READY, phase_of, status_of
 from photo_api.http.phase import Phase
+from photo_api.metrics.counts import Counts
 from photo_api.own_process import reap_orphans, resident_bytes
 from photo_api.settings.secrets import LiveSettings, SecretFiles
 from photo_api.supervisor.child import Child
@@ -210,8 +211,9 @@ class Supervisor:
         probe = DatabaseProbe(self._settings.database)
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
-        monitor = Monitor(probe, self._slots[: self._workers], registration.note)
-        metrics = self._make_metrics(monitor)
+        counts = Counts()
+        monitor = Monitor(probe, self._slots[: self._workers], registration.note, counts)
+        metrics = self._make_metrics(monitor, counts)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
@@ -235,13 +237,13 @@ class Supervisor:
             slot.on_exit, slot.on_event = on_exit, on_event
         return monitor
 
-    def _make_metrics(self, monitor: "Monitor") -> InstanceMetrics:
+    def _make_metrics(self, monitor: "Monitor", counts: Counts) -> InstanceMetrics:
         required = self._settings.lifecycle.health_checks
 
         def ready() -> bool:
             return status_of(self.phase, map(monitor.check, required)) == READY
 
-        return InstanceMetrics(lambda: self._identity, self._slots, ready, monitor.check)
+        return InstanceMetrics(counts, lambda: self._identity, self._slots, ready, monitor.check)
 
     def _housekeeping(
         self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers

@@ -54,13 +54,15 @@ def worker_process() -> Iterator[WorkerProcess]:
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
     with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
+        metrics = Reporting("web" if options.socket else "jobs", channel.send)
+        logs.watched_by(metrics.counts, metrics.role)
         yield WorkerProcess(
             options.name,
             channel,
             secrets,
             identity,
             logs,
-            Reporting("web" if options.socket else "jobs", channel.send),
+            metrics,
             options.draining,
             options.socket,
         )

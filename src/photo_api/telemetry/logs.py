@@ -5,10 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import orjson
 
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import LOG_LINES_LOST, LOG_LINES_WAITING
 from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.shipping import LogQueue, open_log_queue
 from photo_base.line_output import LineOutput
@@ -60,6 +63,16 @@ class Logs:
         on the way to either."""
         shipped = self._queue.state() if self._queue is not None else {"waiting": 0, "lost": 0}
         return {**shipped, **self._output.state()}
+
+    def watched_by(self, counts: Counts, process: str) -> None:
+        """Have what waits and what was lost counted, of this kind of process."""
+        for way, waits, lost in (("sink", "waiting", "lost"), ("stderr", "unread", "dropped")):
+            waiting, losing = partial(self._state_of, waits), partial(self._state_of, lost)
+            counts.watch(LOG_LINES_WAITING, process, way, read=waiting)
+            counts.watch(LOG_LINES_LOST, process, way, read=losing)
+
+    def _state_of(self, name: str) -> int:
+        return self.state()[name]
 
     def close(self, timeout: float) -> None:
         """Give what waits up to `timeout` seconds, both together."""
