@@ -25,7 +25,7 @@ from photo_api.http.errors import install_error_handlers
 from photo_api.http.head import answering_head
 from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.jobs.queue import depth
-from photo_api.jobs.statistics import statistics
+from photo_api.jobs.statistics import fleet_gauges, statistics
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
@@ -102,6 +102,7 @@ async def _open(
     db = await stack.enter_async_context(follow_database(live, "photo-api web"))
     counts = metrics.counts
     db.watched_by(counts, "web")
+    metrics.read_fleet = lambda: fleet_gauges(db)
     credentials, store = await stack.enter_async_context(follow_store(live, counts))
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)

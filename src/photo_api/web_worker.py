@@ -96,6 +96,8 @@ class Server(uvicorn.Server):
             self._health.about = json.loads(value)
         elif command.startswith("metrics-"):
             self._metrics.take_piece(value)
+        elif command == "look-at-fleet":
+            self._metrics.look_at_fleet()
         elif command == "look-at-storage":
             self._looking = asyncio.create_task(self._look_at_storage())
         elif command == "drain":

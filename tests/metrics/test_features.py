@@ -102,6 +102,12 @@ def test_jobs(alice: User, increase: Increase) -> None:
     assert increase("photo_api_cpu_seconds_total", process="jobs") > 0, "its decoder's too"
 
 
+def test_the_fleet(service: Service, alice: User) -> None:
+    alice.upload()
+    names = ("photo_api_fleet_photos", "photo_api_fleet_instances")
+    eventually(lambda: all(scrape(service.url).total(name) >= 1 for name in names), 30)
+
+
 def test_dependencies(service: Service) -> None:
     def complete() -> bool:
         now = scrape(service.url)

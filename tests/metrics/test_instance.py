@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import httpx
@@ -147,3 +147,15 @@ def test_a_scrape_without_the_supervisor_is_refused_and_holds_nothing_up(
     finally:
         supervisor.send_signal(signal.SIGCONT)
     eventually(lambda: httpx.get(f"{instance.url}/metrics").status_code == 200)
+
+
+def test_behind_a_balancer_that_passes_everything_on_a_token_is_wanted(
+    start_service: Callable[..., Service],
+) -> None:
+    guarded = start_service("--no-jobs", METRICS_ACCESS="token")
+    token = guarded.environ["PHOTO_API_OPS_TOKEN"]
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": token + "x"}):
+        answer = httpx.get(f"{guarded.url}/metrics", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    answer = httpx.get(f"{guarded.url}/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert "photo_api_ready 1\n" in answer.text

@@ -10,9 +10,8 @@ from photo_api.accounts.tokens import AccessTokens, InvalidToken
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
 from photo_api.http.fields import in_range
-from photo_api.metrics.counts import Counts
+from photo_api.metrics.counts import Counts, results
 from photo_api.metrics.declared import TOKEN_CHECKS
-from photo_api.metrics.results import results
 
 CACHED_TOKENS = 20_000
 """At about 200 bytes each, however long the header is."""

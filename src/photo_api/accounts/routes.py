@@ -16,8 +16,8 @@ from photo_api.http.client_address import client_address, throttle_group
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.metrics.counts import results
 from photo_api.metrics.declared import LOGINS
-from photo_api.metrics.results import results
 from photo_api.state import Anyone, AppState, Authenticated
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from photo_api.contract import METRICS_PATH
 from photo_api.db.migrations import known_migrations
+from photo_api.errors import ApiError, Code
 from photo_api.http.json import json_response
+from photo_api.http.openapi import errors
 from photo_api.metrics.exposition import OPENMETRICS, TEXT, wants_openmetrics
 from photo_api.metrics.reporting import NoAnswer
 from photo_api.state import Anyone, AppState
@@ -83,6 +85,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
             "description": "Prometheus text format, or OpenMetrics",
             "content": {"text/plain": {"example": 'photo_api_info{instance="10.0.1.10"} 1\n'}},
         },
+        **errors(401),
         503: {
             "description": "the supervisor has not answered within 2 seconds",
             "content": {"text/plain": {"example": NO_METRICS}},
@@ -93,6 +96,8 @@ async def metrics(request: Request, state: Anyone) -> Response:
     """For Prometheus: what all processes of this instance have counted, whichever is asked. With
     `Accept: application/openmetrics-text` there are exemplars, whose request ids stand in the
     log."""
+    if state.settings.lifecycle.metrics_access == "token" and not _is_operator(request, state):
+        raise ApiError(Code.UNAUTHENTICATED, "Metrics are for the operator's token")
     openmetrics = wants_openmetrics(request.headers.get("accept", ""))
     try:
         text = await state.metrics.scrape(openmetrics=openmetrics)

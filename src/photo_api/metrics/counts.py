@@ -12,10 +12,13 @@ import math
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from photo_api.errors import ApiError
 from photo_api.metrics.declared import METRICS
 from photo_api.metrics.metric import OTHER, Metric, Values
 
@@ -95,7 +98,8 @@ class Counts:
             if metric.kind == "gauge"
         }
 
-    def _add_watched(self) -> None:
+    def add_watched(self) -> None:
+        """Add what the sums that others keep have grown by."""
         for (metric, values), read in self._watched.items():
             if metric.kind == "counter":
                 before, now = self._read.get((metric, values), 0.0), read()
@@ -108,7 +112,7 @@ class Counts:
     def take(self) -> Iterator[str]:
         """What is new, as messages for `merge` on the other side; it is forgotten here as it is
         handed out."""
-        self._add_watched()
+        self.add_watched()
         entries: list[str] = []
         length = whole = 0
         for entry in self._take_entries():
@@ -173,3 +177,36 @@ def gauges_from(line: str) -> Gauges:
     """What `gauges_line` wrote, of gauges that this release knows."""
     read = {(name, tuple(values)): float(number) for name, values, number in json.loads(line)}
     return {(name, values): number for (name, values), number in read.items() if name in METRICS}
+
+
+FAILED = "failed"
+"""An end by an exception that is no refusal: an outage, a bug, the end of the instance."""
+
+WORDS: Mapping[str, str] = MappingProxyType(
+    {"RequestValidationError": "validation_error", "ClientDisconnect": "client_gone"}
+)
+"""By the names of exceptions whose modules the supervisor shall not import."""
+
+
+@dataclass(slots=True)
+class Result:
+    """The word for an end without exception."""
+
+    word: str = "ok"
+
+
+@contextmanager
+def results(counts: Counts, metric: Metric, *values: str) -> Iterator[Result]:
+    """Count how the block ends, by the metric's last label: `ok` or the word that it sets, the code
+    of a refusal, or `FAILED`."""
+    result = Result()
+    try:
+        yield result
+    except ApiError as refusal:
+        result.word = refusal.code.wire
+        raise
+    except BaseException as error:
+        result.word = WORDS.get(type(error).__name__, FAILED)
+        raise
+    finally:
+        counts.add(metric, *values, result.word)

@@ -83,6 +83,13 @@ IN_FLIGHT = gauge(
     "http_requests_in_flight", "Requests that are being answered, to the end of their bodies."
 )
 
+DRAINING = gauge(
+    "photo_api_draining_seconds", "For how long this instance has been draining; 0 before."
+)
+REQUESTS_CUT = counter(
+    "photo_api_requests_cut_total", "Requests that the end of their worker has cut."
+)
+
 READERS = one_of("owners", "visitors")
 WAYS = one_of("server", "direct")
 
@@ -143,11 +150,13 @@ URL_CACHE_BYTES = gauge(
     "photo_api_url_cache_bytes", "What the caches of signed URLs hold.", readers=READERS
 )
 
+KINDS = one_of("renditions", "display", "shared_album", "metadata")
+
 JOB_DURATION = histogram(
     "photo_api_job_duration_seconds",
     "Jobs that this instance ran, by how they ended.",
     (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-    kind=one_of("renditions", "display", "shared_album", "metadata"),
+    kind=KINDS,
     result=one_of(
         *("done", "not_wanted", "refused", "failed", "postponed", "taken_over", "handed_back"),
     ),
@@ -202,6 +211,50 @@ LOG_LINES_LOST = counter(
     "Log lines that were lost on their way.",
     process=one_of("web", "jobs"),
     way=one_of("sink", "stderr"),
+)
+
+# Of the whole fleet: counted by one instance at a time, and told alike by all.
+
+FLEET_COUNTED = gauge(
+    "photo_api_fleet_counted_timestamp_seconds",
+    "When the oldest of these numbers was counted, in epoch seconds.",
+)
+FLEET_USERS = gauge("photo_api_fleet_users", "Accounts.")
+FLEET_ALBUMS = gauge("photo_api_fleet_albums", "Albums.")
+FLEET_SHARES = gauge("photo_api_fleet_shares", "Share links that work.")
+FLEET_PHOTOS = gauge("photo_api_fleet_photos", "Photos.")
+FLEET_PHOTO_BYTES = gauge("photo_api_fleet_photo_bytes", "Bytes of the photos as uploaded.")
+FLEET_JOBS = gauge(
+    "photo_api_fleet_jobs",
+    "Jobs that wait, are at work, or are dead.",
+    kind=KINDS,
+    state=one_of("queued", "leased", "dead"),
+)
+FLEET_OLDEST_JOB = gauge(
+    "photo_api_fleet_oldest_job_seconds",
+    "For how long the oldest job that may run has been waiting.",
+    kind=KINDS,
+)
+FLEET_PENDING_UPLOADS = gauge(
+    "photo_api_fleet_pending_uploads", "Direct uploads that wait for their confirmation."
+)
+FLEET_OLDEST_UPLOAD = gauge(
+    "photo_api_fleet_oldest_pending_upload_seconds", "The age of the oldest of them."
+)
+FLEET_ORPHANS = gauge(
+    "photo_api_fleet_orphan_objects", "Objects that the sweep is due to delete from the store."
+)
+FLEET_ORPHAN_BYTES = gauge(
+    "photo_api_fleet_orphan_bytes", "Bytes of the originals among them; other sizes are not known."
+)
+FLEET_INSTANCES = gauge(
+    "photo_api_fleet_instances",
+    "Boots in the registry, by state.",
+    state=one_of("starting", "ready", "draining", "lost"),
+)
+FLEET_DRAINS = gauge("photo_api_fleet_drains", "Drains that have ended in the last hour.")
+FLEET_LONGEST_DRAIN = gauge(
+    "photo_api_fleet_longest_drain_seconds", "From its begin to its end, the longest of them."
 )
 
 METRICS = {metric.name: metric for metric in list(globals().values()) if isinstance(metric, Metric)}

@@ -2,18 +2,22 @@
 knows those of all processes, and writes them down when Prometheus asks a web worker."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from photo_api.metrics.counts import Counts, gauges_line
+from photo_api.metrics.counts import Counts, Gauges, gauges_line
 from photo_api.metrics.declared import CPU_SECONDS, RESIDENT_MEMORY
 from photo_api.own_process import cpu_seconds, resident_bytes
+
+log = logging.getLogger(__name__)
 
 REPORT_INTERVAL = 1.0
 PATIENCE = 2.0
 """Seconds that a scrape waits for the supervisor: fewer than Prometheus waits for a scrape."""
 
+FLEET_TIMEOUT = 3.0
 PIECE = 32 * 1024
 
 
@@ -30,6 +34,8 @@ class Reporting:
         self.role = role
         self.children: Callable[[], Sequence[int]] = tuple
         """Ids of the processes that work for this one, and count as it."""
+        self.read_fleet: Callable[[], Awaitable[Gauges]] | None = None
+        """How a web worker reads the numbers of the whole fleet, once it can."""
         self.counts.watch(CPU_SECONDS, role, read=lambda: cpu_seconds(self.children()))
         self.counts.watch(RESIDENT_MEMORY, role, read=self._resident)
         self._send = send
@@ -52,6 +58,21 @@ class Reporting:
         while True:
             await self.report()
             await asyncio.sleep(REPORT_INTERVAL * random.uniform(0.9, 1.1))
+
+    def look_at_fleet(self) -> None:
+        """Read the fleet's numbers and send them; when that fails there are none, for now."""
+        self._looking = asyncio.create_task(self._look_at_fleet())
+
+    async def _look_at_fleet(self) -> None:
+        if self.read_fleet is None:
+            return
+        try:
+            async with asyncio.timeout(FLEET_TIMEOUT):
+                gauges = await self.read_fleet()
+        except Exception as error:  # an outage is told of by the checks
+            log.debug("the fleet's numbers cannot be read: %s", type(error).__name__)
+            return
+        await self._send(f"fleet {gauges_line(gauges)}")
 
     async def scrape(self, *, openmetrics: bool) -> str:
         """The metrics of all processes of this instance, asked for once for all who want them now.

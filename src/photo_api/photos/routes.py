@@ -13,8 +13,8 @@ from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
 from photo_api.http.idempotency import Key, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.metrics.counts import results
 from photo_api.metrics.declared import CONFIRMS, PRESIGNS, UPLOADED_BYTES, UPLOADS
-from photo_api.metrics.results import results
 from photo_api.photos import direct_upload, queries, server_upload
 from photo_api.photos.delivery import file_of
 from photo_api.photos.models import (

@@ -17,8 +17,8 @@ from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.metrics.counts import results
 from photo_api.metrics.declared import SHARE_VIEWS
-from photo_api.metrics.results import results
 from photo_api.photos.delivery import file_of
 from photo_api.photos.routes import REDIRECT, SizeQuery
 from photo_api.photos.upload_queries import has_album

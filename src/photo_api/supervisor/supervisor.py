@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ class Supervisor:
         self._migrate = migrate
         self._stop = asyncio.Event()
         self._end_now = asyncio.Event()
-        self._cause = "failure"
+        self._cause, self._stopped_at = "failure", 0.0
         self._failed = False
         self._started = False
         self._without_workers = 0.0  # seconds
@@ -131,7 +132,7 @@ class Supervisor:
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
         if not self._stop.is_set():
-            self._cause = reason
+            self._cause, self._stopped_at = reason, time.monotonic()
             log.info("draining", extra={"fields": {"cause": reason}})
             self._stop.set()
 
@@ -213,11 +214,11 @@ class Supervisor:
         self._live.follow(lambda settings: probe.use(settings.database))
         counts = Counts()
         monitor = Monitor(probe, self._slots[: self._workers], registration.note, counts)
-        metrics = self._make_metrics(monitor, counts)
+        self._metrics = self._make_metrics(monitor, counts)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
-            metrics.died(slot)
+            self._metrics.died(slot)
             registration.note("worker_died", f"{slot.name} {_exit(code)}")
 
         def on_event(slot: Slot, child: Child, event: str, value: str) -> None:
@@ -228,8 +229,8 @@ class Supervisor:
                 self._secrets.refused(value)
             elif event == "check":
                 monitor.take_event(value)
-            elif event in ("counts", "gauges", "scrape"):
-                metrics.take(child, event, value)
+            elif event in ("counts", "gauges", "fleet", "scrape"):
+                self._metrics.take(child, event, value)
             elif event == "recycle" and slot.replace():
                 registration.note("worker_replaced", f"{slot.name} after {value} requests")
 
@@ -243,7 +244,12 @@ class Supervisor:
         def ready() -> bool:
             return status_of(self.phase, map(monitor.check, required)) == READY
 
-        return InstanceMetrics(counts, lambda: self._identity, self._slots, ready, monitor.check)
+        def drains_for() -> float:
+            return time.monotonic() - self._stopped_at if self._stop.is_set() else 0.0
+
+        return InstanceMetrics(
+            counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
+        )
 
     def _housekeeping(
         self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers
@@ -252,6 +258,7 @@ class Supervisor:
             self._follow_readiness(registration, monitor),
             _endless(registration.keep()),
             _endless(monitor.run()),
+            _endless(self._metrics.keep()),
             self._serve_control(),
             _endless(self._secrets.run(self._send_to_all, registration.note)),
             _endless(_keep_house(handlers, self._slots)),
