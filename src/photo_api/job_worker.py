@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
@@ -62,8 +62,7 @@ async def _run(worker: WorkerProcess) -> None:
             counting = tasks.create_task(worker.metrics.keep())
             obeying = tasks.create_task(_obey(worker, work))
             obeying.add_done_callback(lambda _: (reporting.cancel(), counting.cancel()))
-    with suppress(OSError):
-        await worker.metrics.report()
+    await worker.metrics.close()
 
 
 async def _obey(worker: WorkerProcess, work: asyncio.Task[None]) -> None:

@@ -134,7 +134,7 @@ class Server(uvicorn.Server):
         if self._phase.now is Phase.DRAINING and self._accepts:
             await accept_the_last(sockets or [], self.servers, self._protocol)
         await super().shutdown(sockets)
-        await self._metrics.report()
+        await self._metrics.close()
 
     def _protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class

@@ -1,9 +1,19 @@
 """How counts are kept, sent, added up and written down."""
 
+import asyncio
 import json
+import math
+import re
+from asyncio import CancelledError
+from contextlib import suppress
 
 import pytest
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
 
+from photo_api.app import add_routes
+from photo_api.errors import ApiError, Code
+from photo_api.http.docs import install_docs
 from photo_api.metrics import counts as module
 from photo_api.metrics.counts import (
     LONGEST_MESSAGE,
@@ -12,18 +22,22 @@ from photo_api.metrics.counts import (
     Gauges,
     gauges_from,
     gauges_line,
+    results,
 )
 from photo_api.metrics.declared import (
     CPU_SECONDS,
     IN_FLIGHT,
+    LOGINS,
     METRICS,
     REQUEST_DURATION,
     REQUESTS,
     RESIDENT_MEMORY,
+    TOKEN_CHECKS,
+    UPLOADS,
 )
 from photo_api.metrics.exposition import exposition, wants_openmetrics
 from photo_api.metrics.metric import OTHER
-from photo_api.metrics.reporting import NoAnswer, Reporting, pieces
+from photo_api.metrics.reporting import MOST_WAITING, NoAnswer, Reporting, pieces
 from photo_api.supervisor.control_channel import LONGEST
 
 ALBUMS = "GET", "/api/albums", "200"
@@ -67,6 +81,29 @@ def test_a_report_is_bounded_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) 
         assert max(map(len, messages)) <= LONGEST_MESSAGE + 1000 < LONGEST
     assert reports > 1
     assert len(supervisor.buckets[REQUEST_DURATION]) == len(routes)
+
+
+def test_counting_goes_on_while_a_report_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_MESSAGE", 1)
+    worker, supervisor = Counts(), Counts()
+    worker.add(REQUESTS, *ALBUMS)
+    worker.add(LOGINS, "ok")
+    for number, message in enumerate(worker.take()):
+        supervisor.merge(message)
+        if number < 5:
+            worker.add(TOKEN_CHECKS, "ok")
+            worker.observe(REQUEST_DURATION, 1, *ALBUMS[:2])
+    _sent(worker, supervisor)
+    assert supervisor.sums[REQUESTS] == {ALBUMS: 1}
+    assert supervisor.sums[LOGINS]["ok",] == 1
+    counted = sum(supervisor.buckets[REQUEST_DURATION][ALBUMS[:2]].counts)
+    assert counted == supervisor.sums[TOKEN_CHECKS]["ok",] > 1
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_is_none_ends_no_scrape(number: float) -> None:
+    written = exposition(Counts(), {(IN_FLIGHT.name, ()): number}, openmetrics=False)
+    assert float(written.rpartition("http_requests_in_flight ")[2].split()[0]) is not None
 
 
 def test_the_number_of_series_is_bounded() -> None:
@@ -201,11 +238,16 @@ async def test_a_supervisor_that_does_not_answer_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr("photo_api.metrics.reporting.PATIENCE", 0.05)
 
-    async def send(_: str) -> None:
-        pass
+    asked: list[str] = []
 
-    with pytest.raises(NoAnswer):
-        await Reporting("web", send).scrape(openmetrics=True)
+    async def send(event: str) -> None:
+        asked.append(event.partition(" ")[0])
+
+    reporting = Reporting("web", send)
+    everybody = [reporting.scrape(openmetrics=True) for _ in range(3 * MOST_WAITING)]
+    answers = await asyncio.gather(*everybody, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {NoAnswer}
+    assert asked.count("scrape") == 1
 
 
 def test_every_metric_has_a_name_that_says_what_it_is() -> None:
@@ -214,3 +256,27 @@ def test_every_metric_has_a_name_that_says_what_it_is() -> None:
         assert name.endswith("_total") is (metric.kind == "counter")
         if metric.kind == "histogram":
             assert list(metric.edges) == sorted(metric.edges)
+
+
+def test_every_route_is_a_handler() -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    add_routes(app)
+    install_docs(app)
+    paths = [path for route in app.routes if (path := getattr(route, "path", None))]
+    assert len(paths) > 30
+    handlers = REQUESTS.labels["handler"]
+    assert isinstance(handlers, re.Pattern)
+    assert [path for path in paths if not handlers.fullmatch(path)] == []
+
+
+def test_results_are_counted_however_a_block_ends() -> None:
+    counts = Counts()
+    endings: list[BaseException | None] = [
+        None, ApiError(Code.NOT_FOUND, ""), ClientDisconnect(), KeyError(), CancelledError(),
+    ]  # fmt: skip
+    for error in endings:
+        with suppress(BaseException), results(counts, UPLOADS, "server"):
+            if error is not None:
+                raise error
+    told = {values[1]: number for values, number in counts.sums[UPLOADS].items()}
+    assert told == {"ok": 1, "not_found": 1, "client_gone": 1, "failed": 2}

@@ -128,11 +128,12 @@ class Counts:
             yield f"[{','.join(entries)}]"
 
     def _take_entries(self) -> Iterator[str]:
-        for metric, series in self.sums.items():
+        # Others go on counting while what is yielded is sent.
+        for metric, series in list(self.sums.items()):
             while series:
                 values, number = series.popitem()
                 yield json.dumps([metric.name, values, number])
-        for metric, histograms in self.buckets.items():
+        for metric, histograms in list(self.buckets.items()):
             while histograms:
                 values, found = histograms.popitem()
                 examples = {i: [e.amount, e.request_id, e.at] for i, e in found.exemplars.items()}

@@ -186,12 +186,12 @@ DATABASE_CONNECTIONS = gauge(
 )
 DATABASE_WAITING = gauge(
     "photo_api_database_waiting",
-    "Who waits for a connection of a pool now.",
+    "Requests and jobs that wait for a connection of a pool.",
     process=one_of("web", "jobs"),
 )
 DATABASE_REFUSALS = counter(
     "photo_api_database_refusals_total",
-    "Who got no connection: after the wait, or at once while the database is down.",
+    "Those that got no connection: after the wait, or at once while the database is down.",
     process=one_of("web", "jobs"),
 )
 HEALTH_CHECKS = counter(

@@ -4,6 +4,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ and
 https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -92,4 +93,6 @@ def _escaped(value: str) -> str:
 
 
 def _number(number: float) -> str:
+    if not math.isfinite(number):
+        return {math.inf: "+Inf", -math.inf: "-Inf"}.get(number, "NaN")
     return str(int(number)) if number == int(number) else repr(float(number))

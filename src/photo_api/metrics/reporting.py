@@ -18,6 +18,8 @@ PATIENCE = 2.0
 """Seconds that a scrape waits for the supervisor: fewer than Prometheus waits for a scrape."""
 
 FLEET_TIMEOUT = 3.0
+LAST_REPORT = 0.5
+MOST_WAITING = 32
 PIECE = 32 * 1024
 
 
@@ -39,7 +41,7 @@ class Reporting:
         self.counts.watch(CPU_SECONDS, role, read=lambda: cpu_seconds(self.children()))
         self.counts.watch(RESIDENT_MEMORY, role, read=self._resident)
         self._send = send
-        self._asked = 0
+        self._asked = self._waiting = 0
         self._pieces: dict[int, str] = {}
         self._complete: asyncio.Future[str] | None = None
         self._scrapes: dict[bool, asyncio.Task[str]] = {}
@@ -59,6 +61,12 @@ class Reporting:
             await self.report()
             await asyncio.sleep(REPORT_INTERVAL * random.uniform(0.9, 1.1))
 
+    async def close(self) -> None:
+        """Send the last; a supervisor that takes nothing is not waited for for long."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_REPORT):
+                await self.report()
+
     def look_at_fleet(self) -> None:
         """Read the fleet's numbers and send them; when that fails there are none, for now."""
         self._looking = asyncio.create_task(self._look_at_fleet())
@@ -75,8 +83,17 @@ class Reporting:
         await self._send(f"fleet {gauges_line(gauges)}")
 
     async def scrape(self, *, openmetrics: bool) -> str:
-        """The metrics of all processes of this instance, asked for once for all who want them now.
-        Raises `NoAnswer`."""
+        """The metrics of all processes of this instance, asked for once for all who want them now,
+        of whom `MOST_WAITING` may wait. Raises `NoAnswer`."""
+        if self._waiting >= MOST_WAITING:
+            raise NoAnswer
+        self._waiting += 1
+        try:
+            return await self._shared(openmetrics)
+        finally:
+            self._waiting -= 1
+
+    async def _shared(self, openmetrics: bool) -> str:
         running = self._scrapes.get(openmetrics)
         if running is None or running.done():
             running = asyncio.create_task(self._ask(openmetrics))
