@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.metrics.scraping import scrape
-from tests.service import Service, User, eventually, jpeg, put
+from tests.service import Service, User, eventually, free_port, jpeg, put
 
 Increase = Callable[..., float]
 
@@ -122,3 +122,21 @@ def test_dependencies(service: Service) -> None:
     assert now.total("photo_api_database_waiting") == 0
     assert now.total("photo_api_log_lines_lost_total") == 0
     assert now.total("photo_api_resident_memory_bytes", process="web") > 1e7
+
+
+def test_a_store_that_is_away(start_service: Callable[..., Service]) -> None:
+    service = start_service(S3_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    with service.new_user() as user:
+        album = user.album()["id"]
+        statuses = {user.post_photo(jpeg(), album).status_code for _ in range(6)}
+    assert statuses == {503}
+    eventually(lambda: scrape(service.url).total("photo_api_breaker_open") >= 1)
+    now = scrape(service.url)
+    calls = "photo_api_storage_call_duration_seconds_count"
+    assert now.total(calls, operation="put", result="unavailable") >= 1
+    assert now.total("photo_api_uploads_total", way="server", result="failed") == 6
+    checks = {"check": "storage", "result": "unavailable"}
+    eventually(lambda: scrape(service.url).total("photo_api_health_checks_total", **checks), 20)
+    now = scrape(service.url)
+    assert now.total("photo_api_check_ok", check="storage") == 0
+    assert now.total("photo_api_ready") == 1, "which the store does not decide"

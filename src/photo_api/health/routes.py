@@ -127,6 +127,7 @@ def _config(state: AppState) -> dict[str, Any]:
         # Nothing cuts a request that makes progress but the end of its instance.
         "longest_request": life.drain_wait,
         "keep_alive": settings.http.keep_alive,
+        "metrics_access": life.metrics_access,
         "pool": settings.database.pool_size,
         "release": state.identity.version,
         "schema": [item.name for item in known_migrations()],

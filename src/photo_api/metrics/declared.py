@@ -203,13 +203,13 @@ HEALTH_CHECKS = counter(
 LOG_LINES_WAITING = gauge(
     "photo_api_log_lines_waiting",
     "Log lines that wait for the sink, or for a reader of standard error.",
-    process=one_of("web", "jobs"),
+    process=PROCESSES,
     way=one_of("sink", "stderr"),
 )
 LOG_LINES_LOST = counter(
     "photo_api_log_lines_lost_total",
     "Log lines that were lost on their way.",
-    process=one_of("web", "jobs"),
+    process=PROCESSES,
     way=one_of("sink", "stderr"),
 )
 

@@ -92,7 +92,7 @@ class InstanceMetrics:
         """Those that processes watch, joined, and our own."""
         self._gauges = {child: own for child, own in self._gauges.items() if not child.end.done()}
         joined: Gauges = {}
-        for gauges in self._gauges.values():
+        for gauges in (self.counts.gauges(), *self._gauges.values()):
             for (name, values), number in gauges.items():
                 before = joined.get((name, values), 0.0)
                 largest = declared.METRICS[name].joined == "max"

@@ -29,8 +29,9 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     identity = identify(settings.lifecycle, metadata=metadata)
     # The workers have had their whole LOG_FLUSH by then.
     flush = min(OWN_FLUSH, settings.lifecycle.log_flush)
-    with log_shipping(settings.logs, identity.instance, "main", flush):
+    with log_shipping(settings.logs, identity.instance, "main", flush) as logs:
         instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
+        logs.watched_by(instance.counts, "main")
         return await instance.run()
 
 

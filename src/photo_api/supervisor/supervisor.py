@@ -80,6 +80,7 @@ class Supervisor:
         self._metadata = metadata
         self._slots: list[Slot] = []
         self.port = port
+        self.counts = Counts()
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
@@ -212,9 +213,9 @@ class Supervisor:
         probe = DatabaseProbe(self._settings.database)
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
-        counts = Counts()
-        monitor = Monitor(probe, self._slots[: self._workers], registration.note, counts)
-        self._metrics = self._make_metrics(monitor, counts)
+        web = self._slots[: self._workers]
+        monitor = Monitor(probe, web, registration.note, self.counts)
+        self._metrics = self._make_metrics(monitor)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
@@ -238,7 +239,7 @@ class Supervisor:
             slot.on_exit, slot.on_event = on_exit, on_event
         return monitor
 
-    def _make_metrics(self, monitor: "Monitor", counts: Counts) -> InstanceMetrics:
+    def _make_metrics(self, monitor: "Monitor") -> InstanceMetrics:
         required = self._settings.lifecycle.health_checks
 
         def ready() -> bool:
@@ -248,7 +249,7 @@ class Supervisor:
             return time.monotonic() - self._stopped_at if self._stop.is_set() else 0.0
 
         return InstanceMetrics(
-            counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
+            self.counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
         )
 
     def _housekeeping(
