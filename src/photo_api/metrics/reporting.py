@@ -80,7 +80,8 @@ class Reporting:
         except Exception as error:  # an outage is told of by the checks
             log.debug("the fleet's numbers cannot be read: %s", type(error).__name__)
             return
-        await self._send(f"fleet {gauges_line(gauges)}")
+        with suppress(OSError):  # the supervisor is gone, and so is this process in a moment
+            await self._send(f"fleet {gauges_line(gauges)}")
 
     async def scrape(self, *, openmetrics: bool) -> str:
         """The metrics of all processes of this instance, asked for once for all who want them now,
@@ -112,7 +113,7 @@ class Reporting:
                 await self.report()
                 await self._send(f"scrape {self._asked} {int(openmetrics)}")
                 return await self._complete
-        except TimeoutError:
+        except (TimeoutError, OSError):
             raise NoAnswer from None
         finally:
             self._complete = None
