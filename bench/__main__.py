@@ -12,6 +12,7 @@ import uvloop
 
 from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
+from bench.counting import counting_row
 from bench.footprint import memory_rows, start_rows
 from bench.reads import READS
 from bench.report import Row, as_json, as_table
@@ -30,6 +31,7 @@ ON_BOTH_SIDES: dict[str, Measure] = {
     "login-beside": login_row,
     "upload-1": partial(upload_row, at_once=1),
     "upload-4": partial(upload_row, at_once=4),
+    "counting": counting_row,
     "sinks-dead": dead_sinks_row,
     "sinks-loki": loki_row,
     "memory": memory_rows,

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 LEASE = "maintenance"
 SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
+WAITING_EVERY = 10.0
 LISTING_EVERY = 3600.0
 REREADING_EVERY = 10.0
 FOLDS_AT_ONCE = 500
@@ -68,6 +69,7 @@ class Maintenance:
             PeriodicTask(self._interval, self._clear_away),
             PeriodicTask(self._interval, self._compose_names),
             PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
+            PeriodicTask(WAITING_EVERY, lambda lease: statistics.count_waiting(self._db, lease)),
             PeriodicTask(LISTING_EVERY, self._list_staging),
             PeriodicTask(REREADING_EVERY, lambda lease: enqueue_unread(self._db, lease)),
         )

@@ -174,7 +174,7 @@ async def test_so_many_requests_are_held_in_all(environ: dict[str, str]) -> None
 
     admission = Admission(app, limits, ())
     tasks = []
-    probes = ("/health", "/health/live", "/api/health")
+    probes = ("/health", "/health/live", "/api/health", "/metrics")
     others = ("/health/detailed", "/api/share/health/health", "/healthy")
     paths = [*["/api/photos"] * 4 * WORK, *others, *probes]
     for number, path in enumerate(paths):

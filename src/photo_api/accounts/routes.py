@@ -17,6 +17,8 @@ from photo_api.http.direct_route import DirectRoute
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.security_events import tell
+from photo_api.metrics.counts import results
+from photo_api.metrics.declared import LOGINS
 from photo_api.state import Anyone, AppState, Authenticated
 from photo_api.telemetry.events import Event
 
@@ -44,6 +46,11 @@ async def register(body: Registration, request: Request, state: Anyone) -> Respo
 @router.post("/login", response_model=Tokens, responses=errors(401, 403, 422, 429, 503))
 async def login(body: Login, request: Request, state: Anyone) -> Response:
     """Exchange e-mail and password for an access token and a refresh token."""
+    with results(state.metrics.counts, LOGINS):
+        return await _login(body, request, state)
+
+
+async def _login(body: Login, request: Request, state: AppState) -> Response:
     client = throttle_group(request.state.client)
     user = await queries.user_by_email(state.db, body.email)
     user_id = None if user is None else user["id"]

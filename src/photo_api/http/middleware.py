@@ -16,6 +16,8 @@ from photo_api.http.client_address import client_address
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, UNMATCHED
 from photo_api.telemetry.logs import AccessLog
 from photo_base.environment import Network
 from photo_base.log_lines import redact
@@ -34,8 +36,8 @@ INSTANCE = INSTANCE_HEADER.lower().encode()
 class RequestContext:
     """Gives every request its id and its client's address (`request.state.client`), every answer
     that id, the instance's name and `UNLESS_SAID`, counts requests in flight to the end of their
-    bodies, closes connections while draining, and writes the access log, in which `user_id` is
-    whoever `request.state.user_id` says."""
+    bodies, closes connections while draining, counts, and writes the access log, in which `user_id`
+    is whoever `request.state.user_id` says."""
 
     def __init__(
         self,
@@ -44,12 +46,14 @@ class RequestContext:
         phase: WorkerPhase,
         access_log: AccessLog,
         trusted: Sequence[Network],
+        counts: Counts,
     ) -> None:
         self.app = app
         self.instance = instance.encode()
         self.phase = phase
         self.access_log = access_log
         self.trusted = trusted
+        self.counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,16 +92,20 @@ class RequestContext:
         finally:
             self.phase.in_flight -= 1
             self.phase.served += 1
+            seconds = time.perf_counter() - started
+            # The route's template and never the path: a share's path holds its token.
+            method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
+            self.counts.add(REQUESTS, method, route, str(status))
+            self.counts.observe(REQUEST_DURATION, seconds, method, route, request_id=request_id)
             self.access_log(
                 request_id=request_id,
                 user_id=state.get("user_id"),
                 client=client,
-                method=scope["method"],
-                # The route's template and never the path: a share's path holds its token.
-                route=getattr(scope.get("route"), "path", "unmatched"),
+                method=method,
+                route=route,
                 status=status,
                 bytes=sent,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
             )
 
 

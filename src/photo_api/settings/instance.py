@@ -35,6 +35,13 @@ class LifecycleSettings:
         default="",
         secret=True,
     )
+    metrics_access: str = setting(
+        "METRICS_ACCESS",
+        "who may read `/metrics`: whoever reaches the instance (`network`), or, behind a balancer"
+        " that passes every path on, whoever has `PHOTO_API_OPS_TOKEN` (`token`)",
+        default="network",
+        parse=choice("network", "token"),
+    )
     lame_duck: float = setting(
         "LAME_DUCK",
         "seconds of serving on after readiness has failed, until balancers have noticed",

@@ -105,6 +105,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         )
     if bool(values["cloud.autoscaling_group"]) != bool(values["cloud.lifecycle_hook"]):
         problems.append(f"{PREFIX}AUTOSCALING_GROUP and {PREFIX}LIFECYCLE_HOOK go together")
+    if values["lifecycle.metrics_access"] == "token" and not values["lifecycle.ops_token"]:
+        problems.append(f"{PREFIX}METRICS_ACCESS=token needs {PREFIX}OPS_TOKEN")
     problems += _stop_budget(values)
     if values["mode"] == "production":
         problems += _weak(values)

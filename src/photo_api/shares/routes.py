@@ -19,6 +19,8 @@ from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.security_events import tell
+from photo_api.metrics.counts import results
+from photo_api.metrics.declared import SHARE_VIEWS
 from photo_api.photos.delivery import file_of
 from photo_api.photos.routes import REDIRECT, SizeQuery
 from photo_api.photos.upload_queries import has_album
@@ -129,13 +131,15 @@ async def view_share(
     any case. Counts the view, unless a program looks: HEAD, previews of links, search engines."""
     after = decode_cursor(cursor) if cursor else -1
     size = FIRST_PAGE if limit is None else limit
-    rows = await queries.view(
-        state.db, digest(token), after, skip, size + 1, counts=is_by_a_person(request)
-    )
-    if not rows:
-        raise _unknown(request)
-    if rows[0]["expired"]:
-        raise _expired(request)
+    by_a_person = is_by_a_person(request)
+    with results(state.metrics.counts, SHARE_VIEWS, "person" if by_a_person else "program"):
+        rows = await queries.view(
+            state.db, digest(token), after, skip, size + 1, counts=by_a_person
+        )
+        if not rows:
+            raise _unknown(request)
+        if rows[0]["expired"]:
+            raise _expired(request)
     shown = [row for row in rows[:size] if row["id"] is not None]
     page = state.visitors.presenter.page(shown, f"/share/{token}")
     return json_response(

@@ -33,6 +33,7 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     with log_shipping(settings.logs, identity, "main", flush) as logs:
         instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
         instance.follow_secrets(logs.use)
+        logs.watched_by(instance.counts, "main")
         return await instance.run()
 
 

@@ -7,14 +7,16 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata, look_up_late
-from photo_api.health.readiness import phase_of
+from photo_api.health.readiness import READY, phase_of, status_of
 from photo_api.http.phase import Phase
+from photo_api.metrics.counts import Counts
 from photo_api.own_process import reap_orphans, resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings, SecretFiles
@@ -23,6 +25,7 @@ from photo_api.supervisor.control_socket import RunDirectoryError, control_socke
 from photo_api.supervisor.drain import CUT, Drain
 from photo_api.supervisor.listening import listen
 from photo_api.supervisor.load import LoadMeter
+from photo_api.supervisor.metrics import InstanceMetrics
 from photo_api.supervisor.migrating import migrate_at_start
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
@@ -70,7 +73,7 @@ class Supervisor:
         self._migrate = migrate
         self._stop = asyncio.Event()
         self._end_now = asyncio.Event()
-        self._cause = "failure"
+        self._cause, self._stopped_at = "failure", 0.0
         self._failed = False
         self._started = False
         self._without_workers = 0.0  # seconds
@@ -78,6 +81,7 @@ class Supervisor:
         self._metadata = metadata
         self._slots: list[Slot] = []
         self.port = port
+        self.counts = Counts()
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
@@ -134,7 +138,7 @@ class Supervisor:
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
         if not self._stop.is_set():
-            self._cause = reason
+            self._cause, self._stopped_at = reason, time.monotonic()
             log.info("draining", extra={"fields": {"cause": reason}})
             self._stop.set()
 
@@ -214,10 +218,13 @@ class Supervisor:
         probe = DatabaseProbe(self._settings.database)
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
-        monitor = Monitor(probe, self._slots[: self._workers], registration.note)
+        web = self._slots[: self._workers]
+        monitor = Monitor(probe, web, registration.note, self.counts)
+        self._metrics = self._make_metrics(monitor)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
+            self._metrics.died(slot)
             registration.note("worker_died", f"{slot.name} {_exit(code)}")
 
         def on_event(slot: Slot, child: Child, event: str, value: str) -> None:
@@ -228,12 +235,27 @@ class Supervisor:
                 self._secrets.refused(value)
             elif event == "check":
                 monitor.take_event(value)
+            elif event in ("counts", "gauges", "fleet", "scrape"):
+                self._metrics.take(child, event, value)
             elif event == "recycle" and slot.replace():
                 registration.note("worker_replaced", f"{slot.name} after {value} requests")
 
         for slot in self._slots:
             slot.on_exit, slot.on_event = on_exit, on_event
         return monitor
+
+    def _make_metrics(self, monitor: "Monitor") -> InstanceMetrics:
+        required = self._settings.lifecycle.health_checks
+
+        def ready() -> bool:
+            return status_of(self.phase, map(monitor.check, required)) == READY
+
+        def drains_for() -> float:
+            return time.monotonic() - self._stopped_at if self._stop.is_set() else 0.0
+
+        return InstanceMetrics(
+            self.counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
+        )
 
     def _housekeeping(
         self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers
@@ -242,6 +264,7 @@ class Supervisor:
             self._follow_readiness(registration, monitor),
             _endless(registration.keep()),
             _endless(monitor.run()),
+            _endless(self._metrics.keep()),
             self._serve_control(),
             _endless(self._secrets.run(self._send_to_all, registration.note)),
             _endless(_keep_house(handlers, self._slots)),

@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import orjson
 
 from photo_api.cloud.identity import Identity
 from photo_api.contract import RELEASE
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import LOG_LINES_LOST, LOG_LINES_WAITING
 from photo_api.settings.instance import LogSettings
 from photo_api.settings.loading import Settings
 from photo_api.telemetry.events import Event
@@ -75,6 +78,16 @@ class Logs:
         states = [queue.state() for queue in self._queues]
         shipped = {name: sum(state[name] for state in states) for name in ("waiting", "lost")}
         return {**shipped, **self._output.state()}
+
+    def watched_by(self, counts: Counts, process: str) -> None:
+        """Have what waits and what was lost counted, of this kind of process."""
+        for way, waits, lost in (("sink", "waiting", "lost"), ("stderr", "unread", "dropped")):
+            waiting, losing = partial(self._state_of, waits), partial(self._state_of, lost)
+            counts.watch(LOG_LINES_WAITING, process, way, read=waiting)
+            counts.watch(LOG_LINES_LOST, process, way, read=losing)
+
+    def _state_of(self, name: str) -> int:
+        return self.state()[name]
 
     def close(self, timeout: float) -> None:
         """Give what waits up to `timeout` seconds, all sinks together."""

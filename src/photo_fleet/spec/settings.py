@@ -44,6 +44,8 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "TRUSTED_PROXIES": ",".join(balancer.networks),
         "PUBLIC_URL": service.public_url,
         "CORS_ORIGINS": ",".join(service.cors_origins),
+        # A cloud's balancer passes every path on.
+        "METRICS_ACCESS": "token" if balancer.kind == "cloud" else "",
         "DATABASE_POOL": str(service.pool),
         "DATABASE_POOLER": fleet.database.pooler,
         "MAX_INSTANCES": str(fleet.group.max),
