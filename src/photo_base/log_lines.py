@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from photo_base.line_output import LineOutput, bounded_stderr
@@ -61,6 +62,8 @@ def redacted(value: Any) -> Any:
         return {key: redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redacted(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no such number
     return value if isinstance(value, int | float | None) else redact(str(value))
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import logging
+import math
 import re
 import socket
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import httpx
+import orjson
 import pytest
 
 from photo_api.telemetry.events import Event
@@ -194,6 +196,14 @@ def test_a_line_has_an_end() -> None:
     assert len(text.encode()) <= LONGEST_LINE
     line = json.loads(text)
     assert (line["cut"], line["instance"], line["event"]) == (True, "10.0.0.1", "request")
+
+
+def test_a_line_is_json_whatever_its_fields_are() -> None:
+    """For one that no collector can read it would refuse those that come with it."""
+    record = logging.LogRecord("x", 40, "", 0, "lone \ud800 surrogate", None, None)
+    record.fields = {"nan": math.nan, "inf": -math.inf, "big": 2**70, "set": {1}, "at": object}
+    line = orjson.loads(JsonLines().format(record).encode(errors="replace"))
+    assert (line["nan"], line["inf"], line["set"]) == ("nan", "-inf", [1])
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ SEVERITY = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}
 OF_THE_RESOURCE = {
     "boot": "service.instance.id",
     "version": "service.version",
-    "instance": "host.ip",
+    "instance": "host.name",
     "process": "process.role",
 }
 OF_THE_RECORD = {"event": "event.name", "traceback": "exception.stacktrace"}
