@@ -69,13 +69,16 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str, interval: str = "500ms") -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path, target: str, interval: str = "500ms", honors_labels: bool = False
+) -> Iterator[Prometheus]:
     """Debian's, with a configuration for this one target, `host:port`."""
     config = folder / "prometheus.yml"
     config.write_text(
         f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
         "scrape_configs:\n"
         "- job_name: photo-api\n"
+        f"  honor_labels: {str(honors_labels).lower()}\n"
         f"  static_configs: [{{targets: ['{target}']}}]\n"
     )
     address = f"127.0.0.1:{free_port()}"

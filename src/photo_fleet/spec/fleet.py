@@ -231,10 +231,13 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where instances are scraped."""
+    """Where instances are scraped, or where they push their metrics to."""
 
     path: Path = "/metrics"
     interval: Interval = 15
+    pushgateway: Address = ""
+    """Address of a Pushgateway as an instance reaches it, where Prometheus reaches none; empty:
+    instances are scraped."""
 
 
 @dataclass(frozen=True, slots=True)
