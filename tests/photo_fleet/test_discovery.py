@@ -115,16 +115,22 @@ def test_without_a_token_it_does_not_start(
 
 
 @pytest.mark.needs("promtool")
-@pytest.mark.parametrize("kind", ["nginx", "cloud"])
-def test_what_is_rendered_is_what_prometheus_takes(tmp_path: Path, kind: Any) -> None:
-    both = replace(DISCOVERY.metrics, pushgateway="http://10.0.0.9:9091")
-    fleet = replace(DISCOVERY, metrics=both, balancer=Balancer(kind=kind))
+@pytest.mark.parametrize(
+    ("kind", "gateway", "tokens"),
+    [("nginx", "", 1), ("cloud", "", 2), ("nginx", "http://10.0.0.9:9091", 0)],
+)
+def test_what_is_rendered_is_what_prometheus_takes(
+    tmp_path: Path, kind: Any, gateway: str, tokens: int
+) -> None:
+    metrics = replace(DISCOVERY.metrics, pushgateway=gateway)
+    fleet = replace(DISCOVERY, metrics=metrics, balancer=Balancer(kind=kind))
     text = rendered.files(fleet)["prometheus.yml"]
     for file in (rendered.DISCOVERY_TOKEN, rendered.OPS_TOKEN):
         own = tmp_path / Path(file).name
         own.write_text(TOKEN)
         text = text.replace(file, str(own))
-    assert text.count("type: Bearer") == (2 if kind == "cloud" else 1)
+    assert text.count("type: Bearer") == tokens
+    assert ("honor_labels: true" in text) is bool(gateway), "and nobody is scraped twice"
     (tmp_path / "prometheus.yml").write_text(text)
     checked = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
     said = subprocess.run(checked, capture_output=True, text=True, check=False)

@@ -14,8 +14,9 @@ LONGEST_SCRAPE_MS = 10_000
 
 
 def files(fleet: Fleet) -> dict[str, str]:
-    """Nothing when the spec says neither who tells the targets nor where instances push to."""
-    jobs = [*_instances(fleet), *_gateway(fleet)]
+    """Nothing when the spec says neither who tells the targets nor where instances push to. What is
+    pushed is not scraped as well: both would be the same series."""
+    jobs = _gateway(fleet) or _instances(fleet)
     if not jobs:
         return {}
     interval = limit_ms(fleet.metrics.interval)
@@ -33,12 +34,14 @@ def files(fleet: Fleet) -> dict[str, str]:
 def notes(fleet: Fleet) -> list[str]:
     """What Prometheus's host must have besides."""
     metrics, found = fleet.metrics, []
+    if metrics.pushgateway:
+        return found
     if metrics.discovery:
         found.append(
             f"Prometheus asks {metrics.discovery}{DISCOVERY_PATH} with the token in"
             f" {DISCOVERY_TOKEN}, the same as the balancer's PHOTO_FLEET_DISCOVERY_TOKEN"
         )
-    elif not metrics.pushgateway:
+    else:
         found.append(
             "metrics.discovery is not set, so no prometheus.yml is rendered: set it, or use the"
             " discovery of your cloud"
