@@ -14,6 +14,7 @@ from typing import Any
 
 from photo_base.environment import Variable, read, text
 from photo_fleet.balancer.database_address import PREFIX, Unusable
+from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.membership import Registered
 from photo_fleet.spec.fleet import DISCOVERY_PATH
 
@@ -55,6 +56,11 @@ def targets(alive: Iterable[Registered]) -> Targets:
         }
         for row in sorted(alive, key=lambda row: row.member.address)
     ]
+
+
+def known_to(balance: Balance) -> Targets | None:
+    """The targets as a balancer read them last; None before that."""
+    return None if balance.alive is None else targets(balance.alive)
 
 
 class Discovery:

@@ -15,7 +15,7 @@ from photo_base.command_line import decimal, text
 from photo_base.log_lines import JsonLines, log_to_stderr
 from photo_base.tasks import first
 from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
-from photo_fleet.balancer.discovery import Discovery, Targets, discovery_token, targets
+from photo_fleet.balancer.discovery import Discovery, discovery_token, known_to
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
@@ -126,10 +126,7 @@ async def _until_told(balance: Balance, discovery: Discovery | None = None) -> N
 
 
 def _discovery(place: tuple[str, int] | None, token: str, balance: Balance) -> Discovery | None:
-    def known() -> Targets | None:
-        return None if balance.alive is None else targets(balance.alive)
-
-    return Discovery(*place, token, known) if place else None
+    return Discovery(*place, token, lambda: known_to(balance)) if place else None
 
 
 def listening_place(value: str) -> tuple[str, int]:

@@ -33,7 +33,7 @@ def files(fleet: Fleet) -> dict[str, str]:
 
 def notes(fleet: Fleet) -> list[str]:
     """What Prometheus's host must have besides."""
-    metrics, found = fleet.metrics, []
+    metrics, found = fleet.metrics, list[str]()
     if metrics.pushgateway:
         return found
     if metrics.discovery:
