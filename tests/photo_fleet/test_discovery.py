@@ -117,7 +117,7 @@ def test_without_a_token_it_does_not_start(
 @pytest.mark.needs("promtool")
 @pytest.mark.parametrize(
     ("kind", "gateway", "tokens"),
-    [("nginx", "", 1), ("cloud", "", 2), ("nginx", "http://10.0.0.9:9091", 0)],
+    [("nginx", "", 1), ("cloud", "", 1), ("nginx", "http://10.0.0.9:9091", 0)],
 )
 def test_what_is_rendered_is_what_prometheus_takes(
     tmp_path: Path, kind: Any, gateway: str, tokens: int
@@ -130,6 +130,7 @@ def test_what_is_rendered_is_what_prometheus_takes(
         own.write_text(TOKEN)
         text = text.replace(file, str(own))
     assert text.count("type: Bearer") == tokens
+    assert ("ops-token" in text) is (kind == "cloud")
     assert ("honor_labels: true" in text) is bool(gateway), "and nobody is scraped twice"
     (tmp_path / "prometheus.yml").write_text(text)
     checked = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]

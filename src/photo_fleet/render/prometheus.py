@@ -10,6 +10,7 @@ from photo_fleet.spec.kinds import limit_ms
 
 SECRETS = "/etc/prometheus/photo-api"
 DISCOVERY_TOKEN, OPS_TOKEN = f"{SECRETS}/discovery-token", f"{SECRETS}/ops-token"
+TARGETS = f"{SECRETS}/targets/*.json"
 LONGEST_SCRAPE_MS = 10_000
 
 
@@ -33,33 +34,36 @@ def files(fleet: Fleet) -> dict[str, str]:
 
 def notes(fleet: Fleet) -> list[str]:
     """What Prometheus's host must have besides."""
-    metrics, found = fleet.metrics, list[str]()
+    metrics = fleet.metrics
     if metrics.pushgateway:
-        return found
+        return []
+    if fleet.balancer.kind == "cloud":
+        return [
+            f"Prometheus takes its targets from files of {TARGETS}: put the discovery of your cloud"
+            " (ec2_sd_configs, openstack_sd_configs) in their place. Instances want the token in"
+            f" {OPS_TOKEN}: their PHOTO_API_OPS_TOKEN"
+        ]
     if metrics.discovery:
-        found.append(
+        return [
             f"Prometheus asks {metrics.discovery}{DISCOVERY_PATH} with the token in"
             f" {DISCOVERY_TOKEN}, the same as the balancer's PHOTO_FLEET_DISCOVERY_TOKEN"
-        )
-    else:
-        found.append(
-            "metrics.discovery is not set, so no prometheus.yml is rendered: set it, or use the"
-            " discovery of your cloud"
-        )
-    if metrics.discovery and fleet.balancer.kind == "cloud":
-        found.append(f"instances want the token in {OPS_TOKEN}: their PHOTO_API_OPS_TOKEN")
-    return found
+        ]
+    return [
+        "metrics.discovery is not set, so no prometheus.yml is rendered: set it, and Prometheus"
+        " asks the balancer which instances run"
+    ]
 
 
 def _instances(fleet: Fleet) -> list[str]:
     metrics = fleet.metrics
+    job = ["- job_name: photo-api", f"  metrics_path: {metrics.path}"]
+    if fleet.balancer.kind == "cloud":
+        found = ["  file_sd_configs:", f"  - files: ['{TARGETS}']"]
+        return [*job, *_authorization(OPS_TOKEN, "  "), *found]
     if not metrics.discovery:
         return []
-    wants_token = fleet.balancer.kind == "cloud"
     return [
-        "- job_name: photo-api",
-        f"  metrics_path: {metrics.path}",
-        *(_authorization(OPS_TOKEN, "  ") if wants_token else []),
+        *job,
         "  http_sd_configs:",
         f"  - url: {metrics.discovery}{DISCOVERY_PATH}",
         f"    refresh_interval: {limit_ms(metrics.interval)}ms",
