@@ -190,7 +190,7 @@ def metrics_discovery(fleet: Fleet) -> Iterator[Contradiction]:
             "metrics-discovery",
             f'metrics.pushgateway "{metrics.pushgateway}" and metrics.discovery'
             f' "{metrics.discovery}" are both set',
-            "instances push and are not scraped as well, since both would be the same series, so that"
+            "instances push and are not scraped as well, since both would be the same series, so"
             " nobody asks for the targets",
             ({"metrics.discovery": ""}, {"metrics.pushgateway": ""}),
         )
