@@ -26,6 +26,7 @@ from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
 from photo_api.supervisor.worker_process import WorkerProcess, worker_process
 from photo_api.telemetry.failures import bug
+from photo_api.telemetry.pushgateway import Pushgateway
 from photo_base.capacity import job_pool
 from photo_base.postgres import FAILURES, reason
 
@@ -111,7 +112,9 @@ async def _work(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(live))
         uploads = live.now.uploads
-        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, holder)
+        address = live.now.lifecycle.pushgateway
+        gateway = Pushgateway(address) if address else None
+        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, holder, gateway)
         tasks.create_task(maintenance.run())
 
 

@@ -69,15 +69,26 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str, interval: str = "500ms") -> Iterator[Prometheus]:
-    """Debian's, with a configuration for this one target, `host:port`."""
-    config = folder / "prometheus.yml"
-    config.write_text(
+def prometheus(
+    folder: Path, target: str, interval: str = "500ms", honors_labels: bool = False
+) -> Iterator[Prometheus]:
+    """Debian's, which scrapes this one target, `host:port`."""
+    config = (
         f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
         "scrape_configs:\n"
         "- job_name: photo-api\n"
+        f"  honor_labels: {str(honors_labels).lower()}\n"
         f"  static_configs: [{{targets: ['{target}']}}]\n"
     )
+    with prometheus_with(folder, config) as server:
+        yield server
+
+
+@contextmanager
+def prometheus_with(folder: Path, text: str) -> Iterator[Prometheus]:
+    """Debian's, with this configuration."""
+    config = folder / "prometheus.yml"
+    config.write_text(text)
     address = f"127.0.0.1:{free_port()}"
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(

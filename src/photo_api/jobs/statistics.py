@@ -63,7 +63,8 @@ WITH {FENCE}, kinds (kind) AS (SELECT unnest($3::text[])), states (state) AS (
         SELECT count(*) AS ended,
             coalesce(max(extract(epoch FROM s.at - d.at)), 0)::bigint AS longest
         FROM instance_events s JOIN instance_events d USING (boot_id)
-        WHERE s.event = 'stopped' AND d.event = 'draining' AND s.at > now() - interval '1 hour'
+        WHERE s.event = 'stopped' AND s.at > now() - interval '1 hour'
+        AND d.event = 'draining' AND d.at > now() - interval '2 hours'
     ) drains, LATERAL (VALUES ('drains', ended), ('longest_drain', longest)) numbers
 ) {KEPT}"""
 """What is under way, of which there is less: every few seconds."""

@@ -213,6 +213,12 @@ LOG_LINES_LOST = counter(
     way=one_of("sink", "stderr"),
 )
 
+PUSHES = counter(
+    "photo_api_pushes_total",
+    "Pushes of these metrics to a Pushgateway.",
+    result=one_of("ok", "failed"),
+)
+
 # Of the whole fleet: counted by one instance at a time, and told alike by all.
 
 FLEET_COUNTED = gauge(

@@ -42,6 +42,19 @@ class LifecycleSettings:
         default="network",
         parse=choice("network", "token"),
     )
+    pushgateway: str = setting(
+        "PUSHGATEWAY",
+        "address of a Pushgateway that gets the metrics, where Prometheus cannot reach instances;"
+        " empty: none",
+        default="",
+        parse=optional_url,
+    )
+    push_interval: float = setting(
+        "PUSH_INTERVAL",
+        "seconds between two pushes",
+        default="15",
+        parse=number(0.1, 86_400),
+    )
     lame_duck: float = setting(
         "LAME_DUCK",
         "seconds of serving on after readiness has failed, until balancers have noticed",

@@ -27,10 +27,12 @@ from photo_api.supervisor.listening import listen
 from photo_api.supervisor.load import LoadMeter
 from photo_api.supervisor.metrics import InstanceMetrics
 from photo_api.supervisor.migrating import migrate_at_start
+from photo_api.supervisor.pushing import Pushing
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
+from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
 from photo_base.tasks import cancel
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ class Supervisor:
             await asyncio.sleep(0)  # they are started now, and import while the rest here does
             registration = self._make_registration()
             monitor = self._make_monitor(registration)
+            self._pushing = self._make_pushing()
             work = self._housekeeping(registration, monitor, handlers)
             helpers = [self._watched(task) for task in work]
             drain = Drain(
@@ -113,7 +116,7 @@ class Supervisor:
                 clean = await drain.run(self._cause)
             finally:
                 await cancel(*helpers, *running)
-                await drain.tell_end(self._cause)
+                await asyncio.gather(drain.tell_end(self._cause), self._end_pushing())
         await self._complete_termination()
         return 0 if clean and not self._failed else 1
 
@@ -257,6 +260,22 @@ class Supervisor:
             self.counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
         )
 
+    def _make_pushing(self) -> Pushing | None:
+        life = self._settings.lifecycle
+        if not life.pushgateway:
+            return None
+        return Pushing(
+            Pushgateway(life.pushgateway),
+            life.push_interval,
+            lambda: scraped_at(self._identity.instance, self.port),
+            lambda: self._metrics.text(openmetrics=False),
+            self.counts,
+        )
+
+    async def _end_pushing(self) -> None:
+        if self._pushing is not None:
+            await self._pushing.end()
+
     def _housekeeping(
         self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers
     ) -> list[Coroutine[Any, Any, object]]:
@@ -269,6 +288,8 @@ class Supervisor:
             _endless(self._secrets.run(self._send_to_all, registration.note)),
             _endless(_keep_house(handlers, self._slots)),
         ]
+        if self._pushing is not None:
+            work.append(_endless(self._pushing.run()))
         if self._migrate:
             work.append(migrate_at_start(self._live))
         work.append(self._follow_notices(registration))

@@ -21,6 +21,7 @@ def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> F
         ),
         balancer=replace(
             fleet.balancer,
+            kind="nginx",
             membership="lua",
             networks=("127.0.0.0/8",),
             store=addresses.s3_endpoint,
@@ -28,5 +29,7 @@ def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> F
             tls=Tls(),
         ),
         database=replace(fleet.database, pooler="none"),
+        # A gateway that the spec names is that of the real fleet.
+        metrics=replace(fleet.metrics, discovery="", pushgateway=""),
         logs=Logs(),
     )

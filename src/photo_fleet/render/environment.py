@@ -18,6 +18,7 @@ TITLES = {
     "PHOTO_API_MODE": "Absent and published secrets are refused",
     "PHOTO_API_LAME_DUCK": "How an instance leaves (seconds)",
     "PHOTO_API_KEEP_ALIVE": "HTTP",
+    "PHOTO_API_PUSHGATEWAY": "Metrics by push (seconds)",
     "PHOTO_API_DATABASE_POOL": "What all instances share",
     "PHOTO_API_LOG_SINK": LOGS,
     "PHOTO_API_LOG_LOKI_URL": LOGS,

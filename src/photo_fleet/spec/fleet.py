@@ -21,6 +21,9 @@ from photo_fleet.spec.kinds import (
     Threshold,
 )
 
+DISCOVERY_PATH = "/targets"
+"""Where `photo-fleet balance` tells Prometheus its targets."""
+
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
 File = Annotated[str, Text("/[A-Za-z0-9/_.+-]+", "/etc/ssl/photos.pem")]
@@ -240,10 +243,15 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where instances are scraped."""
+    """Where instances are scraped, or where they push their metrics to."""
 
     path: Path = "/metrics"
     interval: Interval = 15
+    discovery: Address = ""
+    """Where Prometheus asks an nginx host's `photo-fleet balance` for its targets; empty: not."""
+    pushgateway: Address = ""
+    """Address of a Pushgateway as an instance reaches it, where Prometheus reaches none; empty:
+    instances are scraped."""
 
 
 @dataclass(frozen=True, slots=True)

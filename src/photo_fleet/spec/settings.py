@@ -46,6 +46,8 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "CORS_ORIGINS": ",".join(service.cors_origins),
         # A cloud's balancer passes every path on.
         "METRICS_ACCESS": "token" if balancer.kind == "cloud" else "",
+        "PUSHGATEWAY": fleet.metrics.pushgateway,
+        "PUSH_INTERVAL": limit(fleet.metrics.interval) if fleet.metrics.pushgateway else "",
         "DATABASE_POOL": str(service.pool),
         "DATABASE_POOLER": fleet.database.pooler,
         "MAX_INSTANCES": str(fleet.group.max),
