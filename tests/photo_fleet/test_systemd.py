@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 import httpx
@@ -192,8 +193,10 @@ class Installed:
         leaves open get the example that stands there."""
         found = {"PATH": os.environ["PATH"]}
         for secret in secrets(self.fleet):
+            database = self.environ["PHOTO_API_DATABASE_URL"]
+            other = database if "DATABASE" in secret.variable else token_hex(16)
             value = self.environ.get(f"PHOTO_API_{secret.variable}")
-            (self.root / secret.name).write_text(value or self.environ["PHOTO_API_DATABASE_URL"])
+            (self.root / secret.name).write_text(value or other)
         unit = instance_files(self.fleet)["photo-api.service"]
         lines = [line.replace(SECRETS, str(self.root)) for line in settings(unit)["Environment"]]
         assert len(lines) == len(secrets(self.fleet))
