@@ -4,7 +4,7 @@ import asyncio
 import pickle
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +53,10 @@ class Launcher:
         self._started = 0
 
     @asynccontextmanager
-    async def service(self) -> AsyncIterator[Server]:
-        """`photo-api serve` with one web worker; without jobs, which would share its CPU."""
-        process, address = await self._serve("--no-jobs")
+    async def service(self, settings: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
+        """`photo-api serve` with one web worker; without jobs, which would share its CPU. With
+        more `settings`, without their prefix."""
+        process, address = await self._serve("--no-jobs", settings=settings)
         try:
             await self._answering(process, address)
             yield Server(address, _child(process.pid, WEB))
@@ -94,20 +95,26 @@ class Launcher:
             raise NotStarted(process.last_words())
         return perf_counter() - started
 
-    async def _serve(self, *more: str) -> tuple[Running, Address]:
+    async def _serve(
+        self, *more: str, settings: Mapping[str, str] | None = None
+    ) -> tuple[Running, Address]:
         port = free_port()
         arguments = ["serve", "--host", HOST, "--port", str(port), *more]
-        return await self._start("photo_api.cli", *arguments), Address(HOST, port)
+        process = await self._run(["-m", "photo_api.cli", *arguments], settings)
+        return process, Address(HOST, port)
 
     async def _start(self, module: str, *arguments: str) -> Running:
         return await self._run(["-m", module, *arguments])
 
-    async def _run(self, arguments: Sequence[str]) -> Running:
+    async def _run(
+        self, arguments: Sequence[str], settings: Mapping[str, str] | None = None
+    ) -> Running:
         self._started += 1
+        more = {f"PHOTO_API_{name}": value for name, value in (settings or {}).items()}
         log = self._folder / f"process-{self._started}.log"
         command = [sys.executable, *arguments]
         return await Running.start(
-            Program("a measured process", command, self._environ, log, Path.cwd(), "TERM")
+            Program("a measured process", command, self._environ | more, log, Path.cwd(), "TERM")
         )
 
     async def _answering(self, process: Running, address: Address) -> None:

@@ -25,8 +25,8 @@ async def read_row(bench: Bench, effort: Effort, name: str) -> list[Row]:
     read = next(read for read in reads(bench.world) if read.name == name)
     pairs = await in_turns(
         name,
-        _busy(bench.service, read.ours, effort, read.status),
-        _busy(bench.limit, read.limits, effort, read.status),
+        busy(bench.service, read.ours, effort, read.status),
+        busy(bench.limit, read.limits, effort, read.status),
         effort.rounds,
     )
     return [throughput_row(name, "req/s", pairs, ONE_ROW if read.status == 302 else LISTS)]
@@ -37,8 +37,8 @@ async def presign_row(bench: Bench, effort: Effort) -> list[Row]:
 
     pairs = await in_turns(
         "presign",
-        _busy(bench.service, [bench.traffic.presign], effort, 200),
-        _busy(bench.limit, [bench.traffic.limit_presign], effort, 200),
+        busy(bench.service, [bench.traffic.presign], effort, 200),
+        busy(bench.limit, [bench.traffic.limit_presign], effort, 200),
         effort.rounds,
     )
     return [throughput_row("presign", "req/s", pairs, ONE_ROW)]
@@ -70,7 +70,7 @@ async def login_row(bench: Bench, effort: Effort) -> list[Row]:
     read = reads(bench.world)[0]
     logins: list[float] = []
 
-    alone = _busy(bench.service, read.ours, effort, 200)
+    alone = busy(bench.service, read.ours, effort, 200)
 
     async def list_beside_logins() -> Load:
         login = drive(
@@ -124,7 +124,7 @@ async def upload_row(bench: Bench, effort: Effort, at_once: int) -> list[Row]:
     return [throughput_row(f"upload-{at_once}", "uploads/s", pairs, UPLOADS)]
 
 
-def _busy(server: Server, requests: list[bytes], effort: Effort, status: int) -> Side:
+def busy(server: Server, requests: list[bytes], effort: Effort, status: int) -> Side:
     """A server with as much to do as it can, from 16 connections, for one stretch of time."""
     return Side(
         lambda: drive(

@@ -1,16 +1,20 @@
 """Leases: one holder at a time, and one that was away for too long changes nothing."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from photo_api.db.pool import Database
-from photo_api.jobs.statistics import count, statistics
+from photo_api.jobs.queue import Kind
+from photo_api.jobs.statistics import count, count_waiting, fleet_gauges, statistics
 from photo_api.maintenance import LEASE, SHORTEST_LEASE, prune
+from photo_api.metrics import declared
+from photo_api.metrics.declared import METRICS
 from photo_api.photos.sweep import sweep
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
@@ -142,6 +146,7 @@ async def test_who_lost_the_lease_changes_nothing(db: Database, store: S3Store) 
         await prune(db, stale)
         assert (await sweep(db, store, 3600, stale)).uploads == 0
         await count(db, stale)
+        await count_waiting(db, stale)
         assert await sizes(db) == before, state
         assert await db.fetchval(pending) == before["photos"]
         assert await statistics(db) == {}
@@ -229,10 +234,59 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         "bytes_ready": 42,
         "jobs_queued": 0,
         "jobs_dead": 1,
+        "shares": 0,
+        "orphan_objects": 0,
+        "orphan_bytes": 0,
     }
     await db.execute("DELETE FROM albums")
     await count(db, lease)
     assert (await statistics(db))["albums"] == 0
+
+
+async def test_what_is_under_way_is_told_alike_by_all(db: Database) -> None:
+    await db.execute(
+        "INSERT INTO jobs (kind, subject_id, state, available_at) VALUES"
+        " ('display', 1, 'queued', now() - interval '100 s'), ('display', 2, 'leased', now()),"
+        " ('metadata', 3, 'dead', now())"
+    )
+    await db.execute(
+        "INSERT INTO instances (boot_id, instance, node, version, address, port, workers, state)"
+        " SELECT gen_random_uuid(), 'a', 'a', '1', 'a', 1, 1, s"
+        " FROM unnest(ARRAY['ready', 'ready', 'lost', 'stopped']) s"
+    )
+    await db.execute(
+        "INSERT INTO instance_events (boot_id, instance, event, at)"
+        " SELECT boot_id, 'a', event, at FROM instances, (VALUES"
+        " ('draining', now() - interval '9 s'), ('stopped', now())) told (event, at)"
+        " WHERE state = 'stopped'"
+    )
+    lease = await taken(db, uuid4().hex)
+    await count(db, lease)
+    await count_waiting(db, lease)
+    told = await fleet_gauges(db)
+
+    def number(name: str, *labels: str) -> float:
+        return told[f"photo_api_fleet_{name}", labels]
+
+    assert number("jobs", "display", "queued") == number("jobs", "display", "leased") == 1
+    assert number("jobs", "metadata", "dead") == 1
+    assert number("jobs", "renditions", "queued") == 0
+    assert 100 <= number("oldest_job_seconds", "display") < 400
+    assert number("oldest_job_seconds", "metadata") == 0
+    assert number("instances", "ready") == 2
+    assert number("instances", "draining") == 0
+    assert (number("drains"), number("longest_drain_seconds")) == (1, 9)
+    assert abs(number("counted_timestamp_seconds") - time.time()) < 300
+    fleet = {name for name in METRICS if name.startswith("photo_api_fleet_")}
+    assert {name for name, _ in told} == fleet
+    await db.execute("DELETE FROM jobs")
+    await count_waiting(db, lease)
+    told = await fleet_gauges(db)
+    assert number("jobs", "display", "queued") == 0
+
+
+def test_every_kind_of_job_is_a_label() -> None:
+    assert set(get_args(Kind)) < declared.KINDS
 
 
 # Job processes

@@ -100,6 +100,8 @@ DOORS = {
     "PHOTO_API_S3_SECRET_KEY": "%s",
     "PHOTO_API_DATABASE_URL": "postgresql://u:%s@/photos",
     "PHOTO_API_DATABASE_DIRECT_URL": "postgresql:///photos?user=u&password=%s",
+    "PHOTO_API_LOG_LOKI_AUTH": "123456:%s",
+    "PHOTO_API_LOG_NHN_APP_KEY": "%s",
 }
 
 
@@ -120,6 +122,10 @@ def test_no_secret_opens_two_doors(one: str, other: str) -> None:
 
 def test_one_role_may_have_two_addresses() -> None:
     load(USABLE | {"PHOTO_API_DATABASE_DIRECT_URL": "postgresql://u:hunter2hunter2@b/photos"})
+
+
+def test_one_loki_may_be_asked_both_ways() -> None:
+    load(USABLE | {f"PHOTO_API_LOG_{name}_AUTH": "u:hunter2hunter2" for name in ("LOKI", "OTLP")})
 
 
 def test_all_faults_are_told_at_once() -> None:

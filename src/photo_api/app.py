@@ -24,9 +24,9 @@ from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.head import answering_head
 from photo_api.http.middleware import ErrorBoundary, RequestContext
-from photo_api.http.phase import WorkerPhase
 from photo_api.jobs.queue import depth
-from photo_api.jobs.statistics import statistics
+from photo_api.jobs.statistics import fleet_gauges, statistics
+from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
 from photo_api.photos.routes import router as photos
@@ -50,14 +50,18 @@ class LifespanState(TypedDict):
 
 
 def create_app(
-    live: LiveSettings, identity: Identity, health: WorkerHealth, access_log: AccessLog
+    live: LiveSettings,
+    identity: Identity,
+    health: WorkerHealth,
+    access_log: AccessLog,
+    metrics: Reporting,
 ) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         async with AsyncExitStack() as stack:
-            state = await _open(live, identity, health, stack)
+            state = await _open(live, identity, health, metrics, stack)
             health.phase.serve()
             yield {"app": state}
 
@@ -74,7 +78,9 @@ def create_app(
     add_routes(app)
     install_error_handlers(app)
     install_docs(app)
-    return _wrap(app, live.now, identity, health.phase, access_log)
+    wrapped = _wrap(app, live.now)
+    trusted, phase = live.now.http.trusted_proxies, health.phase
+    return RequestContext(wrapped, identity.instance, phase, access_log, trusted, metrics.counts)
 
 
 def add_routes(app: FastAPI) -> None:
@@ -87,18 +93,26 @@ def add_routes(app: FastAPI) -> None:
 
 
 async def _open(
-    live: LiveSettings, identity: Identity, health: WorkerHealth, stack: AsyncExitStack
+    live: LiveSettings,
+    identity: Identity,
+    health: WorkerHealth,
+    metrics: Reporting,
+    stack: AsyncExitStack,
 ) -> AppState:
     settings, s3 = live.now, live.now.s3
     db = await stack.enter_async_context(follow_database(live, "photo-api web"))
-    credentials, store = await stack.enter_async_context(follow_store(live))
+    counts = metrics.counts
+    db.watched_by(counts, "web")
+    metrics.read_fleet = lambda: fleet_gauges(db)
+    credentials, store = await stack.enter_async_context(follow_store(live, counts))
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)
     health.watch_storage(store.ping)
     public, urls = s3.public_endpoint or s3.endpoint, settings.delivery
 
-    def delivery(window: int, cache: int) -> Delivery:
+    def delivery(readers: str, window: int, cache: int) -> Delivery:
         signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, window)
+        signer.watched_by(counts, readers)
         return Delivery(store, signer, streams=urls.mode == "stream", cache=cache)
 
     for_visitors = min(urls.window, window_within(urls.share_url_ttl))
@@ -106,11 +120,12 @@ async def _open(
         settings=settings,
         identity=identity,
         health=health,
+        metrics=metrics,
         details=Details(health, lambda: depth(db), lambda: statistics(db)),
         db=db,
         store=store,
-        owners=delivery(urls.window, OWNERS_CACHE),
-        visitors=delivery(for_visitors, for_visitors),
+        owners=delivery("owners", urls.window, OWNERS_CACHE),
+        visitors=delivery("visitors", for_visitors, for_visitors),
         passwords=passwords,
         confirmations=Confirmations(),
     )
@@ -118,12 +133,10 @@ async def _open(
     return state
 
 
-def _wrap(
-    app: FastAPI, settings: Settings, identity: Identity, phase: WorkerPhase, access_log: AccessLog
-) -> ASGIApp:
-    """Middleware, inside out: each answer gets its identity, and CORS headers also on errors."""
+def _wrap(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Middleware, inside out: CORS headers also on errors. `RequestContext` comes around it."""
     wrapped: ASGIApp = Admission(app, settings.http, {UPLOAD_PATH})
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CrossOrigin(wrapped, settings.http.cors_origins)
-    return RequestContext(wrapped, identity.instance, phase, access_log)
+    return wrapped

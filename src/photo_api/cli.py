@@ -258,7 +258,13 @@ def _supervise(*, host: str, port: int, **how: Any) -> int:
     from photo_api.supervisor.signals import block
 
     block()
-    secrets = SecretFiles(os.environ)
+    try:
+        secrets = SecretFiles(os.environ)
+    except SettingsError as error:
+        from photo_api.telemetry.logs import tell_of_refusal
+
+        tell_of_refusal(os.environ, error.problems)
+        raise
 
     from photo_api.supervisor.serving import supervise
 

@@ -26,6 +26,7 @@ from photo_api.storage.base import ObjectStore
 from photo_api.storage.opening import follow_store
 from photo_api.supervisor.worker_process import WorkerProcess, worker_process
 from photo_api.telemetry.failures import bug
+from photo_api.telemetry.pushgateway import Pushgateway
 from photo_base.capacity import job_pool
 from photo_base.postgres import FAILURES, reason
 
@@ -51,15 +52,18 @@ async def _run(worker: WorkerProcess) -> None:
     async with AsyncExitStack() as stack:
         size = job_pool(live.now.jobs.concurrency)
         db = await stack.enter_async_context(follow_database(live, "photo-api jobs", size))
-        _, store = await stack.enter_async_context(follow_store(live))
+        counts = worker.metrics.counts
+        db.watched_by(counts, "jobs")
+        _, store = await stack.enter_async_context(follow_store(live, counts))
         async with asyncio.TaskGroup() as tasks:
-            # The boot's id: an instance that declares this one lost frees its leases by it.
-            work = tasks.create_task(_work(live, db, store, worker.identity.boot_id, stack))
+            work = tasks.create_task(_work(live, db, store, worker, stack))
             if worker.draining:
                 work.cancel()  # before its first step
             reporting = tasks.create_task(_report_memory(worker))
+            counting = tasks.create_task(worker.metrics.keep())
             obeying = tasks.create_task(_obey(worker, work))
-            obeying.add_done_callback(lambda _: reporting.cancel())
+            obeying.add_done_callback(lambda _: (reporting.cancel(), counting.cancel()))
+    await worker.metrics.close()
 
 
 async def _obey(worker: WorkerProcess, work: asyncio.Task[None]) -> None:
@@ -81,13 +85,19 @@ async def _report_memory(worker: WorkerProcess) -> None:
 
 
 async def _work(
-    live: LiveSettings, db: Database, store: ObjectStore, worker: str, stack: AsyncExitStack
+    live: LiveSettings,
+    db: Database,
+    store: ObjectStore,
+    worker: WorkerProcess,
+    stack: AsyncExitStack,
 ) -> None:
-    jobs = live.now.jobs
+    # An instance that declares this one lost frees its leases by the boot's id.
+    jobs, holder = live.now.jobs, worker.identity.boot_id
     limits = DecodeLimits(memory_bytes=jobs.decode_memory, cpu_seconds=jobs.decode_seconds)
     decoders = [Decoder(limits) for _ in range(jobs.concurrency)]
     for decoder in decoders:
         stack.push_async_callback(decoder.aclose)
+    worker.metrics.children = lambda: [one.pid for one in decoders if one.pid is not None]
     pool = DecoderPool(store, decoders)
     handlers: dict[str, Handler] = {
         "renditions": RenditionJob(db, store, pool),
@@ -95,12 +105,14 @@ async def _work(
         "shared_album": SharedAlbumJob(db),
         "metadata": MetadataJob(db, pool),
     }
-    runner = Runner(db, store, handlers, jobs, worker)
+    runner = Runner(db, store, handlers, jobs, holder, worker.metrics.counts)
     await _wait_for_schema(db)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(live))
         uploads = live.now.uploads
-        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, worker)
+        address = live.now.lifecycle.pushgateway
+        gateway = Pushgateway(address) if address else None
+        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, holder, gateway)
         tasks.create_task(maintenance.run())
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import prune_attempts
@@ -20,12 +21,15 @@ from photo_api.registry.leases import Lease
 from photo_api.renditions.rereading import enqueue_unread
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
+from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
 
 log = logging.getLogger(__name__)
 
 LEASE = "maintenance"
 SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
+WAITING_EVERY = 10.0
+GROUPS_EVERY = 10.0
 LISTING_EVERY = 3600.0
 REREADING_EVERY = 10.0
 FOLDS_AT_ONCE = 500
@@ -43,6 +47,24 @@ class Folding:
     told: list[int] = field(default_factory=list)
 
 
+class GroupSweep:
+    """Deletes what gone instances have pushed, each group once."""
+
+    def __init__(self, gateway: Pushgateway) -> None:
+        self._gateway = gateway
+        self._removed: set[tuple[Any, Any]] = set()
+
+    async def remove(self, db: Database) -> None:
+        """Raises `PushFailed` when the gateway cannot be asked: the rest is for the next round."""
+        found = await registry.gone(db)
+        known = {(row["boot_id"], row["changed_at"]): row for row in found}
+        self._removed &= known.keys()
+        for gone in known.keys() - self._removed:
+            row = known[gone]
+            await self._gateway.delete(scraped_at(row["instance"], row["port"]))
+            self._removed.add(gone)
+
+
 class Maintenance:
     """Rounds every `interval` seconds while this process holds the lease, as `holder`."""
 
@@ -53,7 +75,9 @@ class Maintenance:
         interval: float,
         uploads: UploadSettings,
         holder: str,
+        gateway: Pushgateway | None = None,
     ) -> None:
+        self._groups = GroupSweep(gateway) if gateway else None
         self._db = db
         self._store = store
         self._uploads = uploads
@@ -64,14 +88,18 @@ class Maintenance:
 
     async def run(self) -> None:
         """Until cancelled. What fails or takes long in the tables keeps nothing from the sweep."""
-        tasks = (
+        tasks = [
             PeriodicTask(self._interval, self._sweep),
             PeriodicTask(self._interval, self._look_after_tables),
             PeriodicTask(self._interval, self._compose_names),
             PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
+            PeriodicTask(WAITING_EVERY, lambda lease: statistics.count_waiting(self._db, lease)),
             PeriodicTask(LISTING_EVERY, self._list_staging),
             PeriodicTask(REREADING_EVERY, lambda lease: enqueue_unread(self._db, lease)),
-        )
+        ]
+        if self._groups is not None:
+            work = self._groups.remove
+            tasks.append(PeriodicTask(GROUPS_EVERY, lambda _: work(self._db)))
         await self._leader.run(tasks)
 
     async def _sweep(self, lease: Lease) -> None:

@@ -15,6 +15,7 @@ from photo_api.cloud.identity import Identity
 from photo_api.db.pool import Database
 from photo_api.health.details import Details
 from photo_api.health.worker_health import WorkerHealth
+from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import Settings
@@ -32,6 +33,7 @@ class AppState:
     settings: Settings
     identity: Identity
     health: WorkerHealth
+    metrics: Reporting
     details: Details
     db: Database
     store: ObjectStore
@@ -50,7 +52,9 @@ class AppState:
         auth, self.settings = settings.auth, settings
         throttle_key = THROTTLE_CONTEXT + next(iter(auth.secret_keys.values())).encode()
         self.access_tokens = AccessTokens(auth.jwt_keys, auth.access_ttl)
-        self.authenticator = Authenticator(self.access_tokens, self.db, auth.user_cache)
+        self.authenticator = Authenticator(
+            self.access_tokens, self.db, auth.user_cache, self.metrics.counts
+        )
         self.refresh_tokens = RefreshTokens(auth.secret_keys)
         self.throttle = LoginThrottle(self.db, throttle_key, auth.registrations_per_address)
         self.sealer = Sealer(auth.secret_keys)
@@ -74,6 +78,7 @@ class Bearer(SecurityBase):
     async def __call__(self, request: Request) -> Caller:
         state = cast(AppState, request.state.app)
         user_id = await state.authenticator.user_id(request.headers.get("authorization"))
+        request.state.user_id = user_id  # for the access log
         return Caller(user_id, state)
 
 

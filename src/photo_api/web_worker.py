@@ -25,6 +25,8 @@ from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.connections import Connections
 from photo_api.http.phase import Phase, WorkerPhase
 from photo_api.http.protocol import protocol_class
+from photo_api.metrics.declared import REQUESTS, UNMATCHED
+from photo_api.metrics.metric import OTHER
 from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.drain import accept_the_last
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._channel = worker.channel
         self._secrets = worker.secrets
+        self._metrics = worker.metrics
         self._recycle_after = worker.secrets.live.now.http.recycle_after
         self._health = health
         self._phase = health.phase
@@ -70,8 +73,10 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             await self._channel.send("ready")
         reporting = asyncio.create_task(self._report_load())
-        reporting.add_done_callback(self._reporting_ended)
-        self._tasks = (following, reporting)
+        counting = asyncio.create_task(self._metrics.keep())
+        for task in (reporting, counting):
+            task.add_done_callback(self._reporting_ended)
+        self._tasks = (following, reporting, counting)
 
     async def _follow(self) -> None:
         async for command, value in self._channel:
@@ -89,6 +94,10 @@ class Server(uvicorn.Server):
             self._secrets.update(value)
         elif command == "about":
             self._health.about = json.loads(value)
+        elif command.startswith("metrics-"):
+            self._metrics.take_piece(value)
+        elif command == "look-at-fleet":
+            self._metrics.look_at_fleet()
         elif command == "look-at-storage":
             self._looking = asyncio.create_task(self._look_at_storage())
         elif command == "drain":
@@ -99,10 +108,11 @@ class Server(uvicorn.Server):
             self._stop()
 
     def _reporting_ended(self, reporting: asyncio.Task[None]) -> None:
-        """A worker that does not report its load would be counted wrong in a drain. Another
-        replaces it, after it has finished what it carries."""
+        """A worker that does not report its load would be counted wrong in a drain, and one that
+        does not report its counts nowhere. Another replaces it, after it has finished what it
+        carries."""
         if not reporting.cancelled() and (error := reporting.exception()):
-            log.error("the load is reported no more; this worker ends", exc_info=error)
+            log.error("the worker reports no more, and ends", exc_info=error)
             self._stop()
 
     def _retire(self) -> None:
@@ -124,6 +134,7 @@ class Server(uvicorn.Server):
         if self._phase.now is Phase.DRAINING and self._accepts:
             await accept_the_last(sockets or [], self.servers, self._protocol)
         await super().shutdown(sockets)
+        await self._metrics.close()
 
     def _protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -188,8 +199,10 @@ def main() -> None:
             phase.drain()
         required = settings.lifecycle.health_checks
         health = WorkerHealth(worker.identity, phase, required, worker.logs)
-        access_log = open_access_log(settings.logs, instance, worker.name, worker.logs)
-        app = create_app(live, worker.identity, health, access_log)
+        access_log = open_access_log(settings.logs, worker.identity, worker.name, worker.logs)
+        counts = worker.metrics.counts
+        connections.refused = lambda status: counts.add(REQUESTS, OTHER, UNMATCHED, str(status))
+        app = create_app(live, worker.identity, health, access_log, worker.metrics)
         config = server_config(settings, app, instance, connections)
         listening = socket.socket(fileno=worker.socket)
         Server(config, worker, health, connections).run(sockets=[listening])

@@ -103,7 +103,7 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
         settings = secrets.settings
         _print_places(options, settings)
         identity = identify(settings.lifecycle)
-        with log_shipping(settings.logs, identity.instance, "main", OWN_FLUSH):
+        with log_shipping(settings.logs, identity, "main", OWN_FLUSH) as logs:
             supervisor = Supervisor(
                 secrets,
                 identity,
@@ -111,6 +111,7 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
                 port=options.port,
                 workers=options.workers,
             )
+            supervisor.follow_secrets(logs.use)
             return await _supervise(stack, supervisor)
     finally:
         # The end takes a second and is not hurried: a signal in it would leave servers behind.

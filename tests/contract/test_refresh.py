@@ -143,7 +143,7 @@ async def test_late_reuse_ends_the_session(
     eventually(lambda: alice.api.get("/auth/me").status_code == 401, 8)
     [event] = eventually(lambda: reuses(service, alice))
     sent = ip_address(alice.api.headers["X-Forwarded-For"])
-    assert ip_address(event["address"]) == sent
+    assert ip_address(event["client"]) == sent
     for token in (first, second, third):
         assert token not in service.log
 

@@ -10,6 +10,14 @@ import pytest
 
 from photo_api.db.connect import moved
 from photo_api.db.pool import Database, DatabaseUnavailable, open_database
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import (
+    BREAKER_OPEN,
+    DATABASE_CONNECTIONS,
+    DATABASE_REFUSALS,
+    DATABASE_WAITING,
+)
+from photo_api.metrics.metric import Metric
 from photo_base.postgres import FAILURES
 from tests.db.clusters import Cluster, settings
 
@@ -245,3 +253,27 @@ async def test_with_another_role_connections_are_replaced(cluster: Cluster) -> N
 )
 def test_what_makes_connections_lead_elsewhere(after: str, elsewhere: bool) -> None:
     assert moved(settings("postgresql://u:old@h:5432/db"), settings(after)) is elsewhere
+
+
+async def test_who_waits_and_who_is_refused_is_counted(database: Database) -> None:
+    counts = Counts()
+    database.watched_by(counts, "web")
+
+    def now(metric: Metric, *values: str) -> float:
+        list(counts.take())
+        return counts.gauges()[metric.name, values]
+
+    async with database.acquire(), database.acquire(), database.acquire():
+        waiting = asyncio.gather(
+            *(database.fetchval("SELECT 1") for _ in range(4)), return_exceptions=True
+        )
+        async with asyncio.timeout(10):
+            while now(DATABASE_WAITING, "web") < 4:
+                await asyncio.sleep(0.01)
+        assert now(DATABASE_CONNECTIONS, "web", "in_use") == 3
+        await waiting
+        counts.add_watched()
+        assert counts.sums[DATABASE_REFUSALS]["web",] == 4
+    assert now(DATABASE_WAITING, "web") == 0
+    assert now(DATABASE_CONNECTIONS, "web", "idle") == 3
+    assert now(BREAKER_OPEN, "database") == 0

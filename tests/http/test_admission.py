@@ -174,13 +174,14 @@ async def test_so_many_requests_are_held_in_all(environ: dict[str, str]) -> None
 
     admission = Admission(app, limits, ())
     tasks = []
-    probes = ("/health", "/health/live", "/api/health")
+    probes = ("/health", "/health/live", "/api/health", "/metrics")
     others = ("/health/detailed", "/api/share/health/health", "/healthy")
     paths = [*["/api/photos"] * 4 * WORK, *others, *probes]
     for number, path in enumerate(paths):
         scope = {
             "type": "http", "method": "GET", "path": path, "headers": [],
-            "client": (f"127.0.9.{number}", 1), "state": {"request_id": "x"},
+            "client": (f"127.0.9.{number}", 1),
+            "state": {"request_id": "x", "client": f"127.0.9.{number}"},
         }  # fmt: skip
         tasks.append(asyncio.create_task(admission(scope, nothing, slowly)))
     async with asyncio.timeout(10):

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import RequestContext
 from photo_api.http.phase import WorkerPhase
+from photo_api.metrics.counts import Counts
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ async def test_a_lost_database_is_503_with_retry_after(error: Exception) -> None
     async def fail() -> None:
         raise error
 
-    served = RequestContext(app, "here", WorkerPhase(), lambda **_: None)
+    served = RequestContext(app, "here", WorkerPhase(), lambda **_: None, (), Counts())
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/")

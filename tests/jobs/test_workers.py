@@ -121,7 +121,8 @@ async def test_a_decoder_that_is_killed_is_not_the_photo_s_fault(
         async def run(self, job: Job) -> None:
             nonlocal killed
             if killed == DEATHS:
-                return await super().run(job)
+                await super().run(job)
+                return
             killed += 1
             working = asyncio.create_task(super().run(job))
             async with asyncio.timeout(20):

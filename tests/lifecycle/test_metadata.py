@@ -9,7 +9,6 @@ import pytest
 
 from photo_api.cloud.identity import identify, own_address
 from photo_api.cloud.metadata import (
-    MAX_ANSWER,
     SESSION_SECONDS,
     InstanceMetadata,
     Metadata,
@@ -17,6 +16,7 @@ from photo_api.cloud.metadata import (
     ask,
     look_up,
 )
+from photo_api.http_exchange import MAX_ANSWER
 from photo_api.settings.instance import LifecycleSettings
 from photo_api.settings.loading import load
 from tests.metadata_service import black_hole, cloud_settings, raw_server, running_cloud

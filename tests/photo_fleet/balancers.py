@@ -69,6 +69,7 @@ def balancing(
     *arguments: str,
     stderr: int | None = None,
     file: Path | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Balancer]:
     """Running, and gone at the end. Members are probed ten times as often as the spec says.
     `stderr` in place of the log file, `file` with the address in
@@ -78,7 +79,7 @@ def balancing(
     with log_file.open("ab") as log:
         process = subprocess.Popen(
             command(socket, directory, "--probe-scale", "10", *arguments),
-            env=environment(url, file),
+            env=environment(url, file) | dict(more or {}),
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,

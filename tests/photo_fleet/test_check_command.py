@@ -13,8 +13,9 @@ import pytest
 from photo_fleet.cli import COMMANDS, main
 from photo_fleet.rules.server import REPORTED, compare, reported
 from photo_fleet.spec.changes import changed
-from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.fleet import Balancer, Fleet
 from photo_fleet.spec.loading import load
+from photo_fleet.spec.settings import settings
 from tests.service import Service
 
 ROOT = Path(__file__).parent.parent.parent
@@ -225,6 +226,25 @@ def test_a_server_is_compared_with_the_spec(instance: Service, tmp_path: Path) -
 def test_the_service_reports_every_number_that_is_compared(service: Service) -> None:
     config = reported(service.url, service.environ["PHOTO_API_OPS_TOKEN"])
     assert config.keys() >= REPORTED.keys()
+
+
+def test_a_server_behind_a_cloud_s_balancer_wants_a_token_for_its_metrics(
+    service: Service,
+) -> None:
+    config = reported(service.url, service.environ["PHOTO_API_OPS_TOKEN"])
+    fleet = Fleet(balancer=Balancer(kind="cloud"))
+    for of_spec, told, level in (
+        (fleet, "network", "error"), (fleet, "token", None),
+        (Fleet(), "token", "warning"), (Fleet(), config["metrics_access"], None),
+    ):  # fmt: skip
+        found = [
+            finding
+            for finding in compare(of_spec, config | {"metrics_access": told})
+            if finding.code == "server-metrics-access"
+        ]
+        assert [finding.level for finding in found] == ([level] if level else [])
+    assert settings(fleet)["PHOTO_API_METRICS_ACCESS"] == "token"
+    assert "PHOTO_API_METRICS_ACCESS" not in settings(Fleet())
 
 
 def test_the_remedy_of_a_difference_makes_the_spec_true(service: Service) -> None:

@@ -119,6 +119,16 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("n-plus-one", "warning", {"group.policies": (Policy("cpu", 51, 300, 1, 300), IN)}),
     ("n-plus-one", "warning", {"group.min": 1}),
     ("n-plus-one", "warning", {"group.max": 3}),
+    (
+        "metrics-discovery",
+        "error",
+        {"metrics.discovery": "http://10.0.0.5:9099", "balancer.kind": "cloud"},
+    ),
+    (
+        "metrics-discovery",
+        "warning",
+        {"metrics.discovery": "http://10.0.0.5:9099", "metrics.pushgateway": "http://10.0.0.9:1"},
+    ),
     ("metrics-path", "warning", {"metrics.path": "/api/metrics"}),
     ("metrics-interval", "warning", {"group.policies": (OUT, Policy("in_flight", 2, 44, -1, 300))}),
     ("cooldown", "warning", {"group.policies": (Policy("cpu", 50, 300, 1, 59), IN)}),

@@ -104,7 +104,10 @@ def test_an_answer_passes_as_it_came(front: Front, member: Backend) -> None:
     assert answer.headers["X-Instance"] == member.name
 
 
-@pytest.mark.parametrize("given", ["abc-1.2:3_4", "a" * 129, "a b", "", '"}'])
+SECRETS = ("id-mY0rL2bZxgTtqP5wfUOI8K3nCQJvHsdA", "9f3c1d5e7a8b4260" * 4, "eyJhbGciOi.eyJzdWIi.x")
+
+
+@pytest.mark.parametrize("given", ["abc-1.2:3_4", "a" * 129, "a b", "", '"}', *SECRETS])
 def test_a_sane_request_id_passes_and_others_are_replaced(
     front: Front, member: Backend, given: str
 ) -> None:

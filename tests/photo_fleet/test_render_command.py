@@ -52,7 +52,7 @@ def test_the_tree_has_a_folder_for_each_kind_of_file() -> None:
     paths = tree.files(Fleet()).keys()
     assert {path.partition("/")[0] for path in paths} == {"cloud-init", "nginx", "systemd"}
     cloud = tree.files(Fleet(balancer=Balancer(kind="cloud"))).keys()
-    assert {path.partition("/")[0] for path in cloud} == {"cloud-init", "systemd"}
+    assert {path.partition("/")[0] for path in cloud} == {"cloud-init", "prometheus", "systemd"}
     assert not any("fleet" in path for path in cloud)
 
 

@@ -161,7 +161,8 @@ def test_a_threshold_has_the_unit_of_its_metric(metric: str, text: str, threshol
         ),
         (
             "[metrics]\nflavour = 1",
-            "fleet.toml:2: metrics.flavour is not a key; [metrics] has path, interval",
+            "fleet.toml:2: metrics.flavour is not a key;"
+            " [metrics] has path, interval, discovery, pushgateway",
         ),
         (
             '[drain]\ngrace = "1 day"',

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 import httpx
@@ -24,7 +25,7 @@ from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.places import Places
 from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_files
-from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Service, Tls
+from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Logs, Service, Tls
 from photo_fleet.spec.settings import secrets
 from tests.own_stage import own_database
 from tests.photo_fleet.confinement import settings
@@ -57,6 +58,7 @@ VARIANTS = {
         ),
         drain=Drain(lame_duck=10, in_flight_wait=25, log_flush=2.5, grace=50.5),
         database=Database(pooler="transaction"),
+        logs=Logs(loki="https://10.0.0.7:3100", loki_tenant="photos", loki_auth=True, nhn=True),
     ),
 }
 
@@ -191,8 +193,10 @@ class Installed:
         leaves open get the example that stands there."""
         found = {"PATH": os.environ["PATH"]}
         for secret in secrets(self.fleet):
+            database = self.environ["PHOTO_API_DATABASE_URL"]
+            other = database if "DATABASE" in secret.variable else token_hex(16)
             value = self.environ.get(f"PHOTO_API_{secret.variable}")
-            (self.root / secret.name).write_text(value or self.environ["PHOTO_API_DATABASE_URL"])
+            (self.root / secret.name).write_text(value or other)
         unit = instance_files(self.fleet)["photo-api.service"]
         lines = [line.replace(SECRETS, str(self.root)) for line in settings(unit)["Environment"]]
         assert len(lines) == len(secrets(self.fleet))

@@ -17,23 +17,26 @@ import httpx
 import pytest
 
 from photo_api.settings.instance import LogSettings
-from photo_api.telemetry.shipping import LogQueue, open_log_queue
+from photo_api.telemetry.shipping import LogQueue
+from photo_api.telemetry.sinks import open_log_queues
 from tests.service import Service, eventually
+from tests.telemetry.log_settings import log_settings
 
 StartService = Callable[..., Service]
 
 PROCESS = """
 import logging, os, signal, sys, time
-from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.logs import log_shipping, open_access_log
-from photo_api.telemetry.shipping import LogQueue, open_log_queue
+from photo_api.telemetry.shipping import LogQueue
+from photo_api.telemetry.sinks import open_log_queues
+from tests.telemetry.log_settings import IDENTITY as identity, log_settings
 path, name, bound = sys.argv[1], sys.argv[2], int(sys.argv[3])
-settings = LogSettings(format=sys.argv[4], level="INFO", sink=path, queue=bound)
+settings = log_settings(format=sys.argv[4], sink=path, queue=bound)
 """
 
 TALKATIVE = """
-with log_shipping(settings, "10.0.0.1", name, 60) as logs:
-    access_log = open_access_log(settings, "10.0.0.1", name, logs)
+with log_shipping(settings, identity, name, 60) as logs:
+    access_log = open_access_log(settings, identity, name, logs)
     for number in range(2000):
         access_log(number=number, route="/api/photos", padding="x" * 300)
     try:
@@ -43,7 +46,7 @@ with log_shipping(settings, "10.0.0.1", name, 60) as logs:
 """
 
 UNREAD = """
-queue = open_log_queue(settings, name)
+[queue] = open_log_queues(settings, name)
 for number in range(17):
     queue.put(b"{}\\n")
 started = time.monotonic()
@@ -53,6 +56,7 @@ print(lost, queue.close(0.5), time.monotonic() - started)
 
 HUNG = """
 class Hung:
+    name, gathering = "hung", 0.1
     def write(self, lines):
         os.open(path, os.O_WRONLY)  # waits until somebody reads the pipe
 queue = LogQueue(Hung(), bound, name)
@@ -61,7 +65,7 @@ print(queue.close(0.5))
 """
 
 KILLED = """
-queue = open_log_queue(settings, name)
+[queue] = open_log_queues(settings, name)
 for number in range(1000):
     queue.put(b'{"number": %d}\\n' % number)
 while queue.state()["waiting"]:
@@ -93,9 +97,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 @contextmanager
 def queue_to(path: Path, bound: int = 10_000) -> Iterator[LogQueue]:
-    settings = LogSettings(format="json", level="INFO", sink=str(path), queue=bound)
-    queue = open_log_queue(settings, "web-1")
-    assert queue is not None
+    [queue] = open_log_queues(log_settings(sink=str(path), queue=bound), "web-1")
     try:
         yield queue
     finally:
@@ -112,7 +114,7 @@ def put(queue: LogQueue, count: int) -> None:
 
 
 def test_without_a_sink_there_is_no_queue() -> None:
-    assert open_log_queue(LogSettings("json", "INFO", "", 10), "web-1") is None
+    assert open_log_queues(log_settings(), "web-1") == []
 
 
 def test_lines_of_three_processes_arrive_whole_and_complete(tmp_path: Path) -> None:
@@ -161,13 +163,19 @@ def test_a_full_queue_drops_the_oldest_and_tells_how_many(
         assert queue.close(30) == 12
     assert numbers(path) == list(range(12, 22))
     told = (
-        "web-1: 12 log lines were lost (12 dropped from the full queue, 0 not written within 30 s)"
+        "web-1: 12 log lines were lost on their way to the file sink"
+        " (12 dropped from the full queue, 0 not written within 30 s)"
     )
     assert told in capsys.readouterr().err
 
 
 class Slow:
     """A sink that takes what it is given only when it may go on."""
+
+    name = "slow"
+    gathering = 0.1
+
+    def use(self, settings: LogSettings) -> None: ...
 
     def __init__(self) -> None:
         self.called, self.go_on = Event(), Event()
@@ -212,8 +220,8 @@ def test_a_pipe_that_nobody_reads_costs_its_lines_and_not_the_end(tmp_path: Path
     lost, again, seconds = said.split()
     assert (lost, again) == ("17", "17")
     assert float(seconds) >= 0.5
-    expected = "17 log lines were lost (5 dropped from the full queue, 12 not written within 0.5 s)"
-    assert told.count(expected) == 1
+    assert told.count("17 log lines were lost on their way to the file sink") == 1
+    assert told.count("(5 dropped from the full queue, 12 not written within 0.5 s)") == 1
 
 
 def test_a_sink_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:

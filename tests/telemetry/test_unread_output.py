@@ -16,11 +16,11 @@ from tests.service import Service, eventually, full_pipe, serving
 
 TALKATIVE = """
 import logging, sys
-from photo_api.settings.instance import LogSettings
 from photo_api.telemetry.logs import log_shipping, open_access_log
-settings = LogSettings(format=sys.argv[1], level="INFO", sink="", queue=10)
-with log_shipping(settings, "10.0.0.1", "web-1", 1) as logs:
-    access_log = open_access_log(settings, "10.0.0.1", "web-1", logs)
+from tests.telemetry.log_settings import IDENTITY as identity, log_settings
+settings = log_settings(format=sys.argv[1], queue=10)
+with log_shipping(settings, identity, "web-1", 1) as logs:
+    access_log = open_access_log(settings, identity, "web-1", logs)
     sys.stdin.readline()
     for number in range(6000):
         access_log(number=number, padding="x" * 300)

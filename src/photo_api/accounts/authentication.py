@@ -10,6 +10,8 @@ from photo_api.accounts.tokens import AccessTokens, InvalidToken
 from photo_api.db.pool import Database
 from photo_api.errors import ApiError, Code
 from photo_api.http.fields import in_range
+from photo_api.metrics.counts import Counts, results
+from photo_api.metrics.declared import TOKEN_CHECKS
 
 CACHED_TOKENS = 20_000
 """At about 200 bytes each, however long the header is."""
@@ -20,7 +22,8 @@ class Authenticator:
     verdict is kept per worker for at most `trust` seconds from the question on; for so long a
     deactivated or logged-out user may go on."""
 
-    def __init__(self, tokens: AccessTokens, db: Database, trust: float) -> None:
+    def __init__(self, tokens: AccessTokens, db: Database, trust: float, counts: Counts) -> None:
+        self._counts = counts
         self._tokens = tokens
         self._db = db
         self._trust = trust
@@ -30,12 +33,15 @@ class Authenticator:
         """The caller. Raises `ApiError` UNAUTHENTICATED or INACTIVE_USER."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
+            self._counts.add(TOKEN_CHECKS, "missing")
             raise ApiError(Code.UNAUTHENTICATED, "Send a token: Authorization: Bearer <token>")
         key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         cached = self._cache.get(key)
         if cached is not None and time.monotonic() < cached[1] and time.time() < cached[2]:
+            self._counts.add(TOKEN_CHECKS, "cached")
             return cached[0]
-        return await self._verify(key, token)
+        with results(self._counts, TOKEN_CHECKS):
+            return await self._verify(key, token)
 
     async def _verify(self, key: bytes, token: str) -> int:
         user, asked = None, time.monotonic()

@@ -12,13 +12,15 @@ from photo_api.accounts.models import Login, RefreshToken, Registration, Tokens,
 from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.client_address import throttle_group
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.http.security_events import tell
+from photo_api.metrics.counts import results
+from photo_api.metrics.declared import LOGINS
 from photo_api.state import Anyone, AppState, Authenticated
-
-log = logging.getLogger(__name__)
+from photo_api.telemetry.events import Event
 
 router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=DirectRoute)
 
@@ -28,8 +30,12 @@ router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=D
 )
 async def register(body: Registration, request: Request, state: Anyone) -> Response:
     """Open an account. An e-mail address, compared without case, can have one account."""
-    client = throttle_group(client_address(request, state.settings.http.trusted_proxies))
-    await state.throttle.register(client)
+    client = throttle_group(request.state.client)
+    try:
+        await state.throttle.register(client)
+    except ApiError:
+        tell(request, Event.REGISTRATION_THROTTLED, "too many registrations of one address")
+        raise
     password_hash = await state.passwords.hash(body.password, client)
     user = await queries.insert_user(state.db, body.email, body.username, password_hash)
     if user is None:
@@ -40,9 +46,20 @@ async def register(body: Registration, request: Request, state: Anyone) -> Respo
 @router.post("/login", response_model=Tokens, responses=errors(401, 403, 422, 429, 503))
 async def login(body: Login, request: Request, state: Anyone) -> Response:
     """Exchange e-mail and password for an access token and a refresh token."""
-    client = throttle_group(client_address(request, state.settings.http.trusted_proxies))
+    with results(state.metrics.counts, LOGINS):
+        return await _login(body, request, state)
+
+
+async def _login(body: Login, request: Request, state: AppState) -> Response:
+    client = throttle_group(request.state.client)
     user = await queries.user_by_email(state.db, body.email)
-    attempt = await state.throttle.enter(body.email, client, known=user is not None)
+    user_id = None if user is None else user["id"]
+    try:
+        attempt = await state.throttle.enter(body.email, client, known=user is not None)
+    except ApiError as refusal:
+        if refusal.code is Code.TOO_MANY_REQUESTS:
+            tell(request, Event.LOGIN_THROTTLED, "too many failed logins", user_id=user_id)
+        raise
     failed = False
     known = user["password_hash"] if user is not None else None
     try:
@@ -53,8 +70,11 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
     finally:
         await state.throttle.settle(attempt, failed=failed)
     if failed or user is None:
+        reason = "unknown_account" if user is None else "wrong_password"
+        tell(request, Event.LOGIN_FAILED, "a login failed", user_id=user_id, reason=reason)
         raise ApiError(Code.INVALID_CREDENTIALS, "E-mail or password is wrong")
     if not user["is_active"]:
+        tell(request, Event.LOGIN_FAILED, "a login failed", user_id=user_id, reason="deactivated")
         raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
     renewed = await state.passwords.renewed(user["password_hash"], body.password, client)
     if renewed is not None:
@@ -62,6 +82,7 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
     refresh_token = state.refresh_tokens.first()
     ttl = state.settings.auth.refresh_ttl
     session = await queries.start_family(state.db, user["id"], digest(refresh_token), ttl)
+    tell(request, Event.LOGIN_SUCCEEDED, "a login", logging.INFO, user_id=user_id)
     return _tokens(state, user["id"], session, refresh_token)
 
 
@@ -88,10 +109,12 @@ async def refresh(body: RefreshToken, request: Request, state: Anyone) -> Respon
             elif token["outdated"]:
                 await queries.revoke_family(connection, token["family_id"])
     if token is not None and token["rotated"]:
-        _tell_of_reuse(request, state, token)
+        _tell_of_reuse(request, token)
     if token is not None and not token["is_active"]:
+        _tell_of_refusal(request, token, "deactivated")
         raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
     if token is None or successor is None:
+        _tell_of_refusal(request, token)
         raise ApiError(Code.UNAUTHENTICATED, "The refresh token is not valid; log in again")
     return _tokens(state, token["user_id"], token["family_id"], successor)
 
@@ -113,7 +136,7 @@ async def me(caller: Authenticated) -> Response:
     return json_response(dict(user))
 
 
-def _tell_of_reuse(request: Request, state: AppState, token: Any) -> None:
+def _tell_of_reuse(request: Request, token: Any) -> None:
     """A security event for every token that was exchanged before. Harmless is only a
     repetition within a minute, before the successor is used: a lost answer, or a second tab."""
     if token["revoked"] or token["expired"]:
@@ -122,14 +145,22 @@ def _tell_of_reuse(request: Request, state: AppState, token: Any) -> None:
         reason = "session_ended" if token["outdated"] else "superseded"
     else:
         reason = "answered_again_late" if token["late"] else "answered_again"
-    fields = {
-        "reason": reason,
-        "user_id": token["user_id"],
-        "address": client_address(request, state.settings.http.trusted_proxies),
-        "request_id": request.state.request_id,
-    }
     level = logging.INFO if reason == "answered_again" else logging.WARNING
-    log.log(level, "a refresh token was used again", extra={"fields": fields})
+    text, whose = "a refresh token was used again", token["user_id"]
+    tell(request, Event.REFRESH_TOKEN_REUSED, text, level, user_id=whose, reason=reason)
+
+
+def _tell_of_refusal(request: Request, token: Any, reason: str = "") -> None:
+    """Of one that was exchanged before `_tell_of_reuse` has told."""
+    if token is not None and token["rotated"]:
+        return
+    if token is None:
+        tell(request, Event.REFRESH_REFUSED, "a refresh token was refused", reason="unknown")
+        return
+    reason = reason or ("revoked" if token["revoked"] else "expired")
+    level = logging.INFO if reason == "expired" else logging.WARNING
+    text, whose = "a refresh token was refused", token["user_id"]
+    tell(request, Event.REFRESH_REFUSED, text, level, user_id=whose, reason=reason)
 
 
 def _tokens(state: AppState, user_id: int, session: UUID, refresh_token: str) -> Response:

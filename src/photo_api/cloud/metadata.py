@@ -2,8 +2,6 @@
 
 Two formats are known: Amazon's with session tokens ("Use the Instance Metadata Service to access
 instance metadata" in the EC2 user guide) and OpenStack's ("Metadata service" in Nova's user guide).
-HTTP is h11's, which uvicorn brings and which takes milliseconds to import: this is in the way of
-every start.
 """
 
 import asyncio
@@ -17,18 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
-import h11
-
+from photo_api.http_exchange import MAX_ANSWER, Answer, Exchange
 from photo_api.settings.instance import CloudSettings
 from photo_base.tasks import cancel
 
 log = logging.getLogger(__name__)
-
-MAX_ANSWER = 65_536
-"""Bytes of head, and again of body, beyond which an answer is refused; twice as many hold also what
-interim answers and chunks add."""
 
 REQUEST_TIMEOUT = 2.0
 SESSION_SECONDS = 300
@@ -46,14 +38,6 @@ _TOKEN: Final = re.compile(r"[!-~]{1,1024}")
 class NoAnswer(Exception):
     """The service could not be asked, or its answer is not one to go by. Tells the kind only, for
     the answer itself may hold a key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer with any status."""
-
-    status: int
-    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,52 +216,22 @@ async def ask(
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT):
             return await _ask(method, url, headers or {}, body)
-    except (OSError, ValueError, h11.ProtocolError) as error:
+    except (OSError, ValueError) as error:
         raise NoAnswer(type(error).__name__) from None
 
 
 async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    default = 443 if secure else 80
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_ANSWER)
-    own_headers = {
-        "Host": parts.netloc.rpartition("@")[2].removesuffix(f":{default}"),
-        "Connection": "close",
-        "Content-Length": str(len(body)),
-    }
-    request = h11.Request(
-        method=method, target=parts.path or "/", headers=list({**own_headers, **headers}.items())
-    )
-    sent = [
-        connection.send(event) or b"" for event in (request, h11.Data(body), h11.EndOfMessage())
-    ]
+    exchange = Exchange(method, url, headers, body)
     reader, writer = await asyncio.open_connection(
-        parts.hostname,
-        parts.port or default,
-        ssl=ssl.create_default_context() if secure else None,
+        exchange.host,
+        exchange.port,
+        ssl=ssl.create_default_context() if exchange.secure else None,
         limit=MAX_ANSWER,
     )
     try:
-        writer.writelines(sent)
-        return await _read_answer(reader, connection)
+        writer.write(exchange.request)
+        while True:
+            if answer := exchange.receive(await reader.read(exchange.room)):
+                return answer
     finally:
         writer.close()
-
-
-async def _read_answer(reader: asyncio.StreamReader, connection: h11.Connection) -> Answer:
-    status, body, left = 0, b"", 2 * MAX_ANSWER
-    while not isinstance(event := connection.next_event(), h11.EndOfMessage):
-        if event is h11.NEED_DATA:
-            if left <= 0:
-                raise ValueError("the answer is too long")
-            received = await reader.read(min(MAX_ANSWER, left))
-            left -= len(received)
-            connection.receive_data(received)
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MAX_ANSWER:
-                raise ValueError("the answer is too long")
-    return Answer(status, body.decode())

@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 from photo_api.cloud.credentials import fetch_role_credentials
 from photo_api.cloud.metadata import (
     REGION,
-    Answer,
     InstanceMetadata,
     Metadata,
     NoAnswer,
@@ -25,6 +24,7 @@ from photo_api.cloud.metadata import (
     json_object,
 )
 from photo_api.cloud.sigv4 import sign_request
+from photo_api.http_exchange import Answer
 from photo_api.settings.instance import CloudSettings
 
 log = logging.getLogger(__name__)

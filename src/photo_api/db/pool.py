@@ -13,6 +13,13 @@ import asyncpg
 import orjson
 
 from photo_api.db.connect import moved, session_options
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import (
+    BREAKER_OPEN,
+    DATABASE_CONNECTIONS,
+    DATABASE_REFUSALS,
+    DATABASE_WAITING,
+)
 from photo_api.resilience import PAUSE, Breaker
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.secrets import LiveSettings
@@ -59,6 +66,8 @@ class Database:
         self._failing = False  # has the breaker counted anything: all that a request looks at
         self._asking: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._waiting = 0
+        self._refusals = 0
         self._pool = asyncpg.create_pool(
             min_size=0,
             max_size=size,
@@ -72,13 +81,18 @@ class Database:
         """A connection, outside any transaction. Raises `DatabaseUnavailable` after the wait, or at
         once while the server is down."""
         if self._failing and self._breaker.is_open:
+            self._refusals += 1
             raise DatabaseUnavailable("the server does not answer")
+        self._waiting += 1
         try:
             connection = await self._pool.acquire(timeout=self._wait)
         except FAILURES as error:
+            self._refusals += 1
             if isinstance(error, TimeoutError):
                 self._start_asking()
             raise DatabaseUnavailable(reason(error)) from error
+        finally:
+            self._waiting -= 1
         try:
             yield connection
             if self._failing:
@@ -119,6 +133,16 @@ class Database:
     async def execute(self, query: str, *args: object) -> str:
         async with self.acquire() as connection:
             return str(await connection.execute(query, *args))
+
+    def watched_by(self, counts: Counts, process: str) -> None:
+        """Have the pool of this kind of process counted."""
+        pool = self._pool
+        busy = lambda: pool.get_size() - pool.get_idle_size()  # noqa: E731
+        counts.watch(DATABASE_CONNECTIONS, process, "in_use", read=busy)
+        counts.watch(DATABASE_CONNECTIONS, process, "idle", read=pool.get_idle_size)
+        counts.watch(DATABASE_WAITING, process, read=lambda: self._waiting)
+        counts.watch(DATABASE_REFUSALS, process, read=lambda: self._refusals)
+        counts.watch(BREAKER_OPEN, "database", read=lambda: self._breaker.is_open)
 
     async def open(self) -> None:
         """Make the pool usable; connects to nothing."""

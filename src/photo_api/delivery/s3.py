@@ -19,6 +19,8 @@ from photo_api.cloud.sigv4 import (
 )
 from photo_api.delivery.base import SignedUpload, SignedUrl
 from photo_api.delivery.disposition import inline_disposition
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import READ_URLS, URL_CACHE_BYTES
 from photo_api.storage.credentials import CredentialSource
 
 CLOCK_SKEW = 300
@@ -64,6 +66,13 @@ class S3UrlSigner:
         self._query = canonical_query([("response-cache-control", caching)])
         self._signed_with = credentials.current()
         self._cache = ByteCache[_Wanted, _Signed](cache_bytes)
+        self._reused = self._signed = 0
+
+    def watched_by(self, counts: Counts, readers: str) -> None:
+        """Have the URLs to read with and their cache counted."""
+        counts.watch(READ_URLS, readers, "cached", read=lambda: self._reused)
+        counts.watch(READ_URLS, readers, "signed", read=lambda: self._signed)
+        counts.watch(URL_CACHE_BYTES, readers, read=lambda: self._cache.size)
 
     def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
         """A URL for a GET or a HEAD, never both: S3 signs the method.
@@ -77,7 +86,9 @@ class S3UrlSigner:
         wanted = (key, filename, method)
         found = self._cache.get(wanted)
         if found is not None and found[1] <= now < found[2]:
+            self._reused += 1
             return found[0]
+        self._signed += 1
         start, end = self._bucket(key, now)
         url = self._sign_read(key, filename, method, start, credentials)
         signed_until = credentials.expires_at

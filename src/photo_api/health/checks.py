@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+STALE = {"database": 5.0, "storage": 30.0}
+"""Seconds after which a result is too old to count: the supervisor or its worker hangs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -30,6 +33,29 @@ class Check:
             "age_ms": round(self.age * 1000),
         }
         return body if self.error is None else {**body, "error": self.error}
+
+
+def believed(name: str, check: Check | None) -> Check:
+    """The last result for a dependency, or one that says why there is none to be relied on."""
+    if check is None:
+        return Check(False, 0, time.monotonic(), "not looked at yet")
+    if check.age > STALE[name]:
+        return Check(False, check.latency_ms, check.at, "not looked at any more")
+    return check
+
+
+def result_of(check: Check) -> str:
+    """`ok`, or one of a few words for why it failed."""
+    error = check.error or ""
+    if check.ok:
+        return "ok"
+    if error.startswith("no answer"):
+        return "timeout"
+    if error.startswith("schema incomplete"):
+        return "schema"
+    if "Authorization" in error or "Password" in error or error.startswith("StoreRefused"):
+        return "refused"
+    return "unavailable"
 
 
 def found(started: float, error: str | None) -> Check:

@@ -8,14 +8,18 @@ from starlette.responses import PlainTextResponse, Response
 
 from photo_api.contract import METRICS_PATH
 from photo_api.db.migrations import known_migrations
-from photo_api.health.metrics import CONTENT_TYPE, exposition
-from photo_api.health.worker_health import STALE
+from photo_api.errors import ApiError, Code
 from photo_api.http.json import json_response
+from photo_api.http.openapi import errors
+from photo_api.metrics.exposition import OPENMETRICS, TEXT, wants_openmetrics
+from photo_api.metrics.reporting import NoAnswer
 from photo_api.state import Anyone, AppState
 
 router = APIRouter(tags=["health"])
 scraped = APIRouter(tags=["health"])
 """Only at the root, where balancers do not pass it on."""
+
+NO_METRICS = "the supervisor does not answer\n"
 
 HEALTH_EXAMPLE = {
     "status": "healthy",
@@ -78,15 +82,28 @@ async def detailed(request: Request, state: Anyone) -> Response:
     response_class=PlainTextResponse,
     responses={
         200: {
-            "description": "Prometheus text format",
+            "description": "Prometheus text format, or OpenMetrics",
             "content": {"text/plain": {"example": 'photo_api_info{instance="10.0.1.10"} 1\n'}},
-        }
+        },
+        **errors(401),
+        503: {
+            "description": "the supervisor has not answered within 2 seconds",
+            "content": {"text/plain": {"example": NO_METRICS}},
+        },
     },
 )
-async def metrics(state: Anyone) -> Response:
-    """For Prometheus: the instance's identity, and whether its dependencies are well."""
-    checks = {name: state.health.check(name) for name in STALE}
-    return Response(exposition(state.identity, checks), media_type=CONTENT_TYPE)
+async def metrics(request: Request, state: Anyone) -> Response:
+    """For Prometheus: what all processes of this instance have counted, whichever is asked. With
+    `Accept: application/openmetrics-text` there are exemplars, whose request ids stand in the
+    log."""
+    if state.settings.lifecycle.metrics_access == "token" and not _is_operator(request, state):
+        raise ApiError(Code.UNAUTHENTICATED, "Metrics are for the operator's token")
+    openmetrics = wants_openmetrics(request.headers.get("accept", ""))
+    try:
+        text = await state.metrics.scrape(openmetrics=openmetrics)
+    except NoAnswer:
+        return PlainTextResponse(NO_METRICS, 503, headers={"Retry-After": "1"})
+    return Response(text, media_type=OPENMETRICS if openmetrics else TEXT)
 
 
 def _answer(healthy: bool, body: dict[str, Any]) -> Response:
@@ -110,6 +127,7 @@ def _config(state: AppState) -> dict[str, Any]:
         # Nothing cuts a request that makes progress but the end of its instance.
         "longest_request": life.drain_wait,
         "keep_alive": settings.http.keep_alive,
+        "metrics_access": life.metrics_access,
         "pool": settings.database.pool_size,
         "release": state.identity.version,
         "schema": [item.name for item in known_migrations()],

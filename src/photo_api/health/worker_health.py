@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from photo_api.cloud.identity import Identity
-from photo_api.health.checks import Check, found
+from photo_api.health.checks import Check, believed, found
 from photo_api.health.readiness import READY, status_of
 from photo_api.http.phase import WorkerPhase
 from photo_api.telemetry.failures import bug
@@ -21,8 +21,6 @@ from photo_api.telemetry.logs import Logs
 log = logging.getLogger(__name__)
 
 STORAGE_TIMEOUT = 3.0
-STALE = {"database": 5.0, "storage": 30.0}
-"""Seconds after which a result is too old to count: the supervisor or its worker hangs."""
 
 
 class WorkerHealth:
@@ -57,12 +55,7 @@ class WorkerHealth:
 
     def check(self, name: str) -> Check:
         """The last result for a dependency."""
-        check = self._checks.get(name)
-        if check is None:
-            return Check(False, 0, time.monotonic(), "not looked at yet")
-        if check.age > STALE[name]:
-            return Check(False, check.latency_ms, check.at, "not looked at any more")
-        return check
+        return believed(name, self._checks.get(name))
 
     def log_lines(self) -> dict[str, Any]:
         """Log lines of this worker that wait for the sink or for a reader of standard error, and

@@ -12,12 +12,11 @@ from collections.abc import Collection
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from photo_api.contract import API_PREFIX, HEALTH_PATH
+from photo_api.contract import API_PREFIX, HEALTH_PATH, METRICS_PATH
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.client_address import throttle_group
 from photo_api.http.errors import error_response
 from photo_api.settings.serving import HttpSettings
 
@@ -43,8 +42,12 @@ SLOWEST, PATIENCE = 16 * 1024, 5.0
 """Bytes a second below which an upload may lose its place to another, and the seconds for which its
 client was waited for before."""
 
-PROBES = {HEALTH_PATH + below for below in ("", "/live", "/liveness", "/ready", "/readiness")}
-"""What balancers ask, which is at hand; `/health/detailed` is a request like any other."""
+PROBES = {
+    *(HEALTH_PATH + below for below in ("", "/live", "/liveness", "/ready", "/readiness")),
+    METRICS_PATH,
+}
+"""What balancers and Prometheus ask, which is at hand and wanted most from a busy instance;
+`/health/detailed` is a request like any other."""
 
 WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 
@@ -107,7 +110,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"].removeprefix(API_PREFIX) in PROBES:
             await self.app(scope, receive, send)
             return
-        address = throttle_group(client_address(Request(scope), self.limits.trusted_proxies))
+        address = throttle_group(scope["state"]["client"])
         try:
             self._admit(address)
         except _Refused as refused:

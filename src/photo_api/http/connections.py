@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ class Connections:
         self.accepted = 0
         self.last_accepted = time.monotonic()
         self.stopping = False
+        self.refused: Callable[[int], None] = lambda _: None
+        """Told the status of each answer to what never became a request."""
         self._open: set[LimitedProtocol] = set()
         self._unsent: dict[LimitedProtocol, int] = {}
         """Connections whose clients have not taken an answer, the longest first, and its bytes."""

@@ -7,8 +7,13 @@ from starlette.responses import Response
 
 JSON_TYPE = (b"content-type", b"application/json")
 
-UNLESS_SAID = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-"""Of every answer that does not say otherwise: nobody keeps it, nobody guesses its type."""
+UNLESS_SAID = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""Of every answer that does not say otherwise: nobody keeps it, nobody guesses its type, and no
+page that it leads to learns its address, in which a link's key stands."""
 
 
 class JsonResponse(Response):

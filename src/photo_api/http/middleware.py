@@ -5,23 +5,26 @@ import logging
 import os
 import re
 import time
+from collections.abc import Sequence
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
+from photo_api.http.client_address import client_address
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, UNMATCHED
 from photo_api.telemetry.logs import AccessLog
+from photo_base.environment import Network
+from photo_base.log_lines import redact
 
 log = logging.getLogger(__name__)
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-LIKE_A_TOKEN = re.compile(rb"eyJ.*|[A-Za-z0-9_-]{43}")
-"""Access tokens, and 256 bits in base64 as refresh tokens are: one that a client sends here by
-mistake must not reach the log."""
-
 REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 SHARES = f"{API_PREFIX}/share/"
 NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
@@ -31,17 +34,26 @@ INSTANCE = INSTANCE_HEADER.lower().encode()
 
 
 class RequestContext:
-    """Gives every answer its request id, the instance's name and `UNLESS_SAID`, counts requests in
-    flight to the end of their bodies, closes connections while draining, and writes the access
-    log."""
+    """Gives every request its id and its client's address (`request.state.client`), every answer
+    that id, the instance's name and `UNLESS_SAID`, counts requests in flight to the end of their
+    bodies, closes connections while draining, counts, and writes the access log, in which `user_id`
+    is whoever `request.state.user_id` says."""
 
     def __init__(
-        self, app: ASGIApp, instance: str, phase: WorkerPhase, access_log: AccessLog
+        self,
+        app: ASGIApp,
+        instance: str,
+        phase: WorkerPhase,
+        access_log: AccessLog,
+        trusted: Sequence[Network],
+        counts: Counts,
     ) -> None:
         self.app = app
         self.instance = instance.encode()
         self.phase = phase
         self.access_log = access_log
+        self.trusted = trusted
+        self.counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +64,9 @@ class RequestContext:
             # of a POST in a redirect.
             scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        client = client_address(Request(scope), self.trusted)
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, client=client)
         status, sent = 499, 0
 
         async def send_with_identity(message: Message) -> None:
@@ -78,22 +92,30 @@ class RequestContext:
         finally:
             self.phase.in_flight -= 1
             self.phase.served += 1
+            seconds = time.perf_counter() - started
+            # The route's template and never the path: a share's path holds its token.
+            method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
+            self.counts.add(REQUESTS, method, route, str(status))
+            self.counts.observe(REQUEST_DURATION, seconds, method, route, request_id=request_id)
             self.access_log(
                 request_id=request_id,
-                method=scope["method"],
-                # The route's template and never the path: a share's path holds its token.
-                route=getattr(scope.get("route"), "path", "unmatched"),
+                user_id=state.get("user_id"),
+                client=client,
+                method=method,
+                route=route,
                 status=status,
                 bytes=sent,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
             )
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        sane = name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value)
-        if sane and not LIKE_A_TOKEN.fullmatch(value):
-            return str(value, "ascii")
+        if name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value):
+            given = str(value, "ascii")
+            # A token that a client sends here by mistake must not reach the log.
+            if redact(given) == given:
+                return given
     return os.urandom(16).hex()
 
 

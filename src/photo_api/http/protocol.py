@@ -330,6 +330,7 @@ class LimitedProtocol(HttpToolsProtocol):
         ]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[answer.status_code] + lines + b"\r\n" + answer.body)
+        self.counted.refused(answer.status_code)
         self._close()
 
 

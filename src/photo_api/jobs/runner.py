@@ -14,6 +14,8 @@ from photo_api.db.connect import connect, moved
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import JOB_DURATION
 from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.serving import JobSettings
 from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
@@ -67,10 +69,10 @@ async def finishing(db: Database, job: Job) -> AsyncIterator[Any]:
 class Handler(Protocol):
     """Does jobs of one kind."""
 
-    async def run(self, job: Job) -> None:
-        """Do the job and end it by `finishing`. Raises `LeaseLost` when that does, `Postponed` when
-        it cannot be done now; any other exception is a failure, unless store or database are
-        down."""
+    async def run(self, job: Job) -> str | None:
+        """Do the job and end it by `finishing`; a word for how it ended if not done. Raises
+        `LeaseLost` when that does, `Postponed` when it cannot be done now; any other exception is a
+        failure, unless store or database are down."""
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """Record what a dead job means for its subject, in the transaction that buries it. `cause`
@@ -87,7 +89,9 @@ class Runner:
         handlers: Mapping[str, Handler],
         settings: JobSettings,
         worker: str,
+        counts: Counts | None = None,
     ) -> None:
+        self._counts = counts or Counts()
         self._db = db
         self._store = store
         self._handlers = handlers
@@ -147,16 +151,30 @@ class Runner:
             return None
 
     async def _run(self, job: Job) -> None:
+        began, result = time.monotonic(), "failed"
+        try:
+            result = await self._carry_out(job)
+        except asyncio.CancelledError:
+            result = "handed_back"
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            self._counts.observe(JOB_DURATION, seconds, job.kind, result)
+
+    async def _carry_out(self, job: Job) -> str:
+        """Run the job; a word for how it ended."""
         fields = {"job": job.id, "kind": job.kind, "subject": job.subject_id, "try": job.attempt}
         if job.failures >= self._settings.max_attempts:
             # Its worker died each time and could not say so itself.
             await self._fail(job, "its worker died every time", "worker_died")
-            return
+            return "failed"
         try:
-            await self._with_lease(job)
+            word = await self._with_lease(job)
             log.info("job done", extra={"fields": fields})
+            return word or "done"
         except LeaseLost:
             log.warning("job was taken over; result dropped", extra={"fields": fields})
+            return "taken_over"
         except asyncio.CancelledError:
             await asyncio.shield(self._hand_back(job, fields))
             raise
@@ -165,9 +183,10 @@ class Runner:
             if await self._is_outage(error):
                 log.warning("job postponed: %s", reason, extra={"fields": fields})
                 await self._postpone(job, reason)
-                return
+                return "postponed"
             log.warning("job failed", exc_info=True, extra={"fields": fields})
             await self._fail(job, reason, type(error).__name__)
+            return "failed"
 
     async def _hand_back(self, job: Job, fields: Mapping[str, object]) -> None:
         try:
@@ -207,10 +226,11 @@ class Runner:
                 await asyncio.sleep(1)
         await asyncio.sleep(pause)
 
-    async def _with_lease(self, job: Job) -> None:
+    async def _with_lease(self, job: Job) -> str | None:
         """Run the handler while renewing; a lease that is lost cancels the handler."""
         ended = await first(self._handlers[job.kind].run(job), self._renew(job))
-        ended[0].result()
+        word: str | None = ended[0].result()
+        return word
 
     async def _renew(self, job: Job) -> None:
         """Raises `LeaseLost` when it is. A database that does not answer is no proof of that."""

@@ -17,6 +17,7 @@ from photo_api.delivery.base import SignedUpload
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.fields import in_range
 from photo_api.http.idempotency import Key, create_once
+from photo_api.metrics.declared import UPLOADED_BYTES, UPLOADS
 from photo_api.photos import upload_queries as queries
 from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, sniff
 from photo_api.photos.models import PresignRequest
@@ -203,6 +204,9 @@ async def _adopt(
     if done is not mine:
         await discard(state, key)
     if done is not None:
+        counts = state.metrics.counts
+        counts.add(UPLOADS, "direct", "duplicate" if done.duplicate else "ok")
+        counts.add(UPLOADED_BYTES, "direct", by=done.file_size)
         return done
     # Somebody else confirmed meanwhile, or the sweep was faster: what counts is the row.
     return await _ended(state, owner_id, await queries.staged(state.db, owner_id, photo["id"]))

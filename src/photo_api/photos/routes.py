@@ -13,6 +13,8 @@ from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
 from photo_api.http.idempotency import Key, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.metrics.counts import results
+from photo_api.metrics.declared import CONFIRMS, PRESIGNS, UPLOADED_BYTES, UPLOADS
 from photo_api.photos import direct_upload, queries, server_upload
 from photo_api.photos.delivery import file_of
 from photo_api.photos.models import (
@@ -59,13 +61,18 @@ async def presign(
     """Begin a direct upload: PUT the bytes to `upload_url` with exactly `upload_headers`, then
     confirm. The URL accepts this size and type only, and with `sha256` these bytes only."""
     key = idempotency(caller.user_id, "photos.presign", idempotency_key, body.model_dump())
-    return json_response(await direct_upload.presign(caller.state, caller.user_id, body, key))
+    with results(caller.state.metrics.counts, PRESIGNS) as result:
+        begun = await direct_upload.presign(caller.state, caller.user_id, body, key)
+        result.word = "duplicate" if begun["duplicate"] else "ok"
+    return json_response(begun)
 
 
 @router.post("/confirm", response_model=Confirmed, responses=errors(401, 403, 404, 409, 422, 503))
 async def confirm(body: ConfirmRequest, caller: Authenticated) -> Response:
     """Finish a direct upload once its PUT has succeeded. May be repeated."""
-    done = await direct_upload.confirm(caller.state, caller.user_id, body.photo_id)
+    with results(caller.state.metrics.counts, CONFIRMS) as result:
+        done = await direct_upload.confirm(caller.state, caller.user_id, body.photo_id)
+        result.word = "duplicate" if done.duplicate else "ok"
     return json_response(
         {
             "photo_id": done.photo_id,
@@ -92,7 +99,11 @@ async def upload(
     key = None
     if idempotency_key is not None:
         key = Key(caller.user_id, "photos.upload", idempotency_key, None)
-    done = await server_upload.upload(request, caller.state, caller.user_id, key)
+    counts = caller.state.metrics.counts
+    with results(counts, UPLOADS, "server") as result:
+        done = await server_upload.upload(request, caller.state, caller.user_id, key)
+        result.word = "duplicate" if done.duplicate else "ok"
+    counts.add(UPLOADED_BYTES, "server", by=done.file_size)
     return json_response(
         {
             "id": done.photo_id,

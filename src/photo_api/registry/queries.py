@@ -202,6 +202,21 @@ async def declare_lost(db: Any, boot_ids: Collection[str], me: Boot) -> list[str
     return [row["boot_id"] for row in rows]
 
 
+async def gone(db: Any) -> list[Any]:
+    """`boot_id`, `instance`, `port` and `changed_at` of boots that have stopped or were lost within
+    a day, the latest first, but for those whose place another boot has taken; 1,000 at most."""
+    found: list[Any] = await db.fetch(
+        f"""
+        SELECT g.boot_id, g.instance, g.port, g.changed_at FROM instances g
+        WHERE g.state IN ('stopped', 'lost') AND g.changed_at > now() - interval '1 day'
+        AND NOT EXISTS (SELECT FROM instances a WHERE a.state IN {ALIVE}
+                        AND a.instance = g.instance AND a.port = g.port)
+        ORDER BY g.changed_at DESC LIMIT 1000
+        """
+    )
+    return found
+
+
 async def prune(db: Any, lease: Lease) -> None:
     """Rows live 7 days beyond their last sign of life, events 100 days. A row of one that lives all
     the same comes back with its next heartbeat."""

@@ -44,7 +44,7 @@ class _PhotoJob(Generic[Made]):
         self._store = store
         self._decoders = decoders
 
-    async def run(self, job: Job) -> None:
+    async def run(self, job: Job) -> str | None:
         photo = await self._db.fetchrow(
             "SELECT owner_id, object_key FROM photos"
             f" WHERE id = $1 AND status = 'ready' AND {self.wanted}",
@@ -52,13 +52,14 @@ class _PhotoJob(Generic[Made]):
         )
         if photo is None:
             async with finishing(self._db, job):
-                return
+                return "not_wanted"
         try:
             made = await self._decoders.make(job, photo["object_key"], self.decode)
         except PermanentFailure as reason:
             await self._refuse(job, photo["object_key"], str(reason))
-        else:
-            await self._keep(job, photo["owner_id"], made)
+            return "refused"
+        await self._keep(job, photo["owner_id"], made)
+        return None
 
     async def _refuse(self, job: Job, key: str, reason: str) -> None:
         """End the job of a photo that is at fault itself, whose original has this key."""

@@ -7,9 +7,11 @@ from photo_base.environment import (
     choice,
     integer,
     number,
+    optional_authorities,
     optional_url,
     setting,
     several,
+    url,
 )
 
 
@@ -32,6 +34,26 @@ class LifecycleSettings:
         "bearer token with which `/health/detailed` shows the configuration; empty: never",
         default="",
         secret=True,
+    )
+    metrics_access: str = setting(
+        "METRICS_ACCESS",
+        "who may read `/metrics`: whoever reaches the instance (`network`), or, behind a balancer"
+        " that passes every path on, whoever has `PHOTO_API_OPS_TOKEN` (`token`)",
+        default="network",
+        parse=choice("network", "token"),
+    )
+    pushgateway: str = setting(
+        "PUSHGATEWAY",
+        "address of a Pushgateway that gets the metrics, where Prometheus cannot reach instances;"
+        " empty: none",
+        default="",
+        parse=optional_url,
+    )
+    push_interval: float = setting(
+        "PUSH_INTERVAL",
+        "seconds between two pushes",
+        default="15",
+        parse=number(0.1, 86_400),
     )
     lame_duck: float = setting(
         "LAME_DUCK",
@@ -129,7 +151,59 @@ class LogSettings:
     )
     queue: int = setting(
         "LOG_QUEUE",
-        "lines that may wait for the sink per process; when it is full, the oldest go",
+        "lines that may wait for each sink per process; when it is full, the oldest go",
         default="10000",
         parse=integer(10, 10_000_000),
+    )
+    loki_url: str = setting(
+        "LOG_LOKI_URL",
+        "Loki that gets every line, `http://loki:3100`; empty: none",
+        default="",
+        parse=optional_url,
+    )
+    loki_auth: str = setting(
+        "LOG_LOKI_AUTH",
+        "bearer token for it, or `user:password`; empty: none",
+        default="",
+        secret=True,
+    )
+    loki_tenant: str = setting(
+        "LOG_LOKI_TENANT", "its tenant (`X-Scope-OrgID`); empty: none", default=""
+    )
+    otlp_url: str = setting(
+        "LOG_OTLP_URL",
+        "collector that gets every line by OTLP/HTTP in JSON, `http://collector:4318`; empty: none",
+        default="",
+        parse=optional_url,
+    )
+    otlp_auth: str = setting(
+        "LOG_OTLP_AUTH",
+        "bearer token for it, or `user:password`; empty: none",
+        default="",
+        secret=True,
+    )
+    nhn_app_key: str = setting(
+        "LOG_NHN_APP_KEY",
+        "app key of NHN Cloud Log & Crash Search, which gets every line; empty: it gets none",
+        default="",
+        secret=True,
+    )
+    nhn_url: str = setting(
+        "LOG_NHN_URL",
+        "where its lines are collected",
+        default="https://api-logncrash.nhncloudservice.com",
+        parse=url,
+    )
+    authorities: str = setting(
+        "LOG_CA_FILE",
+        "PEM file of the authorities whose certificates these may have besides those that the"
+        " system believes; read at the start",
+        default="",
+        parse=optional_authorities,
+    )
+    timeout: float = setting(
+        "LOG_TIMEOUT",
+        "seconds in which one of these must have taken a batch of lines; then it is sent again",
+        default="10",
+        parse=number(0.5, 60),
     )

@@ -105,6 +105,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         )
     if bool(values["cloud.autoscaling_group"]) != bool(values["cloud.lifecycle_hook"]):
         problems.append(f"{PREFIX}AUTOSCALING_GROUP and {PREFIX}LIFECYCLE_HOOK go together")
+    if values["lifecycle.metrics_access"] == "token" and not values["lifecycle.ops_token"]:
+        problems.append(f"{PREFIX}METRICS_ACCESS=token needs {PREFIX}OPS_TOKEN")
     problems += _stop_budget(values)
     if values["mode"] == "production":
         problems += _weak(values)
@@ -112,8 +114,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 
 def _weak(values: Mapping[str, Any]) -> list[str]:
-    """Secrets that somebody could guess, or that open more than one door. Those of the database and
-    the store are made elsewhere: of them it only counts that nothing else has them."""
+    """Secrets that somebody could guess, or that open more than one door. Those of the database,
+    the store and the collectors of logs are made elsewhere: of them it only counts that nothing
+    else has them."""
     ours = {
         f"{PREFIX}{name}, the secret of {kid!r},": secret
         for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
@@ -124,10 +127,18 @@ def _weak(values: Mapping[str, Any]) -> list[str]:
         database_password(values[f"database.{path}"]): f"{PREFIX}{name}, its password,"
         for path, name in (("direct_url", "DATABASE_DIRECT_URL"), ("url", "DATABASE_URL"))
     }
+    collectors = {
+        values[f"logs.{path}"].rpartition(":")[2]: f"{PREFIX}{name}"
+        for path, name in (
+            ("loki_auth", "LOG_LOKI_AUTH"),
+            ("otlp_auth", "LOG_OTLP_AUTH"),  # the same, where Loki is asked both ways
+            ("nhn_app_key", "LOG_NHN_APP_KEY"),
+        )
+    }
     theirs = {
         f"{PREFIX}S3_ACCESS_KEY": values["s3.access_key"],
         f"{PREFIX}S3_SECRET_KEY": values["s3.secret_key"],
-        **{name: password for password, name in passwords.items()},
+        **{name: secret for secret, name in (passwords | collectors).items()},
     }
     ours, theirs = ({k: v for k, v in some.items() if v} for some in (ours, theirs))
     weak = [(name, weakness(secret)) for name, secret in ours.items()]

@@ -1,5 +1,6 @@
 """Share links: made and revoked by an album's owner, opened by anyone with one."""
 
+import logging
 import secrets
 from datetime import timedelta
 from typing import Annotated, Any
@@ -17,6 +18,9 @@ from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
+from photo_api.http.security_events import tell
+from photo_api.metrics.counts import results
+from photo_api.metrics.declared import SHARE_VIEWS
 from photo_api.photos.delivery import file_of
 from photo_api.photos.routes import REDIRECT, SizeQuery
 from photo_api.photos.upload_queries import has_album
@@ -24,6 +28,7 @@ from photo_api.shares import queries
 from photo_api.shares.audience import is_by_a_person
 from photo_api.shares.models import NewShare, Share, SharedAlbum
 from photo_api.state import Anyone, AppState, Authenticated, IdempotencyKey
+from photo_api.telemetry.events import Event
 
 router = APIRouter(prefix=API_PREFIX, tags=["shares"], route_class=DirectRoute)
 
@@ -126,13 +131,15 @@ async def view_share(
     any case. Counts the view, unless a program looks: HEAD, previews of links, search engines."""
     after = decode_cursor(cursor) if cursor else -1
     size = FIRST_PAGE if limit is None else limit
-    rows = await queries.view(
-        state.db, digest(token), after, skip, size + 1, counts=is_by_a_person(request)
-    )
-    if not rows:
-        raise not_found("Share link")
-    if rows[0]["expired"]:
-        raise _expired()
+    by_a_person = is_by_a_person(request)
+    with results(state.metrics.counts, SHARE_VIEWS, "person" if by_a_person else "program"):
+        rows = await queries.view(
+            state.db, digest(token), after, skip, size + 1, counts=by_a_person
+        )
+        if not rows:
+            raise _unknown(request)
+        if rows[0]["expired"]:
+            raise _expired(request)
     shown = [row for row in rows[:size] if row["id"] is not None]
     page = state.visitors.presenter.page(shown, f"/share/{token}")
     return json_response(
@@ -160,15 +167,23 @@ async def shared_image(
     as `display`, unless the link's owner allows originals."""
     photo = await queries.shared_image(state.db, digest(token), photo_id)
     if photo is None:
-        raise not_found("Share link")
+        raise _unknown(request)
     if photo["expired"]:
-        raise _expired()
+        raise _expired(request)
     if photo["object_key"] is None:
         raise not_found("Photo")
     return await state.visitors.deliver(request, file_of(photo, size, own=False))
 
 
-def _expired() -> ApiError:
+def _unknown(request: Request) -> ApiError:
+    """A link that was revoked, or that never was."""
+    tell(request, Event.SHARE_REFUSED, "a share link was refused", reason="unknown")
+    return not_found("Share link")
+
+
+def _expired(request: Request) -> ApiError:
+    text = "a share link was refused"
+    tell(request, Event.SHARE_REFUSED, text, logging.INFO, reason="expired")
     return ApiError(Code.SHARE_EXPIRED, "This link has expired; ask its owner for a new one")
 
 

@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import BREAKER_OPEN
 from photo_api.resilience import Breaker, RetryBudget
 from photo_api.settings.dependencies import S3Settings
 from photo_api.settings.instance import CloudSettings
@@ -14,6 +17,7 @@ from photo_api.storage.credentials import (
     StaticCredentials,
 )
 from photo_api.storage.guarded import GuardedStore
+from photo_api.storage.measured import MeasuredStore
 from photo_api.storage.s3 import S3Store
 
 TRY_PAUSE = 10.0
@@ -22,15 +26,19 @@ TRY_PAUSE = 10.0
 
 @asynccontextmanager
 async def open_store(
-    settings: S3Settings, credentials: CredentialSource
+    settings: S3Settings, credentials: CredentialSource, counts: Counts | None = None
 ) -> AsyncIterator[GuardedStore]:
-    """The configured store for one process, with a breaker of its own. Nothing is connected yet."""
+    """The configured store for one process, with a breaker of its own, counted in `counts`. Nothing
+    is connected yet."""
     store = S3Store(
         settings.endpoint, settings.bucket, settings.region, credentials, settings.authorities
     )
+    counts = counts or Counts()
     reads = Breaker("object store", pause=TRY_PAUSE)
     writes = Breaker("object store for writes", pause=TRY_PAUSE)
-    guarded = GuardedStore(store, reads, writes, RetryBudget())
+    for name, breaker in (("store", reads), ("store_writes", writes)):
+        counts.watch(BREAKER_OPEN, name, read=partial(getattr, breaker, "is_open"))
+    guarded = GuardedStore(MeasuredStore(store, counts), reads, writes, RetryBudget())
     try:
         yield guarded
     finally:
@@ -51,13 +59,15 @@ async def open_credentials(
 
 
 @asynccontextmanager
-async def follow_store(live: LiveSettings) -> AsyncIterator[tuple[CredentialSource, GuardedStore]]:
+async def follow_store(
+    live: LiveSettings, counts: Counts
+) -> AsyncIterator[tuple[CredentialSource, GuardedStore]]:
     """Both of the above, kept with the secrets that change meanwhile."""
     settings = live.now
 
     async with (
         open_credentials(settings.s3, settings.cloud) as credentials,
-        open_store(settings.s3, credentials) as store,
+        open_store(settings.s3, credentials, counts) as store,
     ):
         store.refused = lambda: live.refused("store")
 

@@ -3,8 +3,9 @@ side died.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
 all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
-`stop`, `about JSON`, `checks JSON`, `look-at-storage`. A worker sends events: `ready`, `load JSON`,
-`check JSON`, `recycle`, `refused database`, `refused store`.
+`stop`, `about JSON`, `checks JSON`, `look-at-storage`, `look-at-fleet`, `metrics-N` with a piece of
+what a worker asked for. A worker sends events: `ready`, `load JSON`, `check JSON`, `recycle`,
+`refused database`, `refused store`, `counts JSON`, `gauges JSON`, `fleet JSON`, `scrape`.
 """
 
 import asyncio
@@ -41,6 +42,8 @@ class ControlChannel:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
+        # A loop waits for room in a socket on behalf of one sender: another would take its place.
+        self._turn = asyncio.Lock()
 
     def first(self) -> tuple[str, str]:
         """The command that was there at the start. Raises OSError when there was none."""
@@ -51,8 +54,9 @@ class ControlChannel:
             yield _parts(message)
 
     async def send(self, event: str) -> None:
-        """Tell the supervisor, for instance `ready`."""
-        await asyncio.get_running_loop().sock_sendall(self._socket, event.encode())
+        """Tell the supervisor, for instance `ready`. Waits while it takes nothing."""
+        async with self._turn:
+            await asyncio.get_running_loop().sock_sendall(self._socket, event.encode())
 
 
 def _parts(message: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import logging
 import random
 
 from photo_api.settings.secrets import LiveSettings
+from photo_api.telemetry.events import Event
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ async def migrate_at_start(live: LiveSettings) -> None:
         try:
             await migrate(live.now.database)
         except (BreakingMigrations, UnfitDatabase) as refusal:
-            log.error("not migrated: %s", refusal)
+            refused = {"event": Event.CONFIGURATION_REFUSED}
+            log.error("not migrated: %s", refusal, extra={"fields": refused})
             return
         except FAILURES as error:
             kind = type(error).__name__

@@ -6,8 +6,10 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from photo_api.health.checks import Check, from_line, to_line
+from photo_api.health.checks import Check, believed, from_line, result_of, to_line
 from photo_api.health.probe import DatabaseProbe
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import HEALTH_CHECKS
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.slot import Slot
 
@@ -26,7 +28,9 @@ class Monitor:
         database: DatabaseProbe,
         workers: Sequence[Slot],
         note: Callable[[str, str], None],
+        counts: Counts,
     ) -> None:
+        self._counts = counts
         self._database = database
         self._workers = workers
         self._note = note
@@ -55,6 +59,7 @@ class Monitor:
         """Keep a result, and send it to the workers."""
         before = self._checks.get(name)
         self._checks[name] = check
+        self._counts.add(HEALTH_CHECKS, name, result_of(check))
         if before is None:
             if not check.ok:
                 # At the start a dependency that is not there yet is waited for, and no surprise.
@@ -65,6 +70,10 @@ class Monitor:
             self.database_ok.set()
         for worker in self._workers:
             self.tell(worker)
+
+    def check(self, name: str) -> Check:
+        """The last result for a dependency."""
+        return believed(name, self._checks.get(name))
 
     def tell(self, worker: Slot | Child) -> None:
         """Send a worker all results."""

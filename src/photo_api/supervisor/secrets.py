@@ -12,6 +12,7 @@ from contextlib import suppress
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, Look, SecretFiles, with_texts
 from photo_api.supervisor.control_channel import ControlChannel
+from photo_api.telemetry.events import Event
 from photo_base.environment import SettingsError
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ class SecretWatch:
             self._wanted.clear()
             look = await _beside(self._look)
             for problem in look.problems:
-                log.error("a secret stays as it was: %s", problem)
+                refused = {"event": Event.CONFIGURATION_REFUSED}
+                log.error("a secret stays as it was: %s", problem, extra={"fields": refused})
             if look.changed:
                 self._take(look.changed, note)
             send(self.command())
@@ -68,7 +70,8 @@ class SecretWatch:
         return self._files.look(time.monotonic(), refused_at=self._refused_at)
 
     def _take(self, names: list[str], note: Callable[[str, str], None]) -> None:
-        log.info("secrets changed", extra={"fields": {"secrets": names}})
+        fields = {"event": Event.SECRETS_CHANGED, "secrets": names}
+        log.info("secrets changed", extra={"fields": fields})
         self._live.change(self._files.settings)
         note("secrets_changed", ", ".join(names))
 
@@ -96,7 +99,8 @@ class ChildSecrets:
         try:
             settings = load(with_texts(self._environ, texts))
         except SettingsError as error:  # a child of another release than its supervisor
-            log.error("the new secrets cannot be used: %s", error)
+            refused = {"event": Event.CONFIGURATION_REFUSED}
+            log.error("the new secrets cannot be used: %s", error, extra={"fields": refused})
             return
         self.live.change(settings)
         self._texts = texts

@@ -23,14 +23,17 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     the port cannot be had."""
     hide_memory()
     settings = secrets.settings
-    configure_logging(settings.logs, settings.lifecycle.instance_ip, "main")
+    early = identify(settings.lifecycle)
+    configure_logging(settings.logs, early, "main")
     _tell_of_proxy(settings)
     metadata = await look_up(settings.cloud)
-    identity = identify(settings.lifecycle, metadata=metadata)
+    identity = identify(settings.lifecycle, early.boot_id, metadata)
     # The workers have had their whole LOG_FLUSH by then.
     flush = min(OWN_FLUSH, settings.lifecycle.log_flush)
-    with log_shipping(settings.logs, identity.instance, "main", flush):
+    with log_shipping(settings.logs, identity, "main", flush) as logs:
         instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
+        instance.follow_secrets(logs.use)
+        logs.watched_by(instance.counts, "main")
         return await instance.run()
 
 

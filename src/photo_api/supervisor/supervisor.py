@@ -7,26 +7,32 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata, look_up_late
-from photo_api.health.readiness import phase_of
+from photo_api.health.readiness import READY, phase_of, status_of
 from photo_api.http.phase import Phase
+from photo_api.metrics.counts import Counts
 from photo_api.own_process import reap_orphans, resident_bytes
+from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings, SecretFiles
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
 from photo_api.supervisor.drain import CUT, Drain
 from photo_api.supervisor.listening import listen
 from photo_api.supervisor.load import LoadMeter
+from photo_api.supervisor.metrics import InstanceMetrics
 from photo_api.supervisor.migrating import migrate_at_start
+from photo_api.supervisor.pushing import Pushing
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
+from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
 from photo_base.tasks import cancel
 
 if TYPE_CHECKING:
@@ -69,7 +75,7 @@ class Supervisor:
         self._migrate = migrate
         self._stop = asyncio.Event()
         self._end_now = asyncio.Event()
-        self._cause = "failure"
+        self._cause, self._stopped_at = "failure", 0.0
         self._failed = False
         self._started = False
         self._without_workers = 0.0  # seconds
@@ -77,6 +83,7 @@ class Supervisor:
         self._metadata = metadata
         self._slots: list[Slot] = []
         self.port = port
+        self.counts = Counts()
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
@@ -90,6 +97,7 @@ class Supervisor:
             await asyncio.sleep(0)  # they are started now, and import while the rest here does
             registration = self._make_registration()
             monitor = self._make_monitor(registration)
+            self._pushing = self._make_pushing()
             work = self._housekeeping(registration, monitor, handlers)
             helpers = [self._watched(task) for task in work]
             drain = Drain(
@@ -108,7 +116,7 @@ class Supervisor:
                 clean = await drain.run(self._cause)
             finally:
                 await cancel(*helpers, *running)
-                await drain.tell_end(self._cause)
+                await asyncio.gather(drain.tell_end(self._cause), self._end_pushing())
         await self._complete_termination()
         return 0 if clean and not self._failed else 1
 
@@ -126,10 +134,14 @@ class Supervisor:
         task.add_done_callback(ended)
         return task
 
+    def follow_secrets(self, use: Callable[[Settings], None]) -> None:
+        """Have `use` called with the present settings, and with those after each change."""
+        self._live.follow(use)
+
     def stop(self, reason: str) -> None:
         """Begin the drain, as SIGTERM does."""
         if not self._stop.is_set():
-            self._cause = reason
+            self._cause, self._stopped_at = reason, time.monotonic()
             log.info("draining", extra={"fields": {"cause": reason}})
             self._stop.set()
 
@@ -209,10 +221,13 @@ class Supervisor:
         probe = DatabaseProbe(self._settings.database)
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
-        monitor = Monitor(probe, self._slots[: self._workers], registration.note)
+        web = self._slots[: self._workers]
+        monitor = Monitor(probe, web, registration.note, self.counts)
+        self._metrics = self._make_metrics(monitor)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
+            self._metrics.died(slot)
             registration.note("worker_died", f"{slot.name} {_exit(code)}")
 
         def on_event(slot: Slot, child: Child, event: str, value: str) -> None:
@@ -223,12 +238,43 @@ class Supervisor:
                 self._secrets.refused(value)
             elif event == "check":
                 monitor.take_event(value)
+            elif event in ("counts", "gauges", "fleet", "scrape"):
+                self._metrics.take(child, event, value)
             elif event == "recycle" and slot.replace():
                 registration.note("worker_replaced", f"{slot.name} after {value} requests")
 
         for slot in self._slots:
             slot.on_exit, slot.on_event = on_exit, on_event
         return monitor
+
+    def _make_metrics(self, monitor: "Monitor") -> InstanceMetrics:
+        required = self._settings.lifecycle.health_checks
+
+        def ready() -> bool:
+            return status_of(self.phase, map(monitor.check, required)) == READY
+
+        def drains_for() -> float:
+            return time.monotonic() - self._stopped_at if self._stop.is_set() else 0.0
+
+        return InstanceMetrics(
+            self.counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
+        )
+
+    def _make_pushing(self) -> Pushing | None:
+        life = self._settings.lifecycle
+        if not life.pushgateway:
+            return None
+        return Pushing(
+            Pushgateway(life.pushgateway),
+            life.push_interval,
+            lambda: scraped_at(self._identity.instance, self.port),
+            lambda: self._metrics.text(openmetrics=False),
+            self.counts,
+        )
+
+    async def _end_pushing(self) -> None:
+        if self._pushing is not None:
+            await self._pushing.end()
 
     def _housekeeping(
         self, registration: "Registration", monitor: "Monitor", handlers: SignalHandlers
@@ -237,10 +283,13 @@ class Supervisor:
             self._follow_readiness(registration, monitor),
             _endless(registration.keep()),
             _endless(monitor.run()),
+            _endless(self._metrics.keep()),
             self._serve_control(),
             _endless(self._secrets.run(self._send_to_all, registration.note)),
             _endless(_keep_house(handlers, self._slots)),
         ]
+        if self._pushing is not None:
+            work.append(_endless(self._pushing.run()))
         if self._migrate:
             work.append(migrate_at_start(self._live))
         work.append(self._follow_notices(registration))

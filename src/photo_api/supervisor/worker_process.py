@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from photo_api.cloud.identity import Identity, identify
+from photo_api.metrics.reporting import Reporting
 from photo_api.own_process import die_with_parent, hide_memory
 from photo_api.supervisor.control_channel import ControlChannel
 from photo_api.supervisor.secrets import ChildSecrets
@@ -27,6 +28,7 @@ class WorkerProcess:
     secrets: ChildSecrets
     identity: Identity
     logs: Logs
+    metrics: Reporting
     draining: bool
     socket: int | None
 
@@ -51,7 +53,17 @@ def worker_process() -> Iterator[WorkerProcess]:
     settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
-    with log_shipping(settings.logs, identity.instance, options.name, flush) as logs:
+    with log_shipping(settings.logs, identity, options.name, flush) as logs:
+        secrets.live.follow(logs.use)
+        metrics = Reporting("web" if options.socket else "jobs", channel.send)
+        logs.watched_by(metrics.counts, metrics.role)
         yield WorkerProcess(
-            options.name, channel, secrets, identity, logs, options.draining, options.socket
+            options.name,
+            channel,
+            secrets,
+            identity,
+            logs,
+            metrics,
+            options.draining,
+            options.socket,
         )

@@ -6,6 +6,8 @@ import stat
 from contextlib import suppress
 from errno import EINVAL
 
+from photo_api.settings.instance import LogSettings
+
 FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
 """Non-blocking, which a regular file ignores, so that opening anything else does not hang."""
 
@@ -14,6 +16,9 @@ class FileSink:
     """Appends to the file at `path`, which is opened at the first line, created with mode 0600, and
     opened anew when it was rotated away or deleted. Only whole lines stand in it, also after a full
     disk or a process killed in the middle of a write. Its folder must exist."""
+
+    name = "file"
+    gathering = 0.1
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -32,6 +37,9 @@ class FileSink:
         except OSError:
             self._close()
             raise
+
+    def use(self, settings: LogSettings) -> None:
+        """It has no secrets."""
 
     def _open(self) -> int:
         if self._file is not None and not self._is_in_place(self._file):

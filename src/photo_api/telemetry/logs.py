@@ -1,23 +1,33 @@
 """Log lines: one JSON object each for machines, or a short line for people."""
 
 import logging
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import orjson
 
+from photo_api.cloud.identity import Identity
+from photo_api.contract import RELEASE
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import LOG_LINES_LOST, LOG_LINES_WAITING
 from photo_api.settings.instance import LogSettings
-from photo_api.telemetry.shipping import LogQueue, open_log_queue
+from photo_api.settings.loading import Settings
+from photo_api.telemetry.events import Event
+from photo_api.telemetry.shipping import LogQueue
+from photo_api.telemetry.sinks import open_log_queues
+from photo_base.environment import PREFIX
 from photo_base.line_output import LineOutput
-from photo_base.log_lines import JsonLines, log_to_stderr
+from photo_base.log_lines import JsonLines, Redacted, log_to_stderr
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(Redacted):
     """`12:00:01 INFO web-1 request method=GET …`."""
 
     def __init__(self, process: str) -> None:
@@ -29,43 +39,63 @@ class TextFormatter(logging.Formatter):
 
 
 class QueueHandler(logging.Handler):
-    """Puts each record into the queue as one line."""
+    """Puts each record into the queues as one line."""
 
-    def __init__(self, queue: LogQueue) -> None:
+    def __init__(self, queues: Sequence[LogQueue]) -> None:
         super().__init__()
-        self._queue = queue
+        self._queues = queues
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._queue.put(self.format(record).encode() + b"\n")
+            line = self.format(record).encode(errors="replace") + b"\n"
+            for queue in self._queues:
+                queue.put(line)
         except Exception:  # a line that cannot be formatted ends no request
             self.handleError(record)
 
 
 class Logs:
-    """Where the lines of this process go: standard error, and the queue to the sink, if any."""
+    """Where the lines of this process go: standard error, and the queues to its sinks."""
 
-    def __init__(self, output: LineOutput, queue: LogQueue | None) -> None:
+    def __init__(self, output: LineOutput, queues: Sequence[LogQueue]) -> None:
         self._output = output
-        self._queue = queue
+        self._queues = queues
 
     def put(self, line: bytes) -> None:
         """A finished line. Never waits."""
-        if self._queue is not None:
-            self._queue.put(line)
+        for queue in self._queues:
+            queue.put(line)
         self._output.write(line)
 
+    def use(self, settings: Settings) -> None:
+        """Sinks get these secrets from now on."""
+        for queue in self._queues:
+            queue.use(settings.logs)
+
     def state(self) -> dict[str, int]:
-        """Lines that wait for the sink or for a reader of standard error, and how many were lost
-        on the way to either."""
-        shipped = self._queue.state() if self._queue is not None else {"waiting": 0, "lost": 0}
+        """Lines that wait for sinks or for a reader of standard error, and how many were lost on
+        the way to either; a line that goes to two sinks counts for each."""
+        states = [queue.state() for queue in self._queues]
+        shipped = {name: sum(state[name] for state in states) for name in ("waiting", "lost")}
         return {**shipped, **self._output.state()}
 
+    def watched_by(self, counts: Counts, process: str) -> None:
+        """Have what waits and what was lost counted, of this kind of process."""
+        for way, waits, lost in (("sink", "waiting", "lost"), ("stderr", "unread", "dropped")):
+            waiting, losing = partial(self._state_of, waits), partial(self._state_of, lost)
+            counts.watch(LOG_LINES_WAITING, process, way, read=waiting)
+            counts.watch(LOG_LINES_LOST, process, way, read=losing)
+
+    def _state_of(self, name: str) -> int:
+        return self.state()[name]
+
     def close(self, timeout: float) -> None:
-        """Give what waits up to `timeout` seconds, both together."""
+        """Give what waits up to `timeout` seconds, all sinks together."""
         deadline = time.monotonic() + timeout
-        if self._queue is not None:
-            self._queue.close(timeout)
+        for queue in self._queues:
+            queue.begin_to_close()
+        for queue in self._queues:
+            queue.close(timeout, deadline)
         self._output.settle(deadline - time.monotonic())
 
 
@@ -75,7 +105,19 @@ class AccessLog(Protocol):
     def __call__(self, **fields: object) -> None: ...
 
 
-def open_access_log(settings: LogSettings, instance: str, process: str, logs: Logs) -> AccessLog:
+def origin(identity: Identity, process: str) -> dict[str, str]:
+    """What each line tells of where it comes from. `process` is its role, such as `web-1`."""
+    return {
+        "instance": identity.instance,
+        "boot": identity.boot_id,
+        "version": identity.version,
+        "process": process,
+    }
+
+
+def open_access_log(
+    settings: LogSettings, identity: Identity, process: str, logs: Logs
+) -> AccessLog:
     """The access log of this process, which goes where all other lines go. JSON lines are written
     without a log record in between, which would cost as much as a small query."""
     if settings.level not in ("DEBUG", "INFO"):
@@ -85,10 +127,10 @@ def open_access_log(settings: LogSettings, instance: str, process: str, logs: Lo
         return lambda **fields: log.info("request", extra={"fields": fields})
     always = {
         "level": "INFO",
+        "event": Event.REQUEST,
         "logger": "photo_api.access",
         "message": "request",
-        "instance": instance,
-        "process": process,
+        **origin(identity, process),
     }
 
     def write(**fields: object) -> None:
@@ -98,31 +140,41 @@ def open_access_log(settings: LogSettings, instance: str, process: str, logs: Lo
 
 
 def configure_logging(
-    settings: LogSettings, instance: str, process: str, queue: LogQueue | None = None
+    settings: LogSettings, identity: Identity, process: str, queues: Sequence[LogQueue] = ()
 ) -> Logs:
     """Send everything of this process to standard error, which never holds it up, and, always as
-    JSON, into `queue`. `process` is its role, such as `web-1`."""
+    JSON, into `queues`."""
     json_lines = settings.format == "json"
-    lines = JsonLines(instance=instance, process=process)
+    lines = JsonLines(**origin(identity, process))
     output = log_to_stderr(lines if json_lines else TextFormatter(process), settings.level)
-    if queue is not None:
-        shipped = QueueHandler(queue)
+    if queues:
+        shipped = QueueHandler(queues)
         shipped.setFormatter(lines)
         logging.getLogger().addHandler(shipped)
     # Its own lines repeat ours, and name paths with tokens in them.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    return Logs(output, queue)
+    return Logs(output, queues)
+
+
+def tell_of_refusal(environ: Mapping[str, str], problems: list[str]) -> None:
+    """A line on standard error for those who read logs by machine, as long as these are not to be
+    text. Where else lines go is not known: the settings cannot be used."""
+    if environ.get(f"{PREFIX}LOG_FORMAT", "json") == "json":
+        told = "the configuration cannot be used"
+        record = logging.LogRecord("photo_api", logging.ERROR, "", 0, told, None, None)
+        record.fields = {"event": Event.CONFIGURATION_REFUSED, "problems": problems}
+        print(JsonLines(version=RELEASE).format(record), file=sys.stderr)
 
 
 @contextmanager
 def log_shipping(
-    settings: LogSettings, instance: str, process: str, flush: float
+    settings: LogSettings, identity: Identity, process: str, flush: float
 ) -> Iterator[Logs]:
-    """Logging as by `configure_logging`, with the queue to the sink of the settings, if there is
-    one. At the end lines that wait get `flush` seconds."""
-    logs = configure_logging(settings, instance, process, open_log_queue(settings, process))
+    """Logging as by `configure_logging`, with a queue for each sink of the settings. At the end
+    lines that wait get `flush` seconds."""
+    logs = configure_logging(settings, identity, process, open_log_queues(settings, process))
     try:
         yield logs
     finally:

@@ -9,31 +9,59 @@ import random
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, RLock, Thread
 from typing import Protocol
 
 from photo_api.settings.instance import LogSettings
-from photo_api.telemetry.file_sink import FileSink
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH, BATCH_BYTES = 500, 1024 * 1024
 GATHERING = 0.1
 """Seconds in which lines come together, so that the thread does not wake for each."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
 CLOSING_PAUSE = 0.1
+LONGEST_WAIT = 60.0
+"""Seconds for which a sink is left alone that says for how long it wants to be."""
 MOST_BYTES = 16 * 1024 * 1024
+
+
+class SinkBusy(OSError):
+    """The sink takes nothing now, and wants `wait` seconds before it is asked again."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a sink did not take: so many lines it has `refused` for good, for this `reason`, and
+    those that are to be offered `again`, before all others."""
+
+    refused: int = 0
+    reason: str = ""
+    again: Sequence[bytes] = ()
 
 
 class Sink(Protocol):
     """Where lines go in the end. Called by one thread, which it may block."""
 
-    def write(self, lines: list[bytes]) -> None:
-        """Take all of these lines, each a JSON object with its newline. Raises OSError when none of
-        them, or not surely all, were taken: they are then offered again."""
+    name: str
+    gathering: float
+    """Seconds in which lines come together for it."""
+
+    def write(self, lines: list[bytes]) -> Outcome | None:
+        """Take these lines, each a JSON object with its newline; None when all were taken. Raises
+        OSError when none of them, or not surely all, were taken: they are then offered again."""
+        ...
+
+    def use(self, settings: LogSettings) -> None:
+        """Write with these secrets from now on. Any thread may call it."""
         ...
 
 
@@ -49,13 +77,15 @@ class LogQueue:
         self._bytes = 0
         self._first = 0  # the number of the oldest line that waits, counted from the start
         self._dropped = 0
+        self._refused = 0
+        self._complained = False  # about lines that it refuses
         # Reentrant, as is the bell: a finalizer that logs may run inside `put`.
         self._lock = RLock()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._closing = Event()
         self._given_up = False
         self._lost: int | None = None
-        self._writer = Thread(target=self._ship, name="log-shipping", daemon=True)
+        self._writer = Thread(target=self._ship, name=f"logs-to-{sink.name}", daemon=True)
         self._writer.start()
 
     def put(self, line: bytes) -> None:
@@ -64,37 +94,48 @@ class LogQueue:
             waiting = len(self._lines)
             self._lines.append(line)
             self._bytes += len(line)
-            while len(self._lines) > self._bound or self._bytes > MOST_BYTES:
-                self._forget(1)
-                self._dropped += 1
+            self._drop_what_is_too_much()
         if not waiting:
             self._bell.put(None)
 
-    def state(self) -> dict[str, int]:
-        """Lines that wait for the sink, and lines lost so far because the queue was full."""
-        with self._lock:
-            return {"waiting": len(self._lines), "lost": self._dropped}
+    def use(self, settings: LogSettings) -> None:
+        """Its secrets are these from now on."""
+        self._sink.use(settings)
 
-    def close(self, timeout: float) -> int:
-        """Give the lines that wait up to `timeout` seconds, and return how many were lost in the
-        life of the process; when any were, standard error gets a line about it. Blocks; to be
-        called after the last line, since what is put afterwards goes nowhere."""
+    def state(self) -> dict[str, int]:
+        """Lines that wait for the sink, and lines lost so far because the queue was full or the
+        sink refused them."""
+        with self._lock:
+            return {"waiting": len(self._lines), "lost": self._dropped + self._refused}
+
+    def begin_to_close(self) -> None:
+        """What waits is given in a hurry from now on; several queues do so at the same time."""
+        self._closing.set()
+        self._bell.put(None)
+
+    def close(self, timeout: float, deadline: float | None = None) -> int:
+        """Give the lines that wait `timeout` seconds, up to the monotonic time `deadline` if these
+        have begun before, and return how many were lost in the life of the process; when any were,
+        standard error gets a line about it. Blocks; to be called after the last line, since what is
+        put afterwards goes nowhere."""
         if self._lost is None:
-            self._closing.set()
-            self._bell.put(None)
-            self._writer.join(timeout)
+            self.begin_to_close()
+            left = timeout if deadline is None else deadline - time.monotonic()
+            self._writer.join(max(0.0, left))
             with self._lock:
                 self._given_up = True
                 unwritten = len(self._lines)
-                self._lost = self._dropped + unwritten
+                self._lost = self._dropped + self._refused + unwritten
             if self._lost:
                 self._tell(unwritten, timeout)
         return self._lost
 
     def _tell(self, unwritten: int, timeout: float) -> None:
+        refused = f", {self._refused} refused by the sink" if self._refused else ""
         line = (
-            f"{self._process}: {self._lost} log lines were lost ({self._dropped} dropped from the"
-            f" full queue, {unwritten} not written within {timeout:g} s)"
+            f"{self._process}: {self._lost} log lines were lost on their way to the"
+            f" {self._sink.name} sink ({self._dropped} dropped from the full queue{refused},"
+            f" {unwritten} not written within {timeout:g} s)"
         )
         with suppress(OSError):
             print(line, file=sys.stderr, flush=True)
@@ -103,27 +144,60 @@ class LogQueue:
         closing = False
         while not closing:
             self._bell.get()
-            closing = self._closing.wait(GATHERING)
+            closing = self._gather()
             self._write_all()
+
+    def _gather(self) -> bool:
+        """Let lines come together; whether the queue closes."""
+        until = time.monotonic() + self._sink.gathering
+        while not self._closing.wait(GATHERING):
+            if len(self._lines) >= BATCH or time.monotonic() >= until:
+                return False
+        return True
 
     def _write_all(self) -> None:
         pause, failing = FIRST_PAUSE, False
         while batch := self._next_batch():
             number, lines = batch
             try:
-                self._sink.write(lines)
+                outcome = self._sink.write(lines)
             except OSError as error:
                 if not failing:
                     failing = True
-                    reason = error.strerror or type(error).__name__
-                    log.warning("log sink fails", extra={"fields": {"error": reason}})
-                self._rest(pause)
+                    reason = error.strerror or str(error) or type(error).__name__
+                    self._complain("log sink fails", reason)
+                self._rest(pause, error.wait if isinstance(error, SinkBusy) else 0.0)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                self._remove(number, len(lines))
-                if failing:
-                    pause, failing = FIRST_PAUSE, False
-                    log.warning("log sink works again", extra={"fields": self.state()})
+                continue
+            except Exception as error:  # a bug costs these lines, and no later ones
+                outcome = Outcome(len(lines), f"{type(error).__name__}: {error}")
+            self._remove(number, len(lines))
+            if failing:
+                pause, failing = FIRST_PAUSE, False
+                log.warning("log sink works again", extra={"fields": self._fields(**self.state())})
+            if self._settle(outcome or Outcome()):
+                self._rest(FIRST_PAUSE)
+
+    def _settle(self, outcome: Outcome) -> bool:
+        """Count what was refused and put back what is to be offered again; whether that is any."""
+        with self._lock:
+            self._refused += outcome.refused
+            for line in reversed(outcome.again):
+                self._lines.appendleft(line)
+                self._bytes += len(line)
+            self._first -= len(outcome.again)
+            self._drop_what_is_too_much()
+        # Told once for each time that it begins, since this line may be refused as well.
+        if outcome.refused and not self._complained:
+            self._complain("log sink refuses lines", outcome.reason)
+        self._complained = bool(outcome.refused)
+        return bool(outcome.again)
+
+    def _complain(self, message: str, reason: str) -> None:
+        log.warning(message, extra={"fields": self._fields(error=reason)})
+
+    def _fields(self, **more: object) -> dict[str, object]:
+        return {"sink": self._sink.name, **more}
 
     def _next_batch(self) -> tuple[int, list[bytes]] | None:
         """The number of the oldest line and the lines from it on, which stay in the queue until
@@ -131,7 +205,14 @@ class LogQueue:
         with self._lock:
             if not self._lines or self._given_up:
                 return None
-            return self._first, list(islice(self._lines, BATCH))
+            batch: list[bytes] = []
+            room = BATCH_BYTES
+            for line in self._lines:
+                room -= len(line)
+                if batch and (room < 0 or len(batch) == BATCH):
+                    break
+                batch.append(line)
+            return self._first, batch
 
     def _remove(self, number: int, count: int) -> None:
         """Lines from `number` on are written. Those that were dropped meanwhile are not lost."""
@@ -140,19 +221,23 @@ class LogQueue:
             self._dropped -= dropped
             self._forget(count - dropped)
 
+    def _drop_what_is_too_much(self) -> None:
+        while len(self._lines) > self._bound or self._bytes > MOST_BYTES:
+            self._forget(1)
+            self._dropped += 1
+
     def _forget(self, count: int) -> None:
         self._first += count
         for _ in range(count):
             self._bytes -= len(self._lines.popleft())
 
-    def _rest(self, pause: float) -> None:
+    def _rest(self, pause: float, wanted: float = 0.0) -> None:
+        """About `pause` seconds, not less than what the sink `wanted`."""
         if self._closing.is_set():
-            time.sleep(CLOSING_PAUSE * random.uniform(0.5, 1.5))
+            pause = CLOSING_PAUSE
+        pause *= random.uniform(0.5, 1.5)
+        wanted = min(wanted, LONGEST_WAIT) * random.uniform(1.0, 1.25)
+        if self._closing.is_set():
+            time.sleep(max(pause, wanted))
         else:
-            self._closing.wait(pause * random.uniform(0.5, 1.5))
-
-
-def open_log_queue(settings: LogSettings, process: str) -> LogQueue | None:
-    """The queue of this process to the sink of the settings, or None when there is none. The sink
-    is not touched before the first line; `close` is the last thing that the process does."""
-    return LogQueue(FileSink(settings.sink), settings.queue, process) if settings.sink else None
+            self._closing.wait(max(pause, wanted))

@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from photo_api.contract import ALIVE
 from photo_base.postgres import FAILURES
 from photo_base.tasks import first
-from photo_fleet.balancer.membership import Decision, Member, Membership
+from photo_fleet.balancer.membership import Decision, Member, Membership, Registered
 from photo_fleet.balancer.nginx_members import Nginx, NginxUnavailable
 from photo_fleet.balancer.probes import probe
 from photo_fleet.balancer.registry_link import RegistryLink
@@ -56,6 +57,8 @@ class Balance:
         self._told: Decision | None = None
         self._confirmed: frozenset[str] | None = None
         self._checked_at = float("-inf")
+        self.alive: list[Registered] | None = None
+        """Boots that may run, as the registry was read last; None before that."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -128,6 +131,7 @@ class Balance:
             self._look.clear()
             try:
                 rows = await link.read(self._membership.known)
+                self.alive = [row for row in rows if row.state in ALIVE]
                 self._membership.registered(rows, time.monotonic())
                 self._decide.set()
                 await self._acknowledge(link)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from photo_base.command_line import decimal, text
 from photo_base.log_lines import JsonLines, log_to_stderr
+from photo_base.tasks import first
 from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
+from photo_fleet.balancer.discovery import Discovery, discovery_token, known_to
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
@@ -69,6 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="probe members N times as often, never with less patience (%(default)g)",
     )
     parser.add_argument(
+        "--discovery",
+        type=listening_place,
+        metavar="HOST:PORT",
+        help="tell Prometheus there which instances run, at /targets, for the bearer token"
+        " PHOTO_FLEET_DISCOVERY_TOKEN or the file PHOTO_FLEET_DISCOVERY_TOKEN_FILE",
+    )
+    parser.add_argument(
         "--once", action="store_true", help="set the members once, print them, and end"
     )
     parser.add_argument("--json", action="store_true", help="with --once: print JSON")
@@ -80,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     _, fleet = spec_of(options.file)
     try:
         address = DatabaseAddress(options.database_url, os.environ)
+        token = discovery_token(os.environ) if options.discovery else ""
     except Unusable as error:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return UNUSABLE
@@ -97,18 +107,34 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.once:
             return asyncio.run(_once(balance, fleet, options.json))
-        asyncio.run(_until_told(balance))
+        asyncio.run(_until_told(balance, _discovery(options.discovery, token, balance)))
     except (StateInUse, OSError) as error:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return FAILED
     return DONE
 
 
-async def _until_told(balance: Balance) -> None:
+async def _until_told(balance: Balance, discovery: Discovery | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, balance.stop)
-    await balance.run()
+    if discovery is None:
+        await balance.run()
+        return
+    for ended in await first(balance.run(), discovery.run()):
+        ended.result()
+
+
+def _discovery(place: tuple[str, int] | None, token: str, balance: Balance) -> Discovery | None:
+    return Discovery(*place, token, lambda: known_to(balance)) if place else None
+
+
+def listening_place(value: str) -> tuple[str, int]:
+    """A type for argparse: `host:port`, an IPv6 address in brackets."""
+    host, _, port = text(value).rpartition(":")
+    if host and port.isdecimal() and 0 < int(port) < 65_536:
+        return host.strip("[]"), int(port)
+    raise argparse.ArgumentTypeError(f"{value!r} is no host:port such as 10.0.0.5:9099")
 
 
 async def _once(balance: Balance, fleet: Fleet, as_json: bool) -> int:

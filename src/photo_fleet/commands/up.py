@@ -55,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
     name, spec = spec_of(options.file)
     if name == BUILT_IN:
         print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)
-    fleet = LocalFleet(spec, Layout(options.data.absolute()), options.port, options.time_scale)
+    layout = Layout(options.data.absolute())
+    fleet = LocalFleet(spec, layout, options.port, options.time_scale, watched=True)
     try:
         asyncio.run(_run(fleet, options))
     except CannotStart as error:

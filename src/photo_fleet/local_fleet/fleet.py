@@ -10,6 +10,7 @@ from typing import Any
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
+from photo_fleet.balancer.discovery import known_to
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.group.instance import Release
@@ -27,6 +28,7 @@ from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
+from photo_fleet.local_fleet.watching import prometheus_beside
 from photo_fleet.render.places import Places
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Fleet
@@ -42,7 +44,7 @@ class LocalFleet:
     policies and probes, never a drain. The instances get `environ`, or that of this process.
     `between` takes where the database and the store are, and gives where the fleet shall look for
     them: at what somebody has put in between. `keeping` may give something else in place of the
-    balancer that would keep nginx's members."""
+    balancer that would keep nginx's members. `watched`: with Prometheus, where it is installed."""
 
     def __init__(
         self,
@@ -56,7 +58,9 @@ class LocalFleet:
         keeping: Callable[[Balance, EmbeddedAddresses, Nginx], Keeper] = lambda balance, *_: (
             balance
         ),
+        watched: bool = False,
     ) -> None:
+        self._watched = watched
         self._spec = spec
         self._keeping = keeping
         self._environ = caller_environment() if environ is None else environ
@@ -140,10 +144,14 @@ class LocalFleet:
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
         await nginx.start()
-        balance = self._keeping(self._make_balance(nginx), addresses, nginx)
+        made = self._make_balance(nginx)
+        balance = self._keeping(made, addresses, nginx)
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
+        if self._watched:
+            beside = prometheus_beside(spec, layout, lambda: known_to(made))
+            self.journal.tell("", "watched", await running.enter_async_context(beside))
         registry = await _began(Registry(layout.database_address))
         group = self._group = self._make_group(registry, launcher, front, first_release)
         running.push_async_callback(group.close, self.hurry)

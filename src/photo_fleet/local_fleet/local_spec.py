@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from photo_base.embedded import EmbeddedAddresses
-from photo_fleet.spec.fleet import Fleet, Tls
+from photo_fleet.spec.fleet import Fleet, Logs, Tls
 
 
 def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
-    `public_url` by clients and from loopback by nginx."""
+    `public_url` by clients and from loopback by nginx. Its log lines go to no collector."""
     return replace(
         fleet,
         service=replace(
@@ -21,6 +21,7 @@ def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> F
         ),
         balancer=replace(
             fleet.balancer,
+            kind="nginx",
             membership="lua",
             networks=("127.0.0.0/8",),
             store=addresses.s3_endpoint,
@@ -28,4 +29,7 @@ def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> F
             tls=Tls(),
         ),
         database=replace(fleet.database, pooler="none"),
+        # A gateway that the spec names is that of the real fleet.
+        metrics=replace(fleet.metrics, discovery="", pushgateway=""),
+        logs=Logs(),
     )

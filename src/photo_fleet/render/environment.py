@@ -13,11 +13,16 @@ SECRETS_GROUP = "photo-api-secrets"
 ENVIRONMENT = "/etc/photo-api/photo-api.env"
 SITE = "/etc/photo-api/site.env"
 
+LOGS = "Where log lines go besides the journal"
 TITLES = {
     "PHOTO_API_MODE": "Absent and published secrets are refused",
     "PHOTO_API_LAME_DUCK": "How an instance leaves (seconds)",
     "PHOTO_API_KEEP_ALIVE": "HTTP",
+    "PHOTO_API_PUSHGATEWAY": "Metrics by push (seconds)",
     "PHOTO_API_DATABASE_POOL": "What all instances share",
+    "PHOTO_API_LOG_SINK": LOGS,
+    "PHOTO_API_LOG_LOKI_URL": LOGS,
+    "PHOTO_API_LOG_OTLP_URL": LOGS,
 }
 """Above the first variable of each section."""
 
@@ -35,7 +40,8 @@ def files(fleet: Fleet) -> dict[str, str]:
         f"# it, so change them there. What differs on one machine goes to {SITE}.",
     ]
     for name, value in settings(fleet).items():
-        lines += ["", f"# {TITLES[name]}"] if name in TITLES else []
+        title = f"# {TITLES.get(name)}"
+        lines += ["", title] if name in TITLES and title not in lines else []
         lines.append(f"{name}={value if _PLAIN.fullmatch(value) else _quoted(value)}")
     if examples := absent(fleet):
         lines += ["", f"# The spec does not tell these: set them there, or in {SITE}."]

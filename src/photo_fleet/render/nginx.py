@@ -14,6 +14,14 @@ from photo_fleet.spec.fleet import Balancer, Fleet
 
 RENDERED = "# Rendered from the fleet spec: change it there."
 
+LIKE_A_SECRET = (
+    '"~^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z]).*[A-Za-z0-9_-]{32}" $request_id;',
+    '"~[0-9a-f]{64}" $request_id;',
+    '"~eyJ" $request_id;',
+)
+"""A token, a share's key or a signature that somebody sends as a request's id by mistake: it must
+not reach the log. The service does the same."""
+
 ACCESS_LOG = """log_format access escape=json
     '{"time":"$time_iso8601","request_id":"$request_id_or_own","client":"$client",'
     '"method":"$logged_method","path":"$logged_path","status":$status,"bytes":$body_bytes_sent,'
@@ -163,7 +171,11 @@ def _clients(balancer: Balancer, places: Places) -> Lines:
         "gzip_types application/json;",
         *block(
             "map $http_x_request_id $request_id_or_own",
-            ['"~^[A-Za-z0-9._:-]{1,128}$" $http_x_request_id;', "default $request_id;"],
+            [
+                *LIKE_A_SECRET,
+                '"~^[A-Za-z0-9._:-]{1,128}$" $http_x_request_id;',
+                "default $request_id;",
+            ],
         ),
         *block(
             "map $upstream_http_x_request_id $own_request_id",

@@ -4,6 +4,8 @@ Units stop in the reverse of the order in which they start. So what an ending in
 last (network, names, journal, log shipper) comes before it: `After=`.
 """
 
+from urllib.parse import urlsplit
+
 from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SECRETS_GROUP, SITE
 from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
@@ -15,6 +17,9 @@ PROGRAMS = "/opt/photo-api/bin"
 NGINX = "/usr/sbin/nginx"
 SPEC = "/etc/photo-fleet/fleet.toml"
 BALANCE_DATABASE = "/etc/photo-fleet/secrets/database-url"
+
+BALANCE_DISCOVERY = "/etc/photo-fleet/secrets/discovery-token"
+DISCOVERY_PORT = 80
 
 BALANCER_USER = "photo-fleet"
 """nginx and `photo-fleet balance` share it, for they share a socket and a file."""
@@ -64,7 +69,7 @@ def balancer_files(fleet: Fleet, places: Places | None = None) -> dict[str, str]
     where = places or Places()
     return {
         "photo-fleet-nginx.service": _nginx(fleet, where),
-        "photo-fleet-balance.service": _balance(where),
+        "photo-fleet-balance.service": _balance(fleet, where),
         "photo-fleet.sysusers.conf": f'u {BALANCER_USER} - "Photo API balancer"\n'
         f"g {BALANCE_GROUP} -\n",
     }
@@ -128,15 +133,22 @@ def _first_members(fleet: Fleet, places: Places) -> Section:
     return ["# nginx does not start without it.", f"ExecStartPre=/bin/sh -c '{copy}'"]
 
 
-def _balance(places: Places) -> str:
+def _balance(fleet: Fleet, places: Places) -> str:
     command = (
         f"{PROGRAMS}/photo-fleet balance {SPEC} --socket {places.members_socket}"
         f" --state {places.temp} --name %H"
     )
+    tokens = []
+    if fleet.metrics.discovery:
+        address = "[::]" if fleet.balancer.ipv6 else "0.0.0.0"  # noqa: S104  (Prometheus is elsewhere)
+        port = urlsplit(fleet.metrics.discovery).port or DISCOVERY_PORT
+        command += f" --discovery {address}:{port}"
+        tokens = [f"Environment=PHOTO_FLEET_DISCOVERY_TOKEN_FILE={BALANCE_DISCOVERY}"]
     service = [
         "Type=exec",
         f"ExecStart={command}",
         f"Environment=PHOTO_FLEET_DATABASE_URL_FILE={BALANCE_DATABASE}",
+        *tokens,
         f"SupplementaryGroups={BALANCE_GROUP}",
         *_shared_folders(),
         "",

@@ -1,18 +1,20 @@
 """All files of a spec: one tree, by what they are for."""
 
-from photo_fleet.render import cloud_init, environment, nginx, systemd
+from photo_fleet.render import cloud_init, environment, nginx, prometheus, systemd
 from photo_fleet.render.places import Places
 from photo_fleet.spec.fleet import Fleet
 
 
 def files(fleet: Fleet) -> dict[str, str]:
     """Text by relative path: `nginx/` and `systemd/` for hosts, `cloud-init/` for the group's
-    machines. Raises ValueError when the spec has a text that a file cannot hold."""
+    machines, `prometheus/` where the spec says how it finds them. Raises ValueError when the spec
+    has a text that a file cannot hold."""
     trees = {
         "systemd": systemd.instance_files(fleet)
         | systemd.balancer_files(fleet)
         | environment.files(fleet),
         "cloud-init": cloud_init.files(fleet),
+        "prometheus": prometheus.files(fleet),
         "nginx": nginx.files(fleet, Places()) if fleet.balancer.kind == "nginx" else {},
     }
     return {
@@ -29,4 +31,5 @@ def notes(fleet: Fleet) -> list[str]:
         *systemd.notes(fleet),
         *environment.notes(fleet),
         *cloud_init.notes(fleet),
+        *prometheus.notes(fleet),
     ]

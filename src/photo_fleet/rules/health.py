@@ -170,6 +170,32 @@ def metrics_interval(fleet: Fleet) -> Iterator[Contradiction]:
     )
 
 
+def metrics_discovery(fleet: Fleet) -> Iterator[Contradiction]:
+    """Prometheus is told its targets by somebody who is there, and only when it scrapes them."""
+    metrics = fleet.metrics
+    if not metrics.discovery:
+        return
+    if fleet.balancer.kind == "cloud":
+        yield Contradiction(
+            "error",
+            "metrics-discovery",
+            f'metrics.discovery "{metrics.discovery}" is answered by `photo-fleet balance` on an'
+            ' nginx host, and balancer.kind "cloud" has none',
+            "Prometheus finds no instance; the cloud's own discovery would",
+            ({"metrics.discovery": ""},),
+        )
+    elif metrics.pushgateway:
+        yield Contradiction(
+            "warning",
+            "metrics-discovery",
+            f'metrics.pushgateway "{metrics.pushgateway}" and metrics.discovery'
+            f' "{metrics.discovery}" are both set',
+            "instances push and are not scraped as well, since both would be the same series, so"
+            " nobody asks for the targets",
+            ({"metrics.discovery": ""}, {"metrics.pushgateway": ""}),
+        )
+
+
 def _with_lame_duck(fleet: Fleet, changes: Changes) -> Changes:
     """`changes`, and the lame duck that they need where it sufficed before."""
     after = changed(fleet, changes)
@@ -181,5 +207,5 @@ def _with_lame_duck(fleet: Fleet, changes: Changes) -> Changes:
 
 RULES = (
     *(replacement, probed_path, overlap, interval, slow_timeout, hasty_timeout),
-    *(metrics_path, metrics_interval),
+    *(metrics_path, metrics_interval, metrics_discovery),
 )

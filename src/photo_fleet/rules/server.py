@@ -1,17 +1,19 @@
 """What a running server says of its configuration, held against the spec."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from photo_api.contract import HEALTH_PATH
+from photo_api.contract import HEALTH_PATH, METRICS_PATH
+from photo_base.environment import PREFIX
 from photo_fleet.rules.findings import Finding, Level
 from photo_fleet.spec.changes import changed, told
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import is_number
+from photo_fleet.spec.settings import settings
 
 PATIENCE = 10.0
 LONGEST_ANSWER = 1_000_000
@@ -30,6 +32,9 @@ REPORTED = {
     "port": ("service", "port", "--port"),
 }
 """Names of the server's report: table and key of the spec, and how the server is told."""
+
+
+METRICS_ACCESS = f"{PREFIX}METRICS_ACCESS"
 
 
 class ProbeError(Exception):
@@ -102,7 +107,25 @@ def compare(fleet: Fleet, config: Mapping[str, Any]) -> list[Finding]:
         if found != expected:
             difference = _difference(fleet, f"{table}.{key}", told_by, expected, found)
             findings.append(replace(difference, level=LEVELS.get(name, "error")))
-    return findings
+    return [*findings, *_access_to_metrics(fleet, config)]
+
+
+def _access_to_metrics(fleet: Fleet, config: Mapping[str, Any]) -> Iterator[Finding]:
+    wants_token = METRICS_ACCESS in settings(fleet)
+    has_token = config.get("metrics_access") == "token"
+    if wants_token == has_token:
+        return
+    yield Finding(
+        "error" if wants_token else "warning",
+        "server-metrics-access",
+        f"the server {'wants' if has_token else 'does not want'} the operator's token for"
+        f" {METRICS_PATH}; behind a balancer of kind {fleet.balancer.kind} it"
+        f" {'should' if wants_token else 'need not'}",
+        "whoever reaches the balancer reads the metrics"
+        if wants_token
+        else "Prometheus gets 401 unless it sends the token",
+        f"start the server with {METRICS_ACCESS}={'token' if wants_token else 'network'}",
+    )
 
 
 def _difference(fleet: Fleet, key: str, told_by: str, expected: float, found: Any) -> Finding:

@@ -21,6 +21,9 @@ from photo_fleet.spec.kinds import (
     Threshold,
 )
 
+DISCOVERY_PATH = "/targets"
+"""Where `photo-fleet balance` tells Prometheus its targets."""
+
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
 File = Annotated[str, Text("/[A-Za-z0-9/_.+-]+", "/etc/ssl/photos.pem")]
@@ -29,6 +32,15 @@ Address = Annotated[
     str,
     Text(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?", "http://10.0.0.5:8333"),
 ]
+Collector = Annotated[
+    str,
+    Text(
+        r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9/_.-]*)?)?",
+        "http://10.0.0.7:3100",
+    ),
+]
+Tenant = Annotated[str, Text("[A-Za-z0-9!_.*'()-]{0,150}", "photos")]
+"""As Loki allows it."""
 ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
 Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
 Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
@@ -231,10 +243,30 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where instances are scraped."""
+    """Where instances are scraped, or where they push their metrics to."""
 
     path: Path = "/metrics"
     interval: Interval = 15
+    discovery: Address = ""
+    """Where Prometheus asks an nginx host's `photo-fleet balance` for its targets; empty: not."""
+    pushgateway: Address = ""
+    """Address of a Pushgateway as an instance reaches it, where Prometheus reaches none; empty:
+    instances are scraped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Where lines go besides the journal. An address that wants a secret says so: its file is one
+    of the instance's."""
+
+    file: OptionalFile = ""
+    loki: Collector = ""
+    loki_tenant: Tenant = ""
+    loki_auth: bool = False
+    otlp: Collector = ""
+    otlp_auth: bool = False
+    nhn: bool = False
+    ca: OptionalFile = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +281,4 @@ class Fleet:
     group: Group = field(default_factory=Group)
     database: Database = field(default_factory=Database)
     metrics: Metrics = field(default_factory=Metrics)
+    logs: Logs = field(default_factory=Logs)

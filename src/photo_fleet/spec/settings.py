@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_base.environment import PREFIX
-from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.fleet import Fleet, Logs
 from photo_fleet.spec.kinds import budget, limit
 
 EXAMPLES = {
@@ -17,6 +17,9 @@ EXAMPLES = {
 }
 """Settings that a spec may leave to the machine, without which an instance does not start or does
 not know its clients."""
+
+
+BEARER = "a bearer token for {}, or user:password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Secret:
 
 def settings(fleet: Fleet) -> dict[str, str]:
     """All variables that the spec determines, without secrets."""
-    service, drain, balancer = fleet.service, fleet.drain, fleet.balancer
+    service, drain, balancer, logs = fleet.service, fleet.drain, fleet.balancer, fleet.logs
     found = {
         "MODE": "production",
         "LAME_DUCK": limit(drain.lame_duck),
@@ -41,6 +44,10 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "TRUSTED_PROXIES": ",".join(balancer.networks),
         "PUBLIC_URL": service.public_url,
         "CORS_ORIGINS": ",".join(service.cors_origins),
+        # A cloud's balancer passes every path on.
+        "METRICS_ACCESS": "token" if balancer.kind == "cloud" else "",
+        "PUSHGATEWAY": fleet.metrics.pushgateway,
+        "PUSH_INTERVAL": limit(fleet.metrics.interval) if fleet.metrics.pushgateway else "",
         "DATABASE_POOL": str(service.pool),
         "DATABASE_POOLER": fleet.database.pooler,
         "MAX_INSTANCES": str(fleet.group.max),
@@ -50,6 +57,11 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "S3_ENDPOINT": service.store or balancer.store,
         "S3_CA_FILE": service.store_ca,
         "S3_PUBLIC_ENDPOINT": service.public_url if balancer.store else "",
+        "LOG_SINK": logs.file,
+        "LOG_LOKI_URL": logs.loki,
+        "LOG_LOKI_TENANT": logs.loki_tenant,
+        "LOG_OTLP_URL": logs.otlp,
+        "LOG_CA_FILE": logs.ca,
     }
     return {PREFIX + name: value for name, value in found.items() if value}
 
@@ -75,12 +87,22 @@ def secrets(fleet: Fleet) -> list[Secret]:
     if fleet.service.store_credentials == "keys":
         found.append(Secret("s3-access-key", "S3_ACCESS_KEY", "the object store's access key"))
         found.append(Secret("s3-secret-key", "S3_SECRET_KEY", "its secret key"))
+    found += _of_collectors(fleet.logs)
     return [
         *found,
         Secret("jwt-keys", "JWT_KEYS", "kid:secret, the secret from `openssl rand -hex 32`"),
         Secret("secret-keys", "SECRET_KEYS", "kid:secret, the secret from `openssl rand -hex 32`"),
         Secret("ops-token", "OPS_TOKEN", "`openssl rand -hex 32`"),
     ]
+
+
+def _of_collectors(logs: Logs) -> list[Secret]:
+    known = (
+        (logs.loki_auth, Secret("log-loki-auth", "LOG_LOKI_AUTH", BEARER.format("Loki"))),
+        (logs.otlp_auth, Secret("log-otlp-auth", "LOG_OTLP_AUTH", BEARER.format("the collector"))),
+        (logs.nhn, Secret("log-nhn-app-key", "LOG_NHN_APP_KEY", "Log & Crash Search's app key")),
+    )
+    return [secret for wanted, secret in known if wanted]
 
 
 def paths(found: Iterable[Secret], folder: str) -> dict[str, str]:

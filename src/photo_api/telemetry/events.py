@@ -1,0 +1,21 @@
+"""The closed list of names that lines in the log go by, for alerts and searches."""
+
+from enum import StrEnum
+
+from photo_base.log_lines import NO_EVENT
+
+
+class Event(StrEnum):
+    """The `event` of a line. docs/operations.md tells what each means and carries."""
+
+    MESSAGE = NO_EVENT
+    REQUEST = "request"
+    LOGIN_SUCCEEDED = "login_succeeded"
+    LOGIN_FAILED = "login_failed"
+    LOGIN_THROTTLED = "login_throttled"
+    REGISTRATION_THROTTLED = "registration_throttled"
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105
+    REFRESH_REFUSED = "refresh_refused"
+    SHARE_REFUSED = "share_refused"
+    CONFIGURATION_REFUSED = "configuration_refused"
+    SECRETS_CHANGED = "secrets_changed"

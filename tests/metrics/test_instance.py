@@ -1,0 +1,161 @@
+"""What an instance with two web workers tells Prometheus, as one."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+
+from photo_api.metrics.declared import METRICS
+from photo_api.metrics.exposition import OPENMETRICS as OPENMETRICS_TYPE
+from photo_api.metrics.metric import OTHER
+from tests.metrics.scraping import OPENMETRICS, Prometheus, Scraped, prometheus, scrape
+from tests.service import Service, eventually, running_service
+
+ALBUMS = {"handler": "/api/albums", "method": "GET", "status": "401"}
+
+
+@pytest.fixture(scope="module")
+def instance(
+    environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("instance")
+    with running_service(environ, folder, "--workers", "2") as running:
+        eventually(lambda: len(running.children("web_worker")) == 2)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def watched(instance: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    target = instance.url.removeprefix("http://")
+    with prometheus(tmp_path_factory.mktemp("prometheus"), target) as server:
+        eventually(lambda: server.query("up == 1"), 20)
+        yield server
+
+
+def _refused(instance: Service, times: int) -> None:
+    """Requests over connections of their own, which both workers get."""
+    for _ in range(times):
+        assert httpx.get(f"{instance.url}/api/albums").status_code == 401
+
+
+def test_all_workers_requests_are_counted_whichever_is_asked(instance: Service) -> None:
+    before = scrape(instance.url).total("http_requests_total", **ALBUMS)
+    _refused(instance, 30)
+
+    def complete() -> bool:
+        numbers = [scrape(instance.url).total("http_requests_total", **ALBUMS) for _ in range(6)]
+        return set(numbers) == {before + 30}
+
+    eventually(complete)
+    now = scrape(instance.url)
+    labels = {"handler": "/api/albums", "method": "GET"}
+    counted = now.total("http_request_duration_seconds_count", **labels)
+    assert counted == now.total("http_requests_total", **labels)
+    assert counted == now.total("http_request_duration_seconds_bucket", **labels, le="+Inf")
+    assert now.total("photo_api_ready") == 1
+    assert now.total("photo_api_workers") == 2
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_sums_do_not_fall_when_a_worker_is_killed(instance: Service, watched: Prometheus) -> None:
+    _refused(instance, 20)
+    sums = "sum(http_requests_total)", 'photo_api_cpu_seconds_total{process="web"}'
+    counted = scrape(instance.url)
+    before = counted.total("http_requests_total", **ALBUMS)
+    deaths = counted.total("photo_api_worker_deaths_total", process="web")
+    eventually(lambda: watched.query(sums[0]))
+    began = time.monotonic()
+    instance.children("web_worker")[0].kill()
+    death = f"photo_api_worker_deaths_total{{process='web'}} > {deaths}"
+    eventually(lambda: watched.query(death), 20)
+    eventually(lambda: scrape(instance.url).total("photo_api_workers") == 2, 20)
+    _refused(instance, 20)
+    eventually(lambda: scrape(instance.url).total("http_requests_total", **ALBUMS) >= before + 20)
+    for expression in sums:
+        numbers = watched.history(expression, time.monotonic() - began + 2)
+        assert len(numbers) > 2
+        assert numbers == sorted(numbers), expression
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_promtool_finds_nothing_to_say(instance: Service) -> None:
+    text = httpx.get(f"{instance.url}/metrics").text
+    said = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_an_exemplar_names_a_request_that_the_log_knows(
+    instance: Service, watched: Prometheus
+) -> None:
+    def found() -> list[str]:
+        now = time.time()
+        query = "http_request_duration_seconds_bucket"
+        series = watched.ask("query_exemplars", query=query, start=now - 60, end=now)
+        return [one["labels"]["request_id"] for item in series for one in item["exemplars"]]
+
+    _refused(instance, 3)
+    assert any(f'"request_id":"{one}"' in instance.log for one in eventually(found, 20))
+
+
+def test_openmetrics_is_for_those_who_ask_for_it(instance: Service) -> None:
+    plain = httpx.get(f"{instance.url}/metrics")
+    assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    open_ = httpx.get(f"{instance.url}/metrics", headers=OPENMETRICS)
+    assert open_.headers["content-type"] == OPENMETRICS_TYPE
+    assert open_.text.endswith("\n# EOF\n")
+    assert "# TYPE http_requests counter\n" in open_.text
+    assert " # {request_id=" in open_.text
+    assert " # {request_id=" not in plain.text
+    assert Scraped(open_.text.removesuffix("# EOF\n")).names() == Scraped(plain.text).names()
+
+
+def test_what_clients_send_becomes_no_label(instance: Service) -> None:
+    token = uuid4().hex
+    for path in (f"/{token}", f"/api/share/{token}", "/api/photos/8675309", f"/api/{token}/x"):
+        for method in ("GET", "POST", "PROPFIND", token[:20].upper()):
+            httpx.request(method, f"{instance.url}{path}")
+    eventually(lambda: scrape(instance.url).total("http_requests_total", method=OTHER) >= 8)
+    for (name, labels), _ in scrape(instance.url).samples.items():
+        metric = METRICS.get(name) or METRICS[re.sub("_(bucket|sum|count)$", "", name)]
+        given = {key: value for key, value in labels if key != "le"}
+        assert set(given) == set(metric.labels)
+        values = tuple(given[key] for key in metric.labels)
+        assert metric.bounded(values) == values
+        assert not any(token[:20] in value.lower() or "8675309" in value for value in values)
+
+
+def test_a_scrape_without_the_supervisor_is_refused_and_holds_nothing_up(
+    instance: Service,
+) -> None:
+    supervisor = psutil.Process(instance.process.pid)
+    supervisor.suspend()
+    try:
+        began = time.monotonic()
+        answer = httpx.get(f"{instance.url}/metrics", timeout=20)
+        assert (answer.status_code, answer.text) == (503, "the supervisor does not answer\n")
+        assert httpx.get(f"{instance.url}/health/live").status_code == 200
+        assert time.monotonic() - began < 15
+    finally:
+        supervisor.send_signal(signal.SIGCONT)
+    eventually(lambda: httpx.get(f"{instance.url}/metrics").status_code == 200)
+
+
+def test_behind_a_balancer_that_passes_everything_on_a_token_is_wanted(
+    start_service: Callable[..., Service],
+) -> None:
+    guarded = start_service("--no-jobs", METRICS_ACCESS="token")
+    token = guarded.environ["PHOTO_API_OPS_TOKEN"]
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": token + "x"}):
+        answer = httpx.get(f"{guarded.url}/metrics", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    answer = httpx.get(f"{guarded.url}/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert "photo_api_ready 1\n" in answer.text

@@ -1,0 +1,185 @@
+"""Metrics by push, to a real Pushgateway: what is gone leaves nothing behind."""
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from photo_api.db.pool import Database
+from photo_api.maintenance import GroupSweep
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import PUSHES
+from photo_api.supervisor.pushing import Pushing
+from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, scraped_at
+from tests.metrics.scraping import Scraped, prometheus
+from tests.own_stage import own_database
+from tests.service import Service, eventually, free_port, running_service
+
+pytestmark = pytest.mark.needs("prometheus-pushgateway")
+
+
+class Gateway:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def groups(self) -> set[str]:
+        """The instances that it knows."""
+        listed = httpx.get(f"{self.url}/api/v1/metrics").json()["data"]
+        return {one["labels"]["instance"] for one in listed}
+
+    def scrape(self) -> Scraped:
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        ours = [line for line in lines if line.startswith(("photo_api", "http_requests_total"))]
+        return Scraped("\n".join(ours))
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path_factory.mktemp("gateway") / "log").open("w") as log:
+        process = subprocess.Popen(
+            ["prometheus-pushgateway", f"--web.listen-address={address}"],
+            stdout=log,
+            stderr=log,
+            preexec_fn=_die_with_parent,
+        )
+    found = Gateway(f"http://{address}")
+    try:
+        eventually(lambda: _answers(found), 20)
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    with own_database(stack, environ) as settings:
+        yield settings
+
+
+def _answers(gateway: Gateway) -> bool:
+    try:
+        return httpx.get(f"{gateway.url}/-/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _die_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def test_an_instance_pushes_while_it_runs_and_takes_all_out_at_its_end(
+    gateway: Gateway, start_service: Callable[..., Service]
+) -> None:
+    service = start_service("--no-jobs", PUSHGATEWAY=gateway.url, PUSH_INTERVAL="1")
+    port = service.url.rsplit(":", 1)[1]
+    [instance] = eventually(
+        lambda: [name for name in gateway.groups() if name.endswith(f":{port}")]
+    )
+    before = gateway.scrape().total("http_requests_total", instance=instance, status="401")
+    httpx.get(f"{service.url}/api/albums")
+
+    def told() -> bool:
+        now = gateway.scrape().total("http_requests_total", instance=instance, status="401")
+        return now == before + 1
+
+    eventually(told)
+    assert gateway.scrape().total("photo_api_ready", instance=instance, job="photo-api") == 1
+    assert service.stop() == 0
+    assert instance not in gateway.groups()
+
+
+@pytest.mark.slow
+@pytest.mark.needs("prometheus")
+def test_of_an_instance_that_was_killed_no_series_remains(
+    gateway: Gateway, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Prometheus scrapes the gateway, which somebody else has told."""
+    pushing = settings | {"PHOTO_API_PUSHGATEWAY": gateway.url, "PHOTO_API_PUSH_INTERVAL": "1"}
+    with ExitStack() as running:
+        names = []
+        for name in ("doomed", "other"):
+            (tmp_path / name).mkdir()
+            own = pushing | {"PHOTO_API_RUN_DIR": str(tmp_path / name)}
+            service = running.enter_context(running_service(own, tmp_path / name))
+            names.append((service, service.url.rsplit(":", 1)[1]))
+        target = gateway.url.removeprefix("http://")
+        server = running.enter_context(prometheus(tmp_path, target, honors_labels=True))
+
+        def seen() -> set[str]:
+            found = server.query("photo_api_ready")
+            return {one["metric"]["instance"].rsplit(":", 1)[1] for one in found}
+
+        (doomed, port), (_, others) = names
+        eventually(lambda: seen() >= {port, others}, 20)
+        doomed.process.kill()
+        eventually(lambda: port not in seen(), 90)
+        assert others in seen()
+        assert not [name for name in gateway.groups() if name.endswith(f":{port}")]
+
+
+async def test_the_groups_of_the_gone_are_removed_and_of_no_others(
+    gateway: Gateway, db: Database
+) -> None:
+    states = {"10.0.0.1": "ready", "10.0.0.2": "lost", "10.0.0.3": "stopped", "10.0.0.4": "lost"}
+    pushed = Pushgateway(gateway.url)
+    boots = {}
+    for address, state in states.items():
+        boots[address] = await _boot(db, address, state)
+        await pushed.put(f"{address}:8000", "photo_api_ready 1\n")
+    await _boot(db, "10.0.0.4", "ready")  # a successor at the same address
+    sweep = GroupSweep(pushed)
+    await sweep.remove(db)
+    assert gateway.groups() & {f"{address}:8000" for address in states} == {
+        "10.0.0.1:8000", "10.0.0.4:8000",
+    }  # fmt: skip
+    # One that was lost and came back is removed when it is lost again.
+    await pushed.put("10.0.0.2:8000", "photo_api_ready 1\n")
+    await sweep.remove(db)
+    assert "10.0.0.2:8000" in gateway.groups(), "each loss is settled once"
+    await db.execute(
+        "UPDATE instances SET changed_at = now() WHERE boot_id = $1", boots["10.0.0.2"]
+    )
+    await sweep.remove(db)
+    assert "10.0.0.2:8000" not in gateway.groups()
+
+
+async def _boot(db: Database, address: str, state: str) -> object:
+    return await db.fetchval(
+        "INSERT INTO instances (boot_id, instance, node, version, address, port, workers, state)"
+        " VALUES ($1, $2, 'n', '1', $2, 8000, 1, $3) RETURNING boot_id",
+        uuid4(), address, state,
+    )  # fmt: skip
+
+
+async def test_a_gateway_that_is_away_is_told_of_once_and_holds_nothing_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away, counts = Pushgateway(f"http://127.0.0.1:{free_port()}"), Counts()
+    with pytest.raises(PushFailed, match="no answer"):
+        await away.put("a:1", "")
+    pushing = Pushing(away, 1.0, lambda: "a:1", lambda: "", counts)
+    await pushing._push()
+    await pushing.end()
+    assert counts.sums[PUSHES] == {("failed",): 2}
+    assert [record.message for record in caplog.records if "cannot be pushed" in record.message]
+    assert len([r for r in caplog.records if "cannot be pushed" in r.message]) == 1
+
+
+async def test_what_the_gateway_refuses_is_a_failure(gateway: Gateway) -> None:
+    with pytest.raises(PushFailed, match="status 400"):
+        await Pushgateway(gateway.url).put("a:1", "no metrics at all\n")
+
+
+def test_an_instance_is_named_as_prometheus_would() -> None:
+    assert scraped_at("10.0.0.1", 8000) == "10.0.0.1:8000"
+    assert scraped_at("2001:db8::1", 8000) == "[2001:db8::1]:8000"

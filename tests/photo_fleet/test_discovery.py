@@ -1,0 +1,147 @@
+"""Prometheus learns from a balancer which instances run: the real ones of each."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from photo_fleet.balancer.discovery import Discovery, Targets, targets
+from photo_fleet.balancer.membership import Member, Registered
+from photo_fleet.cli import main
+from photo_fleet.render import prometheus as rendered
+from photo_fleet.render import systemd
+from photo_fleet.spec.fleet import Balancer, Fleet, Metrics
+from tests.metrics.scraping import Prometheus, prometheus_with
+from tests.own_stage import ask, own_database
+from tests.photo_fleet.balancers import balancing, role_url
+from tests.photo_fleet.members_server import members_server
+from tests.service import eventually, free_port
+
+TOKEN = "f00dc0ffee5eed"
+DISCOVERY = Fleet(metrics=Metrics(interval=1, discovery="http://127.0.0.1:9099"))
+
+
+@pytest.fixture
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    with own_database(stack, environ) as settings:
+        yield settings
+
+
+def _boot(settings: dict[str, str], address: str, state: str) -> None:
+    ask(
+        settings,
+        "INSERT INTO instances (boot_id, instance, node, version, address, port, workers, state)"
+        " VALUES ($1, $2, 'n', '1', $2, 9, 1, $3)",
+        uuid4(), address, state,
+    )  # fmt: skip
+
+
+@pytest.mark.needs("prometheus")
+def test_targets_follow_the_registry_within_a_refresh(
+    stack: dict[str, Any], settings: dict[str, str], tmp_path: Path
+) -> None:
+    owner = settings["PHOTO_API_DATABASE_URL"]
+    url = role_url(owner, stack["superuser_url"], f"balance_{uuid4().hex}")
+    place = f"127.0.0.1:{free_port()}"
+    token_file = tmp_path / "discovery-token"
+    token_file.write_text(TOKEN)
+    fleet = replace(DISCOVERY, metrics=replace(DISCOVERY.metrics, discovery=f"http://{place}"))
+    config = rendered.files(fleet)["prometheus.yml"]
+    config = config.replace(rendered.DISCOVERY_TOKEN, str(token_file))
+    for number in (1, 2):
+        _boot(settings, f"127.0.8.{number}", "ready")
+    with (
+        members_server() as members,
+        balancing(
+            url,
+            members.socket,
+            tmp_path / "state",
+            *("--discovery", place),
+            more={"PHOTO_FLEET_DISCOVERY_TOKEN": TOKEN},
+        ),
+        prometheus_with(tmp_path, config) as server,
+    ):
+        eventually(lambda: _targets(server) == {"127.0.8.1:9", "127.0.8.2:9"}, 20)
+        _boot(settings, "127.0.8.3", "starting")
+        eventually(lambda: "127.0.8.3:9" in _targets(server), 10)
+        ask(settings, "UPDATE instances SET state = 'draining' WHERE instance = '127.0.8.1'")
+        ask(settings, "UPDATE instances SET state = 'stopped' WHERE instance = '127.0.8.2'")
+        eventually(lambda: _targets(server) == {"127.0.8.1:9", "127.0.8.3:9"}, 10)
+
+
+def _targets(server: Prometheus) -> set[str]:
+    active = server.ask("targets", state="active")["activeTargets"]
+    return {one["labels"]["instance"] for one in active}
+
+
+def _registered(address: str, state: str) -> Registered:
+    return Registered(Member(uuid4().hex, address, address.partition(":")[0]), state, 0.0)
+
+
+async def test_who_asks_without_the_token_learns_nothing() -> None:
+    known: Targets | None = None
+    port = free_port()
+    running = asyncio.create_task(Discovery("127.0.0.1", port, TOKEN, lambda: known).run())
+    good = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        await asyncio.sleep(0.1)
+        for headers in ({}, {"Authorization": TOKEN}, {"Authorization": "Bearer x"}):
+            assert (await client.get("/targets", headers=headers)).status_code == 401
+        assert (await client.get("/targets", headers=good)).status_code == 503, "it keeps its own"
+        known = targets([_registered("10.0.0.2:80", "ready"), _registered("[::1]:80", "draining")])
+        answer = await client.get("/targets", headers=good)
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.json() == known
+        assert [one["targets"] for one in known] == [["10.0.0.2:80"], ["[::1]:80"]]
+        assert (await client.get("/", headers=good)).status_code == 404
+        assert (await client.post("/targets", headers=good)).status_code == 404
+        with pytest.raises(httpx.HTTPError):
+            await client.get("/targets", headers={"X": "x" * 9000})
+    running.cancel()
+
+
+def test_without_a_token_it_does_not_start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHOTO_FLEET_DATABASE_URL", "postgresql://a:b@127.0.0.1/c")
+    assert main(["balance", "--discovery", "127.0.0.1:9099"]) == 2
+    assert "PHOTO_FLEET_DISCOVERY_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize(
+    ("kind", "gateway", "tokens"),
+    [("nginx", "", 1), ("cloud", "", 1), ("nginx", "http://10.0.0.9:9091", 0)],
+)
+def test_what_is_rendered_is_what_prometheus_takes(
+    tmp_path: Path, kind: Any, gateway: str, tokens: int
+) -> None:
+    metrics = replace(DISCOVERY.metrics, pushgateway=gateway)
+    fleet = replace(DISCOVERY, metrics=metrics, balancer=Balancer(kind=kind))
+    text = rendered.files(fleet)["prometheus.yml"]
+    for file in (rendered.DISCOVERY_TOKEN, rendered.OPS_TOKEN):
+        own = tmp_path / Path(file).name
+        own.write_text(TOKEN)
+        text = text.replace(file, str(own))
+    assert text.count("type: Bearer") == tokens
+    assert ("ops-token" in text) is (kind == "cloud")
+    assert ("honor_labels: true" in text) is bool(gateway), "and nobody is scraped twice"
+    (tmp_path / "prometheus.yml").write_text(text)
+    checked = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
+    said = subprocess.run(checked, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_a_spec_that_names_no_discovery_renders_none() -> None:
+    assert rendered.files(Fleet()) == {}
+    assert "metrics.discovery is not set" in rendered.notes(Fleet())[0]
+    units = systemd.balancer_files(DISCOVERY)["photo-fleet-balance.service"]
+    assert " --discovery [::]:9099\n" in units
+    assert f"PHOTO_FLEET_DISCOVERY_TOKEN_FILE={systemd.BALANCE_DISCOVERY}\n" in units
+    assert "--discovery" not in systemd.balancer_files(Fleet())["photo-fleet-balance.service"]
