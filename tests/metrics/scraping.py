@@ -69,15 +69,12 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(
-    folder: Path, target: str, interval: str = "500ms", honors_labels: bool = False
-) -> Iterator[Prometheus]:
+def prometheus(folder: Path, target: str, interval: str = "500ms") -> Iterator[Prometheus]:
     """Debian's, which scrapes this one target, `host:port`."""
     config = (
         f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
         "scrape_configs:\n"
         "- job_name: photo-api\n"
-        f"  honor_labels: {str(honors_labels).lower()}\n"
         f"  static_configs: [{{targets: ['{target}']}}]\n"
     )
     with prometheus_with(folder, config) as server:

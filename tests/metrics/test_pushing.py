@@ -3,8 +3,6 @@
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,9 +15,9 @@ from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import PUSHES
 from photo_api.supervisor.pushing import Pushing
 from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, scraped_at
-from tests.metrics.scraping import Scraped, prometheus
+from tests.metrics.scraping import Scraped
 from tests.own_stage import own_database
-from tests.service import Service, eventually, free_port, running_service
+from tests.service import Service, eventually, free_port
 
 pytestmark = pytest.mark.needs("prometheus-pushgateway")
 
@@ -44,7 +42,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     address = f"127.0.0.1:{free_port()}"
     with (tmp_path_factory.mktemp("gateway") / "log").open("w") as log:
         process = subprocess.Popen(
-            ["prometheus-pushgateway", f"--web.listen-address={address}"],
+            ["prometheus-pushgateway", f"--web.listen-address={address}", "--persistence.file="],
             stdout=log,
             stderr=log,
             preexec_fn=_die_with_parent,
@@ -96,35 +94,6 @@ def test_an_instance_pushes_while_it_runs_and_takes_all_out_at_its_end(
     assert gateway.scrape().total("photo_api_ready", instance=instance, job="photo-api") == 1
     assert service.stop() == 0
     assert instance not in gateway.groups()
-
-
-@pytest.mark.slow
-@pytest.mark.needs("prometheus")
-def test_of_an_instance_that_was_killed_no_series_remains(
-    gateway: Gateway, settings: dict[str, str], tmp_path: Path
-) -> None:
-    """Prometheus scrapes the gateway, which somebody else has told."""
-    pushing = settings | {"PHOTO_API_PUSHGATEWAY": gateway.url, "PHOTO_API_PUSH_INTERVAL": "1"}
-    with ExitStack() as running:
-        names = []
-        for name in ("doomed", "other"):
-            (tmp_path / name).mkdir()
-            own = pushing | {"PHOTO_API_RUN_DIR": str(tmp_path / name)}
-            service = running.enter_context(running_service(own, tmp_path / name))
-            names.append((service, service.url.rsplit(":", 1)[1]))
-        target = gateway.url.removeprefix("http://")
-        server = running.enter_context(prometheus(tmp_path, target, honors_labels=True))
-
-        def seen() -> set[str]:
-            found = server.query("photo_api_ready")
-            return {one["metric"]["instance"].rsplit(":", 1)[1] for one in found}
-
-        (doomed, port), (_, others) = names
-        eventually(lambda: seen() >= {port, others}, 20)
-        doomed.process.kill()
-        eventually(lambda: port not in seen(), 90)
-        assert others in seen()
-        assert not [name for name in gateway.groups() if name.endswith(f":{port}")]
 
 
 async def test_the_groups_of_the_gone_are_removed_and_of_no_others(

@@ -16,10 +16,11 @@ import pytest
 
 import photo_api
 from photo_api.contract import INSTANCE_HEADER
-from photo_base.processes import CannotStart
+from photo_base.processes import CannotStart, find_program
 from photo_fleet.local_fleet import nginx as nginx_module
 from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.render.places import Places
+from tests.metrics.scraping import Prometheus
 from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up
 from tests.service import eventually, full_pipe, jpeg, put
 
@@ -136,16 +137,39 @@ def test_ctrl_c_drains_and_leaves_nothing_running(up: Up) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_instance_is_replaced(tmp_path: Path) -> None:
-    with fleet_up(tmp_path) as up:
+@pytest.mark.needs("prometheus")
+@pytest.mark.needs("prometheus-pushgateway")
+def test_a_killed_instance_is_replaced_and_of_who_is_gone_no_series_remains(tmp_path: Path) -> None:
+    """Instances push, as the spec of their fleet says."""
+    pushing = '[metrics]\ninterval = "1s"\npushgateway = "http://10.0.0.9:9091"\n'
+    with fleet_up(tmp_path, desired=3, more=pushing) as up:
+        watchers = up.status()["watchers"]
+        assert all(f"{name} answers at {url}" in up.said for name, url in watchers.items())
+        server = Prometheus(watchers["Prometheus"])
+
+        def watched() -> dict[str, float]:
+            """How many series there are of each, by its address."""
+            found = server.query("count by (instance) (photo_api_ready)")
+            return {one["metric"]["instance"]: float(one["value"][1]) for one in found}
+
+        def serving() -> dict[str, float]:
+            return {f"{item['name']}:{item['port']}": 1.0 for item in up.serving()}
+
+        eventually(lambda: watched() == serving(), 30)
         before = {item["name"] for item in up.serving()}
         victim = min(before)
         told = up.command("kill", victim)
         assert f"{victim} was killed and is replaced" in told
-        after = {item["name"] for item in up.wait_for(2)}
+        after = {item["name"] for item in up.wait_for(3)}
         assert len(after - before) == 1
         assert "killed by SIGKILL" in up.said
         assert "replaced at once" in up.said
+        up.command("scale", "2")
+        up.wait_for(2)
+        # The one that drained took its own out; the killed one's go once it is lost, and swept.
+        eventually(lambda: watched() == serving(), 90, 0.5)
+        listed = httpx.get(f"{watchers['Pushgateway']}/api/v1/metrics").json()["data"]
+        assert {one["labels"]["instance"] for one in listed} == set(serving())
 
 
 @pytest.mark.slow
@@ -182,6 +206,9 @@ def test_an_instance_that_hangs_is_replaced_after_three_failed_looks(tmp_path: P
 def test_kill_9_of_up_leaves_no_process(tmp_path: Path) -> None:
     with fleet_up(tmp_path) as up:
         assert len(up.processes()) > 10
+        names = {item.name() for item in up.processes()}
+        for program in ("prometheus", "prometheus-pushgateway"):
+            assert find_program(program) is None or program[:15] in {name[:15] for name in names}
         up.process.kill()
         killed = time.monotonic()
         eventually(lambda: not up.processes(), 15)

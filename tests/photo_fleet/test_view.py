@@ -10,6 +10,7 @@ from photo_fleet.local_fleet.view import picture
 STATUS: dict[str, Any] = {
     "fleet": "stage",
     "url": "http://127.0.0.1:8080",
+    "watchers": {},
     "time_scale": 60.0,
     "min": 2,
     "max": 4,
@@ -63,6 +64,12 @@ def test_it_shows_instances_load_traffic_and_what_happened() -> None:
     assert lines[3].split() == ["127.0.1.2", "starting", "no", "–", "–", "0", "s", "#1"]
     assert "1.8 requests/s, 9 in all, 1 errors (0.2/s)  cpu 41.3" in lines[4]
     assert lines[5].split()[1:] == ["127.0.1.2", "start", "process", "7"]
+
+
+def test_it_says_where_what_watches_the_fleet_answers() -> None:
+    watchers = {"Pushgateway": "http://127.0.0.1:9091", "Prometheus": "http://127.0.0.1:9090"}
+    line = drawn(watchers=watchers).splitlines()[1]
+    assert line.split() == [word for pair in watchers.items() for word in pair]
 
 
 def test_it_cries_when_ill_members_are_kept_or_the_database_is_away() -> None:

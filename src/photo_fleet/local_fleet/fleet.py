@@ -4,7 +4,12 @@ import asyncio
 import logging
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from typing import Any
 
 from photo_base.embedded import EmbeddedAddresses
@@ -28,7 +33,7 @@ from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
-from photo_fleet.local_fleet.watching import prometheus_beside
+from photo_fleet.local_fleet.watching import Watcher, gateway_beside, prometheus_beside
 from photo_fleet.render.places import Places
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Fleet
@@ -44,7 +49,8 @@ class LocalFleet:
     policies and probes, never a drain. The instances get `environ`, or that of this process.
     `between` takes where the database and the store are, and gives where the fleet shall look for
     them: at what somebody has put in between. `keeping` may give something else in place of the
-    balancer that would keep nginx's members. `watched`: with Prometheus, where it is installed."""
+    balancer that would keep nginx's members. `watched`: with Prometheus and a Pushgateway, where
+    these are installed."""
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class LocalFleet:
         self._front: NginxFront | None = None
         self._traffic: Traffic | None = None
         self._deploys: Deploys | None = None
+        self._watchers: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{port}"
         self.journal = Journal()
         self.hurry = asyncio.Event()
@@ -106,6 +113,7 @@ class LocalFleet:
         return {
             "fleet": self._spec.name,
             "url": self.url,
+            "watchers": self._watchers,
             "data": str(self._layout.data),
             "time_scale": self._time_scale,
             "min": bounds.min,
@@ -134,7 +142,8 @@ class LocalFleet:
         embedded = await Embedded.start(layout, self.url, connections)
         running.push_async_callback(embedded.stop)
         addresses = self._between(embedded.addresses)
-        spec = local_spec(self._spec, addresses, self.url)
+        gateway = await self._watched_by("Pushgateway", gateway_beside(layout), running)
+        spec = local_spec(self._spec, addresses, self.url, gateway)
         secrets = load_or_create(layout.secrets)
         launcher = Launcher(spec, layout, addresses, secrets, self._environ)
         deploys = self._deploys = Deploys(layout.deploys)
@@ -149,9 +158,8 @@ class LocalFleet:
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
-        if self._watched:
-            beside = prometheus_beside(spec, layout, lambda: known_to(made))
-            self.journal.tell("", "watched", await running.enter_async_context(beside))
+        beside = prometheus_beside(spec, layout, lambda: known_to(made), gateway)
+        await self._watched_by("Prometheus", beside, running)
         registry = await _began(Registry(layout.database_address))
         group = self._group = self._make_group(registry, launcher, front, first_release)
         running.push_async_callback(group.close, self.hurry)
@@ -162,6 +170,18 @@ class LocalFleet:
             running.push_async_callback(cancel, task)
             work.append(task)
         return embedded, nginx, work
+
+    async def _watched_by(
+        self, name: str, beside: AbstractAsyncContextManager[Watcher], running: AsyncExitStack
+    ) -> str:
+        """Its address; empty when it is not wanted or does not run."""
+        if not self._watched:
+            return ""
+        watcher = await running.enter_async_context(beside)
+        self.journal.tell("", "watched", watcher.told)
+        if watcher.url:
+            self._watchers[name] = watcher.url
+        return watcher.url
 
     def _make_balance(self, nginx: Nginx) -> Balance:
         return Balance(

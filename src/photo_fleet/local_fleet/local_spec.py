@@ -6,9 +6,12 @@ from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.spec.fleet import Fleet, Logs, Tls
 
 
-def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> Fleet:
+def local_spec(
+    fleet: Fleet, addresses: EmbeddedAddresses, public_url: str, gateway: str = ""
+) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
-    `public_url` by clients and from loopback by nginx. Its log lines go to no collector."""
+    `public_url` by clients and from loopback by nginx. Its log lines go to no collector, its
+    metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere."""
     return replace(
         fleet,
         service=replace(
@@ -30,6 +33,10 @@ def local_spec(fleet: Fleet, addresses: EmbeddedAddresses, public_url: str) -> F
         ),
         database=replace(fleet.database, pooler="none"),
         # A gateway that the spec names is that of the real fleet.
-        metrics=replace(fleet.metrics, discovery="", pushgateway=""),
+        metrics=replace(
+            fleet.metrics,
+            discovery="",
+            pushgateway=gateway if fleet.metrics.pushgateway else "",
+        ),
         logs=Logs(),
     )

@@ -61,6 +61,9 @@ def _headline(status: Status) -> Text:
         text.append("  PANIC: ill members are kept", "bold red")
     if status["instances"] and not status["database"]:
         text.append("  the database does not answer", "bold red")
+    if status["watchers"]:
+        told = (f"{name} {url}" for name, url in status["watchers"].items())
+        text.append("\n" + "  ".join(told), "dim")
     return text
 
 

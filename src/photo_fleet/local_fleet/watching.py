@@ -1,13 +1,14 @@
-"""Prometheus beside a local fleet, where it is installed: the rendered configuration, with the
-balancer's discovery, on loopback."""
+"""Prometheus and a Pushgateway beside a local fleet, where they are installed, on loopback, by the
+rendered configuration: with the balancer's discovery, or this gateway in place of the spec's."""
 
 import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from signal import SIGTERM
 
 from photo_base.processes import CannotStart, Program, Running, find_program, write
@@ -17,52 +18,84 @@ from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.render import prometheus
 from photo_fleet.spec.fleet import Fleet
 
-USUAL_PORT = 9090
+USUAL_PORT, USUAL_GATEWAY_PORT = 9090, 9091
 LONGEST_STOP = 5.0
 KEPT = "2d"
 
 
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A program beside the fleet at `url`, which is empty where none runs; `told` says so, or why
+    there is none: a fleet goes on without it."""
+
+    told: str
+    url: str = ""
+
+
+@asynccontextmanager
+async def gateway_beside(layout: Layout) -> AsyncIterator[Watcher]:
+    """A Pushgateway that keeps nothing on disk: for the instances of a spec that has them push, and
+    for what else somebody pushes."""
+    address, folder = f"127.0.0.1:{_free_port(USUAL_GATEWAY_PORT)}", layout.data / "pushgateway"
+    options = [f"--web.listen-address={address}", "--persistence.file=", "--log.level=warn"]
+    folder.mkdir(exist_ok=True)
+    name = "prometheus-pushgateway"
+    async with _beside("Pushgateway", name, options, layout, folder, address) as watcher:
+        yield watcher
+
+
 @asynccontextmanager
 async def prometheus_beside(
-    fleet: Fleet, layout: Layout, known: Callable[[], Targets | None]
-) -> AsyncIterator[str]:
-    """Its address, or why there is none, for people to read: a fleet goes on without it. `known`
-    gives the instances that there are."""
-    program = find_program("prometheus")
-    if program is None:
-        yield "no Prometheus is installed (apt-get install prometheus)"
-        return
+    fleet: Fleet, layout: Layout, known: Callable[[], Targets | None], gateway: str = ""
+) -> AsyncIterator[Watcher]:
+    """A Prometheus that scrapes the instances which `known` gives, unless they push, and the
+    gateway at this address."""
     token, port = secrets.token_hex(16), _free_port()
     discovering = asyncio.create_task(Discovery("127.0.0.1", port, token, known).run())
-    running = None
     try:
-        address = f"127.0.0.1:{_free_port(USUAL_PORT)}"
-        folder = layout.data / "prometheus"
+        address, folder = f"127.0.0.1:{_free_port(USUAL_PORT)}", layout.data / "prometheus"
         folder.mkdir(exist_ok=True)
         write(folder / "discovery-token", token, 0o600)
-        write(folder / "prometheus.yml", _config(fleet, f"http://127.0.0.1:{port}", str(folder)))
-        command = [program, f"--config.file={folder}/prometheus.yml"]
-        command += [f"--storage.tsdb.path={folder}/data", f"--storage.tsdb.retention.time={KEPT}"]
-        command += [f"--web.listen-address={address}", "--enable-feature=exemplar-storage"]
-        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-        log = layout.logs / "prometheus.log"
-        try:
-            running = await Running.start(
-                Program("prometheus", command, environ, log, folder, "TERM")
-            )
-            told = f"Prometheus answers at http://{address}"
-        except CannotStart as error:
-            told = str(error)
-        yield told
+        text = _config(fleet, f"http://127.0.0.1:{port}", gateway, str(folder))
+        write(folder / "prometheus.yml", text)
+        options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        options += [f"--storage.tsdb.retention.time={KEPT}", f"--web.listen-address={address}"]
+        options += ["--enable-feature=exemplar-storage"]
+        async with _beside("Prometheus", "prometheus", options, layout, folder, address) as watcher:
+            yield watcher
     finally:
-        if running is not None:
-            await running.stop((SIGTERM, LONGEST_STOP))
         await cancel(discovering)
 
 
-def _config(fleet: Fleet, discovery: str, folder: str) -> str:
-    local = replace(fleet.metrics, discovery=discovery, pushgateway="")
+@asynccontextmanager
+async def _beside(
+    title: str, name: str, options: Sequence[str], layout: Layout, folder: Path, address: str
+) -> AsyncIterator[Watcher]:
+    """Debian's program of that package, until this ends or this process dies."""
+    program = find_program(name)
+    if program is None:
+        yield Watcher(f"no {title} is installed (apt-get install {name})")
+        return
+    environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
+    log, running = layout.logs / f"{name}.log", None
+    try:
+        try:
+            command = [program, *options]
+            running = await Running.start(Program(name, command, environ, log, folder, "TERM"))
+            watcher = Watcher(f"{title} answers at http://{address}", f"http://{address}")
+        except CannotStart as error:
+            watcher = Watcher(str(error))
+        yield watcher
+    finally:
+        if running is not None:
+            await running.stop((SIGTERM, LONGEST_STOP))
+
+
+def _config(fleet: Fleet, discovery: str, gateway: str, folder: str) -> str:
+    local = replace(fleet.metrics, discovery=discovery)
     text = prometheus.files(replace(fleet, metrics=local))["prometheus.yml"]
+    if gateway and not local.pushgateway:
+        text += "\n".join(prometheus.pushed(gateway)) + "\n"
     return text.replace(prometheus.SECRETS, folder)
 
 

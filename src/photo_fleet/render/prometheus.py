@@ -17,7 +17,8 @@ LONGEST_SCRAPE_MS = 10_000
 def files(fleet: Fleet) -> dict[str, str]:
     """Nothing when the spec says neither who tells the targets nor where instances push to. What is
     pushed is not scraped as well: both would be the same series."""
-    jobs = _gateway(fleet) or _instances(fleet)
+    gateway = fleet.metrics.pushgateway
+    jobs = pushed(gateway) if gateway else _instances(fleet)
     if not jobs:
         return {}
     interval = limit_ms(fleet.metrics.interval)
@@ -71,10 +72,9 @@ def _instances(fleet: Fleet) -> list[str]:
     ]
 
 
-def _gateway(fleet: Fleet) -> list[str]:
-    if not fleet.metrics.pushgateway:
-        return []
-    place = urlsplit(fleet.metrics.pushgateway)
+def pushed(gateway: str) -> list[str]:
+    """The job that scrapes the Pushgateway at this address."""
+    place = urlsplit(gateway)
     return [
         "- job_name: pushgateway",
         "  # Groups bring the job and the instance that pushed them.",
