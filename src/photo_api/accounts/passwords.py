@@ -3,10 +3,10 @@ much runs and how much may wait, for all and for each client."""
 
 import asyncio
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -136,5 +136,7 @@ def _is_verifiable(encoded: str) -> bool:
 
 
 def _yield_to_others() -> None:
-    # On Linux niceness belongs to the thread: the event loop of this very process goes first.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    # On Linux niceness belongs to the thread: the event loop of this very process goes first. It is
+    # added to the process's own: to lower that is refused, and would end the thread.
+    with suppress(OSError):
+        os.nice(NICENESS)

@@ -34,8 +34,9 @@ def main() -> None:
     end_first()
     requests, answers = _take_pipe()
     _prepare()
-    limit = Limit(memory - address_space() - RESERVE, memory)
-    _limit(memory)
+    used = address_space()
+    memory = _limit(memory)
+    limit = Limit(memory - used - RESERVE, memory)
     sandbox.confine()
     try:
         while (request := _request(requests)) is not None:
@@ -83,11 +84,21 @@ def _prepare() -> None:
         images.render(grey.write_to_buffer(suffix), unlimited())
 
 
-def _limit(memory: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_STDERR, _MAX_STDERR))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+def _limit(memory: int) -> int:
+    """Gives the bytes of memory that it may have: fewer where the service was started with less."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, _MAX_STDERR)
+    _lower(resource.RLIMIT_NOFILE, 0)
+    return _lower(resource.RLIMIT_AS, memory)
+
+
+def _lower(limit: int, most: int) -> int:
+    """To `most`, unless it is lower already: only root may raise it."""
+    _, already = resource.getrlimit(limit)
+    if already != resource.RLIM_INFINITY:
+        most = min(most, already)
+    resource.setrlimit(limit, (most, most))
+    return most
 
 
 def _allow_cpu(seconds: float) -> None:

@@ -33,15 +33,21 @@ class LoadMeter:
     def __init__(self) -> None:
         self._last = _cpu_times()
 
-    def cpu_percent(self) -> float:
-        """0 to 100, over all cores, since the call before."""
-        total, idle = _cpu_times()
-        spent, unused = total - self._last[0], idle - self._last[1]
-        self._last = total, idle
+    def cpu_percent(self) -> float | None:
+        """0 to 100, over all cores, since the call before; None where nobody tells, as in some
+        containers."""
+        before, now = self._last, _cpu_times()
+        self._last = now
+        if before is None or now is None:
+            return None
+        spent, unused = now[0] - before[0], now[1] - before[1]
         return round(100 * (1 - unused / spent), 1) if spent else 0.0
 
 
-def _cpu_times() -> tuple[int, int]:
-    with Path("/proc/stat").open() as stat:
-        times = [int(number) for number in stat.readline().split()[1:9]]
+def _cpu_times() -> tuple[int, int] | None:
+    try:
+        with Path("/proc/stat").open() as stat:
+            times = [int(number) for number in stat.readline().split()[1:9]]
+    except OSError:
+        return None
     return sum(times), sum(times[field] for field in IDLE_FIELDS)
