@@ -131,6 +131,20 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("metrics-path", "warning", {"metrics.path": "/api/metrics"}),
     ("metrics-interval", "warning", {"group.policies": (OUT, Policy("in_flight", 2, 44, -1, 300))}),
+    ("metrics-gaps", "warning", {"metrics.interval": 150.5}),
+    ("push-address", "error", {"metrics.pushgateway": "http://127.0.0.1:9091"}),
+    ("push-address", "error", {"metrics.pushgateway": "http://[::1]:9091"}),
+    ("logs-address", "warning", {"logs.loki": "http://localhost:3100"}),
+    ("logs-file", "error", {"logs.file": "/srv/photo-api.log"}),
+    ("logs-file", "error", {"logs.file": "/var/log/photo-api"}),
+    ("logs-file", "error", {"logs.file": "/var/log/photo-api/a/b.log"}),
+    ("plain-secret", "warning", {"logs.loki": "http://10.0.0.7:3100", "logs.loki_auth": True}),
+    ("plain-secret", "warning", {"logs.otlp": "http://a:4318/b", "logs.otlp_auth": True}),
+    ("logs-unused", "warning", {"logs.loki_auth": True, "logs.otlp": "http://10.0.0.7:4318"}),
+    ("logs-unused", "warning", {"logs.otlp_auth": True, "logs.loki_tenant": "photos"}),
+    ("logs-unused", "warning", {"logs.ca": "/etc/a.pem", "logs.loki": "http://10.0.0.7:3100"}),
+    ("log-flush", "warning", {"logs.nhn": True, "drain.log_flush": 0.5}),
+    ("log-flush", "warning", {"logs.file": "/var/log/photo-api/a.log", "drain.log_flush": 0.0}),
     ("cooldown", "warning", {"group.policies": (Policy("cpu", 50, 300, 1, 59), IN)}),
 ]
 
@@ -181,6 +195,17 @@ def test_a_finding_shows_its_numbers(code: str, level: str, changes: dict[str, A
         {"group.policies": (OUT, Policy("cpu", 46, 600, -1, 300))},
         {"group.policies": (OUT, Policy("in_flight", 90, 600, -1, 300))},
         {"group.policies": (OUT, Policy("in_flight", 90, 45, -1, 300))},
+        {"metrics.interval": 150.0},
+        {"metrics.pushgateway": "http://10.0.0.9:9091"},
+        {"logs.file": "/var/log/photo-api/a.log", "drain.log_flush": 1.0},
+        {"drain.log_flush": 0.0},
+        {"logs.otlp": "http://127.0.0.1:4318", "logs.otlp_auth": True},
+        {
+            "logs.loki": "https://10.0.0.7:3100",
+            "logs.loki_auth": True,
+            "logs.loki_tenant": "photos",
+            "logs.ca": "/etc/ssl/a.pem",
+        },
     ],
 )
 def test_what_just_holds_is_not_found(changes: dict[str, Any]) -> None:

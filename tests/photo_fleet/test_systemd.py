@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -25,6 +26,7 @@ from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.places import Places
 from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_files
+from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Logs, Service, Tls
 from photo_fleet.spec.settings import secrets
 from tests.own_stage import own_database
@@ -58,7 +60,13 @@ VARIANTS = {
         ),
         drain=Drain(lame_duck=10, in_flight_wait=25, log_flush=2.5, grace=50.5),
         database=Database(pooler="transaction"),
-        logs=Logs(loki="https://10.0.0.7:3100", loki_tenant="photos", loki_auth=True, nhn=True),
+        logs=Logs(
+            file="/var/log/photo-api/photo-api.log",
+            loki="https://10.0.0.7:3100",
+            loki_tenant="photos",
+            loki_auth=True,
+            nhn=True,
+        ),
     ),
 }
 
@@ -90,7 +98,7 @@ def machine(tmp_path: Path) -> Path:
     shutil.copytree(UNITS, root / UNITS.relative_to("/"), symlinks=True)
     (root / "lib").symlink_to("usr/lib")
     (root / "etc/systemd/system").mkdir(parents=True)
-    for program in (*PROGRAMS, "bin/kill", "bin/rm", "bin/sh"):
+    for program in (*PROGRAMS, "bin/kill", "bin/rm", "bin/sh", "usr/bin/env"):
         (root / program).parent.mkdir(parents=True, exist_ok=True)
         (root / program).write_text("#!/bin/sh\n")
         (root / program).chmod(0o755)
@@ -158,6 +166,16 @@ def test_systemd_waits_as_long_as_the_spec_grants() -> None:
         for unit in instance_units(fleet):
             assert settings(unit)["TimeoutStopSec"] == [seconds]
             assert settings(unit)["KillMode"] == ["mixed"]
+
+
+def test_each_unit_writes_its_log_file_where_it_may() -> None:
+    fleet = VARIANTS["other"]
+    common = settings(environment_files(fleet)["photo-api.env"])["PHOTO_API_LOG_SINK"]
+    assert "logs-file" not in {finding.code for finding in check(fleet)}
+    for unit in instance_units(fleet):
+        own = re.findall(r"PHOTO_API_LOG_SINK=(\S+)", unit) or common
+        [folder] = settings(unit)["LogsDirectory"]
+        assert [Path(file).parent for file in own] == [Path("/var/log", folder)]
 
 
 def test_a_cloud_balancer_has_no_units() -> None:

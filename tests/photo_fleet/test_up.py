@@ -137,6 +137,7 @@ def test_ctrl_c_drains_and_leaves_nothing_running(up: Up) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.needs("prometheus")
 @pytest.mark.needs("prometheus-pushgateway")
 def test_a_killed_instance_is_replaced_and_of_who_is_gone_no_series_remains(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from photo_fleet.spec.settings import paths, secrets
 
 PROGRAMS = "/opt/photo-api/bin"
 NGINX = "/usr/sbin/nginx"
+LOGS = "/var/log/photo-api"
+"""All that an instance may write to which outlives it."""
+
 SPEC = "/etc/photo-fleet/fleet.toml"
 BALANCE_DATABASE = "/etc/photo-fleet/secrets/database-url"
 
@@ -56,7 +59,7 @@ def instance_files(fleet: Fleet) -> dict[str, str]:
     return {
         "photo-api.service": _instance(fleet, "photo-api", "instance", serve, service.port),
         "photo-api-worker.service": _instance(
-            fleet, "photo-api-worker", "worker (jobs only)", f"{PROGRAMS}/photo-api worker"
+            fleet, "photo-api-worker", "worker (jobs only)", _worker(fleet.logs.file)
         ),
         "photo-api.sysusers.conf": f"g {SECRETS_GROUP} -\n",
     }
@@ -223,6 +226,15 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
         *_capabilities(port),
     ]
     return _unit(_description(f"Photo API {what}"), service)
+
+
+def _worker(file: str) -> str:
+    """Its command. It may not write where instances do, though the two share their settings."""
+    command = f"{PROGRAMS}/photo-api worker"
+    if not file.startswith(f"{LOGS}/"):
+        return command
+    own = file.replace(LOGS, f"{LOGS}-worker", 1)
+    return f"/usr/bin/env PHOTO_API_LOG_SINK={own} {command}"
 
 
 def _restart(reason: str = "", *never: str) -> Section:

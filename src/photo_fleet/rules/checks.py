@@ -7,14 +7,17 @@ brings an error that was not there, unless every remedy does.
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from photo_fleet.rules import balancing, health, sizing, stopping
+from photo_fleet.rules import balancing, health, sizing, stopping, watching
 from photo_fleet.rules.findings import Contradiction, Finding
 from photo_fleet.spec.changes import Changes, changed, is_possible, told
 from photo_fleet.spec.fleet import Fleet
 
 Rule = Callable[[Fleet], Iterator[Contradiction]]
 
-RULES: tuple[Rule, ...] = (*stopping.RULES, *health.RULES, *balancing.RULES, *sizing.RULES)
+RULES: tuple[Rule, ...] = (
+    *(*stopping.RULES, *health.RULES, *balancing.RULES),
+    *(*watching.RULES, *sizing.RULES),
+)
 
 
 def check(fleet: Fleet) -> list[Finding]:

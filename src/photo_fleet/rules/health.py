@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from photo_api.contract import API_PREFIX, HEALTH_PATH, LIVE_PATH, METRICS_PATH
+from photo_api.contract import API_PREFIX, HEALTH_PATH, LIVE_PATH
 from photo_fleet.rules.findings import Contradiction
 from photo_fleet.rules.stopping import lame_duck_needed, with_grace
 from photo_fleet.spec.changes import Changes, changed
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.kinds import budget
 
 LIVENESS = (LIVE_PATH, "/health/liveness")
 READINESS = (HEALTH_PATH, "/health/ready", "/health/readiness")
@@ -15,9 +14,6 @@ DETAILED = "/health/detailed"
 
 OFTEN, USUAL_INTERVAL = 10.0, 15.0
 SLOW, USUAL_TIMEOUT = 5.0, 5.0
-SAMPLES = 3
-"""Of a metric, that a rule's duration should hold."""
-
 SLOWEST_ANSWER = 2.0
 """Seconds in which the service answers `/health`, whatever its database does."""
 
@@ -134,68 +130,6 @@ def hasty_timeout(fleet: Fleet) -> Iterator[Contradiction]:
     )
 
 
-def metrics_path(fleet: Fleet) -> Iterator[Contradiction]:
-    """Instances are scraped where they tell their metrics."""
-    if fleet.metrics.path == METRICS_PATH:
-        return
-    yield Contradiction(
-        "warning",
-        "metrics-path",
-        f'metrics.path "{fleet.metrics.path}" is not where instances tell them: "{METRICS_PATH}"',
-        "every scrape gets 404, and no graph or alert sees how the instances are",
-        ({"metrics.path": METRICS_PATH},),
-    )
-
-
-def metrics_interval(fleet: Fleet) -> Iterator[Contradiction]:
-    """A rule's duration holds several samples of what is scraped; CPU is the cloud's to measure."""
-    every = fleet.metrics.interval
-    short = {
-        f"group.policies[{place}].duration": rule.duration
-        for place, rule in enumerate(fleet.group.policies)
-        if rule.metric != "cpu" and rule.duration < SAMPLES * every
-    }
-    if not short:
-        return
-    yield Contradiction(
-        "warning",
-        "metrics-interval",
-        f"{SAMPLES} × metrics.interval {every:g}s = {SAMPLES * every:g}s > "
-        + ", ".join(f"{key} {value:g}s" for key, value in short.items()),
-        "a cloud's group, which sees only what is scraped, acts on a single sample or on none",
-        (
-            {"metrics.interval": float(budget(min(short.values()) / SAMPLES))},
-            dict.fromkeys(short, SAMPLES * every),
-        ),
-    )
-
-
-def metrics_discovery(fleet: Fleet) -> Iterator[Contradiction]:
-    """Prometheus is told its targets by somebody who is there, and only when it scrapes them."""
-    metrics = fleet.metrics
-    if not metrics.discovery:
-        return
-    if fleet.balancer.kind == "cloud":
-        yield Contradiction(
-            "error",
-            "metrics-discovery",
-            f'metrics.discovery "{metrics.discovery}" is answered by `photo-fleet balance` on an'
-            ' nginx host, and balancer.kind "cloud" has none',
-            "Prometheus finds no instance; the cloud's own discovery would",
-            ({"metrics.discovery": ""},),
-        )
-    elif metrics.pushgateway:
-        yield Contradiction(
-            "warning",
-            "metrics-discovery",
-            f'metrics.pushgateway "{metrics.pushgateway}" and metrics.discovery'
-            f' "{metrics.discovery}" are both set',
-            "instances push and are not scraped as well, since both would be the same series, so"
-            " nobody asks for the targets",
-            ({"metrics.discovery": ""}, {"metrics.pushgateway": ""}),
-        )
-
-
 def _with_lame_duck(fleet: Fleet, changes: Changes) -> Changes:
     """`changes`, and the lame duck that they need where it sufficed before."""
     after = changed(fleet, changes)
@@ -205,7 +139,4 @@ def _with_lame_duck(fleet: Fleet, changes: Changes) -> Changes:
     return changes
 
 
-RULES = (
-    *(replacement, probed_path, overlap, interval, slow_timeout, hasty_timeout),
-    *(metrics_path, metrics_interval, metrics_discovery),
-)
+RULES = (replacement, probed_path, overlap, interval, slow_timeout, hasty_timeout)
