@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -14,7 +14,9 @@ from photo_api.jobs.queue import Kind
 from photo_api.jobs.statistics import count, count_waiting, fleet_gauges, statistics
 from photo_api.maintenance import LEASE, SHORTEST_LEASE, prune
 from photo_api.metrics import declared
+from photo_api.metrics.counts import Buckets
 from photo_api.metrics.declared import METRICS
+from photo_api.metrics.exposition import histograms
 from photo_api.photos.sweep import sweep
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
@@ -254,12 +256,6 @@ async def test_what_is_under_way_is_told_alike_by_all(db: Database) -> None:
         " SELECT gen_random_uuid(), 'a', 'a', '1', 'a', 1, 1, s"
         " FROM unnest(ARRAY['ready', 'ready', 'lost', 'stopped']) s"
     )
-    await db.execute(
-        "INSERT INTO instance_events (boot_id, instance, event, at)"
-        " SELECT boot_id, 'a', event, at FROM instances, (VALUES"
-        " ('draining', now() - interval '9 s'), ('stopped', now())) told (event, at)"
-        " WHERE state = 'stopped'"
-    )
     lease = await taken(db, uuid4().hex)
     await count(db, lease)
     await count_waiting(db, lease)
@@ -275,7 +271,6 @@ async def test_what_is_under_way_is_told_alike_by_all(db: Database) -> None:
     assert number("oldest_job_seconds", "metadata") == 0
     assert number("instances", "ready") == 2
     assert number("instances", "draining") == 0
-    assert (number("drains"), number("longest_drain_seconds")) == (1, 9)
     assert abs(number("counted_timestamp_seconds") - time.time()) < 300
     fleet = {name for name in METRICS if name.startswith("photo_api_fleet_")}
     assert {name for name, _ in told} == fleet
@@ -283,6 +278,51 @@ async def test_what_is_under_way_is_told_alike_by_all(db: Database) -> None:
     await count_waiting(db, lease)
     told = await fleet_gauges(db)
     assert number("jobs", "display", "queued") == 0
+
+
+async def ended(db: Database, seconds: float, cause: str = "SIGTERM", ago: float = 0) -> UUID:
+    """An instance that has drained for so long."""
+    boot = uuid4()
+    await db.execute(
+        "INSERT INTO instance_events (boot_id, instance, event, cause, at) VALUES"
+        " ($1, 'a', 'draining', 'SIGTERM', now() - make_interval(secs => $2::float8 + $4)),"
+        " ($1, 'a', 'stopped', $3, now() - make_interval(secs => $4::float8))",
+        boot, seconds, cause, ago,
+    )  # fmt: skip
+    return boot
+
+
+async def test_drains_are_counted_once_and_stay(db: Database) -> None:
+    """A histogram that only grows, whatever becomes of instances, events and who counts."""
+    await ended(db, 2.5)
+    await ended(db, 9, "SIGTERM; 1 request cut at the limit")
+    await ended(db, 700)
+    await ended(db, -3)  # a clock that was set back
+    first = await taken(db, uuid4().hex)
+    await count_waiting(db, first)
+    await count_waiting(db, first)
+    metric = declared.FLEET_DRAIN
+
+    async def told(result: str) -> Buckets:
+        gauges = await fleet_gauges(db)
+        own = {values: n for (name, values), n in gauges.items() if name == metric.name}
+        return histograms(metric, own)[result,]
+
+    whole, cut = await told("whole"), await told("cut")
+    assert whole.counts == [1, 1, *[0] * 8, 1]
+    assert whole.total == 702.5
+    assert cut.counts == [0, 0, 0, 1, *[0] * 7]
+    assert cut.total == 9
+    await db.execute("DELETE FROM instance_events")
+    await run_out(db, first)
+    await ended(db, 0.5)
+    await ended(db, 0.5, ago=90_000)  # nobody has counted for a day
+    await count_waiting(db, first)
+    assert (await told("whole")).counts == whole.counts, "who lost the lease counts nothing"
+    second = await taken(db, first.name)
+    await asyncio.gather(*(count_waiting(db, second) for _ in range(5)))
+    assert (await told("whole")).counts == [2, 1, *[0] * 8, 1]
+    assert (await told("whole")).total == 703
 
 
 def test_every_kind_of_job_is_a_label() -> None:

@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
         elif command.startswith("metrics-"):
             self._metrics.take_piece(value)
         elif command == "look-at-fleet":
-            self._metrics.look_at_fleet()
+            self._metrics.look_at_fleet(value)
         elif command == "look-at-storage":
             self._looking = asyncio.create_task(self._look_at_storage())
         elif command == "drain":

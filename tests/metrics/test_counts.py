@@ -6,6 +6,8 @@ import math
 import re
 from asyncio import CancelledError
 from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -26,6 +28,7 @@ from photo_api.metrics.counts import (
 )
 from photo_api.metrics.declared import (
     CPU_SECONDS,
+    FLEET_USERS,
     IN_FLIGHT,
     LOGINS,
     METRICS,
@@ -39,6 +42,7 @@ from photo_api.metrics.exposition import exposition, wants_openmetrics
 from photo_api.metrics.metric import OTHER
 from photo_api.metrics.reporting import MOST_WAITING, NoAnswer, Reporting, pieces
 from photo_api.supervisor.control_channel import LONGEST
+from photo_api.supervisor.metrics import InstanceMetrics
 
 ALBUMS = "GET", "/api/albums", "200"
 
@@ -248,6 +252,24 @@ async def test_a_supervisor_that_does_not_answer_is_not_waited_for(
     answers = await asyncio.gather(*everybody, return_exceptions=True)
     assert {type(answer) for answer in answers} == {NoAnswer}
     assert asked.count("scrape") == 1
+
+
+async def test_an_answer_about_the_fleet_that_comes_late_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From a worker that stood still meanwhile: sums would fall, and then rise at once."""
+    monkeypatch.setattr("photo_api.supervisor.metrics.LOOK_AT_FLEET", 0.01)
+    asked: asyncio.Queue[str] = asyncio.Queue()
+    slot: Any = SimpleNamespace(name="web-1", ready=asyncio.Event(), send=asked.put_nowait)
+    slot.ready.set()
+    unused: Any = None
+    metrics = InstanceMetrics(Counts(), unused, [slot], unused, unused, unused)
+    keeping = asyncio.create_task(metrics.keep())
+    first, second = [(await asked.get()).partition(" ")[2] for _ in range(2)]
+    keeping.cancel()
+    for number, question in ((7.0, second), (3.0, first)):
+        metrics.take(unused, "fleet", f"{question} {gauges_line({(FLEET_USERS.name, ()): number})}")
+    assert metrics._fleet[1] == {(FLEET_USERS.name, ()): 7}
 
 
 def test_every_metric_has_a_name_that_says_what_it_is() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from photo_api.metrics import declared
 from photo_api.metrics.counts import Gauges
+from photo_api.metrics.exposition import SUM
 from photo_api.metrics.metric import Metric
 from photo_api.registry.leases import FENCE, HELD, Lease
 
@@ -59,17 +60,36 @@ WITH {FENCE}, kinds (kind) AS (SELECT unnest($3::text[])), states (state) AS (
     ) uploads, LATERAL (VALUES ('pending_uploads', pending), ('oldest_upload', age)) numbers
     UNION ALL SELECT 'instances:' || s.state, count(i)
         FROM states s LEFT JOIN instances i USING (state) GROUP BY s.state
-    UNION ALL SELECT numbers.* FROM (
-        SELECT count(*) AS ended,
-            coalesce(max(extract(epoch FROM s.at - d.at)), 0)::bigint AS longest
-        FROM instance_events s JOIN instance_events d USING (boot_id)
-        WHERE s.event = 'stopped' AND s.at > now() - interval '1 hour'
-        AND d.event = 'draining' AND d.at > now() - interval '2 hours'
-    ) drains, LATERAL (VALUES ('drains', ended), ('longest_drain', longest)) numbers
 ) {KEPT}"""
 """What is under way, of which there is less: every few seconds."""
 
+DRAINED = f"""
+WITH {FENCE}, ended AS (
+    UPDATE instance_events SET counted = true
+    WHERE event = 'stopped' AND NOT counted AND at > now() - interval '1 day' AND {HELD}
+    RETURNING boot_id, at, cause LIKE '% cut at the limit' AS was_cut
+), drains AS (
+    SELECT CASE WHEN e.was_cut THEN 'cut' ELSE 'whole' END AS result,
+        greatest(extract(epoch FROM e.at - min(d.at)), 0)::float8 AS seconds
+    FROM ended e JOIN instance_events d USING (boot_id)
+    WHERE d.event = 'draining' AND d.at > now() - interval '2 days'
+    GROUP BY e.boot_id, e.at, e.was_cut
+), told (result, le) AS (
+    SELECT * FROM unnest($4::text[]) result, unnest($3::float8[] || 'infinity'::float8) le
+), counted (name, value) AS (
+    SELECT format('drains:%s:%s', t.result, t.le), count(d) FROM told t
+        LEFT JOIN drains d ON d.result = t.result AND t.le
+            = (SELECT min(le) FROM told WHERE le >= d.seconds)
+        GROUP BY t.result, t.le
+    UNION ALL SELECT format('drains:%s:sum', result), coalesce(sum(1000 * seconds), 0)::bigint
+        FROM unnest($4::text[]) result LEFT JOIN drains USING (result) GROUP BY result
+) {KEPT.replace("= excluded.value", "= statistics.value + excluded.value")}"""
+"""Drains that have ended since the last time, on top of those before: each once, and none is
+forgotten with its events."""
+
 KINDS = sorted(declared.KINDS)
+DRAIN_EDGES = declared.FLEET_DRAIN.edges
+DRAIN_RESULTS = sorted(declared.DRAIN_RESULTS)
 
 
 async def count(db: Any, lease: Lease) -> None:
@@ -78,28 +98,36 @@ async def count(db: Any, lease: Lease) -> None:
 
 
 async def count_waiting(db: Any, lease: Lease) -> None:
-    """Count what is under way anew; without effect once the lease is lost."""
+    """Count what is under way anew, and the drains that have ended; without effect once the lease
+    is lost."""
     await db.execute(WAITING, *lease, KINDS)
+    await db.execute(DRAINED, *lease, DRAIN_EDGES, DRAIN_RESULTS)
 
 
 async def statistics(db: Any) -> dict[str, Any]:
     """Users, albums, photos_ready and the others as of `at`, by name; empty before they have been
     counted for the first time."""
     rows = await db.fetch("SELECT name, value, at FROM statistics ORDER BY name")
-    numbers = {row["name"]: row["value"] for row in rows}
-    return numbers | {"at": min(row["at"] for row in rows)} if rows else {}
+    known = [row for row in rows if row["name"].partition(":")[0] in _KNOWN]
+    numbers = {row["name"]: row["value"] for row in known}
+    return numbers | {"at": min(row["at"] for row in known)} if known else {}
 
 
 async def fleet_gauges(db: Any) -> Gauges:
-    """The same as metrics, which all instances tell alike."""
+    """The same as metrics, which all instances tell alike: a histogram as `histograms` of
+    `metrics.exposition` takes it."""
     numbers = await statistics(db)
     at = numbers.pop("at", datetime.now(UTC))
     gauges: Gauges = {}
     for name, value in numbers.items():
         first, *labels = name.split(":")
         metric = _BY_NAME.get(first)
-        if metric is not None and len(labels) == len(metric.labels):
-            gauges[metric.name, tuple(labels)] = value
+        if metric is None:
+            continue
+        own = tuple(labels[: len(metric.labels)])
+        if len(own) == len(metric.labels) and metric.bounded(own) == own:
+            number = value / 1000 if labels[-1:] == [SUM] else value  # rows hold whole numbers
+            gauges[metric.name, tuple(labels)] = number
     if gauges:
         gauges[declared.FLEET_COUNTED.name, ()] = at.timestamp()
     return gauges
@@ -118,6 +146,7 @@ _BY_NAME: dict[str, Metric] = {
     "pending_uploads": declared.FLEET_PENDING_UPLOADS,
     "oldest_upload": declared.FLEET_OLDEST_UPLOAD,
     "instances": declared.FLEET_INSTANCES,
-    "drains": declared.FLEET_DRAINS,
-    "longest_drain": declared.FLEET_LONGEST_DRAIN,
+    "drains": declared.FLEET_DRAIN,
 }
+_KNOWN = {*_BY_NAME, "jobs_queued", "jobs_dead"}
+"""Of which this release writes rows: those of another do not age the numbers."""

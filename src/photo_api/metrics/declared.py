@@ -258,9 +258,12 @@ FLEET_INSTANCES = gauge(
     "Boots in the registry, by state.",
     state=one_of("starting", "ready", "draining", "lost"),
 )
-FLEET_DRAINS = gauge("photo_api_fleet_drains", "Drains that have ended in the last hour.")
-FLEET_LONGEST_DRAIN = gauge(
-    "photo_api_fleet_longest_drain_seconds", "From its begin to its end, the longest of them."
+DRAIN_RESULTS = one_of("whole", "cut")
+FLEET_DRAIN = histogram(
+    "photo_api_fleet_drain_seconds",
+    "Drains from their begin to their end, those of instances that are gone among them.",
+    (1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0),
+    result=DRAIN_RESULTS,
 )
 
 METRICS = {metric.name: metric for metric in list(globals().values()) if isinstance(metric, Metric)}

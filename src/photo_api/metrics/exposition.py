@@ -17,6 +17,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 ACCEPTED = re.compile(r"application/openmetrics-text\s*(?:;[^,]*)?(?:,|$)")
+SUM = "sum"
 REFUSED = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)")
 
 
@@ -52,7 +53,8 @@ def _samples(
     metric: Metric, counts: Counts, gauges: Mapping[Values, float], openmetrics: bool
 ) -> Iterator[str]:
     if metric.kind == "histogram":
-        for values, buckets in sorted(counts.buckets.get(metric, {}).items()):
+        told = counts.buckets.get(metric, {}) | histograms(metric, gauges)
+        for values, buckets in sorted(told.items()):
             yield from _histogram(metric, values, buckets, openmetrics)
         return
     numbers: Mapping[Values, float] = gauges
@@ -60,6 +62,20 @@ def _samples(
         numbers = dict.fromkeys(metric.zeros(), 0.0) | counts.sums.get(metric, {})
     for values, number in sorted(numbers.items()):
         yield f"{metric.name}{_labels(metric, values)} {_number(number)}"
+
+
+def histograms(metric: Metric, gauges: Mapping[Values, float]) -> dict[Values, Buckets]:
+    """Histograms that nobody here counts, which come as gauges: one for each bucket alone, whose
+    last value is its upper end, and one for the sum, whose last value is `SUM`."""
+    ends = (*metric.edges, math.inf)
+    told: dict[Values, Buckets] = {}
+    for (*values, end), number in gauges.items():
+        found = told.setdefault(tuple(values), Buckets([0] * len(ends)))
+        if end == SUM:
+            found.total = number
+        elif float(end) in ends:
+            found.counts[ends.index(float(end))] = int(number)
+    return told
 
 
 def _histogram(

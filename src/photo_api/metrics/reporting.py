@@ -67,11 +67,12 @@ class Reporting:
             async with asyncio.timeout(LAST_REPORT):
                 await self.report()
 
-    def look_at_fleet(self) -> None:
-        """Read the fleet's numbers and send them; when that fails there are none, for now."""
-        self._looking = asyncio.create_task(self._look_at_fleet())
+    def look_at_fleet(self, asked: str) -> None:
+        """Read the fleet's numbers and send them as the answer to this question; when that fails
+        there are none, for now."""
+        self._looking = asyncio.create_task(self._look_at_fleet(asked))
 
-    async def _look_at_fleet(self) -> None:
+    async def _look_at_fleet(self, asked: str) -> None:
         if self.read_fleet is None:
             return
         try:
@@ -81,7 +82,7 @@ class Reporting:
             log.debug("the fleet's numbers cannot be read: %s", type(error).__name__)
             return
         with suppress(OSError):  # the supervisor is gone, and so is this process in a moment
-            await self._send(f"fleet {gauges_line(gauges)}")
+            await self._send(f"fleet {asked} {gauges_line(gauges)}")
 
     async def scrape(self, *, openmetrics: bool) -> str:
         """The metrics of all processes of this instance, asked for once for all who want them now,

@@ -3,9 +3,9 @@ side died.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
 all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
-`stop`, `about JSON`, `checks JSON`, `look-at-storage`, `look-at-fleet`, `metrics-N` with a piece of
-what a worker asked for. A worker sends events: `ready`, `load JSON`, `check JSON`, `recycle`,
-`refused database`, `refused store`, `counts JSON`, `gauges JSON`, `fleet JSON`, `scrape`.
+`stop`, `about JSON`, `checks JSON`, `look-at-storage`, `look-at-fleet N`, `metrics-N` with a piece
+of what a worker asked for. A worker sends events: `ready`, `load JSON`, `check JSON`, `recycle`,
+`refused database`, `refused store`, `counts JSON`, `gauges JSON`, `fleet N JSON`, `scrape`.
 """
 
 import asyncio

@@ -50,6 +50,7 @@ class InstanceMetrics:
         self._gauges: dict[Child, Gauges] = {}
         self._written: dict[bool, tuple[float, str]] = {}
         self._fleet: tuple[float, Gauges] = 0.0, {}
+        self._asked = 0
         counts.watch(declared.CPU_SECONDS, "main", read=time.process_time)
         counts.watch(declared.REQUESTS_CUT, read=lambda: load_of(slots).cut)
 
@@ -58,7 +59,8 @@ class InstanceMetrics:
         while True:
             ready = [slot for slot in self._web if slot.ready.is_set()]
             if ready:
-                random.choice(ready).send("look-at-fleet")
+                self._asked += 1
+                random.choice(ready).send(f"look-at-fleet {self._asked}")
             await asyncio.sleep(LOOK_AT_FLEET * random.uniform(0.9, 1.1))
 
     def take(self, child: Child, event: str, value: str) -> None:
@@ -68,7 +70,9 @@ class InstanceMetrics:
         elif event == "gauges":
             self._gauges[child] = gauges_from(value)
         elif event == "fleet":
-            self._fleet = time.monotonic(), gauges_from(value)
+            asked, _, line = value.partition(" ")
+            if asked == str(self._asked):  # else it stood still, and sums would fall
+                self._fleet = time.monotonic(), gauges_from(line)
         elif event == "scrape":
             asked, _, openmetrics = value.partition(" ")
             for command in pieces(asked, self.text(openmetrics=openmetrics == "1")):
