@@ -129,6 +129,12 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         "warning",
         {"metrics.discovery": "http://10.0.0.5:9099", "metrics.pushgateway": "http://10.0.0.9:1"},
     ),
+    (
+        "metrics-discovery",
+        "warning",
+        {"metrics.cloud": "ec2", "metrics.cloud_region": "ap-northeast-2"},
+    ),
+    ("metrics-discovery", "error", {"metrics.cloud": "openstack", "balancer.kind": "cloud"}),
     ("metrics-path", "warning", {"metrics.path": "/api/metrics"}),
     ("metrics-interval", "warning", {"group.policies": (OUT, Policy("in_flight", 2, 44, -1, 300))}),
     ("metrics-gaps", "warning", {"metrics.interval": 150.5}),

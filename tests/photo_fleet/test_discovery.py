@@ -138,6 +138,46 @@ def test_what_is_rendered_is_what_prometheus_takes(
     assert said.returncode == 0, said.stdout + said.stderr
 
 
+OF_CLOUDS = {
+    "ec2": """
+  ec2_sd_configs:
+  - filters:
+    - {name: 'tag:photo-api-fleet', values: ['stage']}
+    - {name: instance-state-name, values: [running]}
+    region: 'KR1'
+    port: 8000
+    refresh_interval: 60s
+""",
+    "openstack": """
+  openstack_sd_configs:
+  - role: instance
+    region: 'KR1'
+    port: 8000
+    refresh_interval: 60s
+  relabel_configs:
+  - source_labels: [__meta_openstack_instance_status, __meta_openstack_tag_photo_api_fleet]
+    regex: 'ACTIVE;stage'
+    action: keep
+""",
+}
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("cloud", OF_CLOUDS)
+def test_a_clouds_own_discovery_is_asked_for_this_fleet_only(tmp_path: Path, cloud: Any) -> None:
+    metrics = Metrics(cloud=cloud, cloud_region="KR1")
+    fleet = Fleet(name="stage", metrics=metrics, balancer=Balancer(kind="cloud"))
+    text = rendered.files(fleet)["prometheus.yml"]
+    assert OF_CLOUDS[cloud] in text
+    assert "photo-api-fleet = stage" in rendered.notes(fleet)[0]
+    token = tmp_path / "ops-token"
+    token.write_text(TOKEN)
+    (tmp_path / "prometheus.yml").write_text(text.replace(rendered.OPS_TOKEN, str(token)))
+    checked = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
+    said = subprocess.run(checked, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
 def test_a_spec_that_names_no_discovery_renders_none() -> None:
     assert rendered.files(Fleet()) == {}
     assert "metrics.discovery is not set" in rendered.notes(Fleet())[0]

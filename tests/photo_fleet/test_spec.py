@@ -162,7 +162,7 @@ def test_a_threshold_has_the_unit_of_its_metric(metric: str, text: str, threshol
         (
             "[metrics]\nflavour = 1",
             "fleet.toml:2: metrics.flavour is not a key;"
-            " [metrics] has path, interval, discovery, pushgateway",
+            " [metrics] has path, interval, discovery, cloud, cloud_region, pushgateway",
         ),
         (
             '[drain]\ngrace = "1 day"',

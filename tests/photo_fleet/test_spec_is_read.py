@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 LONGEST_WAY = 15
 SPEC = "photo_fleet.spec"
 STORE = Balancer(store="https://s3.example.org", tls=Tls("/c.pem", "/k.pem"))
-CLOUD = {"balancer.kind": "cloud", "drain.removal": "health-only"}
+CLOUD = {"balancer.kind": "cloud", "drain.removal": "health-only", "metrics.cloud": "ec2"}
 FLEETS = (Fleet(), changed(Fleet(), CLOUD), replace(Fleet(), balancer=STORE))
 
 

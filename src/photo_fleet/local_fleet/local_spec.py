@@ -36,6 +36,7 @@ def local_spec(
         metrics=replace(
             fleet.metrics,
             discovery="",
+            cloud="none",
             pushgateway=gateway if fleet.metrics.pushgateway else "",
         ),
         logs=Logs(),

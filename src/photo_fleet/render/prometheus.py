@@ -3,6 +3,7 @@
 http_sd_configs spells out the type of its authorization: without it 2.42 sends the bare token.
 """
 
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from photo_fleet.spec.fleet import DISCOVERY_PATH, Fleet
@@ -11,6 +12,10 @@ from photo_fleet.spec.kinds import limit_ms
 SECRETS = "/etc/prometheus/photo-api"
 DISCOVERY_TOKEN, OPS_TOKEN = f"{SECRETS}/discovery-token", f"{SECRETS}/ops-token"
 TARGETS = f"{SECRETS}/targets/*.json"
+TAG = "photo-api-fleet"
+"""The tag (EC2) or metadata (OpenStack) of a group's instances; its value is the fleet's name."""
+
+CLOUD_REFRESH = "60s"
 LONGEST_SCRAPE_MS = 10_000
 
 
@@ -39,11 +44,8 @@ def notes(fleet: Fleet) -> list[str]:
     if metrics.pushgateway:
         return []
     if fleet.balancer.kind == "cloud":
-        return [
-            f"Prometheus takes its targets from files of {TARGETS}: put the discovery of your cloud"
-            " (ec2_sd_configs, openstack_sd_configs) in their place. Instances want the token in"
-            f" {OPS_TOKEN}: their PHOTO_API_OPS_TOKEN"
-        ]
+        token = f"Instances want the token in {OPS_TOKEN}: their PHOTO_API_OPS_TOKEN"
+        return [CLOUD_NOTES[metrics.cloud].format(tag=TAG, fleet=fleet.name), token]
     if metrics.discovery:
         return [
             f"Prometheus asks {metrics.discovery}{DISCOVERY_PATH} with the token in"
@@ -55,12 +57,25 @@ def notes(fleet: Fleet) -> list[str]:
     ]
 
 
+CLOUD_NOTES = MappingProxyType(
+    {
+        "none": f"Prometheus takes its targets from files of {TARGETS}: write them, or set"
+        " metrics.cloud",
+        "ec2": "Prometheus lists the running instances with the tag {tag} = {fleet}, which the"
+        " group gives to those that it starts; its role allows ec2:DescribeInstances and"
+        " ec2:DescribeAvailabilityZones",
+        "openstack": "Prometheus lists the active servers with the metadata {tag} = {fleet}, which"
+        " the group gives to those that it starts; its unit has the environment OS_AUTH_URL,"
+        " OS_USERNAME, OS_PASSWORD, and OS_TENANT_ID or OS_PROJECT_NAME and OS_DOMAIN_NAME",
+    }
+)
+
+
 def _instances(fleet: Fleet) -> list[str]:
     metrics = fleet.metrics
     job = ["- job_name: photo-api", f"  metrics_path: {metrics.path}"]
     if fleet.balancer.kind == "cloud":
-        found = ["  file_sd_configs:", f"  - files: ['{TARGETS}']"]
-        return [*job, *_authorization(OPS_TOKEN, "  "), *found]
+        return [*job, *_authorization(OPS_TOKEN, "  "), *_by_cloud(fleet)]
     if not metrics.discovery:
         return []
     return [
@@ -70,6 +85,36 @@ def _instances(fleet: Fleet) -> list[str]:
         f"    refresh_interval: {limit_ms(metrics.interval)}ms",
         *_authorization(DISCOVERY_TOKEN, "    "),
     ]
+
+
+def _by_cloud(fleet: Fleet) -> list[str]:
+    """Targets are `address:port`, and are named so; node and region stand in `photo_api_info`."""
+    asked = [
+        f"    region: '{fleet.metrics.cloud_region}'",
+        f"    port: {fleet.service.port}",
+        f"    refresh_interval: {CLOUD_REFRESH}",
+    ]
+    match fleet.metrics.cloud:
+        case "ec2":
+            return [
+                "  ec2_sd_configs:",
+                "  - filters:",
+                f"    - {{name: 'tag:{TAG}', values: ['{fleet.name}']}}",
+                "    - {name: instance-state-name, values: [running]}",
+                *asked,
+            ]
+        case "openstack":
+            known_by = f"__meta_openstack_tag_{TAG.replace('-', '_')}"
+            return [
+                "  openstack_sd_configs:",
+                "  - role: instance",
+                *asked,
+                "  relabel_configs:",
+                f"  - source_labels: [__meta_openstack_instance_status, {known_by}]",
+                f"    regex: 'ACTIVE;{fleet.name}'",
+                "    action: keep",
+            ]
+    return ["  file_sd_configs:", f"  - files: ['{TARGETS}']"]
 
 
 def pushed(gateway: str) -> list[str]:

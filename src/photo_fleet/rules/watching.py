@@ -63,6 +63,8 @@ def samples(fleet: Fleet) -> Iterator[Contradiction]:
 def discovery(fleet: Fleet) -> Iterator[Contradiction]:
     """Prometheus is told its targets by somebody who is there, and only when it scrapes them."""
     metrics = fleet.metrics
+    if metrics.cloud != "none":
+        yield from _cloud(fleet)
     if not metrics.discovery:
         return
     if fleet.balancer.kind == "cloud":
@@ -83,6 +85,31 @@ def discovery(fleet: Fleet) -> Iterator[Contradiction]:
             "instances push and are not scraped as well, since both would be the same series, so"
             " nobody asks for the targets",
             ({"metrics.discovery": ""}, {"metrics.pushgateway": ""}),
+        )
+
+
+def _cloud(fleet: Fleet) -> Iterator[Contradiction]:
+    metrics = fleet.metrics
+    told, without = f'metrics.cloud "{metrics.cloud}"', ({"metrics.cloud": "none"},)
+    if not metrics.cloud_region:
+        yield Contradiction(
+            "error",
+            "metrics-discovery",
+            f"{told} has no metrics.cloud_region",
+            "Prometheus does not start with a configuration that names none",
+            without,
+        )
+    if fleet.balancer.kind != "cloud" or metrics.pushgateway:
+        other = (
+            "metrics.pushgateway" if metrics.pushgateway else f'balancer "{fleet.balancer.kind}"'
+        )
+        yield Contradiction(
+            "warning",
+            "metrics-discovery",
+            f"{told} is not asked beside {other}",
+            "instances that push are not scraped, and behind nginx the registry tells the targets"
+            " (metrics.discovery)",
+            without,
         )
 
 

@@ -44,6 +44,7 @@ Tenant = Annotated[str, Text("[A-Za-z0-9!_.*'()-]{0,150}", "photos")]
 ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
 Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
 Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
+CloudRegion = Annotated[str, Text("[A-Za-z0-9-]{0,63}", "ap-northeast-2")]
 Package = Annotated[
     str,
     Text(
@@ -249,6 +250,9 @@ class Metrics:
     interval: Interval = 15
     discovery: Address = ""
     """Where Prometheus asks an nginx host's `photo-fleet balance` for its targets; empty: not."""
+    cloud: Literal["none", "ec2", "openstack"] = "none"
+    """Whose interface tells the targets behind a cloud's balancer; `none`: files."""
+    cloud_region: CloudRegion = ""
     pushgateway: Address = ""
     """Address of a Pushgateway as an instance reaches it, where Prometheus reaches none; empty:
     instances are scraped."""
