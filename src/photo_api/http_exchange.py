@@ -75,7 +75,9 @@ class Exchange:
             self._connection.receive_data(received)
             while (event := self._connection.next_event()) is not h11.NEED_DATA:
                 if isinstance(event, h11.EndOfMessage):
-                    return Answer(self._status, self._body.decode(), self._retry_after)
+                    return Answer(
+                        self._status, self._body.decode(errors="replace"), self._retry_after
+                    )
                 self._take(event)
         except h11.ProtocolError as error:
             raise ValueError(type(error).__name__) from None

@@ -1,19 +1,24 @@
 """Log lines: one JSON object each, on standard error.
 
-What must never stand in one is known by its form: tokens, signatures, the keys of links. Nothing
-that logs means to log one; that is for texts of others, such as an error's, that quote what they
-were given.
+What must never stand in one is known by its form or its name: tokens, signatures, passwords, the
+keys of links. Nothing that logs means to log one; that is for texts of others, such as an error's,
+that quote what they were given. Whatever is logged, it costs no line and makes no other: what
+cannot be written is told by its type, and what terminals obey stands as its number.
 """
 
+import copy
 import json
 import logging
 import re
 import sys
+import threading
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
 from photo_base.line_output import LineOutput, bounded_stderr
+
+log = logging.getLogger(__name__)
 
 NO_EVENT = "message"
 """The event of a line that has no name of its own."""
@@ -23,6 +28,11 @@ LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 8 * 1024
 """Characters of one text in a line that would be longer than that."""
 MOST_ITEMS = 50
+LONGEST_READ = LONGEST_LINE
+"""Characters of a text that are looked at for secrets: a huge one would take seconds."""
+DEEPEST = 8
+INTEGERS = range(-(2**63), 2**64)
+"""What every reader of JSON takes."""
 
 HIDDEN = "[hidden]"
 
@@ -38,33 +48,75 @@ _FORMS = re.compile(
     rf"|(?<=[?&;])(?:[a-z0-9]+[-_])*{_KEY}=[^&\s\"'#]*"
     r"|(?<=bearer )[^\s\"',]+|(?<=basic )[A-Za-z0-9+/=]{8,}"
     # An address's password.
-    r"|(?<=://)[^/\s\"'@:]*:[^/\s\"'@]+(?=@)",
+    r"|(?<=://)[^/\s\"'@:]*:[^\s\"'?#]{1,256}(?=@)",
+    re.I,
+)
+_NAME = r"(?:passw(?:or)?d|passphrase|secret|token|api-?key|signature|credential)"
+_VALUE = r"""\\"(?:[^"\\]|\\[^"])*(?:\\")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?"""
+_NAMED = re.compile(
+    # {"password": "…"} and {'password': '…'}, also as a text within JSON; password='…', password=…
+    rf"({_NAME}\\?[\"']\s*:\s*)(?:{_VALUE})|({_NAME}=)(?:{_VALUE}|[^\s\"'&,;)}}\]]+)"
+    # Headers.
+    r"|(cookie:\s*+|authorization:\s*+(?!bearer |basic )|-(?:token|key):\s*+)[^\r\n\"']+",
     re.I,
 )
 _BARE = re.compile(
     # 192 bits of a share's key, 256 of a refresh token: base64, so letters of either case.
     rf"(?<!{_WORD})(?=[A-Z0-9_-]*[a-z])(?=[a-z0-9_-]*[A-Z]){_WORD}{{32,}}"
     # A signature in hexadecimal digits.
-    r"|(?<![0-9a-zA-Z])[0-9a-f]{64}(?![0-9a-zA-Z])"
+    r"|(?<![0-9a-zA-Z])(?:[0-9a-f]{64}|[0-9A-F]{64})(?![0-9a-zA-Z])"
+)
+
+_OBEYED = re.compile(
+    # Controls but for tab and newline, what turns or splits lines, halves of characters.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def redact(text: str) -> str:
-    """The text with `[hidden]` in place of whatever looks like a secret."""
-    return _BARE.sub(HIDDEN, _FORMS.sub(HIDDEN, text))
+    """The text with `[hidden]` in place of whatever looks like a secret; of a huge one its ends."""
+    if len(text) > LONGEST_READ:
+        half = LONGEST_READ // 2
+        text = f"{text[:half]} […] {text[-half:]}"
+    text = _FORMS.sub(HIDDEN, text)
+    if "=" in text or ":" in text:
+        text = _NAMED.sub(_without_value, text)
+    return _BARE.sub(HIDDEN, text)
 
 
-def redacted(value: Any) -> Any:
-    """The same of a line's field: texts, and those in lists, tuples, sets and mappings."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: redacted(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redacted(item) for item in value]
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)  # JSON has no such number
-    return value if isinstance(value, int | float | None) else redact(str(value))
+def _without_value(found: re.Match[str]) -> str:
+    return f"{found[found.lastindex or 0]}{HIDDEN}"
+
+
+def shown(value: object) -> str:
+    """As it may stand in a line: without secrets and without what a terminal obeys."""
+    try:
+        text = str(value)
+    except Exception as error:
+        text = f"<{type(value).__name__}: {type(error).__name__}>"
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", redact(text))
+
+
+def redacted(value: Any, depth: int = 0) -> Any:
+    """The same of a line's field, as JSON can write it: texts, and those in lists, tuples, sets and
+    mappings."""
+    if value is None or (isinstance(value, int) and value in INTEGERS):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    if depth < DEEPEST and isinstance(value, dict):
+        return {shown(key): redacted(item, depth + 1) for key, item in value.items()}
+    if depth < DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [redacted(item, depth + 1) for item in value]
+    return "[…]" if isinstance(value, dict | list | tuple | set | frozenset) else shown(value)
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """A record's words, also where they do not go with their arguments."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{shown(record.msg)} {shown(record.args)}"
 
 
 class JsonLines(logging.Formatter):
@@ -82,12 +134,12 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "event": NO_EVENT,
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": shown(message_of(record)),
             **self._always,
             **redacted(getattr(record, "fields", {})),
         }
         if record.exc_info:
-            line["traceback"] = redact(self.formatException(record.exc_info))
+            line["traceback"] = shown(self.formatException(record.exc_info))
         text = _encoded(line)
         return text if len(text) * 4 <= LONGEST_LINE else _bounded(line, text)
 
@@ -121,7 +173,14 @@ class Redacted(logging.Formatter):
     """Lines for people, without what looks like a secret."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        own = copy.copy(record)  # others write its traceback in their own way
+        own.msg, own.args, own.exc_text = one_line(message_of(record)), (), None
+        return shown(super().format(own))
+
+
+def one_line(value: object) -> str:
+    """As `shown`, and of its newlines the signs."""
+    return shown(value).replace("\n", "\\n")
 
 
 def log_to_stderr(formatter: logging.Formatter, level: str = "INFO") -> LineOutput:
@@ -133,4 +192,20 @@ def log_to_stderr(formatter: logging.Formatter, level: str = "INFO") -> LineOutp
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.captureWarnings(True)
+    sys.excepthook = _tell_of_end
+    threading.excepthook = lambda args: _tell(args.exc_value, f"a thread ended: {args.thread}")
+    sys.unraisablehook = lambda args: _tell(args.exc_value, f"{args.err_msg}: {args.object!r:.200}")
     return output
+
+
+def _tell_of_end(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        _tell(error, "the process ends by an error that nobody caught")
+
+
+def _tell(error: BaseException | None, message: str) -> None:
+    """What Python would write as it is is a line like all others, without secrets."""
+    log.error("%s", message, exc_info=error)

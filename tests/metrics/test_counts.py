@@ -41,7 +41,7 @@ from photo_api.metrics.declared import (
 from photo_api.metrics.exposition import exposition, wants_openmetrics
 from photo_api.metrics.metric import OTHER
 from photo_api.metrics.reporting import MOST_WAITING, NoAnswer, Reporting, pieces
-from photo_api.supervisor.control_channel import LONGEST
+from photo_api.supervisor.control_channel import LONGEST, ControlChannel, socket_pair
 from photo_api.supervisor.metrics import InstanceMetrics
 
 ALBUMS = "GET", "/api/albums", "200"
@@ -270,6 +270,34 @@ async def test_an_answer_about_the_fleet_that_comes_late_is_left_out(
     for number, question in ((7.0, second), (3.0, first)):
         metrics.take(unused, "fleet", f"{question} {gauges_line({(FLEET_USERS.name, ()): number})}")
     assert metrics._fleet[1] == {(FLEET_USERS.name, ()): 7}
+
+
+async def test_what_a_supervisor_did_not_take_in_time_is_counted_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scrape gives up after its time; the supervisor, stopped or busy, lives."""
+    monkeypatch.setattr("photo_api.metrics.reporting.PATIENCE", 0.05)
+    ours, theirs = socket_pair()
+    with ours:
+        channel = ControlChannel(theirs.detach())
+        reporting = Reporting("web", channel.send)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                while True:  # it hears, and does not read
+                    await channel.send("load {}")
+        for _ in range(3):
+            reporting.counts.add(REQUESTS, *ALBUMS)
+            reporting.counts.observe(REQUEST_DURATION, 0.3, *ALBUMS[:2])
+            with pytest.raises(NoAnswer):
+                await reporting.scrape(openmetrics=True)
+        supervisor = Counts()
+        with suppress(BlockingIOError):
+            while True:
+                event, _, value = ours.recv(LONGEST).decode().partition(" ")
+                supervisor.merge(value if event == "counts" else "[]")
+        _sent(reporting.counts, supervisor)
+    assert supervisor.sums[REQUESTS] == {ALBUMS: 3}
+    assert sum(supervisor.buckets[REQUEST_DURATION][ALBUMS[:2]].counts) == 3
 
 
 def test_every_metric_has_a_name_that_says_what_it_is() -> None:

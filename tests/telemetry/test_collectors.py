@@ -5,12 +5,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +316,46 @@ def test_batches_that_are_too_large_are_halved(each: Running) -> None:
     assert max(one["size"] for one in each.requests() if one["status"] != 413) <= 4000
 
 
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_that_is_no_text_counts_by_its_status(
+    status: int,
+) -> None:
+    """Or a batch that was taken, or refused for good, would come again for ever."""
+    with speaking(b"HTTP/1.1 %d x\r\nContent-Length: 3\r\n\r\n\xff\xfe\x00" % status) as port:
+        [queue] = open_log_queues(log_settings(loki_url=f"http://127.0.0.1:{port}"), "web-1")
+        put(queue, range(3))
+        empty(queue)
+        assert queue.close(5) == (0 if status == 200 else 3)
+
+
+def test_what_a_collector_tells_makes_no_sum_fall() -> None:
+    told = {
+        "otlp": b'{"partialSuccess": {"rejectedLogRecords": -3}}',
+        "nhn": b'{"header": {"isSuccessful": true}, "body": {"data": {"errors": -3}}}',
+    }
+    for kind, body in told.items():
+        with speaking(b"HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as port:
+            url = f"http://127.0.0.1:{port}"
+            where = {"otlp": {"otlp_url": url}, "nhn": {"nhn_url": url, "nhn_app_key": "k"}}
+            [queue] = open_log_queues(log_settings(**where[kind]), "web-1")
+            put(queue, range(3))
+            empty(queue)
+            assert queue.close(5) == 0
+
+
+def test_a_clock_that_was_ahead_spoils_nothing_of_what_comes_after(loki: Running) -> None:
+    """Loki takes nothing from further ahead than ten minutes."""
+    ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%S}.000000Z"
+    with queue_to(loki) as queue:
+        line = {"time": ahead, "level": "INFO", "message": "", "instance": "10.0.0.1"}
+        queue.put(json.dumps(line | {"process": "web-1"}).encode() + b"\n")
+        empty(queue)
+        put(queue, range(10))
+        empty(queue)
+        assert queue.close(5) == 1
+    assert loki.numbers() == list(range(10))
+
+
 def test_a_user_with_a_password_and_a_path_before_the_collector_s(otlp: Running) -> None:
     otlp.behave(authorization="Basic dXNlcjpwYXNz", below="/otlp")
     with queue_to(otlp, otlp_auth="user:pass", otlp_url=f"{otlp.url}/otlp") as queue:
@@ -347,32 +389,34 @@ class _Output:
     def settle(self, timeout: float) -> None: ...
 
 
-def test_what_never_ends_and_what_is_no_http_is_not_waited_for(tmp_path: Path) -> None:
-    """A server that speaks something else, one that closes at once, one that sends without end."""
-    import socket
-    import threading
+@contextmanager
+def speaking(answer: bytes) -> Iterator[int]:
+    """The port of a server that answers whatever it is told with these bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
 
-    for answer in (b"SSH-2.0-OpenSSH\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 4_000_000):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-
-            def serve(server: socket.socket = server, answer: bytes = answer) -> None:
-                try:
-                    while True:
-                        with server.accept()[0] as peer:
-                            peer.recv(65536)
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as peer:
+                        peer.recv(65536)
+                        with suppress(OSError):
                             peer.sendall(answer)
-                except OSError:
-                    pass
 
-            threading.Thread(target=serve, daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_what_never_ends_and_what_is_no_http_is_not_waited_for() -> None:
+    """A server that speaks something else, one that closes at once, one that sends without end."""
+    for answer in (b"SSH-2.0-OpenSSH\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 4_000_000):
+        with speaking(answer) as port:
             settings = log_settings(loki_url=f"http://127.0.0.1:{port}", timeout=1.0)
             [queue] = open_log_queues(settings, "web-1")
             put(queue, range(3))
             time.sleep(0.4)
             assert queue.state() == {"waiting": 3, "lost": 0}
             assert queue.close(0.1) == 3
-            server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_killed_process_loses_only_what_was_queued(each: Running) -> None:

@@ -1,5 +1,6 @@
 """The log file: whole lines of several processes, through rotation, full disks and sudden death."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from photo_api.telemetry import file_sink
 from photo_api.telemetry.file_sink import FileSink
 from tests.service import eventually
 
@@ -109,6 +111,21 @@ def test_a_process_killed_while_it_writes_spoils_no_line_of_another(tmp_path: Pa
             process.wait()
         FileSink(str(path)).write([b"survivor\n"])
     assert path.read_text().splitlines().count("survivor") == 3
+
+
+def test_a_process_that_sleeps_while_it_writes_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One under a debugger, or stopped, holds the lock for as long as it likes."""
+    path = tmp_path / "log"
+    monkeypatch.setattr(file_sink, "LOCKED", 0.05)
+    sink = FileSink(str(path))
+    with path.open("a") as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another process holds it"):
+            sink.write([b"x\n"])
+    sink.write([b"x\n"])
+    assert path.read_text() == "x\n"
 
 
 def test_half_a_line_at_the_end_is_ended_first(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import logging
 import math
 import re
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -63,6 +65,18 @@ def test_a_request_s_line_tells_who_asked_what_of_whom(service: Service, alice: 
         "status": 200,
         "bytes": len(answer.content),
     }
+
+
+def test_a_request_s_line_names_the_route_that_took_it(service: Service) -> None:
+    taken = ("/docs", "/redoc", "/openapi.json", "/api", "/health", "/metrics")
+    for number, path in enumerate((*taken, "/nowhere")):
+        httpx.request(
+            "GET" if number % 2 else "HEAD",
+            service.url + path,
+            headers={"X-Request-ID": f"route-{number}"},
+        )
+        [line] = eventually(lambda: of(service, Event.REQUEST, request_id=f"route-{number}"))  # noqa: B023
+        assert line["route"] == (path if path in taken else "unmatched")
 
 
 def test_every_line_of_a_boot_names_it(service: Service, alice: User) -> None:
@@ -182,6 +196,119 @@ def test_what_an_address_carries_is_hidden_and_the_rest_stays() -> None:
         ),
     ]
     assert [redact(text) for text in kept] == kept
+
+
+def test_a_secret_is_known_by_its_name_too() -> None:
+    said = "hunter2 and more"
+    for text in (
+        *(f'{{"email": "a@b", "password": "{said}"}}', f"{{'new_password': '{said}'}}"),
+        *(
+            f"connect(password='{said}')",
+            f'{{\\"refresh_token\\": \\"{said}\\"}}',
+            f'client_secret="{said}"',
+        ),
+        *("host=h password=hunter2 dbname=d", "postgresql://u:hun/ter2@h/d", "pg://u:a@hunter2@h"),
+        *("Cookie: session=hunter2; a=hunter2", "X-Auth-Token: hunter2", "authorization: hunter2"),
+        "e" * 300_000 + f" password='{said}' " + "e" * 300,
+    ):
+        for shown in (redact(text), redact(text.upper())):
+            assert "unter2" not in shown.lower(), shown
+            assert HIDDEN in shown
+    assert redact("password: too short, the token's check failed = no") == (
+        "password: too short, the token's check failed = no"
+    )
+
+
+def test_what_is_looked_at_for_secrets_has_an_end() -> None:
+    """Each in a fraction of a second, not in the minutes of a pattern that goes back and forth."""
+    for one in (
+        "a",
+        "a-",
+        "?a-",
+        "&",
+        "://x",
+        "://x:",
+        "bearer ",
+        "Aa",
+        'token="',
+        "password",
+        "'",
+    ):
+        began = time.process_time()
+        redact(one * (3_000_000 // len(one)))
+        assert time.process_time() - began < 20, one
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+def test_nothing_that_is_logged_costs_its_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """For logging would write what it was given as it is: many lines, no JSON, with secrets."""
+    secret = token_urlsafe(32)
+    deep: list[Any] = []
+    for _ in range(3000):
+        deep = [deep]
+    for fields in (
+        *({"deep": deep}, {"bad": Unspeakable()}, {"keys": {(1, 2): 3, b"a": 4, secret: 5}}),
+        *({"int": 10**5000}, {"in": [{"bad": Unspeakable()}]}),
+    ):
+        for words in (("at %s %s %s", secret), ("at %d", secret), ("%s", Unspeakable())):
+            record = logging.LogRecord("x", 40, "", 0, words[0], (words[1],), None)
+            record.fields = fields
+            for formatter in (JsonLines(), TextFormatter("web-1")):
+                handler = logging.StreamHandler()
+                handler.setFormatter(formatter)
+                handler.emit(record)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 30
+    assert not any(secret in line or "Logging error" in line for line in lines)
+    assert all(json.loads(line)["level"] == "ERROR" for line in lines[::2])
+
+
+def test_nothing_that_is_logged_forges_a_line_or_moves_a_terminal() -> None:
+    evil = "a\n12:00:01 INFO web-1 request\r\x1b[31m\x9b2J\x7f\x00\u202e\u2066\u2028\x85\ud800쌍👍"
+    record = logging.LogRecord("x", 40, "", 0, evil, None, None)
+    record.fields = {"email": evil, evil: [evil]}
+    line = JsonLines().format(record)
+    text = TextFormatter("web-1").format(record)
+    for one in (line, text):
+        assert len(one.splitlines()) == 1
+        assert one.isprintable()
+        assert "쌍👍" in one
+    told = json.loads(line)
+    for value in (told["message"], told["email"]):
+        assert value.replace("\n", "").isprintable(), "nor what a reader makes of JSON"
+
+
+NOBODY = """
+import logging, sys, threading, warnings
+from photo_base.log_lines import JsonLines, log_to_stderr
+class Gone:
+    def __del__(self): raise ValueError(sys.argv[1])
+log_to_stderr(JsonLines())
+warnings.warn(sys.argv[1])
+thread = threading.Thread(target=lambda: int(sys.argv[1]))
+thread.start()
+thread.join()
+Gone()
+int(sys.argv[1])
+"""
+
+
+def test_what_nobody_catches_is_a_line_like_all_others() -> None:
+    secret = token_urlsafe(32)
+    done = subprocess.run(
+        [sys.executable, "-c", NOBODY, secret], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert secret not in done.stderr
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["level"] for line in told] == ["WARNING", "ERROR", "ERROR", "ERROR"]
+    assert all("ValueError" in line["traceback"] for line in told[1:])
 
 
 def test_a_line_has_an_end() -> None:

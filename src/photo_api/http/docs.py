@@ -86,7 +86,7 @@ def install_docs(app: FastAPI) -> None:
     async def about(_: Request) -> Response:
         return json_response({"name": app.title, "version": app.version, "docs": "/docs"})
 
-    app.add_route(API_PREFIX, about, include_in_schema=False)
-    app.add_route(OPENAPI, openapi, include_in_schema=False)
-    app.add_route("/docs", docs, include_in_schema=False)
-    app.add_route("/redoc", redoc, include_in_schema=False)
+    app.add_api_route(API_PREFIX, about, include_in_schema=False)
+    app.add_api_route(OPENAPI, openapi, include_in_schema=False)
+    app.add_api_route("/docs", docs, include_in_schema=False)
+    app.add_api_route("/redoc", redoc, include_in_schema=False)

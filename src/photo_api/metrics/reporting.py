@@ -47,9 +47,13 @@ class Reporting:
         self._scrapes: dict[bool, asyncio.Task[str]] = {}
 
     async def report(self) -> None:
-        """Send what is new. What is taken and cannot be sent is lost with the supervisor."""
+        """Send what is new. What is not sent, since the supervisor takes nothing, stays."""
         for message in self.counts.take():
-            await self._send(f"counts {message}")
+            try:
+                await self._send(f"counts {message}")
+            except BaseException:
+                self.counts.merge(message)
+                raise
         await self._send(f"gauges {gauges_line(self.counts.gauges())}")
 
     def _resident(self) -> int:

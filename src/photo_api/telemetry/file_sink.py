@@ -3,13 +3,17 @@
 import fcntl
 import os
 import stat
+import time
 from contextlib import suppress
-from errno import EINVAL
+from errno import EINVAL, ETIMEDOUT
 
 from photo_api.settings.instance import LogSettings
 
 FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK
 """Non-blocking, which a regular file ignores, so that opening anything else does not hang."""
+
+LOCKED, LOOK = 2.0, 0.01
+"""Seconds to wait for another process that writes, and between two looks."""
 
 
 class FileSink:
@@ -28,8 +32,7 @@ class FileSink:
         """Append all lines or none. Raises OSError."""
         try:
             file = self._open()
-            # Of the processes that share the file one writes at a time; a lock ends with its owner.
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
             try:
                 _append(file, b"".join(lines))
             finally:
@@ -60,6 +63,20 @@ class FileSink:
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Of the processes that share the file one writes at a time. A lock ends with its owner, but
+    not with its sleep. Raises OSError."""
+    until = time.monotonic() + LOCKED
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise OSError(ETIMEDOUT, "another process holds it locked") from None
+        time.sleep(LOOK)
 
 
 def _append(file: int, content: bytes) -> None:

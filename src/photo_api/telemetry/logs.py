@@ -22,7 +22,7 @@ from photo_api.telemetry.shipping import LogQueue
 from photo_api.telemetry.sinks import open_log_queues
 from photo_base.environment import PREFIX
 from photo_base.line_output import LineOutput
-from photo_base.log_lines import JsonLines, Redacted, log_to_stderr
+from photo_base.log_lines import JsonLines, Redacted, log_to_stderr, one_line
 
 JSON_LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
@@ -35,7 +35,9 @@ class TextFormatter(Redacted):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
         fields = getattr(record, "fields", {})
-        return super().formatMessage(record) + "".join(f" {k}={v}" for k, v in fields.items())
+        return super().formatMessage(record) + "".join(
+            f" {one_line(k)}={one_line(v)}" for k, v in fields.items()
+        )
 
 
 class QueueHandler(logging.Handler):

@@ -181,16 +181,16 @@ class LogQueue:
     def _settle(self, outcome: Outcome) -> bool:
         """Count what was refused and put back what is to be offered again; whether that is any."""
         with self._lock:
-            self._refused += outcome.refused
+            self._refused += max(0, outcome.refused)  # what a collector tells may be anything
             for line in reversed(outcome.again):
                 self._lines.appendleft(line)
                 self._bytes += len(line)
             self._first -= len(outcome.again)
             self._drop_what_is_too_much()
         # Told once for each time that it begins, since this line may be refused as well.
-        if outcome.refused and not self._complained:
+        if outcome.refused > 0 and not self._complained:
             self._complain("log sink refuses lines", outcome.reason)
-        self._complained = bool(outcome.refused)
+        self._complained = outcome.refused > 0
         return bool(outcome.again)
 
     def _complain(self, message: str, reason: str) -> None:
