@@ -36,6 +36,7 @@ COMMANDS = (
     Command("deploy", "fleet", "replace its instances one at a time"),
     Command("drain", "fleet", "end one of its instances gracefully"),
     Command("kill", "fleet", "end one of its instances at once, as a drill"),
+    Command("dashboard", "dashboard", "show what Prometheus knows of the fleet, as one page"),
     Command(
         "drill", "drill", "inject faults into a fleet of its own and account for every request"
     ),

@@ -11,8 +11,11 @@ import pytest
 
 import photo_api
 from photo_api.contract import RELEASE
+from photo_fleet.dashboard.boards import BOARDS
+from photo_fleet.dashboard.prometheus import Prometheus, everything
+from photo_fleet.dashboard.window import Window
 from tests.photo_fleet.load import People
-from tests.photo_fleet.local_stage import Up, fleet_up
+from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up
 from tests.service import eventually
 
 pytestmark = [pytest.mark.needs("nginx"), pytest.mark.slow, pytest.mark.timeout(400)]
@@ -74,6 +77,30 @@ def test_a_rolling_deploy_under_mixed_load_fails_no_request(up: Up, tmp_path: Pa
     assert not before & after
     assert httpx.get(f"{up.url}/health").json()["version"] == NEXT_RELEASE
     _expect_all_kinds(people)
+
+
+@pytest.mark.needs("prometheus")
+async def test_every_panel_of_the_dashboards_has_numbers_of_such_a_fleet(
+    up: Up, tmp_path: Path
+) -> None:
+    """The last: what went before is what they show."""
+    address = re.search(r"Prometheus answers at (http://\S+)", up.said)
+    assert address, up.said
+    now, wanted = time.time(), everything(BOARDS, ())
+    window = Window(now - 600, now)
+    _, answers = await Prometheus(address[1]).read(window, wanted, lambda _: None)
+    empty = [
+        (asked.expr, told)
+        for asked, told in answers.items()
+        if not told.whole or not any(one.values for one in told.series)
+    ]
+    assert empty == []
+    page = tmp_path / "page.html"
+    up_to_now = ["dashboard", "--html", "--since", "10m", "--out", str(page)]
+    told = fleet_command(*up_to_now, "--prometheus", address[1])
+    assert told.returncode == 0, told.stdout + told.stderr
+    for instance in up.serving():
+        assert f"{instance['name']}:{instance['port']}" in page.read_text()
 
 
 def _everybody(people: People) -> list[tuple[Callable[[], None], float]]:

@@ -1,0 +1,125 @@
+"""`photo-fleet dashboard`: the dashboards as one page with their data, or as Grafana's JSON."""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from photo_base.command_line import progress, text
+from photo_base.whole_file import replace
+from photo_fleet.dashboard.boards import BOARDS, EVENTS
+from photo_fleet.dashboard.html_page import Shown, page, verdict
+from photo_fleet.dashboard.prometheus import Prometheus, everything, shown_address
+from photo_fleet.dashboard.window import Window
+from photo_fleet.spec.kinds import Duration
+
+WHOLE, LACKS, COULD_NOT = 0, 1, 2
+
+USUAL = "http://127.0.0.1:9090"
+PAGE, FOLDER = Path("dashboard.html"), Path("grafana")
+SHORTEST, LONGEST = 60.0, 90 * 86400.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--html", action="store_true", help="write one page with the data that Prometheus has"
+    )
+    which.add_argument(
+        "--json", action="store_true", help="write the dashboards for Grafana, without data"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help=f"the page ({PAGE}), or Grafana's folder ({FOLDER})",
+    )
+    parser.add_argument(
+        "--prometheus", type=_address, default=USUAL, metavar="URL", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--since", type=_duration, default=6 * 3600.0, metavar="TIME", help="until now (6h)"
+    )
+    parser.add_argument(
+        "--job", type=text, metavar="NAME", help="only what Prometheus scrapes as this job (all)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 written with all data, 1 written but some could not be read, or nothing is known of any
+    instance, 2 nothing could be read, or not written."""
+    try:
+        return _grafana(options.out or FOLDER) if options.json else _html(options)
+    except OSError as error:
+        print(f"photo-fleet dashboard: {error.filename}: {error.strerror}", file=sys.stderr)
+        return COULD_NOT
+
+
+def _grafana(folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    for board in BOARDS:
+        name = f"{board.uid}.json"
+        made = files("photo_fleet.dashboard") / "grafana" / name
+        replace(folder / name, made.read_text(encoding="utf-8"))
+    print(f"{len(BOARDS)} dashboards for Grafana in {folder}")
+    return WHOLE
+
+
+def _html(options: argparse.Namespace) -> int:
+    """The page is written whatever could be read, and says what could not."""
+    now, out = time.time(), options.out or PAGE
+    if not os.access(out.absolute().parent, os.W_OK):  # rather now than when all is read
+        print(f"photo-fleet dashboard: cannot write {out}; choose another --out", file=sys.stderr)
+        return COULD_NOT
+    job = ".+" if options.job is None else re.escape(options.job)
+    server, wanted = Prometheus(options.prometheus), everything(BOARDS, EVENTS)
+    window, answers = asyncio.run(
+        server.read(Window(now - options.since, now, job=job), wanted, _progress())
+    )
+    zone = datetime.now(UTC).astimezone().tzinfo or UTC
+    shown = Shown(BOARDS, EVENTS, answers, window, shown_address(options.prometheus), zone)
+    replace(out, page(shown))
+    lacks = [answer for answer in answers.values() if not answer.whole]
+    reasons = dict.fromkeys(answer.problem or answer.warning for answer in lacks)
+    for reason in list(reasons)[:3]:
+        print(f"photo-fleet dashboard: {shown.source}: {reason}", file=sys.stderr)
+    print(
+        f"{out}: {verdict(shown)[1]}"
+        + (f"; {len(lacks)} of {len(answers)} queries lack" if lacks else "")
+    )
+    if not any(answer.series for answer in answers.values()):
+        return COULD_NOT if lacks else LACKS
+    return LACKS if lacks else WHOLE
+
+
+def _progress() -> Callable[[str], None]:
+    def say(done: str) -> None:
+        progress(f"Prometheus: {done}")
+
+    return say
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise argparse.ArgumentTypeError("as http://127.0.0.1:9090, with a path where it has one")
+    return value
+
+
+def _duration(value: str) -> float:
+    kind = Duration(SHORTEST, LONGEST)
+    days = re.fullmatch(r"([0-9]{1,2})d", value)
+    try:
+        seconds = int(days[1]) * 86400.0 if days else kind.read(value)
+        kind.check(seconds)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value[:40]!a} {error}") from None
+    return seconds

@@ -1,0 +1,153 @@
+"""What users bring, and what is made of it; and what else they do."""
+
+from photo_fleet.dashboard.panel import (
+    Board,
+    Section,
+    lines,
+    quantile,
+    rate,
+    series,
+    stack,
+    total,
+)
+
+ENDED, WELL = "photo_api_uploads_total", 'result="ok"'
+JOBS = "photo_api_job_duration_seconds"
+
+UPLOADS = Section(
+    "Uploads",
+    (
+        stack(
+            "Uploads by result",
+            "Through the server with any result; direct ones when they are confirmed.",
+            "ops",
+            (
+                f"{total(rate(ENDED), 'way, result')} > 0"
+                f" or {total(rate(ENDED, WELL), 'way, result')}",
+                "{{way}}: {{result}}",
+            ),
+        ),
+        stack(
+            "Bytes that arrived",
+            "Of the uploads that ended well.",
+            "Bps",
+            (total(rate("photo_api_uploaded_bytes_total"), "way"), "{{way}}"),
+        ),
+        lines(
+            "Direct uploads begun and confirmed",
+            "Begun but never confirmed ones are swept.",
+            "ops",
+            (total(rate("photo_api_presigned_uploads_total", WELL)), "begun"),
+            (total(rate("photo_api_confirms_total", WELL)), "confirmed"),
+        ),
+        lines(
+            "Confirmations refused",
+            "By the code that clients got.",
+            "ops",
+            (total(rate("photo_api_confirms_total", 'result!="ok"'), "result"), "{{result}}"),
+        ),
+        lines(
+            "Uploads that wait for their confirmation",
+            "Direct uploads that have begun.",
+            "short",
+            (f"max({series('photo_api_fleet_pending_uploads')})", "waiting"),
+        ),
+        lines(
+            "Age of the oldest of them",
+            "Beyond the URL's time and the longest PUT the sweep does not run.",
+            "s",
+            (f"max({series('photo_api_fleet_oldest_pending_upload_seconds')})", "oldest"),
+        ),
+    ),
+)
+
+RENDITIONS = Section(
+    "Renditions and other jobs",
+    (
+        lines(
+            "Duration of jobs that succeeded",
+            "What 95 % of each kind need at most.",
+            "s",
+            (quantile(0.95, JOBS, 'result="done"', "kind"), "{{kind}}"),
+        ),
+        stack(
+            "Jobs by result",
+            "Refused: the file is at fault. Failed: tried again, or dead. Postponed: a dependency"
+            " is down.",
+            "ops",
+            (total(rate(f"{JOBS}_count"), "result"), "{{result}}"),
+        ),
+        stack(
+            "Jobs by state",
+            "They wait, are at work, or have failed too often.",
+            "short",
+            (
+                f"max by (state) (sum by (instance, state) ({series('photo_api_fleet_jobs')}))",
+                "{{state}}",
+            ),
+        ),
+        lines(
+            "Oldest job that waits",
+            "For how long the oldest one that may run has been waiting.",
+            "s",
+            (f"max by (kind) ({series('photo_api_fleet_oldest_job_seconds')})", "{{kind}}"),
+        ),
+        lines(
+            "Objects due for deletion",
+            "What the sweep has yet to delete from the store.",
+            "short",
+            (f"max({series('photo_api_fleet_orphan_objects')})", "objects"),
+        ),
+        lines(
+            "Bytes due for deletion",
+            "Of the originals among them.",
+            "bytes",
+            (f"max({series('photo_api_fleet_orphan_bytes')})", "originals"),
+        ),
+    ),
+)
+
+PEOPLE = Section(
+    "People",
+    (
+        lines(
+            "Logins",
+            "By e-mail and password.",
+            "ops",
+            (total(rate("photo_api_logins_total", WELL)), "let in"),
+            (total(rate("photo_api_logins_total", 'result="invalid_credentials"')), "wrong"),
+            (
+                total(rate("photo_api_logins_total", 'result=~"too_many_requests|overloaded"')),
+                "throttled",
+            ),
+        ),
+        stack(
+            "Access tokens looked at",
+            "Cached ones cost no statement.",
+            "ops",
+            (total(rate("photo_api_token_checks_total"), "result"), "{{result}}"),
+        ),
+        stack(
+            "Share links opened",
+            "By people, or by programs: previews, search engines, HEAD.",
+            "ops",
+            (total(rate("photo_api_share_views_total"), "by"), "{{by}}"),
+        ),
+        stack(
+            "Signed URLs handed out",
+            "From the cache or newly signed.",
+            "ops",
+            (
+                total(rate("photo_api_read_urls_total"), "readers, source"),
+                "{{readers}}: {{source}}",
+            ),
+        ),
+    ),
+)
+
+UPLOADS_AND_RENDITIONS = Board(
+    "photo-api-uploads",
+    "Photo API: uploads and renditions",
+    "What users bring, what is made of it, and what else they do.",
+    (UPLOADS, RENDITIONS, PEOPLE),
+)
