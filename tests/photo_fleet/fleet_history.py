@@ -15,7 +15,7 @@ from pathlib import Path
 
 from photo_api.metrics import declared
 from photo_api.metrics.counts import Counts, Gauges
-from photo_api.metrics.exposition import exposition
+from photo_api.metrics.exposition import SUM, exposition
 from photo_api.metrics.metric import Metric, Values
 
 RELEASE, NEXT_RELEASE = "0.12.0", "0.13.0"
@@ -191,9 +191,12 @@ class History:
             ("photo_api_fleet_oldest_pending_upload_seconds", ()): 300 + minute % 60 * 20,
             ("photo_api_fleet_orphan_objects", ()): 120 + minute % 30 * 4,
             ("photo_api_fleet_orphan_bytes", ()): (120 + minute % 30 * 4) * 3_400_000,
-            ("photo_api_fleet_drains", ()): len(gone),
-            ("photo_api_fleet_longest_drain_seconds", ()): 19.5 if gone else 0,
         }
+        for result in declared.DRAIN_RESULTS:
+            ends = [str(edge) for edge in declared.FLEET_DRAIN.edges]
+            told |= {(declared.FLEET_DRAIN.name, (result, end)): 0 for end in ends}
+        told[declared.FLEET_DRAIN.name, ("whole", "20.0")] = len(gone)
+        told[declared.FLEET_DRAIN.name, ("whole", SUM)] = len(gone) * 19.5
         states = {"starting": 0, "ready": len(alive) - leaving, "draining": leaving, "lost": lost}
         for state, number in states.items():
             told["photo_api_fleet_instances", (state,)] = number

@@ -269,7 +269,7 @@ LOOK = """() => {
             .filter((one) => !inside(one)).map((one) => one.textContent),
         narrowest: Math.min(...all('svg').map((one) => one.getBoundingClientRect().width)),
         smallest: parseFloat(look('.chart', 'fontSize')),
-        contrast: Math.min(...['.meaning', '.chart', '.legend span', '.tile.bad .value'].map(
+        contrast: Math.min(...['.meaning', '.chart', '.legend span', '.value.bad'].map(
             (what) => ratio(light(look(what, 'color')), light(look('.card', 'backgroundColor'))))),
         line: look('svg .line', 'stroke'), rule: look('svg .rule', 'stroke'),
         background: look('body', 'backgroundColor'),

@@ -116,7 +116,7 @@ def _address(value: str) -> str:
 
 def _duration(value: str) -> float:
     kind = Duration(SHORTEST, LONGEST)
-    days = re.fullmatch(r"([0-9]{1,2})d", value)
+    days = re.fullmatch(r"([0-9]{1,2})d", text(value))
     try:
         seconds = int(days[1]) * 86400.0 if days else kind.read(value)
         kind.check(seconds)

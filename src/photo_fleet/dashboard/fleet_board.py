@@ -15,7 +15,7 @@ from photo_fleet.dashboard.panel import (
 )
 
 REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds"
-INSTANCES = "photo_api_fleet_instances"
+INSTANCES, DRAIN = "photo_api_fleet_instances", "photo_api_fleet_drain_seconds"
 
 
 def _quantiles(matchers: str) -> tuple[tuple[str, str], ...]:
@@ -78,16 +78,21 @@ CAPACITY = Section(
             (f"count by (version) ({series('photo_api_build_info')})", "{{version}}"),
         ),
         lines(
-            "Longest drain of the last hour",
-            "From its begin to its end; the platform kills after the grace.",
+            "Longest drain in an hour",
+            "99 % of those that ended in the hour before took at most so long; the platform kills"
+            " after the grace.",
             "s",
-            (f"max({series('photo_api_fleet_longest_drain_seconds')})", "longest"),
+            (
+                "histogram_quantile(0.99, max by (le)"
+                f" (increase({series(f'{DRAIN}_bucket')}[1h])))",
+                "longest",
+            ),
         ),
-        lines(
-            "Drains of the last hour",
-            "Instances that have left in order.",
+        stack(
+            "Drains in an hour",
+            "Cut are those at whose limit requests were still under way.",
             "short",
-            (f"max({series('photo_api_fleet_drains')})", "drains"),
+            (f"max by (result) (increase({series(f'{DRAIN}_count')}[1h]))", "{{result}}"),
         ),
         lines(
             "Age of the fleet's numbers",

@@ -229,19 +229,27 @@ def _tile(shown: Shown, panel: Panel) -> str:
     if not numbers:
         inside = _empty(answers)
     elif len(panel.queries) == 1 and len(numbers) == 1:
-        inside = f'<p class="value">{escape(told(numbers[0][1], panel.unit))}</p>'
+        value = numbers[0][1]
+        inside = f'<p class="value{_manner(panel, value)}">{escape(told(value, panel.unit))}</p>'
     else:
         pairs = "".join(
             f'<div class="pair"><dt>{escape(name)}</dt>'
-            f'<dd class="value">{escape(told(value, panel.unit))}</dd></div>'
+            f'<dd class="value{_manner(panel, value)}">{escape(told(value, panel.unit))}</dd></div>'
             for name, value in numbers
         )
         inside = f"<dl>{pairs}</dl>"
     if panel.objective is not None and numbers:
-        manner = " good" if all(_holds(panel, value) for _, value in numbers) else " bad"
+        manners = {_manner(panel, value) for _, value in numbers}
+        manner = " good" if manners == {" good"} else " bad"
         if panel.objective:
             inside += f'<p class="goal">objective {escape(told(panel.objective, panel.unit))}</p>'
     return f'<div class="card tile{manner}">{_told(panel)}{inside}{_lack(answers)}</div>'
+
+
+def _manner(panel: Panel, value: float) -> str:
+    if panel.objective is None:
+        return ""
+    return " good" if _holds(panel, value) else " bad"
 
 
 def _foot(shown: Shown) -> str:

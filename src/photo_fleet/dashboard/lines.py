@@ -14,7 +14,15 @@ MOST_NAMED = 8
 
 MEANT = {
     **{"ready": "good", "starting": "warn", "draining": "info", "lost": "bad"},
-    **{"ok": "good", "done": "good", "failed": "bad", "unavailable": "bad", "refused": "warn"},
+    **{
+        "ok": "good",
+        "done": "good",
+        "failed": "bad",
+        "whole": "good",
+        "cut": "bad",
+        "unavailable": "bad",
+        "refused": "warn",
+    },
     **{"dead": "bad", "postponed": "warn", "handed_back": "info", "broken_off": "info"},
     **{"2xx": "good", "3xx": "s5", "4xx": "warn", "5xx": "bad"},
     **{"p50": "s0", "p95": "s1", "p99": "s3"},

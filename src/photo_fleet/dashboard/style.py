@@ -58,7 +58,7 @@ nav a { text-decoration: none; color: var(--soft); } nav a:hover { color: var(--
 .tile.good { border-left-color: var(--good); } .tile.bad { border-left-color: var(--bad); }
 .tile .value { font-size: 1.65rem; font-weight: 650; letter-spacing: -.02em; line-height: 1.25;
   font-variant-numeric: tabular-nums; }
-.tile.good .value { color: var(--good); } .tile.bad .value { color: var(--bad); }
+.value.good { color: var(--good); } .value.bad { color: var(--bad); }
 .tile dl { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
 .tile dt { font-size: .76rem; color: var(--soft); }
 .tile .pair .value { font-size: 1.3rem; }
