@@ -16,6 +16,7 @@ from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.remaking import enqueue_displays
 from photo_api.photos.sweep import sweep
 from photo_api.registry import queries as registry
+from photo_api.registry import receipts
 from photo_api.registry.leader import Leader, PeriodicTask
 from photo_api.registry.leases import Lease
 from photo_api.renditions.rereading import enqueue_unread
@@ -142,3 +143,4 @@ async def prune(db: Database, lease: Lease) -> None:
     await accounts.prune(db, lease)
     await prune_dead(db, lease)
     await registry.prune(db, lease)
+    await receipts.prune(db, lease)

@@ -14,7 +14,7 @@ import random
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 import uvicorn
@@ -27,6 +27,7 @@ from photo_api.http.phase import Phase, WorkerPhase
 from photo_api.http.protocol import protocol_class
 from photo_api.metrics.declared import REQUESTS, UNMATCHED
 from photo_api.metrics.metric import OTHER
+from photo_api.metrics.reporting import LAST_REPORT
 from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.drain import accept_the_last
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 LOAD_INTERVAL, LOAD_INTERVAL_AT_END = 1.0, 0.2
-JUST_BEFORE = 0.1
 
 
 class Server(uvicorn.Server):
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
         self._health = health
         self._phase = health.phase
         self._connections = connections
-        self._cut = 0
+        self._broken_off: int | None = None
         self._accepts = True
 
     @contextmanager
@@ -126,15 +126,13 @@ class Server(uvicorn.Server):
         if self._phase.now is not Phase.RETIRING:
             self._phase.drain()
         self._connections.stopping = self.should_exit = True
-        limit = self.config.timeout_graceful_shutdown or 0
-        asyncio.get_running_loop().call_later(limit - JUST_BEFORE, self._count_cut)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # One that has retired left the socket to its successor, also when a drain came after that.
         if self._phase.now is Phase.DRAINING and self._accepts:
             await accept_the_last(sockets or [], self.servers, self._protocol)
         await super().shutdown(sockets)
-        await self._metrics.close()
+        await self._tell_end()
 
     def _protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -142,23 +140,33 @@ class Server(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
-    def _count_cut(self) -> None:
-        """What is in flight now is cut in a moment."""
-        self._cut = self._phase.in_flight
-        if self._cut:
-            log.error("requests cut at the limit", extra={"fields": {"requests": self._cut}})
-            self._telling = asyncio.create_task(self._channel.send(f"load {self._load()}"))
+    async def _tell_end(self) -> None:
+        """The end of the process cuts what is in flight in spite of all, and what clients have not
+        taken of answers; the supervisor hears how much that is."""
+        self._broken_off = self._phase.in_flight + self._connections.unsent
+        if cut := self._phase.cut + self._broken_off:
+            log.error("requests cut at the limit", extra={"fields": {"requests": cut}})
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_REPORT):
+                await self._channel.send(f"load {self._load()}")
+                await self._channel.send("finished")
+        await self._metrics.close()
 
     async def _look_at_storage(self) -> None:
         check = await self._health.look_at_storage()
         await self._channel.send(f"check {to_line({'storage': check})}")
 
     def _load(self) -> str:
+        phase, cut = self._phase, self._phase.cut + (self._broken_off or 0)
+        in_flight = phase.in_flight if self._broken_off is None else 0
+        requests = phase.served + phase.in_flight
         load = WorkerLoad(
-            in_flight=self._phase.in_flight,
+            in_flight=in_flight,
             accepted=self._connections.accepted,
             last_accepted=self._connections.last_accepted,
-            cut=self._cut,
+            cut=cut,
+            requests=requests,
+            finished=requests - in_flight - cut,
             memory_bytes=resident_bytes(),
         )
         return json.dumps(asdict(load))

@@ -27,6 +27,7 @@ from tests.jobs.stage import (
     leased,
     leased_by,
 )
+from tests.lifecycle.receipts import told
 from tests.outages.faulty_store import faulty_store
 from tests.own_stage import ask, database_of, execute, holds, store_of
 from tests.photographs import slow
@@ -234,6 +235,7 @@ def test_a_drained_worker_hands_its_job_back_at_once(
     assert user.rendered(photo_id)["renditions"] == "ready"
     assert draining.process.wait(15) == 0
     assert "job handed back" in draining.log
+    assert (told(draining)["jobs_handed_back"], told(draining)["jobs_kept"]) == (1, 0)
 
 
 def test_a_worker_stopped_without_a_lame_duck_hands_its_job_back_too(

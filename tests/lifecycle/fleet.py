@@ -79,7 +79,7 @@ class OwnFleet:
 async def own_fleet(settings: dict[str, str]) -> OwnFleet:
     """With an empty registry."""
     connection = await asyncpg.connect(settings["PHOTO_API_DATABASE_URL"])
-    await connection.execute("TRUNCATE instances, instance_events")
+    await connection.execute("TRUNCATE instances, instance_events, instance_receipts")
     return OwnFleet(settings, connection)
 
 

@@ -21,6 +21,7 @@ import pytest
 
 from tests.lifecycle.clients import clients
 from tests.lifecycle.databases import own_postgres
+from tests.lifecycle.receipts import held, told
 from tests.own_stage import ask
 from tests.service import Service, User, cli, eventually, jpeg
 
@@ -76,6 +77,9 @@ def test_a_drain_serves_on_and_finishes_what_it_began(
         upload.join(15)
         assert upload.status == 201
         assert service.process.wait(10) == 0
+    receipt = held(service)
+    assert (receipt["ending"], receipt["lame_duck_end"]) == ("drained", "elapsed")
+    assert receipt["in_flight_s"] > 0.5
 
 
 def test_a_second_signal_ends_at_once_and_an_echo_does_not(start_service: StartService) -> None:
@@ -87,6 +91,9 @@ def test_a_second_signal_ends_at_once_and_an_echo_does_not(start_service: StartS
     assert service.process.poll() is None, "0.1 s later it is the same signal"
     service.process.send_signal(signal.SIGTERM)
     service.process.wait(10)
+    receipt = held(service)
+    assert (receipt["ending"], receipt["untold"]) == ("broken_off", 2)
+    assert {receipt["lame_duck_end"], receipt["requests_cut"], receipt["jobs_kept"]} == {None}
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -109,6 +116,7 @@ def test_a_stuck_request_is_cut_at_the_limit(
     assert not [process for process in family if _runs(process)]
     assert "requests cut at the limit" in service.log
     assert last_row(service)["cause"] == "SIGTERM; 1 request cut at the limit"
+    assert held(service)["requests_cut"] == 1
 
 
 def last_row(service: Service) -> Any:
@@ -188,6 +196,9 @@ async def test_a_drain_goes_on_without_the_database(
         assert httpx.get(f"{service.url}/health/live").status_code == 200
         assert await asyncio.to_thread(service.process.wait, 15) == 0
         assert "the registry does not know that this instance stopped" in service.log
+        line = told(service)
+    assert (line["ending"], line["registry_s"], line["balancers"]) == ("drained", None, None)
+    assert line["requests_accepted"] == line["requests_finished"] > 0
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -212,6 +223,9 @@ def test_the_lame_duck_ends_early_when_every_balancer_has_let_go(
         for balancer in balancers:
             write(service, "DELETE FROM balancers WHERE id = $1::uuid", balancer)
     assert "every balancer let go" in service.log
+    receipt = held(service)
+    assert (receipt["lame_duck_end"], receipt["balancers"]) == ("removed", 2)
+    assert receipt["acknowledged"] == 2
 
 
 def write(service: Service, statement: str, *args: object) -> None:

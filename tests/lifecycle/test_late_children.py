@@ -240,11 +240,11 @@ async def test_an_error_of_the_registry_in_a_drain_is_told(
 ) -> None:
     written = Registration.flush
 
-    async def flush(registry: Registration) -> bool:
+    async def flush(registry: Registration, *time_box: float) -> bool:
         task = asyncio.current_task()
         if task and getattr(task.get_coro(), "cr_code", None) is flush.__code__:
             raise RuntimeError("a bug of the registry")
-        return await written(registry)
+        return await written(registry, *time_box)
 
     monkeypatch.setattr(Registration, "flush", flush)
     stopping = supervisor(environ)

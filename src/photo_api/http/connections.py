@@ -55,6 +55,12 @@ class Connections:
         self._unsent.pop(connection, None)
 
     @property
+    def unsent(self) -> int:
+        """Open ones that still hold bytes of an answer that was made to its end; counted when
+        asked."""
+        return sum(connection.is_unsent for connection in self._open)
+
+    @property
     def idle(self) -> int:
         """Open ones on which no request is being read or answered; counted when asked."""
         return sum(connection.is_idle for connection in self._open)

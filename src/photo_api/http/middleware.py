@@ -37,7 +37,7 @@ class RequestContext:
     """Gives every request its id and its client's address (`request.state.client`), every answer
     that id, the instance's name and `UNLESS_SAID`, counts requests in flight to the end of their
     bodies, closes connections while draining, counts, and writes the access log, in which `user_id`
-    is whoever `request.state.user_id` says."""
+    is whoever `request.state.user_id` says, and `broken_off` is said of what the server cut."""
 
     def __init__(
         self,
@@ -87,8 +87,13 @@ class RequestContext:
 
         started = time.perf_counter()
         self.phase.in_flight += 1
+        cut: dict[str, object] = {}
         try:
             await self.app(scope, receive, send_with_identity)
+        except asyncio.CancelledError:  # by the server alone, at the limit of a drain
+            self.phase.cut += 1
+            cut["broken_off"] = True
+            raise
         finally:
             self.phase.in_flight -= 1
             self.phase.served += 1
@@ -106,6 +111,7 @@ class RequestContext:
                 status=status,
                 bytes=sent,
                 ms=round(seconds * 1000, 1),
+                **cut,
             )
 
 

@@ -15,13 +15,14 @@ class Phase(Enum):
 
 class WorkerPhase:
     """One worker's phase: starting → serving → (retiring →) draining, never back. `in_flight`
-    counts requests to the end of their bodies, `served` those that ended; while `closing`, answers
-    carry `Connection: close`."""
+    counts requests to the end of their bodies, `served` those that ended, `cut` those among them
+    that the server broke off; while `closing`, answers carry `Connection: close`."""
 
     def __init__(self) -> None:
         self.now = Phase.STARTING
         self.in_flight = 0
         self.served = 0
+        self.cut = 0
         self.closing = False
 
     def serve(self) -> None:

@@ -75,6 +75,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """No request is being read or answered."""
         return not (self._in_head or self._in_body or self._is_answering())
 
+    @property
+    def is_unsent(self) -> bool:
+        """An answer was made to its end, and its client has not taken all of it."""
+        return not self._is_answering() and self.transport.get_write_buffer_size() > 0
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 

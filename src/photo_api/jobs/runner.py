@@ -99,6 +99,8 @@ class Runner:
         self._worker = worker
         self._wake = asyncio.Event()
         self._leases = 0
+        self._given_back: dict[int, str] = {}
+        """Jobs at work that are free for others already, and the word for how."""
 
     async def run(self, live: LiveSettings) -> None:
         """Until cancelled: then jobs at work are handed back, so that another worker runs them at
@@ -155,9 +157,10 @@ class Runner:
         try:
             result = await self._carry_out(job)
         except asyncio.CancelledError:
-            result = "handed_back"
+            result = self._given_back.get(job.id, "kept")
             raise
         finally:
+            self._given_back.pop(job.id, None)
             seconds = time.monotonic() - began
             self._counts.observe(JOB_DURATION, seconds, job.kind, result)
 
@@ -191,6 +194,7 @@ class Runner:
     async def _hand_back(self, job: Job, fields: Mapping[str, object]) -> None:
         try:
             await queue.hand_back(self._db, job)
+            self._given_back[job.id] = "handed_back"
             log.info("job handed back", extra={"fields": fields})
         except Exception as error:  # its lease runs out
             _warn("cannot hand a job back", error)
@@ -220,6 +224,7 @@ class Runner:
         while time.monotonic() < over:
             try:
                 await queue.postpone(self._db, job, pause, reason)
+                self._given_back[job.id] = "postponed"
                 break
             except Exception as error:
                 _warn("cannot hand a job back", error)

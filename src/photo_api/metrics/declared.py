@@ -159,6 +159,7 @@ JOB_DURATION = histogram(
     kind=KINDS,
     result=one_of(
         *("done", "not_wanted", "refused", "failed", "postponed", "taken_over", "handed_back"),
+        "kept",
     ),
 )
 

@@ -4,7 +4,7 @@ knows those of all processes, and writes them down when Prometheus asks a web wo
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 
 from photo_api.metrics.counts import Counts, Gauges, gauges_line
@@ -70,6 +70,12 @@ class Reporting:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_REPORT):
                 await self.report()
+
+    def last_word(self) -> Iterator[str]:
+        """What was counted since the last report, such as log lines that were lost when the log
+        was closed, and that this is all."""
+        yield from (f"counts {message}" for message in self.counts.take())
+        yield "told"
 
     def look_at_fleet(self, asked: str) -> None:
         """Read the fleet's numbers and send them as the answer to this question; when that fails

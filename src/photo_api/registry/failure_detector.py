@@ -25,6 +25,7 @@ from typing import Any
 
 from photo_api.contract import LIVE_PATH
 from photo_api.registry import queries
+from photo_api.telemetry.events import Event
 from photo_api.telemetry.failures import bug
 from photo_base import http_probe
 from photo_base.tasks import cancel
@@ -108,7 +109,7 @@ class FailureDetector:
                 async with self._connected() as connection:
                     declared = await queries.declare_lost(connection, lost, self._me)
                 for boot_id in declared:
-                    log.warning("declared lost", extra={"fields": {"lost_boot": boot_id}})
+                    log.warning("declared lost", extra={"fields": _end_of(boot_id)})
         except Exception as error:
             kind = type(error).__name__
             log.warning("cannot look after others: %s", kind, exc_info=bug(error))
@@ -178,6 +179,11 @@ async def ask(address: str, port: int) -> Answer:
     except OSError:
         return Answer.DEAD
     return Answer.ALIVE if status.split()[1:2] == [b"200"] else Answer.DEAD
+
+
+def _end_of(boot_id: str) -> dict[str, object]:
+    """For the log: all that is known of the end of this boot."""
+    return {"event": Event.INSTANCE_ENDED, "ending": "lost", "ended_boot": boot_id}
 
 
 def _is_loopback(address: str) -> bool:

@@ -5,7 +5,7 @@ Every change of state is one statement that writes the row, its event and the no
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from photo_api import contract
 from photo_api.cloud.identity import Identity
@@ -111,17 +111,28 @@ async def add_event(db: Any, me: Boot, event: str, cause: str | None, ago: float
     )  # fmt: skip
 
 
-async def removed_from_balancers(db: Any, boot_id: str) -> bool:
-    """Whether there is a live balancer, and every one has acknowledged the removal of this boot."""
-    return bool(
-        await db.fetchval(
-            "SELECT count(*) > 0 AND count(*) = count(removal.boot_id) FROM balancers"
-            " LEFT JOIN balancer_removals AS removal"
-            "  ON removal.balancer_id = balancers.id AND removal.boot_id = $1::uuid"
-            " WHERE balancers.seen_at > now() - make_interval(secs => $2)",
-            boot_id, LOST_AFTER,
-        )
+class Removals(NamedTuple):
+    """How many balancers live, and how many of them have acknowledged a boot's removal."""
+
+    balancers: int
+    acknowledged: int
+
+    @property
+    def complete(self) -> bool:
+        """There is a live balancer, and every one has acknowledged it."""
+        return 0 < self.balancers == self.acknowledged
+
+
+async def removals(db: Any, boot_id: str) -> Removals:
+    """Those of this boot."""
+    row = await db.fetchrow(
+        "SELECT count(*), count(removal.boot_id) FROM balancers"
+        " LEFT JOIN balancer_removals AS removal"
+        "  ON removal.balancer_id = balancers.id AND removal.boot_id = $1::uuid"
+        " WHERE balancers.seen_at > now() - make_interval(secs => $2)",
+        boot_id, LOST_AFTER,
     )  # fmt: skip
+    return Removals(*row)
 
 
 async def heartbeat(db: Any, boot_id: str, load: str) -> Any | None:
@@ -219,8 +230,11 @@ async def gone(db: Any) -> list[Any]:
 
 async def prune(db: Any, lease: Lease) -> None:
     """Rows live 7 days beyond their last sign of life, events 100 days. A row of one that lives all
-    the same comes back with its next heartbeat."""
-    old = "DELETE FROM instances WHERE heartbeat_at < now() - interval '7 days'"
-    await leases.execute(db, lease, old)
+    the same comes back with its next heartbeat. One that nobody could declare lost is lost now, so
+    that its end leaves a receipt."""
+    old = "heartbeat_at < now() - interval '7 days'"
+    lost = "UPDATE instances SET state = 'lost', cause = 'silent for 7 days', changed_at = now()"
+    await leases.execute(db, lease, f"{lost} WHERE state IN {ALIVE} AND {old}")
+    await leases.execute(db, lease, f"DELETE FROM instances WHERE {old}")
     old = "DELETE FROM instance_events WHERE at < now() - interval '100 days'"
     await leases.execute(db, lease, old)

@@ -21,9 +21,12 @@ from photo_api.cloud.identity import Identity
 from photo_api.contract import HEARTBEAT
 from photo_api.db.capacity import check_capacity
 from photo_api.db.connect import connect, moved
-from photo_api.registry import queries
+from photo_api.registry import queries, receipts
 from photo_api.registry.failure_detector import FailureDetector
+from photo_api.registry.queries import Removals
+from photo_api.registry.receipts import Ended, Receipt
 from photo_api.settings.dependencies import DatabaseSettings
+from photo_api.telemetry.events import Event
 from photo_api.telemetry.failures import bug
 from photo_base.capacity import DEPLOYED
 from photo_base.postgres import FAILURES, KeptConnection, reason
@@ -36,18 +39,25 @@ FIRST_RETRY = 0.25
 TIME_BOX = 2.0
 """Seconds that one use of the connection may take, so that a hung database holds nothing up."""
 
+LAST_WORD = 2.0
+"""Seconds for the last word of an instance, all tries together; `contract.STOP_MARGIN` has them."""
+
+FIRST_TRY = 1.2
+"""Seconds of them after which a connection that does not answer is given up for another."""
+
 MOST_PENDING = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """Something that happened and still has to be written; `state` None leaves the state. `at` is
-    on the monotonic clock."""
+    on the monotonic clock. `ended`: it is the end, with this receipt."""
 
     state: str | None
     event: str
     cause: str | None
     at: float
+    ended: Ended | None = None
 
 
 class Registration:
@@ -72,7 +82,11 @@ class Registration:
         # Bounded: after a long outage the newest events are worth more than memory.
         self._pending: deque[Change] = deque(maxlen=MOST_PENDING)
         self._state = "starting"
+        self._began = time.monotonic()
+        self._was_ready = False
         self._enlisted_at: float | None = None
+        self.draining_written_at: float | None = None
+        """When the registry had heard that this instance drains (monotonic)."""
         self._noted = asyncio.Event()
         self._busy = asyncio.Lock()
 
@@ -91,6 +105,7 @@ class Registration:
     def change(self, state: str, event: str, cause: str | None = None) -> None:
         """Note a change of state, in order; it wakes `keep`, which writes it."""
         self._state = state
+        self._was_ready = self._was_ready or state == "ready"
         self._pending.append(Change(state, event, cause, time.monotonic()))
         self._noted.set()
 
@@ -111,11 +126,30 @@ class Registration:
                 async with asyncio.timeout(pause * random.uniform(0.9, 1.1)):
                     await self._noted.wait()
 
-    async def flush(self) -> bool:
+    async def end(self, receipt: Receipt) -> bool:
+        """Write that this instance has stopped, and its receipt: again and again for `LAST_WORD`
+        seconds, to the same effect. Whether the registry surely has it."""
+        log.info("ended", extra=_fields(event=Event.INSTANCE_ENDED, **self._told(receipt)))
+        await self._detector.close()
+        self._state, now = "stopped", time.monotonic()
+        ended = Ended(self._was_ready, now - self._began, receipt)
+        self._pending.append(Change("stopped", "stopped", receipt.cause, now, ended))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                while not await self.flush(FIRST_TRY):
+                    await asyncio.sleep(2 * FIRST_RETRY)
+                return True
+        return False
+
+    def _told(self, receipt: Receipt) -> dict[str, object]:
+        me = {"ended_instance": self._me.instance, "ended_boot": self._me.boot_id}
+        return me | {"was_ready": self._was_ready} | asdict(receipt)
+
+    async def flush(self, time_box: float = TIME_BOX) -> bool:
         """Write what is pending and a heartbeat now; whether that worked within the time box. What
         the others do is looked at beside."""
         try:
-            async with self._connected() as connection:
+            async with self._connected(time_box) as connection:
                 gap = await self._write(connection)
         except FAILURES as error:
             self._detector.heartbeat_failed()
@@ -139,14 +173,14 @@ class Registration:
             if advice is not None:
                 log.warning("the database takes too few connections: %s", advice)
 
-    async def removed_from_balancers(self) -> bool:
-        """Whether there are balancers and all of them send nothing to this instance any more; False
-        also when the database cannot tell."""
+    async def removals(self) -> Removals | None:
+        """How many balancers there are, and how many send nothing to this instance any more; None
+        when the database cannot tell."""
         try:
             async with self._connected() as connection:
-                return await queries.removed_from_balancers(connection, self._me.boot_id)
+                return await queries.removals(connection, self._me.boot_id)
         except FAILURES:
-            return False
+            return None
 
     async def close(self) -> None:
         """Stop the failure detector and close the connection."""
@@ -155,10 +189,10 @@ class Registration:
             self._connection.drop()
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Any]:
-        """The connection, for one user at a time and for `TIME_BOX` seconds; given up when its use
+    async def _connected(self, time_box: float = TIME_BOX) -> AsyncIterator[Any]:
+        """The connection, for one user at a time and for `time_box` seconds; given up when its use
         was broken off. Raises one of `FAILURES`."""
-        async with self._busy, self._connection.use(TIME_BOX) as connection:
+        async with self._busy, self._connection.use(time_box) as connection:
             yield connection
 
     async def _connect(self) -> asyncpg.Connection:
@@ -189,8 +223,24 @@ class Registration:
         if change.state is None:
             ago = time.monotonic() - change.at
             await queries.add_event(connection, self._me, change.event, change.cause, ago)
-        else:
+        elif change.ended is None or not await self._write_end(connection, change.ended):
             await queries.change(connection, self._me, change.state, change.event, change.cause)
+            if change.state == "draining":
+                self.draining_written_at = time.monotonic()
+
+    async def _write_end(self, connection: Any, ended: Ended) -> bool:
+        """False when this database takes no such receipt: one that is not migrated yet."""
+        me = self._me
+        try:
+            await receipts.end(connection, me.boot_id, me.instance, me.version, ended)
+        except (
+            asyncpg.SyntaxOrAccessError,
+            asyncpg.DataError,
+            asyncpg.IntegrityConstraintViolationError,
+        ) as error:
+            log.warning("the registry takes no receipt: %s", reason(error), exc_info=bug(error))
+            return False
+        return True
 
     async def _mend(self, connection: Any, row: Any) -> None:
         """Write a row that is not ours as it should be: pruned, deleted, restored out of a backup,

@@ -1,11 +1,11 @@
 """One child process of the supervisor: started once, sent commands, listened to until it ends."""
 
 import asyncio
-import json
 import logging
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -43,6 +43,11 @@ class Child:
         self.pid: int | None = None
         self.ready = asyncio.Event()
         self.load = WorkerLoad()
+        self.was_ready = False
+        self.finished_at: float | None = None
+        """When it said that it carries no request any more (monotonic)."""
+        self.has_told = False
+        """Whether it has said its last word, after which its numbers do not change."""
         self._on_event = on_event
         self._channel: socket.socket | None = None
         self._unsent: dict[str, str] = {}
@@ -96,9 +101,14 @@ class Child:
     def _take(self, message: str) -> None:
         event, _, value = message.partition(" ")
         if event == "ready":
+            self.was_ready = True
             self.ready.set()
         elif event == "load":
-            self.load = WorkerLoad(**json.loads(value))
+            self.load = WorkerLoad.told(value)
+        elif event == "finished":
+            self.finished_at = time.monotonic()
+        elif event == "told":
+            self.has_told = True
         self._on_event(self, event, value)
 
     def send(self, command: str) -> None:

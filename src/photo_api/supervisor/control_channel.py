@@ -5,12 +5,14 @@ The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one messa
 all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
 `stop`, `about JSON`, `checks JSON`, `look-at-storage`, `look-at-fleet N`, `metrics-N` with a piece
 of what a worker asked for. A worker sends events: `ready`, `load JSON`, `check JSON`, `recycle`,
-`refused database`, `refused store`, `counts JSON`, `gauges JSON`, `fleet N JSON`, `scrape`.
+`refused database`, `refused store`, `counts JSON`, `gauges JSON`, `fleet N JSON`, `scrape`;
+at its end `finished`, when it carries no request any more, and `told`, after which nothing comes.
 """
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 
 LONGEST = 64 * 1024
 
@@ -57,6 +59,14 @@ class ControlChannel:
         """Tell the supervisor, for instance `ready`. Waits while it takes nothing."""
         async with self._turn:
             await asyncio.get_running_loop().sock_sendall(self._socket, event.encode())
+
+    def send_last(self, events: Iterable[str], timeout: float) -> None:
+        """Tell the supervisor when no loop runs any more. One that takes nothing for `timeout`
+        seconds is not waited for, and hears no more."""
+        self._socket.settimeout(timeout)
+        with suppress(OSError):
+            for event in events:
+                self._socket.send(event.encode())
 
 
 def _parts(message: str) -> tuple[str, str]:

@@ -11,8 +11,9 @@ it off: the processes are killed.
    `accept_the_last`, and the kernel refuses further ones.
 4. In flight: requests are answered to the end of their bodies, for `drain_wait` at most.
 5. Flush: each process gives its log lines up to `log_flush` and exits. The registry hears that the
-   instance stopped, the cloud's group that it may go on (`Supervisor.run`); the supervisor flushes
-   its own lines (`serving.py`) and exits: 0 when every process ended by itself.
+   instance stopped, and what came of it all: the receipt, which is a line in the log too. Then the
+   cloud's group hears that it may go on (`Supervisor.run`); the supervisor flushes its own lines
+   (`serving.py`) and exits: 0 when every process ended by itself.
 """
 
 import asyncio
@@ -21,10 +22,13 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from photo_api.metrics.counts import Counts
+from photo_api.registry.receipts import BROKEN_OFF, DRAINED, ELAPSED, FAILED, KILLED, REMOVED
 from photo_api.settings.instance import LifecycleSettings
+from photo_api.supervisor.receipt import Course
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
 from photo_base.tasks import first
@@ -45,7 +49,8 @@ CUT = 1.0
 @dataclass(frozen=True, slots=True)
 class Drain:
     """An instance's drain. `running` are the tasks that keep its slots filled, `watched` starts a
-    task whose failure is the instance's, and `end_now` breaks the drain off."""
+    task whose failure is the instance's, and `end_now` breaks the drain off. `counts` are those of
+    all processes."""
 
     settings: LifecycleSettings
     environ: Mapping[str, str]
@@ -55,17 +60,21 @@ class Drain:
     registration: "Registration"
     watched: Callable[[Coroutine[Any, Any, object]], asyncio.Task[Any]]
     end_now: asyncio.Event
+    counts: Counts
+    course: Course = field(default_factory=Course)
 
     async def run(self, cause: str) -> bool:
         """Whether every process ended by itself, and as it should."""
+        self.course.begin(self.slots, self.counts)
         steps = asyncio.create_task(self._in_order(cause))
         try:
             await first(steps, self.end_now.wait())
-            return steps.done() and steps.result()
+            self.course.ending = steps.result() if steps.done() else BROKEN_OFF
+            return self.course.ending == DRAINED
         finally:
             steps.cancel()
 
-    async def _in_order(self, cause: str) -> bool:
+    async def _in_order(self, cause: str) -> str:
         self._flag(cause)
         writing = self.watched(self.registration.flush())
         try:
@@ -89,12 +98,21 @@ class Drain:
         removed = False
         while (left := began + self.settings.lame_duck - time.monotonic()) > 0:
             await asyncio.sleep(min(ASK_BALANCERS, left))
-            removed = removed or await self.registration.removed_from_balancers()
+            removed = removed or await self._is_removed()
             last = max(began, load_of(self.slots).last_accepted)
             if removed and time.monotonic() - last >= QUIET:
                 waited = round(time.monotonic() - began, 1)
                 log.info("every balancer let go", extra={"fields": {"lame_duck_s": waited}})
+                self.course.lame_duck_end = REMOVED
                 return
+        self.course.lame_duck_end = ELAPSED
+
+    async def _is_removed(self) -> bool:
+        """From every balancer; what is not known leaves what was known before."""
+        if (told := await self.registration.removals()) is None:
+            return False
+        self.course.balancers, self.course.acknowledged = told
+        return told.complete
 
     def _stop_accepting(self) -> None:
         for slot in self.slots:
@@ -102,23 +120,30 @@ class Drain:
         # This resets no connection: workers hold the socket too, and the last of them closes it
         # after it has accepted what waits.
         self.listening.close()
+        self.course.stopped_accepting = time.monotonic()
 
-    async def _wait_for_requests(self) -> bool:
-        """Until every process has finished what it began, or is beyond its limit and killed."""
+    async def _wait_for_requests(self) -> str:
+        """Until every process has finished what it began, or is beyond its limit and killed; how it
+        ended."""
         limit = self.settings.drain_wait + self.settings.log_flush
         ended = asyncio.gather(*self.running, return_exceptions=True)
         await asyncio.wait([ended], timeout=limit + CUT)
         if not ended.done():
             left = [slot.name for slot in self.slots if slot.pids]
             log.error("killed at the limit", extra={"fields": {"processes": left}})
-        return ended.done() and not any(slot.failed_at_end for slot in self.slots)
+            return KILLED
+        return FAILED if any(slot.failed_at_end for slot in self.slots) else DRAINED
 
-    async def tell_end(self, cause: str) -> None:
-        """Tell the registry that the instance stopped, and how many requests were cut."""
+    async def tell_end(self, cause: str, *, failed: bool) -> None:
+        """Tell log and registry that the instance stopped, and what came of its requests; `failed`
+        is whether the supervisor did."""
         if cut := load_of(self.slots).cut:
             cause = f"{cause}; {cut} {'request' if cut == 1 else 'requests'} cut at the limit"
-        self.registration.change("stopped", "stopped", cause)
-        if not await self.registration.flush():
+        if failed:
+            self.course.ending = FAILED
+        heard = self.registration.draining_written_at
+        receipt = self.course.receipt(cause, self.slots, self.counts, heard)
+        if not await self.registration.end(receipt):
             log.warning("the registry does not know that this instance stopped")
         await self.registration.close()
 

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.load import WorkerLoad, total
@@ -55,6 +56,10 @@ class Slot:
         self._children: list[Child] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = WorkerLoad()
+        self.untold = 0
+        """How many of its processes were ready once and ended without their last word."""
+        self.finished_at = 0.0
+        """When the last of its processes said that it carries no request any more (monotonic)."""
         self.failed_at_end = False
         """Whether one of its processes, told to stop, ended in another way than it should."""
         self._leaving = asyncio.Event()
@@ -154,8 +159,10 @@ class Slot:
         self._show_ready()
         if not child.end.cancelled() and child.end.exception() is None:
             self._look_at_end(child.end.result())
-        last = child.load
-        self._ended = total([self._ended, WorkerLoad(0, last.accepted, 0.0, last.cut)])
+        self.untold += child.was_ready and not child.has_told
+        self.finished_at = max(self.finished_at, child.finished_at or 0.0)
+        last = replace(child.load, in_flight=0, last_accepted=0.0, memory_bytes=0)
+        self._ended = total([self._ended, last])
 
     def _look_at_end(self, code: int) -> None:
         """A death without `stop` is logged where the next process is started."""

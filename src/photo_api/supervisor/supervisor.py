@@ -109,6 +109,7 @@ class Supervisor:
                 registration,
                 self._watched,
                 self._end_now,
+                self.counts,
             )
             clean = False
             try:
@@ -116,7 +117,8 @@ class Supervisor:
                 clean = await drain.run(self._cause)
             finally:
                 await cancel(*helpers, *running)
-                await asyncio.gather(drain.tell_end(self._cause), self._end_pushing())
+                told = drain.tell_end(self._cause, failed=self._failed)
+                await asyncio.gather(told, self._end_pushing())
         await self._complete_termination()
         return 0 if clean and not self._failed else 1
 

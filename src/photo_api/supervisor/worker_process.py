@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from photo_api.cloud.identity import Identity, identify
-from photo_api.metrics.reporting import Reporting
+from photo_api.metrics.reporting import LAST_REPORT, Reporting
 from photo_api.own_process import die_with_parent, hide_memory
 from photo_api.supervisor.control_channel import ControlChannel
 from photo_api.supervisor.secrets import ChildSecrets
@@ -36,7 +36,7 @@ class WorkerProcess:
 @contextmanager
 def worker_process() -> Iterator[WorkerProcess]:
     """Make this process a worker: it hides its memory, dies with its supervisor and ignores
-    signals. At the end it flushes its log."""
+    signals. At the end it flushes its log, and says its last word unless it has failed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--boot-id", required=True)
@@ -67,3 +67,4 @@ def worker_process() -> Iterator[WorkerProcess]:
             options.draining,
             options.socket,
         )
+    channel.send_last(metrics.last_word(), LAST_REPORT)

@@ -19,3 +19,4 @@ class Event(StrEnum):
     SHARE_REFUSED = "share_refused"
     CONFIGURATION_REFUSED = "configuration_refused"
     SECRETS_CHANGED = "secrets_changed"
+    INSTANCE_ENDED = "instance_ended"

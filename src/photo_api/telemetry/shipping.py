@@ -104,8 +104,10 @@ class LogQueue:
 
     def state(self) -> dict[str, int]:
         """Lines that wait for the sink, and lines lost so far because the queue was full or the
-        sink refused them."""
+        sink refused them; once it is closed, all that were lost."""
         with self._lock:
+            if self._lost is not None:
+                return {"waiting": 0, "lost": self._lost}
             return {"waiting": len(self._lines), "lost": self._dropped + self._refused}
 
     def begin_to_close(self) -> None:
