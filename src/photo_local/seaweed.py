@@ -28,7 +28,9 @@ from photo_local.working_folder import end_processes_in
 
 BUCKET = "photos"
 REGION = "us-east-1"
-MEMORY_LIMIT = "256MiB"
+MEMORY_LIMIT_MIB = 512
+"""Twice what it holds from its start on (most of it buffers that nobody writes to, which take no
+memory): near its limit it would collect garbage all the time, with half of all processors."""
 START_SECONDS = 30.0
 START_ATTEMPTS = 3
 FORMER_SECONDS = 1.0
@@ -226,7 +228,7 @@ class Seaweed:
 
     def _environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("S3_")}
-        return {**kept, "GOMEMLIMIT": MEMORY_LIMIT, "TMPDIR": "tmp"}
+        return {**kept, "GOMEMLIMIT": f"{MEMORY_LIMIT_MIB}MiB", "TMPDIR": "tmp"}
 
     def _remove_sockets(self) -> None:
         """SeaweedFS leaves its sockets when it is killed: ours, and those of servers that are gone

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import socket
 import stat
@@ -87,6 +88,22 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(seaweed: Seaweed) -> N
         assert time.monotonic() - before < 4
     assert seaweed.endpoint == endpoint
     assert {key: bucket.get(key) for key in sent} == sent
+
+
+async def test_it_is_far_from_its_limit_of_memory(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Near it, an idle store would collect garbage all the time."""
+    monkeypatch.setenv("GODEBUG", "gctrace=1")
+    server = Seaweed(data, "key", "secret", log=data.parent / "seaweed.log")
+    await server.start()
+    try:
+        bucket_of(server).put("a", os.urandom(5_000_000))
+    finally:
+        await server.stop()
+    traced = (data.parent / "seaweed.log").read_text()
+    [*_, live] = re.findall(r"^gc \d+ .*->(\d+) MB, \d+ MB goal", traced, re.MULTILINE)
+    assert 0 < int(live) <= module.MEMORY_LIMIT_MIB / 1.5
 
 
 async def test_everything_listens_on_loopback_only(seaweed: Seaweed) -> None:
