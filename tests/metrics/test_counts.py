@@ -6,6 +6,7 @@ import math
 import re
 from asyncio import CancelledError
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,7 @@ from photo_api.metrics.declared import (
     FLEET_USERS,
     IN_FLIGHT,
     LOGINS,
+    METHODS,
     METRICS,
     REQUEST_DURATION,
     REQUESTS,
@@ -44,6 +46,7 @@ from photo_api.metrics.reporting import MOST_WAITING, NoAnswer, Reporting, piece
 from photo_api.supervisor.control_channel import LONGEST, ControlChannel, socket_pair
 from photo_api.supervisor.metrics import InstanceMetrics
 
+METRICS_DOC = Path(__file__).parent.parent.parent / "docs/metrics.md"
 ALBUMS = "GET", "/api/albums", "200"
 
 
@@ -308,15 +311,37 @@ def test_every_metric_has_a_name_that_says_what_it_is() -> None:
             assert list(metric.edges) == sorted(metric.edges)
 
 
-def test_every_route_is_a_handler() -> None:
+def routes() -> list[Any]:
+    """Those of a web worker that have a template and methods."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_routes(app)
     install_docs(app)
-    paths = [path for route in app.routes if (path := getattr(route, "path", None))]
+    return [route for route in app.routes if getattr(route, "methods", None)]
+
+
+def test_every_route_is_a_handler() -> None:
+    paths = [route.path for route in routes()]
     assert len(paths) > 30
     handlers = REQUESTS.labels["handler"]
     assert isinstance(handlers, re.Pattern)
     assert [path for path in paths if not handlers.fullmatch(path)] == []
+
+
+def test_an_instance_tells_no_more_series_than_the_documents_say() -> None:
+    """Whatever it is sent: a route's own methods, any method without a route, and their answers."""
+    pairs = sum(len(route.methods) for route in routes()) + len(METHODS) + 1
+    statuses = {code.status for code in Code} | {200, 201, 204, 206, 302, 304, 499, 500}
+    most = 0
+    for metric in METRICS.values():
+        series = 1
+        for allowed in metric.labels.values():
+            series *= 1 if isinstance(allowed, re.Pattern) else len(allowed)
+        if "handler" in metric.labels:
+            series = pairs * (len(statuses) if "status" in metric.labels else 1)
+        most += series * (len(metric.edges) + 3 if metric.kind == "histogram" else 1)
+    documented = re.search(r"at most ([0-9],[0-9]{3}) series", METRICS_DOC.read_text())
+    assert documented
+    assert 0.5 < most / int(documented[1].replace(",", "")) <= 1, most
 
 
 def test_results_are_counted_however_a_block_ends() -> None:

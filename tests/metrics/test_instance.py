@@ -5,18 +5,21 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
 
-from photo_api.metrics.declared import METRICS
+from photo_api.metrics.declared import METRICS, UNMATCHED
 from photo_api.metrics.exposition import OPENMETRICS as OPENMETRICS_TYPE
 from photo_api.metrics.metric import OTHER
 from tests.metrics.scraping import OPENMETRICS, Prometheus, Scraped, prometheus, scrape
+from tests.metrics.test_counts import routes
 from tests.service import Service, eventually, running_service
 
+NODE, REGION = 'a"b\\n\\\\ 서울}{#', '"'
 ALBUMS = {"handler": "/api/albums", "method": "GET", "status": "401"}
 
 
@@ -25,7 +28,8 @@ def instance(
     environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("instance")
-    with running_service(environ, folder, "--workers", "2") as running:
+    named = environ | {"PHOTO_API_NODE_NAME": NODE, "PHOTO_API_REGION": REGION}
+    with running_service(named, folder, "--workers", "2") as running:
         eventually(lambda: len(running.children("web_worker")) == 2)
         yield running
 
@@ -118,19 +122,64 @@ def test_openmetrics_is_for_those_who_ask_for_it(instance: Service) -> None:
     assert Scraped(open_.text.removesuffix("# EOF\n")).names() == Scraped(plain.text).names()
 
 
-def test_what_clients_send_becomes_no_label(instance: Service) -> None:
+HOSTILE = (
+    "PROPFIND",
+    "get",
+    "TRACE",
+    "FOO",
+    "HEAD",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "PUT",
+    "POST",
+    "GET",
+)
+
+
+@pytest.mark.needs("prometheus", "promtool")
+def test_what_clients_send_becomes_no_label(instance: Service, watched: Prometheus) -> None:
+    """Nor many series: thousands of paths and every method on every route are a few handlers."""
     token = uuid4().hex
-    for path in (f"/{token}", f"/api/share/{token}", "/api/photos/8675309", f"/api/{token}/x"):
-        for method in ("GET", "POST", "PROPFIND", token[:20].upper()):
-            httpx.request(method, f"{instance.url}{path}")
-    eventually(lambda: scrape(instance.url).total("http_requests_total", method=OTHER) >= 8)
-    for (name, labels), _ in scrape(instance.url).samples.items():
+    paths = [f"/{token}{number}" for number in range(300)]
+    paths += [
+        f"/api/share/{token}",
+        "/api/photos/8675309",
+        f"/api/{token}/x",
+        "/api/albums/8675309",
+    ]
+    paths += [f"/api/share/{token}/photos/8675309/image", "/health", "/api/auth/login", "/metrics"]
+    _send(instance, [("GET", path) for path in paths], token)
+    _send(instance, [(method, path) for method in HOSTILE for path in paths[300:]], token)
+    eventually(lambda: scrape(instance.url).total("http_requests_total", method=OTHER) >= 24)
+    now = scrape(instance.url)
+    told = [dict(labels) for name, labels in now.samples if name == "http_requests_total"]
+    matched = {(one["method"], one["handler"]) for one in told if one["handler"] != UNMATCHED}
+    assert matched <= {(method, route.path) for route in routes() for method in route.methods}
+    for name, labels in now.samples:
         metric = METRICS.get(name) or METRICS[re.sub("_(bucket|sum|count)$", "", name)]
         given = {key: value for key, value in labels if key != "le"}
         assert set(given) == set(metric.labels)
         values = tuple(given[key] for key in metric.labels)
         assert metric.bounded(values) == values
         assert not any(token[:20] in value.lower() or "8675309" in value for value in values)
+    [info] = watched.query("photo_api_info")
+    assert (info["metric"]["node"], info["metric"]["region"]) == (NODE, REGION)
+    assert watched.query("min_over_time(up[1m])")[0]["value"][1] == "1"
+
+
+def _send(instance: Service, requests: list[tuple[str, str]], token: str) -> None:
+    """In one connection, with headers as they are not meant."""
+    hostile = {
+        "X-Request-ID": f'"}}{token}\\',
+        "X-Forwarded-For": f'"\\{{{token}',
+        "Accept": "\xff;q=,",
+    }
+    connection = HTTPConnection(instance.url.removeprefix("http://"), timeout=30)
+    for method, path in requests:
+        connection.request(method, path, headers=hostile)
+        connection.getresponse().read()
+    connection.close()
 
 
 def test_a_scrape_without_the_supervisor_is_refused_and_holds_nothing_up(

@@ -25,6 +25,7 @@ from photo_base.log_lines import redact
 log = logging.getLogger(__name__)
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+METHOD_NOT_ALLOWED = Code.METHOD_NOT_ALLOWED.status
 REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 SHARES = f"{API_PREFIX}/share/"
 NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
@@ -100,8 +101,10 @@ class RequestContext:
             seconds = time.perf_counter() - started
             # The route's template and never the path: a share's path holds its token.
             method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
-            self.counts.add(REQUESTS, method, route, str(status))
-            self.counts.observe(REQUEST_DURATION, seconds, method, route, request_id=request_id)
+            # Every method on every route would be as many series, for anybody to make.
+            handler = UNMATCHED if status == METHOD_NOT_ALLOWED else route
+            self.counts.add(REQUESTS, method, handler, str(status))
+            self.counts.observe(REQUEST_DURATION, seconds, method, handler, request_id=request_id)
             self.access_log(
                 request_id=request_id,
                 user_id=state.get("user_id"),
