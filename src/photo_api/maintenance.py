@@ -1,6 +1,8 @@
 """What one job process at a time does for the whole fleet: the sweep, pruning and statistics."""
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +24,7 @@ from photo_api.registry.leases import Lease
 from photo_api.renditions.rereading import enqueue_unread
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
-from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
+from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, PushRefused, scraped_at
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ LEASE = "maintenance"
 SHORTEST_LEASE, LONGEST_LEASE = 3.0, 60.0
 STATISTICS_EVERY = 60.0
 WAITING_EVERY = 10.0
-GROUPS_EVERY = 10.0
+GROUPS_EVERY, LONGEST_GROUP_PAUSE = 10.0, 3600.0
 LISTING_EVERY = 3600.0
 REREADING_EVERY = 10.0
 FOLDS_AT_ONCE = 500
@@ -49,21 +51,41 @@ class Folding:
 
 
 class GroupSweep:
-    """Deletes what gone instances have pushed, each group once."""
+    """Deletes what gone instances have pushed, and again after a while, ever more seldom: one that
+    lives though the registry calls it lost pushes on, and may be killed afterwards."""
 
-    def __init__(self, gateway: Pushgateway) -> None:
+    def __init__(self, gateway: Pushgateway, clock: Callable[[], float] = time.monotonic) -> None:
         self._gateway = gateway
-        self._removed: set[tuple[Any, Any]] = set()
+        self._clock = clock
+        self._next: dict[tuple[Any, Any], tuple[float, float]] = {}
+        self._failing = False
 
     async def remove(self, db: Database) -> None:
-        """Raises `PushFailed` when the gateway cannot be asked: the rest is for the next round."""
+        """What fails is told once, and is for a later round."""
         found = await registry.gone(db)
         known = {(row["boot_id"], row["changed_at"]): row for row in found}
-        self._removed &= known.keys()
-        for gone in known.keys() - self._removed:
-            row = known[gone]
-            await self._gateway.delete(scraped_at(row["instance"], row["port"]))
-            self._removed.add(gone)
+        self._next = {gone: when for gone, when in self._next.items() if gone in known}
+        failure: PushFailed | None = None
+        for gone, row in known.items():
+            due, pause = self._next.get(gone, (0.0, GROUPS_EVERY))
+            if self._clock() < due:
+                continue
+            try:
+                await self._gateway.delete(scraped_at(row["instance"], row["port"]))
+            except PushRefused as error:  # this one, and perhaps no other
+                failure = error
+            except PushFailed as error:
+                failure = error
+                break
+            self._next[gone] = self._clock() + pause, min(2 * pause, LONGEST_GROUP_PAUSE)
+        self._tell(failure)
+
+    def _tell(self, failure: PushFailed | None) -> None:
+        if failure and not self._failing:
+            log.warning("pushed metrics of gone instances cannot be deleted: %s", failure)
+        elif self._failing and not failure:
+            log.info("pushed metrics of gone instances are deleted again")
+        self._failing = failure is not None
 
 
 class Maintenance:

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -14,7 +15,7 @@ from photo_api.maintenance import GroupSweep
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import PUSHES
 from photo_api.supervisor.pushing import Pushing
-from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, scraped_at
+from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, PushRefused, scraped_at
 from tests.metrics.scraping import Scraped
 from tests.own_stage import own_database
 from tests.service import Service, eventually, free_port
@@ -100,13 +101,15 @@ async def test_the_groups_of_the_gone_are_removed_and_of_no_others(
     gateway: Gateway, db: Database
 ) -> None:
     states = {"10.0.0.1": "ready", "10.0.0.2": "lost", "10.0.0.3": "stopped", "10.0.0.4": "lost"}
+    states |= {"a/b": "lost", "a/b/c": "stopped"}
     pushed = Pushgateway(gateway.url)
     boots = {}
     for address, state in states.items():
         boots[address] = await _boot(db, address, state)
         await pushed.put(f"{address}:8000", "photo_api_ready 1\n")
     await _boot(db, "10.0.0.4", "ready")  # a successor at the same address
-    sweep = GroupSweep(pushed)
+    now = 1000.0
+    sweep = GroupSweep(pushed, lambda: now)
     await sweep.remove(db)
     assert gateway.groups() & {f"{address}:8000" for address in states} == {
         "10.0.0.1:8000", "10.0.0.4:8000",
@@ -114,12 +117,65 @@ async def test_the_groups_of_the_gone_are_removed_and_of_no_others(
     # One that was lost and came back is removed when it is lost again.
     await pushed.put("10.0.0.2:8000", "photo_api_ready 1\n")
     await sweep.remove(db)
-    assert "10.0.0.2:8000" in gateway.groups(), "each loss is settled once"
+    assert "10.0.0.2:8000" in gateway.groups(), "not at each round"
     await db.execute(
         "UPDATE instances SET changed_at = now() WHERE boot_id = $1", boots["10.0.0.2"]
     )
     await sweep.remove(db)
     assert "10.0.0.2:8000" not in gateway.groups()
+    # One that lived all the while, and was killed before the registry called it alive.
+    await pushed.put("10.0.0.2:8000", "photo_api_ready 1\n")
+    now += 11
+    await sweep.remove(db)
+    assert "10.0.0.2:8000" not in gateway.groups()
+
+
+async def test_a_group_that_cannot_be_deleted_keeps_none_from_it(
+    gateway: Gateway, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Choosy(Pushgateway):
+        async def delete(self, instance: str) -> None:
+            if instance.startswith("10.1.0.3"):
+                raise PushRefused("status 400")
+            await super().delete(instance)
+
+    pushed, names = Choosy(gateway.url), [f"10.1.0.{number}" for number in range(1, 7)]
+    for name in names:
+        await _boot(db, name, "lost")
+        await pushed.put(f"{name}:8000", "photo_api_ready 1\n")
+    sweep = GroupSweep(pushed)
+    for _ in range(3):
+        await sweep.remove(db)
+    assert gateway.groups() & {f"{name}:8000" for name in names} == {"10.1.0.3:8000"}
+    assert [r.message for r in caplog.records if "cannot be deleted" in r.message] == [
+        "pushed metrics of gone instances cannot be deleted: status 400"
+    ]
+
+
+HANGING = """
+import asyncio, socket, sys, time
+asked = socket.getaddrinfo
+def hang(host, *more, **other):
+    if host == "hangs.example":
+        time.sleep(60)
+    return asked(host, *more, **other)
+socket.getaddrinfo = hang
+from photo_api.telemetry.pushgateway import PushFailed, Pushgateway
+async def main():
+    for _ in range(20):
+        try:
+            async with asyncio.timeout(0.05):
+                await Pushgateway("http://hangs.example:9091").put("a:1", "")
+        except (PushFailed, TimeoutError):
+            pass
+    await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+asyncio.run(main())
+"""
+
+
+def test_a_gateway_s_name_that_cannot_be_looked_up_holds_up_nobody() -> None:
+    """Neither other look-ups nor the end: a stand-in for a name server that does not answer."""
+    subprocess.run([sys.executable, "-c", HANGING], check=True, timeout=45)
 
 
 async def _boot(db: Database, address: str, state: str) -> object:

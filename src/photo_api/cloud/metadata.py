@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from typing import Any, Final, Literal
 
 from photo_api.http_exchange import MAX_ANSWER, Answer, Exchange
+from photo_api.name_lookup import addresses_of
 from photo_api.settings.instance import CloudSettings
 from photo_base.tasks import cancel
 
@@ -222,12 +223,7 @@ async def ask(
 
 async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
     exchange = Exchange(method, url, headers, body)
-    reader, writer = await asyncio.open_connection(
-        exchange.host,
-        exchange.port,
-        ssl=ssl.create_default_context() if exchange.secure else None,
-        limit=MAX_ANSWER,
-    )
+    reader, writer = await _connected(exchange)
     try:
         writer.write(exchange.request)
         while True:
@@ -235,3 +231,18 @@ async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -
                 return answer
     finally:
         writer.close()
+
+
+async def _connected(exchange: Exchange) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the first of its host's addresses that takes the connection. Raises OSError."""
+    context = ssl.create_default_context() if exchange.secure else None
+    name = exchange.host if exchange.secure else None
+    failure = OSError("the name has no address")
+    for address in await addresses_of(exchange.host, exchange.port):
+        try:
+            return await asyncio.open_connection(
+                address, exchange.port, ssl=context, server_hostname=name, limit=MAX_ANSWER
+            )
+        except OSError as error:
+            failure = error
+    raise failure

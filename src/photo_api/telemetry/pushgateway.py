@@ -5,6 +5,7 @@ the instance lives (https://github.com/prometheus/pushgateway#api). So an instan
 at its end, and one job worker at a time those of instances that the registry calls gone.
 """
 
+from base64 import urlsafe_b64encode
 from urllib.parse import quote
 
 from photo_api.cloud.metadata import NoAnswer, ask
@@ -22,11 +23,15 @@ class PushFailed(Exception):
     """The gateway did not answer within two seconds, or refused; the message says which."""
 
 
+class PushRefused(PushFailed):
+    """It answered, and took this one not."""
+
+
 class Pushgateway:
     """The gateway at `url`. An `instance` is its address and port, as Prometheus would name it."""
 
     def __init__(self, url: str) -> None:
-        self._url = f"{url.rstrip('/')}/metrics/job/{JOB}/instance/"
+        self._url = f"{url.rstrip('/')}/metrics/job/{JOB}/"
 
     async def put(self, instance: str, text: str) -> None:
         """Replace the instance's group by metrics in the text format. Raises `PushFailed`."""
@@ -37,10 +42,17 @@ class Pushgateway:
         await self._ask("DELETE", instance)
 
     async def _ask(self, method: str, instance: str, text: str = "") -> None:
-        place = self._url + quote(instance, safe=":")
+        place = self._url + _label("instance", instance)
         try:
             answer = await ask(method, place, {"Content-Type": TEXT}, text.encode())
         except NoAnswer as error:
             raise PushFailed(f"no answer: {error}") from None
         if not 200 <= answer.status < 300:
-            raise PushFailed(f"status {answer.status}: {answer.body.strip()[:200]}")
+            raise PushRefused(f"status {answer.status}: {answer.body.strip()[:200]}")
+
+
+def _label(name: str, value: str) -> str:
+    """As a part of a path; a slash, however it is written there, would begin another part."""
+    if "/" in value:
+        return f"{name}@base64/{urlsafe_b64encode(value.encode()).decode()}"
+    return f"{name}/{quote(value, safe=':')}"
