@@ -19,6 +19,7 @@ OWN = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 EXPECTED = {
     "instances": {"SELECT"},
     "instance_events": {"SELECT"},
+    "instance_receipts": {"SELECT"},
     "balancers": OWN,
     "balancer_removals": OWN,
 }

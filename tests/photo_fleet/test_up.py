@@ -171,6 +171,9 @@ def test_a_killed_instance_is_replaced_and_of_who_is_gone_no_series_remains(tmp_
         eventually(lambda: watched() == serving(), 90, 0.5)
         listed = httpx.get(f"{watchers['Pushgateway']}/api/v1/metrics").json()["data"]
         assert {one["labels"]["instance"] for one in listed} == set(serving())
+        receipts = {item["instance"]: item for item in up.status()["receipts"]}
+        assert (receipts.pop(victim)["ending"], len(receipts)) == ("lost", 1)
+        assert [item["ending"] for item in receipts.values()] == ["drained"]
 
 
 @pytest.mark.slow
@@ -181,6 +184,10 @@ def test_a_drained_instance_is_replaced_also_when_nobody_reads_what_up_prints(
         victim = up.serving()[0]["name"]
         assert f"{victim} has drained" in up.command("drain", victim)
         assert victim not in {item["name"] for item in up.wait_for(2)}
+        (receipt,) = eventually(lambda: up.status()["receipts"])
+        assert (receipt["instance"], receipt["ending"]) == (victim, "drained")
+        assert (receipt["lame_duck_end"], receipt["acknowledged"]) == ("removed", 1)
+        assert victim in up.command("status").partition("took")[2], "for people, too"
 
 
 @pytest.mark.slow

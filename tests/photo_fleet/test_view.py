@@ -22,6 +22,7 @@ STATUS: dict[str, Any] = {
     "panic": False,
     "averages": {"cpu": 41.256},
     "decision": "nothing to do",
+    "receipts": [],
     "requests": {"total": 9, "errors": 1, "per_second": 1.8, "errors_per_second": 0.2},
     "instances": [
         {
@@ -83,3 +84,35 @@ def test_what_comes_from_outside_is_shown_and_neither_markup_nor_control() -> No
     (line,) = drawn(events=[item.describe() for item in journal.last(9)]).splitlines()[5:]
     assert line.endswith("127.0.1.1    draining  [red] [2J forged line")
     assert str(journal.last(1)[0]).endswith("127.0.1.1 draining: [red] [2J forged line")
+
+
+RECEIPT: dict[str, Any] = {
+    "instance": "127.0.1.3",
+    "written_at": "2026-11-26T09:00:05+00:00",
+    "asked_at": "2026-11-26T09:00:00.5+00:00",
+    "ended_at": "2026-11-26T09:00:05+00:00",
+    "ending": "drained",
+    "cause": "[red]SIGTERM\x1b[2J\n; 2 requests cut at the limit",
+    "untold": 0,
+    "requests_finished": 812,
+    "requests_cut": 2,
+    "balancers": 1,
+    "acknowledged": 1,
+}
+
+
+def test_it_shows_what_came_of_those_that_have_ended() -> None:
+    lost = dict.fromkeys(RECEIPT) | {"instance": "127.0.1.4", "ending": "lost"}
+    lost["written_at"] = RECEIPT["written_at"]
+    killed = {**RECEIPT, "instance": "127.0.1.5", "untold": 1, "requests_cut": None}
+    lines = drawn(receipts=[RECEIPT, lost, killed]).splitlines()[4:8]
+    assert lines[0].split() == [
+        *("ended", "at", "how", "finished", "cut", "balancers", "took", "cause")
+    ]
+    (name, _, *told) = lines[1].split()
+    assert [name, *told[:8]] == ["127.0.1.3", "drained", "812", "2", "1", "of", "1", "4.5", "s"]
+    assert lines[1].rstrip().endswith("[red]SIGTERM [2J ; 2 requests cut at the limit")
+    (name, _, *told) = lines[2].split()
+    assert [name, *told] == ["127.0.1.4", "lost", *("–",) * 3, "of", "–", "–"], "nobody knows"
+    (name, _, *told) = lines[3].split()
+    assert [name, *told[:4]] == ["127.0.1.5", "drained", "≥", "812", "–"]

@@ -4,10 +4,10 @@ import asyncio
 import ipaddress
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from signal import SIGTERM
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
@@ -95,6 +95,8 @@ class LocalGroup:
         self.instances: dict[str, Instance] = {}
         self.last_decision = ""
         self.database_ok = True
+        self.receipts: Sequence[Mapping[str, Any]] = ()
+        """Of the instances that ended last, the newest first."""
 
     async def run(self) -> None:
         """Keep the group until cancelled. The instances stay; `close` ends them."""
@@ -237,6 +239,8 @@ class LocalGroup:
         if (look is not None) is not self.database_ok:
             self.database_ok = look is not None
             self._tell("", "database", "answers again" if look else "does not answer")
+        if look is not None:
+            self.receipts = look.receipts
         now, tree = time.monotonic(), Tree()
         # A time without a look counts for nobody: this process may have stood still.
         since = 0.0 if self._read_at is None else min(now - self._read_at, 2 * INTERVAL)

@@ -1,5 +1,6 @@
 """What the registry says about the instances of this group: read, never written."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ TIME_BOX = 2.0
 """Seconds that one look may take, so that a hung database holds nothing up."""
 
 EVENTS_AT_ONCE = 200
+RECEIPTS_SHOWN = 10
 DRIVER = {"server_settings": {"application_name": "photo-fleet up"}}
 
 QUEUE_AGE = (
@@ -44,12 +46,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Rows by instance, what happened since the look before, and the age in seconds of the oldest
-    job that waits."""
+    """Rows by instance, what happened since the look before, the age in seconds of the oldest job
+    that waits, and the last receipts, the newest first, by the names of their columns."""
 
     rows: Mapping[str, Row] = field(default_factory=dict)
     events: Sequence[Event] = ()
     queue_age: float = 0.0
+    receipts: Sequence[Mapping[str, Any]] = ()
 
 
 class Registry:
@@ -91,12 +94,18 @@ class Registry:
             self._last_event, self._began, EVENTS_AT_ONCE,
         )  # fmt: skip
         age = await connection.fetchval(QUEUE_AGE)
+        receipts = await connection.fetch(
+            "SELECT to_jsonb(receipt) FROM instance_receipts AS receipt WHERE written_at >= $1"
+            " ORDER BY written_at DESC LIMIT $2",
+            self._began, RECEIPTS_SHOWN,
+        )  # fmt: skip
         if events:
             self._last_event = events[-1]["id"]
         return Look(
             {row["instance"]: Row(**row) for row in rows},
             [Event(row["at"], row["instance"], row["event"], row["cause"]) for row in events],
             age,
+            [json.loads(receipt) for (receipt,) in receipts],
         )
 
     async def _connect(self) -> Any:

@@ -130,6 +130,7 @@ class LocalFleet:
             "averages": group.averages if group else {},
             "decision": group.last_decision if group else "",
             "instances": group.status() if group else [],
+            "receipts": list(group.receipts) if group else [],
             "requests": self._traffic.describe() if self._traffic else {},
             "events": [item.describe() for item in self.journal.last(EVENTS_SHOWN)],
         }

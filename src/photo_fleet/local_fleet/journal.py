@@ -37,7 +37,7 @@ class Journal:
 
     def tell(self, instance: str, kind: str, text: str) -> None:
         """Note it now, each as one line: some of it comes from outside."""
-        event = Event(time.time(), _line(instance), _line(kind), _line(text))
+        event = Event(time.time(), one_line(instance), one_line(kind), one_line(text))
         self._kept.append(event)
         self.heard(event)
 
@@ -46,7 +46,8 @@ class Journal:
         return list(self._kept)[-number:]
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Without line breaks and control characters."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 

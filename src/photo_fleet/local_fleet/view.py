@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from photo_fleet.local_fleet.deploys import FAILED, INTERRUPTED
+from photo_fleet.local_fleet.journal import one_line
 
 REFRESH = 0.5
 EVENTS = 12
@@ -40,6 +42,7 @@ def picture(status: Status) -> RenderableType:
         _headline(status),
         *_deploy(status["deploy"]),
         _instances(status["instances"]),
+        *_receipts(status["receipts"]),
         _traffic(status),
         _events(status["events"]),
     )
@@ -95,6 +98,43 @@ def _instances(instances: Sequence[Status]) -> Table:
             str(item["release"]),
         )
     return table
+
+
+def _receipts(receipts: Sequence[Status]) -> Sequence[Table]:
+    """Of those that have ended; what nobody knows is a dash."""
+    if not receipts:
+        return ()
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("ended", "at", "how", "finished", "cut", "balancers", "took", "cause"):
+        right = heading in ("finished", "cut", "took")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for item in receipts:
+        at = datetime.fromisoformat(item["written_at"]).astimezone()
+        least = "≥ " if item["untold"] else ""
+        acknowledged = f"{_known(item['acknowledged'])} of {_known(item['balancers'])}"
+        table.add_row(
+            Text(one_line(str(item["instance"]))),
+            f"{at:%H:%M:%S}",
+            Text(str(item["ending"]), "" if item["ending"] == "drained" else "red"),
+            f"{least}{_known(item['requests_finished'])}",
+            _known(item["requests_cut"]),
+            acknowledged,
+            _took(item),
+            # Some of it comes from outside: never as markup.
+            Text(one_line(str(item["cause"] or "")), overflow="ellipsis"),
+        )
+    return (table,)
+
+
+def _took(receipt: Status) -> str:
+    if not (receipt["asked_at"] and receipt["ended_at"]):
+        return "–"
+    asked, ended = (datetime.fromisoformat(receipt[name]) for name in ("asked_at", "ended_at"))
+    return f"{(ended - asked).total_seconds():.1f} s"
+
+
+def _known(value: object) -> str:
+    return "–" if value is None else str(value)
 
 
 def _traffic(status: Status) -> Text:
