@@ -29,7 +29,7 @@ ROUTES = (
     ("GET", "/api/photos/{photo_id}", "404", 0.01, 0.01),
     ("POST", "/api/photos/presigned-url", "201", 0.05, 0.05),
     ("POST", "/api/photos/confirm", "200", 0.05, 0.2),
-    ("POST", "/api/photos/", "201", 0.02, 1.4),
+    ("POST", "/api/photos", "201", 0.02, 1.4),
     ("POST", "/api/auth/login", "200", 0.02, 0.25),
     ("DELETE", "/api/photos/{photo_id}", "204", 0.02, 0.04),
 )

@@ -38,7 +38,7 @@ HOSTILE = '"><script src=//evil.example.org></script>{{x}}\u202e'
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """What a Prometheus tells of a morning."""
-    folder, end = tmp_path_factory.mktemp("history"), time.time()
+    folder, end = tmp_path_factory.mktemp("history"), float(int(time.time()))
     bring_in(History(end, MINUTES), folder)
     with prometheus_with(folder, "") as server:
         window, answers = asyncio.run(
@@ -70,7 +70,7 @@ def test_what_happened_is_marked_when_it_happened(shown: Shown) -> None:
     assert [one.text for one in happened if one.event.title == "Process died"] == [
         "web of 10.0.1.11:8000"
     ]
-    assert {"Gone", "Lost"} <= {one.event.title for one in happened}
+    assert {"Gone", "Lost", "Drained"} <= {one.event.title for one in happened}
     assert "10.0.1.16:8000, release 0.13.0" in {one.text for one in happened}
 
 

@@ -106,7 +106,7 @@ def test_every_expression_looks_at_what_was_chosen_over_a_time_that_fits() -> No
 
 
 def _fits(expr: str) -> None:
-    times = set(re.findall(r"(?:\[|offset )([^]\s]+)", expr))
+    times = set(re.findall(r"(?:\[|offset )([^])\s]+)", expr))
     # Whatever the distance of scrapes is; an hour is what titles say of what happens seldom.
     assert times <= {"$__rate_interval", "$__range", "1h"}
     assert not (times == {"$__range"} and "rate(" in expr)

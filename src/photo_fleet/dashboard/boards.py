@@ -10,6 +10,7 @@ from photo_fleet.dashboard.uploads_board import UPLOADS_AND_RENDITIONS
 BOARDS = (FLEET, INSTANCES, UPLOADS_AND_RENDITIONS, DEPENDENCIES)
 
 START = "photo_api_start_time_seconds"
+DRAIN = "photo_api_fleet_drain_seconds"
 LOST = 'state="lost"'
 
 EVENTS = (
@@ -28,9 +29,17 @@ EVENTS = (
         "blue",
     ),
     Event(
+        "Drained",
+        "an instance, {{result}}",
+        f"max by (result) (increase({series(f'{DRAIN}_count')}[$__rate_interval])) > 0.5",
+        "blue",
+    ),
+    Event(
         "Gone",
         "{{instance}}",
-        f"{series(START)} offset $__rate_interval unless {series(START)}",
+        # The second half is for series that end without a mark, as those of a gateway do.
+        f"(last_over_time({series(START)}[$__rate_interval])"
+        f" or {series(START)} offset $__rate_interval) unless {series(START)}",
         "purple",
     ),
     Event(

@@ -15,6 +15,7 @@ from photo_fleet.dashboard.panel import (
 )
 
 REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds"
+API = 'handler=~"/api/.+"'
 INSTANCES, DRAIN = "photo_api_fleet_instances", "photo_api_fleet_drain_seconds"
 
 
@@ -36,9 +37,12 @@ TRAFFIC = Section(
         ),
         lines(
             "Requests by route",
-            "The ten busiest routes at each moment.",
+            "The ten busiest routes of the API at each moment.",
             "reqps",
-            (f"topk(10, {total(rate(REQUESTS), 'method, handler')})", "{{method}} {{handler}}"),
+            (
+                f"topk(10, {total(rate(REQUESTS, API), 'method, handler')})",
+                "{{method}} {{handler}}",
+            ),
         ),
         lines(
             "Duration of reads",
@@ -92,7 +96,7 @@ CAPACITY = Section(
             "Drains in an hour",
             "Cut are those at whose limit requests were still under way.",
             "short",
-            (f"max by (result) (increase({series(f'{DRAIN}_count')}[1h]))", "{{result}}"),
+            (f"round(max by (result) (increase({series(f'{DRAIN}_count')}[1h])))", "{{result}}"),
         ),
         lines(
             "Age of the fleet's numbers",

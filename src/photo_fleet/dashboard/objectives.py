@@ -27,7 +27,7 @@ READS = Requests(
 WRITES = Requests(
     "writes",
     'handler=~"/api/.+",method=~"POST|PUT|PATCH|DELETE"',
-    'handler=~"/api/.+",handler!="/api/photos/",method=~"POST|PUT|PATCH|DELETE"',
+    'handler=~"/api/.+",handler!="/api/photos",method=~"POST|PUT|PATCH|DELETE"',
     "1.0",
 )
 KINDS = (READS, WRITES)
