@@ -214,6 +214,30 @@ def _forget_lines(logs: Any) -> None:
     logs.open_access_log = open_leaking
 
 
+def _lose_lines_untold(shipping: Any) -> None:
+    """What is lost on the way to a sink is neither counted nor told."""
+    state: Callable[[Any], dict[str, int]] = shipping.LogQueue.state
+
+    def silent(self: Any) -> dict[str, int]:
+        return {**state(self), "lost": 0}
+
+    def untold(*_: object) -> None:
+        return None
+
+    shipping.LogQueue.state = silent
+    shipping.LogQueue._tell = untold
+
+
+def _wait_for_sinks(shipping: Any) -> None:
+    """The end of a process waits until its sinks have the last line."""
+    close: Callable[..., int] = shipping.LogQueue.close
+
+    def close_at_last(self: Any, timeout: float, _: float | None = None) -> int:
+        return close(self, 10 * timeout + 60)
+
+    shipping.LogQueue.close = close_at_last
+
+
 def _discard_on_any_error(server_upload: Any) -> None:
     """The bytes of an upload go with whatever its commit gave for an answer, and with none."""
     upload: Callable[..., Awaitable[Any]] = server_upload.upload
@@ -334,6 +358,8 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "forgotten-edits": ("photo_api.albums.queries", _forget_edits),
     "refused-renditions": ("photo_api.renditions.decoder_pool", _refuse_renditions),
     "leaking-log": ("photo_api.telemetry.logs", _forget_lines),
+    "untold-losses": ("photo_api.telemetry.shipping", _lose_lines_untold),
+    "patient-queues": ("photo_api.telemetry.shipping", _wait_for_sinks),
     "slow-creations": ("photo_api.http.idempotency", _answer_slowly),
     "forgotten-keys": ("photo_api.http.idempotency", _forget_keys),
     "discarding-upload": ("photo_api.photos.server_upload", _discard_on_any_error),

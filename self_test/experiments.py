@@ -102,6 +102,11 @@ def cut_one(name: str, fault: str) -> Scenario:
     return experiment(name, Gate.FREEZE, (step,), READS, instances=3)
 
 
+def sinks(name: str, fault: str) -> Scenario:
+    step = Step(4, fault, {"seconds": 4})
+    return experiment(name, Gate.LOSSLESS, (step,), READS, instances=3)
+
+
 def unanswered(name: str) -> Scenario:
     """For longer than a statement may take, so that some commits are given up."""
     step = Step(4, "commit-unanswered", {"seconds": 16})

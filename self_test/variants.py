@@ -23,6 +23,7 @@ from self_test.experiments import (
     read_only,
     rotation,
     scale_in,
+    sinks,
     store_outage,
     unanswered,
 )
@@ -188,6 +189,20 @@ VARIANTS: Sequence[Variant] = (
         experiment("unmended-row", Gate.LOSSLESS, (Step(4, "registry-delete"),), UPLOADS),
         "unkept",
         breaks=("unmended-row",),
+    ),
+    Variant(
+        "untold-losses",
+        "log lines that are lost on their way to a collector are neither counted nor told",
+        sinks("untold-losses", "sinks-refuse"),
+        "unkept",
+        breaks=("untold-losses",),
+    ),
+    Variant(
+        "patient-queues",
+        "an instance that leaves waits until a collector that is gone has its last line",
+        sinks("patient-queues", "sinks-down"),
+        "unkept",
+        breaks=("patient-queues",),
     ),
     Variant(
         "born-ready",

@@ -102,6 +102,7 @@ DOORS = {
     "PHOTO_API_DATABASE_DIRECT_URL": "postgresql:///photos?user=u&password=%s",
     "PHOTO_API_LOG_LOKI_AUTH": "123456:%s",
     "PHOTO_API_LOG_NHN_APP_KEY": "%s",
+    "PHOTO_API_PUSHGATEWAY_AUTH": "photo-api:%s",
 }
 
 
@@ -118,6 +119,14 @@ def test_no_secret_opens_two_doors(one: str, other: str) -> None:
     assert one in problem
     assert other in problem
     assert secret not in problem.lower()
+
+
+@pytest.mark.parametrize("name", ["LOG_LOKI_URL", "LOG_OTLP_URL", "PUSHGATEWAY"])
+def test_no_address_of_a_sink_holds_a_secret(name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(USABLE | {f"PHOTO_API_{name}": "https://photo-api:3e7f90c1b2d4@10.0.0.7"})
+    assert "must not hold a secret" in str(refused.value)
+    assert "3e7f90c1b2d4" not in str(refused.value)
 
 
 def test_one_role_may_have_two_addresses() -> None:

@@ -110,8 +110,7 @@ async def _work(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(live))
         uploads = live.now.uploads
-        address = live.now.lifecycle.pushgateway
-        gateway = Pushgateway(address) if address else None
+        gateway = Pushgateway.of(live)
         maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, holder, gateway)
         tasks.create_task(maintenance.run())
 

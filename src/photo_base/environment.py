@@ -43,6 +43,13 @@ def optional_url(value: str) -> str:
     return url(value) if value else ""
 
 
+def optional_collector(value: str) -> str:
+    """Where something is sent whose secret, if any, is a setting of its own."""
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("must not hold a secret: that has a setting of its own")
+    return optional_url(value)
+
+
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 

@@ -25,6 +25,7 @@ GATED = {
         "scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "stop-while-starting",
         "boots", "rotate-keys", "rotate-credentials", "deregister-first", "steady", "hang-up",
         "skew-clock", "balancer-kill", "two-balancers", "registry-lost", "balancer-cut-registry",
+        "sinks-down", "sinks-slow", "sinks-refuse",
     },
     Gate.KILL: {
         "kill-instance", "kill-worker", "vanish-instance", "worker-death-in-lame-duck",

@@ -50,6 +50,8 @@ def test_each_scenario_gets_the_balancers_that_it_is_about() -> None:
         assert demands_of(named(apart)) == Demands(balancer_process=True)
     for followed in ("standby-promoted", "lagging-standby-promoted"):
         assert demands_of(named(followed)) == Demands(standby=True)
+    for sinks in ("sinks-down", "sinks-slow", "sinks-refuse"):
+        assert demands_of(named(sinks)) == Demands(sinks=True)
     assert demands_of(named("worker-death-in-lame-duck")).lame_duck > Demands().lame_duck
 
 
@@ -168,6 +170,23 @@ async def test_a_machine_that_vanishes_costs_time_and_hardly_a_request(tmp_path:
     slowest = max(item.latency for item in judged.record.requests)
     assert slowest >= 3, "somebody waited for an address that answers nobody"
     assert (tmp_path / "vanish-instance.jsonl").stat().st_size > 10_000
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.needs("prometheus-pushgateway")
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_sinks_that_are_too_slow_cost_lines_that_are_told_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    scenario = replace(
+        named("sinks-slow"), steps=(Step(2, "sinks-slow", {"seconds": 4}),), seconds=10
+    )
+    async with Runner(tmp_path, 1, Overrides(), lambda _: None) as runner:
+        judged = await runner.run(scenario)
+    assert judged.verdict.holds, judged.verdict.violations
+    [fault] = judged.record.faults
+    assert (fault.unkept, fault.instance is None) == ((), False)
 
 
 @pytest.mark.needs("nginx")

@@ -15,9 +15,9 @@ from photo_base.processes import send
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.runner import demands_of
 from photo_fleet.drill.scenarios import SCENARIOS
+from photo_fleet.drill.stage.http_relay import NORMAL, Behaviour, HttpRelay
 from photo_fleet.drill.stage.process_tree import children, command_line, family, is_there
 from photo_fleet.drill.stage.stage import Demands, stage_spec
-from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour, StoreRelay
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Balancer
 from tests.service import eventually, free_port
@@ -53,9 +53,9 @@ async def _head(reader: asyncio.StreamReader) -> str:
 
 
 @asynccontextmanager
-async def relay_and_client() -> AsyncIterator[tuple[StoreRelay, httpx.AsyncClient]]:
+async def relay_and_client() -> AsyncIterator[tuple[HttpRelay, httpx.AsyncClient]]:
     async with echo() as endpoint:
-        relay = StoreRelay(free_port())
+        relay = HttpRelay(free_port())
         relay.endpoint = endpoint
         await relay.start()
         try:
@@ -76,7 +76,7 @@ async def test_the_relay_passes_bodies_and_the_host_unchanged() -> None:
 async def test_a_store_that_answers_5xx_does_so_on_connections_that_were_open_before() -> None:
     async with relay_and_client() as (relay, client):
         assert (await client.get("/photos/key")).status_code == 200
-        await relay.behave(StoreBehaviour("answer", status=503))
+        await relay.behave(Behaviour("answer", status=503))
         refused = await client.put("/photos/key", content=BODY)
         assert (refused.status_code, "SlowDown" in refused.text) == (503, True)
         assert (await client.head("/photos/key")).status_code == 503
@@ -86,14 +86,14 @@ async def test_a_store_that_answers_5xx_does_so_on_connections_that_were_open_be
 
 async def test_a_full_store_still_gives_what_it_has() -> None:
     async with relay_and_client() as (relay, client):
-        await relay.behave(StoreBehaviour("answer", status=507, only_writes=True))
+        await relay.behave(Behaviour("answer", status=507, only_writes=True))
         assert (await client.get("/photos/key")).status_code == 200
         assert (await client.put("/photos/key", content=BODY)).status_code == 507
 
 
 async def test_a_store_that_hangs_answers_nothing_until_that_is_over() -> None:
     async with relay_and_client() as (relay, client):
-        await relay.behave(StoreBehaviour("hang"))
+        await relay.behave(Behaviour("hang"))
         with pytest.raises(httpx.ReadTimeout):
             await client.get("/photos/key", timeout=0.5)
         asking = asyncio.create_task(client.get("/photos/key"))
@@ -106,7 +106,7 @@ async def test_a_store_that_hangs_answers_nothing_until_that_is_over() -> None:
 
 async def test_a_store_that_refuses_takes_no_connection_until_that_is_over() -> None:
     async with relay_and_client() as (relay, client):
-        await relay.behave(StoreBehaviour("refuse"))
+        await relay.behave(Behaviour("refuse"))
         with pytest.raises(httpx.ConnectError):
             await client.get("/photos/key")
         await relay.behave(NORMAL)
@@ -115,7 +115,7 @@ async def test_a_store_that_refuses_takes_no_connection_until_that_is_over() -> 
 
 async def test_a_slow_store_takes_its_time_for_each_request() -> None:
     async with relay_and_client() as (relay, client):
-        await relay.behave(StoreBehaviour("slow", delay=0.3))
+        await relay.behave(Behaviour("slow", delay=0.3))
         loop = asyncio.get_running_loop()
         began = loop.time()
         for _ in range(2):

@@ -1,12 +1,15 @@
 """Metrics by push, to a real Pushgateway: what is gone leaves nothing behind."""
 
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import bcrypt
 import httpx
 import pytest
 
@@ -14,8 +17,11 @@ from photo_api.db.pool import Database
 from photo_api.maintenance import GroupSweep
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import PUSHES
+from photo_api.settings.loading import load
+from photo_api.settings.secrets import LiveSettings
 from photo_api.supervisor.pushing import Pushing
 from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, PushRefused, scraped_at
+from tests.certificates import Authority
 from tests.metrics.scraping import Scraped
 from tests.own_stage import own_database
 from tests.service import Service, eventually, free_port
@@ -23,32 +29,52 @@ from tests.service import Service, eventually, free_port
 pytestmark = pytest.mark.needs("prometheus-pushgateway")
 
 
+PASSWORD = "c04b7e91d2f8536a"
+WEB = """
+basic_auth_users: {{photo-api: '{hash}'}}
+tls_server_config: {{cert_file: '{certificate}', key_file: '{key}'}}
+"""
+
+
 class Gateway:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    """One that wants a password, with a certificate of an authority that no system knows."""
+
+    def __init__(self, url: str, authorities: Path) -> None:
+        self.url, self.authorities = url, authorities
+        context = ssl.create_default_context(cafile=str(authorities))
+        self.client = httpx.Client(base_url=url, verify=context, auth=("photo-api", PASSWORD))
+
+    def pushed(self, kind: type[Pushgateway] = Pushgateway) -> Pushgateway:
+        return kind(self.url, f"photo-api:{PASSWORD}", self.authorities.read_text())
 
     def groups(self) -> set[str]:
         """The instances that it knows."""
-        listed = httpx.get(f"{self.url}/api/v1/metrics").json()["data"]
+        listed = self.client.get("/api/v1/metrics").raise_for_status().json()["data"]
         return {one["labels"]["instance"] for one in listed}
 
     def scrape(self) -> Scraped:
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = self.client.get("/metrics").raise_for_status().text.splitlines()
         ours = [line for line in lines if line.startswith(("photo_api", "http_requests_total"))]
         return Scraped("\n".join(ours))
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    address = f"127.0.0.1:{free_port()}"
-    with (tmp_path_factory.mktemp("gateway") / "log").open("w") as log:
+    address, folder = f"127.0.0.1:{free_port()}", tmp_path_factory.mktemp("gateway")
+    authority = Authority(folder / "authority")
+    certificate, key = authority.server("127.0.0.1")
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    web = folder / "web.yml"
+    web.write_text(WEB.format(hash=hashed, certificate=certificate, key=key))
+    command = ["prometheus-pushgateway", f"--web.listen-address={address}", "--persistence.file="]
+    with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            ["prometheus-pushgateway", f"--web.listen-address={address}", "--persistence.file="],
+            [*command, f"--web.config.file={web}"],
             stdout=log,
             stderr=log,
             preexec_fn=_die_with_parent,
         )
-    found = Gateway(f"http://{address}")
+    found = Gateway(f"https://{address}", authority.certificate)
     try:
         eventually(lambda: _answers(found), 20)
         yield found
@@ -65,7 +91,7 @@ def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[st
 
 def _answers(gateway: Gateway) -> bool:
     try:
-        return httpx.get(f"{gateway.url}/-/ready").status_code == 200
+        return gateway.client.get("/-/ready").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -77,9 +103,13 @@ def _die_with_parent() -> None:
 
 
 def test_an_instance_pushes_while_it_runs_and_takes_all_out_at_its_end(
-    gateway: Gateway, start_service: Callable[..., Service]
+    gateway: Gateway, start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    service = start_service("--no-jobs", PUSHGATEWAY=gateway.url, PUSH_INTERVAL="1")
+    secret = tmp_path / "pushgateway-auth"
+    secret.write_text(f"photo-api:{PASSWORD}\n")
+    files = {"PUSHGATEWAY_AUTH_FILE": secret, "PUSHGATEWAY_CA_FILE": gateway.authorities}
+    own = {name: str(path) for name, path in files.items()}
+    service = start_service("--no-jobs", PUSHGATEWAY=gateway.url, PUSH_INTERVAL="1", **own)
     port = service.url.rsplit(":", 1)[1]
     [instance] = eventually(
         lambda: [name for name in gateway.groups() if name.endswith(f":{port}")]
@@ -95,6 +125,7 @@ def test_an_instance_pushes_while_it_runs_and_takes_all_out_at_its_end(
     assert gateway.scrape().total("photo_api_ready", instance=instance, job="photo-api") == 1
     assert service.stop() == 0
     assert instance not in gateway.groups()
+    assert PASSWORD not in service.log_file.read_text()
 
 
 async def test_the_groups_of_the_gone_are_removed_and_of_no_others(
@@ -102,7 +133,7 @@ async def test_the_groups_of_the_gone_are_removed_and_of_no_others(
 ) -> None:
     states = {"10.0.0.1": "ready", "10.0.0.2": "lost", "10.0.0.3": "stopped", "10.0.0.4": "lost"}
     states |= {"a/b": "lost", "a/b/c": "stopped"}
-    pushed = Pushgateway(gateway.url)
+    pushed = gateway.pushed()
     boots = {}
     for address, state in states.items():
         boots[address] = await _boot(db, address, state)
@@ -139,7 +170,7 @@ async def test_a_group_that_cannot_be_deleted_keeps_none_from_it(
                 raise PushRefused("status 400")
             await super().delete(instance)
 
-    pushed, names = Choosy(gateway.url), [f"10.1.0.{number}" for number in range(1, 7)]
+    pushed, names = gateway.pushed(Choosy), [f"10.1.0.{number}" for number in range(1, 7)]
     for name in names:
         await _boot(db, name, "lost")
         await pushed.put(f"{name}:8000", "photo_api_ready 1\n")
@@ -202,7 +233,28 @@ async def test_a_gateway_that_is_away_is_told_of_once_and_holds_nothing_up(
 
 async def test_what_the_gateway_refuses_is_a_failure(gateway: Gateway) -> None:
     with pytest.raises(PushFailed, match="status 400"):
-        await Pushgateway(gateway.url).put("a:1", "no metrics at all\n")
+        await gateway.pushed().put("a:1", "no metrics at all\n")
+
+
+async def test_a_gateway_gets_its_secret_in_tls_alone_and_a_renewed_one_at_once(
+    gateway: Gateway, environ: dict[str, str]
+) -> None:
+    with pytest.raises(PushFailed, match="no answer: SSLCertVerificationError"):
+        await Pushgateway(gateway.url, f"photo-api:{PASSWORD}").put("a:1", "")
+    pushing = environ | {
+        "PHOTO_API_PUSHGATEWAY": gateway.url,
+        "PHOTO_API_PUSHGATEWAY_CA_FILE": str(gateway.authorities),
+    }
+    secret = "PHOTO_API_PUSHGATEWAY_AUTH"
+    live = LiveSettings(load(pushing | {secret: "photo-api:former"}))
+    pushed = Pushgateway.of(live)
+    assert pushed is not None
+    with pytest.raises(PushFailed, match="status 401") as refused:
+        await pushed.put("a:1", "")
+    assert "former" not in str(refused.value)
+    live.change(load(pushing | {secret: f"photo-api:{PASSWORD}"}))
+    await pushed.put("a:1", "photo_api_ready 1\n")
+    await pushed.delete("a:1")
 
 
 def test_an_instance_is_named_as_prometheus_would() -> None:

@@ -17,6 +17,7 @@ from photo_fleet.cli import main
 from photo_fleet.render import prometheus as rendered
 from photo_fleet.render import systemd
 from photo_fleet.spec.fleet import Balancer, Fleet, Metrics
+from tests.certificates import Authority
 from tests.metrics.scraping import Prometheus, prometheus_with
 from tests.own_stage import ask, own_database
 from tests.photo_fleet.balancers import balancing, role_url
@@ -116,21 +117,36 @@ def test_without_a_token_it_does_not_start(
 
 @pytest.mark.needs("promtool")
 @pytest.mark.parametrize(
-    ("kind", "gateway", "tokens"),
-    [("nginx", "", 1), ("cloud", "", 1), ("nginx", "http://10.0.0.9:9091", 0)],
+    ("kind", "gateway", "auth", "tokens"),
+    [
+        ("nginx", "", "none", 1),
+        ("cloud", "", "none", 1),
+        ("nginx", "http://10.0.0.9:9091", "none", 0),
+        ("nginx", "https://10.0.0.9:9091", "bearer", 1),
+        ("cloud", "https://10.0.0.9:9091", "basic", 0),
+    ],
 )
 def test_what_is_rendered_is_what_prometheus_takes(
-    tmp_path: Path, kind: Any, gateway: str, tokens: int
+    tmp_path: Path, kind: Any, gateway: str, auth: Any, tokens: int
 ) -> None:
-    metrics = replace(DISCOVERY.metrics, pushgateway=gateway)
+    authorities = str(Authority(tmp_path / "a").certificate) if gateway[:5] == "https" else ""
+    metrics = replace(
+        DISCOVERY.metrics,
+        pushgateway=gateway,
+        pushgateway_auth=auth,
+        pushgateway_ca=authorities,
+    )
     fleet = replace(DISCOVERY, metrics=metrics, balancer=Balancer(kind=kind))
     text = rendered.files(fleet)["prometheus.yml"]
-    for file in (rendered.DISCOVERY_TOKEN, rendered.OPS_TOKEN):
+    files = rendered.DISCOVERY_TOKEN, rendered.OPS_TOKEN
+    for file in (*files, rendered.GATEWAY_TOKEN, rendered.GATEWAY_PASSWORD):
         own = tmp_path / Path(file).name
         own.write_text(TOKEN)
         text = text.replace(file, str(own))
     assert text.count("type: Bearer") == tokens
-    assert ("ops-token" in text) is (kind == "cloud")
+    assert ("ops-token" in text) is (kind == "cloud" and not gateway)
+    assert text.count("basic_auth: {username: photo-api,") == (auth == "basic")
+    assert (rendered.GATEWAY_TOKEN in "".join(rendered.notes(fleet))) is (auth == "bearer")
     assert ("honor_labels: true" in text) is bool(gateway), "and nobody is scraped twice"
     (tmp_path / "prometheus.yml").write_text(text)
     checked = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]

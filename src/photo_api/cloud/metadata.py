@@ -209,21 +209,24 @@ def _text(answer: Answer) -> str | None:
 
 
 async def ask(
-    method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    authorities: str = "",
 ) -> Answer:
     """One request on a connection of its own, straight to the address whatever proxies the
-    environment names, following no redirect, within `REQUEST_TIMEOUT` seconds. Raises `NoAnswer`.
-    """
+    environment names, following no redirect, within `REQUEST_TIMEOUT` seconds. The certificate may
+    be of one of the PEM `authorities` besides the system's. Raises `NoAnswer`."""
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT):
-            return await _ask(method, url, headers or {}, body)
+            return await _ask(Exchange(method, url, headers or {}, body), authorities)
     except (OSError, ValueError) as error:
         raise NoAnswer(type(error).__name__) from None
 
 
-async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-    exchange = Exchange(method, url, headers, body)
-    reader, writer = await _connected(exchange)
+async def _ask(exchange: Exchange, authorities: str) -> Answer:
+    reader, writer = await _connected(exchange, authorities)
     try:
         writer.write(exchange.request)
         while True:
@@ -233,9 +236,11 @@ async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -
         writer.close()
 
 
-async def _connected(exchange: Exchange) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connected(
+    exchange: Exchange, authorities: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """To the first of its host's addresses that takes the connection. Raises OSError."""
-    context = ssl.create_default_context() if exchange.secure else None
+    context = _believing(authorities) if exchange.secure else None
     name = exchange.host if exchange.secure else None
     failure = OSError("the name has no address")
     for address in await addresses_of(exchange.host, exchange.port):
@@ -246,3 +251,10 @@ async def _connected(exchange: Exchange) -> tuple[asyncio.StreamReader, asyncio.
         except OSError as error:
             failure = error
     raise failure
+
+
+def _believing(authorities: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
+    return context

@@ -8,6 +8,7 @@ from photo_base.environment import (
     integer,
     number,
     optional_authorities,
+    optional_collector,
     optional_url,
     setting,
     several,
@@ -47,7 +48,20 @@ class LifecycleSettings:
         "address of a Pushgateway that gets the metrics, where Prometheus cannot reach instances;"
         " empty: none",
         default="",
-        parse=optional_url,
+        parse=optional_collector,
+    )
+    pushgateway_auth: str = setting(
+        "PUSHGATEWAY_AUTH",
+        "bearer token for it, or `user:password`; empty: none",
+        default="",
+        secret=True,
+    )
+    pushgateway_authorities: str = setting(
+        "PUSHGATEWAY_CA_FILE",
+        "PEM file of the authorities whose certificate it may have besides those that the system"
+        " believes; read at the start",
+        default="",
+        parse=optional_authorities,
     )
     push_interval: float = setting(
         "PUSH_INTERVAL",
@@ -159,7 +173,7 @@ class LogSettings:
         "LOG_LOKI_URL",
         "Loki that gets every line, `http://loki:3100`; empty: none",
         default="",
-        parse=optional_url,
+        parse=optional_collector,
     )
     loki_auth: str = setting(
         "LOG_LOKI_AUTH",
@@ -174,7 +188,7 @@ class LogSettings:
         "LOG_OTLP_URL",
         "collector that gets every line by OTLP/HTTP in JSON, `http://collector:4318`; empty: none",
         default="",
-        parse=optional_url,
+        parse=optional_collector,
     )
     otlp_auth: str = setting(
         "LOG_OTLP_AUTH",

@@ -115,8 +115,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 def _weak(values: Mapping[str, Any]) -> list[str]:
     """Secrets that somebody could guess, or that open more than one door. Those of the database,
-    the store and the collectors of logs are made elsewhere: of them it only counts that nothing
-    else has them."""
+    the store, the collectors of logs and the Pushgateway are made elsewhere: of them it only counts
+    that nothing else has them."""
     ours = {
         f"{PREFIX}{name}, the secret of {kid!r},": secret
         for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
@@ -128,11 +128,12 @@ def _weak(values: Mapping[str, Any]) -> list[str]:
         for path, name in (("direct_url", "DATABASE_DIRECT_URL"), ("url", "DATABASE_URL"))
     }
     collectors = {
-        values[f"logs.{path}"].rpartition(":")[2]: f"{PREFIX}{name}"
+        values[path].rpartition(":")[2]: f"{PREFIX}{name}"
         for path, name in (
-            ("loki_auth", "LOG_LOKI_AUTH"),
-            ("otlp_auth", "LOG_OTLP_AUTH"),  # the same, where Loki is asked both ways
-            ("nhn_app_key", "LOG_NHN_APP_KEY"),
+            ("logs.loki_auth", "LOG_LOKI_AUTH"),
+            ("logs.otlp_auth", "LOG_OTLP_AUTH"),  # the same, where Loki is asked both ways
+            ("logs.nhn_app_key", "LOG_NHN_APP_KEY"),
+            ("lifecycle.pushgateway_auth", "PUSHGATEWAY_AUTH"),
         )
     }
     theirs = {

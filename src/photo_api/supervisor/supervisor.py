@@ -263,12 +263,12 @@ class Supervisor:
         )
 
     def _make_pushing(self) -> Pushing | None:
-        life = self._settings.lifecycle
-        if not life.pushgateway:
+        gateway = Pushgateway.of(self._live)
+        if gateway is None:
             return None
         return Pushing(
-            Pushgateway(life.pushgateway),
-            life.push_interval,
+            gateway,
+            self._settings.lifecycle.push_interval,
             lambda: scraped_at(self._identity.instance, self.port),
             lambda: self._metrics.text(openmetrics=False),
             self.counts,

@@ -10,6 +10,10 @@ from urllib.parse import quote
 
 from photo_api.cloud.metadata import NoAnswer, ask
 from photo_api.metrics.exposition import TEXT
+from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import LiveSettings
+from photo_api.telemetry.http_sink import authorization
+from photo_base.log_lines import redact
 
 JOB = "photo-api"
 
@@ -28,10 +32,27 @@ class PushRefused(PushFailed):
 
 
 class Pushgateway:
-    """The gateway at `url`. An `instance` is its address and port, as Prometheus would name it."""
+    """The gateway at `url`, which may have a certificate of the PEM `authorities` besides the
+    system's, and wants the secret `auth`, if any. An `instance` is its address and port, as
+    Prometheus would name it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, auth: str = "", authorities: str = "") -> None:
         self._url = f"{url.rstrip('/')}/metrics/job/{JOB}/"
+        self._auth = auth
+        self._authorities = authorities
+
+    @classmethod
+    def of(cls, live: LiveSettings) -> "Pushgateway | None":
+        """That of the settings, with the secret that is in force; None where nothing is pushed."""
+        life = live.now.lifecycle
+        if not life.pushgateway:
+            return None
+        gateway = cls(life.pushgateway, authorities=life.pushgateway_authorities)
+        live.follow(gateway._use)
+        return gateway
+
+    def _use(self, settings: Settings) -> None:
+        self._auth = settings.lifecycle.pushgateway_auth
 
     async def put(self, instance: str, text: str) -> None:
         """Replace the instance's group by metrics in the text format. Raises `PushFailed`."""
@@ -43,12 +64,13 @@ class Pushgateway:
 
     async def _ask(self, method: str, instance: str, text: str = "") -> None:
         place = self._url + _label("instance", instance)
+        headers = {"Content-Type": TEXT, **authorization(self._auth)}
         try:
-            answer = await ask(method, place, {"Content-Type": TEXT}, text.encode())
+            answer = await ask(method, place, headers, text.encode(), self._authorities)
         except NoAnswer as error:
             raise PushFailed(f"no answer: {error}") from None
         if not 200 <= answer.status < 300:
-            raise PushRefused(f"status {answer.status}: {answer.body.strip()[:200]}")
+            raise PushRefused(redact(f"status {answer.status}: {answer.body.strip()}"[:200]))
 
 
 def _label(name: str, value: str) -> str:

@@ -42,6 +42,7 @@ recovery would go unnoticed if no request came for so long."""
 
 LONGEST_SWEEP = 90.0
 BALANCER_APART = {"balancer-kill", "balancer-cut-registry", "balancer-cut-instance"}
+SINKS = {"sinks-down", "sinks-slow", "sinks-refuse"}
 FOLLOWED = {"standby-promoted", "lagging-standby-promoted", "untold-lag"}
 SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
@@ -85,6 +86,8 @@ def demands_of(scenario: Scenario) -> Demands:
     if "kill-draining-worker" in faults:
         # A balancer that says that it sends nothing more would end the lame duck.
         return Demands(removal="health-only", probe_interval=1.0, lame_duck=LONG_LAME_DUCK)
+    if SINKS & faults:
+        return Demands(sinks=True)
     if FOLLOWED & faults:
         return Demands(standby=True)
     if scenario.health_only:

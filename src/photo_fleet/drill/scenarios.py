@@ -189,6 +189,18 @@ FURTHER = tuple(replace(item, core=False) for item in (
         "The database dies for good, and a standby is promoted that lags 5 seconds",
         Gate.FAILOVER, (Step(5, "lagging-standby-promoted", {"lag": 5, "seconds": 5}),), 45,
     ),
+    Scenario(
+        "sinks-down", "An instance leaves while no collector of logs and no Pushgateway listens",
+        Gate.LOSSLESS, (Step(5, "sinks-down", {"seconds": 6}),), 40, instances=3,
+    ),
+    Scenario(
+        "sinks-slow", "An instance leaves while the collector answers too late and the gateway not",
+        Gate.LOSSLESS, (Step(5, "sinks-slow", {"seconds": 6}),), 40, instances=3,
+    ),
+    Scenario(
+        "sinks-refuse", "An instance leaves while the collector answers 429 and the gateway 500",
+        Gate.LOSSLESS, (Step(5, "sinks-refuse", {"seconds": 6}),), 40, instances=3,
+    ),
 ))  # fmt: skip
 """Those that `--all` adds."""
 

@@ -38,6 +38,8 @@ def local_spec(
             discovery="",
             cloud="none",
             pushgateway=gateway if fleet.metrics.pushgateway else "",
+            pushgateway_auth="none",
+            pushgateway_ca="",
         ),
         logs=Logs(),
     )

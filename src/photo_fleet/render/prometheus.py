@@ -6,11 +6,12 @@ http_sd_configs spells out the type of its authorization: without it 2.42 sends 
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from photo_fleet.spec.fleet import DISCOVERY_PATH, Fleet
+from photo_fleet.spec.fleet import DISCOVERY_PATH, Fleet, Metrics
 from photo_fleet.spec.kinds import limit_ms
 
 SECRETS = "/etc/prometheus/photo-api"
 DISCOVERY_TOKEN, OPS_TOKEN = f"{SECRETS}/discovery-token", f"{SECRETS}/ops-token"
+GATEWAY_TOKEN, GATEWAY_PASSWORD = f"{SECRETS}/pushgateway-token", f"{SECRETS}/pushgateway-password"
 TARGETS = f"{SECRETS}/targets/*.json"
 TAG = "photo-api-fleet"
 """The tag (EC2) or metadata (OpenStack) of a group's instances; its value is the fleet's name."""
@@ -23,7 +24,7 @@ def files(fleet: Fleet) -> dict[str, str]:
     """Nothing when the spec says neither who tells the targets nor where instances push to. What is
     pushed is not scraped as well: both would be the same series."""
     gateway = fleet.metrics.pushgateway
-    jobs = pushed(gateway) if gateway else _instances(fleet)
+    jobs = [*pushed(gateway), *_proof(fleet.metrics)] if gateway else _instances(fleet)
     if not jobs:
         return {}
     interval = limit_ms(fleet.metrics.interval)
@@ -42,7 +43,9 @@ def notes(fleet: Fleet) -> list[str]:
     """What Prometheus's host must have besides."""
     metrics = fleet.metrics
     if metrics.pushgateway:
-        return []
+        files = {"basic": GATEWAY_PASSWORD, "bearer": GATEWAY_TOKEN}
+        file = files.get(metrics.pushgateway_auth)
+        return [f"Prometheus asks the Pushgateway with the secret in {file}"] if file else []
     if fleet.balancer.kind == "cloud":
         token = f"Instances want the token in {OPS_TOKEN}: their PHOTO_API_OPS_TOKEN"
         return [CLOUD_NOTES[metrics.cloud].format(tag=TAG, fleet=fleet.name), token]
@@ -127,6 +130,18 @@ def pushed(gateway: str) -> list[str]:
         f"  scheme: {place.scheme}",
         f"  static_configs: [{{targets: ['{place.netloc}']}}]",
     ]
+
+
+def _proof(metrics: Metrics) -> list[str]:
+    """What the gateway wants of who scrapes it, and how it proves that it is the one."""
+    lines: list[str] = []
+    if metrics.pushgateway_auth == "bearer":
+        lines += _authorization(GATEWAY_TOKEN, "  ")
+    elif metrics.pushgateway_auth == "basic":
+        lines += [f"  basic_auth: {{username: photo-api, password_file: {GATEWAY_PASSWORD}}}"]
+    if metrics.pushgateway_ca:
+        lines += [f"  tls_config: {{ca_file: {metrics.pushgateway_ca}}}"]
+    return lines
 
 
 def _authorization(file: str, indent: str) -> list[str]:

@@ -173,8 +173,12 @@ def log_file(fleet: Fleet) -> Iterator[Contradiction]:
 
 def plain_secrets(fleet: Fleet) -> Iterator[Contradiction]:
     """What proves an identity goes over TLS, or stays on the machine."""
-    logs = fleet.logs
-    sent = {"logs.loki": (logs.loki_auth, logs.loki), "logs.otlp": (logs.otlp_auth, logs.otlp)}
+    logs, metrics = fleet.logs, fleet.metrics
+    sent = {
+        "logs.loki": (logs.loki_auth, logs.loki),
+        "logs.otlp": (logs.otlp_auth, logs.otlp),
+        "metrics.pushgateway": (metrics.pushgateway_auth != "none", metrics.pushgateway),
+    }
     plain = {
         key: address
         for key, (wants_secret, address) in sent.items()
@@ -188,29 +192,33 @@ def plain_secrets(fleet: Fleet) -> Iterator[Contradiction]:
         "plain-secret",
         ", ".join(f'{key} "{address}"' for key, address in plain.items())
         + " gets a secret over plain HTTP",
-        "whoever can listen on the network between reads it, and may write and perhaps read logs",
+        "whoever can listen on the network between reads it, and writes what he likes in our name",
         (encrypted,),
     )
 
 
 def unused(fleet: Fleet) -> Iterator[Contradiction]:
     """Nobody is asked for a secret, or believes in a setting, that nothing uses."""
-    logs = fleet.logs
+    logs, metrics = fleet.logs, fleet.metrics
     encrypted = any(address.startswith("https://") for address in (logs.loki, logs.otlp))
+    gateway_auth = metrics.pushgateway_auth != "none" and not metrics.pushgateway
+    gateway_ca = metrics.pushgateway_ca and not metrics.pushgateway.startswith("https://")
     idle: Changes = {
         **({"logs.loki_auth": False} if logs.loki_auth and not logs.loki else {}),
         **({"logs.loki_tenant": ""} if logs.loki_tenant and not logs.loki else {}),
         **({"logs.otlp_auth": False} if logs.otlp_auth and not logs.otlp else {}),
         **({"logs.ca": ""} if logs.ca and not encrypted else {}),
+        **({"metrics.pushgateway_auth": "none"} if gateway_auth else {}),
+        **({"metrics.pushgateway_ca": ""} if gateway_ca else {}),
     }
     if not idle:
         return
     yield Contradiction(
         "warning",
-        "logs-unused",
+        "unused",
         f"{', '.join(idle)} {'is' if len(idle) == 1 else 'are'} given, without the address that"
         " would use it",
-        "no line goes where it was meant to, and instances do not start without the secrets' files",
+        "nothing goes where it was meant to, and instances do not start without the secrets' files",
         (idle,),
     )
 

@@ -256,6 +256,11 @@ class Metrics:
     pushgateway: Address = ""
     """Address of a Pushgateway as an instance reaches it, where Prometheus reaches none; empty:
     instances are scraped."""
+    pushgateway_auth: Literal["none", "basic", "bearer"] = "none"
+    """What it wants of an instance and of Prometheus: a password of the user `photo-api`, or a
+    token."""
+    pushgateway_ca: OptionalFile = ""
+    """PEM file on each machine: authorities that it may have besides the system's."""
 
 
 @dataclass(frozen=True, slots=True)

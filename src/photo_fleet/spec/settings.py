@@ -20,6 +20,10 @@ not know its clients."""
 
 
 BEARER = "a bearer token for {}, or user:password"
+GATEWAY = {
+    "basic": "photo-api:password for the Pushgateway",
+    "bearer": "the Pushgateway's bearer token",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         # A cloud's balancer passes every path on.
         "METRICS_ACCESS": "token" if balancer.kind == "cloud" else "",
         "PUSHGATEWAY": fleet.metrics.pushgateway,
+        "PUSHGATEWAY_CA_FILE": fleet.metrics.pushgateway_ca,
         "PUSH_INTERVAL": limit(fleet.metrics.interval) if fleet.metrics.pushgateway else "",
         "DATABASE_POOL": str(service.pool),
         "DATABASE_POOLER": fleet.database.pooler,
@@ -88,6 +93,8 @@ def secrets(fleet: Fleet) -> list[Secret]:
         found.append(Secret("s3-access-key", "S3_ACCESS_KEY", "the object store's access key"))
         found.append(Secret("s3-secret-key", "S3_SECRET_KEY", "its secret key"))
     found += _of_collectors(fleet.logs)
+    if meaning := GATEWAY.get(fleet.metrics.pushgateway_auth):
+        found.append(Secret("pushgateway-auth", "PUSHGATEWAY_AUTH", meaning))
     return [
         *found,
         Secret("jwt-keys", "JWT_KEYS", "kid:secret, the secret from `openssl rand -hex 32`"),

@@ -13,6 +13,7 @@ from photo_fleet.drill.faults import (
     outside,
     promotions,
     registry_rows,
+    sinks,
 )
 from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.records import Fault
@@ -49,6 +50,9 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "database-stop": outages.stop_database,
     "database-freeze": outages.freeze_database,
     "database-limit": outages.limit_connections,
+    "sinks-down": sinks.lose_sinks,
+    "sinks-slow": sinks.slow_sinks,
+    "sinks-refuse": sinks.refuse_at_sinks,
     "store-restart": outages.restart_store,
     "store-answer": outages.store_answers,
     "store-hang": outages.store_hangs,

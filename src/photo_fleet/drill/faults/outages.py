@@ -10,8 +10,8 @@ from photo_base.postgres import FAILURES, open_connection
 from photo_base.processes import send
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
+from photo_fleet.drill.stage.http_relay import NORMAL, Behaviour
 from photo_fleet.drill.stage.process_tree import family, is_there, stopped
-from photo_fleet.drill.stage.store_relay import NORMAL, StoreBehaviour
 
 MORE_THAN_ENOUGH = 1000
 ABSENT = "nobody"
@@ -130,21 +130,21 @@ async def store_answers(
     scene: Scene, *, status: int, seconds: float, writes: bool = False
 ) -> Fault:
     """The store answers every request with this status, or only those that `writes`."""
-    behaviour = StoreBehaviour("answer", status=status, only_writes=writes)
+    behaviour = Behaviour("answer", status=status, only_writes=writes)
     return await _store_is(scene, behaviour, "store-answer", seconds)
 
 
 async def store_hangs(scene: Scene, *, seconds: float) -> Fault:
     """The store takes requests and never answers."""
-    return await _store_is(scene, StoreBehaviour("hang"), "store-hang", seconds)
+    return await _store_is(scene, Behaviour("hang"), "store-hang", seconds)
 
 
 async def store_is_slow(scene: Scene, *, delay: float, seconds: float) -> Fault:
     """The store takes so much longer for each request."""
-    return await _store_is(scene, StoreBehaviour("slow", delay=delay), "store-slow", seconds)
+    return await _store_is(scene, Behaviour("slow", delay=delay), "store-slow", seconds)
 
 
-async def _store_is(scene: Scene, behaviour: StoreBehaviour, name: str, seconds: float) -> Fault:
+async def _store_is(scene: Scene, behaviour: Behaviour, name: str, seconds: float) -> Fault:
     began = scene.now()
     await scene.stage.relay.behave(behaviour)
     try:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +22,11 @@ from photo_base.processes import CannotStart
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.drill.evidence.objects import Bucket
+from photo_fleet.drill.stage.http_relay import HttpRelay
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.stage.process_tree import children, command_line
+from photo_fleet.drill.stage.sinks import Sinks
 from photo_fleet.drill.stage.standby import Standby
-from photo_fleet.drill.stage.store_relay import StoreRelay
 from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
@@ -54,8 +55,8 @@ class Demands:
     """What a scenario wants of its stage besides its size: how the balancer learns that an instance
     leaves, seconds between its probes and for which one waits, seconds for which an instance serves
     on while it is asked, seconds for which an access token is valid, how many balancers there are,
-    whether the only one is a process of its own, and whether the database can be replaced by a
-    standby, once."""
+    whether the only one is a process of its own, whether the database can be replaced by a
+    standby, once, and whether log lines and metrics go anywhere."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
@@ -65,6 +66,7 @@ class Demands:
     balancers: int = 1
     balancer_process: bool = False
     standby: bool = False
+    sinks: bool = False
 
 
 def stage_spec(demands: Demands, size: int) -> Fleet:
@@ -86,7 +88,7 @@ class Stage:
     def __init__(self, folder: Path, demands: Demands, size: int) -> None:
         self.folder = folder
         self.demands = demands
-        self.relay = StoreRelay(_free_port())
+        self.relay = HttpRelay(_free_port())
         self.wire, self.registry_wire = Wire(_free_port()), Wire(_free_port())
         self._detours: list[Wire] = []
         self.standby: Standby | None = None
@@ -95,8 +97,10 @@ class Stage:
         self._direct_url = ""
         self._keeper: Keeper | None = None
         self._running: asyncio.Task[None] | None = None
+        self.sinks = Sinks(_free_port)
         settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
         environ = {PREFIX + name: value for name, value in settings.items()}
+        environ |= self.sinks.environ if demands.sinks else {}
         self._fleet = LocalFleet(
             stage_spec(demands, size),
             self._layout,
@@ -116,24 +120,31 @@ class Stage:
         cls, folder: Path, demands: Demands, size: int, say: Callable[[str], None]
     ) -> AsyncIterator["Stage"]:
         """Build it, with all instances serving. Raises `CannotStart`."""
-        stage, stop = cls(folder, demands, size), asyncio.Event()
+        stage = cls(folder, demands, size)
         stage._fleet.journal.heard = lambda item: say(str(item))
-        for item in (stage.relay, stage.wire, stage.registry_wire):
-            await item.start()
-        running = stage._running = asyncio.create_task(stage._fleet.run(stop))
-        try:
-            await stage.settled(LONGEST_START)
+        sinks = stage.sinks.running(stage._layout) if demands.sinks else nullcontext()
+        async with sinks, stage._running_fleet():
             yield stage
+
+    @asynccontextmanager
+    async def _running_fleet(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        for item in (self.relay, self.wire, self.registry_wire):
+            await item.start()
+        running = self._running = asyncio.create_task(self._fleet.run(stop))
+        try:
+            await self.settled(LONGEST_START)
+            yield
         finally:
             stop.set()
-            stage._fleet.hurry.set()  # nobody uses it any more
+            self._fleet.hurry.set()  # nobody uses it any more
             with suppress(CannotStart):
                 await running
-            if stage.standby is not None:
-                await stage.standby.stop()
-            for wire in (*stage._detours, stage.wire, stage.registry_wire):
+            if self.standby is not None:
+                await self.standby.stop()
+            for wire in (*self._detours, self.wire, self.registry_wire):
                 await wire.stop()
-            await stage.relay.stop()
+            await self.relay.stop()
 
     @property
     def addresses(self) -> EmbeddedAddresses:

@@ -1,4 +1,5 @@
-"""What stands between the fleet and its object store, so that the store can be made to fail.
+"""What stands between the fleet and its object store, or another server that it asks by HTTP, so
+that this can be made to fail.
 
 Bytes pass unchanged, Host and path among them, so that signatures hold. A fault takes hold with the
 next request of each connection: those that are under way finish, except when the relay refuses.
@@ -20,8 +21,8 @@ CODES = {429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
 
 
 @dataclass(frozen=True, slots=True)
-class StoreBehaviour:
-    """How the store behaves: `pass`, `refuse` connections, `hang` without an answer, `answer`
+class Behaviour:
+    """How the server behaves: `pass`, `refuse` connections, `hang` without an answer, `answer`
     everything (or `only_writes`) with `status`, or be `slow` by `delay` seconds for each
     request."""
 
@@ -31,10 +32,10 @@ class StoreBehaviour:
     delay: float = 0.0
 
 
-NORMAL = StoreBehaviour()
+NORMAL = Behaviour()
 
 
-class StoreRelay(Listener):
+class HttpRelay(Listener):
     """Listens on `port` of loopback and passes on to `endpoint`, which may be set after the start
     and before the first request."""
 
@@ -46,11 +47,11 @@ class StoreRelay(Listener):
 
     @property
     def url(self) -> str:
-        """Where the fleet finds its store."""
+        """Where the fleet finds the server."""
         host, port = self.address
         return f"http://{host}:{port}"
 
-    async def behave(self, behaviour: StoreBehaviour) -> None:
+    async def behave(self, behaviour: Behaviour) -> None:
         """From now on like this."""
         self._behaviour = behaviour
         self._changed.set()
@@ -72,7 +73,7 @@ class StoreRelay(Listener):
             connection.close()
 
     async def _act(self, connection: "_Connection", chunk: bytes) -> bool:
-        """Do to a request that begins as the store is to behave; whether it goes on to the store.
+        """Do to a request that begins as the server is to behave; whether it goes on to the server.
         Raises `OSError` when its connection is to be closed."""
         behaviour = self._behaviour
         if behaviour.manner == "answer" and not (behaviour.only_writes and _is_read(chunk)):
