@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +42,13 @@ class Scraped:
 
 
 def scrape(url: str) -> Scraped:
-    return Scraped(httpx.get(f"{url}/metrics", timeout=10).raise_for_status().text)
+    """As soon as the supervisor of a busy machine answers."""
+
+    def told() -> str:
+        answer = httpx.get(f"{url}/metrics", timeout=10)
+        return "" if answer.status_code == 503 else answer.raise_for_status().text
+
+    return Scraped(eventually(told, 30))
 
 
 class Prometheus:
@@ -60,12 +65,6 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return found
-
-    def history(self, expression: str, seconds: float) -> list[float]:
-        """The values of the only series, half second by half second."""
-        now = time.time()
-        found = self.ask("query_range", query=expression, start=now - seconds, end=now, step=0.5)
-        return [float(value) for one in found["result"] for _, value in one["values"]]
 
 
 @contextmanager

@@ -199,9 +199,28 @@ def test_the_text_format() -> None:
         "http_requests_in_flight 4",
     ):
         assert f"{line}\n" in text
+    counts.observe(REQUEST_DURATION, 9, *ALBUMS[:2], request_id="x" * 118)
+    counts.observe(REQUEST_DURATION, 99, *ALBUMS[:2], request_id="x" * 119)
     openly = exposition(counts, gauges, openmetrics=True)
+    labels = re.findall(r' # \{(request_id)="(x+)"\}', openly)
+    assert [len(name) + len(value) for name, value in labels] == [128], "OpenMetrics takes no more"
     assert 'le="0.5"} 1 # {request_id="abc"} 0.3 ' in openly
     assert openly.endswith("\n# EOF\n")
+
+
+OLD = "application/openmetrics-text;version=0.0.1"
+OF_PROMETHEUS = [  # acceptHeader in scrape/scrape.go of 2.42, and of 3.x without and with protobuf
+    f"application/openmetrics-text;version=1.0.0,{OLD};q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    *(
+        f"{before}application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,{OLD};q=0.4,"
+        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+        for before in (
+            "",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily"
+            ";encoding=delimited;q=0.6,",
+        )
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +230,17 @@ def test_the_text_format() -> None:
         ("*/*", False),
         ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", False),
         ("application/openmetrics-text", True),
-        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", True),
         ("text/plain;q=0.5, application/openmetrics-text; version=1.0.0; q=0.6", True),
+        ("text/plain;q=0.6, application/openmetrics-text; version=1.0.0; q=0.5", False),
+        ("text/plain, application/openmetrics-text;q=0.1", False),
         ("application/openmetrics-text;q=0, text/plain", False),
+        ("application/openmetrics-text;q=0,application/openmetrics-text;version=1.0.0", True),
+        ('Application/OpenMetrics-Text; Version="1.0.0" ; Q=0.3', True),
+        ("application/openmetrics-text;version=0.0.1", False),
+        ("application/openmetrics-text;version=2.0.0,text/plain;q=0.5", False),
+        ("xapplication/openmetrics-text, application/openmetrics-textual", False),
+        ("application/openmetrics-text;q=nan,;;=,application/openmetrics-text;q=1e9", False),
+        *((accept, True) for accept in OF_PROMETHEUS),
     ],
 )
 def test_openmetrics_is_negotiated(accept: str, openly: bool) -> None:

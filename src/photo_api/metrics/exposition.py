@@ -16,15 +16,29 @@ from photo_api.metrics.metric import Metric, Values
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-ACCEPTED = re.compile(r"application/openmetrics-text\s*(?:;[^,]*)?(?:,|$)")
+QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 SUM = "sum"
-REFUSED = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)")
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Whether a client that sends this Accept header takes OpenMetrics; all take the other."""
-    found = ACCEPTED.search(accept)
-    return found is not None and REFUSED.search(found[0]) is None
+    """Whether a client that sends this Accept header (RFC 9110, 12.5.1) likes OpenMetrics 1.0 as
+    much as text; who takes neither gets text."""
+    openly = text = 0.0
+    for entry in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in entry.split(";"))
+        given = dict(_parameter(one) for one in parameters)
+        quality = given.get("q", "1")
+        liked = float(quality) if QUALITY.fullmatch(quality) else 0.0
+        if kind == "application/openmetrics-text" and given.get("version", "1.0.0") == "1.0.0":
+            openly = max(openly, liked)
+        elif kind in ("text/plain", "text/*", "*/*"):
+            text = max(text, liked)
+    return openly > 0 and openly >= text
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.strip(), value.strip(' "')
 
 
 def exposition(counts: Counts, gauges: Gauges, *, openmetrics: bool) -> str:
