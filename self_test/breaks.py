@@ -33,6 +33,9 @@ LATE, SLUGGISH = 14.0, 9.0
 """Seconds after the last failure in which a breaker stays open, whatever succeeds meanwhile: until
 after an outage must be over, and until before."""
 
+HASTE = 0.5
+"""Seconds for requests in flight, where an instance ends hastily."""
+
 Change = Callable[[Any], None]
 
 
@@ -280,9 +283,11 @@ def _bury_at_once(runner: Any) -> None:
             except Exception as error:
                 raise Failure(f"{type(error).__name__}: {error}") from error
 
-    def impatient(db: Any, store: Any, handlers: Any, settings: Any, worker: str) -> Any:
+    def impatient(
+        db: Any, store: Any, handlers: Any, settings: Any, worker: str, counts: Any
+    ) -> Any:
         slow = {kind: Slow(handler) for kind, handler in handlers.items()}
-        return patient(db, store, slow, replace(settings, max_attempts=1), worker)
+        return patient(db, store, slow, replace(settings, max_attempts=1), worker, counts)
 
     patient = runner.Runner
     runner.Runner = impatient
@@ -347,6 +352,28 @@ def _trust_registry(membership: Any) -> None:
     membership.Membership.probed = heed_refusals
 
 
+def _end_hastily(loading: Any) -> None:
+    """No defect: requests get half a second to end, which is too little for slow ones."""
+    load: Callable[..., Any] = loading.load
+
+    def load_hasty(*arguments: Any, **named: Any) -> Any:
+        settings = load(*arguments, **named)
+        return replace(settings, lifecycle=replace(settings.lifecycle, drain_wait=HASTE))
+
+    loading.load = load_hasty
+
+
+def _flatter(receipt: Any) -> None:
+    """A receipt says that what was cut was finished."""
+    made: Callable[..., Any] = receipt.Course.receipt
+
+    def flattering(*arguments: Any) -> Any:
+        told = made(*arguments)
+        return replace(told, requests_finished=told.requests_accepted, requests_cut=0)
+
+    receipt.Course.receipt = flattering
+
+
 BREAKS: Mapping[str, tuple[str, Change]] = {
     "exit-at-once": ("photo_api.supervisor.signals", partial(_take_sigterm, _exit_at_once)),
     "displaced-handler": ("photo_api.supervisor.signals", partial(_take_sigterm, signal.SIG_IGN)),
@@ -369,6 +396,8 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "always-healthy": ("photo_api.health.worker_health", _always_healthy),
     "forgotten-members": ("photo_fleet.balancer.membership", _forget_members),
     "trusted-registry": ("photo_fleet.balancer.membership", _trust_registry),
+    "hasty-end": ("photo_api.settings.loading", _end_hastily),
+    "flattering-receipt": ("photo_api.supervisor.receipt", _flatter),
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),
 }
 """The module that each changes, and how."""

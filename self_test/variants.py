@@ -124,6 +124,22 @@ VARIANTS: Sequence[Variant] = (
         breaks=("slow-creations", "late-drain"),
     ),
     Variant(
+        "hasty-end",
+        "an instance that leaves cuts requests, and says so",
+        scale_in("hasty-end"),
+        "refused",
+        also=frozenset({"failed"}),
+        breaks=("slow-creations", "hasty-end"),
+    ),
+    Variant(
+        "flattering-receipt",
+        "the same, and its receipt says that it finished them",
+        scale_in("flattering-receipt"),
+        "false-receipt",
+        also=frozenset({"refused", "failed"}),
+        breaks=("slow-creations", "hasty-end", "flattering-receipt"),
+    ),
+    Variant(
         "replayed-post",
         "the proxy sends POSTs again, to a server that forgets idempotency keys",
         experiment("replayed-post", Gate.KILL, (Step(4, "kill-worker"),), WRITES),

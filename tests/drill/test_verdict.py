@@ -137,6 +137,7 @@ FOUND = {
     "ghost": Discrepancies(ghosts=("photo 7 has no object",)),
     "acknowledged-loss": Discrepancies(acknowledged_lost=("photo 7: 404",)),
     "half-done": Discrepancies(half_done=("album 3 has half of its photos",)),
+    "false-receipt": Discrepancies(false_receipts=("10.0.0.1 is stopped and left no receipt",)),
     "unaccounted": Discrepancies(unaccounted=("list r1 was answered, and nginx knows nothing",)),
 }
 

@@ -9,6 +9,8 @@ import pytest
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import JOB_DURATION
 from photo_api.photos.upload_queries import NewPhoto, insert_ready, note_object
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
@@ -20,7 +22,7 @@ from tests.jobs.stage import (
     listener,
     running,
 )
-from tests.own_stage import database_of, store_of
+from tests.own_stage import at_work, database_of, store_of
 
 
 async def test_who_lost_a_lease_changes_nothing(connections: list[Any]) -> None:
@@ -200,3 +202,28 @@ async def test_a_lost_database_is_not_held_against_a_job(
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+
+
+@pytest.mark.parametrize(("table", "result"), [("jobs", "handed_back"), ("elsewhere", "kept")])
+async def test_at_the_end_it_counts_whether_a_job_could_be_handed_back(
+    settings: dict[str, str], connections: list[Any], table: str, result: str
+) -> None:
+    counts, loaded, began = Counts(), load(settings), asyncio.Event()
+
+    class Endless(Recorder):
+        async def run(self, job: Job) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+    async with database_of(settings) as db, asyncio.timeout(20):
+        handlers = {"renditions": Endless(db)}
+        args = db, store_of(settings), handlers, loaded.jobs, "tests", counts
+        async with at_work(runner.Runner(*args).run(LiveSettings(loaded))):
+            await enqueue(connections[0], 1)
+            await began.wait()
+            await connections[0].execute(f"ALTER TABLE jobs RENAME TO {table}_")
+            await connections[0].execute(f"ALTER TABLE {table}_ RENAME TO {table}")
+    if table != "jobs":
+        await connections[0].execute(f"ALTER TABLE {table} RENAME TO jobs")
+    counted = {values: sum(one.counts) for values, one in counts.buckets[JOB_DURATION].items()}
+    assert counted == {("renditions", result): 1}

@@ -48,7 +48,7 @@ def test_a_drain_under_load_accounts_for_every_request(
     start_service: Callable[..., Service],
 ) -> None:
     """Also for those of a recycled worker; the cause is that of the first who asked."""
-    service = start_service("--workers", "2", LAME_DUCK="2", RECYCLE_AFTER="100")
+    service = start_service("--workers", "2", LAME_DUCK="1", RECYCLE_AFTER="100")
     eventually(lambda: '"message":"ready"' in service.log)
     with clients(8, service.url, "/health/live", {}) as busy:
         eventually(lambda: "process replaced" in service.log, 60)
@@ -62,7 +62,7 @@ def test_a_drain_under_load_accounts_for_every_request(
     answered = sum(sum(client.outcomes.values()) for client in busy)
     assert receipt["requests_finished"] >= answered - len(busy)
     assert (receipt["lame_duck_end"], receipt["balancers"]) == ("elapsed", 0)
-    assert receipt["lame_duck_s"] >= 2
+    assert receipt["lame_duck_s"] >= 1
     phases = ("lame_duck_s", "in_flight_s", "flush_s")
     drain = (receipt["ended_at"] - receipt["asked_at"]).total_seconds()
     assert sum(receipt[name] for name in phases) == pytest.approx(drain, abs=3)
@@ -178,7 +178,7 @@ class Deaf(SlowPath):
         writer.close()
 
 
-@pytest.mark.parametrize("unanswered", [1, 9])
+@pytest.mark.parametrize("unanswered", [1, pytest.param(9, marks=pytest.mark.slow)])
 async def test_a_commit_without_an_answer_leaves_one_receipt(
     own: dict[str, str], fleet: OwnFleet, unanswered: int
 ) -> None:

@@ -136,10 +136,9 @@ class Registration:
         self._pending.append(Change("stopped", "stopped", receipt.cause, now, ended))
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD):
-                while not await self.flush(FIRST_TRY):
+                while not await self.flush(FIRST_TRY) and self._pending:
                     await asyncio.sleep(2 * FIRST_RETRY)
-                return True
-        return False
+        return not self._pending
 
     def _told(self, receipt: Receipt) -> dict[str, object]:
         me = {"ended_instance": self._me.instance, "ended_boot": self._me.boot_id}

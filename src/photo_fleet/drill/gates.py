@@ -68,6 +68,7 @@ MEANINGS = {
     "half-done": "neither wholly done nor wholly undone",
     "unkept": "a part broke a promise of the operator's guide, as the drill saw",
     "unaccounted": "client, nginx and instance tell different things of it",
+    "false-receipt": "an instance that ended left no receipt, or one that is not true",
     "read-failed": "a GET or HEAD whose answer had not begun was not served",
     "cut-elsewhere": "cut without being in flight at the instance that was hit",
     "write-failed-elsewhere": "not served without being in flight at the instance that was hit",
@@ -203,6 +204,7 @@ def _always(record: Record) -> list[Violation]:
         *_effects(record),
         *_named("half-done", record.discrepancies.half_done),
         *_named("unaccounted", record.discrepancies.unaccounted),
+        *_named("false-receipt", record.discrepancies.false_receipts),
         *_named("unkept", [words for fault in record.faults for words in fault.unkept]),
     ]
 

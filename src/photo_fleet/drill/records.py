@@ -103,13 +103,15 @@ class Discrepancies:
     """What the reconciliation of ledger, logs, tables and store found, each with words that name
     it: effects that happened twice, rows without object or objects without row after the sweep,
     acknowledged uploads, creations and edits that are gone or changed, what is neither wholly done
-    nor wholly undone, and requests of which one log tells something else than another."""
+    nor wholly undone, requests of which one log tells something else than another, and receipts of
+    instances that are missing or not true."""
 
     duplicates: tuple[str, ...] = ()
     ghosts: tuple[str, ...] = ()
     acknowledged_lost: tuple[str, ...] = ()
     half_done: tuple[str, ...] = ()
     unaccounted: tuple[str, ...] = ()
+    false_receipts: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     """Acknowledged by a database when the one that took its place received nothing any more."""
 

@@ -20,6 +20,7 @@ from photo_fleet.drill.evidence.failover import Gap, reconciled
 from photo_fleet.drill.evidence.gather import gather
 from photo_fleet.drill.evidence.logs import read_logs
 from photo_fleet.drill.evidence.objects import CannotList
+from photo_fleet.drill.evidence.receipts import false_receipts
 from photo_fleet.drill.evidence.tables import sweep_now
 from photo_fleet.drill.faults.available import inject
 from photo_fleet.drill.faults.outside import Surroundings
@@ -238,6 +239,7 @@ class Runner:
                 *(f"{item.kind} {item.id} has no outcome" for item in load.ledger.unfinished),
                 *unaccounted(evidence.requests, logs, faults),
             ),
+            false_receipts=tuple(false_receipts(evidence.tables, evidence.requests, logs, faults)),
         )
 
 

@@ -42,7 +42,7 @@ def _attributed(request: Request, line: Passage | None, arrived: Collection[str]
             instance = _host(line.upstreams[-1])
         request = replace(request, instance=instance, logged=True, tries=sum(line.reached))
         earlier = earlier or any(line.reached[:-1])
-    if request.kind != DELETION or request.status != 404 or not _is_answered(request):
+    if request.kind != DELETION or request.status != 404 or not is_answered(request):
         return request
     if earlier:
         return replace(request, outcome=Outcome.OK, detail="404, and an earlier try had arrived")
@@ -71,9 +71,9 @@ def _between_client_and_nginx(
         seen = lines.get(item.id, [])
         if len(seen) > 1:
             yield f"{item.kind} {item.id} was sent once and passed nginx {len(seen)} times"
-        elif _is_answered(item) and not seen:
+        elif is_answered(item) and not seen:
             yield f"{item.kind} {item.id} was answered by {item.status}, and nginx knows nothing"
-        elif _is_answered(item) and seen != [item.status]:
+        elif is_answered(item) and seen != [item.status]:
             yield f"{item.kind} {item.id}: its client saw {item.status}, nginx sent {seen[0]}"
 
 
@@ -93,7 +93,8 @@ def _between_nginx_and_instances(
             yield f"{request.kind} {request_id}: {instance} answered {status}, and wrote nothing"
 
 
-def _is_answered(request: Request) -> bool:
+def is_answered(request: Request) -> bool:
+    """Its client has a whole answer, whatever it says."""
     return request.status is not None and request.outcome not in (Outcome.CUT, Outcome.LOST)
 
 

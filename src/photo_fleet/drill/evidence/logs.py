@@ -1,6 +1,6 @@
 """What nginx and the instances wrote down of requests."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -9,17 +9,21 @@ from typing import Any
 import orjson
 
 REQUEST_LOGGER = "photo_api.access"
+ENDED = "instance_ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An instance answered a request. `source` is the log that tells so: `server` or `nginx`."""
+    """An instance answered a request. `source` is the log that tells so: `server` or `nginx`; the
+    first also knows the instance's boot, and whether the end of the worker broke it off."""
 
     request_id: str
     method: str
     instance: str
     status: int
     source: str
+    boot: str = ""
+    broken_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """All that was read."""
+    """All that was read; `receipts` are the lines of instances about their own end."""
 
     passages: tuple[Passage, ...] = ()
     executions: tuple[Execution, ...] = ()
+    receipts: tuple[Mapping[str, Any], ...] = ()
 
 
 def server_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
@@ -53,7 +58,16 @@ def server_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
                 str(told["instance"]),
                 int(told["status"]),
                 "server",
+                str(told.get("boot", "")),
+                bool(told.get("broken_off")),
             )
+
+
+def receipts(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    """Of an instance's log in JSON: what it says of its own end."""
+    for told in _objects(line for line in lines if ENDED.encode() in line):
+        if told.get("event") == ENDED and told.get("ended_boot") == told.get("boot"):
+            yield told
 
 
 def passages(lines: Iterable[bytes]) -> Iterator[Passage]:
@@ -94,13 +108,16 @@ def read_logs(nginx_logs: Iterable[Path], server_logs: Iterable[Path]) -> Logs:
     """Of all these files; one that is not there was never written."""
     passed: list[Passage] = []
     executed: list[Execution] = []
+    ended: list[Mapping[str, Any]] = []
     for path in nginx_logs:
         lines = _lines(path)
         passed.extend(passages(lines))
         executed.extend(nginx_executions(lines))
     for path in server_logs:
-        executed.extend(server_executions(_lines(path)))
-    return Logs(tuple(passed), tuple(executed))
+        lines = _lines(path)
+        executed.extend(server_executions(lines))
+        ended.extend(receipts(lines))
+    return Logs(tuple(passed), tuple(executed), tuple(ended))
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -31,6 +31,8 @@ SELECT album_id, array_agg(photo_id ORDER BY position) AS photos FROM album_phot
 """
 SHARES = "SELECT id, album_id FROM shares ORDER BY id"
 KEYS = "SELECT key, status, resource_id FROM idempotency_keys"
+RECEIPTS = "SELECT * FROM instance_receipts ORDER BY written_at"
+ENDED = "SELECT boot_id, instance, state FROM instances WHERE state IN ('stopped', 'lost')"
 
 JOBS_LEFT = "SELECT count(*) FROM jobs WHERE state <> 'dead'"
 # What a sweep took that was killed is tried again only after minutes; deleting twice does no harm.
@@ -54,6 +56,8 @@ class Tables:
     shares: tuple[Row, ...] = ()
     keys: tuple[Row, ...] = ()
     members: tuple[Row, ...] = ()
+    receipts: tuple[Row, ...] = ()
+    ended: tuple[Row, ...] = ()
 
 
 async def read_tables(database_url: str) -> Tables:
@@ -63,7 +67,7 @@ async def read_tables(database_url: str) -> Tables:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             rows = [
                 await connection.fetch(statement, timeout=TIME_BOX)
-                for statement in (PHOTOS, ALBUMS, SHARES, KEYS, MEMBERS)
+                for statement in (PHOTOS, ALBUMS, SHARES, KEYS, MEMBERS, RECEIPTS, ENDED)
             ]
     finally:
         await connection.close()
