@@ -23,6 +23,7 @@ from photo_api.app import create_app
 from photo_api.health.checks import from_line, to_line
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.connections import Connections
+from photo_api.http.middleware import count_for_objective
 from photo_api.http.phase import Phase, WorkerPhase
 from photo_api.http.protocol import protocol_class
 from photo_api.metrics.declared import REQUESTS, UNMATCHED
@@ -209,7 +210,12 @@ def main() -> None:
         health = WorkerHealth(worker.identity, phase, required, worker.logs)
         access_log = open_access_log(settings.logs, worker.identity, worker.name, worker.logs)
         counts = worker.metrics.counts
-        connections.refused = lambda status: counts.add(REQUESTS, OTHER, UNMATCHED, str(status))
+
+        def refused(status: int) -> None:
+            counts.add(REQUESTS, OTHER, UNMATCHED, str(status))
+            count_for_objective(counts, OTHER, UNMATCHED, status)
+
+        connections.refused = refused
         app = create_app(live, worker.identity, health, access_log, worker.metrics)
         config = server_config(settings, app, instance, connections)
         listening = socket.socket(fileno=worker.socket)

@@ -293,7 +293,7 @@ async def test_an_answer_about_the_fleet_that_comes_late_is_left_out(
     slot: Any = SimpleNamespace(name="web-1", ready=asyncio.Event(), send=asked.put_nowait)
     slot.ready.set()
     unused: Any = None
-    metrics = InstanceMetrics(Counts(), unused, [slot], unused, unused, unused)
+    metrics = InstanceMetrics(Counts(), unused, [slot], unused, unused, unused, unused)
     keeping = asyncio.create_task(metrics.keep())
     first, second = [(await asked.get()).partition(" ")[2] for _ in range(2)]
     keeping.cancel()

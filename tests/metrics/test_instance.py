@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPConnection
 from uuid import uuid4
@@ -13,9 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from photo_api.metrics.declared import METRICS, UNMATCHED
+from photo_api.http.middleware import count_for_objective
+from photo_api.metrics.counts import Counts
+from photo_api.metrics.declared import METRICS, OBJECTIVE_REQUESTS, UNMATCHED
 from photo_api.metrics.exposition import OPENMETRICS as OPENMETRICS_TYPE
 from photo_api.metrics.metric import OTHER
+from photo_api.supervisor.metrics import date_of
 from tests.metrics.scraping import OPENMETRICS, Prometheus, Scraped, prometheus, scrape
 from tests.metrics.test_counts import routes
 from tests.service import Service, eventually, running_service
@@ -218,3 +222,50 @@ def test_behind_a_balancer_that_passes_everything_on_a_token_is_wanted(
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     answer = httpx.get(f"{guarded.url}/metrics", headers={"Authorization": f"Bearer {token}"})
     assert "photo_api_ready 1\n" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kid", "day"),
+    [
+        ("2026", "2026-01-01"),
+        ("jwt-2026-11", "2026-11-01"),
+        ("k20261126b", "2026-11-26"),
+        ("2026-02-31", None),
+        ("dev", None),
+        ("520261", None),
+    ],
+)
+def test_a_key_s_id_may_tell_when_it_was_made(kid: str, day: str | None) -> None:
+    made = date_of(kid)
+    assert (made and datetime.fromtimestamp(made, UTC).date().isoformat()) == day
+
+
+def test_what_counts_for_an_objective(instance: Service) -> None:
+    """Answers and refusals of the API do; probes, pages and what leads nowhere do not."""
+    name = "photo_api_objective_requests_total"
+    before = scrape(instance.url)
+    assert {"failed", "ok"} == {
+        dict(labels)["result"] for one, labels in before.samples if one == name
+    }, "from the start, so that the first failure is an increase"
+    _refused(instance, 3)
+    assert httpx.post(f"{instance.url}/api/albums", json={}).status_code == 401
+    for path in ("/api/health", "/health", "/nowhere", "/api/nowhere"):
+        httpx.get(instance.url + path)
+
+    def grown(objective: str) -> float:
+        return scrape(instance.url).total(name, objective=objective) - before.total(
+            name, objective=objective
+        )
+
+    eventually(lambda: grown("writes") == 1)
+    eventually(lambda: grown("reads") == 3)
+    counts = Counts()
+    for method, route, status in [
+        ("GET", "/api/albums", 499),
+        ("GET", "/api/health/ready", 503),
+        ("GET", UNMATCHED, 404),
+        ("GET", UNMATCHED, 503),
+        ("POST", "/api/photos", 503),
+    ]:
+        count_for_objective(counts, method, route, status)
+    assert counts.sums[OBJECTIVE_REQUESTS] == {("reads", "failed"): 1, ("writes", "failed"): 1}

@@ -53,7 +53,7 @@ def test_targets_follow_the_registry_within_a_refresh(
     token_file = tmp_path / "discovery-token"
     token_file.write_text(TOKEN)
     fleet = replace(DISCOVERY, metrics=replace(DISCOVERY.metrics, discovery=f"http://{place}"))
-    config = rendered.files(fleet)["prometheus.yml"]
+    config = _rendered(fleet, tmp_path)
     config = config.replace(rendered.DISCOVERY_TOKEN, str(token_file))
     for number in (1, 2):
         _boot(settings, f"127.0.8.{number}", "ready")
@@ -68,12 +68,21 @@ def test_targets_follow_the_registry_within_a_refresh(
         ),
         prometheus_with(tmp_path, config) as server,
     ):
-        eventually(lambda: _targets(server) == {"127.0.8.1:9", "127.0.8.2:9"}, 20)
+        eventually(lambda: _targets(server) == {place, "127.0.8.1:9", "127.0.8.2:9"}, 20)
+        eventually(lambda: server.query("photo_fleet_members"), 10)
         _boot(settings, "127.0.8.3", "starting")
         eventually(lambda: "127.0.8.3:9" in _targets(server), 10)
         ask(settings, "UPDATE instances SET state = 'draining' WHERE instance = '127.0.8.1'")
         ask(settings, "UPDATE instances SET state = 'stopped' WHERE instance = '127.0.8.2'")
-        eventually(lambda: _targets(server) == {"127.0.8.1:9", "127.0.8.3:9"}, 10)
+        eventually(lambda: _targets(server) == {place, "127.0.8.1:9", "127.0.8.3:9"}, 10)
+
+
+def _rendered(fleet: Fleet, folder: Path) -> str:
+    """prometheus.yml; what it refers to is in the folder."""
+    files = rendered.files(fleet)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return files["prometheus.yml"]
 
 
 def _targets(server: Prometheus) -> set[str]:
@@ -88,18 +97,23 @@ def _registered(address: str, state: str) -> Registered:
 async def test_who_asks_without_the_token_learns_nothing() -> None:
     known: Targets | None = None
     port = free_port()
-    running = asyncio.create_task(Discovery("127.0.0.1", port, TOKEN, lambda: known).run())
+    discovery = Discovery("127.0.0.1", port, TOKEN, lambda: known, lambda: "a_metric 1\n")
+    running = asyncio.create_task(discovery.run())
     good = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         await asyncio.sleep(0.1)
         for headers in ({}, {"Authorization": TOKEN}, {"Authorization": "Bearer x"}):
-            assert (await client.get("/targets", headers=headers)).status_code == 401
+            for path in ("/targets", "/metrics"):
+                assert (await client.get(path, headers=headers)).status_code == 401
         assert (await client.get("/targets", headers=good)).status_code == 503, "it keeps its own"
         known = targets([_registered("10.0.0.2:80", "ready"), _registered("[::1]:80", "draining")])
         answer = await client.get("/targets", headers=good)
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.json() == known
         assert [one["targets"] for one in known] == [["10.0.0.2:80"], ["[::1]:80"]]
+        told = await client.get("/metrics", headers=good)
+        assert told.text == "a_metric 1\n"
+        assert told.headers["Content-Type"] == "text/plain; version=0.0.4"
         assert (await client.get("/", headers=good)).status_code == 404
         assert (await client.post("/targets", headers=good)).status_code == 404
         with pytest.raises(httpx.HTTPError):
@@ -119,7 +133,7 @@ def test_without_a_token_it_does_not_start(
 @pytest.mark.parametrize(
     ("kind", "gateway", "auth", "tokens"),
     [
-        ("nginx", "", "none", 1),
+        ("nginx", "", "none", 2),
         ("cloud", "", "none", 1),
         ("nginx", "http://10.0.0.9:9091", "none", 0),
         ("nginx", "https://10.0.0.9:9091", "bearer", 1),
@@ -137,7 +151,7 @@ def test_what_is_rendered_is_what_prometheus_takes(
         pushgateway_ca=authorities,
     )
     fleet = replace(DISCOVERY, metrics=metrics, balancer=Balancer(kind=kind))
-    text = rendered.files(fleet)["prometheus.yml"]
+    text = _rendered(fleet, tmp_path)
     files = rendered.DISCOVERY_TOKEN, rendered.OPS_TOKEN
     for file in (*files, rendered.GATEWAY_TOKEN, rendered.GATEWAY_PASSWORD):
         own = tmp_path / Path(file).name
@@ -183,7 +197,7 @@ OF_CLOUDS = {
 def test_a_clouds_own_discovery_is_asked_for_this_fleet_only(tmp_path: Path, cloud: Any) -> None:
     metrics = Metrics(cloud=cloud, cloud_region="KR1")
     fleet = Fleet(name="stage", metrics=metrics, balancer=Balancer(kind="cloud"))
-    text = rendered.files(fleet)["prometheus.yml"]
+    text = _rendered(fleet, tmp_path)
     assert OF_CLOUDS[cloud] in text
     assert "photo-api-fleet = stage" in rendered.notes(fleet)[0]
     token = tmp_path / "ops-token"

@@ -1,7 +1,8 @@
-"""The Prometheus and the Pushgateway beside a local fleet."""
+"""The Prometheus, the Alertmanager and the Pushgateway beside a local fleet."""
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,30 +14,46 @@ from photo_fleet.balancer.membership import Member, Registered
 from photo_fleet.local_fleet import watching
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import local_spec
-from photo_fleet.local_fleet.watching import _config, gateway_beside, prometheus_beside
+from photo_fleet.local_fleet.watching import (
+    _files,
+    alertmanager_beside,
+    gateway_beside,
+    prometheus_beside,
+)
 from photo_fleet.spec.fleet import Balancer, Fleet, Metrics
 from photo_fleet.spec.settings import settings
 
 
 @pytest.mark.needs("prometheus")
-@pytest.mark.needs("prometheus-pushgateway")
+@pytest.mark.needs("prometheus-pushgateway", "prometheus-alertmanager")
 async def test_they_watch_the_instances_that_there_are_and_end_with_the_fleet(
     tmp_path: Path,
 ) -> None:
     layout = Layout(tmp_path)
     layout.prepare()
     alive = [Registered(Member("a", "127.0.8.1:9", "127.0.8.1"), "ready", 0.0)]
-    fleet = Fleet(metrics=Metrics(interval=1))
     async with (
         gateway_beside(layout) as gateway,
-        prometheus_beside(fleet, layout, lambda: targets(alive), gateway.url) as watcher,
+        alertmanager_beside(Fleet(), layout) as alerting,
+        prometheus_beside(
+            Fleet(metrics=Metrics(interval=1, alertmanager=alerting.url)),
+            layout,
+            lambda: targets(alive),
+            lambda: "photo_fleet_members 2\n",
+            gateway.url,
+        ) as watcher,
         httpx.AsyncClient(base_url=watcher.url) as client,
     ):
-        async with asyncio.timeout(30):
-            while await _instances(client) != {"127.0.8.1:9", urlsplit(gateway.url).netloc}:
+        async with asyncio.timeout(40):
+            while not {"127.0.8.1:9", urlsplit(gateway.url).netloc} <= await _instances(client):
                 await asyncio.sleep(0.1)
+            while not await _asked(client, "query", query="photo_fleet_members"):
+                await asyncio.sleep(0.1)
+            while not await _alerts(alerting.url):
+                await asyncio.sleep(0.1)
+        assert await _alerts(alerting.url) == {"Watchdog"}, "it always fires, and arrives"
         assert httpx.get(f"{gateway.url}/-/ready").is_success
-    for ended in (gateway, watcher):
+    for ended in (gateway, alerting, watcher):
         assert ended.told.endswith(f" answers at {ended.url}")
         with pytest.raises(httpx.TransportError):
             httpx.get(ended.url)
@@ -44,21 +61,36 @@ async def test_they_watch_the_instances_that_there_are_and_end_with_the_fleet(
 
 def test_what_is_pushed_is_not_scraped_as_well() -> None:
     pushing = Fleet(metrics=Metrics(pushgateway="http://127.0.0.1:9"))
-    text = _config(pushing, "http://127.0.0.1:8", "http://127.0.0.1:9", "/f")
+    place = "http://127.0.0.1:8", "http://127.0.0.1:9", "/f"
+    text = _files(pushing, *place)["prometheus.yml"]
     assert (text.count("job_name"), text.count("http_sd_configs")) == (1, 0)
-    scraped = _config(Fleet(), "http://127.0.0.1:8", "http://127.0.0.1:9", "/f")
-    assert (scraped.count("job_name"), scraped.count("http_sd_configs")) == (2, 1)
-    assert (scraped.count("127.0.0.1:9"), text.count("127.0.0.1:9")) == (1, 1)
+    scraped = _files(Fleet(), *place)["prometheus.yml"]
+    assert (scraped.count("job_name"), scraped.count("http_sd_configs")) == (3, 1)
+    assert (scraped.count("127.0.0.1:9'"), text.count("127.0.0.1:9'")) == (1, 1)
 
 
 async def _instances(client: httpx.AsyncClient) -> set[str]:
+    return {one["labels"]["instance"] for one in await _asked(client, "targets")}
+
+
+async def _asked(client: httpx.AsyncClient, what: str, **parameters: str) -> list[dict[str, Any]]:
+    """The list in Prometheus's answer; empty while it is starting."""
     try:
-        answer = await client.get("/api/v1/targets")
-    except httpx.TransportError:  # it is starting
-        return set()
-    if not answer.is_success:
-        return set()
-    return {one["labels"]["instance"] for one in answer.json()["data"]["activeTargets"]}
+        answer = await client.get(f"/api/v1/{what}", params=parameters)
+    except httpx.TransportError:
+        return []
+    found: dict[str, Any] = answer.json()["data"] if answer.is_success else {}
+    return next((found[key] for key in ("activeTargets", "result") if key in found), [])
+
+
+async def _alerts(alertmanager: str) -> set[str]:
+    """The names of those that it has been sent."""
+    async with httpx.AsyncClient(base_url=alertmanager) as client:
+        try:
+            answer = await client.get("/api/v2/alerts")
+        except httpx.TransportError:
+            return set()
+    return {one["labels"]["alertname"] for one in answer.json()} if answer.is_success else set()
 
 
 def test_a_local_fleet_pushes_to_its_own_gateway_or_nowhere() -> None:
@@ -84,8 +116,10 @@ async def test_a_fleet_goes_on_without_them(
     layout = Layout(tmp_path)
     async with (
         gateway_beside(layout) as gateway,
-        prometheus_beside(Fleet(), layout, lambda: None) as watcher,
+        alertmanager_beside(Fleet(), layout) as alerting,
+        prometheus_beside(Fleet(), layout, lambda: None, str) as watcher,
     ):
+        assert "apt-get install prometheus-alertmanager)" in alerting.told
         assert "apt-get install prometheus-pushgateway)" in gateway.told
         assert "apt-get install prometheus)" in watcher.told
-        assert (gateway.url, watcher.url) == ("", "")
+        assert (gateway.url, alerting.url, watcher.url) == ("", "", "")

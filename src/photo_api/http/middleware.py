@@ -17,7 +17,7 @@ from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
-from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, UNMATCHED
+from photo_api.metrics.declared import OBJECTIVE_REQUESTS, REQUEST_DURATION, REQUESTS, UNMATCHED
 from photo_api.telemetry.logs import AccessLog
 from photo_base.environment import Network
 from photo_base.log_lines import redact
@@ -32,6 +32,10 @@ NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
 """Who has a share's link may see it, and no search engine tells others of it."""
 
 INSTANCE = INSTANCE_HEADER.lower().encode()
+
+CLIENT_GONE = 499
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+HEALTH = f"{API_PREFIX}/health"
 
 
 class RequestContext:
@@ -68,7 +72,7 @@ class RequestContext:
         client = client_address(Request(scope), self.trusted)
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, client=client)
-        status, sent = 499, 0
+        status, sent = CLIENT_GONE, 0
 
         async def send_with_identity(message: Message) -> None:
             nonlocal status, sent
@@ -104,6 +108,7 @@ class RequestContext:
             # Every method on every route would be as many series, for anybody to make.
             handler = UNMATCHED if status == METHOD_NOT_ALLOWED else route
             self.counts.add(REQUESTS, method, handler, str(status))
+            count_for_objective(self.counts, method, handler, status)
             self.counts.observe(REQUEST_DURATION, seconds, method, handler, request_id=request_id)
             self.access_log(
                 request_id=request_id,
@@ -116,6 +121,17 @@ class RequestContext:
                 ms=round(seconds * 1000, 1),
                 **cut,
             )
+
+
+def count_for_objective(counts: Counts, method: str, route: str, status: int) -> None:
+    """Count a request of the API as a read or a write. Neither probes of health count, nor those
+    whose clients went away before an answer; what was refused before it had a route counts when it
+    failed. A method that is not known is taken for a read."""
+    of_api = route.startswith(f"{API_PREFIX}/") and not route.startswith(HEALTH)
+    failed = status >= 500
+    if status != CLIENT_GONE and (of_api or (route == UNMATCHED and failed)):
+        objective = "writes" if method in WRITES else "reads"
+        counts.add(OBJECTIVE_REQUESTS, objective, "failed" if failed else "ok")
 
 
 def _request_id(scope: Scope) -> str:

@@ -48,6 +48,11 @@ CHECK_OK = gauge(
     "Whether what the instance depends on was well at the last look.",
     check=CHECKS,
 )
+KEY_MADE = gauge(
+    "photo_api_key_made_timestamp_seconds",
+    "The date in the id of the key that signs, in epoch seconds; absent when its id has none.",
+    keys=one_of("jwt", "secret"),
+)
 WORKERS = gauge("photo_api_workers", "Web workers that take requests.")
 WORKER_DEATHS = counter(
     "photo_api_worker_deaths_total",
@@ -78,6 +83,12 @@ REQUEST_DURATION = histogram(
     REQUEST_EDGES,
     method=METHODS,
     handler=HANDLERS,
+)
+OBJECTIVE_REQUESTS = counter(
+    "photo_api_objective_requests_total",
+    "Requests by the objective that they count for, and whether they failed with 5xx.",
+    objective=one_of("reads", "writes"),
+    result=one_of("ok", "failed"),
 )
 IN_FLIGHT = gauge(
     "http_requests_in_flight", "Requests that are being answered, to the end of their bodies."

@@ -4,8 +4,10 @@ knows itself."""
 import asyncio
 import platform
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from photo_api.cloud.identity import Identity
 from photo_api.health.checks import STALE, Check
@@ -15,12 +17,17 @@ from photo_api.metrics.exposition import exposition
 from photo_api.metrics.metric import Metric, Values
 from photo_api.metrics.reporting import pieces
 from photo_api.own_process import resident_bytes
+from photo_api.settings.secrets import LiveSettings
+from photo_api.settings.serving import AuthSettings
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.slot import Slot, load_of
 
 LOOK_AT_FLEET = 10.0
 FLEET_KEPT = 60.0
 """Seconds after which the fleet's numbers are told no more: none are better than old ones."""
+
+DATE = re.compile(r"(?<!\d)(20\d\d)(?:-?(\d\d)(?:-?(\d\d))?)?(?!\d)")
+"""A year, a month or a day, as in `2026-11-26`: in the id of a key, when it was made."""
 
 KEPT = 0.25
 """Seconds for which what was written down is given to further workers that ask."""
@@ -29,7 +36,7 @@ KEPT = 0.25
 class InstanceMetrics:
     """Sums since the instance's start, which outlive the processes that counted; gauges of those
     that live. `ready` says whether the instance wants requests, `check` how a dependency was
-    found. The supervisor counts in `counts`, too."""
+    found, `live` has the keys in force. The supervisor counts in `counts`, too."""
 
     def __init__(
         self,
@@ -39,6 +46,7 @@ class InstanceMetrics:
         ready: Callable[[], bool],
         check: Callable[[str], Check],
         drains_for: Callable[[], float],
+        live: LiveSettings,
     ) -> None:
         self.counts = counts
         self._identity = identity
@@ -46,6 +54,7 @@ class InstanceMetrics:
         self._ready = ready
         self._check = check
         self._drains_for = drains_for
+        self._live = live
         self._began = time.time()
         self._gauges: dict[Child, Gauges] = {}
         self._written: dict[bool, tuple[float, str]] = {}
@@ -104,7 +113,11 @@ class InstanceMetrics:
         at, fleet = self._fleet
         if time.monotonic() - at < FLEET_KEPT:
             joined |= fleet
-        return joined | {(metric.name, values): n for metric, values, n in self._own()}
+        return (
+            joined
+            | _made(self._live.now.auth)
+            | {(metric.name, values): n for metric, values, n in self._own()}
+        )
 
     def _own(self) -> list[tuple[Metric, Values, float]]:
         identity = self._identity()
@@ -121,3 +134,21 @@ class InstanceMetrics:
             (declared.DRAINING, (), self._drains_for()),
             (declared.IN_FLIGHT, (), load_of(self._web).in_flight),
         ]
+
+
+def _made(auth: AuthSettings) -> Gauges:
+    """When the keys that sign were made, by their ids: where these tell it."""
+    keys = {"jwt": auth.jwt_keys, "secret": auth.secret_keys}
+    dates = {name: date_of(next(iter(known))) for name, known in keys.items() if known}
+    return {(declared.KEY_MADE.name, (name,)): at for name, at in dates.items() if at is not None}
+
+
+def date_of(kid: str) -> float | None:
+    """The date in a key's id, its first day, in epoch seconds; None when there is none."""
+    if (found := DATE.search(kid)) is None:
+        return None
+    year, month, day = (int(part or 1) for part in found.groups())
+    try:
+        return datetime(year, month, day, tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

@@ -258,9 +258,8 @@ class Supervisor:
         def drains_for() -> float:
             return time.monotonic() - self._stopped_at if self._stop.is_set() else 0.0
 
-        return InstanceMetrics(
-            self.counts, lambda: self._identity, self._slots, ready, monitor.check, drains_for
-        )
+        told = self._slots, ready, monitor.check, drains_for, self._live
+        return InstanceMetrics(self.counts, lambda: self._identity, *told)
 
     def _make_pushing(self) -> Pushing | None:
         gateway = Pushgateway.of(self._live)

@@ -1,4 +1,5 @@
-"""Tells Prometheus which instances there are: its HTTP service discovery, from the registry.
+"""Tells Prometheus which instances there are: its HTTP service discovery, from the registry. And
+what this host knows besides.
 
 https://prometheus.io/docs/prometheus/latest/http_sd/: the answer is the whole list each time. When
 there is none yet the answer is 503, and Prometheus keeps the targets it has; so it does when the
@@ -16,7 +17,7 @@ from photo_base.environment import Variable, read, text
 from photo_fleet.balancer.database_address import PREFIX, Unusable
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.membership import Registered
-from photo_fleet.spec.fleet import DISCOVERY_PATH
+from photo_fleet.spec.fleet import BALANCER_METRICS_PATH, DISCOVERY_PATH
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +66,20 @@ def known_to(balance: Balance) -> Targets | None:
 
 class Discovery:
     """Answers `GET /targets` on `host` and `port`, by what `known` gives: None before anything is
-    known."""
+    known; and `GET /metrics` by the text that `metrics` gives."""
 
     def __init__(
-        self, host: str, port: int, token: str, known: Callable[[], Targets | None]
+        self,
+        host: str,
+        port: int,
+        token: str,
+        known: Callable[[], Targets | None],
+        metrics: Callable[[], str],
     ) -> None:
         self._place = host, port
         self._expected = f"Bearer {token}".encode()
         self._known = known
+        self._metrics = metrics
         self._busy = 0
 
     async def run(self) -> None:
@@ -101,6 +108,8 @@ class Discovery:
         method, path, *_ = [*request.split(b" "), b"", b""]
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
             return _response("401 Unauthorized", "", b"WWW-Authenticate: Bearer\r\n")
+        if (method, path) == (b"GET", BALANCER_METRICS_PATH.encode()):
+            return _response("200 OK", self._metrics(), kind="text/plain; version=0.0.4")
         if (method, path) != (b"GET", DISCOVERY_PATH.encode()):
             return _response("404 Not Found", "")
         known = self._known()
@@ -113,10 +122,10 @@ def _pairs(lines: Iterable[bytes]) -> Iterable[tuple[bytes, bytes, bytes]]:
     return (line.partition(b":") for line in lines if line)
 
 
-def _response(status: str, body: str, more: bytes = b"") -> bytes:
+def _response(status: str, body: str, more: bytes = b"", kind: str = "application/json") -> bytes:
     content = body.encode()
     head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(content)}\r\nConnection: close\r\n"
     )
     return head.encode() + more + b"\r\n" + content

@@ -14,6 +14,7 @@ from pathlib import Path
 from photo_base.command_line import decimal, text
 from photo_base.log_lines import JsonLines, log_to_stderr
 from photo_base.tasks import first
+from photo_fleet.balancer import metrics
 from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
 from photo_fleet.balancer.discovery import Discovery, discovery_token, known_to
 from photo_fleet.balancer.follow import Balance
@@ -74,8 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--discovery",
         type=listening_place,
         metavar="HOST:PORT",
-        help="tell Prometheus there which instances run, at /targets, for the bearer token"
-        " PHOTO_FLEET_DISCOVERY_TOKEN or the file PHOTO_FLEET_DISCOVERY_TOKEN_FILE",
+        help="tell Prometheus there which instances run, at /targets, and of this host, at"
+        " /metrics, for the bearer token PHOTO_FLEET_DISCOVERY_TOKEN or the file"
+        " PHOTO_FLEET_DISCOVERY_TOKEN_FILE",
     )
     parser.add_argument(
         "--once", action="store_true", help="set the members once, print them, and end"
@@ -107,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.once:
             return asyncio.run(_once(balance, fleet, options.json))
-        asyncio.run(_until_told(balance, _discovery(options.discovery, token, balance)))
+        asyncio.run(_until_told(balance, _discovery(options.discovery, token, balance, fleet)))
     except (StateInUse, OSError) as error:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return FAILED
@@ -125,8 +127,15 @@ async def _until_told(balance: Balance, discovery: Discovery | None = None) -> N
         ended.result()
 
 
-def _discovery(place: tuple[str, int] | None, token: str, balance: Balance) -> Discovery | None:
-    return Discovery(*place, token, lambda: known_to(balance)) if place else None
+def _discovery(
+    place: tuple[str, int] | None, token: str, balance: Balance, fleet: Fleet
+) -> Discovery | None:
+    if place is None:
+        return None
+    certificate = fleet.balancer.tls.certificate
+    return Discovery(
+        *place, token, lambda: known_to(balance), lambda: metrics.text(balance, certificate)
+    )
 
 
 def listening_place(value: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from typing import Any
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
+from photo_fleet.balancer import metrics
 from photo_fleet.balancer.discovery import known_to
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
@@ -33,7 +34,12 @@ from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
-from photo_fleet.local_fleet.watching import Watcher, gateway_beside, prometheus_beside
+from photo_fleet.local_fleet.watching import (
+    Watcher,
+    alertmanager_beside,
+    gateway_beside,
+    prometheus_beside,
+)
 from photo_fleet.render.places import Places
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Fleet
@@ -144,7 +150,9 @@ class LocalFleet:
         running.push_async_callback(embedded.stop)
         addresses = self._between(embedded.addresses)
         gateway = await self._watched_by("Pushgateway", gateway_beside(layout), running)
-        spec = local_spec(self._spec, addresses, self.url, gateway)
+        alerts = alertmanager_beside(self._spec, layout)
+        alertmanager = await self._watched_by("Alertmanager", alerts, running)
+        spec = local_spec(self._spec, addresses, self.url, gateway, alertmanager)
         secrets = load_or_create(layout.secrets)
         launcher = Launcher(spec, layout, addresses, secrets, self._environ)
         deploys = self._deploys = Deploys(layout.deploys)
@@ -159,7 +167,9 @@ class LocalFleet:
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
-        beside = prometheus_beside(spec, layout, lambda: known_to(made), gateway)
+        beside = prometheus_beside(
+            spec, layout, lambda: known_to(made), lambda: self._told(made), gateway
+        )
         await self._watched_by("Prometheus", beside, running)
         registry = await _began(Registry(layout.database_address))
         group = self._group = self._make_group(registry, launcher, front, first_release)
@@ -183,6 +193,10 @@ class LocalFleet:
         if watcher.url:
             self._watchers[name] = watcher.url
         return watcher.url
+
+    def _told(self, balance: Balance) -> str:
+        """What Prometheus is told of nginx and of the group."""
+        return metrics.text(balance, desired=self._group.desired if self._group else None)
 
     def _make_balance(self, nginx: Nginx) -> Balance:
         return Balance(

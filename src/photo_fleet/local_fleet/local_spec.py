@@ -7,11 +7,16 @@ from photo_fleet.spec.fleet import Fleet, Logs, Tls
 
 
 def local_spec(
-    fleet: Fleet, addresses: EmbeddedAddresses, public_url: str, gateway: str = ""
+    fleet: Fleet,
+    addresses: EmbeddedAddresses,
+    public_url: str,
+    gateway: str = "",
+    alertmanager: str = "",
 ) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
     `public_url` by clients and from loopback by nginx. Its log lines go to no collector, its
-    metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere."""
+    metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere, its
+    alerts to `alertmanager`."""
     return replace(
         fleet,
         service=replace(
@@ -40,6 +45,9 @@ def local_spec(
             pushgateway=gateway if fleet.metrics.pushgateway else "",
             pushgateway_auth="none",
             pushgateway_ca="",
+            alertmanager=alertmanager,
         ),
+        # Its keys are made with its folder, and their ids tell no date.
+        objectives=replace(fleet.objectives, oldest_key=0),
         logs=Logs(),
     )

@@ -1,5 +1,6 @@
-"""Prometheus and a Pushgateway beside a local fleet, where they are installed, on loopback, by the
-rendered configuration: with the balancer's discovery, or this gateway in place of the spec's."""
+"""Prometheus, Alertmanager and a Pushgateway beside a local fleet, where they are installed, on
+loopback, by the rendered configuration: with the balancer's discovery, or this gateway in place of
+the spec's, and with nobody whom Alertmanager would tell."""
 
 import asyncio
 import os
@@ -15,12 +16,13 @@ from photo_base.processes import CannotStart, Program, Running, find_program, wr
 from photo_base.tasks import cancel
 from photo_fleet.balancer.discovery import Discovery, Targets
 from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.render import prometheus
+from photo_fleet.render import alertmanager, prometheus
 from photo_fleet.spec.fleet import Fleet
 
-USUAL_PORT, USUAL_GATEWAY_PORT = 9090, 9091
+USUAL_PORT, USUAL_GATEWAY_PORT, USUAL_ALERTS_PORT = 9090, 9091, 9093
 LONGEST_STOP = 5.0
-KEPT = "2d"
+KEPT, RESENT = "2d", "5s"
+"""The first alerts are lost: where Alertmanager is, Prometheus knows only after some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,40 @@ async def gateway_beside(layout: Layout) -> AsyncIterator[Watcher]:
 
 
 @asynccontextmanager
+async def alertmanager_beside(fleet: Fleet, layout: Layout) -> AsyncIterator[Watcher]:
+    """An Alertmanager that groups alerts and shows them, and tells nobody."""
+    address, folder = f"127.0.0.1:{_free_port(USUAL_ALERTS_PORT)}", layout.data / "alertmanager"
+    folder.mkdir(exist_ok=True)
+    write(folder / "alertmanager.yml", alertmanager.example(fleet, hooks=""))
+    options = [f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data"]
+    options += [f"--web.listen-address={address}", "--cluster.listen-address=", "--log.level=warn"]
+    name = "prometheus-alertmanager"
+    async with _beside("Alertmanager", name, options, layout, folder, address) as watcher:
+        yield watcher
+
+
+@asynccontextmanager
 async def prometheus_beside(
-    fleet: Fleet, layout: Layout, known: Callable[[], Targets | None], gateway: str = ""
+    fleet: Fleet,
+    layout: Layout,
+    known: Callable[[], Targets | None],
+    metrics: Callable[[], str],
+    gateway: str = "",
 ) -> AsyncIterator[Watcher]:
-    """A Prometheus that scrapes the instances which `known` gives, unless they push, and the
-    gateway at this address."""
+    """A Prometheus that scrapes the instances which `known` gives, unless they push, what `metrics`
+    gives of nginx's host, and the gateway at this address; with the rules of alerts."""
     token, port = secrets.token_hex(16), _free_port()
-    discovering = asyncio.create_task(Discovery("127.0.0.1", port, token, known).run())
+    discovery = Discovery("127.0.0.1", port, token, known, metrics)
+    discovering = asyncio.create_task(discovery.run())
     try:
         address, folder = f"127.0.0.1:{_free_port(USUAL_PORT)}", layout.data / "prometheus"
         folder.mkdir(exist_ok=True)
         write(folder / "discovery-token", token, 0o600)
-        text = _config(fleet, f"http://127.0.0.1:{port}", gateway, str(folder))
-        write(folder / "prometheus.yml", text)
+        for name, text in _files(fleet, f"http://127.0.0.1:{port}", gateway, str(folder)).items():
+            write(folder / name, text)
         options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
         options += [f"--storage.tsdb.retention.time={KEPT}", f"--web.listen-address={address}"]
-        options += ["--enable-feature=exemplar-storage"]
+        options += ["--enable-feature=exemplar-storage", f"--rules.alert.resend-delay={RESENT}"]
         async with _beside("Prometheus", "prometheus", options, layout, folder, address) as watcher:
             yield watcher
     finally:
@@ -91,12 +111,12 @@ async def _beside(
             await running.stop((SIGTERM, LONGEST_STOP))
 
 
-def _config(fleet: Fleet, discovery: str, gateway: str, folder: str) -> str:
+def _files(fleet: Fleet, discovery: str, gateway: str, folder: str) -> dict[str, str]:
     local = replace(fleet.metrics, discovery=discovery)
-    text = prometheus.files(replace(fleet, metrics=local))["prometheus.yml"]
+    files = prometheus.files(replace(fleet, metrics=local))
     if gateway and not local.pushgateway:
-        text += "\n".join(prometheus.pushed(gateway)) + "\n"
-    return text.replace(prometheus.SECRETS, folder)
+        files["prometheus.yml"] += "\n".join(prometheus.pushed(gateway)) + "\n"
+    return {name: text.replace(prometheus.SECRETS, folder) for name, text in files.items()}
 
 
 def _free_port(wanted: int = 0) -> int:

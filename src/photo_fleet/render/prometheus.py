@@ -1,4 +1,4 @@
-"""prometheus.yml of the spec, for Prometheus 2.42 (Debian 12) and newer.
+"""prometheus.yml of the spec with its rules, for Prometheus 2.42 (Debian 12) and newer.
 
 http_sd_configs spells out the type of its authorization: without it 2.42 sends the bare token.
 """
@@ -6,7 +6,9 @@ http_sd_configs spells out the type of its authorization: without it 2.42 sends 
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from photo_fleet.spec.fleet import DISCOVERY_PATH, Fleet, Metrics
+from photo_fleet.render import alertmanager, alerts
+from photo_fleet.render.alert import Windows
+from photo_fleet.spec.fleet import BALANCER_METRICS_PATH, DISCOVERY_PATH, Fleet, Metrics
 from photo_fleet.spec.kinds import limit_ms
 
 SECRETS = "/etc/prometheus/photo-api"
@@ -17,6 +19,7 @@ TAG = "photo-api-fleet"
 """The tag (EC2) or metadata (OpenStack) of a group's instances; its value is the fleet's name."""
 
 CLOUD_REFRESH = "60s"
+RULES = "rules.yml"
 LONGEST_SCRAPE_MS = 10_000
 
 
@@ -33,14 +36,32 @@ def files(fleet: Fleet) -> dict[str, str]:
         "global:",
         f"  scrape_interval: {interval}ms",
         f"  scrape_timeout: {min(interval, LONGEST_SCRAPE_MS)}ms",
+        f"  evaluation_interval: {interval}ms",
+        f"rule_files: [{RULES}]",
+        *_alerting(fleet),
         "scrape_configs:",
         *jobs,
+        *_balancer(fleet),
     ]
-    return {"prometheus.yml": "\n".join(lines) + "\n"}
+    return {
+        "prometheus.yml": "\n".join(lines) + "\n",
+        RULES: alerts.rules(fleet, Windows()),
+        "alertmanager.yml": alertmanager.example(fleet),
+    }
 
 
 def notes(fleet: Fleet) -> list[str]:
     """What Prometheus's host must have besides."""
+    metrics = fleet.metrics
+    if not (metrics.pushgateway or _instances(fleet)):
+        return [
+            "metrics.discovery is not set, so no prometheus.yml is rendered: set it, and Prometheus"
+            " asks the balancer which instances run"
+        ]
+    return [*_targets(fleet), *_told(fleet)]
+
+
+def _targets(fleet: Fleet) -> list[str]:
     metrics = fleet.metrics
     if metrics.pushgateway:
         files = {"basic": GATEWAY_PASSWORD, "bearer": GATEWAY_TOKEN}
@@ -49,15 +70,27 @@ def notes(fleet: Fleet) -> list[str]:
     if fleet.balancer.kind == "cloud":
         token = f"Instances want the token in {OPS_TOKEN}: their PHOTO_API_OPS_TOKEN"
         return [CLOUD_NOTES[metrics.cloud].format(tag=TAG, fleet=fleet.name), token]
-    if metrics.discovery:
-        return [
-            f"Prometheus asks {metrics.discovery}{DISCOVERY_PATH} with the token in"
-            f" {DISCOVERY_TOKEN}, the same as the balancer's PHOTO_FLEET_DISCOVERY_TOKEN"
-        ]
     return [
-        "metrics.discovery is not set, so no prometheus.yml is rendered: set it, and Prometheus"
-        " asks the balancer which instances run"
+        f"Prometheus asks {metrics.discovery}{DISCOVERY_PATH} with the token in"
+        f" {DISCOVERY_TOKEN}, the same as the balancer's PHOTO_FLEET_DISCOVERY_TOKEN"
     ]
+
+
+def _told(fleet: Fleet) -> list[str]:
+    notes = [
+        "alertmanager.yml is an example: put those in its receivers who shall be woken, and"
+        " something outside that misses Watchdog when it stops"
+    ]
+    if not fleet.metrics.alertmanager:
+        notes.append(
+            "metrics.alertmanager is not set: Prometheus shows its alerts and wakes nobody"
+        )
+    if fleet.balancer.tls.certificate and not alerts.asks_balancer(fleet):
+        notes.append(
+            "nobody tells Prometheus when the balancer's certificate expires: `photo-fleet balance`"
+            " would, at metrics.discovery"
+        )
+    return notes
 
 
 CLOUD_NOTES = MappingProxyType(
@@ -142,6 +175,32 @@ def _proof(metrics: Metrics) -> list[str]:
     if metrics.pushgateway_ca:
         lines += [f"  tls_config: {{ca_file: {metrics.pushgateway_ca}}}"]
     return lines
+
+
+def _balancer(fleet: Fleet) -> list[str]:
+    """The nginx host that metrics.discovery names tells of itself, too."""
+    if not alerts.asks_balancer(fleet):
+        return []
+    place = urlsplit(fleet.metrics.discovery)
+    return [
+        "- job_name: photo-fleet-balance",
+        f"  metrics_path: {BALANCER_METRICS_PATH}",
+        f"  scheme: {place.scheme}",
+        *_authorization(DISCOVERY_TOKEN, "  "),
+        f"  static_configs: [{{targets: ['{place.netloc}']}}]",
+    ]
+
+
+def _alerting(fleet: Fleet) -> list[str]:
+    if not fleet.metrics.alertmanager:
+        return []
+    place = urlsplit(fleet.metrics.alertmanager)
+    return [
+        "alerting:",
+        "  alertmanagers:",
+        f"  - scheme: {place.scheme}",
+        f"    static_configs: [{{targets: ['{place.netloc}']}}]",
+    ]
 
 
 def _authorization(file: str, indent: str) -> list[str]:

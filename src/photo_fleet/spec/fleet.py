@@ -14,6 +14,7 @@ from photo_fleet.spec.kinds import (
     Duration,
     Networks,
     Origins,
+    Percent,
     Range,
     Rate,
     Size,
@@ -23,6 +24,9 @@ from photo_fleet.spec.kinds import (
 
 DISCOVERY_PATH = "/targets"
 """Where `photo-fleet balance` tells Prometheus its targets."""
+
+BALANCER_METRICS_PATH = "/metrics"
+"""Where it tells of itself, at the same place."""
 
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
@@ -60,6 +64,12 @@ Port = Annotated[int, Count(1, 65_535)]
 Instances = Annotated[int, Count(1, 10_000)]
 Connections = Annotated[int, Count(0, 100_000)]
 Attempts = Annotated[int, Count(1, 100)]
+
+Share = Annotated[float, Percent(95, 99.999)]
+"""Below 95 % an alert on 14.4 times the budget could hardly fire."""
+
+Within = Literal["100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s"]
+"""Edges of the service's histogram of durations: nothing between them can be told."""
 
 Wait = Annotated[float, Duration(0, 600)]
 """A part of an instance's end, as far as the service itself allows."""
@@ -261,6 +271,26 @@ class Metrics:
     token."""
     pushgateway_ca: OptionalFile = ""
     """PEM file on each machine: authorities that it may have besides the system's."""
+    alertmanager: Address = ""
+    """Where Prometheus sends its alerts; empty: it only shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """What 30 days are held to: percentages of reads and writes that do not fail, and of those that
+    are answered within a bound. `least_missed`: fewer bad requests than these wake nobody."""
+
+    reads: Share = 99.9
+    writes: Share = 99.9
+    fast_reads: Share = 99.0
+    read_within: Within = "250ms"
+    fast_writes: Share = 99.0
+    write_within: Within = "1s"
+    least_missed: Annotated[int, Count(1, 100_000)] = 5
+    oldest_key: Annotated[int, Count(0, 10_000)] = 400
+    """Days after which a key that signs is due; 0: nobody is reminded."""
+    certificate_left: Annotated[int, Count(4, 365)] = 14
+    """Days before a certificate's end at which somebody is reminded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,4 +320,5 @@ class Fleet:
     group: Group = field(default_factory=Group)
     database: Database = field(default_factory=Database)
     metrics: Metrics = field(default_factory=Metrics)
+    objectives: Objectives = field(default_factory=Objectives)
     logs: Logs = field(default_factory=Logs)
