@@ -79,6 +79,26 @@ def test_a_request_s_line_names_the_route_that_took_it(service: Service) -> None
         assert line["route"] == (path if path in taken else "unmatched")
 
 
+def test_a_client_that_leaves_amid_its_upload_is_499_as_any_other(
+    service: Service, alice: User
+) -> None:
+    address, album = urlsplit(service.url), alice.album()["id"]
+    content_type = "multipart/form-data; boundary=x"
+    head = (
+        "POST /api/photos/ HTTP/1.1\r\nHost: a\r\nX-Request-ID: left-amid\r\n"
+        f"Authorization: {alice.api.headers['Authorization']}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: 500000\r\n\r\n"
+        f'--x\r\nContent-Disposition: form-data; name="album_id"\r\n\r\n{album}\r\n'
+        '--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    )
+    with socket.create_connection((address.hostname or "", address.port or 0), 10) as peer:
+        peer.sendall(head.encode() + jpeg())
+    [line] = eventually(lambda: of(service, Event.REQUEST, request_id="left-amid"))
+    assert (line["route"], line["status"], line["user_id"]) == (
+        "/api/photos", 499, alice.account["id"],
+    )  # fmt: skip
+
+
 def test_every_line_of_a_boot_names_it(service: Service, alice: User) -> None:
     alice.rendered(alice.upload()["id"])
     processes = {"main", "web-1", "jobs"}

@@ -1,6 +1,7 @@
 """The log queue: what arrives, what is lost when the sink fails, and that its number is told."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from photo_api.settings.instance import LogSettings
+from photo_api.telemetry.logs import QueueHandler
 from photo_api.telemetry.shipping import LogQueue
 from photo_api.telemetry.sinks import open_log_queues
 from tests.service import Service, eventually
@@ -185,6 +187,42 @@ class Slow:
         self.called.set()
         assert self.go_on.wait(60)
         self.lines += lines
+
+
+def test_what_is_told_of_a_sink_does_not_go_round_for_ever() -> None:
+    """Two sinks that fail every other time get the lines that say so of either."""
+    sinks = Moody(), Moody()
+    queues = [LogQueue(sink, 1000, "web-1") for sink in sinks]
+    handler, telling = QueueHandler(queues), logging.getLogger("photo_api.telemetry.shipping")
+    telling.addHandler(handler)
+    try:
+        put(queues[0], 1)
+
+        def quiet() -> bool:
+            before = [sink.written for sink in sinks]
+            time.sleep(1.5)
+            return [sink.written for sink in sinks] == before and min(before) > 0
+
+        eventually(quiet, 20)
+    finally:
+        telling.removeHandler(handler)
+        for queue in queues:
+            queue.close(1)
+
+
+class Moody:
+    name = "moody"
+    gathering = 0.01
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def use(self, settings: LogSettings) -> None: ...
+
+    def write(self, lines: list[bytes]) -> None:
+        self.written += 1
+        if self.written % 2:
+            raise OSError("a mood")
 
 
 def test_lines_dropped_while_they_were_being_written_are_not_lost() -> None:

@@ -33,6 +33,8 @@ DATABASE_DOWN: tuple[type[Exception], ...] = (
     TimeoutError,
 )
 RETRY_SOON = 2
+CLIENT_GONE = 499
+"""What nginx calls a request whose client went away before an answer; nobody is told so."""
 MOST_ITEMS, LONGEST_TEXT = 20, 300
 
 PREFIX_LOST = (
@@ -144,8 +146,9 @@ async def _store_down(request: Request, error: Exception) -> Response:
 
 
 async def _disconnected(request: Request, error: Exception) -> Response:
-    """Nobody reads this answer; it only ends the request without a traceback."""
-    return _answer(request, ApiError(Code.BAD_REQUEST, "The client went away"))
+    """Nobody reads this answer; it only ends the request, without a traceback, as one whose client
+    went away."""
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _unhandled(request: Request, _: Exception) -> Response:

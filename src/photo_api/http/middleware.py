@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.client_address import client_address
-from photo_api.http.errors import error_response
+from photo_api.http.errors import CLIENT_GONE, error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
@@ -33,7 +33,6 @@ NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
 
 INSTANCE = INSTANCE_HEADER.lower().encode()
 
-CLIENT_GONE = 499
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEALTH = f"{API_PREFIX}/health"
 

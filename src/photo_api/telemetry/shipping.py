@@ -27,6 +27,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
 CLOSING_PAUSE = 0.1
 LONGEST_WAIT = 60.0
 """Seconds for which a sink is left alone that says for how long it wants to be."""
+TOLD_EVERY = 60.0
+"""Seconds: what a sink does is told by lines that go to it, or to another that tells of it."""
 MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -78,7 +80,7 @@ class LogQueue:
         self._first = 0  # the number of the oldest line that waits, counted from the start
         self._dropped = 0
         self._refused = 0
-        self._complained = False  # about lines that it refuses
+        self._told_at: dict[str, float] = {}
         # Reentrant, as is the bell: a finalizer that logs may run inside `put`.
         self._lock = RLock()
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -158,24 +160,23 @@ class LogQueue:
         return True
 
     def _write_all(self) -> None:
-        pause, failing = FIRST_PAUSE, False
+        pause, told = FIRST_PAUSE, False
         while batch := self._next_batch():
             number, lines = batch
             try:
                 outcome = self._sink.write(lines)
             except OSError as error:
-                if not failing:
-                    failing = True
-                    reason = error.strerror or str(error) or type(error).__name__
-                    self._complain("log sink fails", reason)
+                reason = error.strerror or str(error) or type(error).__name__
+                told = told or self._complain("log sink fails", reason)
                 self._rest(pause, error.wait if isinstance(error, SinkBusy) else 0.0)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             except Exception as error:  # a bug costs these lines, and no later ones
                 outcome = Outcome(len(lines), f"{type(error).__name__}: {error}")
             self._remove(number, len(lines))
-            if failing:
-                pause, failing = FIRST_PAUSE, False
+            pause = FIRST_PAUSE
+            if told:
+                told = False
                 log.warning("log sink works again", extra={"fields": self._fields(**self.state())})
             if self._settle(outcome or Outcome()):
                 self._rest(FIRST_PAUSE)
@@ -189,14 +190,18 @@ class LogQueue:
                 self._bytes += len(line)
             self._first -= len(outcome.again)
             self._drop_what_is_too_much()
-        # Told once for each time that it begins, since this line may be refused as well.
-        if outcome.refused > 0 and not self._complained:
+        if outcome.refused > 0:
             self._complain("log sink refuses lines", outcome.reason)
-        self._complained = outcome.refused > 0
         return bool(outcome.again)
 
-    def _complain(self, message: str, reason: str) -> None:
+    def _complain(self, message: str, reason: str) -> bool:
+        """Whether it is told now."""
+        now = time.monotonic()
+        if now - self._told_at.get(message, -TOLD_EVERY) < TOLD_EVERY:
+            return False
+        self._told_at[message] = now
         log.warning(message, extra={"fields": self._fields(error=reason)})
+        return True
 
     def _fields(self, **more: object) -> dict[str, object]:
         return {"sink": self._sink.name, **more}
