@@ -12,12 +12,12 @@ import uvloop
 
 from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
-from bench.counting import counting_row
+from bench.counting import counting_row, untraced_row
 from bench.footprint import memory_rows, start_rows
 from bench.reads import READS
 from bench.report import Row, as_json, as_table
 from bench.rows import confirm_row, login_row, presign_row, read_row, upload_row
-from bench.sinks import dead_sinks_row, loki_row
+from bench.sinks import dead_sinks_row, loki_row, traces_row
 
 THOROUGH = Effort(rounds=5, seconds=1.5, starts=7, batch=16)
 QUICK = Effort(rounds=3, seconds=0.5, starts=5, batch=6)
@@ -34,6 +34,8 @@ ON_BOTH_SIDES: dict[str, Measure] = {
     "counting": counting_row,
     "sinks-dead": dead_sinks_row,
     "sinks-loki": loki_row,
+    "traces-off": untraced_row,
+    "traces": traces_row,
     "memory": memory_rows,
 }
 START = "start"

@@ -1,7 +1,8 @@
-"""What the metrics cost of a request's processor time."""
+"""What metrics, and tracing that is off, cost of a request's processor time."""
 
 import itertools
 from collections.abc import Callable
+from dataclasses import fields
 from statistics import median
 from time import process_time
 
@@ -12,17 +13,29 @@ from bench.reads import reads
 from bench.report import Goal, Row
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, TOKEN_CHECKS
+from photo_api.settings.instance import LogSettings
+from photo_api.tracing import Tracer, sampled
 
 REQUESTS_AT_ONCE = 2000
 """In one round, after which counts are reported, as once a second."""
 
 ROUNDS = 20
 COST = Goal(0.05, at_most=True)
+NEXT_TO_NOTHING = Goal(0.01, at_most=True)
 IMAGE = "/api/photos/{photo_id}/image"
 
 
 async def counting_row(bench: Bench, effort: Effort) -> list[Row]:
     """What a redirect counts, and its share of the report, against all that a redirect costs."""
+    return [await _share("counting", _counting(), COST, bench, effort)]
+
+
+async def untraced_row(bench: Bench, effort: Effort) -> list[Row]:
+    """Where a redirect looks whether it is traced, against all that it costs."""
+    return [await _share("traces-off", _not_tracing(), NEXT_TO_NOTHING, bench, effort)]
+
+
+async def _share(name: str, cost: float, goal: Goal, bench: Bench, effort: Effort) -> Row:
     read = next(read for read in reads(bench.world) if read.name == "image-redirect")
 
     def redirects() -> Side:
@@ -33,10 +46,9 @@ async def counting_row(bench: Bench, effort: Effort) -> list[Row]:
             bench.service,
         )
 
-    pairs = await in_turns("counting", redirects(), redirects(), 1)
+    pairs = await in_turns(name, redirects(), redirects(), 1)
     request = median(sample.cpu_us for pair in pairs for sample in pair)
-    counting = _counting()
-    return [Row("counting", "CPU µs", counting, request, counting / request, goal=COST)]
+    return Row(name, "CPU µs", cost, request, cost / request, goal=goal)
 
 
 def _counting() -> float:
@@ -52,6 +64,22 @@ def _counting() -> float:
             pass
 
     return median(_seconds(count) for _ in range(ROUNDS)) / REQUESTS_AT_ONCE * 1e6
+
+
+def _not_tracing() -> float:
+    """Microseconds for each request: its headers, and its two connections of the pool."""
+    unset = {item.name: item.metadata["variable"] for item in fields(LogSettings)}
+    settings = LogSettings(**{name: one.parse(one.default) for name, one in unset.items()})
+    tracer = Tracer(settings, Counts(), None)
+    headers = [(b"x-header-%d" % number, b"value") for number in range(12)]
+
+    def look() -> None:
+        for _ in range(REQUESTS_AT_ONCE):
+            tracer.of_request(headers)
+            sampled()
+            sampled()
+
+    return median(_seconds(look) for _ in range(ROUNDS)) / REQUESTS_AT_ONCE * 1e6
 
 
 def _seconds(work: Callable[[], None]) -> float:

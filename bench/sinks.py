@@ -1,4 +1,4 @@
-"""What shipping log lines costs requests: to collectors that take nothing, and to one that does."""
+"""What shipping lines and spans costs requests: to collectors that take nothing, and to others."""
 
 import asyncio
 import socket
@@ -35,6 +35,16 @@ async def loki_row(bench: Bench, effort: Effort) -> list[Row]:
     async with _collector() as port:
         settings = {"LOG_LOKI_URL": f"http://{HOST}:{port}", "LOG_QUEUE": "100000"}
         return await _row("sinks-loki", bench, effort, settings, None)
+
+
+async def traces_row(bench: Bench, effort: Effort) -> list[Row]:
+    """The redirect with one request in a hundred sampled, and with all, against none."""
+    rows = []
+    for name, ratio, goal in (("traces-1", "0.01", NO_TOLL), ("traces-100", "1", None)):
+        async with _collector() as port:
+            where = {"TRACE_OTLP_URL": f"http://{HOST}:{port}", "TRACE_RATIO": ratio}
+            rows += await _row(name, bench, effort, where, goal)
+    return rows
 
 
 async def _row(

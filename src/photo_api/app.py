@@ -36,6 +36,7 @@ from photo_api.shares.routes import router as shares
 from photo_api.state import AppState
 from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
+from photo_api.tracing import Tracer
 
 UPLOAD_PATH = f"{API_PREFIX}/photos"
 
@@ -55,6 +56,7 @@ def create_app(
     health: WorkerHealth,
     access_log: AccessLog,
     metrics: Reporting,
+    tracer: Tracer,
 ) -> ASGIApp:
     """The ASGI application of one worker. Nothing is connected before its lifespan begins."""
 
@@ -80,7 +82,8 @@ def create_app(
     install_docs(app)
     wrapped = _wrap(app, live.now)
     trusted, phase = live.now.http.trusted_proxies, health.phase
-    return RequestContext(wrapped, identity.instance, phase, access_log, trusted, metrics.counts)
+    counts = metrics.counts
+    return RequestContext(wrapped, identity.instance, phase, access_log, trusted, counts, tracer)
 
 
 def add_routes(app: FastAPI) -> None:

@@ -105,7 +105,8 @@ async def _work(
         "shared_album": SharedAlbumJob(db),
         "metadata": MetadataJob(db, pool),
     }
-    runner = Runner(db, store, handlers, jobs, holder, worker.metrics.counts)
+    counts, tracer = worker.metrics.counts, worker.tracer
+    runner = Runner(db, store, handlers, jobs, holder, counts, tracer)
     await _wait_for_schema(db)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run(live))

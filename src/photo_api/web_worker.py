@@ -216,7 +216,7 @@ def main() -> None:
             count_for_objective(counts, OTHER, UNMATCHED, status)
 
         connections.refused = refused
-        app = create_app(live, worker.identity, health, access_log, worker.metrics)
+        app = create_app(live, worker.identity, health, access_log, worker.metrics, worker.tracer)
         config = server_config(settings, app, instance, connections)
         listening = socket.socket(fileno=worker.socket)
         Server(config, worker, health, connections).run(sockets=[listening])

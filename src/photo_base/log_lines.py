@@ -12,6 +12,7 @@ import logging
 import re
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -120,12 +121,13 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 class JsonLines(logging.Formatter):
-    """time, level, event, logger, message, what each line tells `always`, and the record's own
-    `fields`; a record names its event among these. Nothing that looks like a secret stands in it,
-    and no line is longer than `LONGEST_LINE`."""
+    """time, level, event, logger, message, what each line tells `always` and `now`, and the
+    record's own `fields`; a record names its event among these. Nothing that looks like a secret
+    stands in it, and no line is longer than `LONGEST_LINE`."""
 
-    def __init__(self, **always: str) -> None:
+    def __init__(self, now: Callable[[], Mapping[str, str]] = dict, **always: str) -> None:
         super().__init__()
+        self._now = now
         self._always = always
 
     def format(self, record: logging.LogRecord) -> str:
@@ -136,6 +138,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": shown(message_of(record)),
             **self._always,
+            **self._now(),
             **redacted(getattr(record, "fields", {})),
         }
         if record.exc_info:

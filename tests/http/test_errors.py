@@ -9,6 +9,8 @@ from photo_api.http.errors import install_error_handlers
 from photo_api.http.middleware import RequestContext
 from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
+from photo_api.tracing import Tracer
+from tests.telemetry.log_settings import log_settings
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,9 @@ async def test_a_lost_database_is_503_with_retry_after(error: Exception) -> None
     async def fail() -> None:
         raise error
 
-    served = RequestContext(app, "here", WorkerPhase(), lambda **_: None, (), Counts())
+    counts = Counts()
+    tracer = Tracer(log_settings(), counts, None)
+    served = RequestContext(app, "here", WorkerPhase(), lambda **_: None, (), counts, tracer)
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/")

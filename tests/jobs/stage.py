@@ -13,8 +13,10 @@ import psutil
 from photo_api.db.pool import Database
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import Job
+from photo_api.metrics.counts import Counts
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
+from photo_api.tracing import Tracer
 from tests.own_stage import ask, at_work, database_of, store_of
 from tests.service import User, eventually
 
@@ -126,7 +128,9 @@ async def handling(
     """Jobs are run in this process: by `handler` those of kind `renditions`."""
     loaded = load(settings)
     handlers = {"renditions": handler} | more
-    works = runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests")
+    counts = Counts()
+    tracer = Tracer(loaded.logs, counts, None)
+    works = runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests", counts, tracer)
     async with at_work(works.run(LiveSettings(loaded))):
         yield
 

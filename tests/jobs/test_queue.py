@@ -14,6 +14,7 @@ from photo_api.metrics.declared import JOB_DURATION
 from photo_api.photos.upload_queries import NewPhoto, insert_ready, note_object
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
+from photo_api.tracing import Tracer
 from tests.jobs.stage import (
     KINDS,
     Recorder,
@@ -192,11 +193,11 @@ async def test_a_lost_database_is_not_held_against_a_job(
     loaded = load(settings)
     async with database_of(settings) as db, asyncio.timeout(20):
         handler = Interrupted(db)
-        work = asyncio.create_task(
-            runner.Runner(
-                db, store_of(settings), {"renditions": handler}, loaded.jobs, "tests"
-            ).run(LiveSettings(loaded))
-        )
+        counts = Counts()
+        of_tests = "tests", counts, Tracer(loaded.logs, counts, None)
+        handlers = {"renditions": handler}
+        works = runner.Runner(db, store_of(settings), handlers, loaded.jobs, *of_tests)
+        work = asyncio.create_task(works.run(LiveSettings(loaded)))
         await enqueue(connections[0], 1)
         assert await handler.done.get() == 1
         work.cancel()
@@ -217,8 +218,9 @@ async def test_at_the_end_it_counts_whether_a_job_could_be_handed_back(
 
     async with database_of(settings) as db, asyncio.timeout(20):
         handlers = {"renditions": Endless(db)}
-        args = db, store_of(settings), handlers, loaded.jobs, "tests", counts
-        async with at_work(runner.Runner(*args).run(LiveSettings(loaded))):
+        of_tests = "tests", counts, Tracer(loaded.logs, counts, None)
+        works = runner.Runner(db, store_of(settings), handlers, loaded.jobs, *of_tests)
+        async with at_work(works.run(LiveSettings(loaded))):
             await enqueue(connections[0], 1)
             await began.wait()
             await connections[0].execute(f"ALTER TABLE jobs RENAME TO {table}_")

@@ -7,6 +7,7 @@ to close, which is not signed, and so every connection carries one request and o
 import asyncio
 import re
 import threading
+from collections import deque
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class FaultyStore:
     _open: dict[asyncio.StreamWriter, Fault] = field(default_factory=dict)
     requests: int = 0
     """How many have come in."""
+    heads: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
+    """Those of the last of them."""
 
     @property
     def hanging(self) -> int:
@@ -100,6 +103,7 @@ class FaultyStore:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests += 1
+            self.heads.append(head.decode("latin-1"))
             fault = self._fault
             if fault.only.encode() not in head.partition(b"\r\n")[0]:
                 fault = Fault()

@@ -169,6 +169,7 @@ class History:
                 told["photo_api_log_lines_waiting", (process, way)] = self._chance.randint(0, 3)
         for process in ("web", "jobs"):
             told["photo_api_database_waiting", (process,)] = 6 if ill else 0
+            told["photo_api_spans_waiting", (process,)] = self._chance.randint(0, 3)
             told["photo_api_database_connections", (process, "in_use")] = 10 if ill else 2
             told["photo_api_database_connections", (process, "idle")] = 0 if ill else 5
         for readers in ("owners", "visitors"):

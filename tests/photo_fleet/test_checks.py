@@ -160,6 +160,9 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         "warning",
         {"metrics.pushgateway": "http://10.0.0.9:9091", "metrics.pushgateway_auth": "bearer"},
     ),
+    ("plain-secret", "warning", {"tracing.otlp": "http://a:4318", "tracing.otlp_auth": True}),
+    ("unused", "warning", {"tracing.otlp_auth": True, "tracing.sampled": 1.0}),
+    ("log-flush", "warning", {"tracing.otlp": "http://a:4318", "drain.log_flush": 0.5}),
     ("log-flush", "warning", {"logs.nhn": True, "drain.log_flush": 0.5}),
     ("log-flush", "warning", {"logs.file": "/var/log/photo-api/a.log", "drain.log_flush": 0.0}),
     ("cooldown", "warning", {"group.policies": (Policy("cpu", 50, 300, 1, 59), IN)}),
@@ -228,6 +231,7 @@ def test_a_finding_shows_its_numbers(code: str, level: str, changes: dict[str, A
             "logs.loki_tenant": "photos",
             "logs.ca": "/etc/ssl/a.pem",
         },
+        {"tracing.otlp": "https://a:4318", "tracing.sampled": 1.0, "logs.ca": "/etc/ssl/a.pem"},
     ],
 )
 def test_what_just_holds_is_not_found(changes: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from photo_api.contract import METRICS_PATH
 from photo_fleet.render import tree
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.changes import changed
-from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Tls
+from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Tls, Tracing
 from photo_fleet.spec.loading import load, loads
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,7 +23,11 @@ LONGEST_WAY = 15
 SPEC = "photo_fleet.spec"
 STORE = Balancer(store="https://s3.example.org", tls=Tls("/c.pem", "/k.pem"))
 CLOUD = {"balancer.kind": "cloud", "drain.removal": "health-only", "metrics.cloud": "ec2"}
-FLEETS = (Fleet(), changed(Fleet(), CLOUD), replace(Fleet(), balancer=STORE))
+TRACED = Tracing("http://10.0.0.7:4318")
+FLEETS = (
+    *(Fleet(), changed(Fleet(), CLOUD)),
+    *(replace(Fleet(), balancer=STORE), replace(Fleet(), tracing=TRACED)),
+)
 
 
 def tables(node: Any) -> Iterator[Any]:

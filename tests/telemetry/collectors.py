@@ -153,19 +153,30 @@ class LogAndCrash(Collector):
 
 class Otlp(Collector):
     path = "/v1/logs"
+    resources, scopes, records, refused = (
+        *("resourceLogs", "scopeLogs", "logRecords"),
+        "rejectedLogRecords",
+    )
 
     def take(self, content: Any, headers: Any) -> str:
         self.authorized(headers)
         kept = []
-        for resource in content["resourceLogs"]:
+        for resource in content[self.resources]:
             about = self._plain(resource["resource"]["attributes"])
-            for scope in resource["scopeLogs"]:
-                for record in scope["logRecords"]:
+            for scope in resource[self.scopes]:
+                for record in scope[self.records]:
                     kept.append(self._record(record) | {"resource": about})
         self.keep(kept)
         rejected = self.behaviour.get("rejected", 0)
-        partial = {"rejectedLogRecords": str(rejected), "errorMessage": "too many"}
+        partial = {self.refused: str(rejected), "errorMessage": "too many"}
         return json.dumps({"partialSuccess": partial} if rejected else {})
+
+    def _id(self, record: dict[str, Any], name: str, size: int) -> str:
+        """Hexadecimal digits, of either case, not all of them zero."""
+        if not re.fullmatch(rf"[0-9a-fA-F]{{{size}}}", record[name]) or not int(record[name], 16):
+            raise Refused(400, name)
+        found: str = record[name]
+        return found
 
     def _record(self, record: dict[str, Any]) -> dict[str, Any]:
         for name in ("timeUnixNano", "observedTimeUnixNano"):
@@ -176,7 +187,12 @@ class Otlp(Collector):
         [(kind, text)] = record["body"].items()
         if kind != "stringValue" or not isinstance(text, str):
             raise Refused(400, "body")
-        return {"body": text, "severity": record["severityText"]} | self._plain(
+        ids = {
+            name: self._id(record, name, size)
+            for name, size in (("traceId", 32), ("spanId", 16))
+            if name in record
+        }
+        return {"body": text, "severity": record["severityText"], **ids} | self._plain(
             record["attributes"]
         )
 
@@ -194,6 +210,40 @@ class Otlp(Collector):
                 raise Refused(400, f"attribute {one['key']}")
             found[one["key"]] = int(value) if kind == "intValue" else value
         return found
+
+
+class Traces(Otlp):
+    """opentelemetry-proto: `trace/v1/trace.proto` says what a span must and may have."""
+
+    path = "/v1/traces"
+    resources, scopes, records, refused = "resourceSpans", "scopeSpans", "spans", "rejectedSpans"
+    fields = frozenset(
+        {"traceId", "spanId", "parentSpanId", "traceState", "flags", "name", "kind", "status"}
+        | {"startTimeUnixNano", "endTimeUnixNano", "attributes", "events", "links"}
+        | {"droppedAttributesCount", "droppedEventsCount", "droppedLinksCount"}
+    )
+
+    def _record(self, record: dict[str, Any]) -> dict[str, Any]:
+        if unknown := set(record) - self.fields:
+            raise Refused(400, f"no fields of a span: {unknown}")
+        self._id(record, "traceId", 32)
+        self._id(record, "spanId", 16)
+        if record.get("parentSpanId"):
+            self._id(record, "parentSpanId", 16)
+        times = [record["startTimeUnixNano"], record["endTimeUnixNano"]]
+        if not all(isinstance(one, str) and one.isdecimal() for one in times):
+            raise Refused(400, "times are fixed64: texts of digits")
+        if not int(times[0]) <= int(times[1]):
+            raise Refused(400, "it ends before it begins")
+        if not record["name"] or not isinstance(record["name"], str):
+            raise Refused(400, "name")
+        if record["kind"] not in (1, 2, 3, 4, 5) or record["status"].get("code", 0) not in (
+            0,
+            1,
+            2,
+        ):
+            raise Refused(400, "kind or status")
+        return record | {"attributes": self._plain(record["attributes"])}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -252,7 +302,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
 
-KINDS = {"loki": Loki, "nhn": LogAndCrash, "otlp": Otlp}
+KINDS = {"loki": Loki, "nhn": LogAndCrash, "otlp": Otlp, "traces": Traces}
 
 if __name__ == "__main__":
     import ctypes

@@ -26,6 +26,7 @@ from photo_api.telemetry.sinks import open_log_queues
 from tests.certificates import Authority
 from tests.service import Service, eventually, free_port, jpeg
 from tests.telemetry.log_settings import log_settings
+from tests.telemetry.running import Running, collector
 
 StartService = Callable[..., Service]
 KINDS = ("loki", "nhn", "otlp")
@@ -66,64 +67,6 @@ KILLED = """
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of this process's queues are gathered for a moment only."""
     monkeypatch.setattr(HttpSink, "gathering", 0.1)
-
-
-class Running:
-    """A collector as a process of its own."""
-
-    def __init__(self, kind: str, file: Path, port: int | None = None, *pair: str) -> None:
-        self.kind, self.file, self.port = kind, file, port or free_port()
-        self.url = f"http{'s' * bool(pair)}://127.0.0.1:{self.port}"
-        self._client = httpx.Client(base_url=self.url, verify=False)
-        arguments = (kind, str(self.port), str(file), *pair)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.telemetry.collectors", *arguments]
-        )
-        eventually(self._listens, 30)
-
-    def _listens(self) -> bool:
-        try:
-            return self._client.get("/").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def behave(self, **how: Any) -> None:
-        self._client.put("/", json=how).raise_for_status()
-
-    def requests(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._client.get("/").json()
-        return found
-
-    def kept(self) -> list[dict[str, Any]]:
-        text = self.file.read_text() if self.file.exists() else ""
-        return [json.loads(line) for line in text.splitlines()]
-
-    def numbers(self) -> list[int]:
-        """Of the lines that it took, in order."""
-        lines = [entry.get("line", entry) for entry in self.kept()]
-        return [int(line["number"]) for line in lines if "number" in line]
-
-    def settings(self, **more: Any) -> dict[str, Any]:
-        where: dict[str, Any] = {
-            "loki": {"loki_url": self.url},
-            "nhn": {"nhn_url": self.url, "nhn_app_key": "an-app-key"},
-            "otlp": {"otlp_url": self.url},
-        }
-        return {"timeout": 2.0, **where[self.kind], **more}
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._client.close()
-
-
-@contextmanager
-def collector(kind: str, folder: Path, *pair: str) -> Iterator[Running]:
-    running = Running(kind, folder / kind, None, *pair)
-    try:
-        yield running
-    finally:
-        running.kill()
 
 
 @pytest.fixture(params=KINDS)

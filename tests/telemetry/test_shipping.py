@@ -58,7 +58,7 @@ print(lost, queue.close(0.5), time.monotonic() - started)
 
 HUNG = """
 class Hung:
-    name, gathering = "hung", 0.1
+    name, carries, gathering = "hung", "log lines", 0.1
     def write(self, lines):
         os.open(path, os.O_WRONLY)  # waits until somebody reads the pipe
 queue = LogQueue(Hung(), bound, name)
@@ -175,6 +175,7 @@ class Slow:
     """A sink that takes what it is given only when it may go on."""
 
     name = "slow"
+    carries = "log lines"
     gathering = 0.1
 
     def use(self, settings: LogSettings) -> None: ...
@@ -212,6 +213,7 @@ def test_what_is_told_of_a_sink_does_not_go_round_for_ever() -> None:
 
 class Moody:
     name = "moody"
+    carries = "log lines"
     gathering = 0.01
 
     def __init__(self) -> None:

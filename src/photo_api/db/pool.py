@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from photo_api.db.connect import moved, session_options
+from photo_api.db.statement_spans import keep_no_spans, keep_spans
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import (
     BREAKER_OPEN,
@@ -23,6 +24,7 @@ from photo_api.metrics.declared import (
 from photo_api.resilience import PAUSE, Breaker
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.secrets import LiveSettings
+from photo_api.tracing import record, sampled
 from photo_base.postgres import FAILURES, connect_to_primary, is_refusal, reason
 from photo_base.tasks import cancel
 
@@ -83,6 +85,7 @@ class Database:
         if self._failing and self._breaker.is_open:
             self._refusals += 1
             raise DatabaseUnavailable("the server does not answer")
+        trace, began = sampled(), time.monotonic()
         self._waiting += 1
         try:
             connection = await self._pool.acquire(timeout=self._wait)
@@ -94,6 +97,9 @@ class Database:
         finally:
             self._waiting -= 1
         try:
+            if trace is not None:
+                record("database connection", time.monotonic() - began)
+                keep_spans(connection)
             yield connection
             if self._failing:
                 self._succeeded()
@@ -104,6 +110,8 @@ class Database:
             self._start_looking()
             raise
         finally:
+            if trace is not None:
+                keep_no_spans(connection)
             await self._release(connection)
 
     @asynccontextmanager

@@ -19,6 +19,7 @@ from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import OBJECTIVE_REQUESTS, REQUEST_DURATION, REQUESTS, UNMATCHED
 from photo_api.telemetry.logs import AccessLog
+from photo_api.tracing import Tracer, begin
 from photo_base.environment import Network
 from photo_base.log_lines import redact
 
@@ -51,6 +52,7 @@ class RequestContext:
         access_log: AccessLog,
         trusted: Sequence[Network],
         counts: Counts,
+        tracer: Tracer,
     ) -> None:
         self.app = app
         self.instance = instance.encode()
@@ -58,6 +60,7 @@ class RequestContext:
         self.access_log = access_log
         self.trusted = trusted
         self.counts = counts
+        self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,6 +74,8 @@ class RequestContext:
         client = client_address(Request(scope), self.trusted)
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, client=client)
+        if (trace := self.tracer.of_request(scope["headers"])) is not None:
+            begin(trace)
         status, sent = CLIENT_GONE, 0
 
         async def send_with_identity(message: Message) -> None:
@@ -119,7 +124,10 @@ class RequestContext:
                 bytes=sent,
                 ms=round(seconds * 1000, 1),
                 **cut,
+                **(trace.fields if trace else {}),
             )
+            if trace is not None:
+                self.tracer.end_request(trace, method, route, status, seconds, request_id)
 
 
 def count_for_objective(counts: Counts, method: str, route: str, status: int) -> None:

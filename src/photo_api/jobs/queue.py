@@ -16,29 +16,34 @@ RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
 Kind = Literal["renditions", "display", "metadata"]
 
 
-def enqueuing(kind: Kind, subjects: str) -> str:
+def enqueuing(kind: Kind, subjects: str, traced: str = "NULL") -> str:
     """The common table expression `job`: a job for each `id` of another one, `subjects`, of which
-    workers are told with the commit."""
+    workers are told with the commit. `traced` is the statement's parameter that holds the current
+    `traceparent()`, if it does."""
     return f"""job AS (
-        INSERT INTO jobs (kind, subject_id) SELECT '{kind}', id FROM {subjects}
+        INSERT INTO jobs (kind, subject_id, traceparent)
+        SELECT '{kind}', id, {traced}::text FROM {subjects}
         RETURNING pg_notify('{CHANNEL}', '')
     )"""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One leased job. `attempt` is the fencing token, `failures` how often it failed before."""
+    """One leased job. `attempt` is the fencing token, `failures` how often it failed before,
+    `traceparent` that of who enqueued it."""
 
     id: int
     kind: str
     subject_id: int
     attempt: int
     failures: int
+    traceparent: str | None = None
 
 
 def _job(row: Any) -> Job:
     failures = row["attempt"] - 1 - row["handed_back"]
-    return Job(row["id"], row["kind"], row["subject_id"], row["attempt"], failures)
+    known = ("id", "kind", "subject_id", "attempt", "traceparent")
+    return Job(**{name: row[name] for name in known}, failures=failures)
 
 
 OURS = "id = $1 AND attempt = $2 AND state = 'leased'"
@@ -95,7 +100,7 @@ WITH busy AS MATERIALIZED (
     UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
         available_at = now() + make_interval(secs => $2)
     WHERE id = (SELECT id FROM in_turn UNION ALL SELECT id FROM oldest)
-    RETURNING id, kind, subject_id, attempt, handed_back, user_id
+    RETURNING id, kind, subject_id, attempt, handed_back, user_id, traceparent
 ), turned AS (
     UPDATE job_turns t SET last_lease = clock_timestamp() FROM leased
     WHERE t.user_id = leased.user_id

@@ -21,6 +21,7 @@ from photo_api.settings.serving import JobSettings
 from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
 from photo_api.storage.guarded import WRITE_PROBE
 from photo_api.telemetry.failures import bug
+from photo_api.tracing import Tracer, begin
 from photo_base.postgres import FAILURES, is_cut, is_refusal, reason
 from photo_base.tasks import first
 
@@ -89,9 +90,11 @@ class Runner:
         handlers: Mapping[str, Handler],
         settings: JobSettings,
         worker: str,
-        counts: Counts | None = None,
+        counts: Counts,
+        tracer: Tracer,
     ) -> None:
-        self._counts = counts or Counts()
+        self._counts = counts
+        self._tracer = tracer
         self._db = db
         self._store = store
         self._handlers = handlers
@@ -154,6 +157,8 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         began, result = time.monotonic(), "failed"
+        if (trace := self._tracer.of_job(job.traceparent)) is not None:
+            begin(trace)
         try:
             result = await self._carry_out(job)
         except asyncio.CancelledError:
@@ -163,6 +168,8 @@ class Runner:
             self._given_back.pop(job.id, None)
             seconds = time.monotonic() - began
             self._counts.observe(JOB_DURATION, seconds, job.kind, result)
+            if trace is not None:
+                self._tracer.end_job(trace, job.kind, result, job.id, seconds)
 
     async def _carry_out(self, job: Job) -> str:
         """Run the job; a word for how it ended."""

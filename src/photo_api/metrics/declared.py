@@ -225,6 +225,22 @@ LOG_LINES_LOST = counter(
     way=one_of("sink", "stderr"),
 )
 
+TRACES = counter(
+    "photo_api_traces_total",
+    "Requests that were sampled, by chance or for their caller, or were not in spite of that one.",
+    decision=one_of("own", "caller", "beyond_limit"),
+)
+SPANS_WAITING = gauge(
+    "photo_api_spans_waiting",
+    "Spans that wait for the collector.",
+    process=one_of("web", "jobs"),
+)
+SPANS_LOST = counter(
+    "photo_api_spans_lost_total",
+    "Spans that the collector did not take.",
+    process=one_of("web", "jobs"),
+)
+
 PUSHES = counter(
     "photo_api_pushes_total",
     "Pushes of these metrics to a Pushgateway.",

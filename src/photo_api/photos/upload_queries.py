@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from photo_api.db.places import count_anew, taking
 from photo_api.jobs.queue import enqueuing
 from photo_api.settings.serving import UploadSettings
+from photo_api.tracing import traceparent
 
 PENDING = "uploads"
 KEY_GRACE = 3600
@@ -166,10 +167,10 @@ async def make_ready(
         ), linked AS (
             INSERT INTO album_photos (album_id, photo_id)
             SELECT album.id, ready.id FROM album, ready
-        ), {enqueuing("renditions", "ready")}
+        ), {enqueuing("renditions", "ready", "$6")}
         SELECT id FROM ready
         """,
-        owner_id, photo_id, key, content_type, sha256,
+        owner_id, photo_id, key, content_type, sha256, traceparent(),
     ) is not None  # fmt: skip
 
 
@@ -189,10 +190,10 @@ async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str) -> bool:
             OVERRIDING SYSTEM VALUE
             SELECT $9, $1, $2, 'ready', $3, $4, $5, $6, $7, $8, object_key FROM adopted
             RETURNING id
-        ), {enqueuing("renditions", "ready")}
+        ), {enqueuing("renditions", "ready", "$11")}
         SELECT id FROM ready
         """,
-        *new, photo_id, key,
+        *new, photo_id, key, traceparent(),
     ) is not None  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from photo_api.renditions.decoder import Decoder, Displayable, Rendered
 from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure, TakenBySweep
 from photo_api.renditions.rereading import READER, keep_facts
 from photo_api.storage.base import ObjectStore
+from photo_api.tracing import traceparent
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class RenditionJob(_PhotoJob[Rendered]):
         blurhash = $7, exif = $8, taken_at = $9, sha256 = $10,
         metadata_reader = {READER}"""
     then = f""", unshown AS (SELECT p.id FROM changed p WHERE {UNSHOWN}),
-        {queue.enqueuing("display", "unshown")}"""
+        {queue.enqueuing("display", "unshown", "$12")}"""
     decode = staticmethod(Decoder.render)
 
     def _files(self, made: Rendered) -> Sequence[File]:
@@ -119,7 +120,8 @@ class RenditionJob(_PhotoJob[Rendered]):
     def _facts(self, made: Rendered) -> Sequence[object]:
         taken_at = made.exif.get("taken_at")
         size = made.width, made.height
-        return *size, made.blurhash, made.exif, taken_at, made.sha256, made.fault
+        facts = *size, made.blurhash, made.exif, taken_at, made.sha256, made.fault
+        return *facts, traceparent()
 
     async def _refuse(self, job: Job, key: str, reason: str) -> None:
         """The photo keeps what its file tells without being decoded."""

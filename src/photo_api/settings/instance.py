@@ -1,4 +1,4 @@
-"""Settings of one instance: its life, its machine and its logs."""
+"""Settings of one instance: its life, its machine, its logs and traces."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -220,4 +220,42 @@ class LogSettings:
         "seconds in which one of these must have taken a batch of lines; then it is sent again",
         default="10",
         parse=number(0.5, 60),
+    )
+    trace_url: str = setting(
+        "TRACE_OTLP_URL",
+        "collector that gets the spans of sampled requests by OTLP/HTTP in JSON,"
+        " `http://collector:4318`; empty: nothing is sampled",
+        default="",
+        parse=optional_url,
+    )
+    trace_auth: str = setting(
+        "TRACE_OTLP_AUTH",
+        "bearer token for it, or `user:password`; empty: none",
+        default="",
+        secret=True,
+    )
+    trace_ratio: float = setting(
+        "TRACE_RATIO",
+        "share of the requests without a `traceparent` that are sampled, 0 to 1",
+        default="0",
+        parse=number(0, 1),
+    )
+    trace_strangers: float = setting(
+        "TRACE_STRANGERS",
+        "requests a second that each web worker samples because their `traceparent` says so",
+        default="1",
+        parse=number(0, 10_000),
+    )
+    trace_store: Literal["on", "off"] = setting(
+        "TRACE_STORE",
+        "whether store calls of sampled requests carry `traceparent`, which their signature covers:"
+        " `off` where a proxy before the store changes it",
+        default="on",
+        parse=choice("on", "off"),
+    )
+    trace_queue: int = setting(
+        "TRACE_QUEUE",
+        "spans that may wait for the collector per process; when it is full, the oldest go",
+        default="5000",
+        parse=integer(100, 1_000_000),
     )

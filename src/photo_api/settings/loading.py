@@ -132,6 +132,7 @@ def _weak(values: Mapping[str, Any]) -> list[str]:
         for path, name in (
             ("logs.loki_auth", "LOG_LOKI_AUTH"),
             ("logs.otlp_auth", "LOG_OTLP_AUTH"),  # the same, where Loki is asked both ways
+            ("logs.trace_auth", "TRACE_OTLP_AUTH"),  # or a collector takes both
             ("logs.nhn_app_key", "LOG_NHN_APP_KEY"),
             ("lifecycle.pushgateway_auth", "PUSHGATEWAY_AUTH"),
         )

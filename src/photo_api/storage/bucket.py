@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from time import time
 from types import MappingProxyType
@@ -25,13 +25,14 @@ _LONGEST_ANSWER = 4 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A bucket's address, path style, and credentials. `authorities` are certificates in PEM that
-    are trusted besides the system's."""
+    are trusted besides the system's. Each request carries these `headers` too."""
 
     endpoint: str
     name: str
     region: str
     credentials: CredentialSource
     authorities: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def abort_uploads(bucket: Bucket, key: str) -> int:
@@ -82,7 +83,7 @@ def _send(
     signed = sign_request(method, url, headers, b"", key, bucket.region, time())
     try:
         try:
-            request = Request(url, method=method, headers=signed)
+            request = Request(url, method=method, headers={**signed, **bucket.headers})
             with open_within(request, timeout, _context(bucket)) as response:
                 return _whole(response)
         except HTTPError as error:

@@ -1,4 +1,5 @@
-"""An object store whose every call is counted, by operation and result, with its duration."""
+"""An object store whose every call is counted, by operation and result, with its duration; for who
+is sampled it is a span, too."""
 
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,6 +16,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
+from photo_api.tracing import record
 
 
 class MeasuredStore:
@@ -45,6 +47,8 @@ class MeasuredStore:
         finally:
             seconds = time.perf_counter() - began
             self._counts.observe(STORAGE_CALL_DURATION, seconds, operation, result)
+            failed = result in ("refused", "unavailable")
+            record(f"store {operation}", seconds, failed=failed, store_result=result)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
         """As `ObjectStore`; so are all below."""

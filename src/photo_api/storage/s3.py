@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import obstore
 import obstore.store
@@ -24,6 +26,7 @@ from photo_api.storage.base import (
 )
 from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
 from photo_api.storage.credentials import CredentialSource
+from photo_api.tracing import Trace, sampled_for_store
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
@@ -55,27 +58,39 @@ class S3Store:
         authorities: str = "",
     ) -> None:
         """`authorities` are certificates in PEM that are trusted besides the system's."""
-        self._bucket = Bucket(endpoint, bucket, region, credentials, authorities)
+        self._plain = Bucket(endpoint, bucket, region, credentials, authorities)
         self._made: _Clients | None = None
+        self._traced: WeakKeyDictionary[Trace, _Clients] = WeakKeyDictionary()
         with suppress(StoreUnavailable):  # a role that has no key yet
-            _ = self._clients  # now, and not while a request waits
+            self._clients.make()  # now, and not while a request waits
         # Of its own, since address look-ups wait for asyncio's threads.
         self._discards = ThreadPoolExecutor(1, "discard-parts")
         self._copies = ThreadPoolExecutor(_COPIES_AT_ONCE, "copy")
 
     @property
+    def _bucket(self) -> Bucket:
+        """With the current trace's header, if it is sampled."""
+        if (trace := sampled_for_store()) is None:
+            return self._plain
+        return replace(self._plain, headers={"traceparent": trace.traceparent})
+
+    @property
     def _clients(self) -> "_Clients":
         """Those for the key in force. obstore asks again only for one that expires."""
-        key = self._bucket.credentials.current()
+        if (trace := sampled_for_store()) is not None:
+            return self._of(trace)
+        key = self._plain.credentials.current()
         if self._made is None or not (self._made.key is key or key.expires_at):
-            self._made = _Clients(
-                key,
-                reads=_client(self._bucket, _QUICK),
-                # A store answers a PUT or a copy only when all bytes are on its disks.
-                writes=_client(self._bucket, _SLOW),
-                pieces=_client(self._bucket, _SLOW, _RETRIES),
-            )
+            self._made = _Clients(self._plain, key)
+            self._made.make()
         return self._made
+
+    def _of(self, trace: Trace) -> "_Clients":
+        """obstore takes headers for a whole client only: each sampled request or job that calls the
+        store gets its own, and connections of its own, until it ends."""
+        if trace not in self._traced:
+            self._traced[trace] = _Clients(self._bucket, self._plain.credentials.current())
+        return self._traced[trace]
 
     async def aclose(self) -> None:
         """Wait a moment, so that the process may end.
@@ -223,14 +238,29 @@ class S3Store:
             await asyncio.shield(self.discard_parts(key))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Clients:
-    """Made while `key` was in force."""
+    """Made while `key` was in force, each when it is first wanted: that takes milliseconds."""
 
+    bucket: Bucket
     key: Credentials
-    reads: obstore.store.S3Store
-    writes: obstore.store.S3Store
-    pieces: obstore.store.S3Store
+
+    @cached_property
+    def reads(self) -> obstore.store.S3Store:
+        return _client(self.bucket, _QUICK)
+
+    @cached_property
+    def writes(self) -> obstore.store.S3Store:
+        """A store answers a PUT or a copy only when all bytes are on its disks."""
+        return _client(self.bucket, _SLOW)
+
+    @cached_property
+    def pieces(self) -> obstore.store.S3Store:
+        return _client(self.bucket, _SLOW, _RETRIES)
+
+    def make(self) -> None:
+        """All of them now."""
+        _ = self.reads, self.writes, self.pieces
 
 
 def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstore.store.S3Store:
@@ -254,9 +284,11 @@ def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstor
             "expires_at": None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
         }
 
-    trusted: ClientConfig = {}
+    own: ClientConfig = {}
     if bucket.authorities:
-        trusted["root_certificate"] = bucket.authorities
+        own["root_certificate"] = bucket.authorities
+    if bucket.headers:  # which obstore signs
+        own["default_headers"] = dict(bucket.headers)
     return obstore.store.S3Store(
         bucket.name,
         # Both names: obstore reads AWS_… variables, and a stray AWS_ENDPOINT_URL_S3 would win.
@@ -268,7 +300,7 @@ def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstor
             "skip_signature": False,
         },
         # The total includes the body, which flows as fast as the slowest browser reads it.
-        client_options=trusted
+        client_options=own
         | {
             "allow_http": True,
             "connect_timeout": _CONNECT,

@@ -13,6 +13,7 @@ from photo_api.own_process import die_with_parent, hide_memory
 from photo_api.supervisor.control_channel import ControlChannel
 from photo_api.supervisor.secrets import ChildSecrets
 from photo_api.telemetry.logs import Logs, log_shipping
+from photo_api.tracing import Tracer
 
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that the supervisor alone obeys."""
@@ -29,6 +30,7 @@ class WorkerProcess:
     identity: Identity
     logs: Logs
     metrics: Reporting
+    tracer: Tracer
     draining: bool
     socket: int | None
 
@@ -53,10 +55,11 @@ def worker_process() -> Iterator[WorkerProcess]:
     settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
-    with log_shipping(settings.logs, identity, options.name, flush) as logs:
+    with log_shipping(settings.logs, identity, options.name, flush, traces=True) as logs:
         secrets.live.follow(logs.use)
         metrics = Reporting("web" if options.socket else "jobs", channel.send)
         logs.watched_by(metrics.counts, metrics.role)
+        tracer = Tracer(settings.logs, metrics.counts, logs.spans.put if logs.spans else None)
         yield WorkerProcess(
             options.name,
             channel,
@@ -64,6 +67,7 @@ def worker_process() -> Iterator[WorkerProcess]:
             identity,
             logs,
             metrics,
+            tracer,
             options.draining,
             options.socket,
         )

@@ -22,6 +22,7 @@ class FileSink:
     disk or a process killed in the middle of a write. Its folder must exist."""
 
     name = "file"
+    carries = "log lines"
     gathering = 0.1
 
     def __init__(self, path: str) -> None:

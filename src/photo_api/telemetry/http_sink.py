@@ -34,6 +34,7 @@ class HttpSink(ABC):
     """One collector; what its body and its answers look like is the subclass's."""
 
     name: str
+    carries = "log lines"
     zipped = True
     gathering = GATHERING
 

@@ -14,12 +14,18 @@ import orjson
 from photo_api.cloud.identity import Identity
 from photo_api.contract import RELEASE
 from photo_api.metrics.counts import Counts
-from photo_api.metrics.declared import LOG_LINES_LOST, LOG_LINES_WAITING
+from photo_api.metrics.declared import (
+    LOG_LINES_LOST,
+    LOG_LINES_WAITING,
+    SPANS_LOST,
+    SPANS_WAITING,
+)
 from photo_api.settings.instance import LogSettings
 from photo_api.settings.loading import Settings
 from photo_api.telemetry.events import Event
 from photo_api.telemetry.shipping import LogQueue
-from photo_api.telemetry.sinks import open_log_queues
+from photo_api.telemetry.sinks import open_log_queues, open_span_queue
+from photo_api.tracing import log_fields
 from photo_base.environment import PREFIX
 from photo_base.line_output import LineOutput
 from photo_base.log_lines import JsonLines, Redacted, log_to_stderr, one_line
@@ -57,11 +63,15 @@ class QueueHandler(logging.Handler):
 
 
 class Logs:
-    """Where the lines of this process go: standard error, and the queues to its sinks."""
+    """Where the lines of this process go: standard error, and the queues to its sinks. `spans` is
+    the queue of those, if they have a collector."""
 
-    def __init__(self, output: LineOutput, queues: Sequence[LogQueue]) -> None:
+    def __init__(
+        self, output: LineOutput, queues: Sequence[LogQueue], spans: LogQueue | None = None
+    ) -> None:
         self._output = output
         self._queues = queues
+        self.spans = spans
 
     def put(self, line: bytes) -> None:
         """A finished line. Never waits."""
@@ -71,7 +81,7 @@ class Logs:
 
     def use(self, settings: Settings) -> None:
         """Sinks get these secrets from now on."""
-        for queue in self._queues:
+        for queue in self._all:
             queue.use(settings.logs)
 
     def state(self) -> dict[str, int]:
@@ -87,16 +97,23 @@ class Logs:
             waiting, losing = partial(self._state_of, waits), partial(self._state_of, lost)
             counts.watch(LOG_LINES_WAITING, process, way, read=waiting)
             counts.watch(LOG_LINES_LOST, process, way, read=losing)
+        if spans := self.spans:
+            counts.watch(SPANS_WAITING, process, read=lambda: spans.state()["waiting"])
+            counts.watch(SPANS_LOST, process, read=lambda: spans.state()["lost"])
 
     def _state_of(self, name: str) -> int:
         return self.state()[name]
 
+    @property
+    def _all(self) -> list[LogQueue]:
+        return [*self._queues, *filter(None, (self.spans,))]
+
     def close(self, timeout: float) -> None:
         """Give what waits up to `timeout` seconds, all sinks together."""
         deadline = time.monotonic() + timeout
-        for queue in self._queues:
+        for queue in self._all:
             queue.begin_to_close()
-        for queue in self._queues:
+        for queue in self._all:
             queue.close(timeout, deadline)
         self._output.settle(deadline - time.monotonic())
 
@@ -142,12 +159,16 @@ def open_access_log(
 
 
 def configure_logging(
-    settings: LogSettings, identity: Identity, process: str, queues: Sequence[LogQueue] = ()
+    settings: LogSettings,
+    identity: Identity,
+    process: str,
+    queues: Sequence[LogQueue] = (),
+    spans: LogQueue | None = None,
 ) -> Logs:
     """Send everything of this process to standard error, which never holds it up, and, always as
     JSON, into `queues`."""
     json_lines = settings.format == "json"
-    lines = JsonLines(**origin(identity, process))
+    lines = JsonLines(log_fields, **origin(identity, process))
     output = log_to_stderr(lines if json_lines else TextFormatter(process), settings.level)
     if queues:
         shipped = QueueHandler(queues)
@@ -157,7 +178,7 @@ def configure_logging(
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    return Logs(output, queues)
+    return Logs(output, queues, spans)
 
 
 def tell_of_refusal(environ: Mapping[str, str], problems: list[str]) -> None:
@@ -172,11 +193,13 @@ def tell_of_refusal(environ: Mapping[str, str], problems: list[str]) -> None:
 
 @contextmanager
 def log_shipping(
-    settings: LogSettings, identity: Identity, process: str, flush: float
+    settings: LogSettings, identity: Identity, process: str, flush: float, *, traces: bool = False
 ) -> Iterator[Logs]:
-    """Logging as by `configure_logging`, with a queue for each sink of the settings. At the end
-    lines that wait get `flush` seconds."""
-    logs = configure_logging(settings, identity, process, open_log_queues(settings, process))
+    """Logging as by `configure_logging`, with a queue for each sink of the settings, and one for
+    spans where there are any. At the end what waits gets `flush` seconds."""
+    spans = open_span_queue(settings, origin(identity, process)) if traces else None
+    queues = open_log_queues(settings, process)
+    logs = configure_logging(settings, identity, process, queues, spans)
     try:
         yield logs
     finally:

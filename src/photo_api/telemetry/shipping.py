@@ -54,6 +54,8 @@ class Sink(Protocol):
     """Where lines go in the end. Called by one thread, which it may block."""
 
     name: str
+    carries: str
+    """What a line is: `log lines`."""
     gathering: float
     """Seconds in which lines come together for it."""
 
@@ -137,7 +139,7 @@ class LogQueue:
     def _tell(self, unwritten: int, timeout: float) -> None:
         refused = f", {self._refused} refused by the sink" if self._refused else ""
         line = (
-            f"{self._process}: {self._lost} log lines were lost on their way to the"
+            f"{self._process}: {self._lost} {self._sink.carries} were lost on their way to the"
             f" {self._sink.name} sink ({self._dropped} dropped from the full queue{refused},"
             f" {unwritten} not written within {timeout:g} s)"
         )

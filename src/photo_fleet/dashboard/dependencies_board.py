@@ -104,7 +104,7 @@ STORE = Section(
 )
 
 TELLING = Section(
-    "Logs and metrics",
+    "Logs, metrics and traces",
     (
         lines(
             "Log lines that wait",
@@ -123,6 +123,24 @@ TELLING = Section(
             "None where Prometheus scrapes.",
             "ops",
             (total(rate("photo_api_pushes_total"), "result"), "{{result}}"),
+        ),
+        lines(
+            "Requests that are traced",
+            "By chance, for their caller, or not in spite of that one. None without a collector.",
+            "ops",
+            (total(rate("photo_api_traces_total"), "decision"), "{{decision}}"),
+        ),
+        lines(
+            "Spans that wait",
+            "For their collector; the queue is bounded.",
+            "short",
+            (f"max by (process) ({series('photo_api_spans_waiting')})", "{{process}}"),
+        ),
+        lines(
+            "Spans lost",
+            "Because the queue was full, or refused by the collector.",
+            "ops",
+            (total(rate("photo_api_spans_lost_total"), "process"), "{{process}}"),
         ),
     ),
 )

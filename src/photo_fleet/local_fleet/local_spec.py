@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from photo_base.embedded import EmbeddedAddresses
-from photo_fleet.spec.fleet import Fleet, Logs, Tls
+from photo_fleet.spec.fleet import Fleet, Logs, Tls, Tracing
 
 
 def local_spec(
@@ -14,8 +14,8 @@ def local_spec(
     alertmanager: str = "",
 ) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
-    `public_url` by clients and from loopback by nginx. Its log lines go to no collector, its
-    metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere, its
+    `public_url` by clients and from loopback by nginx. Its log lines and spans go to no collector,
+    its metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere, its
     alerts to `alertmanager`."""
     return replace(
         fleet,
@@ -50,4 +50,5 @@ def local_spec(
         # Its keys are made with its folder, and their ids tell no date.
         objectives=replace(fleet.objectives, oldest_key=0),
         logs=Logs(),
+        tracing=Tracing(),
     )

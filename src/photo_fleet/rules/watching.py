@@ -173,11 +173,12 @@ def log_file(fleet: Fleet) -> Iterator[Contradiction]:
 
 def plain_secrets(fleet: Fleet) -> Iterator[Contradiction]:
     """What proves an identity goes over TLS, or stays on the machine."""
-    logs, metrics = fleet.logs, fleet.metrics
+    logs, metrics, tracing = fleet.logs, fleet.metrics, fleet.tracing
     sent = {
         "logs.loki": (logs.loki_auth, logs.loki),
         "logs.otlp": (logs.otlp_auth, logs.otlp),
         "metrics.pushgateway": (metrics.pushgateway_auth != "none", metrics.pushgateway),
+        "tracing.otlp": (tracing.otlp_auth, tracing.otlp),
     }
     plain = {
         key: address
@@ -199,8 +200,9 @@ def plain_secrets(fleet: Fleet) -> Iterator[Contradiction]:
 
 def unused(fleet: Fleet) -> Iterator[Contradiction]:
     """Nobody is asked for a secret, or believes in a setting, that nothing uses."""
-    logs, metrics = fleet.logs, fleet.metrics
-    encrypted = any(address.startswith("https://") for address in (logs.loki, logs.otlp))
+    logs, metrics, tracing = fleet.logs, fleet.metrics, fleet.tracing
+    addresses = (logs.loki, logs.otlp, tracing.otlp)
+    encrypted = any(address.startswith("https://") for address in addresses)
     gateway_auth = metrics.pushgateway_auth != "none" and not metrics.pushgateway
     gateway_ca = metrics.pushgateway_ca and not metrics.pushgateway.startswith("https://")
     idle: Changes = {
@@ -210,6 +212,8 @@ def unused(fleet: Fleet) -> Iterator[Contradiction]:
         **({"logs.ca": ""} if logs.ca and not encrypted else {}),
         **({"metrics.pushgateway_auth": "none"} if gateway_auth else {}),
         **({"metrics.pushgateway_ca": ""} if gateway_ca else {}),
+        **({"tracing.otlp_auth": False} if tracing.otlp_auth and not tracing.otlp else {}),
+        **({"tracing.sampled": 0} if tracing.sampled and not tracing.otlp else {}),
     }
     if not idle:
         return
@@ -226,7 +230,8 @@ def unused(fleet: Fleet) -> Iterator[Contradiction]:
 def last_lines(fleet: Fleet) -> Iterator[Contradiction]:
     """An instance that ends has time for its last lines."""
     logs, flush = fleet.logs, fleet.drain.log_flush
-    if flush >= LAST_BATCH or not (logs.file or logs.loki or logs.otlp or logs.nhn):
+    sinks = (logs.file, logs.loki, logs.otlp, logs.nhn, fleet.tracing.otlp)
+    if flush >= LAST_BATCH or not any(sinks):
         return
     yield Contradiction(
         "warning",

@@ -309,6 +309,18 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where spans of sampled requests go, and how many requests are sampled: a share of those that
+    come without a `traceparent`, and so many whose caller wants it, on each instance."""
+
+    otlp: Collector = ""
+    otlp_auth: bool = False
+    sampled: Annotated[float, Percent(0, 100)] = 0
+    strangers: Annotated[float, Rate(0, 10_000)] = 1
+    store: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """The whole spec."""
 
@@ -322,3 +334,4 @@ class Fleet:
     metrics: Metrics = field(default_factory=Metrics)
     objectives: Objectives = field(default_factory=Objectives)
     logs: Logs = field(default_factory=Logs)
+    tracing: Tracing = field(default_factory=Tracing)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_base.environment import PREFIX
-from photo_fleet.spec.fleet import Fleet, Logs
+from photo_fleet.spec.fleet import Fleet, Logs, Tracing
 from photo_fleet.spec.kinds import budget, limit
 
 EXAMPLES = {
@@ -67,8 +67,22 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "LOG_LOKI_TENANT": logs.loki_tenant,
         "LOG_OTLP_URL": logs.otlp,
         "LOG_CA_FILE": logs.ca,
+        **_tracing(fleet),
     }
     return {PREFIX + name: value for name, value in found.items() if value}
+
+
+def _tracing(fleet: Fleet) -> dict[str, str]:
+    """The service counts strangers by web worker."""
+    tracing = fleet.tracing
+    if not tracing.otlp:
+        return {}
+    return {
+        "TRACE_OTLP_URL": tracing.otlp,
+        "TRACE_RATIO": f"{tracing.sampled / 100:.12g}",
+        "TRACE_STRANGERS": f"{tracing.strangers / fleet.service.workers:.3g}",
+        "TRACE_STORE": "on" if tracing.store else "off",
+    }
 
 
 def absent(fleet: Fleet) -> dict[str, str]:
@@ -92,7 +106,7 @@ def secrets(fleet: Fleet) -> list[Secret]:
     if fleet.service.store_credentials == "keys":
         found.append(Secret("s3-access-key", "S3_ACCESS_KEY", "the object store's access key"))
         found.append(Secret("s3-secret-key", "S3_SECRET_KEY", "its secret key"))
-    found += _of_collectors(fleet.logs)
+    found += _of_collectors(fleet.logs, fleet.tracing)
     if meaning := GATEWAY.get(fleet.metrics.pushgateway_auth):
         found.append(Secret("pushgateway-auth", "PUSHGATEWAY_AUTH", meaning))
     return [
@@ -103,11 +117,13 @@ def secrets(fleet: Fleet) -> list[Secret]:
     ]
 
 
-def _of_collectors(logs: Logs) -> list[Secret]:
+def _of_collectors(logs: Logs, tracing: Tracing) -> list[Secret]:
+    spans = Secret("trace-otlp-auth", "TRACE_OTLP_AUTH", BEARER.format("the collector of spans"))
     known = (
         (logs.loki_auth, Secret("log-loki-auth", "LOG_LOKI_AUTH", BEARER.format("Loki"))),
         (logs.otlp_auth, Secret("log-otlp-auth", "LOG_OTLP_AUTH", BEARER.format("the collector"))),
         (logs.nhn, Secret("log-nhn-app-key", "LOG_NHN_APP_KEY", "Log & Crash Search's app key")),
+        (tracing.otlp_auth, spans),
     )
     return [secret for wanted, secret in known if wanted]
 
