@@ -1,6 +1,7 @@
 """Prometheus learns from a balancer which instances run: the real ones of each."""
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 
+from photo_fleet.balancer import discovery as module
 from photo_fleet.balancer.discovery import Discovery, Targets, targets
 from photo_fleet.balancer.membership import Member, Registered
 from photo_fleet.cli import main
@@ -118,6 +121,30 @@ async def test_who_asks_without_the_token_learns_nothing() -> None:
         assert (await client.post("/targets", headers=good)).status_code == 404
         with pytest.raises(httpx.HTTPError):
             await client.get("/targets", headers={"X": "x" * 9000})
+    running.cancel()
+
+
+async def test_who_reads_no_answer_leaves_none_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a Prometheus that was stopped, of a fleet whose list no socket holds."""
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    known: Targets = [{"targets": ["10.0.0.1:80"], "labels": {"x": "x" * 100}}] * 100_000
+    port = free_port()
+    discovery = Discovery("127.0.0.1", port, TOKEN, lambda: known, lambda: "")
+    running = asyncio.create_task(discovery.run())
+    await asyncio.sleep(0.1)
+    with socket.create_connection(("127.0.0.1", port)) as stopped:
+        stopped.sendall(f"GET /targets HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+        local = stopped.getsockname()[1]
+
+        def open_there() -> bool:
+            own = psutil.Process().net_connections("tcp")
+            return any(one.raddr and one.raddr.port == local for one in own)
+
+        async with asyncio.timeout(20):
+            while not open_there():
+                await asyncio.sleep(0.01)
+            while open_there():
+                await asyncio.sleep(0.05)
     running.cancel()
 
 

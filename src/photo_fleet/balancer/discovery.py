@@ -97,7 +97,8 @@ class Discovery:
                     writer.write(self._answer(head))
                     await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # among them the end of the patience
+            # Among them the end of the patience: whoever reads nothing keeps no answer in memory.
+            writer.transport.abort()
         finally:
             self._busy -= 1
             writer.close()
