@@ -16,6 +16,8 @@ from photo_api.telemetry.http_sink import authorization
 from photo_base.log_lines import redact
 
 JOB = "photo-api"
+OF_ONE = (301, 400, 404, 405)
+"""What a gateway answers that does not like one group; others concern them all."""
 
 
 def scraped_at(instance: str, port: int) -> str:
@@ -70,7 +72,8 @@ class Pushgateway:
         except NoAnswer as error:
             raise PushFailed(f"no answer: {error}") from None
         if not 200 <= answer.status < 300:
-            raise PushRefused(redact(f"status {answer.status}: {answer.body.strip()}"[:200]))
+            kind = PushRefused if answer.status in OF_ONE else PushFailed
+            raise kind(redact(f"status {answer.status}: {answer.body.strip()}"[:200]))
 
 
 def _label(name: str, value: str) -> str:
