@@ -1,3 +1,4 @@
+import asyncio
 import os
 import re
 import signal
@@ -50,6 +51,21 @@ async def seaweed(data: Path) -> AsyncIterator[Seaweed]:
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="module")
+def lasting_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lasting") / "data"
+
+
+@pytest.fixture(scope="module")
+def lasting(lasting_data: Path) -> Iterator[Seaweed]:
+    """One for all tests that only look at it."""
+    with asyncio.Runner() as runner:
+        server = Seaweed(lasting_data, "key", "secret", cors_origins=[ALLOWED])
+        runner.run(server.start())
+        yield server
+        runner.run(server.stop())
 
 
 @pytest.fixture
@@ -106,26 +122,28 @@ async def test_it_is_far_from_its_limit_of_memory(
     assert 0 < int(live) <= module.MEMORY_LIMIT_MIB / 1.5
 
 
-async def test_everything_listens_on_loopback_only(seaweed: Seaweed) -> None:
-    connections = psutil.Process(seaweed.pid).net_connections("inet")
+def test_everything_listens_on_loopback_only(lasting: Seaweed) -> None:
+    connections = psutil.Process(lasting.pid).net_connections("inet")
     listening = [item.laddr.ip for item in connections if item.status == psutil.CONN_LISTEN]
     assert len(listening) >= 2
     assert set(listening) == {"127.0.0.1"}
 
 
-async def test_the_credentials_are_for_the_owner_only(data: Path, seaweed: Seaweed) -> None:
+def test_the_credentials_are_for_the_owner_only(lasting_data: Path, lasting: Seaweed) -> None:
     """Root's account, in a group of its own, reads what root alone changes."""
-    found = (data / "s3.json").stat()
+    found = (lasting_data / "s3.json").stat()
     assert found.st_uid == os.geteuid()
     assert stat.S_IMODE(found.st_mode) == (0o640 if os.geteuid() == 0 else 0o600)
 
 
 @root
-async def test_for_root_it_runs_as_an_account_of_its_own_without_capabilities(
-    data: Path, seaweed: Seaweed
+def test_for_root_it_runs_as_an_account_of_its_own_without_capabilities(
+    lasting_data: Path, lasting: Seaweed
 ) -> None:
-    assert confinement(seaweed.pid) == ({ACCOUNT}, {0}, "1")
-    assert data.parent.stat().st_mode & 0o077 == 0, "it needs no right to what is above its folder"
+    assert confinement(lasting.pid) == ({ACCOUNT}, {0}, "1")
+    assert lasting_data.parent.stat().st_mode & 0o077 == 0, (
+        "it needs no right to what is above its folder"
+    )
 
 
 @root
@@ -190,8 +208,8 @@ async def test_no_sockets_are_left_behind(seaweed: Seaweed) -> None:
     assert not [name for name in sockets if name.startswith("/") and Path(name).exists()]
 
 
-async def test_sockets_are_for_the_owner_only(seaweed: Seaweed) -> None:
-    named = [Path(name) for name in sockets_of(seaweed.pid) if name.startswith("/")]
+def test_sockets_are_for_the_owner_only(lasting: Seaweed) -> None:
+    named = [Path(name) for name in sockets_of(lasting.pid) if name.startswith("/")]
     assert [name for name in named if stat.S_IMODE(name.stat().st_mode) & 0o077] == []
 
 
@@ -210,8 +228,8 @@ async def test_a_port_taken_since_it_was_checked_is_named(
 
 
 @pytest.mark.parametrize("origin", ["null", ALLOWED, OTHER])
-def test_any_origin_may_get(seaweed: Seaweed, origin: str) -> None:
-    bucket = bucket_of(seaweed)
+def test_any_origin_may_get(lasting: Seaweed, origin: str) -> None:
+    bucket = bucket_of(lasting)
     bucket.put("seen", b"bytes")
     answer = httpx.get(bucket.url("GET", "seen"), headers={"Origin": origin})
     assert answer.content == b"bytes"
@@ -229,16 +247,16 @@ def preflight(seaweed: Seaweed, origin: str, method: str) -> httpx.Headers:
     return httpx.options(bucket_of(seaweed).url(method, "new"), headers=asked).headers
 
 
-async def test_configured_origins_may_put(seaweed: Seaweed) -> None:
-    answer = preflight(seaweed, ALLOWED, "PUT")
+def test_configured_origins_may_put(lasting: Seaweed) -> None:
+    answer = preflight(lasting, ALLOWED, "PUT")
     assert answer["Access-Control-Allow-Origin"] == ALLOWED
     assert "PUT" in answer["Access-Control-Allow-Methods"]
     assert "x-amz-checksum-sha256" in answer["Access-Control-Allow-Headers"]
 
 
-async def test_other_origins_may_get_but_not_put(seaweed: Seaweed) -> None:
-    assert "GET" in preflight(seaweed, OTHER, "GET")["Access-Control-Allow-Methods"]
-    assert "PUT" not in preflight(seaweed, OTHER, "PUT").get("Access-Control-Allow-Methods", "")
+def test_other_origins_may_get_but_not_put(lasting: Seaweed) -> None:
+    assert "GET" in preflight(lasting, OTHER, "GET")["Access-Control-Allow-Methods"]
+    assert "PUT" not in preflight(lasting, OTHER, "PUT").get("Access-Control-Allow-Methods", "")
 
 
 def test_where_any_port_is_allowed_its_front_ends_may_put(seaweed: Seaweed) -> None:
