@@ -13,13 +13,17 @@ import bcrypt
 import httpx
 import pytest
 
+from photo_api.contract import STOP_MARGIN
 from photo_api.db.pool import Database
 from photo_api.maintenance import GroupSweep
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import PUSHES
+from photo_api.registry.registration import LAST_WORD
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
-from photo_api.supervisor.pushing import Pushing
+from photo_api.supervisor.drain import CUT
+from photo_api.supervisor.pushing import END_TIME_BOX, Pushing
+from photo_api.supervisor.serving import OWN_FLUSH
 from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, PushRefused, scraped_at
 from tests.certificates import Authority
 from tests.metrics.scraping import Scraped
@@ -255,6 +259,12 @@ async def test_a_gateway_gets_its_secret_in_tls_alone_and_a_renewed_one_at_once(
     live.change(load(pushing | {secret: f"photo-api:{PASSWORD}"}))
     await pushed.put("a:1", "photo_api_ready 1\n")
     await pushed.delete("a:1")
+
+
+def test_the_end_of_pushing_is_in_the_margin_that_an_instance_s_end_has() -> None:
+    """Beside the last word to the registry."""
+    last_words = max(LAST_WORD, 2 * END_TIME_BOX)
+    assert CUT + last_words + OWN_FLUSH <= STOP_MARGIN
 
 
 def test_an_instance_is_named_as_prometheus_would() -> None:
