@@ -91,6 +91,13 @@ def test_a_request_passes_as_it_came(front: Front, member: Backend, target: str)
     assert "connection" not in request.headers
 
 
+def test_a_trace_passes_as_it_came(front: Front, member: Backend) -> None:
+    given = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    httpx.get(f"{front.url}/api/x", headers=given)
+    [request] = member.requests
+    assert request.headers["traceparent"] == given["traceparent"]
+
+
 def test_an_answer_passes_as_it_came(front: Front, member: Backend) -> None:
     member.status = 404
     member.headers = {"X-Request-ID": "abc", "Location": "http://elsewhere/x", "Retry-After": "7"}
