@@ -240,6 +240,16 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         "orphan_objects": 0,
         "orphan_bytes": 0,
     }
+    await db.execute(
+        "UPDATE photos SET thumbnail_key = 't', thumbnail_bytes = 3, preview_key = 'p',"
+        " preview_bytes = 5, display_key = 'd', display_bytes = 7 WHERE file_size = 32"
+    )
+    await db.execute("UPDATE photos SET status = 'gone' WHERE status = 'ready'")
+    await asyncio.sleep(0.01)
+    await count(db, lease)
+    numbers = await statistics(db)
+    assert (numbers["orphan_objects"], numbers["orphan_bytes"]) == (5, 57)
+    await db.execute("DELETE FROM unreferenced_objects")
     await db.execute("DELETE FROM albums")
     await count(db, lease)
     assert (await statistics(db))["albums"] == 0

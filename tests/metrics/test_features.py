@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.metrics.scraping import scrape
+from tests.own_stage import ask
 from tests.service import Service, User, eventually, free_port, jpeg, put
 
 Increase = Callable[..., float]
@@ -92,9 +93,13 @@ def test_share_views_and_signed_urls(service: Service, alice: User, increase: In
     assert scrape(service.url).total("photo_api_url_cache_bytes", readers="visitors") > 0
 
 
-def test_jobs(alice: User, increase: Increase) -> None:
+def test_jobs(service: Service, alice: User, increase: Increase) -> None:
     good, bad = alice.upload(), alice.upload(jpeg()[:-200])
-    alice.rendered(good["id"])
+    urls = alice.rendered(good["id"])
+    made = "SELECT thumbnail_bytes, preview_bytes FROM photos WHERE id = $1"
+    [sizes] = ask(service.environ, made, good["id"])
+    files = (httpx.get(urls[f"{name}_url"]).content for name in ("thumbnail", "preview"))
+    assert tuple(sizes) == tuple(map(len, files))
     alice.rendered(bad["id"])
     name = "photo_api_job_duration_seconds_count"
     eventually(lambda: increase(name, kind="renditions") == 2)

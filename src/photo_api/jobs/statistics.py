@@ -30,10 +30,8 @@ WITH {FENCE}, counted (name, value) AS (
         FROM jobs
     ) waiting, LATERAL (VALUES ('jobs_queued', queued), ('jobs_dead', dead)) numbers
     UNION ALL SELECT numbers.* FROM (
-        SELECT count(*) AS objects, coalesce(sum(p.file_size), 0)::bigint AS bytes
-        FROM unreferenced_objects u
-        LEFT JOIN photos p ON p.status = 'gone' AND p.object_key = u.object_key
-        WHERE u.delete_after < now()
+        SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes
+        FROM unreferenced_objects WHERE delete_after < now()
     ) orphans, LATERAL (VALUES ('orphan_objects', objects), ('orphan_bytes', bytes)) numbers
 ) {KEPT}"""
 """All rows: once a minute."""

@@ -279,7 +279,7 @@ FLEET_ORPHANS = gauge(
     "photo_api_fleet_orphan_objects", "Objects that the sweep is due to delete from the store."
 )
 FLEET_ORPHAN_BYTES = gauge(
-    "photo_api_fleet_orphan_bytes", "Bytes of the originals among them; other sizes are not known."
+    "photo_api_fleet_orphan_bytes", "Bytes of those among them whose size is known."
 )
 FLEET_INSTANCES = gauge(
     "photo_api_fleet_instances",

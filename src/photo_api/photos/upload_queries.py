@@ -133,13 +133,16 @@ async def new_photo_id(db: Any) -> int:
     return photo_id
 
 
-async def note_object(db: Any, key: str, seconds: float, *, in_parts: bool = False) -> None:
-    """Write a key down before its bytes are written; they are swept after `seconds` unless a photo
-    points to them by then, and with `in_parts` so are the parts of a broken-off upload."""
+async def note_object(
+    db: Any, key: str, seconds: float, *, in_parts: bool = False, size: int | None = None
+) -> None:
+    """Write a key down before its bytes, `size` of them if that is known, are written; they are
+    swept after `seconds` unless a photo points to them by then, and with `in_parts` so are the
+    parts of a broken-off upload."""
     await db.execute(
-        "INSERT INTO unreferenced_objects (object_key, delete_after, in_parts)"
-        " VALUES ($1, now() + make_interval(secs => $2), $3)",
-        key, seconds, in_parts,
+        "INSERT INTO unreferenced_objects (object_key, delete_after, in_parts, bytes)"
+        " VALUES ($1, now() + make_interval(secs => $2), $3, $4)",
+        key, seconds, in_parts, size,
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ class _PhotoJob(Generic[Made]):
         keys = []
         for name, data, content_type in self._files(made):
             keys.append(f"{stem}-{name}")
-            await note_object(self._db, keys[-1], KEY_GRACE)
+            await note_object(self._db, keys[-1], KEY_GRACE, size=len(data))
             await self._store.put_bytes(keys[-1], data, content_type=content_type)
         async with finishing(self._db, job) as connection:
             # A photo that wants none any more gets none, and they stay with the sweep.
@@ -89,7 +89,7 @@ class _PhotoJob(Generic[Made]):
                 ), adopted AS (
                     DELETE FROM unreferenced_objects
                     WHERE object_key = ANY ($2) AND NOT taken AND EXISTS (SELECT FROM mine)
-                    RETURNING 1
+                    RETURNING object_key, bytes
                 ), changed AS (
                     UPDATE photos p SET {self.change} FROM mine WHERE p.id = mine.id RETURNING p.*
                 ){self.then}
@@ -108,6 +108,8 @@ class RenditionJob(_PhotoJob[Rendered]):
     wanted = "true"
     change = f"""renditions = CASE WHEN $11::text IS NULL THEN 'ready' ELSE 'partial' END,
         renditions_error = $11, thumbnail_key = $3, preview_key = $4, width = $5, height = $6,
+        thumbnail_bytes = (SELECT bytes FROM adopted WHERE object_key = $3),
+        preview_bytes = (SELECT bytes FROM adopted WHERE object_key = $4),
         blurhash = $7, exif = $8, taken_at = $9, sha256 = $10,
         metadata_reader = {READER}"""
     then = f""", unshown AS (SELECT p.id FROM changed p WHERE {UNSHOWN}),
@@ -149,7 +151,8 @@ class DisplayJob(_PhotoJob[Displayable]):
     where browsers do not show the original."""
 
     wanted = "display_key IS NULL"
-    change = "display_key = $3, display_type = $4"
+    change = """display_key = $3, display_type = $4,
+        display_bytes = (SELECT bytes FROM adopted WHERE object_key = $3)"""
     decode = staticmethod(Decoder.display)
 
     def _files(self, made: Displayable) -> Sequence[File]:
