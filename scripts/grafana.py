@@ -89,7 +89,9 @@ def _variables() -> list[Builder[model.VariableModel]]:
     )
     return [
         source,
-        _variable("job", "Job", "label_values(photo_api_ready, job)"),
+        _variable(
+            "job", "Job", 'label_values({__name__=~"photo_api_ready|photo_fleet_members"}, job)'
+        ),
         _variable("instance", "Instance", 'label_values(photo_api_ready{job=~"$job"}, instance)'),
     ]
 

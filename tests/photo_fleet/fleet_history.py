@@ -17,7 +17,9 @@ from photo_api.metrics import declared
 from photo_api.metrics.counts import Counts, Gauges
 from photo_api.metrics.exposition import SUM, exposition
 from photo_api.metrics.metric import Metric, Values
+from photo_fleet.balancer.metrics import MEANINGS
 
+BALANCER = "10.0.1.2:9099"
 RELEASE, NEXT_RELEASE = "0.12.0", "0.13.0"
 NAMES = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
 
@@ -77,13 +79,21 @@ class History:
         begin = self.end - self.minutes * 60
         for step in range(self.minutes * 60 // self.interval + 1):
             minute = step * self.interval / 60
+            at = begin + minute * 60
             alive = [one for one in self.instances if one.starts <= minute < one.ends]
             for instance in alive:
                 self._count(instance, minute, len(alive))
                 gauges = self._gauges(instance, minute, begin, alive)
                 text = exposition(instance.counts, gauges, openmetrics=True)
-                yield from _scraped(text, instance.name, begin + minute * 60)
+                yield from _scraped(text, instance.name, at)
+            yield from _scraped(self._balancer(minute, begin, len(alive)), BALANCER, at)
         yield "# EOF\n"
+
+    def _balancer(self, minute: float, begin: float, members: int) -> str:
+        """What the nginx host tells, whose certificate is valid for forty days more."""
+        expires = begin + 40 * 86400
+        numbers = zip(MEANINGS, (members, members, expires), strict=True)
+        return "\n".join(f"{name} {number}" for name, number in numbers)
 
     def _count(self, one: Instance, minute: float, of: int) -> None:
         day = 0.35 + 0.65 * math.sin(math.pi * min(1.0, minute / self.minutes)) ** 2
@@ -95,10 +105,13 @@ class History:
         if ill:
             failed = max(1.0, load * 0.04)
             self._requests(told, ("GET", "/api/photos"), "503", failed, 1.5)
+            told.append(["photo_api_objective_requests_total", ["reads", "failed"], round(failed)])
             told.append(["photo_api_database_refusals_total", ["web"], round(failed)])
             told.append(["photo_api_health_checks_total", ["database", "timeout"], 4])
         uploads = round(load * 0.07)
         for metric, values, number in (
+            ("photo_api_objective_requests_total", ["reads", "ok"], round(load * 0.84)),
+            ("photo_api_objective_requests_total", ["writes", "ok"], round(load * 0.16)),
             ("photo_api_uploads_total", ["direct", "ok"], uploads),
             ("photo_api_uploads_total", ["server", "ok"], uploads // 3),
             ("photo_api_uploads_total", ["direct", "duplicate"], uploads // 9),
@@ -159,6 +172,8 @@ class History:
             ("photo_api_draining_seconds", ()): (minute - one.drains) * 60 + 12 if leaves else 0,
             ("http_requests_in_flight", ()): self._chance.randint(1, 9) * (4 if ill else 1),
         }
+        for keys in ("jwt", "secret"):
+            told["photo_api_key_made_timestamp_seconds", (keys,)] = begin - 90 * 86400
         for check in ("database", "storage"):
             told["photo_api_check_ok", (check,)] = 0 if ill and check == "database" else 1
         for breaker in ("database", "store", "store_writes"):

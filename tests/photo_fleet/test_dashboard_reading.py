@@ -89,6 +89,23 @@ def test_a_whole_answer_is_told_as_done(tmp_path: Path, capsys: pytest.CaptureFi
     assert said.err == ""
 
 
+def test_objectives_are_those_of_the_spec(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "fleet.toml"
+    spec.write_text('[objectives]\nreads = 99.97\nread_within = "500ms"\n')
+    with answering(good) as url:
+        _, text = made(tmp_path / "page.html", url, str(spec))
+    assert "objective 99.97 %" in text
+    assert "<h4>Reads within 500 ms" in text
+    assert "1 of 4 objectives missed: Reads answered" in text
+    assert main(["dashboard", "--json", "--out", str(tmp_path / "grafana"), str(spec)]) == 0
+    assert f"those of the built-in defaults, not of {spec}" in capsys.readouterr().out
+    spec.write_text("[objectives]\nread = 99.97\n")
+    assert main(["dashboard", "--html", str(spec)]) == 2
+    assert "read" in capsys.readouterr().err
+
+
 def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = made(tmp_path / "page.html", f"http://mina:secret@127.0.0.1:{free_port()}")
     said = capsys.readouterr()
@@ -173,6 +190,18 @@ async def test_one_that_is_slow_holds_up_for_a_bounded_time() -> None:
     assert set(answers) == set(wanted)
     for one in answers.values():
         assert re.match(r"no answer within 1 s|the time for reading was over", one.problem)
+
+
+async def test_many_long_answers_are_bounded_together() -> None:
+    def long(asked: dict[str, str]) -> Reply:
+        status, body = good(asked)
+        return status, body + b" " * (prometheus.MOST_BYTES - len(body))
+
+    with answering(long) as url:
+        window, wanted = Window(0, 3600), everything(BOARDS, ())[:12]
+        _, answers = await Prometheus(url).read(window, wanted, lambda _: None)
+    problems = {one.problem for one in answers.values()}
+    assert problems == {"", "answers of more than 32 MiB together"}
 
 
 def test_what_it_asks_for_is_bounded() -> None:

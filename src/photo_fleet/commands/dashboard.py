@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from photo_base.command_line import progress, text
 from photo_base.whole_file import replace
-from photo_fleet.dashboard.boards import BOARDS, EVENTS
+from photo_fleet.commands.spec_file import add_spec_file, spec_of
+from photo_fleet.dashboard.boards import BOARDS, EVENTS, boards
 from photo_fleet.dashboard.html_page import Shown, page, verdict
+from photo_fleet.dashboard.panel import Board
 from photo_fleet.dashboard.prometheus import Prometheus, everything, shown_address
 from photo_fleet.dashboard.window import Window
 from photo_fleet.spec.kinds import Duration
@@ -29,6 +31,7 @@ SHORTEST, LONGEST = 60.0, 90 * 86400.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    add_spec_file(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--html", action="store_true", help="write one page with the data that Prometheus has"
@@ -56,36 +59,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 written with all data, 1 written but some could not be read, or nothing is known of any
     instance, 2 nothing could be read, or not written."""
+    name, fleet = spec_of(options.file)
+    shown = boards(fleet.objectives)
     try:
-        return _grafana(options.out or FOLDER) if options.json else _html(options)
+        if options.json:
+            return _grafana(options.out or FOLDER, "" if shown == BOARDS else name)
+        return _html(options, shown)
     except OSError as error:
         print(f"photo-fleet dashboard: {error.filename}: {error.strerror}", file=sys.stderr)
         return COULD_NOT
 
 
-def _grafana(folder: Path) -> int:
+def _grafana(folder: Path, other: str) -> int:
+    """`other`: the name of a spec whose objectives are not those of the files."""
     folder.mkdir(parents=True, exist_ok=True)
     for board in BOARDS:
         name = f"{board.uid}.json"
         made = files("photo_fleet.dashboard") / "grafana" / name
         replace(folder / name, made.read_text(encoding="utf-8"))
     print(f"{len(BOARDS)} dashboards for Grafana in {folder}")
+    if other:
+        print(f"note: their objectives are those of the built-in defaults, not of {other}")
     return WHOLE
 
 
-def _html(options: argparse.Namespace) -> int:
+def _html(options: argparse.Namespace, told_of: Sequence[Board]) -> int:
     """The page is written whatever could be read, and says what could not."""
     now, out = time.time(), options.out or PAGE
     if not os.access(out.absolute().parent, os.W_OK):  # rather now than when all is read
         print(f"photo-fleet dashboard: cannot write {out}; choose another --out", file=sys.stderr)
         return COULD_NOT
     job = ".+" if options.job is None else re.escape(options.job)
-    server, wanted = Prometheus(options.prometheus), everything(BOARDS, EVENTS)
+    server, wanted = Prometheus(options.prometheus), everything(told_of, EVENTS)
     window, answers = asyncio.run(
         server.read(Window(now - options.since, now, job=job), wanted, _progress())
     )
     zone = datetime.now(UTC).astimezone().tzinfo or UTC
-    shown = Shown(BOARDS, EVENTS, answers, window, shown_address(options.prometheus), zone)
+    shown = Shown(told_of, EVENTS, answers, window, shown_address(options.prometheus), zone)
     replace(out, page(shown))
     lacks = [answer for answer in answers.values() if not answer.whole]
     reasons = dict.fromkeys(answer.problem or answer.warning for answer in lacks)

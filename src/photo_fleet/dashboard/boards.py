@@ -2,12 +2,20 @@
 Grafana's JSON and for the page of `photo-fleet dashboard --html`."""
 
 from photo_fleet.dashboard.dependencies_board import DEPENDENCIES
-from photo_fleet.dashboard.fleet_board import FLEET
+from photo_fleet.dashboard.fleet_board import fleet_board
 from photo_fleet.dashboard.instances_board import INSTANCES
-from photo_fleet.dashboard.panel import Event, series
+from photo_fleet.dashboard.panel import Board, Event, series
 from photo_fleet.dashboard.uploads_board import UPLOADS_AND_RENDITIONS
+from photo_fleet.spec.fleet import Objectives
 
-BOARDS = (FLEET, INSTANCES, UPLOADS_AND_RENDITIONS, DEPENDENCIES)
+
+def boards(spec: Objectives) -> tuple[Board, ...]:
+    """With the objectives of a spec."""
+    return fleet_board(spec), INSTANCES, UPLOADS_AND_RENDITIONS, DEPENDENCIES
+
+
+BOARDS = boards(Objectives())
+"""With those of the built-in defaults, as Grafana gets them."""
 
 START = "photo_api_start_time_seconds"
 DRAIN = "photo_api_fleet_drain_seconds"

@@ -145,9 +145,33 @@ TELLING = Section(
     ),
 )
 
+AGES = Section(
+    "What expires",
+    (
+        lines(
+            "Age of keys",
+            "Since the key that signs was made.",
+            "s",
+            (
+                f"time() - max by (keys) ({series('photo_api_key_made_timestamp_seconds')})",
+                "{{keys}}",
+            ),
+        ),
+        lines(
+            "Certificate valid for",
+            "That of the nginx host, where it has one.",
+            "s",
+            (
+                f"min({series('photo_fleet_certificate_expires_timestamp_seconds')}) - time()",
+                "certificate",
+            ),
+        ),
+    ),
+)
+
 DEPENDENCIES = Board(
     "photo-api-dependencies",
     "Photo API: dependencies",
     "What the fleet stands on: database, object store, and where logs and numbers go.",
-    (SEEN, DATABASE, STORE, TELLING),
+    (SEEN, DATABASE, STORE, TELLING, AGES),
 )

@@ -13,6 +13,7 @@ from photo_fleet.dashboard.panel import (
     sum_or_none,
     total,
 )
+from photo_fleet.spec.fleet import Objectives
 
 REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds"
 API = 'handler=~"/api/.+"'
@@ -48,13 +49,13 @@ TRAFFIC = Section(
             "Duration of reads",
             "From a request's head to the last byte of its answer.",
             "s",
-            *_quantiles(objectives.READS.timed),
+            *_quantiles(objectives.READS_TIMED),
         ),
         lines(
             "Duration of writes",
             "Without uploads through the server, which take as long as their clients need.",
             "s",
-            *_quantiles(objectives.WRITES.timed),
+            *_quantiles(objectives.WRITES_TIMED),
         ),
     ),
 )
@@ -62,6 +63,14 @@ TRAFFIC = Section(
 CAPACITY = Section(
     "Capacity",
     (
+        lines(
+            "Instances wanted, ready and reached",
+            "Wanted by the group where we run it, ready as they say, and members of nginx.",
+            "short",
+            (f"max({series('photo_fleet_desired_instances')})", "wanted"),
+            (total(series("photo_api_ready")), "ready"),
+            (f"max({series('photo_fleet_members')})", "members"),
+        ),
         stack(
             "Instances by state",
             "Boots in the registry: starting, ready, draining, or lost in the last days.",
@@ -162,9 +171,12 @@ NOW = Section(
     ),
 )
 
-FLEET = Board(
-    "photo-api-fleet",
-    "Photo API: fleet",
-    "What users were promised, what they ask for, and what answers them.",
-    (Section("Objectives", objectives.panels()), NOW, TRAFFIC, CAPACITY, HOLDINGS),
-)
+
+def fleet_board(spec: Objectives) -> Board:
+    """With the objectives of a spec."""
+    return Board(
+        "photo-api-fleet",
+        "Photo API: fleet",
+        "What users were promised, what they ask for, and what answers them.",
+        (Section("Objectives", objectives.panels(spec)), NOW, TRAFFIC, CAPACITY, HOLDINGS),
+    )

@@ -24,6 +24,7 @@ MEANT = {
         "refused": "warn",
     },
     **{"dead": "bad", "postponed": "warn", "handed_back": "info", "broken_off": "info"},
+    **{"wanted": "s1", "members": "s0"},
     **{"2xx": "good", "3xx": "s5", "4xx": "warn", "5xx": "bad"},
     **{"p50": "s0", "p95": "s1", "p99": "s3"},
 }

@@ -15,7 +15,9 @@ from photo_fleet.dashboard.panel import Board, Event, Panel
 from photo_fleet.dashboard.readings import Answer, Unread, parse
 from photo_fleet.dashboard.window import USUAL_INTERVAL, Window
 
-MOST_BYTES = 4 * 1024 * 1024
+MIB = 1024 * 1024
+MOST_BYTES, MOST_IN_ALL = 4 * MIB, 32 * MIB
+"""Of an answer, and of all together."""
 MOST_AT_ONCE = 4
 LONGEST_QUERY = 10.0
 LONGEST_READING = 90.0
@@ -89,6 +91,7 @@ class _Reading:
         self._client = client
         self._url = url
         self._until = until
+        self._bytes = 0
 
     async def interval(self, window: Window) -> float:
         """Seconds between two scrapes of an instance; the usual ones where there are too few."""
@@ -120,7 +123,7 @@ class _Reading:
                 asyncio.timeout(left),
                 self._client.stream("POST", f"{self._url}/api/v1/{path}", data=data) as answer,
             ):
-                body = await _body(answer)
+                body = await self._body(answer)
         except (TimeoutError, httpx.TimeoutException):
             raise Unread(f"no answer within {math.ceil(left)} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -134,12 +137,14 @@ class _Reading:
             raise Unread(f"it answered {answer.status_code}")
         return parse(body)
 
-
-async def _body(answer: httpx.Response) -> bytes:
-    """As it was sent: what is not compressed cannot become larger than it is."""
-    body = bytearray()
-    async for part in answer.aiter_raw():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise Unread(f"an answer of more than {MOST_BYTES // 1024**2} MiB")
-    return bytes(body)
+    async def _body(self, answer: httpx.Response) -> bytes:
+        """As it was sent: what is not compressed cannot become larger than it is."""
+        body = bytearray()
+        async for part in answer.aiter_raw():
+            body += part
+            self._bytes += len(part)
+            if len(body) > MOST_BYTES:
+                raise Unread(f"an answer of more than {MOST_BYTES // MIB} MiB")
+            if self._bytes > MOST_IN_ALL:
+                raise Unread(f"answers of more than {MOST_IN_ALL // MIB} MiB together")
+        return bytes(body)

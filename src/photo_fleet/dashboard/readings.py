@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MOST_SERIES = 200
+MOST_SERIES = 1000
 MOST_VALUES = 1000
 LONGEST_LABEL = 120
 LONGEST_PROBLEM = 300
