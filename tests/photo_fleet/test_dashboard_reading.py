@@ -19,7 +19,7 @@ from photo_fleet.cli import main
 from photo_fleet.dashboard import prometheus
 from photo_fleet.dashboard.boards import BOARDS, EVENTS
 from photo_fleet.dashboard.prometheus import Prometheus, everything
-from photo_fleet.dashboard.readings import LONGEST_LABEL, MOST_SERIES, Unread, parse
+from photo_fleet.dashboard.readings import LONGEST_LABEL, MOST_READ, Unread, parse
 from photo_fleet.dashboard.window import MOST_POINTS, Window
 from tests.service import free_port
 
@@ -221,9 +221,9 @@ def test_what_it_is_told_is_bounded() -> None:
     found = parse(answer(series)[1])
     assert len(found.series[0].labels["a"]) == LONGEST_LABEL
     assert found.series[0].values == ((3.0, 4.0),)
-    crowd = [{"metric": {}, "value": [1, "2"]}] * (MOST_SERIES + 1)
+    crowd = [{"metric": {}, "value": [1, "2"]}] * (MOST_READ + 1)
     told = parse(answer(crowd)[1])
-    assert len(told.series) == MOST_SERIES
+    assert len(told.series) == MOST_READ
     assert not told.whole
     with pytest.raises(Unread):
         parse(answer([{"metric": {}, "values": [[1, "x"]]}])[1])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MOST_SERIES = 1000
+MOST_READ = 1000
 MOST_VALUES = 1000
 LONGEST_LABEL = 120
 LONGEST_PROBLEM = 300
@@ -54,9 +54,9 @@ def parse(body: bytes) -> Answer:
             raise TypeError
         warnings = told.get("warnings") or []
         warning = "; ".join(_text(one) for one in warnings[:3])
-        if len(found) > MOST_SERIES:
-            warning = f"{len(found)} series, of which the first {MOST_SERIES} are shown"
-        return Answer(tuple(_series(one) for one in found[:MOST_SERIES]), warning=warning)
+        if len(found) > MOST_READ:
+            warning = f"{len(found)} series, of which the first {MOST_READ} are shown"
+        return Answer(tuple(_series(one) for one in found[:MOST_READ]), warning=warning)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise Unread("its answer is not that of a Prometheus") from None
 
