@@ -25,6 +25,8 @@ from photo_api.tracing import (
     caller_of,
     current,
     record,
+    sampled,
+    sampled_for_store,
 )
 from tests.metrics.scraping import Scraped
 from tests.outages.faulty_store import FaultyStore, faulty_store
@@ -201,8 +203,8 @@ def test_what_is_not_sampled_goes_into_lines_and_to_jobs_only(stage: Stage, call
     eventually(lambda: stage.lines(message="job done", trace_id=trace_id), 30)
     assert len(stage.lines(event="request", trace_id=trace_id)) == 1
     assert stage.calls_of_store(trace_id) == []
-    later, sampled = sampled_by_caller()
-    caller.api.get("/albums", headers=sampled)
+    later, flagged = sampled_by_caller()
+    caller.api.get("/albums", headers=flagged)
     stage.spans(later, "GET /api/albums")
     assert [span for span in stage.traces.kept() if span["traceId"] == trace_id] == []
 
@@ -302,10 +304,10 @@ def test_what_is_no_traceparent_starts_no_trace(given: list[str]) -> None:
 
 def test_a_traceparent_is_read_as_far_as_its_version_is_known() -> None:
     later = "cc" + GOOD[2:] + "-what-comes-later"
-    for text, sampled in ((GOOD, True), (GOOD[:-1] + "2", False), (later, True)):
+    for text, flag in ((GOOD, True), (GOOD[:-1] + "2", False), (later, True)):
         found = caller_of([(b"traceparent", text.encode())])
         assert found is not None
-        assert (found.trace_id, found.span_id, found.sampled) == (GOOD[3:35], CALLER, sampled)
+        assert (found.trace_id, found.span_id, found.sampled) == (GOOD[3:35], CALLER, flag)
 
 
 @pytest.mark.parametrize(
@@ -325,13 +327,24 @@ def test_strangers_are_believed_within_an_allowance() -> None:
     counts, lines = Counts(), list[bytes]()
     tracer = Tracer(log_settings(trace_strangers=5.0), counts, lines.append)
     traces = [tracer.of_request([(b"traceparent", GOOD.encode())]) for _ in range(1000)]
-    sampled = [trace for trace in traces if trace and trace.sampled]
-    assert 5 <= len(sampled) < 100
-    assert counts.sums[TRACES]["caller",] == len(sampled)
-    assert counts.sums[TRACES]["beyond_limit",] == 1000 - len(sampled)
+    believed = [trace for trace in traces if trace and trace.sampled]
+    assert 5 <= len(believed) < 100
+    assert counts.sums[TRACES]["caller",] == len(believed)
+    assert counts.sums[TRACES]["beyond_limit",] == 1000 - len(believed)
     beyond = next(trace for trace in traces if trace and not trace.sampled)
     assert beyond.traceparent == f"00-{GOOD[3:35]}-{beyond.span_id}-00"
     assert not Allowance(0).take()
+
+
+def test_the_store_is_not_told_where_that_is_off() -> None:
+    for store, told in (("on", True), ("off", False)):
+        settings = log_settings(trace_ratio=1.0, trace_store=store)
+        trace = Tracer(settings, Counts(), list[bytes]().append).of_request([])
+        assert trace is not None
+        begin(trace)
+        assert sampled() is trace
+        assert (sampled_for_store() is trace) is told
+        trace.ended = True
 
 
 def test_a_trace_has_a_bounded_number_of_spans_and_none_after_its_end() -> None:
