@@ -248,7 +248,7 @@ def serving(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log if stderr is None else stderr,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     try:
         yield Service(f"http://127.0.0.1:{port}", process, log_file, environ)
@@ -277,7 +277,7 @@ def full_pipe() -> Iterator[int]:
         os.close(writing)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.jobs.stage import LEASE, Worker, end
 from tests.own_stage import own_database
-from tests.service import User, eventually, running_service
+from tests.service import User, die_with_parent, eventually, running_service
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def start_worker(settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with_parent,
             )
         worker = Worker(process, log_file)
         workers.append(worker)

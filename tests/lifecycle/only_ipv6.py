@@ -22,7 +22,7 @@ from photo_fleet.balancer.nginx_members import member_lines
 from photo_fleet.render.places import Places
 from tests.photo_fleet.nginx_stage import Front, spec, start, write_files
 from tests.photo_fleet.test_nginx_variants import use
-from tests.service import _die_with_parent, eventually
+from tests.service import die_with_parent, eventually
 
 STORE = "http://[::1]:8333"
 FRONT = "http://[2001:db8::7]:8099"
@@ -82,7 +82,7 @@ def main(folder: Path, environ: dict[str, str]) -> None:
                 env=environ | own | trusted,
                 stdout=output,
                 stderr=output,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         running.callback(service.wait, 15)
         running.callback(service.terminate)
