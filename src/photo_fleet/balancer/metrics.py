@@ -1,5 +1,6 @@
 """What an nginx host tells Prometheus: nginx's members, and until when its certificate is valid."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from photo_fleet.balancer.follow import Balance
@@ -25,6 +26,11 @@ def text(balance: Balance, certificate: str = "", desired: int | None = None) ->
         numbers[DESIRED] = desired
     if certificate and (end := expires(Path(certificate))) is not None:
         numbers[EXPIRES] = end
+    return written(numbers)
+
+
+def written(numbers: Mapping[str, float]) -> str:
+    """Gauges of this module in Prometheus's text format."""
     return "".join(
         f"# HELP {name} {MEANINGS[name]}\n# TYPE {name} gauge\n{name} {number:.0f}\n"
         for name, number in numbers.items()

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from photo_api.contract import RELEASE
 from photo_base.command_line import decimal, missing, text, whole_number
 from photo_base.line_output import LineOutput, as_text
-from photo_base.processes import CannotStart
+from photo_base.processes import CannotStart, find_program
 from photo_base.whole_file import replace
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_address,
         metavar="URL",
         help="a fleet that runs: only what can be done from outside, with accounts that stay there",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="with a Prometheus and the rules of alerts: which fired, which are missing",
     )
     parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
     parser.add_argument(
@@ -163,7 +168,7 @@ def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> R
     folder.mkdir(parents=True, exist_ok=True)
     if options.target is not None:
         return TargetRunner(options.target, folder, options.seed, overrides, say)
-    return Runner(folder, options.seed, overrides, say)
+    return Runner(folder, options.seed, overrides, say, watched=options.watch)
 
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:
@@ -192,6 +197,10 @@ def _check_places(options: argparse.Namespace) -> None:
         if lack := missing("local"):
             raise CannotStart(lack)
         required_nginx(Places())
+        if options.watch and find_program("prometheus") is None:
+            raise CannotStart("--watch needs Prometheus: apt-get install prometheus")
+    elif options.watch:
+        raise CannotStart("--watch cannot see into a fleet that was not staged")
     page: Path | None = options.html
     if page is not None and not os.access(page.absolute().parent, os.W_OK):
         raise CannotStart(f"cannot write {page}; choose another --html")
@@ -206,13 +215,15 @@ def _temporary(running: AsyncExitStack) -> Path:
 
 def _counts(item: Judged) -> str:
     broken = ", ".join(f"{one.rule} × {one.count}" for one in item.verdict.violations)
-    return f"{item.verdict.requests} requests" + (f"; {broken}" if broken else "")
+    told = "" if item.told else "; alerts are missing or false"
+    return f"{item.verdict.requests} requests" + (f"; {broken}" if broken else "") + told
 
 
 def _command(options: argparse.Namespace) -> str:
     """What repeats it; where its files went does not matter."""
     words = ["photo-fleet", "drill", "--seed", str(options.seed)]
     words += [f"--{name}" for name in ("all", "short") if getattr(options, name)]
+    words += ["--watch"] if options.watch else []
     words += ["--target", options.target] if options.target else []
     words += ["--only", ",".join(options.only)] if options.only else []
     words += ["--rate", f"{options.rate:g}"] if options.rate is not None else []

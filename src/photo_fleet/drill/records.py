@@ -117,6 +117,15 @@ class Discrepancies:
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """An alert of this name and severity, which first fired `at`."""
+
+    name: str
+    severity: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One scenario's run: everything that its verdict is made of."""
 
@@ -127,6 +136,8 @@ class Record:
     faults: tuple[Fault, ...]
     samples: tuple[Sample, ...]
     discrepancies: Discrepancies
+    alerts: tuple[Fired, ...] | None = None
+    """Those of the rules that fired; None when nobody watched."""
     stall: float = 0.0
     """The longest, in seconds, that the drill itself was late to do anything: so much of any
     latency may be its own."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ import httpx
 
 from photo_base import postgres
 from photo_base.processes import CannotStart
+from photo_fleet.drill.alarms import EXPECTED
 from photo_fleet.drill.clients.load import Load, NotPrepared
 from photo_fleet.drill.clients.mix import Overrides
 from photo_fleet.drill.evidence.accounts import unaccounted
@@ -32,6 +34,7 @@ from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.stall import Stall
 from photo_fleet.drill.verdict import Judged, judge
+from photo_fleet.drill.watch import Watch, watching
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.spec.fleet import HealthCheck
@@ -102,9 +105,12 @@ def demands_of(scenario: Scenario) -> Demands:
 
 class Runner:
     """Carries out one scenario after the other; a stage serves several as long as it stays whole.
-    Everything is kept in `folder`."""
+    Everything is kept in `folder`. `watched`: beside a Prometheus with the rules of alerts."""
 
-    def __init__(self, folder: Path, seed: int, overrides: Overrides, say: Say) -> None:
+    def __init__(
+        self, folder: Path, seed: int, overrides: Overrides, say: Say, *, watched: bool = False
+    ) -> None:
+        self._watched = watched
         self.folder = folder
         self.seed = seed
         self._overrides = overrides
@@ -163,12 +169,14 @@ class Runner:
     async def _record(self, stage: Stage, scenario: Scenario) -> Record:
         ledger = Ledger()
         clients = Load(stage.url, ledger, scenario.load, seed=self.seed, others=stage.other_urls)
-        async with clients as load:
+        async with AsyncExitStack() as beside, clients as load:
+            watch = await self._watching(stage, scenario, beside)
             await load.prepare()
-            play = _Play(ledger.now())
+            play, at = _Play(ledger.now()), time.time()
             scene = Scene(stage, lambda: ledger.now() - play.began, random.Random(self.seed))
             await self._play(scene, scenario, load, play)
             requests, discrepancies = await self._reckon(stage, load, play)
+            alerts = await watch.fired(at, EXPECTED.get(scenario.name, ())) if watch else None
         await self.keep(ledger, scenario)
         told = Record(
             scenario.name,
@@ -178,9 +186,19 @@ class Runner:
             tuple(play.faults),
             tuple(play.samples),
             discrepancies,
+            alerts=alerts,
             stall=play.stall.longest,
         )
         return since(play.began, told)
+
+    async def _watching(
+        self, stage: Stage, scenario: Scenario, beside: AsyncExitStack
+    ) -> Watch | None:
+        if not self._watched:
+            return None
+        self.say("  waits until Prometheus knows all and no alert is on its way")
+        folder = self.folder / f"watch-{scenario.name}"
+        return await beside.enter_async_context(watching(stage, folder))
 
     async def keep(self, ledger: Ledger, scenario: Scenario) -> None:
         """For looking a request up later."""

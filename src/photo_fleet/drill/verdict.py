@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from photo_fleet.drill.alarms import Watched, watched
 from photo_fleet.drill.gates import Gate, Violation, violations
 from photo_fleet.drill.records import Record
 from photo_fleet.drill.scenario import Scenario
@@ -90,6 +91,17 @@ class Judged:
     record: Record
     verdict: Verdict
 
+    @property
+    def watched(self) -> Watched | None:
+        """What its alerts amount to; None when nobody watched."""
+        return watched(self.record, self.verdict.gate)
+
+    @property
+    def told(self) -> bool:
+        """Whether every alert came that should have, and none for nothing, as far as anybody
+        watched."""
+        return self.watched is None or self.watched.holds
+
 
 @dataclass(frozen=True, slots=True)
 class Drill:
@@ -105,10 +117,10 @@ class Drill:
 
     @property
     def holds(self) -> bool:
-        """Whether every gate does; a drill without scenarios proves nothing, nor does one that did
-        not come to its end."""
+        """Whether every gate does, and the alerts that somebody watched; a drill without scenarios
+        proves nothing, nor does one that did not come to its end."""
         held = bool(self.judged) and all(item.verdict.holds for item in self.judged)
-        return held and not self.unfinished
+        return held and not self.unfinished and all(item.told for item in self.judged)
 
     @property
     def conclusion(self) -> str:
@@ -118,6 +130,8 @@ class Drill:
             told = f"{broken} of {len(self.judged)} gates are violated"
         else:
             told = "every gate holds" if self.judged else "no scenario ran"
+        if untold := sum(not item.told for item in self.judged):
+            told += f"; alerts are missing or false in {untold} of {len(self.judged)} scenarios"
         left = len(self.unfinished)
         return told + (f"; {left} could not be carried out" if left else "")
 

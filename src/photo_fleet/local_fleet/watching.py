@@ -17,6 +17,7 @@ from photo_base.tasks import cancel
 from photo_fleet.balancer.discovery import Discovery, Targets
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.render import alertmanager, prometheus
+from photo_fleet.render.alert import NOMINAL, Windows
 from photo_fleet.spec.fleet import Fleet
 
 USUAL_PORT, USUAL_GATEWAY_PORT, USUAL_ALERTS_PORT = 9090, 9091, 9093
@@ -66,6 +67,7 @@ async def prometheus_beside(
     known: Callable[[], Targets | None],
     metrics: Callable[[], str],
     gateway: str = "",
+    windows: Windows = NOMINAL,
 ) -> AsyncIterator[Watcher]:
     """A Prometheus that scrapes the instances which `known` gives, unless they push, what `metrics`
     gives of nginx's host, and the gateway at this address; with the rules of alerts."""
@@ -76,7 +78,8 @@ async def prometheus_beside(
         address, folder = f"127.0.0.1:{_free_port(USUAL_PORT)}", layout.data / "prometheus"
         folder.mkdir(exist_ok=True)
         write(folder / "discovery-token", token, 0o600)
-        for name, text in _files(fleet, f"http://127.0.0.1:{port}", gateway, str(folder)).items():
+        place = f"http://127.0.0.1:{port}"
+        for name, text in _files(fleet, place, gateway, str(folder), windows).items():
             write(folder / name, text)
         options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
         options += [f"--storage.tsdb.retention.time={KEPT}", f"--web.listen-address={address}"]
@@ -111,9 +114,11 @@ async def _beside(
             await running.stop((SIGTERM, LONGEST_STOP))
 
 
-def _files(fleet: Fleet, discovery: str, gateway: str, folder: str) -> dict[str, str]:
+def _files(
+    fleet: Fleet, discovery: str, gateway: str, folder: str, windows: Windows = NOMINAL
+) -> dict[str, str]:
     local = replace(fleet.metrics, discovery=discovery)
-    files = prometheus.files(replace(fleet, metrics=local))
+    files = prometheus.files(replace(fleet, metrics=local), windows)
     if gateway and not local.pushgateway:
         files["prometheus.yml"] += "\n".join(prometheus.pushed(gateway)) + "\n"
     return {name: text.replace(prometheus.SECRETS, folder) for name, text in files.items()}

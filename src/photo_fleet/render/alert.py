@@ -31,6 +31,10 @@ class Windows:
         return f"{ms // size}{unit}"
 
 
+NOMINAL = Windows()
+"""As they are meant."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """`expression` holds for `lasting` seconds, and somebody is told what it is (`summary`), what

@@ -8,7 +8,7 @@ soon after what caused it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from photo_fleet.render.alert import Alert, Record, Severity, Windows
+from photo_fleet.render.alert import NOMINAL, Alert, Record, Severity, Windows
 from photo_fleet.spec.fleet import Fleet, Objectives
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
@@ -41,9 +41,6 @@ BURNS = (
     Burn(DAY, 2 * HOUR, 3, "ticket"),
     Burn(3 * DAY, 6 * HOUR, 1, "ticket"),
 )
-
-NOMINAL = Windows()
-"""Series are named by windows as they are, also where a drill shortens them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +145,5 @@ def _alert(objective: Objective, burn: Burn, spec: Objectives) -> Alert:
 
 
 def _series(what: str, span: float) -> str:
+    """Named by its window as it is, also where a drill shortens it."""
     return f"photo_api:objective_{what}:increase{NOMINAL(span)}"

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from photo_fleet.render import alertmanager, alerts
-from photo_fleet.render.alert import Windows
+from photo_fleet.render.alert import NOMINAL, Windows
 from photo_fleet.spec.fleet import BALANCER_METRICS_PATH, DISCOVERY_PATH, Fleet, Metrics
 from photo_fleet.spec.kinds import limit_ms
 
@@ -23,7 +23,7 @@ RULES = "rules.yml"
 LONGEST_SCRAPE_MS = 10_000
 
 
-def files(fleet: Fleet) -> dict[str, str]:
+def files(fleet: Fleet, windows: Windows = NOMINAL) -> dict[str, str]:
     """Nothing when the spec says neither who tells the targets nor where instances push to. What is
     pushed is not scraped as well: both would be the same series."""
     gateway = fleet.metrics.pushgateway
@@ -45,7 +45,7 @@ def files(fleet: Fleet) -> dict[str, str]:
     ]
     return {
         "prometheus.yml": "\n".join(lines) + "\n",
-        RULES: alerts.rules(fleet, Windows()),
+        RULES: alerts.rules(fleet, windows),
         "alertmanager.yml": alertmanager.example(fleet),
     }
 

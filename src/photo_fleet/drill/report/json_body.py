@@ -24,6 +24,8 @@ scenarios   in the order in which they ran:
   timeline      [{at, seconds, ok, provoked, refused, failed, cut, lost, p50, p99}]: requests
                 that ended in the `seconds` from `at` on
   instances     [{at, states: {state: how many}}]
+  alerts        null when nobody watched; {shortened, after: {name: seconds since the first fault},
+                missed, false}: `shortened` is the factor by which windows of rules were shorter
 """
 
 import json
@@ -31,6 +33,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from photo_fleet.drill.alarms import SHORTENED
 from photo_fleet.drill.gates import EXAMPLES, LEFT_BEHIND, MEANINGS, Violation, without_secrets
 from photo_fleet.drill.statistics import Ending, Interval, intervals
 from photo_fleet.drill.verdict import Drill, Judged
@@ -87,8 +90,14 @@ def _scenario(judged: Judged) -> dict[str, Any]:
         "stall": record.stall,
         "faults": [asdict(fault) for fault in record.faults],
         "timeline": [_piece(item) for item in intervals(record)],
+        "alerts": _alerts(judged),
         "instances": [asdict(sample) for sample in record.samples],
     }
+
+
+def _alerts(judged: Judged) -> dict[str, Any] | None:
+    found = judged.watched
+    return {"shortened": SHORTENED, **asdict(found)} if found else None
 
 
 def _violation(violation: Violation) -> dict[str, Any]:

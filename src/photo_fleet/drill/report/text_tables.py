@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from photo_fleet.drill.alarms import SHORTENED
 from photo_fleet.drill.gates import EXAMPLES, LEFT_BEHIND, MEANINGS, Gate, without_secrets
 from photo_fleet.drill.statistics import Phase
 from photo_fleet.drill.verdict import UNSERVED, Drill, Judged, Verdict
@@ -36,6 +37,7 @@ def summary(drill: Drill) -> RenderableType:
         Text(ABOUT_ENDINGS, style="dim"),
         times,
         Text(ABOUT_TIMES, style="dim"),
+        *alert_lines(drill),
         *violation_lines(drill),
         *left_behind_lines(drill),
         *(Text(f"could not be carried out: {text}", "bold red") for text in drill.unfinished),
@@ -81,6 +83,22 @@ def violation_lines(drill: Drill) -> Iterator[Text]:
             head = f"{item.scenario.name}: {violation.rule} × {violation.count}"
             yield Text.assemble((head, "bold red"), f": {MEANINGS[violation.rule]}")
             yield from (Text(f"    {example}") for example in violation.examples)
+
+
+def alert_lines(drill: Drill) -> Iterator[Text]:
+    """One line for each scenario that was watched."""
+    watched = [(item, item.watched) for item in drill.judged if item.watched is not None]
+    if watched:
+        yield Text(f"Alerts, seconds after the first fault; windows {SHORTENED:g} × shorter")
+    for item, found in watched:
+        came = ", ".join(f"{name} {after:.0f}" for name, after in found.after.items())
+        lacks = "".join(
+            f"; {what}: {', '.join(names)}"
+            for what, names in (("missed", found.missed), ("for nothing", found.false))
+            if names
+        )
+        style = "green" if found.holds else "bold red"
+        yield Text.assemble((f"{item.scenario.name}: ", style), f"{came or 'none'}{lacks}")
 
 
 def left_behind_lines(drill: Drill) -> Iterator[Text]:

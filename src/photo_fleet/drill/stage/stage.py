@@ -209,8 +209,12 @@ class Stage:
 
     def instances(self) -> list[dict[str, Any]]:
         """As `photo-fleet status` shows them, the oldest first."""
-        found: list[dict[str, Any]] = self._fleet.status()["instances"]
-        return found
+        return list(self._fleet.status()["instances"])
+
+    @property
+    def desired(self) -> int:
+        """How many instances there are to be."""
+        return int(self._fleet.status()["desired"])
 
     def serving(self) -> list[dict[str, Any]]:
         """Those that are ready and get requests."""
@@ -295,7 +299,7 @@ class Stage:
 
     async def resized(self, size: int) -> None:
         """Bring it to `size` instances, unless it has them. Raises `Refused`, `TimeoutError`."""
-        if self._fleet.status()["desired"] != size:
+        if self.desired != size:
             await self.order(do="scale", size=size)
         await self.settled()
 
@@ -384,8 +388,8 @@ async def rows_of(url: str, statement: str, *arguments: object) -> list[asyncpg.
 
 def _environ() -> dict[str, str]:
     """Nothing of the caller's reaches the service under test."""
-    kept = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
-    return {name: value for name, value in kept.items() if not name.startswith(PREFIX)}
+    own = (PREFIX, "NOTIFY_SOCKET")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def _free_port(host: str = "127.0.0.1") -> int:
