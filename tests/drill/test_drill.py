@@ -56,6 +56,16 @@ def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], to
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
 
 
+def test_a_drill_is_not_watched_without_prometheus_or_from_outside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["drill", "--watch", "--target", "http://127.0.0.1:9"]) == 2
+    assert "not staged" in capsys.readouterr().err
+    monkeypatch.setattr("photo_fleet.commands.drill.find_program", lambda _: None)
+    assert main(["drill", "--watch", "--short"]) == 2
+    assert "apt-get install" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", [["--short"], ["--self-test"]])
 def test_without_nginx_nothing_is_started_and_it_says_what_to_install(
     more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -92,16 +102,21 @@ def test_an_interrupted_drill_reports_what_it_has_done_and_leaves_nothing(tmp_pa
     assert left.stdout == b""
 
 
-@pytest.mark.needs("nginx")
+@pytest.mark.needs("nginx", "prometheus")
 @pytest.mark.slow
-@pytest.mark.timeout(420)
-def test_three_minutes_of_drill_hold_all_gates(tmp_path: Path) -> None:
+@pytest.mark.timeout(540)
+def test_three_minutes_of_drill_hold_all_gates_and_raise_the_alerts_that_they_should(
+    tmp_path: Path,
+) -> None:
     page = tmp_path / "drill.html"
-    done = drill("--short", "--json", "--html", str(page), seconds=400)
+    done = drill("--short", "--watch", "--json", "--html", str(page), seconds=520)
     assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr}"
     told = json.loads(done.stdout)
     assert told["holds"]
     held = {item["name"]: item["holds"] for item in told["scenarios"]}
     assert held == {"scale-in": True, "kill-instance": True, "database-restart": True}
     assert all(item["requests"] > 200 for item in told["scenarios"])
+    alerts = {item["name"]: item["alerts"] for item in told["scenarios"]}
+    assert alerts["scale-in"]["after"] == {}, "nothing went wrong"
+    assert "InstanceLost" in alerts["kill-instance"]["after"]
     assert page.read_text().startswith("<!DOCTYPE html>")

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.records import Record
 
-SHORTENED = 60.0
-"""By so much the windows of the rules are shorter beside a drill; thresholds stay."""
+SHORTENED = 20.0
+"""By so much the windows and waits of the rules are shorter beside a drill; thresholds stay, and so
+does the fleet: with a larger one a drain takes longer than a target may be down."""
 
 SECONDS_OUT = ("ReadsFail", "WritesFail")
 ALL_OUT = ("DependencyDown", "NoReadyInstance", *SECONDS_OUT)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -98,12 +99,15 @@ async def watching(stage: Stage, folder: Path) -> AsyncIterator[Watch]:
     layout = Layout(folder)
     layout.prepare()
     targets: list[Targets | None] = [None]
+    # A connection that is none of the service's, whatever the drill does to these.
+    database = urlsplit(stage.database_url).path
+    registry = urlsplit(stage.addresses.superuser_url)._replace(path=database).geturl()
 
     async def follow() -> None:
         """As a balancer does: while the registry cannot be read, those from before are told."""
         while True:
             with suppress(*postgres.FAILURES):
-                rows = await rows_of(stage.addresses.superuser_url, ALIVE)
+                rows = await rows_of(registry, ALIVE)
                 targets[0] = [{"targets": [f"{row['address']}:{row['port']}"]} for row in rows]
             await asyncio.sleep(LOOK)
 

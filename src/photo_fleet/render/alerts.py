@@ -231,7 +231,7 @@ def _unknown(fleet: Fleet, w: Windows) -> Iterator[Alert]:
     )  # fmt: skip
     registered = 'max(photo_api_fleet_instances{state="ready"})'
     yield Alert(
-        "InstancesUnseen", f"{registered} > count(photo_api_ready)", 5 * MINUTE, "ticket", section,
+        "InstancesUnseen", f"{registered} > count(photo_api_ready)", 10 * MINUTE, "ticket", section,
         "the registry has {{ $value }} ready instances, and Prometheus sees fewer",
         "see Prometheus's targets: the network, the token, discovery",
     )  # fmt: skip
