@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from photo_fleet.drill.alarms import EXPECTED, SHORTENED
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.scenarios import SCENARIOS
 from self_test.variants import VARIANTS
@@ -74,3 +75,15 @@ def test_every_gate_is_explained() -> None:
 
 def test_the_drill_s_own_proof_has_every_variant() -> None:
     assert first_cells("variant") == [variant.title for variant in VARIANTS]
+
+
+def test_the_backtest_of_alerts_tells_of_scenarios_and_of_what_they_should_raise() -> None:
+    _, _, table = DOCUMENT.read_text().partition("\n| watched scenario |")
+    rows = [line.split("|") for line in table.partition("\n\n")[0].splitlines()[2:]]
+    assert rows
+    scenarios = {item.name for item in SCENARIOS}
+    for _, name, should, *_ in rows:
+        assert name.strip() in scenarios
+        named = set() if should.strip() == "none" else set(should.strip().split(", "))
+        assert named == set(EXPECTED.get(name.strip(), ())), name
+    assert f"{SHORTENED:g} times shorter" in DOCUMENT.read_text()

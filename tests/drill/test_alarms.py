@@ -9,6 +9,7 @@ from rich.console import Console
 from photo_fleet.drill.alarms import EXPECTED, watched
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.records import Fired
+from photo_fleet.drill.report.html_page import page
 from photo_fleet.drill.report.json_body import dumps
 from photo_fleet.drill.report.text_tables import summary
 from photo_fleet.drill.scenarios import SCENARIOS
@@ -75,6 +76,9 @@ def test_reports_name_them() -> None:
     assert "scale-in: none" in text
     assert "windows 20 × shorter" in text
     assert "alerts are missing or false in 2 of 3 scenarios" in text
+    shown = page(told)
+    assert "windows 20 × shorter; for nothing: InstanceLost" in shown
+    assert "missed" in shown
     [first, *_] = json.loads(dumps(told))["scenarios"]
     assert first["alerts"] == {
         "shortened": 20.0,

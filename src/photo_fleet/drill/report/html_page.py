@@ -4,6 +4,7 @@ script, and it can be printed. Pure."""
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from photo_fleet.drill.alarms import SHORTENED
 from photo_fleet.drill.gates import MEANINGS, Gate, without_secrets
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.report.svg_timeline import COLOURS, OTHER_STATE, STATES, timeline
@@ -117,7 +118,7 @@ def _section(number: int, item: Judged) -> str:
         f'<h2 id="s{number}-name">{escape(item.scenario.name)}: {escape(item.scenario.title)}</h2>'
         f"<p>{_badge(verdict)} · gate {verdict.gate.value} · seed {verdict.seed} ·"
         f" {verdict.requests} requests, {len(record.uploads)} acknowledged uploads</p>"
-        f"{_violations(verdict)}{timeline(record, f's{number}')}{_keys(item)}"
+        f"{_violations(verdict)}{_alerts(item)}{timeline(record, f's{number}')}{_keys(item)}"
         f"{_faults(record.faults)}{_latencies(verdict)}"
         f'<p class="small">The drill itself was late by at most {seconds(record.stall)} s; any'
         " latency may hold as much of that.</p>"
@@ -152,6 +153,18 @@ def _violations(verdict: Verdict) -> str:
         for item in verdict.violations
     ]
     return _table("Violations", ["rule", "count", "meaning", "examples"], rows, words=4)
+
+
+def _alerts(item: Judged) -> str:
+    found = item.watched
+    if found is None:
+        return ""
+    rows = [[escape(name), f"{after:.0f} s"] for name, after in found.after.items()]
+    rows += [[escape(name), "missed"] for name in found.missed]
+    title = f"Alerts after the first fault, windows {SHORTENED:g} × shorter"
+    if found.false:
+        title += f"; for nothing: {escape(', '.join(found.false))}"
+    return _table(title, ["alert", "after"], rows or [["none", ""]], words=1)
 
 
 def _faults(faults: Sequence[Fault]) -> str:
