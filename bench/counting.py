@@ -11,6 +11,7 @@ from bench.context import Bench, Effort
 from bench.load import drive
 from bench.reads import reads
 from bench.report import Goal, Row
+from photo_api.http.middleware import count_for_objective
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, TOKEN_CHECKS
 from photo_api.settings.instance import LogSettings
@@ -59,6 +60,7 @@ def _counting() -> float:
         for _ in range(REQUESTS_AT_ONCE):
             counts.add(TOKEN_CHECKS, "cached")
             counts.add(REQUESTS, "GET", IMAGE, str(302))
+            count_for_objective(counts, "GET", IMAGE, 302)
             counts.observe(REQUEST_DURATION, 0.003, "GET", IMAGE, request_id="0" * 32)
         for _ in counts.take():
             pass

@@ -20,6 +20,7 @@ from photo_api.contract import DEFAULT_PORT
 from photo_api.settings.loading import load, table
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.control_socket import LONGEST_CAUSE
+from photo_base import event_loop
 from photo_base.command_line import (
     COULD_NOT,
     DONE,
@@ -269,7 +270,7 @@ def _supervise(*, host: str, port: int, **how: Any) -> int:
     from photo_api.supervisor.serving import supervise
 
     try:
-        return asyncio.run(supervise(secrets, host=host, port=port, **how))
+        return event_loop.run(supervise(secrets, host=host, port=port, **how))
     except OSError as error:
         print(f"Cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return FAILED

@@ -27,6 +27,7 @@ from photo_api.storage.opening import follow_store
 from photo_api.supervisor.worker_process import WorkerProcess, worker_process
 from photo_api.telemetry.failures import bug
 from photo_api.telemetry.pushgateway import Pushgateway
+from photo_base import event_loop
 from photo_base.capacity import job_pool
 from photo_base.postgres import FAILURES, reason
 
@@ -40,7 +41,7 @@ def main() -> None:
     """The job process."""
     with worker_process() as worker:
         try:
-            asyncio.run(_run(worker))
+            event_loop.run(_run(worker))
         except Exception as error:
             kind = type(error).__name__
             log.error("the job process ends: %s: %s", kind, error, exc_info=bug(error))

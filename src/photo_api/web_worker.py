@@ -220,6 +220,7 @@ def main() -> None:
         config = server_config(settings, app, instance, connections)
         listening = socket.socket(fileno=worker.socket)
         Server(config, worker, health, connections).run(sockets=[listening])
+    os._exit(0)  # all is told and flushed; see `EventLoop`
 
 
 def server_config(
@@ -228,7 +229,7 @@ def server_config(
     """uvicorn as every worker runs it, and whatever is compared with a worker."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        loop="uvloop",
+        loop="photo_api.http.event_loop:EventLoop",
         http=protocol_class(settings.http, instance, connections),
         lifespan="on",
         ws="none",

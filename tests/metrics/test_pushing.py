@@ -196,6 +196,7 @@ def hang(host, *more, **other):
     return asked(host, *more, **other)
 socket.getaddrinfo = hang
 from photo_api.telemetry.pushgateway import PushFailed, Pushgateway
+from photo_base import event_loop
 async def main():
     for _ in range(20):
         try:
@@ -204,7 +205,7 @@ async def main():
         except (PushFailed, TimeoutError):
             pass
     await asyncio.get_running_loop().getaddrinfo("localhost", 80)
-asyncio.run(main())
+event_loop.run(main())
 """
 
 

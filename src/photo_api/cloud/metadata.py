@@ -17,7 +17,6 @@ from ipaddress import ip_address
 from typing import Any, Final, Literal
 
 from photo_api.http_exchange import MAX_ANSWER, Answer, Exchange
-from photo_api.name_lookup import addresses_of
 from photo_api.settings.instance import CloudSettings
 from photo_base.tasks import cancel
 
@@ -226,7 +225,14 @@ async def ask(
 
 
 async def _ask(exchange: Exchange, authorities: str) -> Answer:
-    reader, writer = await _connected(exchange, authorities)
+    name = exchange.host if exchange.secure else None
+    reader, writer = await asyncio.open_connection(
+        exchange.host,
+        exchange.port,
+        ssl=_believing(authorities) if exchange.secure else None,
+        server_hostname=name,
+        limit=MAX_ANSWER,
+    )
     try:
         writer.write(exchange.request)
         while True:
@@ -234,23 +240,6 @@ async def _ask(exchange: Exchange, authorities: str) -> Answer:
                 return answer
     finally:
         writer.close()
-
-
-async def _connected(
-    exchange: Exchange, authorities: str
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """To the first of its host's addresses that takes the connection. Raises OSError."""
-    context = _believing(authorities) if exchange.secure else None
-    name = exchange.host if exchange.secure else None
-    failure = OSError("the name has no address")
-    for address in await addresses_of(exchange.host, exchange.port):
-        try:
-            return await asyncio.open_connection(
-                address, exchange.port, ssl=context, server_hostname=name, limit=MAX_ANSWER
-            )
-        except OSError as error:
-            failure = error
-    raise failure
 
 
 def _believing(authorities: str) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from photo_base import event_loop
 from photo_base.command_line import decimal, text
 from photo_base.log_lines import JsonLines, log_to_stderr
 from photo_base.tasks import first
@@ -109,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.once:
             return asyncio.run(_once(balance, fleet, options.json))
-        asyncio.run(_until_told(balance, _discovery(options.discovery, token, balance, fleet)))
+        event_loop.run(_until_told(balance, _discovery(options.discovery, token, balance, fleet)))
     except (StateInUse, OSError) as error:
         print(f"photo-fleet balance: {error}", file=sys.stderr)
         return FAILED
