@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from photo_fleet.balancer import discovery as module
+from photo_fleet.balancer import metrics
 from photo_fleet.balancer.discovery import Discovery, Targets, targets
 from photo_fleet.balancer.membership import Member, Registered
 from photo_fleet.cli import main
@@ -146,6 +148,17 @@ async def test_who_reads_no_answer_leaves_none_in_memory(monkeypatch: pytest.Mon
             while open_there():
                 await asyncio.sleep(0.05)
     running.cancel()
+
+
+def test_the_end_of_the_hosts_certificate_is_told_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+    certificate, key = Authority(tmp_path / "a").server("photos.example.org")
+    end = metrics.expires(certificate)
+    assert end is not None
+    assert end > time.time()
+    told = metrics.written({metrics.EXPIRES: end})
+    assert f"{metrics.EXPIRES} {end:.0f}" in told.splitlines()
+    for other in (key, tmp_path / "none.pem"):
+        assert metrics.expires(other) is None
 
 
 def test_without_a_token_it_does_not_start(
