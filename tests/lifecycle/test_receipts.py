@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from photo_api.registry import leases, queries, receipts
 from photo_api.registry.receipts import Receipt
 from tests.lifecycle.clients import clients
 from tests.lifecycle.databases import SlowPath, socket_of, through
-from tests.lifecycle.fleet import OwnFleet, own_fleet
-from tests.lifecycle.receipts import held
+from tests.lifecycle.fleet import OwnFleet, hanging, own_fleet
+from tests.lifecycle.receipts import held, told
 from tests.own_stage import own_database
 from tests.service import Service, eventually, serving
 
@@ -178,6 +179,31 @@ class Deaf(SlowPath):
         writer.close()
 
 
+async def test_an_end_at_which_everything_hangs_keeps_to_its_time_and_tells_what_it_cut(
+    environ: dict[str, str], start_service: Callable[..., Service]
+) -> None:
+    """The database, the collectors of lines and spans, and the Pushgateway, all at once."""
+    path = SlowPath(socket_of(environ))
+    with hanging() as port:
+        deaf = f"http://127.0.0.1:{port}"
+        sinks = {"LOG_LOKI_URL": deaf, "LOG_OTLP_URL": deaf, "TRACE_OTLP_URL": deaf}
+        sinks |= {"TRACE_RATIO": "1", "PUSHGATEWAY": deaf}
+        times = {"LAME_DUCK": "1", "DRAIN_WAIT": "1", "LOG_FLUSH": "2"}
+        async with path.open() as relay:
+            where = {"DATABASE_URL": through(environ, relay)}
+            service = await asyncio.to_thread(start_service, "--no-jobs", **where, **sinks, **times)
+            user = await asyncio.to_thread(service.new_user)
+            path.delay = 600
+            stuck = asyncio.create_task(asyncio.to_thread(user.api.get, "/albums/"))
+            await asyncio.sleep(0.3)
+            service.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(service.process.wait, 30)
+            await asyncio.wait([stuck])
+    receipt = told(service)
+    assert receipt["lame_duck_s"] < 3
+    assert (receipt["untold"], receipt["requests_cut"]) == (0, 1)
+
+
 @pytest.mark.parametrize("unanswered", [1, pytest.param(9, marks=pytest.mark.slow)])
 async def test_a_commit_without_an_answer_leaves_one_receipt(
     own: dict[str, str], fleet: OwnFleet, unanswered: int
@@ -213,6 +239,27 @@ async def test_a_database_that_is_not_migrated_hears_of_the_end_all_the_same(
     finally:
         await fleet.do("ALTER TABLE instances ENABLE TRIGGER instances_ended")
         await fleet.do("ALTER TABLE later RENAME TO instance_receipts")
+
+
+async def test_a_receipt_that_cannot_be_left_keeps_no_state_from_being_written(
+    own: dict[str, str], fleet: OwnFleet
+) -> None:
+    boot, registry = fleet.start()
+    locking = await asyncpg.connect(own["PHOTO_API_DATABASE_URL"])
+    await fleet.do("ALTER TABLE instance_receipts RENAME TO later")
+    try:
+        assert await registry.flush()
+        registry.change("ready", "ready")
+        assert await registry.flush()
+    finally:
+        await fleet.do("ALTER TABLE later RENAME TO instance_receipts")
+    try:
+        await locking.execute("BEGIN; LOCK TABLE instance_receipts")
+        registry.change("draining", "draining", "SIGTERM")
+        assert await registry.flush()
+        assert await fleet.state(boot) == "draining"
+    finally:
+        await locking.close()
 
 
 async def test_the_release_before_leaves_one_that_says_no_more(fleet: OwnFleet) -> None:

@@ -1,11 +1,15 @@
 """The Prometheus, the Alertmanager and the Pushgateway beside a local fleet."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from photo_base.embedded import EmbeddedAddresses
@@ -57,6 +61,56 @@ async def test_they_watch_the_instances_that_there_are_and_end_with_the_fleet(
         assert ended.told.endswith(f" answers at {ended.url}")
         with pytest.raises(httpx.TransportError):
             httpx.get(ended.url)
+
+
+@pytest.mark.needs("prometheus")
+async def test_a_prometheus_that_ends_is_told_of_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is killed, and one that cannot begin while an older one has its data."""
+    monkeypatch.setattr(watching, "FIRST_PAUSE", 0.1)
+    layout, said = Layout(tmp_path), list[str]()
+    layout.prepare()
+    beside = partial(prometheus_beside, Fleet(), layout, lambda: [], str)
+    async with (
+        beside() as older,
+        beside(tell=lambda _, kind, text: said.append(f"{kind}: {text}")) as watcher,
+        httpx.AsyncClient() as client,
+    ):
+        await _ready(client, older.url)
+        await _until(lambda: said)
+        assert said[0].startswith("watched: Prometheus ended with 1, see ")
+        [own] = [one for one in psutil.Process().children(recursive=True) if _serves(one, older)]
+        own.kill()
+        await _ready(client, watcher.url)
+        killed, about = len(said), psutil.Process().children(recursive=True)
+        [own] = [one for one in about if _serves(one, watcher)]
+        own.kill()
+        await _until(lambda: len(said) > killed)
+        assert "ended with -9" in said[killed]
+        await _ready(client, watcher.url)
+    assert not [one for one in psutil.Process().children() if "prometheus" in one.name()]
+
+
+def _serves(process: psutil.Process, watcher: watching.Watcher) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return f"--web.listen-address={urlsplit(watcher.url).netloc}" in process.cmdline()
+    return False
+
+
+async def _until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(40):
+        while not true():
+            await asyncio.sleep(0.05)
+
+
+async def _ready(client: httpx.AsyncClient, url: str) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            with suppress(httpx.TransportError):
+                if (await client.get(f"{url}/-/ready")).is_success:
+                    return
+            await asyncio.sleep(0.05)
 
 
 def test_what_is_pushed_is_not_scraped_as_well() -> None:

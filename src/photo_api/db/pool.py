@@ -38,8 +38,10 @@ ANSWER_WAIT = 1.0
 """Seconds in which a server that let a statement run into its timeout has to answer anything."""
 
 IDLE_LIFETIME = 300.0
-PARTING = 2.0
-"""Seconds for closing the pool, after which a hung server gets no more goodbyes."""
+PARTING = 0.25
+"""Seconds for closing the pool, after which a hung server gets no more goodbyes: within the second
+of `contract.STOP_MARGIN` in which what is left is cut, or the process is killed before it has told
+what it cut."""
 
 
 class DatabaseUnavailable(Exception):

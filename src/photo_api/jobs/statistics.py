@@ -65,7 +65,10 @@ DRAINED = f"""
 WITH {FENCE}, ended AS (
     UPDATE instance_events SET counted = true
     WHERE event = 'stopped' AND NOT counted AND at > now() - interval '1 day' AND {HELD}
-    RETURNING boot_id, at, cause LIKE '% cut at the limit' AS was_cut
+    RETURNING boot_id, at, cause LIKE '% cut at the limit' OR EXISTS (
+        SELECT FROM instance_receipts r WHERE r.boot_id = instance_events.boot_id
+        AND coalesce(r.requests_cut > 0, r.ending IN ('killed', 'broken_off', 'failed'))
+    ) AS was_cut
 ), drains AS (
     SELECT CASE WHEN e.was_cut THEN 'cut' ELSE 'whole' END AS result,
         greatest(extract(epoch FROM e.at - min(d.at)), 0)::float8 AS seconds
@@ -106,7 +109,7 @@ async def statistics(db: Any) -> dict[str, Any]:
     """Users, albums, photos_ready and the others as of `at`, by name; empty before they have been
     counted for the first time."""
     rows = await db.fetch("SELECT name, value, at FROM statistics ORDER BY name")
-    known = [row for row in rows if row["name"].partition(":")[0] in _KNOWN]
+    known = [row for row in rows if _is_current(row["name"])]
     numbers = {row["name"]: row["value"] for row in known}
     return numbers | {"at": min(row["at"] for row in known)} if known else {}
 
@@ -119,11 +122,7 @@ async def fleet_gauges(db: Any) -> Gauges:
     gauges: Gauges = {}
     for name, value in numbers.items():
         first, *labels = name.split(":")
-        metric = _BY_NAME.get(first)
-        if metric is None:
-            continue
-        own = tuple(labels[: len(metric.labels)])
-        if len(own) == len(metric.labels) and metric.bounded(own) == own:
+        if metric := _BY_NAME.get(first):
             number = value / 1000 if labels[-1:] == [SUM] else value  # rows hold whole numbers
             gauges[metric.name, tuple(labels)] = number
     if gauges:
@@ -146,5 +145,19 @@ _BY_NAME: dict[str, Metric] = {
     "instances": declared.FLEET_INSTANCES,
     "drains": declared.FLEET_DRAIN,
 }
-_KNOWN = {*_BY_NAME, "jobs_queued", "jobs_dead"}
-"""Of which this release writes rows: those of another do not age the numbers."""
+_OTHERS = {"jobs_queued", "jobs_dead"}
+
+
+def _is_current(name: str) -> bool:
+    """Whether this release writes such a row. Those of another, which has further kinds, states or
+    edges, would age the numbers for ever."""
+    first, *labels = name.split(":")
+    metric = _BY_NAME.get(first)
+    if metric is None:
+        return name in _OTHERS
+    own, more = tuple(labels[: len(metric.labels)]), labels[len(metric.labels) :]
+    if len(own) != len(metric.labels) or metric.bounded(own) != own:
+        return False
+    if metric.kind != "histogram":
+        return not more
+    return more == [SUM] or more in [[f"{edge:g}"] for edge in metric.edges] + [["Infinity"]]

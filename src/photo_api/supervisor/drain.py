@@ -95,24 +95,30 @@ class Drain:
         """Serve on until every balancer has had time to notice; shorter when every live one has
         acknowledged the removal, and no new connection has come for a second."""
         began = time.monotonic()
-        removed = False
-        while (left := began + self.settings.lame_duck - time.monotonic()) > 0:
-            await asyncio.sleep(min(ASK_BALANCERS, left))
-            removed = removed or await self._is_removed()
-            last = max(began, load_of(self.slots).last_accepted)
-            if removed and time.monotonic() - last >= QUIET:
-                waited = round(time.monotonic() - began, 1)
-                log.info("every balancer let go", extra={"fields": {"lame_duck_s": waited}})
-                self.course.lame_duck_end = REMOVED
-                return
-        self.course.lame_duck_end = ELAPSED
+        # A task beside: a database that hangs makes no lame duck longer.
+        removed = self.watched(self._removed())
+        try:
+            while (left := began + self.settings.lame_duck - time.monotonic()) > 0:
+                await asyncio.sleep(min(ASK_BALANCERS, left))
+                last = max(began, load_of(self.slots).last_accepted)
+                if _did(removed) and time.monotonic() - last >= QUIET:
+                    waited = round(time.monotonic() - began, 1)
+                    log.info("every balancer let go", extra={"fields": {"lame_duck_s": waited}})
+                    self.course.lame_duck_end = REMOVED
+                    return
+            self.course.lame_duck_end = ELAPSED
+        finally:
+            removed.cancel()
 
-    async def _is_removed(self) -> bool:
-        """From every balancer; what is not known leaves what was known before."""
-        if (told := await self.registration.removals()) is None:
-            return False
-        self.course.balancers, self.course.acknowledged = told
-        return told.complete
+    async def _removed(self) -> None:
+        """Until it is removed from every balancer; what is not known leaves what was known
+        before."""
+        while True:
+            if (told := await self.registration.removals()) is not None:
+                self.course.balancers, self.course.acknowledged = told
+                if told.complete:
+                    return
+            await asyncio.sleep(ASK_BALANCERS)
 
     def _stop_accepting(self) -> None:
         for slot in self.slots:
@@ -146,6 +152,10 @@ class Drain:
         if not await self.registration.end(receipt):
             log.warning("the registry does not know that this instance stopped")
         await self.registration.close()
+
+
+def _did(task: asyncio.Task[None]) -> bool:
+    return task.done() and task.exception() is None
 
 
 async def accept_the_last(

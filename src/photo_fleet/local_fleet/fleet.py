@@ -146,11 +146,12 @@ class LocalFleet:
     ) -> tuple[Embedded, Nginx, list[asyncio.Task[None]]]:
         """Start all; `running` ends them in the opposite order."""
         layout, connections = self._layout, self._spec.database.max_connections
+        tell = self.journal.tell
         embedded = await Embedded.start(layout, self.url, connections)
         running.push_async_callback(embedded.stop)
         addresses = self._between(embedded.addresses)
-        gateway = await self._watched_by("Pushgateway", gateway_beside(layout), running)
-        alerts = alertmanager_beside(self._spec, layout)
+        gateway = await self._watched_by("Pushgateway", gateway_beside(layout, tell), running)
+        alerts = alertmanager_beside(self._spec, layout, tell)
         alertmanager = await self._watched_by("Alertmanager", alerts, running)
         spec = local_spec(self._spec, addresses, self.url, gateway, alertmanager)
         secrets = load_or_create(layout.secrets)
@@ -168,7 +169,7 @@ class LocalFleet:
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]
         beside = prometheus_beside(
-            spec, layout, lambda: known_to(made), lambda: self._told(made), gateway
+            spec, layout, lambda: known_to(made), lambda: self._told(made), gateway, tell=tell
         )
         await self._watched_by("Prometheus", beside, running)
         registry = await _began(Registry(layout.database_address))

@@ -6,8 +6,9 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
@@ -22,8 +23,17 @@ from photo_fleet.spec.fleet import Fleet
 
 USUAL_PORT, USUAL_GATEWAY_PORT, USUAL_ALERTS_PORT = 9090, 9091, 9093
 LONGEST_STOP = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 KEPT, RESENT = "2d", "5s"
 """The first alerts are lost: where Alertmanager is, Prometheus knows only after some seconds."""
+
+
+Tell = Callable[[str, str, str], None]
+"""Of the journal: who, what kind of event, and what it is."""
+
+
+def untold(_instance: str, _kind: str, _text: str) -> None:
+    """To nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +46,22 @@ class Watcher:
 
 
 @asynccontextmanager
-async def gateway_beside(layout: Layout) -> AsyncIterator[Watcher]:
+async def gateway_beside(layout: Layout, tell: Tell = untold) -> AsyncIterator[Watcher]:
     """A Pushgateway that keeps nothing on disk: for the instances of a spec that has them push, and
     for what else somebody pushes."""
     address, folder = f"127.0.0.1:{_free_port(USUAL_GATEWAY_PORT)}", layout.data / "pushgateway"
     options = [f"--web.listen-address={address}", "--persistence.file=", "--log.level=warn"]
     folder.mkdir(exist_ok=True)
     name = "prometheus-pushgateway"
-    async with _beside("Pushgateway", name, options, layout, folder, address) as watcher:
+    program = _program(name, options, layout, folder)
+    async with _beside("Pushgateway", name, program, address, tell) as watcher:
         yield watcher
 
 
 @asynccontextmanager
-async def alertmanager_beside(fleet: Fleet, layout: Layout) -> AsyncIterator[Watcher]:
+async def alertmanager_beside(
+    fleet: Fleet, layout: Layout, tell: Tell = untold
+) -> AsyncIterator[Watcher]:
     """An Alertmanager that groups alerts and shows them, and tells nobody."""
     address, folder = f"127.0.0.1:{_free_port(USUAL_ALERTS_PORT)}", layout.data / "alertmanager"
     folder.mkdir(exist_ok=True)
@@ -56,7 +69,8 @@ async def alertmanager_beside(fleet: Fleet, layout: Layout) -> AsyncIterator[Wat
     options = [f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data"]
     options += [f"--web.listen-address={address}", "--cluster.listen-address=", "--log.level=warn"]
     name = "prometheus-alertmanager"
-    async with _beside("Alertmanager", name, options, layout, folder, address) as watcher:
+    program = _program(name, options, layout, folder)
+    async with _beside("Alertmanager", name, program, address, tell) as watcher:
         yield watcher
 
 
@@ -68,6 +82,7 @@ async def prometheus_beside(
     metrics: Callable[[], str],
     gateway: str = "",
     windows: Windows = NOMINAL,
+    tell: Tell = untold,
 ) -> AsyncIterator[Watcher]:
     """A Prometheus that scrapes the instances which `known` gives, unless they push, what `metrics`
     gives of nginx's host, and the gateway at this address; with the rules of alerts."""
@@ -84,34 +99,60 @@ async def prometheus_beside(
         options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
         options += [f"--storage.tsdb.retention.time={KEPT}", f"--web.listen-address={address}"]
         options += ["--enable-feature=exemplar-storage", f"--rules.alert.resend-delay={RESENT}"]
-        async with _beside("Prometheus", "prometheus", options, layout, folder, address) as watcher:
+        program = _program("prometheus", options, layout, folder)
+        async with _beside("Prometheus", "prometheus", program, address, tell) as watcher:
             yield watcher
     finally:
         await cancel(discovering)
 
 
+def _program(name: str, options: Sequence[str], layout: Layout, folder: Path) -> Program | None:
+    """Debian's program of that package; None where it is not installed."""
+    if (program := find_program(name)) is None:
+        return None
+    environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
+    log = layout.logs / f"{name}.log"
+    return Program(name, [program, *options], environ, log, folder, "TERM")
+
+
 @asynccontextmanager
 async def _beside(
-    title: str, name: str, options: Sequence[str], layout: Layout, folder: Path, address: str
+    title: str, package: str, program: Program | None, address: str, tell: Tell
 ) -> AsyncIterator[Watcher]:
-    """Debian's program of that package, until this ends or this process dies."""
-    program = find_program(name)
+    """That program, until this ends or this process dies."""
     if program is None:
-        yield Watcher(f"no {title} is installed (apt-get install {name})")
+        yield Watcher(f"no {title} is installed (apt-get install {package})")
         return
-    environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-    log, running = layout.logs / f"{name}.log", None
     try:
-        try:
-            command = [program, *options]
-            running = await Running.start(Program(name, command, environ, log, folder, "TERM"))
-            watcher = Watcher(f"{title} answers at http://{address}", f"http://{address}")
-        except CannotStart as error:
-            watcher = Watcher(str(error))
-        yield watcher
+        running = await Running.start(program)
+    except CannotStart as error:
+        yield Watcher(str(error))
+        return
+    keeping = asyncio.create_task(_keep(title, running, tell))
+    try:
+        yield Watcher(f"{title} answers at http://{address}", f"http://{address}")
     finally:
-        if running is not None:
-            await running.stop((SIGTERM, LONGEST_STOP))
+        await cancel(keeping)
+
+
+async def _keep(title: str, running: Running, tell: Tell) -> None:
+    """Start it again whenever it ends, ever more seldom while it does so at once, as on a full disk
+    or when an older one still has its data; and end it with this task."""
+    pause = FIRST_PAUSE
+    try:
+        while True:
+            began = time.monotonic()
+            code = await running.wait()
+            if time.monotonic() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            again = f"see {running.program.log}; starting it again in {pause:g} s"
+            tell("", "watched", f"{title} ended with {code}, {again}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            with suppress(CannotStart):  # told as an end, too
+                running = await Running.start(running.program)
+    finally:
+        await running.stop((SIGTERM, LONGEST_STOP))
 
 
 def _files(
