@@ -57,6 +57,11 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_DATABASE_URL", "mysql://x", "postgresql://"),
         ("PHOTO_API_DATABASE_URL", "postgresql://u@h/d?sslmode=verify_full", "sslmode of"),
         ("PHOTO_API_S3_ENDPOINT", "127.0.0.1:8333", "http://"),
+        ("PHOTO_API_S3_ENDPOINT", "http://127.0.0.1:83333", "a port from 1 to 65535"),
+        ("PHOTO_API_S3_ENDPOINT", "http://127.0.0.1:0", "a port from 1 to 65535"),
+        ("PHOTO_API_LOG_LOKI_URL", "http://lo ki:3100", "such as https://"),
+        ("PHOTO_API_PUSHGATEWAY", "http://[::::]", "such as https://"),
+        ("PHOTO_API_TRACE_OTLP_URL", "http://[::1", "such as https://"),
         ("PHOTO_API_S3_ACCESS_KEY", "only-one", "set together"),
         ("PHOTO_API_S3_CA_FILE", "/no/such/file", "must name a PEM file"),
         ("PHOTO_API_S3_CA_FILE", "/etc/passwd", "must name a PEM file"),
@@ -121,7 +126,7 @@ def test_no_secret_opens_two_doors(one: str, other: str) -> None:
     assert secret not in problem.lower()
 
 
-@pytest.mark.parametrize("name", ["LOG_LOKI_URL", "LOG_OTLP_URL", "PUSHGATEWAY"])
+@pytest.mark.parametrize("name", ["LOG_LOKI_URL", "LOG_OTLP_URL", "TRACE_OTLP_URL", "PUSHGATEWAY"])
 def test_no_address_of_a_sink_holds_a_secret(name: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(USABLE | {f"PHOTO_API_{name}": "https://photo-api:3e7f90c1b2d4@10.0.0.7"})

@@ -31,11 +31,22 @@ def text(value: str) -> str:
 
 
 def url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(
-            "must be an http:// or https:// address such as https://photos.example.org"
-        )
+    """With a host and a port that there can be."""
+    no = ValueError("must be an http:// or https:// address such as https://photos.example.org")
+    try:
+        parts = urlsplit(value)
+        host = (parts.hostname or "").encode("idna")
+    except ValueError:
+        raise no from None
+    whole = parts.scheme in ("http", "https") and host and value.isprintable() and " " not in value
+    if not whole or parts.query or parts.fragment:
+        raise no
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("must name a port from 1 to 65535")
     return value.rstrip("/")
 
 
@@ -45,9 +56,10 @@ def optional_url(value: str) -> str:
 
 def optional_collector(value: str) -> str:
     """Where something is sent whose secret, if any, is a setting of its own."""
+    address = optional_url(value)
     if "@" in urlsplit(value).netloc:
         raise ValueError("must not hold a secret: that has a setting of its own")
-    return optional_url(value)
+    return address
 
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

@@ -2,9 +2,11 @@
 
 import os
 from contextlib import suppress
+from errno import EEXIST
 from pathlib import Path
 
 PRIVATE = 0o600
+NO_FILE = "it is no file"
 
 
 def _keep_names(folder: Path) -> None:
@@ -16,9 +18,26 @@ def _keep_names(folder: Path) -> None:
         os.close(opened)
 
 
+def unwritable(path: Path) -> str:
+    """Why a file of an operator's choice is not put there, before it is made; empty if nothing
+    speaks against it. A link would be replaced, and not what it leads to."""
+    try:
+        if path.is_symlink():
+            return "it is a link: name what it leads to"
+        if path.exists() and not path.is_file():
+            return NO_FILE
+        there = os.access(path.absolute().parent, os.W_OK)
+    except OSError as error:
+        return str(error.strerror)
+    return "" if there else "its folder is not there, or not to be written to"
+
+
 def replace(path: Path, text: str, mode: int = 0o666) -> None:
     """Have `text` in `path`, on the disk. `mode` is narrowed by the umask. Raises OSError, as on a
-    full disk; what was there before is untouched then, unless the folder alone was not written."""
+    full disk; what was there before is untouched then, unless the folder alone was not written. A
+    device, a pipe or a folder is no file to be replaced, and no link to one is."""
+    if path.exists() and not path.is_file():
+        raise OSError(EEXIST, NO_FILE, str(path))
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
     try:
@@ -29,7 +48,8 @@ def replace(path: Path, text: str, mode: int = 0o666) -> None:
             os.fsync(opened)
         beside.rename(path)
         _keep_names(path.parent)
-    except OSError:
+    except OSError as error:
+        error.filename = str(path)  # a write that fails tells none
         with suppress(OSError):
             beside.unlink()
         raise

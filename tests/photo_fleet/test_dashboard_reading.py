@@ -3,10 +3,13 @@ and says what could not be read, and so does the exit code."""
 
 import gzip
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -15,9 +18,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from photo_base import whole_file
 from photo_fleet.cli import main
 from photo_fleet.dashboard import prometheus
 from photo_fleet.dashboard.boards import BOARDS, EVENTS
+from photo_fleet.dashboard.chart import chart
+from photo_fleet.dashboard.lines import Drawn, Line
 from photo_fleet.dashboard.prometheus import Prometheus, everything
 from photo_fleet.dashboard.readings import LONGEST_LABEL, MOST_READ, Unread, parse
 from photo_fleet.dashboard.window import MOST_POINTS, Window
@@ -151,6 +157,7 @@ def test_a_part_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         ((200, b'{"status": "success", "data": {"result": {}}}'), {}, "is not that of a"),
         ((200, b'{"status": "success", "data": {"result": [{"metric": 1}]}}'), {}, "is not that"),
         ((200, b"[" * 100_000), {}, "is not that of a Prometheus"),
+        (answer([{"metric": {}, "values": [[1, 10**400]]}]), {}, "is not that of a Prometheus"),
         ((200, gzip.compress(b"x" * 100_000)), {"Content_Encoding": "gzip"}, "is not that of a"),
         ((200, b"x" * (prometheus.MOST_BYTES + 1)), {}, "an answer of more than 4 MiB"),
         ((302, b""), {"Location": "http://127.0.0.1:9/"}, "name the address that it points to"),
@@ -230,22 +237,56 @@ def test_what_it_is_told_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
+    "value", [[1, "1e308"], [1, "9" * 400], [1e300, "1"], [-1e12, "1"], [4e11, "1"]]
+)
+def test_numbers_and_times_that_no_fleet_has_are_left_out(
+    value: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside some that it has: the page is written with those."""
+
+    def odd(asked: dict[str, str]) -> Reply:
+        whole = float(asked.get("end") or asked["time"])
+        return answer([{"metric": {"instance": "a"}, "values": [value, [whole, "0.9995"]]}])
+
+    with answering(odd) as url:
+        code, text = made(tmp_path / "page.html", url)
+    assert "<svg" in text
+    assert max(map(len, re.findall(r"\d{9,}", text)), default=0) < 20
+    assert (code, capsys.readouterr().err) == (0, "")
+
+
+def test_a_line_of_one_huge_number_has_an_axis() -> None:
+    panel = next(one for board in BOARDS for one in board.panels if one.kind != "stat")
+    window = Window(0, 600)
+    for value in (1e17, -1e20, 1e-300):
+        line = Line("a", "s0", ((0, value), (600, value)))
+        for kind in (replace(panel, least=None, most=None, objective=None), panel):
+            assert "<svg" in chart(kind, Drawn((line,)), (), window, UTC)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
         ["--html", "--json"],
         ["--html", "--prometheus", "127.0.0.1:9090"],
         ["--html", "--prometheus", "file:///etc/passwd"],
+        ["--html", "--prometheus", "http://[::1"],
+        ["--html", "--prometheus", "http://[::::]:9090"],
+        ["--html", "--prometheus", "http://xn--/"],
+        ["--html", "--prometheus", "http://a b/"],
+        ["--html", "--prometheus", "http://127.0.0.1:99999"],
         ["--html", "--since", "5"],
         ["--html", "--since", "1s"],
         ["--html", "--since", "-1h"],
         ["--html", "--since", "99999d"],
     ],
 )
-def test_wrong_usage_is_refused(arguments: list[str]) -> None:
+def test_wrong_usage_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["dashboard", *arguments])
     assert ended.value.code == 2
+    assert ("as http://127.0.0.1:9090" in capsys.readouterr().err) == ("--prometheus" in arguments)
 
 
 def test_a_page_that_cannot_be_written_is_told(
@@ -254,3 +295,28 @@ def test_a_page_that_cannot_be_written_is_told(
     out = str(tmp_path / "nowhere/page.html")
     assert main(["dashboard", "--html", "--out", out]) == 2, "before anything is asked"
     assert "nowhere/page.html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["dashboard", "--html", "--out"], ["drill", "--html"]])
+@pytest.mark.parametrize("what", ["pipe", "link to a device", "link", "folder", ".", "/", ""])
+def test_only_a_file_is_replaced_by_a_page(
+    command: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root could put it in the place of /dev/stdout for all programs of the machine."""
+    out = tmp_path / "out"
+    if what == "pipe":
+        os.mkfifo(out)
+    elif what == "folder":
+        out.mkdir()
+    elif what == "link to a device":
+        out.symlink_to("/dev/full")
+    elif what == "link":
+        out.symlink_to(tmp_path / "nowhere")
+    given = what if what in (".", "/", "") else str(out)
+    before = os.lstat(given or ".")
+    assert main([*command, given]) == 2, "before anything is asked"
+    assert f"cannot write {given or '.'}" in capsys.readouterr().err
+    assert os.lstat(given or ".").st_ino == before.st_ino
+    if what != "link":
+        with pytest.raises(FileExistsError, match="it is no file"):
+            whole_file.replace(Path(given), "page")

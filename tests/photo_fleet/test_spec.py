@@ -228,6 +228,14 @@ def test_a_threshold_has_the_unit_of_its_metric(metric: str, text: str, threshol
             POLICY.replace("cpu", "queue_age") + 'cooldown = "1s"',
             'fleet.toml:3: group.policies[0].threshold = 1 needs a unit: write "1s"',
         ),
+        *(
+            (
+                f'[{table}]\n{key} = "http://{host}"',
+                f'fleet.toml:2: {table}.{key} = "http://{host}" must ',
+            )
+            for table, key in (("metrics", "discovery"), ("tracing", "otlp"))
+            for host in ("[:]", "[::::]:9099", "10.0.0.5:99999", "10.0.0.5:0", "a..b", "..")
+        ),
         ("[group.local]\ncores_per_instance = nan", "must be between 0.01 and 1024"),
         ('name = "a\nb"', "fleet.toml:1: is no TOML: Illegal character"),
         ("a = 1\nb = =", "fleet.toml:2: is no TOML: Invalid value"),

@@ -226,7 +226,7 @@ class LogSettings:
         "collector that gets the spans of sampled requests by OTLP/HTTP in JSON,"
         " `http://collector:4318`; empty: nothing is sampled",
         default="",
-        parse=optional_url,
+        parse=optional_collector,
     )
     trace_auth: str = setting(
         "TRACE_OTLP_AUTH",

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import re
 import sys
 import time
@@ -10,10 +9,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
+
+import httpx
 
 from photo_base.command_line import progress, text
-from photo_base.whole_file import replace
+from photo_base.environment import url
+from photo_base.whole_file import replace, unwritable
 from photo_fleet.commands.spec_file import add_spec_file, spec_of
 from photo_fleet.dashboard.boards import BOARDS, EVENTS, boards
 from photo_fleet.dashboard.html_page import Shown, page, verdict
@@ -86,8 +87,8 @@ def _grafana(folder: Path, other: str) -> int:
 def _html(options: argparse.Namespace, told_of: Sequence[Board]) -> int:
     """The page is written whatever could be read, and says what could not."""
     now, out = time.time(), options.out or PAGE
-    if not os.access(out.absolute().parent, os.W_OK):  # rather now than when all is read
-        print(f"photo-fleet dashboard: cannot write {out}; choose another --out", file=sys.stderr)
+    if reason := unwritable(out):  # rather now than when all is read
+        print(f"photo-fleet dashboard: cannot write {out}: {reason}", file=sys.stderr)
         return COULD_NOT
     job = ".+" if options.job is None else re.escape(options.job)
     server, wanted = Prometheus(options.prometheus), everything(told_of, EVENTS)
@@ -118,9 +119,11 @@ def _progress() -> Callable[[str], None]:
 
 
 def _address(value: str) -> str:
-    parts = urlsplit(text(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise argparse.ArgumentTypeError("as http://127.0.0.1:9090, with a path where it has one")
+    try:
+        httpx.URL(url(text(value))).host  # noqa: B018  (not every name can be asked for)
+    except (ValueError, httpx.InvalidURL):
+        reason = "as http://127.0.0.1:9090, with a path where it has one"
+        raise argparse.ArgumentTypeError(reason) from None
     return value
 
 

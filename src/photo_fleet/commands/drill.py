@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from photo_api.contract import RELEASE
 from photo_base.command_line import decimal, missing, text, whole_number
+from photo_base.environment import url
 from photo_base.line_output import LineOutput, as_text
 from photo_base.processes import CannotStart, find_program
-from photo_base.whole_file import replace
+from photo_base.whole_file import replace, unwritable
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
     UnknownScenario,
@@ -202,8 +203,8 @@ def _check_places(options: argparse.Namespace) -> None:
     elif options.watch:
         raise CannotStart("--watch cannot see into a fleet that was not staged")
     page: Path | None = options.html
-    if page is not None and not os.access(page.absolute().parent, os.W_OK):
-        raise CannotStart(f"cannot write {page}; choose another --html")
+    if page is not None and (reason := unwritable(page)):
+        raise CannotStart(f"cannot write {page}: {reason}")
     kept: Path | None = options.keep
     if kept is not None and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
         raise CannotStart(f"{kept} is not an empty folder; choose another --keep")
@@ -249,9 +250,11 @@ def _names(value: str) -> list[str]:
 
 
 def _address(value: str) -> str:
-    parts = urlsplit(text(value))
-    whole = parts.scheme in ("http", "https") and parts.hostname
-    if not whole or parts.username or parts.path.strip("/") or parts.query:
+    try:
+        parts = urlsplit(url(text(value)))
+    except ValueError:
+        parts = None
+    if parts is None or parts.username or parts.path.strip("/"):
         raise argparse.ArgumentTypeError("as https://photos.example.org, without a path or a login")
     return value.rstrip("/")
 

@@ -105,8 +105,8 @@ def _ends(panel: Panel, lines: Sequence[Line]) -> tuple[float, float]:
         if not panel.at_most:
             low = min(*values, panel.objective) - (1 - panel.objective) / 2
             high = 1.0
-    if high - low < 1e-12:
-        high = low + (1.0 if panel.unit != "percentunit" else 0.01)
+    if high - low < 1e-12 * max(1.0, abs(low)):
+        high = low + max(1.0 if panel.unit != "percentunit" else 0.01, abs(low) / 100)
     return low, high
 
 

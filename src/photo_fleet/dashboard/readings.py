@@ -1,7 +1,6 @@
 """What a Prometheus answered, made safe: its numbers and labels are believed in nothing."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +9,12 @@ MOST_READ = 1000
 MOST_VALUES = 1000
 LONGEST_LABEL = 120
 LONGEST_PROBLEM = 300
+LARGEST, LATEST = 1e18, 1e11
+"""No number of a fleet is beyond the one, no time of a calendar beyond the other."""
 VARIABLE = re.compile(r"\{\{\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
 
 Values = tuple[tuple[float, float], ...]
-"""(epoch seconds, number) in order of time; only finite numbers."""
+"""(epoch seconds, number) in order of time; finite ones that a fleet can have."""
 
 
 class Unread(Exception):
@@ -57,7 +58,7 @@ def parse(body: bytes) -> Answer:
         if len(found) > MOST_READ:
             warning = f"{len(found)} series, of which the first {MOST_READ} are shown"
         return Answer(tuple(_series(one) for one in found[:MOST_READ]), warning=warning)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         raise Unread("its answer is not that of a Prometheus") from None
 
 
@@ -67,8 +68,8 @@ def _series(told: dict[str, object]) -> Series:
         raise TypeError
     labels = {_text(name): _text(value, LONGEST_LABEL) for name, value in metric.items()}
     pairs = [(float(at), float(value)) for at, value in values[:MOST_VALUES]]
-    finite = [pair for pair in pairs if math.isfinite(pair[0]) and math.isfinite(pair[1])]
-    return Series(labels, tuple(sorted(finite)))
+    usable = [(at, value) for at, value in pairs if 0 <= at <= LATEST and abs(value) <= LARGEST]
+    return Series(labels, tuple(sorted(usable)))
 
 
 def _text(value: object, most: int = LONGEST_PROBLEM) -> str:

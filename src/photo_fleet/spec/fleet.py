@@ -12,6 +12,7 @@ from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
 from photo_fleet.spec.kinds import (
     Count,
     Duration,
+    Location,
     Networks,
     Origins,
     Percent,
@@ -34,11 +35,13 @@ File = Annotated[str, Text("/[A-Za-z0-9/_.+-]+", "/etc/ssl/photos.pem")]
 OptionalFile = Annotated[str, Text("(/[A-Za-z0-9/_.+-]+)?", "/etc/ssl/photos.pem")]
 Address = Annotated[
     str,
-    Text(r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?", "http://10.0.0.5:8333"),
+    Location(
+        r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?", "http://10.0.0.5:8333"
+    ),
 ]
 Collector = Annotated[
     str,
-    Text(
+    Location(
         r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9/_.-]*)?)?",
         "http://10.0.0.7:3100",
     ),

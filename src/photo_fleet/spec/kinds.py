@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from math import ceil, floor
 from typing import Any
 
+from photo_base.environment import url
 from photo_base.origins import as_browsers_send
 
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -239,6 +240,17 @@ class Text(Kind):
             because = f": {self.because}" if self.because else ""
             raise ValueError(f"has not the form of {json.dumps(self.example)}{because}")
         return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Location(Text):
+    """An address with a host and a port that there can be, where it is not empty."""
+
+    def read(self, raw: object) -> str:
+        address = Text.read(self, raw)
+        if address:
+            url(address)
+        return address
 
 
 @dataclass(frozen=True, slots=True)
