@@ -92,6 +92,9 @@ def telling(run: Callable[[], int]) -> int:
     told. A command does what it does to its end, also when nobody can be told of it; a reader that
     has closed its pipe has seen enough."""
     _end_by_sigterm()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the parent
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     usual = sys.stdout, sys.stderr
     out, err = _lasting(sys.stdout), _lasting(sys.stderr)
     sys.stdout, sys.stderr = out, err

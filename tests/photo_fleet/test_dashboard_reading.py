@@ -5,6 +5,8 @@ import gzip
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -320,3 +322,17 @@ def test_only_a_file_is_replaced_by_a_page(
     if what != "link":
         with pytest.raises(FileExistsError, match="it is no file"):
             whole_file.replace(Path(given), "page")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_the_page_is_written_though_the_parent_closed_an_output(
+    closed: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    with answering(good) as url:
+        usage = ("dashboard", "--html", "--prometheus", url, "--out", str(page))
+        shell = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+        done = subprocess.run(
+            [*shell, sys.executable, "-m", "photo_fleet.cli", *usage], timeout=60, check=False
+        )
+    assert (done.returncode, page.exists()) == (0, True)
