@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,21 @@ def test_a_spec_that_names_no_discovery_renders_none() -> None:
     assert " --discovery [::]:9099\n" in units
     assert f"PHOTO_FLEET_DISCOVERY_TOKEN_FILE={systemd.BALANCE_DISCOVERY}\n" in units
     assert "--discovery" not in systemd.balancer_files(Fleet())["photo-fleet-balance.service"]
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:9099", "::1:9099", "a b:9099", "[]:1", "x:٣"])
+def test_an_address_where_nobody_can_listen_is_refused(
+    place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["balance", "--discovery", place])
+    assert "is no host:port such as 10.0.0.5:9099" in capsys.readouterr().err
+
+
+async def test_a_place_that_cannot_be_had_is_named() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        for host in ("127.0.0.1", "no.such.host.invalid"):
+            discovery = Discovery(host, port, "token", lambda: None, lambda: "")
+            with pytest.raises(OSError, match=f"cannot listen at {host} port {port}: "):
+                await discovery.run()

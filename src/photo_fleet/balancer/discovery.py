@@ -84,7 +84,12 @@ class Discovery:
 
     async def run(self) -> None:
         """Until cancelled. Raises OSError when the port cannot be had."""
-        server = await asyncio.start_server(self._serve, *self._place, limit=LONGEST_HEAD)
+        host, port = self._place
+        try:
+            server = await asyncio.start_server(self._serve, host, port, limit=LONGEST_HEAD)
+        except OSError as error:
+            reason = f"cannot listen at {host} port {port}: {error.strerror}"
+            raise OSError(error.errno, reason) from None
         async with server:
             await server.serve_forever()
 

@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from photo_fleet.spec.fleet import Fleet
 SOCKET = Path("/run/photo-fleet/members.sock")
 STATE = Path("/var/lib/photo-fleet")
 
+PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
 ONCE_WITHIN = 30.0
 """Seconds that `--once` gives the database, nginx and all probes together, beyond their own
 timeouts."""
@@ -141,9 +143,9 @@ def _discovery(
 
 def listening_place(value: str) -> tuple[str, int]:
     """A type for argparse: `host:port`, an IPv6 address in brackets."""
-    host, _, port = text(value).rpartition(":")
-    if host and port.isdecimal() and 0 < int(port) < 65_536:
-        return host.strip("[]"), int(port)
+    place = PLACE.fullmatch(text(value))
+    if place and 0 < int(place[3]) < 65_536:
+        return place[1] or place[2], int(place[3])
     raise argparse.ArgumentTypeError(f"{value!r} is no host:port such as 10.0.0.5:9099")
 
 
