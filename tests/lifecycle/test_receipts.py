@@ -127,6 +127,26 @@ async def test_the_lost_leave_one_of_which_nothing_is_known(fleet: OwnFleet) -> 
     assert (await found(fleet, boot))["ending"] == "drained", "it knew better"
 
 
+async def test_to_leave_one_reads_few_events_however_many_there_are(fleet: OwnFleet) -> None:
+    """Many may be lost at once, and whoever declares them has two seconds for it."""
+    boot, registry = fleet.start()
+    assert await registry.flush()
+    await fleet.do("UPDATE instances SET started_at = now() - interval '1 h'")
+    await fleet.do(
+        "INSERT INTO instance_events (boot_id, instance, event) SELECT gen_random_uuid(), 'i',"
+        " (ARRAY['ready', 'draining'])[1 + n % 2] FROM generate_series(1, 10000) n"
+    )
+    await fleet.do("ANALYZE instance_events")
+    read = (
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+        " WHERE relname = 'instance_events'"
+    )
+    async with fleet.connection.transaction():
+        await fleet.do("UPDATE instances SET state = 'lost'")
+        assert await fleet.connection.fetchval(read) < 100
+    assert (await found(fleet, boot))["ending"] == "lost"
+
+
 async def test_of_a_row_too_old_to_be_declared_lost_one_is_left(fleet: OwnFleet) -> None:
     boot, registry = fleet.start()
     assert await registry.flush()
