@@ -1,9 +1,9 @@
 """The Prometheus, the Alertmanager and the Pushgateway beside a local fleet."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,21 +67,19 @@ async def test_they_watch_the_instances_that_there_are_and_end_with_the_fleet(
 async def test_a_prometheus_that_ends_is_told_of_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is killed, and one that cannot begin while an older one has its data."""
+    """One that cannot begin, as on a full disk, and one that is killed."""
     monkeypatch.setattr(watching, "FIRST_PAUSE", 0.1)
     layout, said = Layout(tmp_path), list[str]()
     layout.prepare()
-    beside = partial(prometheus_beside, Fleet(), layout, lambda: [], str)
-    async with (
-        beside() as older,
-        beside(tell=lambda _, kind, text: said.append(f"{kind}: {text}")) as watcher,
-        httpx.AsyncClient() as client,
-    ):
-        await _ready(client, older.url)
+    data = layout.data / "prometheus/data"
+    data.parent.mkdir()
+    data.write_text("no folder")
+    tell = lambda _, kind, text: said.append(f"{kind}: {text}")  # noqa: E731
+    beside = prometheus_beside(Fleet(), layout, lambda: [], str, tell=tell)
+    async with beside as watcher, httpx.AsyncClient() as client:
         await _until(lambda: said)
-        assert said[0].startswith("watched: Prometheus ended with 1, see ")
-        [own] = [one for one in psutil.Process().children(recursive=True) if _serves(one, older)]
-        own.kill()
+        assert said[0].startswith("watched: Prometheus ended with ")
+        data.unlink()
         await _ready(client, watcher.url)
         killed, about = len(said), psutil.Process().children(recursive=True)
         [own] = [one for one in about if _serves(one, watcher)]
@@ -90,6 +88,15 @@ async def test_a_prometheus_that_ends_is_told_of_and_comes_back(
         assert "ended with -9" in said[killed]
         await _ready(client, watcher.url)
     assert not [one for one in psutil.Process().children() if "prometheus" in one.name()]
+
+
+def test_fleets_that_begin_at_one_moment_have_ports_of_their_own() -> None:
+    """Also before their programs listen, and while one that was killed is started again."""
+    with watching._held_port() as wanted, watching._held_port(wanted) as other:
+        assert wanted != other
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", wanted)):
+                assert socket.create_connection(("127.0.0.1", wanted)).close() is None
 
 
 def _serves(process: psutil.Process, watcher: watching.Watcher) -> bool:

@@ -7,8 +7,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
@@ -49,13 +49,14 @@ class Watcher:
 async def gateway_beside(layout: Layout, tell: Tell = untold) -> AsyncIterator[Watcher]:
     """A Pushgateway that keeps nothing on disk: for the instances of a spec that has them push, and
     for what else somebody pushes."""
-    address, folder = f"127.0.0.1:{_free_port(USUAL_GATEWAY_PORT)}", layout.data / "pushgateway"
-    options = [f"--web.listen-address={address}", "--persistence.file=", "--log.level=warn"]
+    name, folder = "prometheus-pushgateway", layout.data / "pushgateway"
     folder.mkdir(exist_ok=True)
-    name = "prometheus-pushgateway"
-    program = _program(name, options, layout, folder)
-    async with _beside("Pushgateway", name, program, address, tell) as watcher:
-        yield watcher
+    with _held_port(USUAL_GATEWAY_PORT) as port:
+        address = f"127.0.0.1:{port}"
+        options = [f"--web.listen-address={address}", "--persistence.file=", "--log.level=warn"]
+        program = _program(name, options, layout, folder)
+        async with _beside("Pushgateway", name, program, address, tell) as watcher:
+            yield watcher
 
 
 @asynccontextmanager
@@ -63,15 +64,16 @@ async def alertmanager_beside(
     fleet: Fleet, layout: Layout, tell: Tell = untold
 ) -> AsyncIterator[Watcher]:
     """An Alertmanager that groups alerts and shows them, and tells nobody."""
-    address, folder = f"127.0.0.1:{_free_port(USUAL_ALERTS_PORT)}", layout.data / "alertmanager"
+    name, folder = "prometheus-alertmanager", layout.data / "alertmanager"
     folder.mkdir(exist_ok=True)
     write(folder / "alertmanager.yml", alertmanager.example(fleet, hooks=""))
-    options = [f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data"]
-    options += [f"--web.listen-address={address}", "--cluster.listen-address=", "--log.level=warn"]
-    name = "prometheus-alertmanager"
-    program = _program(name, options, layout, folder)
-    async with _beside("Alertmanager", name, program, address, tell) as watcher:
-        yield watcher
+    with _held_port(USUAL_ALERTS_PORT) as port:
+        address = f"127.0.0.1:{port}"
+        options = [f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data"]
+        options += [f"--web.listen-address={address}", "--cluster.listen-address="]
+        program = _program(name, [*options, "--log.level=warn"], layout, folder)
+        async with _beside("Alertmanager", name, program, address, tell) as watcher:
+            yield watcher
 
 
 @asynccontextmanager
@@ -86,24 +88,24 @@ async def prometheus_beside(
 ) -> AsyncIterator[Watcher]:
     """A Prometheus that scrapes the instances which `known` gives, unless they push, what `metrics`
     gives of nginx's host, and the gateway at this address; with the rules of alerts."""
-    token, port = secrets.token_hex(16), _free_port()
-    discovery = Discovery("127.0.0.1", port, token, known, metrics)
-    discovering = asyncio.create_task(discovery.run())
-    try:
-        address, folder = f"127.0.0.1:{_free_port(USUAL_PORT)}", layout.data / "prometheus"
-        folder.mkdir(exist_ok=True)
-        write(folder / "discovery-token", token, 0o600)
-        place = f"http://127.0.0.1:{port}"
+    token, folder = secrets.token_hex(16), layout.data / "prometheus"
+    folder.mkdir(exist_ok=True)
+    write(folder / "discovery-token", token, 0o600)
+    with _held_port() as asked, _held_port(USUAL_PORT) as port:
+        place, address = f"http://127.0.0.1:{asked}", f"127.0.0.1:{port}"
         for name, text in _files(fleet, place, gateway, str(folder), windows).items():
             write(folder / name, text)
         options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
         options += [f"--storage.tsdb.retention.time={KEPT}", f"--web.listen-address={address}"]
         options += ["--enable-feature=exemplar-storage", f"--rules.alert.resend-delay={RESENT}"]
         program = _program("prometheus", options, layout, folder)
-        async with _beside("Prometheus", "prometheus", program, address, tell) as watcher:
-            yield watcher
-    finally:
-        await cancel(discovering)
+        discovery = Discovery("127.0.0.1", asked, token, known, metrics)
+        discovering = asyncio.create_task(discovery.run())
+        try:
+            async with _beside("Prometheus", "prometheus", program, address, tell) as watcher:
+                yield watcher
+        finally:
+            await cancel(discovering)
 
 
 def _program(name: str, options: Sequence[str], layout: Layout, folder: Path) -> Program | None:
@@ -136,8 +138,8 @@ async def _beside(
 
 
 async def _keep(title: str, running: Running, tell: Tell) -> None:
-    """Start it again whenever it ends, ever more seldom while it does so at once, as on a full disk
-    or when an older one still has its data; and end it with this task."""
+    """Start it again whenever it ends, ever more seldom while it does so at once, as on a full disk;
+    and end it with this task."""
     pause = FIRST_PAUSE
     try:
         while True:
@@ -165,11 +167,16 @@ def _files(
     return {name: text.replace(prometheus.SECRETS, folder) for name, text in files.items()}
 
 
-def _free_port(wanted: int = 0) -> int:
-    with socket.socket() as probe:
+@contextmanager
+def _held_port(wanted: int = 0) -> Iterator[int]:
+    """A port of loopback for one program, this one if it can be had. It is bound here for as long,
+    so that of fleets which begin at the same moment each has its own."""
+    with socket.socket() as held:
         try:
-            probe.bind(("127.0.0.1", wanted))
+            held.bind(("127.0.0.1", wanted))
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+            held.bind(("127.0.0.1", 0))
+        # Now a program that asks to share it, as all of these do, may listen there; and whoever
+        # looks for a port as above still finds it taken.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield held.getsockname()[1]
