@@ -1,6 +1,8 @@
 """Which of several tasks ended first, and what becomes of the others."""
 
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -52,3 +54,23 @@ async def test_none_is_told_when_the_time_is_over_or_the_caller_is_cancelled() -
     await cancel(waiting)
     assert waiting.cancelled()
     assert seen == ["cancelled"] * 2
+
+
+async def test_what_ended_while_the_process_stood_still_has_ended_in_time() -> None:
+    loop, (near, far) = asyncio.get_running_loop(), socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+
+        def stand_still() -> None:
+            far.send(b"told in time")
+            time.sleep(1)
+
+        async def hear() -> None:
+            await loop.sock_recv(near, 100)
+            for _ in range(5):  # news go through several hands
+                await asyncio.sleep(0)
+
+        loop.call_soon(stand_still)
+        told = asyncio.create_task(hear())
+        assert await first(told, timeout=0.1) == [told]
+        assert await first(loop.create_future(), timeout=0.1) == []

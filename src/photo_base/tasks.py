@@ -1,20 +1,30 @@
 """The first of several tasks to end, and the end of those that are not wanted any more."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
+
+STOOD_STILL, CATCHING_UP = 0.5, 1.0
+"""Seconds by which a timeout comes late to a process that was stopped, or whose machine was; and
+those in which it then hears of what has happened meanwhile."""
 
 
 async def first(
     *waited_for: asyncio.Future[Any] | Coroutine[Any, Any, Any], timeout: float | None = None
 ) -> list[asyncio.Future[Any]]:
     """Wait until one of these has ended: those that have, in this order; none after `timeout`
-    seconds. Tasks go on; a coroutine is cancelled when it is not among the first."""
+    seconds. Tasks go on; a coroutine is cancelled when it is not among the first. What ended while
+    this process stood still has ended in time."""
     own = [asyncio.ensure_future(one) for one in waited_for if not isinstance(one, asyncio.Future)]
     started = iter(own)
     tasks = [one if isinstance(one, asyncio.Future) else next(started) for one in waited_for]
+    until = time.monotonic() + (timeout or 0.0)
     try:
-        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not ended and time.monotonic() - until > STOOD_STILL:
+            more = CATCHING_UP
+            await asyncio.wait(tasks, timeout=more, return_when=asyncio.FIRST_COMPLETED)
         return [task for task in tasks if task.done()]
     finally:
         await cancel(*own)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 
 from photo_api.registry import leases, queries, receipts
@@ -222,6 +223,29 @@ async def test_an_end_at_which_everything_hangs_keeps_to_its_time_and_tells_what
     receipt = told(service)
     assert receipt["lame_duck_s"] < 3
     assert (receipt["untold"], receipt["requests_cut"]) == (0, 1)
+
+
+def test_a_supervisor_that_stood_still_beyond_the_limit_calls_no_drain_killed(
+    start_service: Callable[..., Service],
+) -> None:
+    """As with its machine, which a cloud moves elsewhere: its processes have ended by themselves,
+    and it hears of that and of the limit at the same moment."""
+    service = start_service(DRAIN_WAIT="0.5", LOG_FLUSH="0.5")
+    eventually(lambda: '"message":"ready"' in service.log)
+    supervisor = psutil.Process(service.process.pid)
+    children = supervisor.children()
+    service.process.send_signal(signal.SIGTERM)
+    eventually(lambda: '"message":"draining"' in service.log, pause=0.005)
+    time.sleep(0.02)
+    supervisor.suspend()
+    try:
+        time.sleep(3)
+        eventually(lambda: {one.status() for one in children} == {psutil.STATUS_ZOMBIE})
+    finally:
+        supervisor.resume()
+    assert service.process.wait(30) == 0
+    receipt = held(service)
+    assert (receipt["ending"], receipt["untold"]) == ("drained", 0)
 
 
 @pytest.mark.parametrize("unanswered", [1, pytest.param(9, marks=pytest.mark.slow)])

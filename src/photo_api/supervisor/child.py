@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from photo_api.supervisor.control_channel import messages, socket_pair
 from photo_api.supervisor.load import WorkerLoad
+from photo_base.tasks import first
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Child:
                     process.kill()
                     await process.wait()
                 # What it said last may still be on its way.
-                await asyncio.wait([listening], timeout=1)
+                await first(listening, timeout=1)
                 listening.cancel()
                 asyncio.get_running_loop().remove_writer(ours)
                 self.pid = None

@@ -133,7 +133,7 @@ class Drain:
         ended."""
         limit = self.settings.drain_wait + self.settings.log_flush
         ended = asyncio.gather(*self.running, return_exceptions=True)
-        await asyncio.wait([ended], timeout=limit + CUT)
+        await first(ended, timeout=limit + CUT)
         if not ended.done():
             left = [slot.name for slot in self.slots if slot.pids]
             log.error("killed at the limit", extra={"fields": {"processes": left}})

@@ -220,7 +220,7 @@ class Slot:
         child.send("retire")
         await first(child.end, self._stopped.wait(), timeout=RETIREMENT)
         child.send("stop")
-        await asyncio.wait([child.end], timeout=self._longest_end)
+        await first(child.end, timeout=self._longest_end)
         child.end.cancel()
 
     def replace(self) -> bool:

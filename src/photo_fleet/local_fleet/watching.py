@@ -138,7 +138,7 @@ async def _beside(
 
 
 async def _keep(title: str, running: Running, tell: Tell) -> None:
-    """Start it again whenever it ends, ever more seldom while it does so at once, as on a full disk;
+    """Start it again whenever it ends, ever more seldom while that is at once, as on a full disk;
     and end it with this task."""
     pause = FIRST_PAUSE
     try:
