@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from photo_api.settings.loading import load, table, variables
+from photo_api.telemetry import log_and_crash, loki, otlp, otlp_traces
 from photo_base.environment import SettingsError
 from tests.service import cli
 
@@ -126,12 +127,32 @@ def test_no_secret_opens_two_doors(one: str, other: str) -> None:
     assert secret not in problem.lower()
 
 
-@pytest.mark.parametrize("name", ["LOG_LOKI_URL", "LOG_OTLP_URL", "TRACE_OTLP_URL", "PUSHGATEWAY"])
+@pytest.mark.parametrize(
+    "name", ["LOG_LOKI_URL", "LOG_OTLP_URL", "LOG_NHN_URL", "TRACE_OTLP_URL", "PUSHGATEWAY"]
+)
 def test_no_address_of_a_sink_holds_a_secret(name: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(USABLE | {f"PHOTO_API_{name}": "https://photo-api:3e7f90c1b2d4@10.0.0.7"})
     assert "must not hold a secret" in str(refused.value)
     assert "3e7f90c1b2d4" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("LOG_LOKI_URL", loki.PATH),
+        ("LOG_OTLP_URL", otlp.PATH),
+        ("LOG_NHN_URL", log_and_crash.PATH),
+        ("TRACE_OTLP_URL", otlp_traces.PATH),
+        ("PUSHGATEWAY", "/metrics"),
+    ],
+)
+def test_what_is_added_to_the_address_of_a_sink_is_not_in_it(name: str, path: str) -> None:
+    """It would be there twice, and all that is sent would meet 404."""
+    for slash in ("", "/"):
+        with pytest.raises(SettingsError, match=f"must not end with {path}, which is added"):
+            load(USABLE | {f"PHOTO_API_{name}": f"https://10.0.0.7/x{path}{slash}"})
+    load(USABLE | {f"PHOTO_API_{name}": "https://10.0.0.7/x"})
 
 
 def test_one_role_may_have_two_addresses() -> None:

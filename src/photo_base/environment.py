@@ -54,12 +54,23 @@ def optional_url(value: str) -> str:
     return url(value) if value else ""
 
 
-def optional_collector(value: str) -> str:
+ADDED = ("/loki/api/v1/push", "/v1/logs", "/v1/traces", "/v2/log", "/metrics")
+"""Paths of collectors, which are no part of their addresses."""
+
+
+def collector(value: str) -> str:
     """Where something is sent whose secret, if any, is a setting of its own."""
-    address = optional_url(value)
+    address = url(value)
     if "@" in urlsplit(value).netloc:
         raise ValueError("must not hold a secret: that has a setting of its own")
+    for path in ADDED:
+        if address.endswith(path):
+            raise ValueError(f"must not end with {path}, which is added to it")
     return address
+
+
+def optional_collector(value: str) -> str:
+    return collector(value) if value else ""
 
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

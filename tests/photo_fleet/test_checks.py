@@ -143,6 +143,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("logs-address", "warning", {"logs.loki": "http://localhost:3100"}),
     ("logs-file", "error", {"logs.file": "/srv/photo-api.log"}),
     ("logs-file", "error", {"logs.file": "/var/log/photo-api"}),
+    ("logs-file", "error", {"logs.file": "/var/log/photo-api/.."}),
     ("logs-file", "error", {"logs.file": "/var/log/photo-api/a/b.log"}),
     ("plain-secret", "warning", {"logs.loki": "http://10.0.0.7:3100", "logs.loki_auth": True}),
     ("plain-secret", "warning", {"logs.otlp": "http://a:4318/b", "logs.otlp_auth": True}),

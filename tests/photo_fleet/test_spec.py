@@ -228,6 +228,10 @@ def test_a_threshold_has_the_unit_of_its_metric(metric: str, text: str, threshol
             POLICY.replace("cpu", "queue_age") + 'cooldown = "1s"',
             'fleet.toml:3: group.policies[0].threshold = 1 needs a unit: write "1s"',
         ),
+        (
+            '[logs]\notlp = "http://10.0.0.7:4318/v1/logs"',
+            'fleet.toml:2: logs.otlp = "http://10.0.0.7:4318/v1/logs" must not end with /v1/logs',
+        ),
         *(
             (
                 f'[{table}]\n{key} = "http://{host}"',

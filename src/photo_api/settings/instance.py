@@ -5,6 +5,7 @@ from typing import Literal
 
 from photo_base.environment import (
     choice,
+    collector,
     integer,
     number,
     optional_authorities,
@@ -12,7 +13,6 @@ from photo_base.environment import (
     optional_url,
     setting,
     several,
-    url,
 )
 
 
@@ -206,7 +206,7 @@ class LogSettings:
         "LOG_NHN_URL",
         "where its lines are collected",
         default="https://api-logncrash.nhncloudservice.com",
-        parse=url,
+        parse=collector,
     )
     authorities: str = setting(
         "LOG_CA_FILE",

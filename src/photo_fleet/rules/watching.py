@@ -159,9 +159,10 @@ def collector(fleet: Fleet) -> Iterator[Contradiction]:
 def log_file(fleet: Fleet) -> Iterator[Contradiction]:
     """The file is where the unit may write."""
     file = fleet.logs.file
-    if not file or PurePosixPath(file).parent == PurePosixPath(LOGS):
+    name = PurePosixPath(file).name
+    if not file or (PurePosixPath(file).parent == PurePosixPath(LOGS) and name != ".."):
         return
-    usual = f"{LOGS}/{PurePosixPath(file).name or 'photo-api.log'}"
+    usual = f"{LOGS}/{name if name not in ('', '..') else 'photo-api.log'}"
     yield Contradiction(
         "error",
         "logs-file",

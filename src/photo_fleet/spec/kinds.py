@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from math import ceil, floor
 from typing import Any
 
-from photo_base.environment import url
+from photo_base.environment import optional_collector
 from photo_base.origins import as_browsers_send
 
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -248,8 +248,7 @@ class Location(Text):
 
     def read(self, raw: object) -> str:
         address = Text.read(self, raw)
-        if address:
-            url(address)
+        optional_collector(address)
         return address
 
 
