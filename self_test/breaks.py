@@ -10,12 +10,13 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from io import StringIO
 from itertools import count
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -220,15 +221,18 @@ def _forget_lines(logs: Any) -> None:
 def _lose_lines_untold(shipping: Any) -> None:
     """What is lost on the way to a sink is neither counted nor told."""
     state: Callable[[Any], dict[str, int]] = shipping.LogQueue.state
+    close: Callable[..., int] = shipping.LogQueue.close
 
     def silent(self: Any) -> dict[str, int]:
         return {**state(self), "lost": 0}
 
-    def untold(*_: object) -> None:
-        return None
+    def untold(self: Any, timeout: float, deadline: float | None = None) -> int:
+        with redirect_stderr(StringIO()):
+            close(self, timeout, deadline)
+        return 0
 
     shipping.LogQueue.state = silent
-    shipping.LogQueue._tell = untold
+    shipping.LogQueue.close = untold
 
 
 def _wait_for_sinks(shipping: Any) -> None:
@@ -284,10 +288,10 @@ def _bury_at_once(runner: Any) -> None:
                 raise Failure(f"{type(error).__name__}: {error}") from error
 
     def impatient(
-        db: Any, store: Any, handlers: Any, settings: Any, worker: str, counts: Any
+        db: Any, store: Any, handlers: Any, settings: Any, worker: str, counts: Any, tracer: Any
     ) -> Any:
         slow = {kind: Slow(handler) for kind, handler in handlers.items()}
-        return patient(db, store, slow, replace(settings, max_attempts=1), worker, counts)
+        return patient(db, store, slow, replace(settings, max_attempts=1), worker, counts, tracer)
 
     patient = runner.Runner
     runner.Runner = impatient

@@ -20,6 +20,11 @@ TEXTS = {
     "JWT_KEYS": f"a:{OLD}",
     "SECRET_KEYS": f"s:{SEALING}",
     "OPS_TOKEN": TOKEN,
+    "LOG_LOKI_AUTH": "photos:a-word-for-loki",
+    "LOG_OTLP_AUTH": "a-token-for-lines",
+    "LOG_NHN_APP_KEY": "app-key-1",
+    "TRACE_OTLP_AUTH": "a-token-for-spans",
+    "PUSHGATEWAY_AUTH": "photo-api:a-word-for-the-gateway",
 }
 
 

@@ -47,7 +47,7 @@ def test_the_list_is_there_for_machines_too() -> None:
         (["--mix", "dance=1"], "is no act; there are list_photos, "),
         (["--mix", "upload=often"], "is no weight"),
         (["--mix", "upload=0"], "above 0"),
-        (["--short", "--html", "/no/such/folder/page.html"], "choose another --html"),
+        (["--short", "--html", "/no/such/folder/page.html"], "its folder is not there"),
         (["--short", "--keep", "/etc"], "not an empty folder"),
     ],
 )

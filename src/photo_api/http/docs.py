@@ -86,7 +86,6 @@ def install_docs(app: FastAPI) -> None:
     async def about(_: Request) -> Response:
         return json_response({"name": app.title, "version": app.version, "docs": "/docs"})
 
-    app.add_api_route(API_PREFIX, about, include_in_schema=False)
-    app.add_api_route(OPENAPI, openapi, include_in_schema=False)
-    app.add_api_route("/docs", docs, include_in_schema=False)
-    app.add_api_route("/redoc", redoc, include_in_schema=False)
+    pages = {API_PREFIX: about, OPENAPI: openapi, "/docs": docs, "/redoc": redoc}
+    for path, page in pages.items():
+        app.add_api_route(path, page, methods=["GET", "HEAD"], include_in_schema=False)
