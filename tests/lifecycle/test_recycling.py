@@ -2,16 +2,20 @@
 
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from tests.lifecycle.clients import clients
 from tests.lifecycle.test_drain import WORKERS, StartService, Upload
+from tests.metrics.scraping import scrape
 from tests.service import Service, eventually
 
 WEB = "photo_api.web_worker"
+REPLACED = re.compile(r'"message":"process replaced".*"name":"web-1"')
 
 
 def _pids(service: Service) -> set[int]:
@@ -61,14 +65,27 @@ def test_a_drain_right_after_a_replacement_finishes_what_the_retired_worker_carr
         upload.start()
         time.sleep(0.5)
         service.process.send_signal(signal.SIGHUP)
-        replaced = re.compile(r'"message":"process replaced".*"name":"web-1"')
-        eventually(lambda: replaced.search(service.log), 20)
+        eventually(lambda: REPLACED.search(service.log), 20)
         time.sleep(0.3)
         service.process.send_signal(signal.SIGTERM)
         upload.join(30)
         assert upload.status == 201
         assert service.process.wait(20) == 0
     assert "Traceback" not in service.log
+
+
+def test_the_death_of_a_worker_that_retires_is_told_of(start_service: StartService) -> None:
+    service = start_service()
+    [old] = service.children(WEB)
+    with socket.create_connection(("127.0.0.1", httpx.URL(service.url).port)) as held:
+        held.sendall(b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.5)
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: REPLACED.search(service.log), 20)
+        old.kill()
+        eventually(lambda: '"message":"a process failed at its end"' in service.log)
+        deaths = "photo_api_worker_deaths_total"
+        eventually(lambda: scrape(service.url).total(deaths, process="web") == 1)
 
 
 def test_a_stop_during_a_replacement_ends_both(start_service: StartService) -> None:

@@ -24,6 +24,7 @@ from photo_api.telemetry.logs import Logs
 from photo_api.telemetry.shipping import LogQueue
 from photo_api.telemetry.sinks import open_log_queues
 from tests.certificates import Authority
+from tests.own_stage import own_database
 from tests.service import Service, eventually, free_port, jpeg
 from tests.telemetry.log_settings import log_settings
 from tests.telemetry.running import Running, collector
@@ -371,16 +372,21 @@ def test_a_killed_process_loses_only_what_was_queued(each: Running) -> None:
 
 
 def test_a_drain_gives_the_last_lines_of_all_processes(
-    start_service: StartService, tmp_path: Path
+    stack: dict[str, Any],
+    environ: dict[str, str],
+    start_service: StartService,
+    tmp_path: Path,
 ) -> None:
-    """To three collectors at the same time, and to a file."""
-    with ExitStack() as stack:
-        running = [stack.enter_context(collector(kind, tmp_path)) for kind in KINDS]
+    """To three collectors at the same time, and to a file. Nobody else does its jobs."""
+    with ExitStack() as open_ones:
+        running = [open_ones.enter_context(collector(kind, tmp_path)) for kind in KINDS]
+        own = open_ones.enter_context(own_database(stack, environ))
         places = {
             "LOG_LOKI_URL": running[0].url,
             "LOG_NHN_URL": running[1].url,
             "LOG_NHN_APP_KEY": "an-app-key",
             "LOG_OTLP_URL": running[2].url,
+            "DATABASE_URL": own["PHOTO_API_DATABASE_URL"],
         }
         service = start_service(LOG_SINK=str(tmp_path / "file"), LOG_FLUSH="10", **places)
         with service.new_user() as user:

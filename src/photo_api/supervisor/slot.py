@@ -55,6 +55,7 @@ class Slot:
         self._longest_end = longest_end
         self._children: list[Child] = []
         self._retiring: set[asyncio.Task[None]] = set()
+        self._retired: set[Child] = set()
         self._ended = WorkerLoad()
         self.untold = 0
         """How many of its processes were ready once and ended without their last word."""
@@ -158,16 +159,19 @@ class Slot:
         self._children.remove(child)
         self._show_ready()
         if not child.end.cancelled() and child.end.exception() is None:
-            self._look_at_end(child.end.result())
+            self._look_at_end(child, child.end.result())
+        self._retired.discard(child)
         self.untold += child.was_ready and not child.has_told
         self.finished_at = max(self.finished_at, child.finished_at or 0.0)
         last = replace(child.load, in_flight=0, last_accepted=0.0, memory_bytes=0)
         self._ended = total([self._ended, last])
 
-    def _look_at_end(self, code: int) -> None:
-        """A death without `stop` is logged where the next process is started."""
-        if self._stopped.is_set() and code:
-            self.failed_at_end = True
+    def _look_at_end(self, child: Child, code: int) -> None:
+        """The death of one that is neither retired nor to stop is logged where the next process is
+        started."""
+        stopped = self._stopped.is_set()
+        if code and (stopped or child in self._retired):
+            self.failed_at_end |= stopped
             fields = {"name": self.name, "exit": code}
             log.error("a process failed at its end", extra={"fields": fields})
             self.on_exit(self, code)
@@ -211,6 +215,7 @@ class Slot:
         present.ready.clear()
         task = asyncio.create_task(self._retire(present))
         self._retiring.add(task)
+        self._retired.add(present)
         task.add_done_callback(self._retiring.discard)
         log.info("process replaced", extra={"fields": {"name": self.name}})
 
