@@ -44,7 +44,7 @@ class Leader:
         while True:
             lease = await self._acquire()
             if lease is not None:
-                fields = {"lease": lease.name, "token": lease.token}
+                fields = {"lease": lease.name, "fence": lease.token}
                 log.info("holds the lease", extra={"fields": fields})
                 try:
                     await self._while_held(lease, tasks)
