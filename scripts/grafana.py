@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
@@ -22,6 +23,8 @@ COLUMNS, WIDE, HIGH, LOW = 24, 12, 8, 4
 """Grafana's grid, and what pictures and numbers take of it."""
 
 GOOD, BAD = "green", "red"
+
+P = TypeVar("P", timeseries.Panel, stat.Panel)
 
 
 def dashboards(boards: Sequence[Board], events: Sequence[Event]) -> dict[str, str]:
@@ -161,15 +164,15 @@ def _thresholds(panel: Panel) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
+def _begun(built: P, panel: Panel) -> P:
+    built.title(panel.title).description(panel.meaning).datasource(SOURCE)
+    built.targets(_targets(panel)).unit(_unit(panel)).thresholds(_thresholds(panel))
+    return built
+
+
 def _over_time(panel: Panel) -> timeseries.Panel:
     built = (
-        timeseries.Panel()
-        .title(panel.title)
-        .description(panel.meaning)
-        .datasource(SOURCE)
-        .targets(_targets(panel))
-        .unit(_unit(panel))
-        .thresholds(_thresholds(panel))
+        _begun(timeseries.Panel(), panel)
         .fill_opacity(40 if panel.kind == "stack" else 8)
         .line_width(1)
         .show_points(common_model.VisibilityMode.NEVER)
@@ -205,13 +208,7 @@ def _over_time(panel: Panel) -> timeseries.Panel:
 
 def _stat(panel: Panel) -> stat.Panel:
     built = (
-        stat.Panel()
-        .title(panel.title)
-        .description(panel.meaning)
-        .datasource(SOURCE)
-        .targets(_targets(panel))
-        .unit(_unit(panel))
-        .thresholds(_thresholds(panel))
+        _begun(stat.Panel(), panel)
         .graph_mode(common_model.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     )

@@ -7,22 +7,16 @@ public names are changed, and only what they offer is used.
 import asyncio
 import os
 import signal
-import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import redirect_stderr, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from io import StringIO
 from itertools import count
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
-
-VARIABLE = "PHOTO_DRILL_BREAKS"
-"""Names of breaks with commas in between, in an instance's environment."""
 
 SLOW_CREATION = 4.0
 """Seconds between a creation and its answer, so that some are always under way."""
@@ -33,9 +27,6 @@ NOTICE = 3.0
 LATE, SLUGGISH = 14.0, 9.0
 """Seconds after the last failure in which a breaker stays open, whatever succeeds meanwhile: until
 after an outage must be over, and until before."""
-
-HASTE = 0.5
-"""Seconds for requests in flight, where an instance ends hastily."""
 
 Change = Callable[[Any], None]
 
@@ -362,7 +353,7 @@ def _end_hastily(loading: Any) -> None:
 
     def load_hasty(*arguments: Any, **named: Any) -> Any:
         settings = load(*arguments, **named)
-        return replace(settings, lifecycle=replace(settings.lifecycle, drain_wait=HASTE))
+        return replace(settings, lifecycle=replace(settings.lifecycle, drain_wait=0.5))
 
     loading.load = load_hasty
 
@@ -405,45 +396,3 @@ BREAKS: Mapping[str, tuple[str, Change]] = {
     "unseen-secrets": ("photo_api.settings.secrets", _never_look),
 }
 """The module that each changes, and how."""
-
-
-def breaks(text: str) -> list[str]:
-    """Names as in the variable. Raises `KeyError` for one that there is not: an instance that is
-    whole by mistake would prove nothing."""
-    names = [name for name in text.split(",") if name]
-    for name in names:
-        BREAKS[name]
-    return names
-
-
-def install(names: Sequence[str]) -> None:
-    """Have the modules changed when this process imports them."""
-    changes: dict[str, list[Change]] = {}
-    for name in names:
-        module, change = BREAKS[name]
-        changes.setdefault(module, []).append(change)
-    sys.meta_path.insert(0, _Changing(changes))
-
-
-class _Changing(MetaPathFinder):
-    """Finds modules as always, and changes some once they are executed."""
-
-    def __init__(self, changes: Mapping[str, Sequence[Change]]) -> None:
-        self._changes = changes
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname not in self._changes:
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_change(module: ModuleType) -> None:
-                execute(module)
-                for change in self._changes[fullname]:
-                    change(module)
-
-            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
-        return spec

@@ -15,7 +15,7 @@ from photo_fleet.drill.records import Fault
 from photo_fleet.drill.runner import Broken, Runner
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage.stage import Stage
-from self_test.breaks import VARIABLE
+from self_test.breaking import VARIABLE
 from self_test.harm import HARM
 from self_test.proxy import break_proxy
 from self_test.variant import Variant

@@ -3,7 +3,7 @@ environment asks for. See https://docs.python.org/3/library/site.html."""
 
 import os
 
-from self_test.breaks import VARIABLE, breaks, install
+from self_test.breaking import VARIABLE, breaks, install
 
 if os.environ.get(VARIABLE):
     install(breaks(os.environ[VARIABLE]))

@@ -15,7 +15,8 @@ from photo_fleet.drill.verdict import judge
 from photo_fleet.render.nginx import files
 from photo_fleet.render.places import Places
 from photo_fleet.spec.fleet import Fleet
-from self_test.breaks import BREAKS, VARIABLE, breaks
+from self_test.breaking import VARIABLE, breaks
+from self_test.breaks import BREAKS
 from self_test.harm import HARM
 from self_test.proof import HERE, Result, body, proven
 from self_test.proxy import PROXY_BREAKS

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,13 @@ from photo_api.registry import leases, queries, receipts
 from photo_api.registry.receipts import Receipt
 from tests.lifecycle.clients import clients
 from tests.lifecycle.databases import SlowPath, socket_of, through
-from tests.lifecycle.fleet import OwnFleet, hanging, own_fleet
+from tests.lifecycle.fleet import OwnFleet, hanging
 from tests.lifecycle.receipts import held, told
-from tests.own_stage import own_database
 from tests.service import Service, eventually, serving
 
 KNOWN = Receipt(
     "drained", "SIGTERM", 7, 6, 1, 0, 2, 2, "removed", 4.5, 0.1, 2.0, 1.5, 1.0, 1, 0, 0,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def own(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    with own_database(stack, environ) as settings:
-        yield settings
-
-
-@pytest.fixture
-async def fleet(own: dict[str, str]) -> AsyncIterator[OwnFleet]:
-    made = await own_fleet(own)
-    yield made
-    await made.close()
 
 
 async def found(fleet: OwnFleet, boot: str) -> dict[str, Any]:

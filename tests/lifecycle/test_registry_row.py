@@ -1,30 +1,16 @@
 """The registry's row is as the instance is, whatever happened to it meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from photo_api.registry import queries
 from photo_api.registry import registration as module
 from tests.lifecycle.databases import SlowPath, socket_of, through
-from tests.lifecycle.fleet import OwnFleet, own_fleet
-from tests.own_stage import ask, own_database
+from tests.lifecycle.fleet import OwnFleet
+from tests.own_stage import ask
 from tests.service import Service, eventually
-
-
-@pytest.fixture(scope="module")
-def own(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    with own_database(stack, environ) as settings:
-        yield settings
-
-
-@pytest.fixture
-async def fleet(own: dict[str, str]) -> AsyncIterator[OwnFleet]:
-    made = await own_fleet(own)
-    yield made
-    await made.close()
 
 
 @pytest.mark.parametrize("state", ["starting", "ready", "draining"])

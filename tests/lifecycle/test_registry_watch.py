@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import psutil
 import pytest
@@ -12,24 +11,15 @@ import pytest
 from photo_api.registry import failure_detector, queries
 from photo_api.registry import registration as module
 from photo_api.registry.registration import Registration
-from tests.lifecycle.fleet import OwnFleet, hanging, looked, own_fleet, vanished
+from tests.lifecycle.fleet import OwnFleet, hanging, looked, vanished
 from tests.lifecycle.test_drain import StartService
-from tests.own_stage import ask, own_database
+from tests.own_stage import ask
 from tests.service import Service, eventually, free_port
 
 
-@pytest.fixture(scope="module")
-def own(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    with own_database(stack, environ) as settings:
-        yield settings
-
-
-@pytest.fixture
-async def fleet(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnFleet]:
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failure_detector, "ANSWER_WAIT", 0.5)
-    made = await own_fleet(own)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

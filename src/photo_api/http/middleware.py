@@ -82,14 +82,7 @@ class RequestContext:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"] = list(message.get("headers", ()))
-                headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
-                said = {name.lower() for name, _ in headers}
-                headers += (one for one in UNLESS_SAID if one[0] not in said)
-                if scope["path"].startswith(SHARES):
-                    headers.append(NOT_INDEXED)
-                if self.phase.closing:
-                    headers.append((b"connection", b"close"))
+                message["headers"] = self._identified(scope, message, request_id)
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)
@@ -109,11 +102,7 @@ class RequestContext:
             seconds = time.perf_counter() - started
             # The route's template and never the path: a share's path holds its token.
             method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
-            # Every method on every route would be as many series, for anybody to make.
-            handler = UNMATCHED if status == METHOD_NOT_ALLOWED else route
-            self.counts.add(REQUESTS, method, handler, str(status))
-            count_for_objective(self.counts, method, handler, status)
-            self.counts.observe(REQUEST_DURATION, seconds, method, handler, request_id=request_id)
+            self._count(method, route, status, seconds, request_id)
             self.access_log(
                 request_id=request_id,
                 user_id=state.get("user_id"),
@@ -128,6 +117,27 @@ class RequestContext:
             )
             if trace is not None:
                 self.tracer.end_request(trace, method, route, status, seconds, request_id)
+
+    def _identified(
+        self, scope: Scope, start: Message, request_id: str
+    ) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer that starts, and those that every answer has."""
+        headers = list(start.get("headers", ()))
+        headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
+        said = {name.lower() for name, _ in headers}
+        headers += (one for one in UNLESS_SAID if one[0] not in said)
+        if scope["path"].startswith(SHARES):
+            headers.append(NOT_INDEXED)
+        if self.phase.closing:
+            headers.append((b"connection", b"close"))
+        return headers
+
+    def _count(self, method: str, route: str, status: int, seconds: float, request_id: str) -> None:
+        # Every method on every route would be as many series, for anybody to make.
+        handler = UNMATCHED if status == METHOD_NOT_ALLOWED else route
+        self.counts.add(REQUESTS, method, handler, str(status))
+        count_for_objective(self.counts, method, handler, status)
+        self.counts.observe(REQUEST_DURATION, seconds, method, handler, request_id=request_id)
 
 
 def count_for_objective(counts: Counts, method: str, route: str, status: int) -> None:

@@ -30,8 +30,11 @@ CREATE TABLE instance_receipts (
 CREATE INDEX instance_receipts_written ON instance_receipts (written_at);
 
 -- Whoever writes that an instance has ended, the release before among them, leaves a record of it;
--- one that was taken for lost and lives has not ended.
-CREATE FUNCTION leave_receipt() RETURNS trigger LANGUAGE plpgsql AS $$
+-- one that was taken for lost and lives has not ended. A receipt that cannot be
+-- left, because its table is locked, full, gone or not ours to write, keeps no instance from writing
+-- its state.
+CREATE FUNCTION leave_receipt() RETURNS trigger LANGUAGE plpgsql
+SET lock_timeout = '500ms' AS $$
 BEGIN
     IF NEW.state NOT IN ('stopped', 'lost') THEN
         DELETE FROM instance_receipts WHERE boot_id = NEW.boot_id AND ending = 'lost';
@@ -45,6 +48,9 @@ BEGIN
             AND e.boot_id = NEW.boot_id AND e.event = 'ready'),
         NEW.started_at, CASE NEW.state WHEN 'stopped' THEN now() END
     ON CONFLICT DO NOTHING;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'no receipt of boot %: %', NEW.boot_id, SQLERRM;
     RETURN NULL;
 END $$;
 CREATE TRIGGER instances_ended AFTER INSERT OR UPDATE OF state ON instances
