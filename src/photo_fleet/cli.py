@@ -37,6 +37,7 @@ COMMANDS = (
     Command("drain", "fleet", "end one of its instances gracefully"),
     Command("kill", "fleet", "end one of its instances at once, as a drill"),
     Command("dashboard", "dashboard", "show what Prometheus knows of the fleet, as one page"),
+    Command("doctor", "doctor", "find what is wrong with a fleet that runs, the worst first"),
     Command(
         "drill", "drill", "inject faults into a fleet of its own and account for every request"
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from photo_base.command_line import text
 from photo_base.environment import PREFIX
-from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
+from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, problems, spec_of
 from photo_fleet.render.cloud_init import ports
 from photo_fleet.render.environment import SECRETS
 from photo_fleet.rules.checks import check
@@ -51,11 +51,7 @@ def run(options: argparse.Namespace) -> int:
     except SpecError as error:
         if not options.json:
             raise
-        problems = [
-            {"file": one.file, "line": one.line, "key": one.key, "text": one.text}
-            for one in error.problems
-        ]
-        print(json.dumps({"ok": False, "problems": problems, "findings": []}))
+        print(json.dumps({"ok": False, "problems": problems(error), "findings": []}))
         return UNUSABLE
     findings = check(fleet)
     if options.secrets is not None:

@@ -10,24 +10,20 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
-import httpx
-
 from photo_base.command_line import progress, text
-from photo_base.environment import url
 from photo_base.whole_file import replace, unwritable
 from photo_fleet.commands.spec_file import add_spec_file, spec_of
+from photo_fleet.commands.values import address, duration
 from photo_fleet.dashboard.boards import BOARDS, EVENTS, boards
 from photo_fleet.dashboard.html_page import Shown, page, verdict
 from photo_fleet.dashboard.panel import Board
 from photo_fleet.dashboard.prometheus import Prometheus, everything, shown_address
 from photo_fleet.dashboard.window import Window
-from photo_fleet.spec.kinds import Duration
 
 WHOLE, LACKS, COULD_NOT = 0, 1, 2
 
 USUAL = "http://127.0.0.1:9090"
 PAGE, FOLDER = Path("dashboard.html"), Path("grafana")
-SHORTEST, LONGEST = 60.0, 90 * 86400.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the page ({PAGE}), or Grafana's folder ({FOLDER})",
     )
     parser.add_argument(
-        "--prometheus", type=_address, default=USUAL, metavar="URL", help="(%(default)s)"
+        "--prometheus", type=address, default=USUAL, metavar="URL", help="(%(default)s)"
     )
     parser.add_argument(
-        "--since", type=_duration, default=6 * 3600.0, metavar="TIME", help="until now (6h)"
+        "--since", type=duration, default=6 * 3600.0, metavar="TIME", help="until now (6h)"
     )
     parser.add_argument(
         "--job", type=text, metavar="NAME", help="only what Prometheus scrapes as this job (all)"
@@ -116,23 +112,3 @@ def _progress() -> Callable[[str], None]:
         progress(f"Prometheus: {done}")
 
     return say
-
-
-def _address(value: str) -> str:
-    try:
-        httpx.URL(url(text(value))).host  # noqa: B018  (not every name can be asked for)
-    except (ValueError, httpx.InvalidURL):
-        reason = "as http://127.0.0.1:9090, with a path where it has one"
-        raise argparse.ArgumentTypeError(reason) from None
-    return value
-
-
-def _duration(value: str) -> float:
-    kind = Duration(SHORTEST, LONGEST)
-    days = re.fullmatch(r"([0-9]{1,2})d", text(value))
-    try:
-        seconds = int(days[1]) * 86400.0 if days else kind.read(value)
-        kind.check(seconds)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{value[:40]!a} {error}") from None
-    return seconds

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.loading import load
+from photo_fleet.spec.loading import SpecError, load
 
 DEFAULT_FILE = "fleet.toml"
 BUILT_IN = "built-in defaults"
@@ -26,3 +26,11 @@ def spec_of(file: str | None) -> tuple[str, Fleet]:
         return BUILT_IN, Fleet()
     name = file or DEFAULT_FILE
     return name, load(name)
+
+
+def problems(error: SpecError) -> list[dict[str, object]]:
+    """Its faults, for machines."""
+    return [
+        {"file": one.file, "line": one.line, "key": one.key, "text": one.text}
+        for one in error.problems
+    ]

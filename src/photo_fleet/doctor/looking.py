@@ -12,6 +12,8 @@ from photo_fleet.doctor.seen import Seen, Unseen
 
 LONGEST_LOOK = 30.0
 """Seconds for one look, whatever it asks."""
+LONGEST_VISIT = 50.0
+"""Seconds for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +38,27 @@ class Rule:
 async def look_around(
     reach: Reach, stages: Sequence[Sequence[Look]], say: Callable[[str], None]
 ) -> Seen:
-    """Take all looks: those of a stage at once, each for `LONGEST_LOOK` at most. `say` is told what
-    is being looked at."""
+    """Take all looks: those of a stage at once, each for `LONGEST_LOOK` at most, and none beyond
+    `LONGEST_VISIT`. `say` is told what is being looked at."""
     looks: dict[type[Any], object | Unseen] = {}
-    at = time.time()
+    at, until = time.time(), time.monotonic() + LONGEST_VISIT
     for stage in stages:
         seen = Seen(reach.spec, at, dict(looks))
         say(", ".join(look.name for look in stage))
-        found = await asyncio.gather(*(_take(look, reach, seen) for look in stage))
+        found = await asyncio.gather(*(_take(look, reach, seen, until) for look in stage))
         looks |= dict(zip((look.kind for look in stage), found, strict=True))
     return Seen(reach.spec, at, looks)
 
 
-async def _take(look: Look, reach: Reach, seen: Seen) -> object | Unseen:
+async def _take(look: Look, reach: Reach, seen: Seen, until: float) -> object | Unseen:
+    longest = min(LONGEST_LOOK, max(0.0, until - time.monotonic()))
     try:
-        async with asyncio.timeout(LONGEST_LOOK):
+        async with asyncio.timeout(longest):
             return await look.take(reach, seen)
     except Unseen as unseen:
         return unseen
     except TimeoutError:
-        return Unseen(f"{look.name}: no answer within {LONGEST_LOOK:g} s", "photo-fleet doctor -v")
+        return Unseen(f"{look.name}: no answer within {longest:.0f} s", "photo-fleet doctor -v")
 
 
 def judge(seen: Seen, rules: Sequence[Rule]) -> tuple[list[Finding], list[Unknown]]:

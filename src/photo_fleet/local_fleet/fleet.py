@@ -13,7 +13,7 @@ from contextlib import (
 from typing import Any
 
 from photo_base.embedded import EmbeddedAddresses
-from photo_base.processes import CannotStart
+from photo_base.processes import CannotStart, write
 from photo_base.tasks import cancel, first
 from photo_fleet.balancer import metrics
 from photo_fleet.balancer.discovery import known_to
@@ -42,6 +42,7 @@ from photo_fleet.local_fleet.watching import (
 )
 from photo_fleet.render.places import Places
 from photo_fleet.rules.checks import check
+from photo_fleet.spec import toml_text
 from photo_fleet.spec.fleet import Fleet
 
 BALANCER_LOG = "photo_fleet.balancer"
@@ -154,6 +155,7 @@ class LocalFleet:
         alerts = alertmanager_beside(self._spec, layout, tell)
         alertmanager = await self._watched_by("Alertmanager", alerts, running)
         spec = local_spec(self._spec, addresses, self.url, gateway, alertmanager)
+        write(layout.spec, toml_text.text(spec))
         secrets = load_or_create(layout.secrets)
         launcher = Launcher(spec, layout, addresses, secrets, self._environ)
         deploys = self._deploys = Deploys(layout.deploys)

@@ -31,6 +31,8 @@ class Layout:
         """Of what the balancer remembers."""
         self.deploys = data / "deploys.json"
         """Of what was deployed, and of a deploy that has not ended."""
+        self.spec = data / "fleet.toml"
+        """What this fleet carries out: a `local_spec`."""
         self.secrets = data / "fleet-secrets.json"
         self.secret_files = data / "secrets"
         """Of the instances' secrets, as on a machine with the rendered unit."""

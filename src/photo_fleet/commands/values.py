@@ -1,0 +1,34 @@
+"""Types of arguments that several commands take."""
+
+import argparse
+import re
+
+import httpx
+
+from photo_base.command_line import text
+from photo_base.environment import url
+from photo_fleet.spec.kinds import Duration
+
+SHORTEST, LONGEST = 60.0, 90 * 86400.0
+
+
+def address(value: str) -> str:
+    """A type for argparse: where a Prometheus or an edge answers, by http or https."""
+    try:
+        httpx.URL(url(text(value))).host  # noqa: B018  (not every name can be asked for)
+    except (ValueError, httpx.InvalidURL):
+        reason = "as http://127.0.0.1:9090, with a path where it has one"
+        raise argparse.ArgumentTypeError(reason) from None
+    return value
+
+
+def duration(value: str) -> float:
+    """A type for argparse: seconds of `90m`, `6h` or `30d`, from a minute to 90 days."""
+    kind = Duration(SHORTEST, LONGEST)
+    days = re.fullmatch(r"([0-9]{1,2})d", text(value))
+    try:
+        seconds = int(days[1]) * 86400.0 if days else kind.read(value)
+        kind.check(seconds)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value[:40]!a} {error}") from None
+    return seconds
