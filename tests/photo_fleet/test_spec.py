@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photo_fleet.spec import toml_text
 from photo_fleet.spec.fleet import (
     Balancer,
     Fleet,
@@ -45,6 +46,27 @@ def keys_of(kind: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             inner = hint if is_dataclass(hint) else get_args(hint)[0]
             assert is_dataclass(inner), f"{prefix}{name}: annotate what a file may hold"
             yield from keys_of(inner, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize(
+    "file", [EXAMPLE, *sorted((ROOT / "examples").glob("*.toml"))], ids=lambda file: file.name
+)
+def test_a_written_spec_is_read_again(file: Path) -> None:
+    fleet = load(file)
+    text = toml_text.text(fleet)
+    assert loads(text, "fleet.toml") == fleet
+    assert set(tomllib.loads(text)) == {item.name for item in fields(Fleet)}
+
+
+def test_a_written_spec_keeps_what_is_out_of_the_ordinary() -> None:
+    limits = RateLimits(read=RateLimit(0.5, 0), auth=RateLimit(100_000, 1, 2))
+    balancer = Balancer(rate_limits=limits, networks=("10.0.0.0/8", "fc00::/7"), ipv6=False)
+    group = Group(1, 1, 1, policies=(Policy("queue_age", 90, 1, -2, 0),))
+    health = HealthCheck(interval=0.25)
+    for fleet in (Fleet("x", balancer=balancer, health_check=health), Fleet(group=group)):
+        assert loads(toml_text.text(fleet), "fleet.toml") == fleet
+    none = replace(Fleet(), group=replace(Group(), policies=()))
+    assert loads(toml_text.text(none), "fleet.toml") == none
 
 
 def test_an_empty_file_is_the_default() -> None:

@@ -71,7 +71,8 @@ class Diagnosis:
             also = f"; not everything could be looked at: {lacks}" if counts["unknown"] else ""
             return f"{counted(number, 'problem')} ({', '.join(kinds)}){also}"
         if counts["unknown"]:
-            return f"not everything could be looked at: {lacks}, {counts['fine']} are answered well"
+            others = f"{counts['fine']} {'is' if counts['fine'] == 1 else 'are'} answered well"
+            return f"not everything could be looked at: {lacks}, {others}"
         return f"healthy ({counted(asked, 'question')} answered well)"
 
 
