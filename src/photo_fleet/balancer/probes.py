@@ -13,15 +13,25 @@ async def probe(address: str, path: str, timeout: float) -> Probe:
     """Ask `http://address/path`; `timeout` seconds cover everything from the connection to the
     body's end."""
     try:
-        host, _, port = address.rpartition(":")
-        async with http_probe.get(host.strip("[]"), int(port), path, timeout) as answer:
-            return judge(await _whole(answer))
-    except TimeoutError:
-        return Probe(Outcome.FAILED, f"no answer within {timeout:g} s")
-    except ConnectionRefusedError:
-        return Probe(Outcome.REFUSED, "connection refused")
+        return judge(await ask(address, path, timeout))
     except OSError as error:
-        return Probe(Outcome.FAILED, error.strerror or type(error).__name__)
+        return failed(error, timeout)
+
+
+async def ask(address: str, path: str, timeout: float) -> bytes:
+    """The same: all that is answered, its head too. Raises what `http_probe.get` does."""
+    host, _, port = address.rpartition(":")
+    async with http_probe.get(host.strip("[]"), int(port), path, timeout) as answer:
+        return await _whole(answer)
+
+
+def failed(error: OSError, timeout: float) -> Probe:
+    """What it means that nothing was answered within `timeout`."""
+    if isinstance(error, ConnectionRefusedError):
+        return Probe(Outcome.REFUSED, "connection refused")
+    if isinstance(error, TimeoutError):
+        return Probe(Outcome.FAILED, f"no answer within {timeout:g} s")
+    return Probe(Outcome.FAILED, error.strerror or type(error).__name__)
 
 
 def judge(answer: bytes) -> Probe:

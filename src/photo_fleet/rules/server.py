@@ -1,5 +1,7 @@
 """What a running server says of its configuration, held against the spec."""
 
+import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -43,32 +45,63 @@ class ProbeError(Exception):
 
 def reported(url: str, token: str) -> dict[str, Any]:
     """The `config` of the server at `url`, which only the operator's token opens. Raises
-    `ProbeError`. A redirect is not followed: the token is for this server alone."""
+    `ProbeError`."""
     place = _place(url)
-    try:
-        answer = httpx.get(
-            f"{place}{HEALTH_PATH}/detailed",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=PATIENCE,
-            trust_env=False,
-        )
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise ProbeError(
-            f"{place} does not answer ({type(error).__name__}): is it the address of an instance?"
-        ) from error
-    body = _body(answer)
-    if body is None or "status" not in body:
-        raise ProbeError(
-            f"{place}{HEALTH_PATH}/detailed answered {answer.status_code} and not as the service"
-            " does: is it the address of an instance?"
-        )
-    config = body.get("config")
+
+    async def ask() -> dict[str, Any]:
+        async with as_operator(token) as client:
+            return await detailed(client, place)
+
+    config = asyncio.run(ask()).get("config")
     if not isinstance(config, dict):
         raise ProbeError(
             f"{place} answers, but tells its configuration to nobody with this PHOTO_API_OPS_TOKEN:"
             " set the one with which the server was started"
         )
     return config
+
+
+def as_operator(token: str) -> httpx.AsyncClient:
+    """A client that shows this token, if there is one. It follows no redirect: the token is for the
+    server alone. No answer comes compressed, so that none grows beyond its bound."""
+    headers = {"Accept-Encoding": "identity"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return httpx.AsyncClient(headers=headers, timeout=PATIENCE, trust_env=False)
+
+
+async def detailed(client: httpx.AsyncClient, place: str) -> dict[str, Any]:
+    """The body of `/health/detailed` of the server at `place`, scheme and all. Raises
+    `ProbeError`."""
+    status, content = await fetch(client, f"{place}{HEALTH_PATH}/detailed", LONGEST_ANSWER)
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or "status" not in body:
+        raise ProbeError(
+            f"{place}{HEALTH_PATH}/detailed answered {status} and not as the service"
+            " does: is it the address of an instance?"
+        )
+    return body
+
+
+async def fetch(client: httpx.AsyncClient, url: str, most: int) -> tuple[int, bytes]:
+    """Status and body, of `most` bytes at most: a longer one counts as none. Raises
+    `ProbeError`."""
+    try:
+        async with asyncio.timeout(PATIENCE), client.stream("GET", url) as answer:
+            body = bytearray()
+            async for piece in answer.aiter_raw():
+                body += piece
+                if len(body) > most:
+                    return answer.status_code, b""
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+        place = url.partition("/health")[0]
+        raise ProbeError(
+            f"{place} does not answer ({type(error).__name__}): is it the address of an instance?"
+        ) from error
+    return answer.status_code, bytes(body)
 
 
 def _place(url: str) -> str:
@@ -86,16 +119,6 @@ def _place(url: str) -> str:
         )
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
-
-
-def _body(answer: httpx.Response) -> dict[str, Any] | None:
-    if len(answer.content) > LONGEST_ANSWER:
-        return None
-    try:
-        body = answer.json()
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def compare(fleet: Fleet, config: Mapping[str, Any]) -> list[Finding]:

@@ -1,0 +1,43 @@
+"""How far another clock is from ours, as one exchange can tell."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """A clock is `seconds` ahead of another (behind: negative), give or take `uncertainty`: the
+    answer was written somewhere between asking and hearing (RFC 5905, section 8)."""
+
+    seconds: float
+    uncertainty: float
+
+    @property
+    def least(self) -> float:
+        """Seconds by which they differ at least, in either direction."""
+        return max(0.0, abs(self.seconds) - self.uncertainty)
+
+    def against(self, other: "Offset") -> "Offset":
+        """The clock against the other one, both measured against ours."""
+        return Offset(self.seconds - other.seconds, self.uncertainty + other.uncertainty)
+
+
+def offset(told: float, asked: float, heard: float) -> Offset:
+    """Of a clock that showed `told` at some moment between `asked` and `heard` on ours."""
+    return Offset(told - (asked + heard) / 2, (heard - asked) / 2)
+
+
+async def measured(tell: Callable[[], Awaitable[float]], times: int) -> Offset:
+    """The surest of so many exchanges with a clock."""
+    found = []
+    for _ in range(times):
+        asked = time.time()
+        told = await tell()
+        found.append(offset(told, asked, time.time()))
+    return surest(found)
+
+
+def surest(offsets: list[Offset]) -> Offset:
+    """The one with the least uncertainty; the list has one at least."""
+    return min(offsets, key=lambda one: one.uncertainty)

@@ -1,0 +1,254 @@
+"""The instances, asked by HTTP as a balancer, an operator and a Prometheus would."""
+
+import asyncio
+import ipaddress
+import json
+import socket
+import statistics
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from photo_api.contract import LIVE_PATH, METRICS_PATH
+from photo_base.http_probe import Unreachable
+from photo_base.log_lines import one_line, redacted
+from photo_fleet.balancer.probes import ask, failed
+from photo_fleet.doctor.looks.clock import Offset, offset, surest
+from photo_fleet.doctor.looks.exposition import Metrics, parse
+from photo_fleet.doctor.looks.registry import Boot, RegistryLook
+from photo_fleet.doctor.reach import Reach
+from photo_fleet.doctor.seen import Seen
+from photo_fleet.rules.server import ProbeError, as_operator, detailed, fetch
+
+MOST_SERVERS, MOST_AT_ONCE = 200, 16
+HEALTH_TIMES, LIVE_TIMES, MOST_FAILURES = 5, 3, 2
+"""How often a path is asked, and how often in vain until it is given up."""
+LEAST_PATIENCE, MOST_PATIENCE = 2.0, 6.0
+"""Seconds for an answer; between them it is the balancer's own timeout."""
+LONGEST = 25.0
+"""Seconds for all servers together."""
+LARGEST_METRICS = 4 * 1024 * 1024
+
+Told = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One path, asked one time after the other over new connections, as balancers do. `status` is
+    that of the last answer, 0 when there was none, `word` its body's `status`. `latencies` are the
+    seconds of each answer without those in which this process itself was busy or had no
+    processor; `failures` say of each other time what kept the answer away. `reached`: somebody took
+    or refused a connection; a network that lets nobody through does neither."""
+
+    path: str
+    status: int = 0
+    word: str = ""
+    latencies: tuple[float, ...] = ()
+    failures: tuple[str, ...] = ()
+    reached: bool = False
+
+    @property
+    def usual(self) -> float | None:
+        """Seconds of the answer in the middle; None without any."""
+        return statistics.median(self.latencies) if self.latencies else None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What an instance that the registry calls alive told. `problem` says why the rest, or some of
+    it, is missing. `health` (the path that balancers ask) and `live` are None when it was not
+    asked at all. `clock` is its clock against ours. `config` and `statistics` are told with the
+    operator's token alone, and None otherwise."""
+
+    boot: Boot
+    problem: str = ""
+    health: Asked | None = None
+    live: Asked | None = None
+    clock: Offset | None = None
+    version: str = ""
+    checks: Mapping[str, Told] = field(default_factory=dict)
+    config: Told | None = None
+    statistics: Told | None = None
+    metrics: Metrics | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it said anything."""
+        return any(asked is not None and asked.latencies for asked in (self.health, self.live))
+
+
+@dataclass(frozen=True, slots=True)
+class ServersLook:
+    """Those that serve HTTP and that the registry calls alive: the latest boot at each address, the
+    first `MOST_SERVERS`; `left_out` are so many more."""
+
+    servers: tuple[Server, ...] = ()
+    left_out: int = 0
+
+
+async def take(reach: Reach, seen: Seen) -> ServersLook:
+    """Raises `Unseen` without a registry, which tells where instances are."""
+    registry = seen.need(RegistryLook)
+    # Two that say the same loopback address may be on two machines.
+    latest = {
+        (boot.place, boot.node if _is_loopback(boot.address) else ""): boot
+        for boot in sorted(registry.alive, key=lambda boot: boot.started_at)
+        if boot.workers
+    }
+    boots = sorted(latest.values(), key=lambda boot: (boot.instance, boot.started_at))
+    turns, until = asyncio.Semaphore(MOST_AT_ONCE), time.monotonic() + LONGEST
+
+    async def one(boot: Boot) -> Server:
+        async with turns:
+            left = until - time.monotonic()
+            try:
+                async with asyncio.timeout(max(0, left)):
+                    return await _look(boot, reach)
+            except TimeoutError:
+                return Server(boot, f"the {LONGEST:g} s for all instances were over")
+
+    servers = await asyncio.gather(*(one(boot) for boot in boots[:MOST_SERVERS]))
+    return ServersLook(tuple(servers), max(0, len(boots) - MOST_SERVERS))
+
+
+async def _look(boot: Boot, reach: Reach) -> Server:
+    if problem := _unreachable(boot):
+        return Server(boot, problem)
+    probes = reach.spec.health_check
+    patience = min(max(probes.timeout, LEAST_PATIENCE), MOST_PATIENCE)
+    (live, bodies, clocks), (health, more, later) = await asyncio.gather(
+        _ask(boot, LIVE_PATH, LIVE_TIMES, patience), _ask(boot, probes.path, HEALTH_TIMES, patience)
+    )
+    bodies, clocks = bodies + more, clocks + later
+    server = Server(boot, health=health, live=live, clock=surest(clocks) if clocks else None)
+    if not server.answers:
+        return replace(server, problem=(*live.failures, *health.failures)[0])
+    names = {str(body.get("instance")) for body in bodies}
+    if boot.instance not in names:
+        told = ", ".join(sorted(names)) or "something else"
+        return replace(server, clock=None, problem=f"{told} answers at {boot.place}")
+    return await _as_operator(server, bodies[-1], reach.ops_token)
+
+
+async def _ask(
+    boot: Boot, path: str, times: int, patience: float
+) -> tuple[Asked, list[Told], list[Offset]]:
+    asked = Asked(path)
+    bodies: list[Told] = []
+    clocks: list[Offset] = []
+    while (
+        len(asked.latencies) + len(asked.failures) < times and len(asked.failures) < MOST_FAILURES
+    ):
+        at, began, busy = time.time(), time.monotonic(), _busy()
+        try:
+            status, body = _parsed(await ask(boot.place, path, patience))
+        except OSError as error:
+            failure = one_line(failed(error, patience).detail)[:200]
+            reached = asked.reached or not isinstance(error, Unreachable)
+            asked = replace(asked, failures=(*asked.failures, failure), reached=reached)
+            continue
+        took, heard = time.monotonic() - began - (_busy() - busy), time.time()
+        asked = replace(
+            asked,
+            status=status,
+            word=str(body.get("status", ""))[:20],
+            latencies=(*asked.latencies, max(0.0, took)),
+            reached=True,
+        )
+        bodies.append(body)
+        if (told := _time(body)) is not None:
+            clocks.append(offset(told, at, heard))
+    return asked, bodies, clocks
+
+
+async def _as_operator(server: Server, body: Told, token: str) -> Server:
+    """With what it tells in detail, and its metrics."""
+    place = f"http://{server.boot.place}"
+    version = str(body.get("version", ""))[:64]
+    problems: list[str] = []
+    async with as_operator(token) as client:
+        try:
+            told: Told = redacted(await detailed(client, place))
+        except ProbeError as problem:
+            problems.append(one_line(problem)[:200])
+            told = body
+        try:
+            status, content = await fetch(client, f"{place}{METRICS_PATH}", LARGEST_METRICS)
+        except ProbeError as problem:
+            problems.append(one_line(problem)[:200])
+            status, content = 0, b""
+    if status not in (0, 200):
+        problems.append(f"{METRICS_PATH} answers {status}")
+    return replace(
+        server,
+        problem="; ".join(problems),
+        version=version,
+        checks={name: one for name, one in (_part(told, "checks") or {}).items() if _is_check(one)},
+        config=_part(told, "config"),
+        statistics=_part(told, "statistics"),
+        metrics=parse(content.decode(errors="replace")) if status == 200 else None,
+    )
+
+
+def _unreachable(boot: Boot) -> str:
+    """Why nobody here can ask it."""
+    try:
+        ipaddress.ip_address(boot.address)
+    except ValueError:
+        return f"its address in the registry, {boot.address}, is no IP address"
+    if not 0 < boot.port < 65_536:
+        return f"its port in the registry, {boot.port}, is none"
+    if _is_loopback(boot.address) and boot.node != socket.gethostname():
+        return f"its address, {boot.address}, is for its own machine ({boot.node}) alone"
+    return ""
+
+
+def _is_loopback(address: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(address).is_loopback
+    return address == "localhost"
+
+
+def _parsed(answer: bytes) -> tuple[int, Told]:
+    """Status and body, empty unless it is one of the service. Raises `ConnectionError` for what is
+    no answer in HTTP."""
+    head, _, content = answer.partition(b"\r\n\r\n")
+    words = head.split(b"\r\n", 1)[0].split()
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise ConnectionError(0, "no answer in HTTP" if answer else "closed without an answer")
+    try:
+        body = redacted(json.loads(content))
+    except ValueError:
+        body = None
+    return int(words[1][:3]), body if isinstance(body, dict) else {}
+
+
+def _time(body: Told) -> float | None:
+    """What its clock showed."""
+    try:
+        at = datetime.fromisoformat(body["timestamp"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return at.timestamp() if at.tzinfo else None
+
+
+def _part(told: Told, name: str) -> Told | None:
+    found = told.get(name)
+    return found if isinstance(found, dict) else None
+
+
+def _is_check(told: object) -> bool:
+    return isinstance(told, dict) and isinstance(told.get("ok"), bool)
+
+
+def _busy() -> float:
+    """Seconds so far in which this thread had something to do: it ran, or waited for a processor
+    (proc(5): the first fields of schedstat)."""
+    with suppress(OSError, ValueError, IndexError):
+        ran, waited = Path("/proc/thread-self/schedstat").read_text().split()[:2]
+        return (int(ran) + int(waited)) / 1e9
+    return time.thread_time()
