@@ -237,6 +237,7 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         "jobs_queued": 0,
         "jobs_dead": 1,
         "shares": 0,
+        "photos_without_thumbnail": 2,
         "orphan_objects": 0,
         "orphan_bytes": 0,
     }
@@ -253,6 +254,44 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
     await db.execute("DELETE FROM albums")
     await count(db, lease)
     assert (await statistics(db))["albums"] == 0
+
+
+@pytest.mark.parametrize(
+    ("renditions", "reason", "job", "counted"),
+    [
+        ("pending", None, None, 1),
+        ("pending", None, "queued", 0),
+        ("pending", None, "leased", 0),
+        ("failed", "attempts_exhausted:StoreUnavailable", "dead", 0),
+        ("failed", "attempts_exhausted:StoreUnavailable", None, 1),
+        ("failed", "bytes_missing", None, 1),
+        ("failed", "too_many_pixels: 9", None, 0),
+        ("failed", "decoder_timeout", None, 0),
+    ],
+)
+async def test_photos_to_which_a_thumbnail_is_owed_and_nobody_makes_it(
+    db: Database, renditions: str, reason: str | None, job: str | None, counted: int
+) -> None:
+    """Dead jobs are told as such; what a file is refused for, to its owner."""
+    user = await db.fetchval(
+        "INSERT INTO users (email, username, password_hash) VALUES ($1, 'x', '') RETURNING id",
+        f"{uuid4().hex}@example.org",
+    )
+    lease = await taken(db, uuid4().hex)
+    await count(db, lease)
+    before = (await statistics(db))["photos_without_thumbnail"]
+    await db.execute(
+        "WITH p AS (INSERT INTO photos (owner_id, status, album_id, original_filename,"
+        "  content_type, file_size, object_key, renditions, renditions_error)"
+        "  VALUES ($1, 'ready', 0, '', '', 1, $2, $3, $4) RETURNING id)"
+        " INSERT INTO jobs (kind, subject_id, state) SELECT 'renditions', id, $5 FROM p"
+        " WHERE $5::text IS NOT NULL",
+        user, uuid4().hex, renditions, reason, job,
+    )  # fmt: skip
+    await count(db, lease)
+    assert (await statistics(db))["photos_without_thumbnail"] == before + counted
+    await db.execute("DELETE FROM jobs WHERE user_id = $1", user)
+    await db.execute("DELETE FROM users WHERE id = $1", user)
 
 
 async def test_what_is_under_way_is_told_alike_by_all(db: Database) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photo_api.settings.loading import load, table, variables
+from photo_api.settings.loading import HeldSecrets, load, table, variables
 from photo_api.telemetry import log_and_crash, loki, otlp, otlp_traces
 from photo_base.environment import SettingsError
 from tests.service import cli
@@ -125,6 +125,25 @@ def test_no_secret_opens_two_doors(one: str, other: str) -> None:
     assert one in problem
     assert other in problem
     assert secret not in problem.lower()
+
+
+def test_what_development_does_not_refuse_is_told_by_name_alone() -> None:
+    """A database's password may be short, but nobody's guess."""
+    taken = "photo-api-development-secret-0123456789"
+    environ = USABLE | {
+        "PHOTO_API_MODE": "development",
+        "PHOTO_API_DATABASE_URL": "postgresql://u:postgres@/photos",
+        "PHOTO_API_JWT_KEYS": f"k1:{taken}",
+        "PHOTO_API_OPS_TOKEN": taken.upper(),
+        "PHOTO_API_S3_ACCESS_KEY": "a",
+        "PHOTO_API_S3_SECRET_KEY": "x7Kp2mQz",
+    }
+    faults = HeldSecrets(load(environ)).faults
+    key = "PHOTO_API_JWT_KEYS, the secret of 'k1',"
+    assert faults.weak.keys() == {key, "PHOTO_API_OPS_TOKEN"}
+    assert faults.guessable.keys() == {"PHOTO_API_DATABASE_URL, its password,"}
+    assert faults.same == ((key, "PHOTO_API_OPS_TOKEN"),)
+    assert not [word for word in (taken, "postgres", "x7Kp") if word in repr(faults).casefold()]
 
 
 @pytest.mark.parametrize(

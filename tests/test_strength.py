@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photo_api.settings.strength import MAKE, shared, weakness
+from photo_api.settings.strength import MAKE, guessable, shared, weakness
 from photo_local.secrets import load_or_create
 
 THOUGHT_UP = [
@@ -98,6 +98,19 @@ def test_what_people_think_up_is_weak(secret: str) -> None:
 def test_any_text_has_an_answer_that_does_not_quote_it(text: str) -> None:
     reason = weakness(text)
     assert reason is None or len(text) < 8 or text not in reason
+
+
+@pytest.mark.parametrize(
+    ("secret", "found"),
+    [
+        *((text, True) for text in ("postgres", "minioadmin", "Secret1", "photo-api", "changeme")),
+        *((text, False) for text in ("", "x7Kp2mQz", "dcmUxvdb", "correct horse battery")),
+    ],
+)
+def test_what_others_made_is_weak_when_somebody_would_find_it_from_outside(
+    secret: str, found: bool
+) -> None:
+    assert bool(guessable(secret)) == found
 
 
 ONE, OTHER = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "7d4e0b93a1f65c28e9307b6df184c25a"

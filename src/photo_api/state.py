@@ -18,7 +18,7 @@ from photo_api.health.worker_health import WorkerHealth
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
-from photo_api.settings.loading import Settings
+from photo_api.settings.loading import HeldSecrets, Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
 
@@ -46,6 +46,7 @@ class AppState:
     refresh_tokens: RefreshTokens = field(init=False)
     throttle: LoginThrottle = field(init=False)
     sealer: Sealer = field(init=False)
+    held_secrets: HeldSecrets = field(init=False)
 
     def use(self, settings: Settings) -> None:
         """Serve by these settings from now on, which differ by their secrets at most."""
@@ -58,6 +59,7 @@ class AppState:
         self.refresh_tokens = RefreshTokens(auth.secret_keys)
         self.throttle = LoginThrottle(self.db, throttle_key, auth.registrations_per_address)
         self.sealer = Sealer(auth.secret_keys)
+        self.held_secrets = HeldSecrets(settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from photo_api.health.configuration import EXAMPLE
 from tests.service import Service, User
 
 
@@ -118,6 +119,13 @@ def test_details_are_for_operators(service: Service) -> None:
     config = httpx.get(url, headers={"Authorization": f"Bearer {token}"}).json()["config"]
     text = json.dumps(config)
     assert config["jwt_key_ids"] == ["k1"]
+    assert config.keys() == EXAMPLE.keys()
+    assert config["keys"][0] == {"use": "jwt", "id": "k1", "signs": True, "age_s": None}
+    assert config["trusted_proxies"] == ["127.0.0.0/8"]
+    assert config["cors_origins"] == ["https://front.example.org"]
+    store = config["store"]
+    assert store == {"address": service.environ["PHOTO_API_S3_ENDPOINT"], "bucket": store["bucket"]}
+    assert config["secrets"] == {"weak": {}, "same": []}
     for name, value in service.environ.items():
         if any(word in name for word in ("KEYS", "SECRET", "TOKEN", "DATABASE_URL")):
             assert value not in text

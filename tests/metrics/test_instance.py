@@ -19,7 +19,7 @@ from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import METRICS, OBJECTIVE_REQUESTS, UNMATCHED
 from photo_api.metrics.exposition import OPENMETRICS as OPENMETRICS_TYPE
 from photo_api.metrics.metric import OTHER
-from photo_api.supervisor.metrics import date_of
+from photo_api.settings.key_dates import date_of
 from tests.metrics.scraping import OPENMETRICS, Prometheus, Scraped, prometheus, scrape
 from tests.metrics.test_counts import routes
 from tests.service import Service, eventually, running_service

@@ -203,6 +203,7 @@ class History:
             ("photo_api_fleet_shares", ()): 1377,
             ("photo_api_fleet_photos", ()): photos,
             ("photo_api_fleet_photo_bytes", ()): photos * 3_400_000,
+            ("photo_api_fleet_photos_without_thumbnail", ()): minute // 90,
             ("photo_api_fleet_pending_uploads", ()): 40 + minute % 17,
             ("photo_api_fleet_oldest_pending_upload_seconds", ()): 300 + minute % 60 * 20,
             ("photo_api_fleet_orphan_objects", ()): 120 + minute % 30 * 4,

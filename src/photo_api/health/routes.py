@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from photo_api.contract import METRICS_PATH
-from photo_api.db.migrations import known_migrations
 from photo_api.errors import ApiError, Code
+from photo_api.health.configuration import EXAMPLE as CONFIGURATION
+from photo_api.health.configuration import configuration
 from photo_api.http.json import json_response
 from photo_api.http.openapi import errors
 from photo_api.metrics.exposition import OPENMETRICS, TEXT, wants_openmetrics
@@ -31,8 +32,26 @@ HEALTH_EXAMPLE = {
 UNHEALTHY = {**HEALTH_EXAMPLE, "status": "draining"}
 
 
-def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    examples = {200: HEALTH_EXAMPLE, 503: UNHEALTHY}
+DETAILED_EXAMPLE = {
+    **HEALTH_EXAMPLE,
+    "checks": {
+        "database": {"ok": True, "latency_ms": 0.4, "age_ms": 120},
+        "storage": {"ok": True, "latency_ms": 3.1, "age_ms": 4200},
+        "jobs": {
+            **{"ok": True, "latency_ms": 0.9, "age_ms": 600},
+            **{"queued": 3, "leased": 1, "dead": 0, "oldest": 0.7},
+        },
+        "logs": {"ok": True, "stderr": 0, "dropped": 0},
+    },
+    "config": CONFIGURATION,
+    "statistics": {"photos_ready": 184000, "jobs_dead": 0, "at": "2026-01-01T00:00:00Z"},
+}
+
+
+def _documented(
+    *statuses: int, ready: dict[str, Any] = HEALTH_EXAMPLE
+) -> dict[int | str, dict[str, Any]]:
+    examples = {200: ready, 503: UNHEALTHY}
     return {
         status: {
             "description": "ready" if status == 200 else "starting, draining or unhealthy",
@@ -59,11 +78,13 @@ async def ready(state: Anyone) -> Response:
     return _answer(healthy, body)
 
 
-@router.get("/health/detailed", responses=_documented(200, 503))
+@router.get("/health/detailed", responses=_documented(200, 503, ready=DETAILED_EXAMPLE))
 async def detailed(request: Request, state: Anyone) -> Response:
     """Readiness with the checks of object store, jobs and log lines besides, which do not decide
-    it; jobs as they were at most 2 s ago. To the operator's token also the configuration, without
-    any secret, and statistics."""
+    it; jobs as they were at most 2 s ago. To the operator's token also statistics and the
+    configuration: without any secret, but with the names of those that can be guessed (`weak`) or
+    are the `same`, and the ages of keys as their ids tell them (`age_s`, null where one does
+    not)."""
     healthy, body = state.health.readiness()
     body["checks"] = {
         "database": state.health.check("database").body(),
@@ -72,7 +93,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
         "logs": state.health.log_lines(),
     }
     if _is_operator(request, state):
-        body["config"] = _config(state)
+        body["config"] = configuration(state)
         body["statistics"] = await state.details.statistics()
     return _answer(healthy, body)
 
@@ -114,23 +135,3 @@ def _is_operator(request: Request, state: AppState) -> bool:
     expected = state.settings.lifecycle.ops_token
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
-
-
-def _config(state: AppState) -> dict[str, Any]:
-    settings, life = state.settings, state.settings.lifecycle
-    return {
-        **state.health.about,
-        "lame_duck": life.lame_duck,
-        "drain_wait": life.drain_wait,
-        "log_flush": life.log_flush,
-        "grace": life.grace,
-        # Nothing cuts a request that makes progress but the end of its instance.
-        "longest_request": life.drain_wait,
-        "keep_alive": settings.http.keep_alive,
-        "metrics_access": life.metrics_access,
-        "pool": settings.database.pool_size,
-        "release": state.identity.version,
-        "schema": [item.name for item in known_migrations()],
-        "jwt_key_ids": list(settings.auth.jwt_keys),
-        "secret_key_ids": list(settings.auth.secret_keys),
-    }

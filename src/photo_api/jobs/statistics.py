@@ -14,6 +14,14 @@ INSERT INTO statistics (name, value, at) SELECT name, value, now() FROM counted 
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at
 """
 
+OWED = """status = 'ready' AND thumbnail_key IS NULL AND (renditions <> 'failed'
+    OR renditions_error = 'bytes_missing' OR renditions_error LIKE 'attempts_exhausted:%')"""
+"""Of a photo: it has no thumbnail, and its file is not at fault. The index
+`photos_without_thumbnail` has the first two conditions."""
+
+MOST_OWED = 100_000
+"""Photos without thumbnail of which it is looked whether a job is there, however many wait."""
+
 COUNT = f"""
 WITH {FENCE}, counted (name, value) AS (
     SELECT 'users', count(*) FROM users
@@ -33,6 +41,9 @@ WITH {FENCE}, counted (name, value) AS (
         SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes
         FROM unreferenced_objects WHERE delete_after < now()
     ) orphans, LATERAL (VALUES ('orphan_objects', objects), ('orphan_bytes', bytes)) numbers
+    UNION ALL SELECT 'photos_without_thumbnail', count(*)
+        FROM (SELECT id FROM photos WHERE {OWED} ORDER BY id LIMIT {MOST_OWED}) owed
+        WHERE NOT EXISTS (SELECT FROM jobs WHERE kind = 'renditions' AND subject_id = owed.id)
 ) {KEPT}"""
 """All rows: once a minute."""
 
@@ -136,6 +147,7 @@ _BY_NAME: dict[str, Metric] = {
     "shares": declared.FLEET_SHARES,
     "photos_ready": declared.FLEET_PHOTOS,
     "bytes_ready": declared.FLEET_PHOTO_BYTES,
+    "photos_without_thumbnail": declared.FLEET_WITHOUT_THUMBNAIL,
     "orphan_objects": declared.FLEET_ORPHANS,
     "orphan_bytes": declared.FLEET_ORPHAN_BYTES,
     "jobs": declared.FLEET_JOBS,

@@ -7,10 +7,13 @@ go. A secret may be given as a file instead: PHOTO_API_<NAME>_FILE.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal, cast
 
 from photo_api.contract import STOP_MARGIN
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings
+from photo_api.settings.held_secrets import SecretFaults, faults_of_secrets
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
 from photo_api.settings.serving import (
     AuthSettings,
@@ -19,13 +22,12 @@ from photo_api.settings.serving import (
     JobSettings,
     UploadSettings,
 )
-from photo_api.settings.strength import MAKE, shared, weakness
+from photo_api.settings.strength import MAKE
 from photo_base.environment import (
     PREFIX,
     SettingsError,
     Variable,
     choice,
-    database_password,
     read,
     setting,
 )
@@ -84,6 +86,20 @@ def load(environ: Mapping[str, str]) -> Settings:
     return Settings(mode=cast(Literal["production", "development"], values["mode"]), **groups)
 
 
+class HeldSecrets:
+    """What is wrong with the secrets in these settings, looked at when somebody asks: in
+    development nothing refuses them, and of others' secrets only what is the same as ours."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def faults(self) -> SecretFaults:
+        """Takes some tens of milliseconds for the first time."""
+        settings = self._settings
+        return faults_of_secrets({path: attrgetter(path)(settings) for path, _ in variables()})
+
+
 def _unknown(environ: Mapping[str, str]) -> list[str]:
     known = {PREFIX + variable.name for _, variable in variables()}
     known |= {PREFIX + variable.name + "_FILE" for _, variable in variables() if variable.secret}
@@ -117,35 +133,9 @@ def _weak(values: Mapping[str, Any]) -> list[str]:
     """Secrets that somebody could guess, or that open more than one door. Those of the database,
     the store, the collectors of logs and the Pushgateway are made elsewhere: of them it only counts
     that nothing else has them."""
-    ours = {
-        f"{PREFIX}{name}, the secret of {kid!r},": secret
-        for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
-        for kid, secret in values[path].items()
-    }
-    ours[f"{PREFIX}OPS_TOKEN"] = values["lifecycle.ops_token"]
-    passwords = {
-        database_password(values[f"database.{path}"]): f"{PREFIX}{name}, its password,"
-        for path, name in (("direct_url", "DATABASE_DIRECT_URL"), ("url", "DATABASE_URL"))
-    }
-    collectors = {
-        values[path].rpartition(":")[2]: f"{PREFIX}{name}"
-        for path, name in (
-            ("logs.loki_auth", "LOG_LOKI_AUTH"),
-            ("logs.otlp_auth", "LOG_OTLP_AUTH"),  # the same, where Loki is asked both ways
-            ("logs.trace_auth", "TRACE_OTLP_AUTH"),  # or a collector takes both
-            ("logs.nhn_app_key", "LOG_NHN_APP_KEY"),
-            ("lifecycle.pushgateway_auth", "PUSHGATEWAY_AUTH"),
-        )
-    }
-    theirs = {
-        f"{PREFIX}S3_ACCESS_KEY": values["s3.access_key"],
-        f"{PREFIX}S3_SECRET_KEY": values["s3.secret_key"],
-        **{name: secret for secret, name in (passwords | collectors).items()},
-    }
-    ours, theirs = ({k: v for k, v in some.items() if v} for some in (ours, theirs))
-    weak = [(name, weakness(secret)) for name, secret in ours.items()]
-    found = [f"{name} {reason}; {MAKE}" for name, reason in weak if reason]
-    same = [f"{name} is the same as {other.rstrip(',')}" for other, name in shared(ours | theirs)]
+    faults = faults_of_secrets(values)
+    found = [f"{name} {reason}; {MAKE}" for name, reason in faults.weak.items()]
+    same = [f"{name} is the same as {other.rstrip(',')}" for other, name in faults.same]
     return found + [f"{text}; {MAKE} for each" for text in same]
 
 

@@ -33,6 +33,9 @@ RANDOM_SHARE = 0.9
 """Of its bits, the shortest description of a random text has more: of 2,000 each, no less than 1.02
 in hexadecimal, 0.98 in base64, 0.96 in base32 of 160 bits. One bit less is half as likely."""
 
+GUESSED = 44
+"""Bits. Eight random letters and digits have 48; `minioadmin`, which is published, 43."""
+
 LITERAL, PATTERN = 0.2, 5.0
 """Bits that say: a character follows as it is, or something of one of four kinds."""
 LENGTH = math.log2(LOOKED_AT)
@@ -60,6 +63,15 @@ def weakness(secret: str) -> str | None:
     beginning, bits_of_one = secret[:LOOKED_AT], bits / len(secret)
     if _shortest(beginning, bits_of_one) < RANDOM_SHARE * bits_of_one * len(beginning):
         return "is not random: words, keys in a row or repetitions make up too much of it"
+    return None
+
+
+def guessable(secret: str) -> str | None:
+    """The same of one that another system has made or taken, which may be shorter: what is wrong
+    with it when somebody who tries from outside would find it."""
+    beginning = secret[:LOOKED_AT]
+    if beginning and _shortest(beginning, _bits(secret) / len(secret)) < GUESSED:
+        return "can be guessed: it is short, or a word or two"
     return None
 
 

@@ -4,10 +4,8 @@ knows itself."""
 import asyncio
 import platform
 import random
-import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from photo_api.cloud.identity import Identity
 from photo_api.health.checks import STALE, Check
@@ -17,6 +15,7 @@ from photo_api.metrics.exposition import exposition
 from photo_api.metrics.metric import Metric, Values
 from photo_api.metrics.reporting import pieces
 from photo_api.own_process import resident_bytes
+from photo_api.settings.key_dates import date_of
 from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.serving import AuthSettings
 from photo_api.supervisor.child import Child
@@ -25,9 +24,6 @@ from photo_api.supervisor.slot import Slot, load_of
 LOOK_AT_FLEET = 10.0
 FLEET_KEPT = 60.0
 """Seconds after which the fleet's numbers are told no more: none are better than old ones."""
-
-DATE = re.compile(r"(?<!\d)(20\d\d)(?:-?(\d\d)(?:-?(\d\d))?)?(?!\d)")
-"""A year, a month or a day, as in `2026-11-26`: in the id of a key, when it was made."""
 
 KEPT = 0.25
 """Seconds for which what was written down is given to further workers that ask."""
@@ -141,14 +137,3 @@ def _made(auth: AuthSettings) -> Gauges:
     keys = {"jwt": auth.jwt_keys, "secret": auth.secret_keys}
     dates = {name: date_of(next(iter(known))) for name, known in keys.items() if known}
     return {(declared.KEY_MADE.name, (name,)): at for name, at in dates.items() if at is not None}
-
-
-def date_of(kid: str) -> float | None:
-    """The date in a key's id, its first day, in epoch seconds; None when there is none."""
-    if (found := DATE.search(kid)) is None:
-        return None
-    year, month, day = (int(part or 1) for part in found.groups())
-    try:
-        return datetime(year, month, day, tzinfo=UTC).timestamp()
-    except ValueError:
-        return None

@@ -93,6 +93,12 @@ RENDITIONS = Section(
             (f"max by (kind) ({series('photo_api_fleet_oldest_job_seconds')})", "{{kind}}"),
         ),
         lines(
+            "Photos without thumbnail",
+            "And without a job that makes one, though their file is not at fault.",
+            "short",
+            (f"max({series('photo_api_fleet_photos_without_thumbnail')})", "photos"),
+        ),
+        lines(
             "Objects due for deletion",
             "What the sweep has yet to delete from the store.",
             "short",
