@@ -1,5 +1,6 @@
 """What the doctor sees of the database, the registry and the instances: of real ones."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.spec.fleet import Fleet
 from tests.doctor.seeing import boot_of, reach_of, seen_through, server_of
+from tests.own_stage import empty_database, own_database
+from tests.photo_fleet.balancers import role_url
 from tests.service import Service
 
 NOTHING = Seen(Fleet(), 0, {})
