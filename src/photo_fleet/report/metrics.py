@@ -1,0 +1,195 @@
+"""What a report asks a Prometheus: by name, as PromQL with the variables of the dashboards.
+
+`$step` is the time between two points, so that the growth of all points together is that of the
+whole window. Instances that came and went are in it: what is summed is each one's own growth, and a
+counter that began anew is no loss.
+"""
+
+from collections.abc import Mapping
+
+from photo_fleet.dashboard.objectives import COUNTED, DURATION, FAILED, OF_API, promises
+from photo_fleet.dashboard.panel import increase, series, total
+from photo_fleet.dashboard.prometheus import Asked
+from photo_fleet.dashboard.window import Window
+from photo_fleet.render.burn_rates import EDGES
+from photo_fleet.report.line import Period
+from photo_fleet.spec.fleet import Objectives
+
+Questions = dict[str, Asked]
+
+SAMPLED = "30s"
+"""Distance of the moments at which a share of time is looked at."""
+PEAK = "5m"
+"""Over which a processor's use is averaged before peaks are looked for."""
+
+READY, REQUESTS = "photo_api_ready", "http_requests_total"
+CPU, MEMORY = "photo_api_cpu_seconds_total", "photo_api_resident_memory_bytes"
+NOT_ALL_WELL = 'result!~"ok|broken_off"'
+
+
+def growth(name: str, matchers: str = "") -> str:
+    """What a counter has grown by from one point to the next."""
+    return f"increase({series(name, matchers)}[$step])"
+
+
+def _over(function: str, name: str, span: str, matchers: str = "", by: str = "instance") -> str:
+    labels = f" by ({by})" if by else ""
+    return f"max{labels} ({function}({series(name, matchers)}[{span}]))"
+
+
+def _now(name: str, matchers: str = "") -> str:
+    return f"max by (instance) ({series(name, matchers)})"
+
+
+SEEN = {"samples": Asked(_over("count_over_time", READY, "$step"))}
+
+EVERY: Questions = SEEN | {
+    "ready": Asked(_over("avg_over_time", READY, "$step")),
+    "requests": Asked(total(growth(REQUESTS), "instance")),
+}
+
+DAILY: Questions = EVERY | {
+    # Neither an instance that drains nor one that Prometheus sees no more is ill.
+    "unready": Asked(
+        f"sum_over_time((({_now(READY)} == bool 0) * ({_now('photo_api_draining_seconds')}"
+        f" == bool 0))[$__range:{SAMPLED}])",
+        at_end=True,
+    ),
+    "looked_at": Asked(f"count_over_time({_now(READY)}[$__range:{SAMPLED}])", at_end=True),
+    "scrapes": Asked(_over("count_over_time", "up", "$__range"), at_end=True),
+    "answered": Asked(_over("sum_over_time", "up", "$__range"), at_end=True),
+    "checks": Asked(total(increase("photo_api_health_checks_total"), "check, result"), at_end=True),
+    "lines_lost": Asked(
+        total(increase("photo_api_log_lines_lost_total"), "instance, way"), at_end=True
+    ),
+    "jobs_dead": Asked(
+        _over("max_over_time", "photo_api_fleet_jobs", "$step", 'state="dead"', "kind")
+    ),
+    "jobs_queued": Asked(
+        _over("max_over_time", "photo_api_fleet_jobs", "$step", 'state="queued"', "kind")
+    ),
+    "oldest_job": Asked(
+        _over("max_over_time", "photo_api_fleet_oldest_job_seconds", "$step", by="kind")
+    ),
+    "counted": Asked(
+        _over("max_over_time", "photo_api_fleet_counted_timestamp_seconds", "$step", by="")
+    ),
+    "deaths": Asked(total(increase("photo_api_worker_deaths_total")), at_end=True),
+    "refusals": Asked(total(increase("photo_api_database_refusals_total")), at_end=True),
+    "answers": Asked(total(increase(REQUESTS)), at_end=True),
+    "breakers": Asked(
+        _over("max_over_time", "photo_api_breaker_open", "$__range", by="breaker"), at_end=True
+    ),
+    "store_failed": Asked(
+        total(increase("photo_api_storage_call_duration_seconds_count", NOT_ALL_WELL)), at_end=True
+    ),
+    "store_calls": Asked(
+        total(increase("photo_api_storage_call_duration_seconds_count")), at_end=True
+    ),
+    "jobs_failed": Asked(
+        total(increase("photo_api_job_duration_seconds_count", 'result=~"failed|kept"')),
+        at_end=True,
+    ),
+    "jobs_run": Asked(total(increase("photo_api_job_duration_seconds_count")), at_end=True),
+    "pushes_failed": Asked(
+        total(increase("photo_api_pushes_total", 'result="failed"')), at_end=True
+    ),
+    "pushes": Asked(total(increase("photo_api_pushes_total")), at_end=True),
+    "spans_lost": Asked(total(increase("photo_api_spans_lost_total")), at_end=True),
+}
+
+WEEKLY: Questions = EVERY | {
+    "cpu_web": Asked(total(increase(CPU, 'process="web"'), "instance"), at_end=True),
+    "answers_each": Asked(total(increase(REQUESTS), "instance"), at_end=True),
+    "failed_each": Asked(total(increase(REQUESTS, FAILED), "instance"), at_end=True),
+    "seconds_each": Asked(total(increase(f"{DURATION}_sum", OF_API), "instance"), at_end=True),
+    "timed_each": Asked(total(increase(f"{DURATION}_count", OF_API), "instance"), at_end=True),
+    "memory_each": Asked(
+        "sum by (instance) ("
+        + _over("avg_over_time", MEMORY, "$__range", by="instance, process")
+        + ")",
+        at_end=True,
+    ),
+    "releases": Asked(f"count by (version) ({series('photo_api_info')})"),
+    "workers": Asked(
+        f"max by (instance) (quantile_over_time(0.5, {series('photo_api_workers')}[$__range]))",
+        at_end=True,
+    ),
+    "jobs_dead": DAILY["jobs_dead"],
+    "counted": DAILY["counted"],
+    "checks": DAILY["checks"],
+}
+
+_CORES = f"sum by (instance) (rate({series(CPU)}[{PEAK}]))"
+_SERVING = f"count({_now(READY)} == 1)"
+_PEAKS = f"[$__range:{PEAK}]"
+
+MONTHLY: Questions = EVERY | {
+    "cores": Asked(f"{total(growth(CPU), 'instance')} / $step"),
+    "cores_p50": Asked(f"quantile_over_time(0.5, {_CORES}{_PEAKS})", at_end=True),
+    "cores_p95": Asked(f"quantile_over_time(0.95, {_CORES}{_PEAKS})", at_end=True),
+    "cores_max": Asked(f"max_over_time({_CORES}{_PEAKS})", at_end=True),
+    "memory_p95": Asked(
+        f"quantile_over_time(0.95, sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
+    ),
+    "memory_max": Asked(
+        f"max_over_time(sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
+    ),
+    "fleet_cores": Asked(f"max_over_time(sum({_CORES})[$step:{PEAK}])"),
+    "headroom_cpu": Asked(f"max_over_time((sum({_CORES}) / {_SERVING})[$step:{PEAK}])"),
+    "headroom_serving": Asked(f"min_over_time({_SERVING}[$step:{PEAK}])"),
+    "in_flight": Asked(
+        f"max_over_time((sum(avg_over_time({series('http_requests_in_flight')}[{PEAK}])))"
+        f"[$step:{PEAK}])"
+    ),
+    "photo_bytes": Asked(_over("max_over_time", "photo_api_fleet_photo_bytes", "$step", by="")),
+    "orphan_bytes": Asked(_over("min_over_time", "photo_api_fleet_orphan_bytes", "$step", by="")),
+    "photos": Asked(_over("max_over_time", "photo_api_fleet_photos", "$step", by="")),
+    "keys": Asked(
+        f"min by (keys) (last_over_time({series('photo_api_key_made_timestamp_seconds')}[1h]))",
+        at_end=True,
+    ),
+    "certificate": Asked(
+        "min(last_over_time(photo_fleet_certificate_expires_timestamp_seconds[1h]))", at_end=True
+    ),
+}
+
+AROUND_A_STEP: Questions = {
+    "cpu": Asked(f"sum(rate({series(CPU)}[$__rate_interval])) / {_SERVING}"),
+    "in_flight": Asked(f"avg({_now('http_requests_in_flight')})"),
+    "queue_age": Asked(f"max({series('photo_api_fleet_oldest_job_seconds')})"),
+    "answered": Asked(
+        total(series(REQUESTS, f'status=~"2..",{OF_API}'), "instance"),
+    ),
+    "who": Asked(
+        f"max by (instance, boot_id) (last_over_time({series('photo_api_info')}[$__range]))",
+        at_end=True,
+    ),
+}
+
+BY_PERIOD: Mapping[Period, Questions] = {"daily": DAILY, "weekly": WEEKLY, "monthly": MONTHLY}
+
+
+def of_objectives(spec: Objectives) -> Questions:
+    """What was asked of the service, and what it failed or was late for, from point to point."""
+    found: dict[str, Asked] = {}
+    for one in promises(spec):
+        mine = f'objective="{one.name}"'
+        all_of, failed = growth(COUNTED, mine), growth(COUNTED, f'{mine},result="failed"')
+        timed = growth(f"{DURATION}_count", one.timed)
+        fast = growth(f"{DURATION}_bucket", f'{one.timed},le="{EDGES[one.within]}"')
+        found |= {
+            f"{one.name} asked": Asked(total(all_of)),
+            f"{one.name} failed": Asked(f"{total(failed)} or 0 * {total(all_of)}"),
+            f"{one.name} timed": Asked(total(timed)),
+            f"{one.name} in time": Asked(total(fast)),
+        }
+    return SEEN | found
+
+
+def with_step(questions: Questions, window: Window) -> dict[str, Asked]:
+    """The same with the window's distance of two points."""
+    return {
+        name: Asked(asked.expr.replace("$step", f"{window.step}s"), asked.at_end)
+        for name, asked in questions.items()
+    }
