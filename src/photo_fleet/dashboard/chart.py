@@ -100,9 +100,10 @@ def _ends(panel: Panel, lines: Sequence[Line]) -> tuple[float, float]:
     high = max([*values, low]) if panel.most is None else panel.most
     if panel.objective is not None:
         # One that lies far above what there is would press it flat.
+        share = not panel.at_most and panel.unit == "percentunit" and max(high, panel.objective) <= 1
         near = panel.objective <= 4 * high or not panel.at_most
-        high = max(high, panel.objective * 1.2 if panel.at_most else 1.0) if near else high
-        if not panel.at_most:
+        high = max(high, panel.objective * 1.2) if near else high
+        if share:
             low = min(*values, panel.objective) - (1 - panel.objective) / 2
             high = 1.0
     if high - low < 1e-12 * max(1.0, abs(low)):
