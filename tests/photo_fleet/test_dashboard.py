@@ -7,13 +7,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC
-from functools import partial
 from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from photo_fleet.dashboard.boards import BOARDS, EVENTS
 from photo_fleet.dashboard.html_page import Shown, page, verdict
@@ -24,9 +23,9 @@ from photo_fleet.dashboard.prometheus import Asked, Prometheus, asked_of, everyt
 from photo_fleet.dashboard.readings import Answer, Series
 from photo_fleet.dashboard.units import ticks, told
 from photo_fleet.dashboard.window import MOST_POINTS, Window
+from tests.browser_look import launched, opened, seen
 from tests.metrics.scraping import prometheus_with
 from tests.photo_fleet.fleet_history import History, bring_in
-from tests.test_browser import ARGUMENTS
 
 pytestmark = pytest.mark.needs("prometheus", "promtool")
 
@@ -203,12 +202,8 @@ def test_an_axis_has_few_round_numbers_around_the_data(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.needs("chromium")
@@ -219,59 +214,24 @@ def test_a_browser_shows_it_light_dark_and_on_a_phone(
     path.write_text(page(shown), encoding="utf-8")
     backgrounds = set()
     for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
-        opened = browser.new_page(
-            viewport={"width": width, "height": 844},
-            color_scheme=scheme,  # type: ignore[arg-type]
-        )
-        asked: list[str] = []
-        complaints: list[str] = []
-        opened.on("request", partial(_note, asked, "url"))
-        opened.on("pageerror", partial(_note, complaints, "message"))
-        opened.on("console", partial(_note, complaints, "text"))
-        opened.goto(path.as_uri())
-        assert complaints == []
-        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no scrolling"
-        found = opened.evaluate(LOOK)
-        assert found["spilling"] == [], (scheme, width)
-        assert found["narrowest"] > 200, "a picture can be read"
-        assert found["smallest"] >= 10, "and so can its ticks"
-        assert found["contrast"] >= 4.5
-        assert found["line"] not in ("none", found["rule"])
-        backgrounds.add(found["background"])
-        assert len(opened.screenshot()) > 20_000
-        opened.close()
+        with opened(browser, path, scheme, width) as there:
+            found = seen(there, LOOK)
+            assert found["spilling"] == [], (scheme, width)
+            assert found["narrowest"] > 200, "a picture can be read"
+            assert found["smallest"] >= 10, "and so can its ticks"
+            assert found["contrast"] >= 4.5
+            assert found["line"] not in ("none", found["rule"])
+            backgrounds.add(found["background"])
+            assert len(there.screenshot()) > 20_000
     assert len(backgrounds) == 2, "light and dark"
 
 
-def _note(into: list[str], name: str, happened: object) -> None:
-    into.append(str(getattr(happened, name)))
-
-
-LOOK = """() => {
-    const all = (what) => [...document.querySelectorAll(what)];
-    const look = (what, name) => getComputedStyle(document.querySelector(what))[name];
-    const light = (colour) => {
-        const part = colour.match(/[0-9.]+/g).slice(0, 3).map((one) => {
-            const value = one / 255;
-            return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
-    };
-    const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    const inside = (one) => {
-        const card = one.closest('.card').getBoundingClientRect();
-        const box = one.getBoundingClientRect();
-        return !box.width || box.left >= card.left - 1 && box.right <= card.right + 1;
-    };
-    return {
-        spilling: all('.card h4, .card .meaning, .chart, .legend li, .value, .lanes u')
-            .filter((one) => !inside(one)).map((one) => one.textContent),
-        narrowest: Math.min(...all('svg').map((one) => one.getBoundingClientRect().width)),
-        smallest: parseFloat(look('.chart', 'fontSize')),
-        contrast: Math.min(...['.meaning', '.chart', '.legend span', '.value.bad'].map(
-            (what) => ratio(light(look(what, 'color')), light(look('.card', 'backgroundColor'))))),
-        line: look('svg .line', 'stroke'), rule: look('svg .rule', 'stroke'),
-        background: look('body', 'backgroundColor'),
-    };
-}"""
+LOOK = """
+    spilling: all('.card h4, .card .meaning, .chart, .legend li, .value, .lanes u')
+        .filter((one) => !inside(one)).map((one) => one.textContent),
+    narrowest: Math.min(...all('svg').map((one) => one.getBoundingClientRect().width)),
+    smallest: parseFloat(look('.chart', 'fontSize')),
+    contrast: contrast(['.meaning', '.chart', '.legend span', '.value.bad'], '.card'),
+    line: look('svg .line', 'stroke'), rule: look('svg .rule', 'stroke'),
+    background: look('body', 'backgroundColor'),
+"""

@@ -17,7 +17,9 @@ HOSTILE = (
 SECRET = "secret"
 
 
-def wave(low: float, high: float, phase: float, step: float = 360.0) -> tuple[tuple[float, float], ...]:
+def wave(
+    low: float, high: float, phase: float, step: float = 360.0
+) -> tuple[tuple[float, float], ...]:
     """A day's points."""
     times = [END - DAY + step * number for number in range(int(DAY / step) + 1)]
     middle, size = (low + high) / 2, (high - low) / 2
@@ -54,14 +56,19 @@ def usual() -> Report:
         tables=(
             Table(
                 ("instance", "requests", "share", "mean time"),
-                tuple((name, f"{12345 + n}", f"{17 + n} %", f"{n + 8} ms") for n, name in enumerate(names)),
+                tuple(
+                    (name, f"{12345 + n}", f"{17 + n} %", f"{n + 8} ms")
+                    for n, name in enumerate(names)
+                ),
                 left_out=3,
             ),
         ),
         plots=(
             Plot("Requests", "reqps", tuple(Curve(n, wave(2, 9, k)) for k, n in enumerate(names))),
             Plot("Time of an answer", "s", (Curve("p95", wave(0.02, 0.2, 1)),), limit=0.3),
-            Plot("Members", "short", (Curve("members", wave(3, 5, 0, 3600)),), limit=2, at_least=True),
+            Plot(
+                "Members", "short", (Curve("members", wave(3, 5, 0, 3600)),), limit=2, at_least=True
+            ),
             Plot("Requests that failed", "percentunit", ()),
         ),
     )
@@ -97,7 +104,7 @@ def hostile() -> Report:
                 ),
                 limit=math.nan,
             ),
-            *(Plot(HOSTILE, "s", (Curve(HOSTILE, ((END, value),)),), limit=1.0) for value in (0, -1e9)),
+            *(Plot(HOSTILE, "s", (Curve(HOSTILE, ((END, at),)),), limit=1.0) for at in (0, -1e9)),
         ),
     )  # fmt: skip
     return replace(usual(), fleet=HOSTILE, lines=(line,), sources=(HOSTILE,))

@@ -100,7 +100,8 @@ def _ends(panel: Panel, lines: Sequence[Line]) -> tuple[float, float]:
     high = max([*values, low]) if panel.most is None else panel.most
     if panel.objective is not None:
         # One that lies far above what there is would press it flat.
-        share = not panel.at_most and panel.unit == "percentunit" and max(high, panel.objective) <= 1
+        of_one = panel.unit == "percentunit" and max(high, panel.objective) <= 1
+        share = of_one and not panel.at_most
         near = panel.objective <= 4 * high or not panel.at_most
         high = max(high, panel.objective * 1.2) if near else high
         if share:

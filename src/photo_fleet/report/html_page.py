@@ -7,9 +7,10 @@ from html import escape
 
 from photo_fleet.dashboard.style import POLICY, style
 from photo_fleet.dashboard.units import AXES, told
-from photo_fleet.report.conclusion import conclusion, headline, moment, span
+from photo_fleet.report.conclusion import conclusion, headline
 from photo_fleet.report.line import Line, Plot, Report, Table, Verdict
 from photo_fleet.report.plots import colours_of, limit_of, picture, unit_of
+from photo_fleet.report.times import moment, span
 from photo_fleet.report.visible import visible
 
 SIGNS: Mapping[Verdict, str] = {"pass": "✓ pass", "fail": "✗ FAIL", "unknown": "? unknown"}
@@ -35,16 +36,16 @@ STYLE = """
 .line h2 { font-size: 1.08rem; margin: .35rem 0 .2rem; }
 .line h3 { font-size: .92rem; margin-top: 1rem; display: flex; gap: .6rem;
   justify-content: space-between; align-items: baseline; }
-.line h3 small { font-weight: 400; font-size: .76rem; color: var(--soft); }
+.line h3 small { font-weight: 400; font-size: .76rem; color: var(--soft); white-space: nowrap; }
 h1, h2, h3, a, .line p, .overview p { overflow-wrap: anywhere; }
 .line dl { display: grid; grid-template-columns: 6.6rem 1fr; gap: .3rem .8rem; margin-top: .5rem;
   font-size: .9rem; }
 .line dt { color: var(--soft); } .line dd { min-width: 0; overflow-wrap: anywhere; }
 code { font: .86em/1.4 ui-monospace, "DejaVu Sans Mono", monospace; unicode-bidi: isolate; }
 dd, td, th, .overview p, .legend b { unicode-bidi: isolate; }
-.line .table { font-size: .87rem; margin-top: .7rem; } 
-.line td { min-width: 4.5rem; color: inherit; }
-.line td:first-child { min-width: 8.5rem; white-space: normal; color: inherit; }
+.line .table { font-size: .87rem; margin-top: .7rem; }
+.line td { overflow-wrap: break-word; }
+.line td:first-child { white-space: normal; color: inherit; }
 .line th { font-weight: 600; border-bottom: 1px solid var(--edge); overflow-wrap: normal; }
 .sources { margin-top: .6rem; }
 @media (max-width: 40rem) {
@@ -63,7 +64,7 @@ def page(report: Report, zone: tzinfo) -> str:
     colours = colours_of(shown)
     lines = "".join(_line(shown, one, colours, zone) for one in shown.lines)
     title = f"Photo API: {shown.period} report of {shown.fleet}"
-    about = f"{span(shown, zone)} · read at {moment(shown.made, zone)}"
+    about = f"{span(shown.start, shown.end, zone)} · read at {moment(shown.made, zone)}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'

@@ -22,8 +22,9 @@ import json
 import math
 from typing import Any
 
-from photo_fleet.report.conclusion import conclusion, iso
+from photo_fleet.report.conclusion import conclusion
 from photo_fleet.report.line import Line, Plot, Report, Table
+from photo_fleet.report.times import iso
 from photo_fleet.report.visible import visible
 
 FORMAT = 1

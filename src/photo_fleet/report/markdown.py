@@ -1,13 +1,14 @@
-"""A report as Markdown, for terminals, mails and issues. Whatever a text holds, it is text. Pure."""
+"""A report as Markdown, for terminals, mails and issues, in which every text is text. Pure."""
 
 import re
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
 from photo_fleet.dashboard.units import told
-from photo_fleet.report.conclusion import headline, moment, span
+from photo_fleet.report.conclusion import headline
 from photo_fleet.report.line import Line, Plot, Report, Table, Verdict
 from photo_fleet.report.plots import curves, unit_of
+from photo_fleet.report.times import moment, span
 from photo_fleet.report.visible import visible
 
 WORDS: dict[Verdict, str] = {"pass": "pass", "fail": "**FAIL**", "unknown": "**unknown**"}
@@ -25,7 +26,7 @@ def markdown(report: Report, zone: tzinfo) -> str:
     head = (
         f"# Photo API: {shown.period} report of {escaped(shown.fleet)}",
         f"**{headline(shown)}**",
-        f"{span(shown, zone)}, read at {moment(shown.made, zone)}",
+        f"{span(shown.start, shown.end, zone)}, read at {moment(shown.made, zone)}",
         "\n".join(f"- {escaped(one)}" for one in shown.sources),
         _overview(shown.lines),
     )
