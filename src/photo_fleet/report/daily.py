@@ -33,7 +33,7 @@ OLDEST_JOB = 900.0
 
 
 def health(history: History) -> Judgement:
-    """By the samples of Prometheus: the share of time in which each was ready, unless it drained."""
+    """By Prometheus's samples: the share of time in which each was ready, unless it drained."""
     gaps, measured = prometheus_gaps(history), history.measured
     unready, looked = measured.of("unready"), measured.of("looked_at")
     answered, scrapes = measured.of("answered"), measured.of("scrapes")

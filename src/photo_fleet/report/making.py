@@ -1,6 +1,5 @@
 """From a history to its report. Pure."""
 
-import time
 from collections.abc import Mapping, Sequence
 
 from photo_fleet.report import daily, monthly, weekly
@@ -16,11 +15,11 @@ ITEMS: Mapping[Period, Sequence[Item]] = {
 """The check lists of docs/operations.md, in their order."""
 
 
-def report_of(history: History) -> Report:
-    """All lines of its period."""
+def report_of(history: History, made: float) -> Report:
+    """All lines of its period; `made` is now."""
     wanted = history.wanted
     lines = tuple(line_of(item, history) for item in ITEMS[wanted.period])
     return Report(
-        wanted.period, wanted.spec.name, history.start, history.end, time.time(), lines,
+        wanted.period, wanted.spec.name, history.start, history.end, made, lines,
         history.sources,
     )  # fmt: skip

@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Mapping
 
 NORMAL = 0.6745
-"""By which the median of absolute deviations is divided to be a normal one's deviation (Iglewicz and
-Hoaglin, How to Detect and Handle Outliers, 1993)."""
+"""By which the median of absolute deviations is divided to be a normal one's deviation (Iglewicz
+and Hoaglin, How to Detect and Handle Outliers, 1993)."""
 LEAST_SPREAD = 0.05
 """Of the median: peers that agree to the last digit leave no deviation to compare with."""
 
