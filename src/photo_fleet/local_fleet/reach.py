@@ -4,32 +4,33 @@ import asyncio
 from urllib.parse import urlsplit
 
 from photo_fleet.doctor.reach import Reach
-from photo_fleet.local_fleet.control import NoFleet, ask
+from photo_fleet.local_fleet.control import ask
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.render.places import Places
 from photo_fleet.spec.loading import load
 
-LONGEST_ANSWER = 10.0
+LONGEST_ANSWER = 5.0
 
 
 async def reach_of(layout: Layout) -> Reach:
-    """Raises `NoFleet` when none runs there or it does not answer, `SpecError`, `CannotStart` when
-    its secrets cannot be used, and `Unusable` when its database's address cannot."""
+    """Raises `NoFleet` when none runs there, `SpecError`, `CannotStart` when its secrets cannot be
+    used, and `Unusable` when its database's address cannot. Of one that stands still its folder
+    tells where all but Prometheus is."""
     try:
         async with asyncio.timeout(LONGEST_ANSWER):
-            status = await ask(layout.control, {"do": "status"}, lambda _: None)
+            watchers = (await ask(layout.control, {"do": "status"}, lambda _: None))["watchers"]
     except TimeoutError:
-        where = f"the fleet in {layout.data} does not answer within {LONGEST_ANSWER:g} s"
-        raise NoFleet(f"{where}; is `photo-fleet up` stopped there?") from None
-    url = str(status["url"])
+        watchers = {}
+    spec = load(layout.spec)
+    url = spec.service.public_url
     return Reach(
-        spec=load(layout.spec),
+        spec=spec,
         spec_name=str(layout.spec),
         database=layout.database_address,
         # One that somebody has taken away is not made anew: the doctor writes nothing.
         ops_token=load_or_create(layout.secrets).ops_token if layout.secrets.exists() else "",
         edge=url,
         places=Places.below(layout.data, urlsplit(url).port or 80),
-        prometheus=str(status["watchers"].get("Prometheus", "")),
+        prometheus=str(watchers.get("Prometheus", "")),
     )
