@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from photo_base.command_line import COULD_NOT, progress, text
+from photo_base.command_line import COULD_NOT, progress
 from photo_base.environment import Variable, read
 from photo_base.processes import CannotStart
-from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unusable
-from photo_fleet.commands.spec_file import add_spec_file, problems, spec_of
+from photo_fleet.balancer.database_address import Unusable
+from photo_fleet.commands.sources import add_sources, reached
+from photo_fleet.commands.spec_file import add_spec_file, problems
 from photo_fleet.commands.values import address, duration
 from photo_fleet.doctor.diagnosis import Diagnosis
 from photo_fleet.doctor.finding import SECTIONS
@@ -23,8 +24,6 @@ from photo_fleet.doctor.reach import USUAL_WINDOW, Reach
 from photo_fleet.doctor.sections import RULES, STAGES
 from photo_fleet.doctor.text import body, lines
 from photo_fleet.local_fleet.control import NoFleet
-from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.local_fleet.reach import reach_of
 from photo_fleet.render.places import Places
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import SpecError
@@ -63,22 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="the folder of a fleet that `photo-fleet up` runs on this machine: its spec, and what"
-        " is not named otherwise",
-    )
-    parser.add_argument(
-        "--database-url",
-        type=text,
-        metavar="URL",
-        help=f"the registry's database; without it {VARIABLE} or the file {VARIABLE}_FILE",
-    )
-    parser.add_argument(
-        "--prometheus", type=address, metavar="URL", help="Prometheus's address (none)"
-    )
+    add_sources(parser)
     parser.add_argument(
         "--edge",
         type=address,
@@ -134,33 +118,25 @@ async def _visit(options: argparse.Namespace) -> Diagnosis:
 async def _reach(options: argparse.Namespace, environ: Mapping[str, str]) -> Reach:
     """How the fleet is reached: as its folder or this host has it, but for what was named. Raises
     `SpecError`, `NoFleet`, `CannotStart`, `Unusable`."""
+    reach = await reached(options, environ)
     if options.data is None:
-        reach = _from_here(*spec_of(options.file), environ)
-    elif options.file is None:
-        reach = await reach_of(Layout(options.data.absolute()))
-    else:
-        raise Unusable("--data has a spec of its own: name no FILE beside it")
+        reach = _with_this_host(reach, environ)
     named = {
         "edge": options.edge,
         "units": options.units,
-        "prometheus": options.prometheus,
         "places": options.nginx and replace(Places(), prefix=str(options.nginx.absolute())),
-        "database": options.database_url and DatabaseAddress(options.database_url, environ),
     }
     given = {name: value for name, value in named.items() if value}
     return replace(reach, since=options.since, **given)
 
 
-def _from_here(name: str, fleet: Fleet, environ: Mapping[str, str]) -> Reach:
+def _with_this_host(reach: Reach, environ: Mapping[str, str]) -> Reach:
     """What this host has and its environment tells."""
-    told = environ.get(VARIABLE) or f"{VARIABLE}_FILE" in environ
     here = Path(Places().prefix, "nginx.conf").exists()
-    return Reach(
-        spec=fleet,
-        spec_name=name,
-        database=DatabaseAddress(None, environ) if told else None,
+    return replace(
+        reach,
         ops_token=_ops_token(environ),
-        edge=_edge(fleet) if here else "",
+        edge=_edge(reach.spec) if here else "",
         places=Places() if here else None,
         units=Path("/"),
     )

@@ -98,7 +98,7 @@ def _line(report: Report, line: Line, colours: Mapping[str, int], zone: tzinfo) 
     told_of = [
         ("Answer", escape(line.answer)),
         ("Not known", escape(line.why_unknown)),
-        ("What to do", escape(line.todo) if line.verdict != "pass" else ""),
+        ("What to do", escape(line.todo) if line.verdict == "fail" else ""),
         ("Shows more", f"<code>{escape(line.command)}</code>" if line.command else ""),
     ]
     facts = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told_of if text)

@@ -62,7 +62,7 @@ def _section(line: Line) -> Iterable[str]:
         return
     yield f"## {escaped(line.question)}"
     yield f"{WORDS[line.verdict]} ({code(line.code)}): {escaped(_answer(line))}"
-    if line.todo and line.verdict != "pass":
+    if line.todo and line.verdict == "fail":
         yield f"What to do: {escaped(line.todo)}"
     if line.command and line.verdict != "pass":
         yield f"What shows more: {code(line.command)}"
