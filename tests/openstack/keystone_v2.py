@@ -1,0 +1,88 @@
+"""A small Keystone of API version 2.0, of which no release can be had any more: what NHN Cloud's
+identity service documents ("API v2.0 User Guide": POST /v2.0/tokens) and nothing else. The tokens
+that it hands out are the real ones of a Swift's tempauth."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+TENANT, USER, PASSWORD, REGION = "f00dcafe", "photo-api@example.org", "an API pass word", "KR1"
+
+
+@dataclass
+class KeystoneV2:
+    """`issue` gives a token and the address of its account. What is set here is how it behaves from
+    then on: `status` in place of 200, `life` of a token in seconds, `delay` before an answer."""
+
+    issue: Callable[[], tuple[str, str]]
+    password: str = PASSWORD
+    life: float = 3600.0
+    delay: float = 0.0
+    status: int = 200
+    catalogue: list[dict[str, Any]] | None = None
+    asked: int = 0
+    url: str = ""
+    issued: list[str] = field(default_factory=list)
+
+    async def answer(self, body: bytes) -> tuple[int, Any]:
+        self.asked += 1
+        await asyncio.sleep(self.delay)
+        if self.status != 200:
+            return self.status, {"error": {"message": "told to", "code": self.status}}
+        given = json.loads(body)["auth"]
+        who = {"username": USER, "password": self.password}
+        if given["tenantId"] != TENANT or given["passwordCredentials"] != who:
+            message = "The request you have made requires authentication."
+            return 401, {"error": {"message": message, "code": 401, "title": "Unauthorized"}}
+        token, account = await asyncio.to_thread(self.issue)
+        self.issued.append(token)
+        endpoint = {"region": REGION, "publicURL": account, "id": "1"}
+        swift = {"type": "object-store", "name": "swift", "endpoints": [endpoint]}
+        expires = datetime.now(UTC) + timedelta(seconds=self.life)
+        return 200, {
+            "access": {
+                "token": {
+                    "id": token,
+                    "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "tenant": {"id": TENANT, "name": "photos"},
+                },
+                "serviceCatalog": [swift] if self.catalogue is None else self.catalogue,
+                "user": {"id": "u", "name": USER, "roles": []},
+            }
+        }
+
+
+@asynccontextmanager
+async def serving(keystone: KeystoneV2) -> AsyncIterator[KeystoneV2]:
+    """It answers at its `url` for as long as this is open."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = next(
+                int(line.partition(":")[2])
+                for line in head.lower().split("\r\n")
+                if line.startswith("content-length:")
+            )
+            right = head.startswith("POST /v2.0/tokens ")
+            body = await reader.readexactly(length)
+            status, answer = await keystone.answer(body) if right else (404, {})
+            sent = json.dumps(answer).encode()
+            lines = f"HTTP/1.1 {status} It\r\nContent-Type: application/json\r\n"
+            writer.write(f"{lines}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
+            await writer.drain()
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    keystone.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2.0"
+    try:
+        yield keystone
+    finally:
+        server.close()

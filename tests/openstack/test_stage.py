@@ -1,0 +1,86 @@
+"""The stage itself: a real Swift and a real Keystone, which end with who started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.openstack.keystone import PASSWORD, PROJECT, USER, Keystone
+from tests.openstack.swift import Swift, ask
+from tests.service import eventually
+
+pytestmark = pytest.mark.needs("memcached")
+
+_START = """
+import asyncio, sys
+from pathlib import Path
+from tests.openstack.swift import Swift
+
+async def main():
+    swift = Swift(Path(sys.argv[1]))
+    await swift.start()
+    print(*swift.pids(), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_a_swift_keeps_what_it_is_given(swift: Swift) -> None:
+    token, account = swift.sign_in()
+    ask("PUT", f"{account}/stage", X_Auth_Token=token)
+    assert ask("PUT", f"{account}/stage/x", b"bytes", X_Auth_Token=token).status == 201
+    assert ask("GET", f"{account}/stage/x", X_Auth_Token=token).body == b"bytes"
+    assert ask("GET", f"{account}/stage/x").status == 401
+    assert "tempurl" in swift.info()
+
+
+def test_its_servers_are_on_loopback_alone(swift: Swift) -> None:
+    places = {
+        place.laddr.ip
+        for pid in swift.pids()
+        for place in psutil.Process(pid).net_connections("tcp")
+        if place.status == psutil.CONN_LISTEN
+    }
+    assert places == {"127.0.0.1"}
+
+
+def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:
+    began = time.monotonic()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _START, str(tmp_path / "own")], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pids = list(map(int, parent.stdout.readline().split()))
+    assert len(pids) == 5
+    assert time.monotonic() - began < 12
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+
+    def gone() -> bool:
+        return not any(map(_works, pids))
+
+    eventually(gone, 5)
+
+
+def _works(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.slow
+def test_a_keystone_opens_its_swift(v3: tuple[Keystone, Swift]) -> None:
+    keystone, swift = v3
+    token, told = keystone.sign_in(USER, PASSWORD, PROJECT)
+    [store] = [service for service in told["catalog"] if service["type"] == "object-store"]
+    account = store["endpoints"][0]["url"]
+    assert account == f"{swift.url}/v1/AUTH_{keystone.project}"
+    assert ask("PUT", f"{account}/stage", X_Auth_Token=token).status in (201, 202)
+    assert ask("PUT", f"{account}/stage", X_Auth_Token="other").status == 401
