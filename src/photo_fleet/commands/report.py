@@ -111,7 +111,8 @@ async def _read(options: argparse.Namespace, environ: Mapping[str, str]) -> Repo
         raise Unusable(
             "nothing to read from: name --prometheus, --database-url, or --data of a fleet here"
         )
-    return report_of(await read_history(wanted, lambda done: progress(f"Prometheus: {done}")))
+    history = await read_history(wanted, lambda done: progress(f"Prometheus: {done}"))
+    return report_of(history, time.time())
 
 
 async def _wanted(options: argparse.Namespace, environ: Mapping[str, str]) -> Wanted:
