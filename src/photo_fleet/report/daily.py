@@ -155,9 +155,8 @@ def work(history: History) -> Judgement:
         grown = values[-1][1] - values[0][1] if values else 0.0
         waited = max((value for _, value in oldest.get(kind, ())), default=0.0)
         most = max((value for _, value in queued.get(kind, ())), default=0.0)
-        rows.append(
-            (kind, f"{most:.0f}", told(waited, "s"), f"{values[-1][1]:.0f}", f"{grown:+.0f}")
-        )
+        at_end = values[-1][1] if values else 0.0
+        rows.append((kind, f"{most:.0f}", told(waited, "s"), f"{at_end:.0f}", f"{grown:+.0f}"))
         if grown > 0:
             faults.append(f"{grown:.0f} more {kind} jobs are dead")
         if waited > OLDEST_JOB:

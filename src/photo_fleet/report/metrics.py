@@ -136,15 +136,12 @@ MONTHLY: Questions = EVERY | {
         f"max_over_time(sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
     ),
     "fleet_cores": Asked(f"max_over_time(sum({_CORES})[$step:{PEAK}])"),
-    "headroom_cpu": Asked(f"max_over_time((sum({_CORES}) / {_SERVING})[$step:{PEAK}])"),
-    "headroom_serving": Asked(f"min_over_time({_SERVING}[$step:{PEAK}])"),
-    "in_flight": Asked(
-        f"max_over_time((sum(avg_over_time({series('http_requests_in_flight')}[{PEAK}])))"
-        f"[$step:{PEAK}])"
+    "cores_of_others": Asked(
+        f"max_over_time((sum({_CORES}) / ({_SERVING} - 1 > 0))[$step:{PEAK}])"
     ),
+    "fewest_serving": Asked(f"min_over_time({_SERVING}[$step:{PEAK}])"),
     "photo_bytes": Asked(_over("max_over_time", "photo_api_fleet_photo_bytes", "$step", by="")),
     "orphan_bytes": Asked(_over("min_over_time", "photo_api_fleet_orphan_bytes", "$step", by="")),
-    "photos": Asked(_over("max_over_time", "photo_api_fleet_photos", "$step", by="")),
     "keys": Asked(
         f"min by (keys) (last_over_time({series('photo_api_key_made_timestamp_seconds')}[1h]))",
         at_end=True,
