@@ -33,6 +33,9 @@ HEALTH_PATH = "/health"
 METRICS_PATH = "/metrics"
 LIVE_PATH = "/health/live"
 
+PROBE_TIMEOUT = 1.5
+"""Seconds that an instance's look at its database may take; after them the database is away."""
+
 REGISTRY_CHANNEL = "photo_api_instances"
 """PostgreSQL's NOTIFY channel for each change of an instance's state."""
 

@@ -5,14 +5,13 @@ from collections.abc import Callable
 
 import asyncpg
 
+from photo_api.contract import PROBE_TIMEOUT
 from photo_api.db.connect import connect, moved
 from photo_api.db.fitness import unfitness
 from photo_api.db.migrations import missing_migrations
 from photo_api.health.checks import Check, found
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_base.postgres import FAILURES, KeptConnection, is_refusal
-
-PROBE_TIMEOUT = 1.5
 
 
 class DatabaseProbe:

@@ -4,12 +4,19 @@ from collections.abc import Mapping
 
 from photo_fleet.doctor.finding import Section
 from photo_fleet.doctor.looking import Look, Rule
+from photo_fleet.doctor.looks import database, registry, servers
+from photo_fleet.doctor.looks.database import DatabaseLook
+from photo_fleet.doctor.looks.registry import RegistryLook
+from photo_fleet.doctor.looks.servers import ServersLook
 
 STAGES: tuple[tuple[Look, ...], ...] = (
     # What is asked by an address alone: registry, nginx, Prometheus, files of this host.
-    (),
+    (
+        Look(DatabaseLook, "database", database.take),
+        Look(RegistryLook, "registry", registry.take),
+    ),
     # What is asked of instances, once the registry has told which there are.
-    (),
+    (Look(ServersLook, "instances", servers.take),),
 )
 """Looks of a stage see what the stages before it saw."""
 

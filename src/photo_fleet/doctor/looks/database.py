@@ -33,7 +33,8 @@ LIMITS = """
         -- Since PostgreSQL 16.
         + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
         (SELECT nullif(datconnlimit, -1) FROM pg_database
-            WHERE datname = current_database()) AS of_database
+            WHERE datname = current_database()) AS of_database,
+        to_regclass('instances') IS NOT NULL AS migrated
 """
 # Of others' sessions every role sees whose they are and what they call themselves. Those without a
 # database or a role are the server's own, and take up none of the connections.
@@ -51,7 +52,7 @@ class Server:
     now, ours among them, by the program's name (the `MOST_PROGRAMS` largest), `in_use` all of them;
     `max_connections` has room for `reserved` ones of superusers and of those who may use them.
     `database_limit` and `role_limit` are lower limits of this database, and of the roles that are
-    connected as a service; None: none."""
+    connected as a service; None: none. `migrated`: it has a registry."""
 
     version: str
     recovering: bool
@@ -62,6 +63,7 @@ class Server:
     connections: Mapping[str, int] = field(default_factory=dict)
     database_limit: int | None = None
     role_limit: int | None = None
+    migrated: bool = True
 
     @property
     def usable(self) -> int:
@@ -138,6 +140,7 @@ async def _read(connection: asyncpg.Connection) -> Server:
         },
         database_limit=limits["of_database"],
         role_limit=min(role_limits, default=None),
+        migrated=limits["migrated"],
     )
 
 

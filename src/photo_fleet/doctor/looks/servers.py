@@ -27,6 +27,9 @@ from photo_fleet.rules.server import ProbeError, as_operator, detailed, fetch
 MOST_SERVERS, MOST_AT_ONCE = 200, 16
 HEALTH_TIMES, LIVE_TIMES, MOST_FAILURES = 5, 3, 2
 """How often a path is asked, and how often in vain until it is given up."""
+SLOW, PAUSE = 0.25, 0.5
+"""Seconds of an answer, or of a look at the database, that one such number alone does not prove;
+and how long the next is waited for: instances look once a second."""
 LEAST_PATIENCE, MOST_PATIENCE = 2.0, 6.0
 """Seconds for an answer; between them it is the balancer's own timeout."""
 LONGEST = 25.0
@@ -41,7 +44,8 @@ class Asked:
     """One path, asked one time after the other over new connections, as balancers do. `status` is
     that of the last answer, 0 when there was none, `word` its body's `status`. `latencies` are the
     seconds of each answer without those in which this process itself was busy or had no
-    processor; `failures` say of each other time what kept the answer away. `reached`: somebody took
+    processor; `failures` say of each other time what kept the answer away, and `late` is how many
+    of them were connections on which nothing came for `patience` seconds. `reached`: somebody took
     or refused a connection; a network that lets nobody through does neither."""
 
     path: str
@@ -49,6 +53,8 @@ class Asked:
     word: str = ""
     latencies: tuple[float, ...] = ()
     failures: tuple[str, ...] = ()
+    late: int = 0
+    patience: float = 0.0
     reached: bool = False
 
     @property
@@ -61,8 +67,9 @@ class Asked:
 class Server:
     """What an instance that the registry calls alive told. `problem` says why the rest, or some of
     it, is missing. `health` (the path that balancers ask) and `live` are None when it was not
-    asked at all. `clock` is its clock against ours. `config` and `statistics` are told with the
-    operator's token alone, and None otherwise."""
+    asked at all. `clock` is its clock against ours. `database_s` are the seconds that its own looks
+    at the database took, a few in a row where the first was slow. `config` and `statistics` are
+    told with the operator's token alone, and None otherwise."""
 
     boot: Boot
     problem: str = ""
@@ -70,6 +77,7 @@ class Server:
     live: Asked | None = None
     clock: Offset | None = None
     version: str = ""
+    database_s: tuple[float, ...] = ()
     checks: Mapping[str, Told] = field(default_factory=dict)
     config: Told | None = None
     statistics: Told | None = None
@@ -124,7 +132,14 @@ async def _look(boot: Boot, reach: Reach) -> Server:
         _ask(boot, LIVE_PATH, LIVE_TIMES, patience), _ask(boot, probes.path, HEALTH_TIMES, patience)
     )
     bodies, clocks = bodies + more, clocks + later
-    server = Server(boot, health=health, live=live, clock=surest(clocks) if clocks else None)
+    looks = (_database_s(body) for body in bodies)
+    server = Server(
+        boot,
+        health=health,
+        live=live,
+        clock=surest(clocks) if clocks else None,
+        database_s=tuple(dict.fromkeys(took for took in looks if took is not None)),
+    )
     if not server.answers:
         return replace(server, problem=(*live.failures, *health.failures)[0])
     names = {str(body.get("instance")) for body in bodies}
@@ -137,7 +152,7 @@ async def _look(boot: Boot, reach: Reach) -> Server:
 async def _ask(
     boot: Boot, path: str, times: int, patience: float
 ) -> tuple[Asked, list[Told], list[Offset]]:
-    asked = Asked(path)
+    asked = Asked(path, patience=patience)
     bodies: list[Told] = []
     clocks: list[Offset] = []
     while (
@@ -148,8 +163,12 @@ async def _ask(
             status, body = _parsed(await ask(boot.place, path, patience))
         except OSError as error:
             failure = one_line(failed(error, patience).detail)[:200]
-            reached = asked.reached or not isinstance(error, Unreachable)
-            asked = replace(asked, failures=(*asked.failures, failure), reached=reached)
+            asked = replace(
+                asked,
+                failures=(*asked.failures, failure),
+                late=asked.late + isinstance(error, TimeoutError),
+                reached=asked.reached or not isinstance(error, Unreachable),
+            )
             continue
         took, heard = time.monotonic() - began - (_busy() - busy), time.time()
         asked = replace(
@@ -162,6 +181,8 @@ async def _ask(
         bodies.append(body)
         if (told := _time(body)) is not None:
             clocks.append(offset(told, at, heard))
+        if max(took, _database_s(body) or 0.0) > SLOW:
+            await asyncio.sleep(PAUSE)
     return asked, bodies, clocks
 
 
@@ -234,6 +255,13 @@ def _time(body: Told) -> float | None:
     except (KeyError, TypeError, ValueError):
         return None
     return at.timestamp() if at.tzinfo else None
+
+
+def _database_s(body: Told) -> float | None:
+    """Seconds that the instance's own look at the database took."""
+    check = (_part(body, "checks") or {}).get("database")
+    took = check.get("latency_ms") if isinstance(check, dict) else None
+    return float(took) / 1000 if isinstance(took, int | float) else None
 
 
 def _part(told: Told, name: str) -> Told | None:
