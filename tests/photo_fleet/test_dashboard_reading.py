@@ -299,7 +299,9 @@ def test_a_page_that_cannot_be_written_is_told(
     assert "nowhere/page.html" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["dashboard", "--html", "--out"], ["drill", "--html"]])
+@pytest.mark.parametrize(
+    "command", [["dashboard", "--html", "--out"], ["drill", "--html"], ["report", "daily", "--out"]]
+)
 @pytest.mark.parametrize("what", ["pipe", "link to a device", "link", "folder", ".", "/", ""])
 def test_only_a_file_is_replaced_by_a_page(
     command: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
