@@ -44,8 +44,13 @@ class NginxSocket:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    async def told(self) -> Mapping[str, Any]:
+        """All that it tells of its members: with requests, errors and quarantines. Raises
+        NginxUnavailable."""
+        return await self._ask("GET")
+
     async def held(self) -> Held:
-        told = await self._ask("GET")
+        told = await self.told()
         return _read(told, _members(told))
 
     async def put(self, decision: Decision) -> Held:

@@ -37,3 +37,10 @@ class Seen:
         if isinstance(found, Unseen):
             raise found
         raise Unseen(f"nothing looked for {kind.__name__}", "photo-fleet doctor")
+
+    def look(self, kind: type[Sight]) -> Sight | None:
+        """The same for what only adds to an answer; None when it was not to be had."""
+        try:
+            return self.need(kind)
+        except Unseen:
+            return None

@@ -23,6 +23,8 @@ class Places:
     logs: str = "/var/log/photo-fleet"
     temp: str = "/var/lib/photo-fleet"
     """Bodies of uploads while they come in."""
+    state: str = "/var/lib/photo-fleet"
+    """Of what `photo-fleet balance` remembers."""
     modules: str = "/usr/lib/nginx/modules"
     address: str = "0.0.0.0"  # noqa: S104  (a balancer is there to be reached)
     address6: str = "[::]"
@@ -77,6 +79,7 @@ class Places:
             run=str(folder / "run"),
             logs=str(folder / "logs"),
             temp=str(folder / "temp"),
+            state=str(folder / "balancer"),
             address=address,
             address6="",
             port=port,

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from ipaddress import ip_network
 from math import ceil, floor
-from typing import Any
+from typing import Any, TypeGuard
 
 from photo_base.environment import optional_collector
 from photo_base.origins import as_browsers_send
@@ -49,7 +49,7 @@ def budget(seconds: float) -> str:
     return f"{floor(round(seconds * 1000, NOISE)) / 1000:.12g}"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether TOML means a number; `true` is none, though Python counts with it."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -181,7 +181,7 @@ class Percent(Range):
             return float(match[1])
         if not is_number(raw):
             raise ValueError('is no percentage: write 70 or "70%"')
-        return float(raw)  # type: ignore[arg-type]  # a number, as just asked
+        return float(raw)  # a number, as just asked
 
 
 @dataclass(frozen=True, slots=True)
