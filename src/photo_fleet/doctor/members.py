@@ -137,9 +137,7 @@ def differ(seen: Seen) -> Iterator[Finding]:
     yield from _other_numbers(seen)
 
 
-def _away(
-    registry: RegistryLook, present: Sequence[FollowingBalancer]
-) -> Iterator[Finding]:
+def _away(registry: RegistryLook, present: Sequence[FollowingBalancer]) -> Iterator[Finding]:
     """One that came back under another id is not away, nor is the last one, of which is told."""
     there = {one.name for one in present}
     gone = [one for one in registry.balancers if one not in present and one.name not in there]

@@ -1,0 +1,125 @@
+"""Rules about what Prometheus has of the fleet, held against the registry."""
+
+from collections.abc import Iterator
+
+from photo_fleet.doctor.finding import Finding
+from photo_fleet.doctor.in_service import lasting, names, ready
+from photo_fleet.doctor.looking import Rule
+from photo_fleet.doctor.looks.prometheus import LOOKED_BACK, PrometheusLook
+from photo_fleet.doctor.looks.registry import Boot, RegistryLook
+from photo_fleet.doctor.seen import Seen
+
+SCRAPES = 5
+"""Within which a new instance has been seen."""
+CLOUD_REFRESH = 60.0
+"""Seconds between two looks of Prometheus at a cloud's list of machines."""
+PUSHES = 60.0
+"""Seconds within which an instance pushes several times."""
+
+
+def unscraped(seen: Seen) -> Iterator[Finding]:
+    """Ready, and of this boot there is no series: neither scraped nor pushed."""
+    registry, look = seen.need(RegistryLook), seen.need(PrometheusLook)
+    due = _watched_by_now(seen, registry, look)
+    known = {one.labels.get("boot_id") for one in look.series("info")}
+    lacking = [boot for boot in due if boot.boot_id not in known]
+    if not lacking:
+        return
+    pushes = bool(seen.spec.metrics.pushgateway)
+    up = {one.labels.get("instance"): one.values[-1][1] for one in look.series("up") if one.values}
+    told = "; ".join(
+        f"{boot.instance} ({boot.place}), ready for {lasting(registry.now - boot.changed_at)}: "
+        + (
+            "no push of it"
+            if pushes
+            else "its scrapes fail"
+            if boot.place in up
+            else "no target of this address"
+        )
+        for boot in lacking[:10]
+    )
+    all_of = "none of them" if len(lacking) == len(due) else f"{len(lacking)} not"
+    yield Finding(
+        "warning",
+        "instance-unscraped",
+        f"of {len(due)} ready instances (registry) Prometheus at {look.address} sees {all_of}:"
+        f" {told}",
+        f"curl -sS '{look.address}/api/v1/targets?state=active'",
+        "let instances reach the Pushgateway (metrics.pushgateway), and look at"
+        " photo_api_pushes_total"
+        if pushes
+        else "let Prometheus reach the instance's port, and its discovery tell of it"
+        " (metrics.discovery, metrics.cloud; with metrics access by token its credentials)",
+        names(lacking),
+    )
+
+
+def _watched_by_now(seen: Seen, registry: RegistryLook, look: PrometheusLook) -> list[Boot]:
+    """Ready for long enough that Prometheus, by whatever way, has heard of it."""
+    patience = SCRAPES * max(seen.spec.metrics.interval, look.window.interval)
+    if seen.spec.metrics.pushgateway:
+        patience += PUSHES
+    elif seen.spec.balancer.kind == "cloud":
+        patience += CLOUD_REFRESH
+    return [boot for boot in ready(registry) if registry.now - boot.changed_at > patience]
+
+
+def ghosts(seen: Seen) -> Iterator[Finding]:
+    """Series of boots that ended longer ago than Prometheus looks back, and targets or groups of
+    the Pushgateway that stay behind."""
+    registry, look = seen.need(RegistryLook), seen.need(PrometheusLook)
+    ended = {
+        boot.boot_id: boot
+        for boot in registry.instances
+        if not boot.alive and registry.now - boot.changed_at > LOOKED_BACK
+    }
+    lately = {
+        boot.place
+        for boot in registry.instances
+        if boot.alive or registry.now - boot.changed_at <= LOOKED_BACK
+    }
+    told: dict[str, str] = {}
+    for one in look.series("info"):
+        if (boot := ended.get(one.labels.get("boot_id", ""))) is not None:
+            told[boot.place] = f"{boot.state} for {lasting(registry.now - boot.changed_at)}"
+    for one in look.series("pushed"):
+        age = look.window.end - one.values[-1][1] if one.values else 0.0
+        place = one.labels.get("instance", "")
+        if age > LOOKED_BACK and place not in lately and one.labels.get("job") == "photo-api":
+            told[place] = f"last pushed {lasting(age)} ago"
+    pushed = {one.labels.get("instance") for one in look.series("pushed")} & told.keys()
+    for place in _dead_targets(registry, look) - lately:
+        told.setdefault(place, f"a target that has not answered for {lasting(LOOKED_BACK)}")
+    if told:
+        shown = "; ".join(f"{place}: {why}" for place, why in list(told.items())[:10])
+        yield Finding(
+            "warning",
+            "series-ghost",
+            f"Prometheus at {look.address} tells of {len(told)} instances that the registry does"
+            f" not call alive: {shown}",
+            f"curl -sS '{look.address}/api/v1/query?query=push_time_seconds'"
+            if pushed
+            else f"curl -sS '{look.address}/api/v1/targets?state=active'",
+            f"curl -X DELETE {seen.spec.metrics.pushgateway or 'http://PUSHGATEWAY'}"
+            f"/metrics/job/photo-api/instance/{min(map(str, pushed))}"
+            if pushed
+            else "take them out of Prometheus's targets (files, the cloud's tags)",
+            tuple(told),
+        )
+
+
+def _dead_targets(registry: RegistryLook, look: PrometheusLook) -> set[str]:
+    """Of the jobs that scrape our instances. Where others' are in them as well, theirs are none of
+    ours."""
+    own = {boot.boot_id for boot in registry.instances}
+    jobs, shared = set[str](), set[str]()
+    for one in look.series("info"):
+        (jobs if one.labels.get("boot_id") in own else shared).add(one.labels.get("job", ""))
+    return {
+        one.labels.get("instance", "")
+        for one in look.series("down")
+        if one.labels.get("job") in jobs - shared
+    }
+
+
+RULES = (Rule("instance-unscraped", unscraped), Rule("series-ghost", ghosts))
