@@ -51,6 +51,11 @@ def resident_bytes(pid: int | None = None) -> int:
     return -(-pages * os.sysconf("SC_PAGE_SIZE") // MIB) * MIB
 
 
+def machine_bytes() -> int:
+    """Memory of the machine, whatever of it this process may have."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def address_space() -> int:
     """Bytes of this process's memory by RLIMIT_AS's count (proc(5), statm's first field)."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")

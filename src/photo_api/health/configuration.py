@@ -1,11 +1,13 @@
 """What `/health/detailed` tells the operator of an instance's configuration: no secret, and nothing
 from which one could be guessed."""
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from photo_api.db.migrations import known_migrations
+from photo_api.own_process import machine_bytes
 from photo_api.settings.held_secrets import SecretFaults
 from photo_api.settings.key_dates import date_of
 from photo_api.settings.loading import Settings
@@ -23,6 +25,8 @@ EXAMPLE: dict[str, Any] = {
     "keep_alive": 75,
     "metrics_access": "network",
     "pool": 10,
+    "processors": 2,
+    "memory_bytes": 8330915840,
     "release": "0.1.0",
     "schema": ["0001_initial"],
     "jwt_key_ids": ["2026-01"],
@@ -41,7 +45,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 def configuration(state: AppState) -> dict[str, Any]:
-    """Numbers as they are in force, names of what was found wrong with secrets, ages of keys in
+    """Numbers as they are in force, processors that may be used and memory of the machine, names of what was found wrong with secrets, ages of keys in
     seconds."""
     settings, life = state.settings, state.settings.lifecycle
     return {
@@ -56,6 +60,8 @@ def configuration(state: AppState) -> dict[str, Any]:
         "keep_alive": settings.http.keep_alive,
         "metrics_access": life.metrics_access,
         "pool": settings.database.pool_size,
+        "processors": len(os.sched_getaffinity(0)),
+        "memory_bytes": machine_bytes(),
         "release": state.identity.version,
         "schema": [item.name for item in known_migrations()],
         "jwt_key_ids": list(settings.auth.jwt_keys),

@@ -2,10 +2,23 @@
 
 from collections.abc import Mapping
 
+from photo_fleet.doctor import traffic
 from photo_fleet.doctor.finding import Section
 from photo_fleet.doctor.looking import Look, Rule
-from photo_fleet.doctor.looks import database, registry, servers
+from photo_fleet.doctor.looks import (
+    access_log,
+    database,
+    edge,
+    nginx,
+    prometheus,
+    registry,
+    servers,
+)
+from photo_fleet.doctor.looks.access_log import AccessLogLook
 from photo_fleet.doctor.looks.database import DatabaseLook
+from photo_fleet.doctor.looks.edge import EdgeLook
+from photo_fleet.doctor.looks.nginx import NginxLook
+from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import ServersLook
 
@@ -14,6 +27,10 @@ STAGES: tuple[tuple[Look, ...], ...] = (
     (
         Look(DatabaseLook, "database", database.take),
         Look(RegistryLook, "registry", registry.take),
+        Look(NginxLook, "nginx's files", nginx.take),
+        Look(EdgeLook, "nginx's members", edge.take),
+        Look(AccessLogLook, "nginx's access log", access_log.take),
+        Look(PrometheusLook, "Prometheus", prometheus.take),
     ),
     # What is asked of instances, once the registry has told which there are.
     (Look(ServersLook, "instances", servers.take),),
@@ -22,7 +39,7 @@ STAGES: tuple[tuple[Look, ...], ...] = (
 
 RULES: Mapping[Section, tuple[Rule, ...]] = {
     "restarts": (),
-    "traffic": (),
+    "traffic": traffic.RULES,
     "cuts": (),
     "always": (),
 }

@@ -26,6 +26,7 @@ PATIENCE = 5.0
 LARGEST = 1024 * 1024
 """Bytes that are read of an answer or a file; of the error log it is the end of it."""
 LARGEST_NUMBER = 10**15
+PLAIN = {"Accept-Encoding": "identity"}
 MOST_MEMBERS, MOST_NOTICES = 1000, 2000
 LONGEST_TEXT = 200
 LEFT_OUT = re.compile(
@@ -121,7 +122,7 @@ async def _health(edge: str) -> tuple[int | None, int | None]:
         async with (
             asyncio.timeout(PATIENCE),
             httpx.AsyncClient(verify=False, trust_env=False, timeout=PATIENCE) as client,  # noqa: S501
-            client.stream("GET", f"{edge.rstrip('/')}/edge/health") as answer,
+            client.stream("GET", f"{edge.rstrip('/')}/edge/health", headers=PLAIN) as answer,
         ):
             body = b""
             async for part in answer.aiter_raw():
