@@ -45,8 +45,8 @@ EXAMPLE: dict[str, Any] = {
 
 
 def configuration(state: AppState) -> dict[str, Any]:
-    """Numbers as they are in force, processors that may be used and memory of the machine, names of what was found wrong with secrets, ages of keys in
-    seconds."""
+    """Numbers as they are in force, processors that may be used and memory of the machine, names of
+    what was found wrong with secrets, ages of keys in seconds."""
     settings, life = state.settings, state.settings.lifecycle
     return {
         **state.health.about,
