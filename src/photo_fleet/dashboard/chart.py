@@ -105,7 +105,8 @@ def _ends(panel: Panel, lines: Sequence[Line]) -> tuple[float, float]:
         near = panel.objective <= 4 * high or not panel.at_most
         high = max(high, panel.objective * 1.2) if near else high
         if share:
-            low = min(*values, panel.objective) - (1 - panel.objective) / 2
+            least = min(*values, panel.objective)
+            low = max(least - min(1 - panel.objective, 0.1) / 2, min(least, 0.0))
             high = 1.0
     if high - low < 1e-12 * max(1.0, abs(low)):
         high = low + max(1.0 if panel.unit != "percentunit" else 0.01, abs(low) / 100)

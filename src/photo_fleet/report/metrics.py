@@ -125,7 +125,7 @@ _SERVING = f"count({_now(READY)} == 1)"
 _PEAKS = f"[$__range:{PEAK}]"
 
 MONTHLY: Questions = EVERY | {
-    "cores": Asked(f"{total(growth(CPU), 'instance')} / $step"),
+    "cores": Asked(f"{total(growth(CPU), 'instance')} / $seconds"),
     "cores_p50": Asked(f"quantile_over_time(0.5, {_CORES}{_PEAKS})", at_end=True),
     "cores_p95": Asked(f"quantile_over_time(0.95, {_CORES}{_PEAKS})", at_end=True),
     "cores_max": Asked(f"max_over_time({_CORES}{_PEAKS})", at_end=True),
@@ -187,6 +187,10 @@ def of_objectives(spec: Objectives) -> Questions:
 def with_step(questions: Questions, window: Window) -> dict[str, Asked]:
     """The same with the window's distance of two points."""
     return {
-        name: Asked(asked.expr.replace("$step", f"{window.step}s"), asked.at_end)
+        name: Asked(
+            # As a number a duration is not known to Prometheus 2.42.
+            asked.expr.replace("$step", f"{window.step}s").replace("$seconds", f"{window.step}"),
+            asked.at_end,
+        )
         for name, asked in questions.items()
     }

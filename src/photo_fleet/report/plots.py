@@ -23,7 +23,9 @@ def picture(plot: Plot, report: Report, colours: Mapping[str, int], zone: tzinfo
     found = curves(plot, colours)
     if not found.lines:
         return ""
-    window = Window(report.start, report.end, _interval(plot))
+    # A budget is that of 30 days, of which a day's report shows all.
+    begin = min([report.start, *(line.values[0][0] for line in found.lines)])
+    window = Window(begin, report.end, _interval(plot))
     return chart(_panel(plot), found, (), window, zone)
 
 
