@@ -81,7 +81,7 @@ def prometheus(folder: Path, target: str, interval: str = "500ms") -> Iterator[P
 
 
 @contextmanager
-def prometheus_with(folder: Path, text: str) -> Iterator[Prometheus]:
+def prometheus_with(folder: Path, text: str, *options: str) -> Iterator[Prometheus]:
     """Debian's, with this configuration."""
     config = folder / "prometheus.yml"
     config.write_text(text)
@@ -91,6 +91,7 @@ def prometheus_with(folder: Path, text: str) -> Iterator[Prometheus]:
             [
                 *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data"),
                 *(f"--web.listen-address={address}", "--enable-feature=exemplar-storage"),
+                *options,
             ],
             stdout=log,
             stderr=log,

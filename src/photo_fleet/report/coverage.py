@@ -21,12 +21,12 @@ def scraped_share(history: History) -> float | None:
     None when the registry cannot tell."""
     if history.registered is None or not history.registered.boots:
         return None
-    interval = history.measured.window.interval
     lived = instance_seconds(history.registered.boots, history.start, history.end)
-    samples = sum(
-        value for values in history.measured.points("samples").values() for _, value in values
-    )
-    return min(1.0, samples * interval / lived) if lived else None
+    points = history.measured.points("samples").values()
+    samples = [number for values in points for _, number in values]
+    # Nobody tells how often was scraped; the fullest step does.
+    seconds = history.measured.window.step * sum(samples) / max(samples, default=1.0)
+    return min(1.0, seconds / lived) if lived else None
 
 
 def prometheus_gaps(history: History) -> list[str]:

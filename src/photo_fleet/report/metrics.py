@@ -125,7 +125,7 @@ _SERVING = f"count({_now(READY)} == 1)"
 _PEAKS = f"[$__range:{PEAK}]"
 
 MONTHLY: Questions = EVERY | {
-    "cores": Asked(f"{total(growth(CPU), 'instance')} / $seconds"),
+    "cpu_each": Asked(total(growth(CPU), "instance")),
     "cores_p50": Asked(f"quantile_over_time(0.5, {_CORES}{_PEAKS})", at_end=True),
     "cores_p95": Asked(f"quantile_over_time(0.95, {_CORES}{_PEAKS})", at_end=True),
     "cores_max": Asked(f"max_over_time({_CORES}{_PEAKS})", at_end=True),

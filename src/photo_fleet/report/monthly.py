@@ -65,7 +65,10 @@ def cpu_size(history: History) -> Judgement:
         for name in sorted(peak)
     ]
     answer = f"at most {most} of {cores:g} cores each"
-    curves = tuple(Curve(name, values) for name, values in measured.points("cores").items())
+    curves = tuple(
+        Curve(name, tuple((at, seconds / measured.window.step) for at, seconds in values))
+        for name, values in sorted(measured.points("cpu_each").items())
+    )
     plot = Plot("Cores in use", "cores", curves, cores)
     shown = table(("instance", "half of the time", "95 %", "most"), rows)
     return Judgement(answer, faults, gaps, (shown,), (plot,))
