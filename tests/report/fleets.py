@@ -60,7 +60,7 @@ def day(
     job: str, end: float, told: float = 1.0, before: float = 9 * DAY, seconds: float = DAY
 ) -> Fleet:
     """A sound one."""
-    fleet = _queue(_requests(_life(Fleet(job, seconds, told=told, before=before))), end)
+    fleet = _queue(_requests(_life(Fleet(job, seconds, 120, before, told))), end)
     for name in ("worker_deaths", "database_refusals", "spans_lost"):
         fleet.grow(f'photo_api_{name}_total{{process="web"}}', 0.0)
     for process in ("main", "web"):

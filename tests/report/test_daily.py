@@ -73,7 +73,7 @@ def test_each_line_of_a_bad_day_fails_for_its_own_reason(wanted: Wanted, registr
     assert all(one.todo and one.command for one in report.lines)
     for code, reasons in {
         "health": ("10.0.1.11:8000 passed its checks in 95", "10.0.1.12:8000 answered Prometheus"),
-        "traffic": ("10.0.1.11:8000 had +",),
+        "traffic": ("10.0.1.11:8000 had 1.79 times an equal part",),
         "restarts": ("restarts",),
         "drains": ("7 requests were cut", "1 were forced", "4 left without", "1 never ended"),
         "log-lines": ("lines lost by Prometheus", "3 lines lost by receipts"),

@@ -45,7 +45,8 @@ SEEN = {"samples": Asked(_over("count_over_time", READY, "$step"))}
 
 EVERY: Questions = SEEN | {
     "ready": Asked(_over("avg_over_time", READY, "$step")),
-    "requests": Asked(total(growth(REQUESTS), "instance")),
+    # Everybody is probed alike, however uneven what users ask for is.
+    "requests": Asked(total(growth(REQUESTS, 'handler!~".*/health.*"'), "instance")),
 }
 
 DAILY: Questions = EVERY | {
@@ -187,10 +188,6 @@ def of_objectives(spec: Objectives) -> Questions:
 def with_step(questions: Questions, window: Window) -> dict[str, Asked]:
     """The same with the window's distance of two points."""
     return {
-        name: Asked(
-            # As a number a duration is not known to Prometheus 2.42.
-            asked.expr.replace("$step", f"{window.step}s").replace("$seconds", f"{window.step}"),
-            asked.at_end,
-        )
+        name: Asked(asked.expr.replace("$step", f"{window.step}s"), asked.at_end)
         for name, asked in questions.items()
     }

@@ -1,58 +1,77 @@
 """How evenly requests were spread over the instances that were there. Pure."""
 
-import math
+from collections import defaultdict
+from collections.abc import Mapping
 
 from photo_fleet.dashboard.units import told
+from photo_fleet.doctor.spread import LEAST_EXPECTED, Slice, spread_of
+from photo_fleet.doctor.traffic import BY_LOAD, IN_TURN
 from photo_fleet.report.coverage import prometheus_gaps
 from photo_fleet.report.history import History
 from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.line import Curve, Plot
+from photo_fleet.spec.fleet import Balancer
 
 THERE = 0.999
 """The share of a step in which an instance has to be ready for the step to count for it."""
-UNEVEN = 0.25
-"""How far from its fair part an instance may be: clients and requests are unlike."""
-CHANCE = 4.0
-"""Deviations of chance beyond which it is none."""
-FEW = 100.0
-"""Requests of a fair part below which nothing can be told of an instance."""
 
 
 def traffic(history: History) -> Judgement:
-    """In each step, instances that were ready all along should have an equal part; a fair part is
-    the sum of these, so that one that came late is not blamed for it."""
+    """By steps, in each of which the instances that were ready all along should have an equal part;
+    one that came late is not blamed for it."""
     gaps, measured = prometheus_gaps(history), history.measured
     ready = {name: dict(values) for name, values in measured.points("ready").items()}
     requests = {name: dict(values) for name, values in measured.points("requests").items()}
-    got, fair = dict[str, float](), dict[str, float]()
-    for at in sorted({at for values in requests.values() for at in values}):
-        there = [name for name in ready if ready[name].get(at, 0.0) >= THERE]
-        if len(there) < 2:
-            continue
-        part = sum(requests.get(name, {}).get(at, 0.0) for name in there) / len(there)
-        for name in there:
-            got[name] = got.get(name, 0.0) + requests.get(name, {}).get(at, 0.0)
-            fair[name] = fair.get(name, 0.0) + part
-    rows, faults = [], []
-    for name, expected in sorted(fair.items()):
-        share = got[name] / expected - 1 if expected else 0.0
-        rows.append((name, f"{got[name]:.0f}", f"{expected:.0f}", f"{share:+.1%}"))
-        chance = abs(got[name] - expected) / math.sqrt(expected) if expected else 0.0
-        if expected >= FEW and abs(share) > UNEVEN and chance > CHANCE:
-            faults.append(f"{name} had {share:+.0%} of its fair part")
-    total = sum(got.values())
-    answer = f"{total:.0f} requests over {len(fair)} instances"
-    if not fair:
-        answer = "never were two instances there, so nothing was to be spread"
-    elif total < FEW * len(fair):
-        answer += f": too few to tell more ({told(total / len(fair), 'short')} each)"
-    shown = table(("instance", "requests", "fair part", "differs by"), rows)
+    slices = _slices(ready, requests)
     curves = tuple(
         Curve(name, tuple((at, value / measured.window.step) for at, value in values.items()))
         for name, values in sorted(requests.items())
     )
-    plot = Plot("Requests by instance", "reqps", curves)
-    return Judgement(answer, faults, gaps, (shown,) if rows else (), (plot,))
+    plots = (Plot("Requests by instance", "reqps", curves),)
+    spread = spread_of(slices)
+    if spread is None:
+        alone = not any(len(one.serving) > 1 for one in slices)
+        why = "never were two instances there" if alone else "too few requests to tell more"
+        return Judgement(why, (), gaps, plots=plots)
+    rows = [
+        (one.instance, f"{one.requests:.0f}", f"{one.expected:.0f}", f"{one.ratio - 1:+.1%}")
+        for one in spread.shares
+    ]
+    faults = [
+        f"{one.instance} had {one.ratio:.2f} times an equal part"
+        for one in spread.off(_bearable(history.spec.balancer))
+    ]
+    most, least = spread.shares[0].ratio, spread.shares[-1].ratio
+    answer = f"{told(spread.requests, 'short')} requests over {len(rows)} instances, with"
+    answer += f" {least:.2f} to {most:.2f} times an equal part"
+    shown = table(("instance", "requests", "equal part", "differs by"), rows)
+    return Judgement(answer, faults, gaps, (shown,), plots)
+
+
+def _slices(
+    ready: Mapping[str, Mapping[float, float]], requests: Mapping[str, Mapping[float, float]]
+) -> list[Slice]:
+    """Without those that were there for too short a time to be compared."""
+    times = sorted({at for values in ready.values() for at in values})
+    there = {at: {name for name in ready if ready[name].get(at, 0.0) >= THERE} for at in times}
+    due: defaultdict[str, float] = defaultdict(float)
+    for at, names in there.items():
+        for name in names:
+            part = sum(requests.get(other, {}).get(at, 0.0) for other in names) / len(names)
+            due[name] += part
+    enough = {name for name, part in due.items() if part >= LEAST_EXPECTED}
+    return [
+        Slice(
+            {name: requests.get(name, {}).get(at, 0.0) for name in names & enough},
+            frozenset(names & enough),
+        )
+        for at, names in there.items()
+    ]
+
+
+def _bearable(balancer: Balancer) -> float:
+    in_turn = balancer.kind == "nginx" and balancer.algorithm == "round-robin"
+    return IN_TURN if in_turn else BY_LOAD
 
 
 TRAFFIC = Item(
