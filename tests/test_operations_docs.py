@@ -12,6 +12,9 @@ import pytest
 import photo_api.cli
 import photo_fleet.cli
 from photo_api.settings.loading import variables
+from photo_fleet.doctor.catalogue import CODES
+from photo_fleet.report.line import PERIODS
+from photo_fleet.report.making import ITEMS
 from tests.own_stage import ask, own_database
 
 ROOT = Path(__file__).parent.parent
@@ -142,13 +145,25 @@ def test_every_variable_exists(guide: Path) -> None:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_finding_and_state_exists(guide: Path) -> None:
-    """What stands in parentheses: codes of `photo-fleet check`, and states of instances."""
+    """What stands in parentheses: codes of `photo-fleet check`, `doctor` and `report`, and
+    states of instances."""
     known = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)",?$', sources("photo_fleet/rules"), re.M))
     known |= set(re.findall(r"[\"']([a-z]+)[\"']", sources("photo_api")))
+    known |= set(CODES) | {item.code for items in ITEMS.values() for item in items}
     groups = re.findall(r"\(((?:`[a-z][a-z-]*`(?:,\s)?)+)\)", guide.read_text())
     told = {name for group in groups for name in SPAN.findall(group)}
     assert {"lame-duck", "connections", "flapping", "draining"} <= told
     assert told <= known
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_each_line_of_a_report_is_an_item_of_a_check_list(guide: Path) -> None:
+    """In the same order, and in English in the same words."""
+    for period, section in zip(PERIODS, sections(guide)[-len(PERIODS) :], strict=True):
+        asked = re.findall(r"^\*\*(.+?)\*\* \(`([a-z-]+)`\)", section, re.M)
+        assert [code for _, code in asked] == [item.code for item in ITEMS[period]]
+        if guide == ENGLISH:
+            assert [question for question, _ in asked] == [one.question for one in ITEMS[period]]
 
 
 @pytest.mark.parametrize("guide", GUIDES)
