@@ -38,9 +38,14 @@ WITH {FENCE}, counted (name, value) AS (
         FROM jobs
     ) waiting, LATERAL (VALUES ('jobs_queued', queued), ('jobs_dead', dead)) numbers
     UNION ALL SELECT numbers.* FROM (
-        SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes
-        FROM unreferenced_objects WHERE delete_after < now()
-    ) orphans, LATERAL (VALUES ('orphan_objects', objects), ('orphan_bytes', bytes)) numbers
+        SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes,
+            coalesce(extract(epoch FROM now() - least(min(delete_after), now())), 0)::bigint AS age
+        FROM unreferenced_objects
+        -- The sweep puts those off that it takes, until they are gone.
+        WHERE delete_after < now() + interval '5 minutes' AND (delete_after < now() OR taken)
+    ) orphans, LATERAL (VALUES
+        ('orphan_objects', objects), ('orphan_bytes', bytes), ('oldest_orphan', age)
+    ) numbers
     UNION ALL SELECT 'photos_without_thumbnail', count(*)
         FROM (SELECT id FROM photos WHERE {OWED} ORDER BY id LIMIT {MOST_OWED}) owed
         WHERE NOT EXISTS (SELECT FROM jobs WHERE kind = 'renditions' AND subject_id = owed.id)
@@ -150,6 +155,7 @@ _BY_NAME: dict[str, Metric] = {
     "photos_without_thumbnail": declared.FLEET_WITHOUT_THUMBNAIL,
     "orphan_objects": declared.FLEET_ORPHANS,
     "orphan_bytes": declared.FLEET_ORPHAN_BYTES,
+    "oldest_orphan": declared.FLEET_OLDEST_ORPHAN,
     "jobs": declared.FLEET_JOBS,
     "oldest_job": declared.FLEET_OLDEST_JOB,
     "pending_uploads": declared.FLEET_PENDING_UPLOADS,

@@ -285,6 +285,10 @@ FLEET_ORPHANS = gauge(
 FLEET_ORPHAN_BYTES = gauge(
     "photo_api_fleet_orphan_bytes", "Bytes of those among them whose size is known."
 )
+FLEET_OLDEST_ORPHAN = gauge(
+    "photo_api_fleet_oldest_orphan_seconds",
+    "For how long the oldest of them has been due.",
+)
 FLEET_INSTANCES = gauge(
     "photo_api_fleet_instances",
     "Boots in the registry, by state.",

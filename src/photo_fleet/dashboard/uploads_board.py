@@ -110,6 +110,12 @@ RENDITIONS = Section(
             "bytes",
             (f"max({series('photo_api_fleet_orphan_bytes')})", "originals"),
         ),
+        lines(
+            "Oldest object due for deletion",
+            "For how long it has been; hours mean that the sweep does not keep up.",
+            "s",
+            (f"max({series('photo_api_fleet_oldest_orphan_seconds')})", "oldest"),
+        ),
     ),
 )
 
