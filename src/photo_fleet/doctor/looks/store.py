@@ -1,0 +1,218 @@
+"""The object store, asked as a stranger would: without a key, and never to write."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+
+from photo_base.log_lines import one_line
+from photo_base.origins import ANY, ANY_PORT
+from photo_fleet.doctor.looks.clock import Offset, offset
+from photo_fleet.doctor.looks.servers import ServersLook, Told
+from photo_fleet.doctor.reach import Reach
+from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.spec.fleet import Fleet
+
+PATIENCE, LONGEST = 4.0, 15.0
+"""Seconds for an answer, and for all of one address."""
+LARGEST_ANSWER = 64 * 1024
+MOST_ORIGINS = 10
+SOME_PORT = ":5173"
+"""In place of any port."""
+
+STRANGER = "https://stranger.invalid"
+"""An origin that nobody can have (RFC 6761)."""
+GUESSED = "photos/1/0"
+LOOKS_SIGNED = f"X-Amz-Signature={'0' * 64}"
+"""A preflight has the query of the request that follows, and our nginx passes on signed ones alone;
+no store checks the signature then."""
+CODE = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """How the store answered a page of `origin` that wants to send `method` (Fetch, 4.8)."""
+
+    origin: str
+    method: str
+    status: int
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """One address of the bucket; `clients` are given it. `problem` says why the rest is not known.
+    `listed`: strangers see which objects there are. `readable`: one who names an object that is not
+    there is told so, which is only for those who may read. `clock` is the store's against ours."""
+
+    address: str
+    bucket: str
+    clients: bool
+    problem: str = ""
+    listed: bool = False
+    readable: bool = False
+    preflights: tuple[Preflight, ...] = ()
+    clock: Offset | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLook:
+    """The address that clients get, and the one that instances use, where it is another. `origins`
+    are those of front ends that were asked for, each as a browser would send it."""
+
+    places: tuple[StorePlace, ...]
+    origins: tuple[str, ...] = ()
+
+
+async def take(reach: Reach, seen: Seen) -> StoreLook:
+    """Raises `Unseen` where nobody tells an address."""
+    configs = list(_configs(seen))
+    places = _places(reach.spec, configs)
+    if not places:
+        raise Unseen("nobody tells the object store's address", "photo-fleet check")
+    origins = _origins(reach.spec, configs)
+    found = await asyncio.gather(*(_look(place, origins) for place in places))
+    return StoreLook(tuple(found), origins)
+
+
+def _configs(seen: Seen) -> Iterator[Told]:
+    try:
+        servers = seen.need(ServersLook).servers
+    except Unseen:
+        return
+    yield from (server.config for server in servers if server.config is not None)
+
+
+def _places(fleet: Fleet, configs: Sequence[Told]) -> list[StorePlace]:
+    """As an instance tells it, or else the spec."""
+    inner = fleet.service.store or fleet.balancer.store
+    public, bucket = (fleet.service.public_url if fleet.balancer.store else inner), ""
+    for config in configs:
+        store = config.get("store")
+        if isinstance(store, dict) and _is_address(store.get("address")):
+            public, bucket = store["address"], str(store.get("bucket", ""))
+            break
+    bucket = bucket if re.fullmatch("[A-Za-z0-9._-]{1,255}", bucket) else fleet.balancer.bucket
+    addresses = dict.fromkeys(filter(None, (public, inner)))
+    return [StorePlace(address, bucket, address == public) for address in addresses]
+
+
+def _is_address(told: object) -> bool:
+    if not isinstance(told, str) or not told.isprintable() or len(told) > 500:
+        return False
+    try:
+        parts = urlsplit(told)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in told
+    except ValueError:
+        return False
+
+
+def _origins(fleet: Fleet, configs: Sequence[Told]) -> tuple[str, ...]:
+    told = [*fleet.service.cors_origins]
+    for config in configs:
+        listed = config.get("cors_origins")
+        told += [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+    return tuple(dict.fromkeys(one[:300] for one in told if one.isascii()))[:MOST_ORIGINS]
+
+
+async def _look(place: StorePlace, origins: Sequence[str]) -> StorePlace:
+    # Who it is, is looked at elsewhere: here nothing is told to anybody.
+    client = httpx.AsyncClient(timeout=PATIENCE, trust_env=False, verify=False)  # noqa: S501
+    try:
+        async with asyncio.timeout(LONGEST), client:
+            return await _as_stranger(client, place, origins)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:  # TimeoutError too
+        reason = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+        return replace(place, problem=f"{place.address}: {reason}")
+
+
+async def _as_stranger(
+    client: httpx.AsyncClient, place: StorePlace, origins: Sequence[str]
+) -> StorePlace:
+    base = f"{place.address}/{place.bucket}"
+    asked = time.time()
+    listing = await _get(client, f"{base}/?list-type=2&max-keys=1")
+    clock = _clock(listing.date, asked, time.time())
+    guessed = await _get(client, f"{base}/{GUESSED}")
+    if listing.status >= 500 and guessed.status >= 500:
+        return replace(place, problem=f"{place.address} answers {listing.status}", clock=clock)
+    preflights = [
+        await _preflight(client, base, origin, method)
+        for origin in dict.fromkeys((STRANGER, *map(_sent, origins)))
+        for method in ("GET", "PUT")
+    ]
+    return replace(
+        place,
+        listed=listing.status == 200 and b"<ListBucketResult" in listing.body,
+        readable=guessed.status == 200 or (guessed.status == 404 and guessed.code == "NoSuchKey"),
+        preflights=tuple(preflights),
+        clock=clock,
+    )
+
+
+def _sent(origin: str) -> str:
+    """One that a browser would send for it."""
+    if origin == ANY:
+        return STRANGER
+    return origin.removesuffix(ANY_PORT) + SOME_PORT if origin.endswith(ANY_PORT) else origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    date: str
+
+    @property
+    def code(self) -> str:
+        found = CODE.search(self.body)
+        return found[1].decode() if found else ""
+
+
+async def _get(client: httpx.AsyncClient, url: str) -> _Answer:
+    body = b""
+    async with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+        async for piece in answer.aiter_raw():
+            body += piece[: LARGEST_ANSWER - len(body)]
+            if len(body) >= LARGEST_ANSWER:
+                break
+    return _Answer(answer.status_code, body, answer.headers.get("Date", ""))
+
+
+async def _preflight(client: httpx.AsyncClient, base: str, origin: str, method: str) -> Preflight:
+    wanted = "content-type" if method == "PUT" else "range"
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": wanted,
+    }
+    url = f"{base}/{GUESSED}?{LOOKS_SIGNED}"
+    async with client.stream("OPTIONS", url, headers=headers) as answer:
+        told = answer.headers
+    origins = told.get("Access-Control-Allow-Origin", "")
+    allowed = (
+        answer.is_success
+        and origins in (origin, ANY)
+        and _names(told.get("Access-Control-Allow-Methods", ""), method)
+        and _names(told.get("Access-Control-Allow-Headers", ""), wanted)
+    )
+    return Preflight(one_line(origin), method, answer.status_code, allowed)
+
+
+def _names(listed: str, wanted: str) -> bool:
+    return {wanted.lower(), ANY} & {part.strip().lower() for part in listed.split(",")} != set()
+
+
+def _clock(date: str, asked: float, heard: float) -> Offset | None:
+    """By the header Date, which tells whole seconds."""
+    try:
+        told = parsedate_to_datetime(date).timestamp() + 0.5
+    except (TypeError, ValueError, OverflowError):
+        return None
+    found = offset(told, asked, heard)
+    return replace(found, uncertainty=found.uncertainty + 0.5)
