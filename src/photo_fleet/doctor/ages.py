@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from photo_fleet.doctor.finding import Finding
+from photo_fleet.doctor.finding import Finding, Level
+from photo_fleet.doctor.in_service import lasting
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.certificates import CertificatesLook, Shown
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.looks.servers import Server
 from photo_fleet.doctor.seen import Seen, Unseen
-from photo_fleet.doctor.told import as_operator, configurations, instances, lasting, names
+from photo_fleet.doctor.told import as_operator, configurations, instances, names
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import is_number
 
@@ -18,7 +19,7 @@ URGENT = 3 * DAY
 AHEAD = 2 * DAY
 """By which a key's date may lie ahead: clocks and time zones differ."""
 DUE_SHARE = 1 / 3
-"""Of a certificate's time, at which programs that renew by themselves have done so at the latest."""
+"""Of a certificate's time: what renews by itself has done so by then."""
 PATIENCE = 600.0
 """Seconds that people may take in a deploy, besides what instances need."""
 
@@ -75,10 +76,9 @@ def _signing(seen: Seen) -> dict[Key, tuple[float | None, list[Server]]]:
             told = config.get("keys")
             for key in told if isinstance(told, list) else []:
                 if isinstance(key, dict) and key.get("signs") is True:
-                    age = key.get("age_s")
-                    names_of = (str(key.get("use")), str(key.get("id")))
-                    age = float(age) if is_number(age) else None
-                    found.setdefault(names_of, (age, []))[1].append(server)
+                    what = (str(key.get("use")), str(key.get("id")))
+                    age = key["age_s"] if is_number(key.get("age_s")) else None
+                    found.setdefault(what, (age, []))[1].append(server)
     except Unseen:
         if not found:
             raise
@@ -104,12 +104,12 @@ def certificate_due(seen: Seen) -> Iterator[Finding]:
             level, evidence = found
             renewed = look.file_ends is not None and look.file_ends > shown.ends + DAY
             yield Finding(
-                "error" if level == "error" else "warning",
+                level,
                 "certificate-due",
-                f"{shown.where}: its certificate for {', '.join(shown.names) or 'no name'} {evidence}",
-                f"openssl s_client -connect {shown.where.rpartition('//')[2].rstrip(')')} -servername"
-                f" {shown.name} </dev/null 2>/dev/null | openssl x509 -noout -dates -ext"
-                " subjectAltName",
+                f"{shown.where} shows a certificate for {', '.join(shown.names) or 'no name'},"
+                f" which {evidence}",
+                f"openssl s_client -connect {shown.place} -servername {shown.name} </dev/null"
+                " | openssl x509 -noout -dates -ext subjectAltName",
                 f"the file {look.file} has a newer one: sudo systemctl reload photo-fleet-nginx"
                 if renewed
                 else "renew it, then sudo systemctl reload photo-fleet-nginx",
@@ -121,7 +121,7 @@ def certificate_due(seen: Seen) -> Iterator[Finding]:
         raise Unseen(reason, f"curl -sSvo /dev/null {seen.spec.service.public_url or 'https://…'}")
 
 
-def _wrong(shown: Shown, at: float, fleet: Fleet) -> tuple[str, str] | None:
+def _wrong(shown: Shown, at: float, fleet: Fleet) -> tuple[Level, str] | None:
     """Level and what it is; None when nothing is."""
     left, lasts = shown.ends - at, shown.ends - shown.begins
     due = min(fleet.objectives.certificate_left * DAY, lasts * DUE_SHARE)

@@ -43,8 +43,8 @@ def names(boots: Iterable[Boot]) -> tuple[str, ...]:
 
 
 def lasting(seconds: float) -> str:
-    """A time for people: 42 s, 7 min, 3 h."""
-    for unit, name in ((3600.0, "h"), (60.0, "min")):
+    """A time for people: 42 s, 7 min, 3 h, 5 days."""
+    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds:.0f} s"

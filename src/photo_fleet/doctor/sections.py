@@ -2,25 +2,29 @@
 
 from collections.abc import Mapping
 
-from photo_fleet.doctor import traffic
+from photo_fleet.doctor import always, traffic
 from photo_fleet.doctor.finding import Section
 from photo_fleet.doctor.looking import Look, Rule
 from photo_fleet.doctor.looks import (
     access_log,
+    certificates,
     database,
     edge,
     nginx,
     prometheus,
     registry,
     servers,
+    store,
 )
 from photo_fleet.doctor.looks.access_log import AccessLogLook
+from photo_fleet.doctor.looks.certificates import CertificatesLook
 from photo_fleet.doctor.looks.database import DatabaseLook
 from photo_fleet.doctor.looks.edge import EdgeLook
 from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import ServersLook
+from photo_fleet.doctor.looks.store import StoreLook
 
 STAGES: tuple[tuple[Look, ...], ...] = (
     # What is asked by an address alone: registry, nginx, Prometheus, files of this host.
@@ -34,6 +38,9 @@ STAGES: tuple[tuple[Look, ...], ...] = (
     ),
     # What is asked of instances, once the registry has told which there are.
     (Look(ServersLook, "instances", servers.take),),
+    # What instances tell the addresses of.
+    (Look(StoreLook, "the object store", store.take),),
+    (Look(CertificatesLook, "certificates", certificates.take),),
 )
 """Looks of a stage see what the stages before it saw."""
 
@@ -41,5 +48,5 @@ RULES: Mapping[Section, tuple[Rule, ...]] = {
     "restarts": (),
     "traffic": traffic.RULES,
     "cuts": (),
-    "always": (),
+    "always": always.RULES,
 }

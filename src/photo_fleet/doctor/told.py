@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from photo_fleet.doctor.in_service import lasting
 from photo_fleet.doctor.looks.exposition import Metrics
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook, Told
@@ -89,11 +90,3 @@ def metric(server: Server, name: str) -> str:
 
 def _metrics_of(seen: Seen) -> str:
     return metric(ready_servers(seen)[0], "photo_api_fleet")
-
-
-def lasting(seconds: float) -> str:
-    """As people say it: 40 s, 12 min, 5 h, 9 days."""
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -1,10 +1,12 @@
 """Rules about what instances do besides answering: jobs, the sweep, the store, log lines."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from photo_fleet.doctor.finding import Finding
+from photo_fleet.doctor.in_service import lasting
 from photo_fleet.doctor.looking import Rule
-from photo_fleet.doctor.looks.exposition import Metrics
+from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import Server
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -12,7 +14,6 @@ from photo_fleet.doctor.told import (
     COUNTED,
     fleet_numbers,
     instances,
-    lasting,
     metric,
     names,
     number,
@@ -21,12 +22,14 @@ from photo_fleet.doctor.told import (
 from photo_fleet.render.alerts import OLDEST_JOB, OLDEST_NUMBERS
 
 JOBS, OLDEST = "photo_api_fleet_jobs", "photo_api_fleet_oldest_job_seconds"
+CALLS = "photo_api_storage_call_duration_seconds_count"
 OVERDUE = 3600.0
 """Seconds after which an object should have been deleted, however many there were."""
 URGENT_KINDS = ("renditions", "shared_album")
 """Jobs that somebody waits for; others give way to them."""
 LONGEST_QUEUE = 3600.0
 """Seconds for those others."""
+LOST = "photo_api_log_lines_lost_total"
 FEW_CALLS = 3
 LEASES = (
     'psql "$PHOTO_API_DATABASE_URL" -c "SELECT name, holder, expires_at FROM leases"'
@@ -111,7 +114,7 @@ def orphans_grow(seen: Seen) -> Iterator[Finding]:
             "warning",
             "orphans-grow",
             f"the store did not do {refused:.0f} of {tried:.0f} deletions"
-            f" (photo_api_storage_call_duration_seconds_count of {len(ready)} instances), and {due}",
+            f" ({CALLS} of {len(ready)} instances), and {due}",
             metric(ready[0], "'operation=\"delete\"'"),
             "let the service's key delete in the bucket (s3:DeleteObject, no object lock)",
         )
@@ -121,21 +124,20 @@ def orphans_grow(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "orphans-grow",
-            f"{due}, the oldest since {lasting(oldest)} (photo_api_fleet_oldest_orphan_seconds): the"
+            f"{due}, the oldest for {lasting(oldest)} (photo_api_fleet_oldest_orphan_seconds): the"
             " sweep does not keep up",
             metric(ready[0], "photo_api_fleet_o"),
-            "read the job workers' log for what the sweep fails of (docs/operations.md#maintenance)",
+            "read in the job workers' log what the sweep fails of (docs/operations.md#maintenance)",
         )
 
 
 def _deletions(servers: tuple[Server, ...]) -> tuple[float, float]:
     """(those that failed, all of them) since the instances' starts."""
-    name = "photo_api_storage_call_duration_seconds_count"
     told = [
         (labels.get("result"), value)
         for server in servers
         if server.metrics
-        for labels, value in server.metrics.samples(name)
+        for labels, value in server.metrics.samples(CALLS)
         if labels.get("operation") == "delete"
     ]
     failed = sum(value for result, value in told if result not in ("ok", "missing"))
@@ -155,8 +157,8 @@ def jobs_dead(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "jobs-dead",
-            f"{', '.join(dead)} {'jobs have' if len(dead) > 1 else 'have'} failed for good within 30"
-            f' days ({JOBS}{{state="dead"}})',
+            f"jobs that have failed for good within 30 days, by kind: {', '.join(dead)}"
+            f' ({JOBS}{{state="dead"}})',
             "photo-api jobs list --state dead",
             "mend the cause that the list tells, then photo-api jobs retry --all",
         )
@@ -203,36 +205,55 @@ def renditions_missing(seen: Seen) -> Iterator[Finding]:
 
 
 def log_lines_lost(seen: Seen) -> Iterator[Finding]:
-    """Since the instances' starts: when, only somebody who watched can tell."""
-    name = "photo_api_log_lines_lost_total"
+    """Since the instances' starts, unless Prometheus knows that it was before the time that is
+    looked at."""
     ready = ready_servers(seen)
-    lost: dict[str, dict[Server, float]] = {}
+    lost: dict[str, list[tuple[float, Server]]] = {}
     for server in ready:
-        for labels, value in server.metrics.samples(name) if server.metrics else ():
+        by_way: dict[str, float] = {}
+        for labels, value in server.metrics.samples(LOST) if server.metrics else ():
+            way = labels.get("way", "")
+            by_way[way] = by_way.get(way, 0.0) + value
+        for way, value in by_way.items():
             if value > 0:
-                of_way = lost.setdefault(labels.get("way", ""), {})
-                of_way[server] = of_way.get(server, 0.0) + value
-    for way, by_server in lost.items():
-        worst = max(by_server, key=lambda server: by_server[server])
-        yield Finding(
-            "warning",
-            "log-lines-lost",
-            f"{sum(by_server.values()):.0f} lines of {len(by_server)} instances were lost on their"
-            f" way to {way} since their starts, {by_server[worst]:.0f} of them at"
-            f" {worst.boot.instance}, which runs for {_running(seen, worst)} ({name})",
-            metric(worst, name),
-            "give the sink what it lacks, or a larger PHOTO_API_LOG_QUEUE"
-            " (docs/operations.md#logs-and-metrics)"
-            if way == "sink"
-            else "have standard error read: journald's RateLimitBurst, a pipe that nobody reads",
-            instances(by_server),
-        )
+                lost.setdefault(way, []).append((value, server))
+    if lost and _lost_lately(seen) != 0:
+        yield from (_of_way(seen, way, losses) for way, losses in lost.items())
     if silent := [server for server in ready if server.metrics is None]:
-        raise Unseen(f"{names(silent)} told no metrics", metric(silent[0], name))
+        raise Unseen(f"{names(silent)} told no metrics", metric(silent[0], LOST))
 
 
-def _running(seen: Seen, server: Server) -> str:
-    return lasting(max(0.0, seen.need(RegistryLook).now - server.boot.started_at))
+def _lost_lately(seen: Seen) -> float | None:
+    """Lines within the time that Prometheus was asked for; None when it was not, or cannot tell."""
+    try:
+        look = seen.need(PrometheusLook)
+        series = look.series("log_lines_lost")
+    except Unseen:
+        return None
+    lost = 0.0
+    for values in (one.values for one in series if one.values):
+        began_meanwhile = values[0][0] > look.window.start + 2 * look.window.step
+        lost += values[0][1] if began_meanwhile else 0.0
+        lost += sum(max(0.0, later - before) for (_, before), (_, later) in pairwise(values))
+    return lost if series else None
+
+
+def _of_way(seen: Seen, way: str, losses: list[tuple[float, Server]]) -> Finding:
+    most, worst = max(losses, key=lambda pair: pair[0])
+    runs = lasting(max(0.0, seen.need(RegistryLook).now - worst.boot.started_at))
+    return Finding(
+        "warning",
+        "log-lines-lost",
+        f"{sum(value for value, _ in losses):.0f} lines of {len(losses)} instances were lost on"
+        f" their way to {way} since their starts ({LOST}), {most:.0f} of them at"
+        f" {worst.boot.instance}, which began {runs} ago",
+        metric(worst, LOST),
+        "give the sink what it lacks, or a larger PHOTO_API_LOG_QUEUE"
+        " (docs/operations.md#logs-and-metrics)"
+        if way == "sink"
+        else "have standard error read: journald, or whatever its pipe leads to, takes too little",
+        instances(server for _, server in losses),
+    )
 
 
 RULES = (

@@ -24,11 +24,12 @@ MOST_NAMES = 20
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a server showed in a handshake for `name`. Times are epoch seconds. `fits`: it is one
-    for that name (RFC 9525). `refused` says why a client with the system's authorities, and those
-    that the spec names, does not believe it; empty when it does."""
+    """What a server at `place` (host and port) showed in a handshake for `name`. Times are epoch
+    seconds. `fits`: it is one for that name (RFC 9525). `refused` says why a client with the
+    system's authorities, and those that the spec names, does not believe it; empty when it does."""
 
     where: str
+    place: str
     name: str
     names: tuple[str, ...]
     begins: float
@@ -122,6 +123,7 @@ async def _look(asked: _Asked) -> Shown | str:
         names = _names(certificate)
         return Shown(
             asked.where,
+            f"[{asked.host}]:{asked.port}" if ":" in asked.host else f"{asked.host}:{asked.port}",
             asked.name,
             names[:MOST_NAMES],
             certificate.not_valid_before_utc.timestamp(),

@@ -35,6 +35,8 @@ OVER: Mapping[str, str] = MappingProxyType(
         "requests": "sum by (job, instance)"
         ' (http_requests_total{job=~"$job",handler!~".*/health.*|/metrics"})'
         ' and on (job, instance) photo_api_info{job=~"$job"}',
+        "log_lines_lost": "sum by (job, instance, way)"
+        ' (photo_api_log_lines_lost_total{job=~"$job"})',
         "ready": 'min by (job, instance) (photo_api_ready{job=~"$job"})',
     }
 )
