@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Iterable
 from signal import SIGTERM
 
 from photo_base.embedded import EmbeddedAddresses
@@ -22,11 +23,12 @@ class Embedded:
         self.addresses = addresses
 
     @classmethod
-    async def start(cls, layout: Layout, public_url: str, connections: int) -> "Embedded":
-        """Start both and wait until they answer; the database takes so many `connections`. Raises
-        `CannotStart`."""
+    async def start(cls, layout: Layout, origins: Iterable[str], connections: int) -> "Embedded":
+        """Start both and wait until they answer; the store takes uploads from pages of `origins`,
+        the database so many `connections`. Raises `CannotStart`."""
         command = [sys.executable, "-m", "photo_local.command", "--with-parent"]
-        command += ["--data", str(layout.embedded), "--cors-origin", public_url]
+        command += ["--data", str(layout.embedded)]
+        command += [part for origin in origins for part in ("--cors-origin", origin)]
         command += ["--max-connections", str(connections)]
         log = layout.logs / "embedded.log"
         # TERM, because it has servers of its own to end; both die with it in any case.

@@ -30,7 +30,7 @@ from photo_fleet.local_fleet.front import Keeper, NginxFront
 from photo_fleet.local_fleet.journal import Journal, JournalHandler
 from photo_fleet.local_fleet.launcher import Launcher, caller_environment
 from photo_fleet.local_fleet.layout import Layout
-from photo_fleet.local_fleet.local_spec import local_spec
+from photo_fleet.local_fleet.local_spec import front_ends, local_spec
 from photo_fleet.local_fleet.nginx import Nginx, check_port, required_nginx
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.local_fleet.traffic import Traffic
@@ -148,7 +148,8 @@ class LocalFleet:
         """Start all; `running` ends them in the opposite order."""
         layout, connections = self._layout, self._spec.database.max_connections
         tell = self.journal.tell
-        embedded = await Embedded.start(layout, self.url, connections)
+        origins = front_ends(self._spec, self.url)
+        embedded = await Embedded.start(layout, origins, connections)
         running.push_async_callback(embedded.stop)
         addresses = self._between(embedded.addresses)
         gateway = await self._watched_by("Pushgateway", gateway_beside(layout, tell), running)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.environment import PREFIX
@@ -14,6 +13,7 @@ from photo_base.processes import CannotStart, Program, Running, write
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.local_spec import front_ends
 from photo_fleet.local_fleet.secrets import Secrets
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.settings import paths, settings
@@ -121,10 +121,8 @@ def _secret(addresses: EmbeddedAddresses, secrets: Secrets) -> dict[str, str]:
 
 def _beside(fleet: Fleet, layout: Layout) -> dict[str, str]:
     """Settings of the instances of one machine besides."""
-    url = fleet.service.public_url
-    own = (url, f"http://localhost:{urlsplit(url).port}")
     return {
-        "PHOTO_API_CORS_ORIGINS": ",".join((*own, *fleet.service.cors_origins)),
+        "PHOTO_API_CORS_ORIGINS": ",".join(front_ends(fleet, fleet.service.public_url)),
         "PHOTO_API_METADATA_URL": "",
         "PHOTO_API_LOG_FORMAT": "json",
         "PHOTO_API_RUN_DIR": str(layout.run / "instances"),

@@ -1,6 +1,7 @@
 """A spec as one machine carries it out: its own store, one address for everything, plain HTTP."""
 
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.spec.fleet import Fleet, Logs, Tls, Tracing
@@ -52,3 +53,10 @@ def local_spec(
         logs=Logs(),
         tracing=Tracing(),
     )
+
+
+def front_ends(fleet: Fleet, public_url: str) -> tuple[str, ...]:
+    """Origins whose pages may call the API and exchange bytes with the store: its own, by either
+    name of this machine, and those of its spec."""
+    own = (public_url, f"http://localhost:{urlsplit(public_url).port}")
+    return tuple(dict.fromkeys((*own, *fleet.service.cors_origins)))
