@@ -19,6 +19,8 @@ from photo_fleet.spec.settings import settings
 
 PATIENCE = 10.0
 LONGEST_ANSWER = 1_000_000
+ROUNDING = 0.00101
+"""Seconds."""
 
 LEVELS: Mapping[str, Level] = {"port": "warning"}
 """A server behind a translated port is no contradiction; any other difference is one."""
@@ -127,10 +129,15 @@ def compare(fleet: Fleet, config: Mapping[str, Any]) -> list[Finding]:
     for name, (table, key, told_by) in REPORTED.items():
         expected = getattr(getattr(fleet, table), key)
         found = config.get(name)
-        if found != expected:
+        if not is_the_same(found, expected):
             difference = _difference(fleet, f"{table}.{key}", told_by, expected, found)
             findings.append(replace(difference, level=LEVELS.get(name, "error")))
     return [*findings, *_access_to_metrics(fleet, config)]
+
+
+def is_the_same(found: Any, expected: float) -> bool:
+    """Whether it is the spec's number, which was rounded to milliseconds on its way."""
+    return is_number(found) and abs(found - expected) <= ROUNDING
 
 
 def _access_to_metrics(fleet: Fleet, config: Mapping[str, Any]) -> Iterator[Finding]:

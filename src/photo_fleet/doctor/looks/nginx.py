@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from photo_base.log_lines import one_line
-from photo_fleet.doctor.looks.nginx_process import read_since
+from photo_fleet.doctor.looks.nginx_process import read_since, version
 from photo_fleet.doctor.looks.nginx_syntax import Directive, SyntaxProblem, parsed
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -22,12 +22,14 @@ MOST_BYTES, MOST_FILES, DEEPEST_INCLUDE = 4_000_000, 500, 10
 class NginxLook:
     """What stands in the files of the nginx whose main one is `file`, includes in their place.
     `changed_at` is when the last of them was written, `read_at` since when the running nginx works
-    by what it has read; both in epoch seconds, None: no nginx of this configuration was seen."""
+    by what it has read; both in epoch seconds, None: no nginx of this configuration was seen.
+    `version` is that of this host's program, None without one."""
 
     file: str
     tree: tuple[Directive, ...]
     changed_at: float
     read_at: float | None = None
+    version: tuple[int, ...] | None = None
 
     @property
     def http(self) -> tuple[Directive, ...]:
@@ -48,7 +50,8 @@ async def take(reach: Reach, seen: Seen) -> NginxLook:
         raise Unseen("nobody has told where nginx's files are", "photo-fleet doctor, on its host")
     main = Path(reach.places.prefix) / "nginx.conf"
     changing = frozenset({reach.places.members_include})
-    return await asyncio.to_thread(look_at, main, changing)
+    look = await asyncio.to_thread(look_at, main, changing)
+    return replace(look, version=await version())
 
 
 ALONE = "the cloud's console"

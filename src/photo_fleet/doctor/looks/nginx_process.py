@@ -1,10 +1,41 @@
-"""Since when a running nginx works by what it has read."""
+"""nginx as a program and as processes: its release, and since when it works by what it has read."""
 
+import asyncio
 import os
+import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 TITLE = b"nginx: worker process"
 ENDING = b"is shutting down"
+
+PROGRAM, PATIENCE = "/usr/sbin/nginx", 3.0
+_VERSION = re.compile(rb"nginx/(\d+)\.(\d+)\.(\d+)")
+
+
+async def version() -> tuple[int, ...] | None:
+    """The release of this host's nginx, which nobody starts for it; None without one."""
+    program = shutil.which("nginx") or PROGRAM
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(program, "-v"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError:
+        return None
+    told = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            assert process.stderr
+            told = await process.stderr.read(1000)
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+    found = _VERSION.search(told)
+    return tuple(int(part) for part in found.groups()) if found else None
 
 
 def read_since(pid_file: str) -> float | None:

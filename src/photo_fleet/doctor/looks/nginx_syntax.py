@@ -45,6 +45,11 @@ class Directive:
         """File and line, for people."""
         return f"{self.file}:{self.line}"
 
+    @property
+    def first(self) -> str:
+        """Its first argument; "" without any."""
+        return self.args[0] if self.args else ""
+
     def inner(self, name: str) -> "Iterator[Directive]":
         """Those of this name directly in its block."""
         return (one for one in self.block or () if one.name == name)

@@ -1,0 +1,193 @@
+"""The spec's numbers as they are in force: at the instances, in nginx's files, in the units."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from photo_fleet.doctor.looks.nginx import NginxLook
+from photo_fleet.doctor.looks.nginx_syntax import Directive
+from photo_fleet.doctor.looks.servers import Server, ServersLook
+from photo_fleet.doctor.looks.units import INSTANCE, UnitsLook, Value
+from photo_fleet.doctor.proxying import Way, seconds, size, ways
+from photo_fleet.rules.server import REPORTED, is_the_same
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import is_number
+
+TIMES = {
+    "balancer.connect_timeout": "proxy_connect_timeout",
+    "balancer.send_timeout": "proxy_send_timeout",
+    "balancer.read_timeout": "proxy_read_timeout",
+}
+USUAL = {"proxy_connect_timeout": 60.0, "proxy_send_timeout": 60.0, "proxy_read_timeout": 60.0}
+USUAL_KEEP, USUAL_CLIENT_KEEP, USUAL_BODY = 60.0, 75.0, 1024.0**2
+"""nginx's own, where nothing is set."""
+
+RENDER = "photo-fleet render, put nginx's files in place, and reload nginx"
+
+_ARGUMENT = re.compile(r"(--workers|--port)[= ](\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A number that is in force and not the spec's: its `key` there, the `value`, in which words it
+    was read and where, what mends it, which command shows it, and whom it is about."""
+
+    key: str
+    value: Any
+    place: str
+    remedy: str
+    command: str
+    subjects: tuple[str, ...] = ()
+
+
+Variant = tuple[Told, ...]
+"""Numbers that hold together; those that are not here are the spec's."""
+
+
+def expected(fleet: Fleet, key: str) -> Any:
+    """The spec's value of a dotted key."""
+    return attrgetter(key)(fleet)
+
+
+def of_servers(fleet: Fleet, look: ServersLook) -> list[Variant]:
+    """Each distinct set among the instances that tell theirs, with the instances that have it."""
+    alike: dict[tuple[tuple[str, Any], ...], list[Server]] = {}
+    for server in look.servers:
+        if server.config is not None:
+            alike.setdefault(_numbers(fleet, server.config), []).append(server)
+    return [tuple(_of_server(fleet, numbers, which)) for numbers, which in alike.items()]
+
+
+def _numbers(fleet: Fleet, config: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (name, config[name])
+        for name, (table, key, _) in REPORTED.items()
+        if is_number(config.get(name))
+        and not is_the_same(config[name], expected(fleet, f"{table}.{key}"))
+    )
+
+
+def _of_server(
+    fleet: Fleet, numbers: Iterable[tuple[str, Any]], servers: list[Server]
+) -> Iterator[Told]:
+    names = tuple(sorted({server.boot.instance for server in servers}))
+    for name, value in numbers:
+        table, key, told_by = REPORTED[name]
+        wanted = expected(fleet, f"{table}.{key}")
+        place = f"{name} {value:g} of /health/detailed at {_some(names)}"
+        remedy = f"start {'it' if len(names) == 1 else 'them'} with {told_by} {wanted:g}"
+        command = f"photo-fleet check --probe http://{servers[0].boot.place}"
+        yield Told(f"{table}.{key}", value, place, remedy, command, names)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def of_units(fleet: Fleet, look: UnitsLook) -> Variant:
+    """What this host's instance is told when it starts next."""
+    unit = look.units.get(INSTANCE)
+    if unit is None or unit.masked:
+        return ()
+    told = dict(unit.environment)
+    for program in unit.programs.get("ExecStart", ()):
+        for name, value in _ARGUMENT.findall(program.text):
+            told[name] = Value(value, program.place)
+    return tuple(_of_unit(fleet, told))
+
+
+def _of_unit(fleet: Fleet, told: Mapping[str, Value]) -> Iterator[Told]:
+    for table, key, name in REPORTED.values():
+        found, wanted = told.get(name), expected(fleet, f"{table}.{key}")
+        if found is None:
+            continue
+        try:
+            value = type(wanted)(float(found.text))
+        except ValueError:
+            continue  # the service refuses it, and does not start
+        if not is_the_same(value, wanted):
+            remedy = f"set {name} to {wanted:g} in {found.place.rpartition(':')[0]}, and restart"
+            place = f"{name} {value:g} in {found.place}"
+            yield Told(f"{table}.{key}", value, place, remedy, f"systemctl cat {INSTANCE}")
+
+
+def of_nginx(fleet: Fleet, look: NginxLook) -> list[Variant]:
+    """Each distinct set among the ways to instances; ways for probes alone do not count."""
+    found = [way for way in ways(look, fleet) if not way.is_of_health]
+    if not found:
+        return []
+    shared = tuple(_largest_body(fleet, found))
+    variants: dict[tuple[tuple[str, Any], ...], Variant] = {}
+    for way in found:
+        variant = (*_of_way(fleet, way), *shared)
+        variants.setdefault(tuple((one.key, one.value) for one in variant), variant)
+    return list(variants.values())
+
+
+def _of_way(fleet: Fleet, way: Way) -> Iterator[Told]:
+    for key, name in TIMES.items():
+        yield from _differing(fleet, key, way.last(name), name, way.passing, USUAL[name], seconds)
+    if way.kept("keepalive"):
+        kept = way.kept("keepalive_timeout")
+        where = way.upstream or way.passing
+        yield from _differing(
+            fleet, "balancer.keep_alive", kept, "keepalive_timeout", where, USUAL_KEEP, seconds
+        )
+    client = way.last("keepalive_timeout")
+    key = "balancer.client_keep_alive"
+    yield from _differing(
+        fleet, key, client, "keepalive_timeout", way.passing, USUAL_CLIENT_KEEP, seconds
+    )
+    buffering = way.last("proxy_request_buffering")
+    is_on = buffering is None or buffering.args != ("off",)
+    if is_on != fleet.balancer.buffer_uploads:
+        what = f"proxy_request_buffering {'on' if is_on else 'off'}"
+        place = f"{what} ({(buffering or way.passing).place})"
+        command = _grep("proxy_request_buffering", buffering or way.passing)
+        yield Told("balancer.buffer_uploads", is_on, place, RENDER, command)
+
+
+def _largest_body(fleet: Fleet, found: list[Way]) -> Iterator[Told]:
+    """What the way for uploads takes: the one that takes most."""
+    name = "client_max_body_size"
+    limits = [(way, way.last(name)) for way in found]
+    sizes = [(_value(one, USUAL_BODY, size), one, way) for way, one in limits]
+    known = [told for told in sizes if told[0] is not None]
+    if known:
+        _, one, way = max(known, key=lambda told: told[0] or 0)
+        yield from _differing(
+            fleet, "balancer.upload_limit", one, name, way.passing, USUAL_BODY, size
+        )
+
+
+def _differing(
+    fleet: Fleet,
+    key: str,
+    one: Directive | None,
+    name: str,
+    where: Directive,
+    usual: float,
+    read: Callable[[str], float | None],
+) -> Iterator[Told]:
+    value = _value(one, usual, read)
+    if value is None or is_the_same(value, expected(fleet, key)):
+        return
+    if one is None:
+        place = f"{name}, which nothing sets for {where.place}, is {usual:g}"
+    else:
+        place = f"{name} {one.first} ({one.place})"
+    yield Told(key, value, place, RENDER, _grep(name, one or where))
+
+
+def _grep(name: str, where: Directive) -> str:
+    return f"grep -n {name} {where.file}"
+
+
+def _value(
+    one: Directive | None, usual: float, read: Callable[[str], float | None]
+) -> float | None:
+    if one is None:
+        return usual
+    return read(one.first)
