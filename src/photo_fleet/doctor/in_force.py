@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from photo_api.contract import API_PREFIX
 from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, ServersLook
@@ -23,6 +24,8 @@ TIMES = {
 USUAL = {"proxy_connect_timeout": 60.0, "proxy_send_timeout": 60.0, "proxy_read_timeout": 60.0}
 USUAL_KEEP, USUAL_CLIENT_KEEP, USUAL_BODY = 60.0, 75.0, 1024.0**2
 """nginx's own, where nothing is set."""
+
+UPLOADS = f"{API_PREFIX}/photos"
 
 RENDER = "photo-fleet render, put nginx's files in place, and reload nginx"
 
@@ -150,9 +153,10 @@ def _of_way(fleet: Fleet, way: Way) -> Iterator[Told]:
 
 
 def _largest_body(fleet: Fleet, found: list[Way]) -> Iterator[Told]:
-    """What the way for uploads takes: the one that takes most."""
+    """What the way for uploads takes, or else the one that takes most."""
     name = "client_max_body_size"
-    limits = [(way, way.last(name)) for way in found]
+    uploads = [way for way in found if UPLOADS in way.locations]
+    limits = [(way, way.last(name)) for way in uploads or found]
     sizes = [(_value(one, USUAL_BODY, size), one, way) for way, one in limits]
     known = [told for told in sizes if told[0] is not None]
     if known:

@@ -73,8 +73,14 @@ class Way:
     @property
     def is_of_health(self) -> bool:
         """Whether probes alone come here: they have limits of their own."""
-        paths = [" ".join(one.args) for one in self.around if one.name == "location"]
-        return any("health" in path for path in paths)
+        return any("health" in path for path in self.locations)
+
+    @property
+    def locations(self) -> list[str]:
+        """The paths or patterns of the locations around it, without a slash at the end."""
+        return [
+            one.args[-1].rstrip("/") for one in self.around if one.name == "location" and one.args
+        ]
 
 
 def ways(look: NginxLook, fleet: Fleet) -> tuple[Way, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from photo_fleet.doctor import always, traffic
+from photo_fleet.doctor import always, cuts, traffic
 from photo_fleet.doctor.finding import Section
 from photo_fleet.doctor.looking import Look, Rule
 from photo_fleet.doctor.looks import (
@@ -15,6 +15,7 @@ from photo_fleet.doctor.looks import (
     registry,
     servers,
     store,
+    units,
 )
 from photo_fleet.doctor.looks.access_log import AccessLogLook
 from photo_fleet.doctor.looks.certificates import CertificatesLook
@@ -25,6 +26,7 @@ from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import ServersLook
 from photo_fleet.doctor.looks.store import StoreLook
+from photo_fleet.doctor.looks.units import UnitsLook
 
 STAGES: tuple[tuple[Look, ...], ...] = (
     # What is asked by an address alone: registry, nginx, Prometheus, files of this host.
@@ -35,6 +37,7 @@ STAGES: tuple[tuple[Look, ...], ...] = (
         Look(EdgeLook, "nginx's members", edge.take),
         Look(AccessLogLook, "nginx's access log", access_log.take),
         Look(PrometheusLook, "Prometheus", prometheus.take),
+        Look(UnitsLook, "units", units.take),
     ),
     # What is asked of instances, once the registry has told which there are.
     (Look(ServersLook, "instances", servers.take),),
@@ -47,6 +50,6 @@ STAGES: tuple[tuple[Look, ...], ...] = (
 RULES: Mapping[Section, tuple[Rule, ...]] = {
     "restarts": (),
     "traffic": traffic.RULES,
-    "cuts": (),
+    "cuts": cuts.RULES,
     "always": always.RULES,
 }
