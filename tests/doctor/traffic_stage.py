@@ -4,16 +4,19 @@ misbehave: most faults of traffic need no more."""
 import asyncio
 import json
 import os
+import signal
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psutil
 
 from photo_fleet.doctor.finding import Finding, Unknown
 from photo_fleet.doctor.looking import judge, look_around
@@ -21,6 +24,7 @@ from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.sections import STAGES
 from photo_fleet.doctor.seen import Seen
 from photo_fleet.doctor.traffic import RULES
+from photo_fleet.render.nginx_members import members_file
 from photo_fleet.spec.fleet import Fleet
 from tests.own_stage import ask
 from tests.photo_fleet.nginx_stage import (
@@ -34,6 +38,7 @@ from tests.photo_fleet.nginx_stage import (
     running_front,
     spec,
 )
+from tests.service import eventually
 
 REGISTERED = """
     INSERT INTO instances (boot_id, instance, node, version, address, port, workers, state,
@@ -111,12 +116,30 @@ class Stage:
 
     def put(self, *toys: Toy, panic: bool = False) -> None:
         """nginx's members, since some minutes ago."""
-        self.front.put(*(toy.member for toy in toys), panic=panic)
+        if self.front.fleet.balancer.membership == "lua":
+            self.front.put(*(toy.member for toy in toys), panic=panic)
+            self.a_while_ago()
+        else:
+            text = members_file(self.front.fleet, [toy.backend.address for toy in toys])
+            self.reload(text)
+
+    def reload(self, text: str) -> None:
+        """Members in a file of this text."""
+        Path(self.front.places.members_include).write_text(text)
+        before = self._workers()
+        self.front.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self._workers() and not self._workers() & before, 10)
         self.a_while_ago()
 
     def a_while_ago(self) -> None:
         """Let the members have been like this for a while."""
-        os.utime(self.front.places.members_file, (time.time() - 600,) * 2)
+        places = self.front.places
+        for file in (places.members_file, places.members_include):
+            with suppress(FileNotFoundError):
+                os.utime(file, (time.time() - 600,) * 2)
+
+    def _workers(self) -> set[int]:
+        return {one.pid for one in psutil.Process(self.front.process.pid).children()}
 
     def sound(self, *toys: Toy) -> None:
         """All of them are ready, members, and followed."""

@@ -17,8 +17,10 @@ import httpx
 from photo_base.log_lines import one_line
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.state import STATE
+from photo_fleet.doctor.looks.nginx_syntax import SyntaxProblem, parsed
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.render.nginx_members import UPSTREAM
 from photo_fleet.render.places import Places
 from photo_fleet.spec.kinds import is_number
 
@@ -34,7 +36,6 @@ LEFT_OUT = re.compile(
     r"(?:, context: .*)?"
 )
 """As nginx's own clock and `render/lua/photo/quarantine.lua` write it."""
-SERVER = re.compile(r"\s*server (\S+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ async def _held(places: Places) -> tuple[tuple[Held, ...] | None, str, bool | No
     except (NginxUnavailable, LookupError, TypeError, ValueError, AttributeError) as error:
         problem = one_line(error)[:LONGEST_TEXT]
     for name, read in ((places.members_file, _by_line), (places.members_include, _included)):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, SyntaxProblem):
             return (*read(Path(name)), problem)
     return None, "", None, problem
 
@@ -174,9 +175,10 @@ def _by_line(file: Path) -> tuple[tuple[Held, ...], str, bool | None]:
 
 def _included(file: Path) -> tuple[tuple[Held, ...], str, bool | None]:
     """The upstream of membership by reload. One that is down is there because nginx wants one."""
-    lines = [line for line in _read(file).splitlines() if " down;" not in line]
-    found = (match for match in map(SERVER.match, lines) if match)
-    return tuple(Held("", _text(match[1])) for match in found), str(file), None
+    upstreams = (one for one in parsed(_read(file), str(file)) if one.args == (UPSTREAM,))
+    servers = [one.args for upstream in upstreams for one in upstream.inner("server")]
+    up = [words[0] for words in servers if words and "down" not in words[1:]]
+    return tuple(Held("", _text(address)) for address in up[:MOST_MEMBERS]), str(file), None
 
 
 def _follower(file: Path) -> tuple[Follower | None, float | None]:
