@@ -10,7 +10,7 @@ import pytest
 
 from photo_fleet.doctor.looks import servers
 from photo_fleet.spec.fleet import Group, HealthCheck
-from tests.doctor.traffic_stage import Stage, Toy, traffic_stage
+from tests.doctor.traffic_stage import Stage, Toy, judged, traffic_stage
 from tests.own_stage import ask, own_database
 from tests.photo_fleet.nginx_stage import hang, spec
 from tests.service import eventually
@@ -33,7 +33,7 @@ def stage(whole: Stage) -> Stage:
 
 def test_a_sound_fleet_has_no_finding(stage: Stage) -> None:
     assert sum(stage.asked(120).values()) == 120
-    findings, unknown = stage.judged()
+    findings, unknown = judged(stage.reach)
     assert findings == []
     watched = {"instance-unscraped", "series-ghost"}
     assert {one.code for one in unknown} == watched, "no Prometheus was named"
@@ -198,7 +198,7 @@ def test_one_has_all_requests(stage: Stage, least: int, level: str) -> None:
 def test_a_cloud_s_balancer_has_no_members_here(stage: Stage) -> None:
     ask(stage.settings, "DELETE FROM balancers")
     cloud = replace(stage.front.fleet, balancer=replace(stage.front.fleet.balancer, kind="cloud"))
-    findings, unknown = stage.judged(replace(stage.reach, spec=cloud, edge="", places=None))
+    findings, unknown = judged(replace(stage.reach, spec=cloud, edge="", places=None))
     assert findings == []
     prometheus = {"traffic-uneven", "connections-pinned", "instance-unscraped", "series-ghost"}
     assert {one.code for one in unknown} == {*prometheus, "balancing-sticky"}

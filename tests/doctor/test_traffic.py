@@ -16,7 +16,7 @@ from photo_fleet.doctor.looks.servers import ServersLook
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.traffic import sticky, uneven
 from photo_fleet.spec.fleet import HealthCheck
-from tests.doctor.traffic_stage import Stage, traffic_stage
+from tests.doctor.traffic_stage import Stage, judged, seen, traffic_stage
 from tests.own_stage import own_database
 from tests.photo_fleet.nginx_stage import spec
 
@@ -32,9 +32,7 @@ def whole(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[Stage]:
 
 @pytest.fixture
 def stage(whole: Stage) -> Stage:
-    """Sound, with a log that begins now."""
     whole.sound()
-    Path(whole.front.places.access_log).write_text("")
     return whole
 
 
@@ -47,7 +45,7 @@ def reloaded(stage: Stage, before: str, after: str) -> None:
 
 def test_a_sound_fleet_whose_members_are_in_files(stage: Stage) -> None:
     stage.asked(200)
-    assert stage.judged()[0] == []
+    assert judged(stage.reach)[0] == []
 
 
 def test_one_has_a_larger_weight(stage: Stage) -> None:
@@ -76,15 +74,15 @@ def test_clients_are_tied_to_instances(stage: Stage) -> None:
     reloaded(stage, "server ", "ip_hash; server ")
     for network in range(20, 32):
         stage.asked(20, f"127.0.{network}.1")
-    seen = stage.seen()
-    by_files = next(iter(sticky(seen)))
+    look = seen(stage.reach)
+    by_files = next(iter(sticky(look)))
     assert "members.conf" in by_files.evidence
     assert "ip_hash ties each client to one instance" in by_files.evidence
 
     unread = Unseen("nobody may read nginx's files", "sudo")
     by_clients: list[Finding] = []
     with pytest.raises(Unseen, match="nobody may read"):
-        by_clients.extend(sticky(without(seen, NginxLook, unread)))
+        by_clients.extend(sticky(without(look, NginxLook, unread)))
     [told] = by_clients
     assert "12 of 12 clients with 14 requests or more always met the same one" in told.evidence
 
@@ -108,12 +106,12 @@ def test_one_that_came_now_is_not_held_against_the_others(stage: Stage) -> None:
 
 
 def test_without_a_registry_nothing_is_known(stage: Stage) -> None:
-    seen = without(stage.seen(), RegistryLook, Unseen("no registry", "psql"))
+    blind = without(seen(stage.reach), RegistryLook, Unseen("no registry", "psql"))
     with pytest.raises(Unseen, match="no registry"):
-        list(uneven(seen))
+        list(uneven(blind))
 
 
-def without(seen: Seen, kind: type[Any], unseen: Unseen) -> Seen:
+def without(look: Seen, kind: type[Any], unseen: Unseen) -> Seen:
     kinds = (RegistryLook, NginxLook, EdgeLook, AccessLogLook, ServersLook)
-    looks: dict[type[Any], Any] = {one: seen.look(one) for one in kinds}
-    return Seen(seen.spec, seen.at, {**looks, kind: unseen})
+    looks: dict[type[Any], Any] = {one: look.look(one) for one in kinds}
+    return Seen(look.spec, look.at, {**looks, kind: unseen})

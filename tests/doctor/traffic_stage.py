@@ -142,7 +142,8 @@ class Stage:
         return {one.pid for one in psutil.Process(self.front.process.pid).children()}
 
     def sound(self, *toys: Toy) -> None:
-        """All of them are ready, members, and followed."""
+        """All of them are ready, members, and followed; nothing was asked for yet."""
+        Path(self.front.places.access_log).write_text("")
         ask(self.settings, "DELETE FROM instances")
         ask(self.settings, "DELETE FROM balancers")
         for toy in toys or self.toys:
@@ -157,15 +158,19 @@ class Stage:
             answers = [http.get("/api/albums") for _ in range(times)]
         return Counter(one.json()["from"] for one in answers if one.status_code == 200)
 
-    def seen(self, reach: Reach | None = None) -> Seen:
-        return asyncio.run(look_around(reach or self.reach, STAGES, lambda _: None))
-
-    def judged(self, reach: Reach | None = None) -> tuple[list[Finding], list[Unknown]]:
-        return judge(self.seen(reach), RULES)
-
     def findings(self, reach: Reach | None = None) -> dict[str, Finding]:
         """What is found, by code."""
-        return {finding.code: finding for finding in self.judged(reach)[0]}
+        return {finding.code: finding for finding in judged(reach or self.reach)[0]}
+
+
+def seen(reach: Reach) -> Seen:
+    """All that the doctor sees."""
+    return asyncio.run(look_around(reach, STAGES, lambda _: None))
+
+
+def judged(reach: Reach) -> tuple[list[Finding], list[Unknown]]:
+    """What it says of traffic."""
+    return judge(seen(reach), RULES)
 
 
 @contextmanager

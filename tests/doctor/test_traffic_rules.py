@@ -1,0 +1,202 @@
+"""Rules of traffic on looks that are made up: what is rare, or takes hours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from photo_fleet.dashboard.readings import Answer, Series
+from photo_fleet.dashboard.window import Window
+from photo_fleet.doctor.distribution import distributions
+from photo_fleet.doctor.finding import Finding
+from photo_fleet.doctor.looks.prometheus import AT_END, OVER, PrometheusLook
+from photo_fleet.doctor.looks.registry import Boot, RegistryLook
+from photo_fleet.doctor.looks.servers import ServersLook
+from photo_fleet.doctor.machines import uneven as machines_uneven
+from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.traffic import pinned, single, uneven
+from photo_fleet.doctor.watched import ghosts, unscraped
+from photo_fleet.spec.fleet import Balancer, Fleet, Group
+
+NOW = 1_790_000_000.0
+STEP = 15
+POINTS = 41
+CLOUD = Fleet(balancer=Balancer(kind="cloud"))
+
+
+def boot(number: int, state: str = "ready", since: float = 3500, **more: Any) -> Boot:
+    """Boot b1 of 10.0.1.1:8000 for 1, and so on."""
+    about: dict[str, Any] = {
+        "boot_id": f"b{number}",
+        "instance": f"10.0.1.{number}",
+        "node": f"vm-{number}",
+        "region": None,
+        "version": "0.1.0",
+        "address": f"10.0.1.{number}",
+        "port": 8000,
+        "workers": 1,
+        "state": state,
+        "cause": "",
+        "started_at": NOW - since - 5,
+        "changed_at": NOW - since,
+        "heartbeat_at": NOW - 1,
+    }
+    return Boot(**about | more)
+
+
+def target(number: int, job: str = "photo-api", **labels: str) -> dict[str, str]:
+    return {"job": job, "instance": f"10.0.1.{number}:8000", **labels}
+
+
+def over(values: Sequence[float | None]) -> tuple[tuple[float, float], ...]:
+    """The last of these is now."""
+    times = [NOW - STEP * (len(values) - 1 - place) for place in range(len(values))]
+    return tuple((at, value) for at, value in zip(times, values, strict=True) if value is not None)
+
+
+def seen(
+    boots: Sequence[Boot],
+    series: Mapping[str, Sequence[Series]] | None = None,
+    fleet: Fleet = CLOUD,
+) -> Seen:
+    """A registry, and a Prometheus that has these series, if any."""
+    looks: dict[type[Any], Any] = {RegistryLook: RegistryLook(NOW, 3600, tuple(boots))}
+    if series is not None:
+        empty = dict.fromkeys((*AT_END, *OVER), Answer())
+        answers = {name: Answer(tuple(found)) for name, found in series.items()}
+        window = Window(NOW - 3600, NOW, float(STEP))
+        looks[PrometheusLook] = PrometheusLook("http://p:9090", window, empty | answers)
+    return Seen(fleet, NOW, looks)
+
+
+def scraped(
+    totals: Mapping[int, Sequence[float | None]], pushed: Mapping[int, float] | None = None
+) -> dict[str, list[Series]]:
+    """Sums of requests by instance; None is a look at which it was not there."""
+    return {
+        "info": [Series(target(n, boot_id=f"b{n}"), ((NOW, 1.0),)) for n in totals],
+        "requests": [Series(target(n), over(values)) for n, values in totals.items()],
+        "ready": [
+            Series(target(n), over([None if v is None else 1.0 for v in values]))
+            for n, values in totals.items()
+        ],
+        "pushed": [Series(target(n), ((NOW, NOW - age),)) for n, age in (pushed or {}).items()],
+    }
+
+
+def steadily(each: float, points: int = POINTS) -> list[float]:
+    return [each * place for place in range(points)]
+
+
+def found(rule: Any, told: Seen) -> list[Finding]:
+    return list(rule(told))
+
+
+def test_one_that_came_late_has_less_and_is_well() -> None:
+    late = [None] * 30 + steadily(20, 11)
+    told = seen(
+        [boot(1), boot(2), boot(3, since=11 * STEP)],
+        scraped({1: steadily(20), 2: steadily(20), 3: late}),
+    )
+    assert found(uneven, told) == found(pinned, told) == []
+
+
+def test_sums_that_begin_anew_are_no_negative_requests() -> None:
+    anew = steadily(20, 21) + steadily(20, 20)
+    told = seen([boot(1), boot(2)], scraped({1: steadily(20), 2: anew}))
+    [one] = distributions(told)
+    assert min(share.ratio for share in one.spread.shares) > 0.95
+    assert found(uneven, told) == []
+
+
+def test_what_is_pushed_no_more_stands_still() -> None:
+    still = scraped({1: steadily(20), 2: steadily(20), 3: [900.0] * POINTS}, {3: 400})
+    told = seen([boot(1), boot(2), boot(3)], still)
+    assert found(uneven, told) == []
+    assert "pushed 6 min ago" not in str(found(ghosts, told)), "it lives"
+
+
+def test_the_young_have_less_behind_a_balancer_of_connections() -> None:
+    sums = {1: steadily(30), 2: steadily(28), 3: steadily(3)}
+    young = boot(3, since=1800)
+    told = seen([boot(1), boot(2), young], scraped(sums))
+    assert found(uneven, told) == []
+    [pins] = found(pinned, told)
+    assert pins.subjects == ("10.0.1.3",)
+    old = replace(young, changed_at=NOW - 9000)
+    told = seen([boot(1), boot(2), old], scraped(sums))
+    assert found(pinned, told) == []
+    [off] = found(uneven, told)
+    assert "10.0.1.3 120 (0.15 times an equal share, 813)" in off.evidence
+    nginx = seen([boot(1), boot(2), young], scraped(sums), Fleet())
+    assert (found(pinned, nginx), len(found(uneven, nginx))) == ([], 1)
+
+
+def test_without_prometheus_a_cloud_s_traffic_is_unknown() -> None:
+    told = seen([boot(1), boot(2)])
+    for rule in (uneven, pinned, unscraped, ghosts):
+        with pytest.raises(Unseen, match="nothing looked for PrometheusLook"):
+            found(rule, told)
+
+
+def test_an_answer_that_is_not_whole_is_unknown() -> None:
+    told = seen([boot(1), boot(2)], {})
+    look = told.need(PrometheusLook)
+    half = replace(look, answers={**look.answers, "info": Answer(warning="a store is away")})
+    with pytest.raises(Unseen, match="a store is away"):
+        found(
+            unscraped,
+            Seen(CLOUD, NOW, {RegistryLook: told.need(RegistryLook), PrometheusLook: half}),
+        )
+
+
+def test_a_target_without_an_instance() -> None:
+    series = {
+        "info": [Series(target(1, boot_id="b1"), ((NOW, 1.0),))],
+        "down": [Series(target(n), ((NOW, 0.0),)) for n in (2, 3, 4)],
+    }
+    boots = [boot(1), boot(2, "lost", 200), boot(3, "starting")]
+    [ghost] = found(ghosts, seen(boots, series))
+    assert ghost.subjects == ("10.0.1.4:8000",)
+    others = [*series["info"], Series(target(9, boot_id="of-staging"), ((NOW, 1.0),))]
+    shared = seen(boots, {**series, "info": others})
+    assert found(ghosts, shared) == [], "the job has instances of another fleet as well"
+
+
+def test_only_jobs_are_done_there_so_nobody_sends_to_it() -> None:
+    worker = boot(3, workers=0, port=0)
+    told = seen([boot(1), boot(2), worker], scraped({1: steadily(20), 2: steadily(20)}))
+    for rule in (uneven, pinned, unscraped, ghosts):
+        assert found(rule, told) == []
+
+
+def test_all_are_unseen() -> None:
+    [none] = found(unscraped, seen([boot(1), boot(2)], {}))
+    assert "of 2 ready instances (registry) Prometheus at http://p:9090 sees none of them" in (
+        none.evidence
+    )
+
+
+def test_a_deploy_may_change_the_workers() -> None:
+    boots = [boot(1), boot(2), boot(3, workers=2, version="0.2.0")]
+    looks: dict[type[Any], Any] = {RegistryLook: RegistryLook(NOW, 3600, tuple(boots))}
+    told = Seen(CLOUD, NOW, looks | {ServersLook: ServersLook()})
+    assert found(machines_uneven, told) == []
+
+
+@pytest.mark.parametrize(
+    ("boots", "group", "level"),
+    [
+        ([boot(1)], Group(), "error"),
+        ([boot(1), boot(2, "lost")], Group(min=1), "warning"),
+        ([boot(1), boot(2)], Group(), None),
+        ([boot(1)], Group(min=1, max=1, desired=1), None),
+        ([boot(1), boot(2, "starting", 5)], Group(), None),
+        ([boot(1, since=20)], Group(), None),
+        ([], Group(), None),
+    ],
+)
+def test_when_one_alone_is_a_finding(boots: list[Boot], group: Group, level: str | None) -> None:
+    told = seen(boots, fleet=Fleet(group=group))
+    assert [one.level for one in found(single, told)] == ([level] if level else [])
