@@ -68,6 +68,9 @@ _BARE = re.compile(
     r"|(?<![0-9a-zA-Z])(?:[0-9a-f]{64}|[0-9A-F]{64})(?![0-9a-zA-Z])"
 )
 
+_LOGIN = re.compile(r"(?<=://)[^/\s@]*:[^\s]{1,256}(?=@)")
+"""Of an address, within a command."""
+
 _OBEYED = re.compile(
     # Controls but for tab and newline, what turns or splits lines, halves of characters.
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -184,6 +187,13 @@ class Redacted(logging.Formatter):
 def one_line(value: object) -> str:
     """As `shown`, and of its newlines the signs."""
     return shown(value).replace("\n", "\\n")
+
+
+def pasteable(command: str) -> str:
+    """A command for people: on one line, without an address's password and what terminals obey.
+    Variables stay, which `shown` would hide: of `Bearer $TOKEN` nothing that works would be left."""
+    text = _LOGIN.sub(HIDDEN, command)
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def log_to_stderr(formatter: logging.Formatter, level: str = "INFO") -> LineOutput:

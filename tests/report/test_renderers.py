@@ -218,3 +218,13 @@ def test_long_texts_are_cut() -> None:
     cell = visible(hostile()).lines[0].tables[0].rows[2][1]
     assert len(cell) == LONGEST_CELL
     assert cell.endswith("…")
+
+
+@pytest.mark.parametrize("render", RENDERERS)
+def test_commands_can_be_pasted(render: Renderer) -> None:
+    """A variable is no secret, in whatever form it is told."""
+    command = (
+        "curl -sS -H 'Authorization: Bearer $PHOTO_API_OPS_TOKEN' http://10.0.1.10:8000/health"
+    )
+    line = replace(usual().lines[1], command=command)
+    assert "Bearer $PHOTO_API_OPS_TOKEN" in render(replace(usual(), lines=(line,)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from photo_base.log_lines import one_line
+from photo_base.log_lines import one_line, pasteable
 from photo_fleet.doctor.catalogue import CODES, GUIDE
 from photo_fleet.doctor.diagnosis import Diagnosis
 from photo_fleet.doctor.finding import Finding, Unknown
@@ -23,7 +23,7 @@ def lines(diagnosis: Diagnosis, width: int | None, everything: bool) -> Iterator
     if everything:
         for one in diagnosis.unknown:
             yield from _broken(f"unknown {_titled(one.code)}: {one_line(one.reason)}", width)
-            yield f"  ask it by: {_plain(one.command)}"
+            yield f"  ask it by: {pasteable(one.command)}"
         for code in diagnosis.fine:
             yield from _broken(f"fine {_titled(code)}, not seen: {CODES[code].meaning}", width)
     else:
@@ -43,7 +43,7 @@ def body(diagnosis: Diagnosis, strict: bool) -> dict[str, Any]:
         "problems": [],
         "findings": [_finding_body(finding) for finding in diagnosis.findings],
         "unknown": [
-            {**_place(one.code), "reason": one_line(one.reason), "command": _plain(one.command)}
+            {**_place(one.code), "reason": one_line(one.reason), "command": pasteable(one.command)}
             for one in diagnosis.unknown
         ],
         "fine": [_place(code) for code in diagnosis.fine],
@@ -56,8 +56,8 @@ def _finding_body(finding: Finding) -> dict[str, Any]:
         **_place(finding.code),
         "subjects": [one_line(subject) for subject in finding.subjects],
         "evidence": one_line(finding.evidence),
-        "command": _plain(finding.command),
-        "fix": _plain(finding.fix),
+        "command": pasteable(finding.command),
+        "fix": pasteable(finding.fix),
     }
 
 
@@ -76,8 +76,8 @@ def _finding(finding: Finding, width: int | None) -> Iterator[str]:
     meaning, evidence = CODES[finding.code].meaning, one_line(finding.evidence)
     yield from _broken(f"{finding.level} {_titled(finding.code)}{who}: {meaning}", width)
     yield from _broken(f"  seen: {evidence}", width)
-    yield f"  shown by: {_plain(finding.command)}"
-    yield from _broken(f"  mend it: {_plain(finding.fix)}", width)
+    yield f"  shown by: {pasteable(finding.command)}"
+    yield from _broken(f"  mend it: {pasteable(finding.fix)}", width)
     yield f"  read: {GUIDE[CODES[finding.code].section]}"
 
 
@@ -89,7 +89,7 @@ def _open(unknown: Sequence[Unknown], width: int | None) -> Iterator[str]:
     for (reason, command), codes in because.items():
         told = f"unknown ({', '.join(dict.fromkeys(codes))}): {one_line(reason)}"
         yield from _broken(told, width)
-        yield f"  ask it by: {_plain(command)}"
+        yield f"  ask it by: {pasteable(command)}"
 
 
 def _titled(code: str) -> str:
@@ -107,12 +107,6 @@ def _where(diagnosis: Diagnosis) -> str:
     """Of the file; when not all of it was asked for, of which sections."""
     whole = set(diagnosis.sections) == set(GUIDE)
     return diagnosis.file if whole else f"{diagnosis.file}, only {', '.join(diagnosis.sections)}"
-
-
-def _plain(text: str) -> str:
-    """Of what the doctor itself proposes, which has no secrets but may speak of them: a terminal
-    obeys nothing of it."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _broken(text: str, width: int | None) -> list[str]:

@@ -1,14 +1,12 @@
 """A report whose texts can be shown: names and causes that fleets tell come from anybody."""
 
-import re
 from dataclasses import replace
 
-from photo_base.log_lines import HIDDEN, one_line
+from photo_base.log_lines import one_line, pasteable
 from photo_fleet.report.line import Curve, Line, Plot, Report, Table
 
 LONGEST_TEXT, LONGEST_CELL, LONGEST_COMMAND = 2000, 200, 4000
 """Characters."""
-_LOGIN = re.compile(r"(?<=://)[^/\s@]*:[^\s]{1,256}(?=@)")
 
 
 def visible(report: Report) -> Report:
@@ -28,8 +26,7 @@ def _line(line: Line) -> Line:
         question=_text(line.question),
         answer=_text(line.answer),
         todo=_text(line.todo),
-        # Of `Bearer $TOKEN` nothing that works would be left, as of other texts.
-        command=_printable(_LOGIN.sub(HIDDEN, line.command), LONGEST_COMMAND),
+        command=_printable(pasteable(line.command), LONGEST_COMMAND),
         why_unknown=_text(line.why_unknown),
         tables=tuple(_table(one) for one in line.tables),
         plots=tuple(_plot(one) for one in line.plots),
