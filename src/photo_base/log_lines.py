@@ -191,7 +191,8 @@ def one_line(value: object) -> str:
 
 def pasteable(command: str) -> str:
     """A command for people: on one line, without an address's password and what terminals obey.
-    Variables stay, which `shown` would hide: of `Bearer $TOKEN` nothing that works would be left."""
+    Variables stay, which `shown` would hide: nothing that works would be left of `Bearer $TOKEN`.
+    """
     text = _LOGIN.sub(HIDDEN, command)
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
