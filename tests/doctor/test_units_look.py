@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from photo_fleet.doctor.looks import units
+from photo_fleet.doctor.looks import program, units
 from photo_fleet.doctor.looks.unit_files import Root, seconds
 from photo_fleet.doctor.looks.units import Unit, loaded, look_at
 from photo_fleet.doctor.reach import Reach
@@ -227,9 +227,9 @@ async def test_what_systemd_has_loaded_wins(root: Path, monkeypatch: pytest.Monk
         "SendSIGKILL": "yes",
     }
     text = "\n".join(f"{name}={value}" for name, value in shown.items())
-    program = folder / "systemctl"
-    program.write_text(f"#!/bin/sh\ncat <<'.'\n{text}\n.\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    tool = folder / "systemctl"
+    tool.write_text(f"#!/bin/sh\ncat <<'.'\n{text}\n.\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     unit = instance(put(root, rendered(Fleet())))
     found = await units._as_loaded(unit)
@@ -237,10 +237,10 @@ async def test_what_systemd_has_loaded_wins(root: Path, monkeypatch: pytest.Monk
     assert found.stop_place == "systemctl show photo-api.service"
     assert found.settings["KillMode"].text == "control-group"
     assert found.settings["KillSignal"] == unit.settings["KillSignal"], "the same in other words"
-    program.write_text("#!/bin/sh\nexec sleep 30\n")
-    monkeypatch.setattr(units, "PATIENCE", 0.2)
+    tool.write_text("#!/bin/sh\nexec sleep 30\n")
+    monkeypatch.setattr(program, "PATIENCE", 0.2)
     assert await units._as_loaded(unit) == unit
-    program.unlink()
+    tool.unlink()
     if not shutil.which("systemctl"):
         return
     assert loaded(unit, {"LoadState": "not-found"}) == unit

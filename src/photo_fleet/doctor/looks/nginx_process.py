@@ -1,39 +1,22 @@
 """nginx as a program and as processes: its release, and since when it works by what it has read."""
 
-import asyncio
 import os
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
+
+from photo_fleet.doctor.looks.program import said
 
 TITLE = b"nginx: worker process"
 ENDING = b"is shutting down"
 
-PROGRAM, PATIENCE = "/usr/sbin/nginx", 3.0
+PROGRAM = "/usr/sbin/nginx"
 _VERSION = re.compile(rb"nginx/(\d+)\.(\d+)\.(\d+)")
 
 
 async def version() -> tuple[int, ...] | None:
-    """The release of this host's nginx, which nobody starts for it; None without one."""
-    program = shutil.which("nginx") or PROGRAM
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(program, "-v"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError:
-        return None
-    told = b""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            assert process.stderr
-            told = await process.stderr.read(1000)
-    with suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
+    """The release of this host's nginx; None without one."""
+    told = await said(shutil.which("nginx") or PROGRAM, "-v")
     found = _VERSION.search(told)
     return tuple(int(part) for part in found.groups()) if found else None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from photo_base.log_lines import one_line
+from photo_fleet.doctor.looks.program import said
 from photo_fleet.doctor.looks.unit_files import Assignment, Root, seconds
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -25,7 +26,6 @@ DEFAULTS = {"KillMode": "control-group", "KillSignal": "SIGTERM", "SendSIGKILL":
 """Of systemd."""
 
 ASKED = ("LoadState", "NeedDaemonReload", "TimeoutStopUSec", *DEFAULTS)
-PATIENCE, LONGEST_ANSWER = 5.0, 100_000
 
 TOLD = ("LAME_DUCK", "DRAIN_WAIT", "LOG_FLUSH", "GRACE", "KEEP_ALIVE", "DATABASE_POOL")
 VARIABLES = frozenset(f"PHOTO_API_{name}" for name in TOLD)
@@ -203,26 +203,7 @@ def _variables(words: Iterable[str], place: str) -> dict[str, Value]:
 async def _as_loaded(unit: Unit) -> Unit:
     """With what systemd has loaded, where systemd runs and tells: its word wins, for files may have
     changed since."""
-    command = ("systemctl", "show", "-p", ",".join(ASKED), "--", unit.name)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError:
-        return unit
-    try:
-        async with asyncio.timeout(PATIENCE):
-            assert process.stdout
-            told = await process.stdout.read(LONGEST_ANSWER)
-    except TimeoutError:
-        return unit
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    told = await said("systemctl", "show", "-p", ",".join(ASKED), "--", unit.name)
     return loaded(unit, dict(_pairs(told.decode(errors="replace"))))
 
 
