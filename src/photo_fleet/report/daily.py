@@ -36,6 +36,8 @@ def health(history: History) -> Judgement:
     """By Prometheus's samples: the share of time in which each was ready, unless it drained."""
     gaps, measured = prometheus_gaps(history), history.measured
     unready, looked = measured.of("unready"), measured.of("looked_at")
+    if not looked:
+        raise Missing("Prometheus saw no instance for long enough to tell")
     answered, scrapes = measured.of("answered"), measured.of("scrapes")
     rows, faults = [], []
     for name, moments in sorted(looked.items()):
