@@ -79,16 +79,17 @@ def test_markup_in_a_text_is_text() -> None:
     [
         HOSTILE, "", "1. a", "# a", "- a", "+", "===", "---", "> a", "`", "``", "` a `", "a\\", "|",
         "\\|", "[a]: b", "&lt;", "&#x41;", "a_b_c", "_a_", "__init__", "*a*", "~a~", "<b>", "a\tb",
-        "$a$", "   a", "10.0.1.10:8000", "5) a", "a|b`c|d`", "![a](b)",
+        "$a$", "   a", "10.0.1.10:8000", "5) a", "a|b`c|d`", "![a](b)", "a #", "a ##",
     ],
 )  # fmt: skip
 def test_any_text_stays_what_it_is(text: str) -> None:
-    """Alone on a line, and in a cell, as prose and as code."""
+    """Alone on a line, in a heading and in a cell, as prose and as code."""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     assert rendered(escaped(line)).strip() == (f"<p>{_in_html(line)}</p>" if line else "")
     table = rendered(f"| a | b |\n| --- | --- |\n| {escaped(line)} | c |\n")
     assert re.findall("<td>(.*)</td>", table) == [_in_html(line), "c"]
     if line:
+        assert rendered(f"## {escaped(line)}").strip() == f"<h2>{_in_html(line)}</h2>"
         assert rendered(f"a {code(line)} b").strip() == f"<p>a <code>{_in_html(line)}</code> b</p>"
 
 

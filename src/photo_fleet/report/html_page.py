@@ -102,7 +102,7 @@ def _line(report: Report, line: Line, colours: Mapping[str, int], zone: tzinfo) 
         ("Shows more", f"<code>{escape(line.command)}</code>" if line.command else ""),
     ]
     facts = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told_of if text)
-    tables = "".join(_table(one) for one in line.tables)
+    tables = "".join(_table(one) for one in line.tables if one.rows)
     plots = "".join(_plot(report, one, colours, zone) for one in line.plots)
     return (
         f'<section class="card line {line.verdict}" id="{escape(line.code)}">'

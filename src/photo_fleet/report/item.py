@@ -45,7 +45,7 @@ def line_of(item: Item, history: History) -> Line:
     try:
         found = item.judge(history)
     except Missing as missing:
-        found = Judgement("not known", gaps=[str(missing)])
+        found = Judgement("", gaps=[str(missing)])
     answer = "; ".join([*found.faults, found.answer]) if found.faults else found.answer
     return Line(
         item.code,

@@ -13,7 +13,7 @@ from photo_fleet.report.visible import visible
 
 WORDS: dict[Verdict, str] = {"pass": "pass", "fail": "**FAIL**", "unknown": "**unknown**"}
 
-_SIGNS = re.compile(r"[\\`*\[\]<|~$]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
+_SIGNS = re.compile(r"[\\`*\[\]<|~$]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])|(?<=\s)#(?=#*$)")
 """What means something within a line; `_` does not inside a word."""
 _FIRST = re.compile(r"^(\d{0,9})([#+=.)-](?=[\s#+=-]|$)|>)")
 """What means something where a line begins."""
