@@ -81,7 +81,7 @@ def test_what_is_more_than_a_deploy_replaces_is_growth() -> None:
 
 
 def test_a_group_that_grows_and_shrinks() -> None:
-    boots = [*OLD, boot("c", 2000), boot("d", 2030, 9005), boot("e", 5000, 9045)]
+    boots = [*OLD, boot("c", 2000), boot("d", 2030, 9005), boot("e", 5000, 9025)]
     found = steps(boots, 1000, 100_000)
     assert [(one.at, one.change) for one in found] == [(2000, 2), (5000, 1), (9000, -2)]
 

@@ -39,7 +39,7 @@ def test_all_lines_of_a_good_week_pass(wanted: Wanted, registry: str) -> None:
     note(registry, wanted.end, [*LIVES, gone], [(NAMES[0], 9000.0, "check_fails", "database: x")])
     report = asked(wanted)
     assert verdicts(report) == dict.fromkeys(CODES, "pass"), troubles(report)
-    assert line(report, "scaling").answer.startswith("2 steps up, 1 down")
+    assert line(report, "scaling").answer.startswith("steps: 2 up, 1 down")
     up, by_hand, down = line(report, "scaling").tables[0].rows
     assert up[1] == "+1"
     assert up[2].startswith("cpu above 70 % for ")
@@ -68,7 +68,7 @@ def test_each_line_of_a_bad_week_fails_for_its_own_reason(wanted: Wanted, regist
         "oscillation": ("7 steps took back the one before, 7 of them in a row",),
         "outliers": (
             *("10.0.1.11:8000: CPU per request", "10.0.1.11:8000: memory 1 GiB"),
-            "of its answers failed",
+            "10.0.1.11:8000: answers that failed 4.",
         ),
         "health-patterns": ("database failed on 3 instances", "UTC on 3 days"),
         "drains": ("1 were forced (10.0.1.14)",),

@@ -16,7 +16,7 @@ SLOW_WORD = 60.0
 """Seconds by which the registry may hear of an end later than the group."""
 IN_TURN = 90.0
 """Seconds after a newcomer is ready in which a rollout drains the one that it is for."""
-ONE_STEP = 60.0
+ONE_STEP = 30.0
 """Seconds in which changes in the same direction are one step of the group."""
 
 
@@ -138,7 +138,9 @@ def steps(boots: Sequence[Boot], since: float, end: float) -> list[Step]:
     # A boot may drain for one that began before, and begin for one that drains later.
     found = starts(boots, since - REPLACED, end + REPLACED)
     given_way = {one.instead_of.boot_id for one in found if one.instead_of is not None}
-    moves = [(one.at, 1, one.boot) for one in found if one.reason == "growth"]
+    first = min((one.ready for one in boots if one.ready is not None), default=0.0)
+    # What began before anybody was ready is how the group began.
+    moves = [(one.at, 1, one.boot) for one in found if one.reason == "growth" and one.at > first]
     moves += [
         (one.draining, -1, one)
         for one in boots

@@ -4,8 +4,8 @@ import math
 
 from photo_fleet.dashboard.units import told
 from photo_fleet.report.boots import instance_seconds
-from photo_fleet.report.coverage import age_told, prometheus_gaps, registry_gaps
-from photo_fleet.report.history import History
+from photo_fleet.report.coverage import age_told, presence, prometheus_gaps, registry_gaps
+from photo_fleet.report.history import History, Missing
 from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.line import Curve, Plot
 from photo_fleet.report.scaling import cores_of
@@ -46,13 +46,16 @@ def idle(history: History) -> Judgement:
         (one.threshold for one in group.policies if one.metric == "cpu" and one.is_scale_out),
         default=FULL,
     )
-    ready = measured.points("ready")
-    paid, needed = dict[float, float](), dict[float, float]()
-    for values in ready.values():
+    seen, paid = presence(measured), dict[float, float]()
+    for name, values in measured.points("ready").items():
         for at, share in values:
-            paid[at] = paid.get(at, 0.0) + share
-    for at, used in measured.points("fleet_cores", "").get("", ()):
-        needed[at] = max(group.min, math.ceil(100 * used / cores / limit) + SPARE)
+            paid[at] = paid.get(at, 0.0) + share * seen.get(name, {}).get(at, 0.0)
+    if not (cores_used := measured.points("fleet_cores", "").get("", ())):
+        raise Missing("Prometheus has no photo_api_cpu_seconds_total")
+    needed = {
+        at: float(max(group.min, math.ceil(100 * used / cores / limit) + SPARE))
+        for at, used in cores_used
+    }
     hours = sum(paid.values()) * step / HOUR
     beyond = sum(max(0.0, paid[at] - needed.get(at, paid[at])) for at in paid) * step / HOUR
     requests = sum(v for values in measured.points("requests").values() for _, v in values)

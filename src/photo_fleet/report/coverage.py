@@ -22,11 +22,19 @@ def scraped_share(history: History) -> float | None:
     if history.registered is None or not history.registered.boots:
         return None
     lived = instance_seconds(history.registered.boots, history.start, history.end)
-    points = history.measured.points("samples").values()
-    samples = [number for values in points for _, number in values]
-    # Nobody tells how often was scraped; the fullest step does.
-    seconds = history.measured.window.step * sum(samples) / max(samples, default=1.0)
-    return min(1.0, seconds / lived) if lived else None
+    seen = sum(share for each in presence(history.measured).values() for share in each.values())
+    return min(1.0, seen * history.measured.window.step / lived) if lived else None
+
+
+def presence(measured: Measured) -> dict[str, dict[float, float]]:
+    """By instance and point, the share of the step before it of which there are samples. Nobody
+    tells how often was scraped; the fullest step does."""
+    points = {name: dict(values) for name, values in measured.points("samples").items()}
+    most = max((number for values in points.values() for number in values.values()), default=1.0)
+    return {
+        name: {at: number / most for at, number in values.items()}
+        for name, values in points.items()
+    }
 
 
 def prometheus_gaps(history: History) -> list[str]:

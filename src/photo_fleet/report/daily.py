@@ -78,14 +78,15 @@ def restarts(history: History) -> Judgement:
     counts = [("restarts", reasons["restart"], sum(one.reason == "restart" for one in usual))]
     counts.append(("dead workers", deaths.during if deaths else 0, deaths.before if deaths else 0))
     faults = [fault for one in counts for fault in _unusual(*one, known, history)]
-    if known < 1 and not faults and any(during for _, during, _ in counts):
+    if known < 1 and not faults and any(during > 1 for _, during, _ in counts):
         gaps.append("there is no day before this one to compare its restarts with")
-    before = f"{min(days, max(0.0, known)):.1f}"
     answer = (
         f"{len(begun)} starts: {reasons['growth']} by growth, {reasons['deploy']} by deploys,"
-        f" {reasons['restart']} restarts; {counts[1][1]} dead workers; in the {before} days before"
-        f" {counts[0][2]} restarts and {counts[1][2]} dead workers"
+        f" {reasons['restart']} restarts; {counts[1][1]} dead workers"
     )
+    if known >= 1:
+        answer += f"; in the {min(days, known):.1f} days before {counts[0][2]} restarts and"
+        answer += f" {counts[1][2]} dead workers"
     rows = [
         (
             _clock(one.at, history),
@@ -166,7 +167,8 @@ def work(history: History) -> Judgement:
     gaps += _old_numbers(history)
     curves = tuple(Curve(kind, values) for kind, values in sorted(queued.items()))
     headings = ("kind", "most that waited", "longest wait", "dead at the end", "dead since")
-    answer = f"{sum(len(values) for values in queued.values())} counts of {len(dead)} kinds of jobs"
+    answer = f"{len(dead)} kinds of jobs, of which none waited for more than"
+    answer += f" {told(max((v for each in oldest.values() for _, v in each), default=0.0), 's')}"
     plot = Plot("Jobs that wait", "short", curves)
     return Judgement(answer, faults, gaps, (table(headings, rows),), (plot,))
 

@@ -39,18 +39,20 @@ def drains(history: History) -> Judgement:
         gaps.append(f"of {len(unknown)} ends nobody knows how they went ({_names(unknown)})")
     count = Counter({sort: len(boots) for sort, boots in sorts.items()})
     answer = f"{count['clean']} clean, {count['forced']} forced, {count['lost']} lost, {cut} cut"
-    rows = [
-        (
-            one.instance,
-            one.ending or "not known",
-            one.cause or "not known",
-            "not known" if one.requests_cut is None else str(one.requests_cut),
-            "" if one.ended is None or one.draining is None else f"{one.ended - one.draining:.1f}",
-        )
-        for one in sorted(ended, key=lambda one: (_sort(one) == "clean", -(one.ended or 0)))
-    ]
+    worst_first = sorted(ended, key=lambda one: (_sort(one) == "clean", -(one.ended or 0)))
+    rows = [_row(one) for one in worst_first]
     shown = table(("instance", "ending", "who wanted it", "requests cut", "seconds"), rows)
     return Judgement(answer, faults, gaps, (shown,) if rows else ())
+
+
+def _row(one: Boot) -> tuple[str, ...]:
+    return (
+        one.instance,
+        one.ending or "not known",
+        one.cause or "not known",
+        "not known" if one.requests_cut is None else str(one.requests_cut),
+        "–" if one.ended is None or one.draining is None else f"{one.ended - one.draining:.1f}",
+    )
 
 
 def _sort(one: Boot) -> str:

@@ -15,6 +15,8 @@ AT_MOST = 0.05
 """The share of the time at `group.max` from which the group would have grown further."""
 TOO_FEW = 0.001
 """The share of the time below `group.min` that losses and deploys explain."""
+LONG_FULL, LONG_FEW = 3600.0, 300.0
+"""Seconds of these that a fleet may have had for them, however young it is."""
 BUSY = 0.85
 IDLE_SIZE = 0.3
 """Shares of a machine: its 95th percentile shall not be beyond the one, nor its peak below the
@@ -27,16 +29,18 @@ ORPHANED = 0.05
 def time_at_size(history: History) -> Judgement:
     """From when instances were ready to when they drained."""
     registry, group, gaps = history.registry, history.spec.group, registry_gaps(history)
-    begin = max(history.start, history.born)
+    ready = [one.ready for one in registry.boots if one.ready is not None]
+    # How the fleet itself began is no lack of instances.
+    begin = max(history.start, min(ready, default=history.start))
     spent = time_at_sizes(sizes(registry.boots, begin, history.end), history.end)
     whole = sum(spent.values())
     shares = {size: seconds / whole for size, seconds in spent.items()}
     full = sum(share for size, share in shares.items() if size >= group.max)
     low = sum(share for size, share in shares.items() if size < group.min)
     faults = []
-    if full > AT_MOST and group.max > group.min:
+    if full > AT_MOST and full * whole > LONG_FULL and group.max > group.min:
         faults.append(f"{full:.1%} of the time at group.max {group.max}: it wanted to grow further")
-    if low > TOO_FEW:
+    if low > TOO_FEW and low * whole > LONG_FEW:
         faults.append(f"{low:.2%} of the time below group.min {group.min}")
     rows = [
         (str(size), told(seconds, "s"), f"{shares[size]:.1%}") for size, seconds in spent.items()
@@ -160,7 +164,10 @@ def keys(history: History) -> Judgement:
         for name, age in sorted(ages.items())
         if spec.oldest_key and age > spec.oldest_key
     ]
-    answer = ", ".join(f"{name} {age:.0f} days" for name, age in sorted(ages.items())) or "no ages"
+    answer = (
+        ", ".join(f"{name} {age:.0f} days" for name, age in sorted(ages.items()))
+        or "no key has a date"
+    )
     if ends is not None:
         left = (ends - history.end) / DAY
         answer += f"; the certificate is valid for {left:.0f} days"

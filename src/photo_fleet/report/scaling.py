@@ -69,8 +69,9 @@ def scaling(history: History) -> Judgement:
     ]
     changes = sizes(registry.boots, history.start, history.end)
     ups = sum(step.change > 0 for step in found)
-    answer = f"{ups} steps up, {len(found) - ups} down" if found else "the size did not change"
-    answer += f"; the latest {len(looked)} steps up looked at" if looked else ""
+    answer = f"steps: {ups} up, {len(found) - ups} down" if found else "the size did not change"
+    if len(looked) < ups:
+        answer += f"; the latest {len(looked)} of those up looked at"
     headings = ("before the end", "by", "cause", "load to start", "start to ready", "to first 2xx")
     plot = Plot("Instances that serve", "short", (Curve("instances", _stairs(changes, history)),))
     tables = (table(headings, rows),) if rows else ()
@@ -168,7 +169,7 @@ def _times(one: Grown | None) -> tuple[str, str, str]:
     if one is None:
         return "", "", ""
     known = (one.crossed, one.ready, one.served)
-    crossed, ready, served = ("not known" if value is None else told(value, "s") for value in known)
+    crossed, ready, served = ("–" if value is None else told(value, "s") for value in known)
     return crossed, ready, served
 
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from photo_fleet.dashboard.units import told
 from photo_fleet.doctor.spread import LEAST_EXPECTED, Slice, spread_of
 from photo_fleet.doctor.traffic import BY_LOAD, IN_TURN
-from photo_fleet.report.coverage import prometheus_gaps
-from photo_fleet.report.history import History
+from photo_fleet.report.coverage import presence, prometheus_gaps
+from photo_fleet.report.history import History, Measured
 from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.line import Curve, Plot
 from photo_fleet.spec.fleet import Balancer
 
-THERE = 0.999
-"""The share of a step in which an instance has to be ready for the step to count for it."""
+THERE, SEEN = 0.999, 0.9
+"""Shares of a step, of those samples in which an instance was ready, and of those that there are:
+from these on the step counts for it."""
 
 
 def traffic(history: History) -> Judgement:
@@ -22,7 +23,7 @@ def traffic(history: History) -> Judgement:
     gaps, measured = prometheus_gaps(history), history.measured
     ready = {name: dict(values) for name, values in measured.points("ready").items()}
     requests = {name: dict(values) for name, values in measured.points("requests").items()}
-    slices = _slices(ready, requests)
+    slices = _slices(_there(measured, ready), requests)
     curves = tuple(
         Curve(name, tuple((at, value / measured.window.step) for at, value in values.items()))
         for name, values in sorted(requests.items())
@@ -48,12 +49,23 @@ def traffic(history: History) -> Judgement:
     return Judgement(answer, faults, gaps, (shown,), plots)
 
 
+def _there(measured: Measured, ready: Mapping[str, Mapping[float, float]]) -> dict[float, set[str]]:
+    """Who was ready for all of each step."""
+    seen = presence(measured)
+    return {
+        at: {
+            name
+            for name, values in ready.items()
+            if values.get(at, 0.0) >= THERE and seen.get(name, {}).get(at, 0.0) >= SEEN
+        }
+        for at in sorted({at for values in ready.values() for at in values})
+    }
+
+
 def _slices(
-    ready: Mapping[str, Mapping[float, float]], requests: Mapping[str, Mapping[float, float]]
+    there: Mapping[float, set[str]], requests: Mapping[str, Mapping[float, float]]
 ) -> list[Slice]:
     """Without those that were there for too short a time to be compared."""
-    times = sorted({at for values in ready.values() for at in values})
-    there = {at: {name for name in ready if ready[name].get(at, 0.0) >= THERE} for at in times}
     due: defaultdict[str, float] = defaultdict(float)
     for at, names in there.items():
         for name in names:

@@ -9,11 +9,12 @@ from photo_fleet.dashboard.panel import Unit
 from photo_fleet.dashboard.units import told
 from photo_fleet.report.coverage import prometheus_gaps, registry_gaps
 from photo_fleet.report.ends import DRAINS
-from photo_fleet.report.history import Fails, History, Missing
+from photo_fleet.report.history import Fails, History, Measured, Missing
 from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.scaling import OSCILLATION, SCALING
 from photo_fleet.report.statistics import robust_scores
 
+FAILURES = "answers that failed"
 FEW = 1000.0
 """Requests below which an instance is not compared: its start is too large a part of it."""
 OUTLIER = 3.5
@@ -32,39 +33,16 @@ MIXED = 6 * 3600.0
 
 def outliers(history: History) -> Judgement:
     """Instances against the median of all, where enough was asked of them."""
-    gaps, measured = prometheus_gaps(history), history.measured
-    answers = measured.of("answers_each")
+    gaps, answers = prometheus_gaps(history), history.measured.of("answers_each")
     names = sorted(name for name, number in answers.items() if number >= FEW)
-    seconds, timed = measured.of("seconds_each"), measured.of("timed_each")
-    cpu, memory = measured.of("cpu_web"), measured.of("memory_each")
-    failed = measured.of("failed_each")
-    compared: dict[str, tuple[Unit, dict[str, float]]] = {
-        "CPU per request": (
-            "s",
-            {name: cpu[name] / answers[name] for name in names if name in cpu},
-        ),
-        "mean duration": (
-            "s",
-            {name: seconds.get(name, 0.0) / timed[name] for name in names if timed.get(name)},
-        ),
-        "memory": ("bytes", {name: memory[name] for name in names if name in memory}),
-    }
+    compared = _compared(history.measured, {name: answers[name] for name in names})
     if lacks := [what for what, (_, values) in compared.items() if len(values) < len(names)]:
         gaps.append(f"Prometheus lacks {', '.join(lacks)} of some instances")
     faults = [
         f"{name}: {what} {told(values[name], unit)}, {_against(values, name)}"
         for what, (unit, values) in compared.items()
-        for name in _odd(values)
+        for name in (_failing if what == FAILURES else _odd)(values)
     ]
-    shares = {name: failed.get(name, 0.0) / answers[name] for name in names}
-    if shares:
-        usual = statistics.median(shares.values())
-        faults += [
-            f"{name}: {told(share, 'percentunit')} of its answers failed, usual are"
-            f" {told(usual, 'percentunit')}"
-            for name, share in shares.items()
-            if share > max(3 * usual, usual + DIFFERENT_ERRORS)
-        ]
     rows = [
         (
             name,
@@ -72,15 +50,46 @@ def outliers(history: History) -> Judgement:
                 told(values[name], unit) if name in values else "–"
                 for unit, values in compared.values()
             ),
-            told(shares[name], "percentunit"),
         )
         for name in names
     ]
     answer = f"{len(names)} of {len(answers)} instances compared, by {FEW:.0f} requests or more"
     if len(names) < 2:
         answer += ": there is nothing to compare"
-    shown = table(("instance", *compared, "failed"), rows)
+    shown = table(("instance", *compared), rows)
     return Judgement(answer, faults, gaps, (shown,) if rows else ())
+
+
+def _compared(
+    measured: Measured, answers: Mapping[str, float]
+) -> dict[str, tuple[Unit, dict[str, float]]]:
+    """By what they are compared, and each one's."""
+    cpu, memory = measured.of("cpu_web"), measured.of("memory_each")
+    seconds, timed = measured.of("seconds_each"), measured.of("timed_each")
+    failed = measured.of("failed_each")
+    return {
+        "CPU per request": (
+            "s",
+            {name: cpu[name] / number for name, number in answers.items() if name in cpu},
+        ),
+        "mean duration": (
+            "s",
+            {name: seconds.get(name, 0.0) / timed[name] for name in answers if timed.get(name)},
+        ),
+        "memory": ("bytes", {name: memory[name] for name in answers if name in memory}),
+        FAILURES: (
+            "percentunit",
+            {name: failed.get(name, 0.0) / number for name, number in answers.items()},
+        ),
+    }
+
+
+def _failing(shares: Mapping[str, float]) -> Iterator[str]:
+    """Those of whose answers more fail than of others'."""
+    usual = statistics.median(shares.values()) if shares else 0.0
+    for name, share in shares.items():
+        if share > max(3 * usual, usual + DIFFERENT_ERRORS):
+            yield name
 
 
 def _odd(values: Mapping[str, float]) -> Iterator[str]:
