@@ -27,12 +27,13 @@ class Authority:
             made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         )
 
-    def server(self, *names: str) -> tuple[Path, Path]:
-        """The certificate of a server with these host names or addresses, and its key."""
+    def server(self, *names: str, days: float = 1, since: float = 0.05) -> tuple[Path, Path]:
+        """The certificate of a server with these host names or addresses, and its key. It is valid
+        `days` from now on, and has been `since` days ago."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         signed = (
-            self._made(subject, key.public_key())
+            self._made(subject, key.public_key(), days, since)
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -43,7 +44,13 @@ class Authority:
         secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, secret
 
-    def _made(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _made(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        days: float = 1,
+        since: float = 0.05,
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -51,8 +58,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=since))
+            .not_valid_after(now + timedelta(days=days))
         )
 
 

@@ -134,10 +134,7 @@ def _wrong(shown: Shown, at: float, fleet: Fleet) -> tuple[Level, str] | None:
     if left < min(URGENT, due):
         return "error", f"ends in {lasting(left)}"
     if left < due:
-        return (
-            "warning",
-            f"ends in {lasting(left)} (objectives.certificate_left = {due / DAY:.0f} d)",
-        )
+        return "warning", f"ends in {lasting(left)}, less than {due / DAY:.0f} days"
     return None
 
 
