@@ -22,6 +22,7 @@ from photo_api.supervisor.child import Child
 from photo_api.supervisor.slot import Slot, load_of
 
 LOOK_AT_FLEET = 10.0
+UNTIL_ONE_IS_READY = 0.5
 FLEET_KEPT = 60.0
 """Seconds after which the fleet's numbers are told no more: none are better than old ones."""
 
@@ -66,7 +67,8 @@ class InstanceMetrics:
             if ready:
                 self._asked += 1
                 random.choice(ready).send(f"look-at-fleet {self._asked}")
-            await asyncio.sleep(LOOK_AT_FLEET * random.uniform(0.9, 1.1))
+            pause = LOOK_AT_FLEET * random.uniform(0.9, 1.1) if ready else UNTIL_ONE_IS_READY
+            await asyncio.sleep(pause)
 
     def take(self, child: Child, event: str, value: str) -> None:
         """Take `counts`, `gauges`, `fleet` or `scrape` of a process; the last is answered to it."""
