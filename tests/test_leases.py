@@ -241,6 +241,7 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         "orphan_objects": 0,
         "orphan_bytes": 0,
         "oldest_orphan": 0,
+        "kept_orphans": 0,
     }
     await db.execute(
         "UPDATE photos SET thumbnail_key = 't', thumbnail_bytes = 3, preview_key = 'p',"
@@ -252,15 +253,18 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
     numbers = await statistics(db)
     assert (numbers["orphan_objects"], numbers["orphan_bytes"]) == (5, 57)
     away = "UPDATE unreferenced_objects SET delete_after = now() {}, taken = {}"
-    for when, taken_by_sweep, objects, age in (
-        ("- interval '1 hour'", "false", 5, 3600),
-        ("+ interval '4 minutes'", "true", 5, 0),
-        ("+ interval '4 minutes'", "false", 0, 0),
+    for when, taken_by_sweep, objects, age, kept in (
+        ("- interval '1 hour'", "false", 5, 3600, 0),
+        ("+ interval '290 s'", "true", 5, 0, 0),
+        ("+ interval '230 s'", "true", 5, 0, 5),
+        ("- interval '1 minute'", "true", 5, 60, 5),
+        ("+ interval '230 s'", "false", 0, 0, 0),
     ):
         await db.execute(away.format(when, taken_by_sweep))
         await count(db, lease)
         numbers = await statistics(db)
         assert (numbers["orphan_objects"], numbers["oldest_orphan"]) == (objects, age)
+        assert numbers["kept_orphans"] == kept
     await db.execute("DELETE FROM unreferenced_objects")
     await db.execute("DELETE FROM albums")
     await count(db, lease)

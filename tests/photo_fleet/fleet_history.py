@@ -209,6 +209,7 @@ class History:
             ("photo_api_fleet_orphan_objects", ()): 120 + minute % 30 * 4,
             ("photo_api_fleet_orphan_bytes", ()): (120 + minute % 30 * 4) * 3_400_000,
             ("photo_api_fleet_oldest_orphan_seconds", ()): 20 + minute % 30,
+            ("photo_api_fleet_kept_orphan_objects", ()): 0,
         }
         for result in declared.DRAIN_RESULTS:
             ends = [str(edge) for edge in declared.FLEET_DRAIN.edges]

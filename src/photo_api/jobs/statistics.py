@@ -39,12 +39,15 @@ WITH {FENCE}, counted (name, value) AS (
     ) waiting, LATERAL (VALUES ('jobs_queued', queued), ('jobs_dead', dead)) numbers
     UNION ALL SELECT numbers.* FROM (
         SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes,
-            coalesce(extract(epoch FROM now() - least(min(delete_after), now())), 0)::bigint AS age
+            coalesce(extract(epoch FROM now() - least(min(delete_after), now())), 0)::bigint AS age,
+            -- A sweep needs seconds for those that it takes.
+            count(*) FILTER (WHERE taken AND delete_after < now() + interval '4 minutes') AS kept
         FROM unreferenced_objects
         -- The sweep puts those off that it takes, until they are gone.
         WHERE delete_after < now() + interval '5 minutes' AND (delete_after < now() OR taken)
     ) orphans, LATERAL (VALUES
-        ('orphan_objects', objects), ('orphan_bytes', bytes), ('oldest_orphan', age)
+        ('orphan_objects', objects), ('orphan_bytes', bytes), ('oldest_orphan', age),
+        ('kept_orphans', kept)
     ) numbers
     UNION ALL SELECT 'photos_without_thumbnail', count(*)
         FROM (SELECT id FROM photos WHERE {OWED} ORDER BY id LIMIT {MOST_OWED}) owed
@@ -156,6 +159,7 @@ _BY_NAME: dict[str, Metric] = {
     "orphan_objects": declared.FLEET_ORPHANS,
     "orphan_bytes": declared.FLEET_ORPHAN_BYTES,
     "oldest_orphan": declared.FLEET_OLDEST_ORPHAN,
+    "kept_orphans": declared.FLEET_KEPT_ORPHANS,
     "jobs": declared.FLEET_JOBS,
     "oldest_job": declared.FLEET_OLDEST_JOB,
     "pending_uploads": declared.FLEET_PENDING_UPLOADS,

@@ -289,6 +289,10 @@ FLEET_OLDEST_ORPHAN = gauge(
     "photo_api_fleet_oldest_orphan_seconds",
     "For how long the oldest of them has been due.",
 )
+FLEET_KEPT_ORPHANS = gauge(
+    "photo_api_fleet_kept_orphan_objects",
+    "Those that a sweep took over a minute ago and that the store has kept.",
+)
 FLEET_INSTANCES = gauge(
     "photo_api_fleet_instances",
     "Boots in the registry, by state.",

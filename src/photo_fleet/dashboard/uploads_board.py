@@ -100,9 +100,10 @@ RENDITIONS = Section(
         ),
         lines(
             "Objects due for deletion",
-            "What the sweep has yet to delete from the store.",
+            "What the sweep has yet to delete, and what the store has kept in spite of it.",
             "short",
-            (f"max({series('photo_api_fleet_orphan_objects')})", "objects"),
+            (f"max({series('photo_api_fleet_orphan_objects')})", "due"),
+            (f"max({series('photo_api_fleet_kept_orphan_objects')})", "kept"),
         ),
         lines(
             "Bytes due for deletion",

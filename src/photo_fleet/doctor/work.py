@@ -22,7 +22,6 @@ from photo_fleet.doctor.told import (
 from photo_fleet.render.alerts import OLDEST_JOB, OLDEST_NUMBERS
 
 JOBS, OLDEST = "photo_api_fleet_jobs", "photo_api_fleet_oldest_job_seconds"
-CALLS = "photo_api_storage_call_duration_seconds_count"
 OVERDUE = 3600.0
 """Seconds after which an object should have been deleted, however many there were."""
 URGENT_KINDS = ("renditions", "shared_album")
@@ -30,7 +29,6 @@ URGENT_KINDS = ("renditions", "shared_album")
 LONGEST_QUEUE = 3600.0
 """Seconds for those others."""
 LOST = "photo_api_log_lines_lost_total"
-FEW_CALLS = 3
 LEASES = (
     'psql "$PHOTO_API_DATABASE_URL" -c "SELECT name, holder, expires_at FROM leases"'
     ' -c "SELECT name, value, at FROM statistics ORDER BY at LIMIT 5"'
@@ -103,45 +101,31 @@ def maintenance_stopped(seen: Seen) -> Iterator[Finding]:
 
 
 def orphans_grow(seen: Seen) -> Iterator[Finding]:
-    """By how long the oldest has been due, and by what the store says to deletions."""
+    """By what the store keeps though it is well, and by how long the oldest has been due."""
     metrics, ready = fleet_numbers(seen), ready_servers(seen)
     objects = number(metrics, "photo_api_fleet_orphan_objects")
     size = number(metrics, "photo_api_fleet_orphan_bytes")
-    due = f"{objects:.0f} objects ({size / 1e6:.0f} MB and more) are due to be deleted"
-    refused, tried = _deletions(ready)
-    if objects and refused >= FEW_CALLS and 2 * refused > tried:
-        yield Finding(
-            "warning",
-            "orphans-grow",
-            f"the store did not do {refused:.0f} of {tried:.0f} deletions"
-            f" ({CALLS} of {len(ready)} instances), and {due}",
-            metric(ready[0], "'operation=\"delete\"'"),
-            "let the service's key delete in the bucket (s3:DeleteObject, no object lock)",
-        )
-        return
+    kept = number(metrics, "photo_api_fleet_kept_orphan_objects")
     oldest = number(metrics, "photo_api_fleet_oldest_orphan_seconds")
-    if oldest > OVERDUE:
-        yield Finding(
-            "warning",
-            "orphans-grow",
-            f"{due}, the oldest for {lasting(oldest)} (photo_api_fleet_oldest_orphan_seconds): the"
-            " sweep does not keep up",
-            metric(ready[0], "photo_api_fleet_o"),
-            "read in the job workers' log what the sweep fails of (docs/operations.md#maintenance)",
+    due = f"{objects:.0f} objects ({size / 1e6:.0f} MB and more) are due to be deleted"
+    is_well = not any(one.checks.get("storage", {}).get("ok") is False for one in ready)
+    if kept and is_well:
+        reason = f"{kept:.0f} of them were there a minute after the store was told to delete them"
+        fix = "let the service's key delete in the bucket (s3:DeleteObject, no object lock)"
+    elif oldest > OVERDUE:
+        reason = f"the oldest for {lasting(oldest)}: the sweep does not keep up"
+        fix = (
+            "read in the job workers' log what the sweep fails of (docs/operations.md#maintenance)"
         )
-
-
-def _deletions(servers: tuple[Server, ...]) -> tuple[float, float]:
-    """(those that failed, all of them) since the instances' starts."""
-    told = [
-        (labels.get("result"), value)
-        for server in servers
-        if server.metrics
-        for labels, value in server.metrics.samples(CALLS)
-        if labels.get("operation") == "delete"
-    ]
-    failed = sum(value for result, value in told if result not in ("ok", "missing"))
-    return failed, sum(value for _, value in told)
+    else:
+        return
+    yield Finding(
+        "warning",
+        "orphans-grow",
+        f"{due} (photo_api_fleet_orphan_objects), {reason}",
+        metric(ready[0], "orphan"),
+        fix,
+    )
 
 
 def jobs_dead(seen: Seen) -> Iterator[Finding]:
