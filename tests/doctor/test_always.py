@@ -164,7 +164,7 @@ def found(ill: Running) -> Visit:
         ("key-old", "warning", "the jwt key 2020-01 that signs is"),
         ("key-undated", "warning", "the secret key k1 that signs has no date"),
         ("store-down", "error", "1 of 1 ready instances do not reach it"),
-        ("orphans-grow", "warning", "7 objects (14 MB and more) are due to be deleted, the oldest"),
+        ("orphans-grow", "warning", "7 objects (14 MB and more) are due to be deleted"),
         ("jobs-dead", "warning", "by kind: 1 renditions"),
         ("queue-old", "warning", "the oldest renditions job has been waiting for 20 min"),
         ("renditions-missing", "error", "2 photos have no thumbnail"),
