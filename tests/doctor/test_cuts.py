@@ -386,6 +386,14 @@ def test_inequalities_hold_with_what_is_in_force(name: str) -> None:
         assert {one.code for one in findings} <= others
 
 
+def test_where_an_instance_listens_matters_to_a_cloud_s_balancer_alone() -> None:
+    for kind in ("nginx", "cloud"):
+        with host(changed(Fleet(), {"balancer.kind": kind})) as it:
+            server(port=8001)(it)
+            told = [one.evidence.partition(":")[0] for one in it.found()]
+            assert told == (["server-port"] if kind == "cloud" else [])
+
+
 def test_numbers_that_differ_in_both_meet() -> None:
     """Neither alone contradicts the spec."""
     with host() as it:
@@ -398,12 +406,16 @@ def test_numbers_that_differ_in_both_meet() -> None:
 
 
 def test_a_deploy_brings_other_numbers_and_that_takes_a_while() -> None:
+    faults = {"reality-contradicts", "reality-differs"}
     with host() as it:
         server(keep_alive=5)(it)
-        it.servers[0] = replace(it.servers[0], boot=boot(1, started_at=NOW - 300))
+        it.servers[0] = replace(it.servers[0], boot=boot(1, started_at=NOW - 100))
+        assert {one.code for one in it.found()} == faults, "nobody goes"
+        gone = boot(3, state="stopped", changed_at=NOW - 60)
+        it.registry["instances"] = (*(one.boot for one in it.servers), gone)
         assert it.found() == [], "the older one is about to leave"
         it.servers[0] = replace(it.servers[0], boot=boot(1, started_at=NOW - 7200))
-        assert {one.code for one in it.found()} == {"reality-contradicts", "reality-differs"}
+        assert {one.code for one in it.found()} == faults, "nobody comes any more"
         it.servers[1] = replace(it.servers[1], boot=boot(2, state="draining", changed_at=NOW))
         assert it.found() == []
 

@@ -11,6 +11,7 @@ from photo_fleet.doctor.in_force import (
     RENDER,
     Told,
     Variant,
+    differences,
     expected,
     of_nginx,
     of_servers,
@@ -18,20 +19,22 @@ from photo_fleet.doctor.in_force import (
 )
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.nginx import NginxLook
+from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.units import UnitsLook
 from photo_fleet.doctor.proxying import seconds
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding as Contradiction
-from photo_fleet.rules.server import compare, is_the_same
+from photo_fleet.rules.server import is_the_same
 from photo_fleet.spec.changes import changed, told
 
 CHECK = "photo-fleet check"
 TOKEN = "PHOTO_API_OPS_TOKEN_FILE=… photo-fleet doctor"  # noqa: S105  (a command)
 
 MOST_COMBINATIONS = 60
-LONGEST_DEPLOY = 1800.0
+STEP_OF_DEPLOY = 300.0
+"""Seconds in which a deploy replaces one instance, or has stopped."""
 STALE = 2.0
 """Seconds: the kernel tells to the second when the machine was started."""
 
@@ -97,8 +100,8 @@ def _in_force(seen: Seen) -> tuple[list[Variant], list[Unseen]]:
 
 def _settled(seen: Seen) -> tuple[tuple[Server, ...], list[Unseen]]:
     """The instances that are to stay and tell their configuration, and what the others keep to
-    themselves. While a deploy brings the spec's numbers, those of before leave: nobody who is older
-    than all that have them counts."""
+    themselves. While a deploy brings the spec's numbers, nobody counts who is older than all that
+    have them."""
     look = seen.need(ServersLook)
     servers = [one for one in look.servers if one.boot.state != "draining"]
     told = [one for one in servers if one.config is not None]
@@ -107,11 +110,17 @@ def _settled(seen: Seen) -> tuple[tuple[Server, ...], list[Unseen]]:
     if silent:
         names = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
         lacking = [Unseen(f"{names} told no configuration", TOKEN)]
-    new = [one for one in told if not compare(seen.spec, one.config or {})]
-    if new and seen.at - max(one.boot.started_at for one in new) < LONGEST_DEPLOY:
-        first = min(one.boot.started_at for one in new)
-        told = [one for one in told if one in new or one.boot.started_at >= first]
+    new = [one.boot.started_at for one in told if not differences(seen.spec, one)]
+    if new and _is_deploying(seen.need(RegistryLook), max(new)):
+        told = [one for one in told if one.boot.started_at >= min(new)]
     return tuple(told), lacking
+
+
+def _is_deploying(registry: RegistryLook, latest: float) -> bool:
+    """Whether instances come, the last at `latest`, and go."""
+    since = registry.now - STEP_OF_DEPLOY
+    going = [one for one in registry.instances if one.state != "ready" and one.changed_at > since]
+    return latest > since and bool(going)
 
 
 def _open(lacking: list[Unseen]) -> None:
@@ -161,9 +170,9 @@ def _short_reload(seen: Seen) -> Iterator[Finding]:
 def reality_differs(seen: Seen) -> Iterator[Finding]:
     """What is in force and is not the spec's, whether or not it contradicts anything."""
     lacking: list[Unseen] = []
-    for differences in (_at_servers, _at_nginx, _at_units):
+    for where in (_at_servers, _at_nginx, _at_units):
         try:
-            yield from differences(seen)
+            yield from where(seen)
         except Unseen as unseen:
             lacking.append(unseen)
     _open(lacking)
@@ -173,7 +182,7 @@ def _at_servers(seen: Seen) -> Iterator[Finding]:
     servers, lacking = _settled(seen)
     alike: dict[Contradiction, list[Server]] = {}
     for server in servers:
-        for one in compare(seen.spec, server.config or {}):
+        for one in differences(seen.spec, server):
             alike.setdefault(replace(one, ways=()), []).append(server)
     for one, which in alike.items():
         yield Finding(

@@ -12,7 +12,8 @@ from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.units import INSTANCE, UnitsLook, Value
 from photo_fleet.doctor.proxying import Way, seconds, size, ways
-from photo_fleet.rules.server import REPORTED, is_the_same
+from photo_fleet.rules.findings import Finding
+from photo_fleet.rules.server import REPORTED, compare, is_the_same
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import is_number
 
@@ -27,9 +28,11 @@ USUAL_KEEP, USUAL_CLIENT_KEEP, USUAL_BODY = 60.0, 75.0, 1024.0**2
 
 UPLOADS = f"{API_PREFIX}/photos"
 
+PORT = "server-port"
+
 RENDER = "photo-fleet render, put nginx's files in place, and reload nginx"
 
-_ARGUMENT = re.compile(r"(--workers|--port)[= ](\d+)")
+_WORKERS = re.compile(r"(--workers)[= ](\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,13 @@ def expected(fleet: Fleet, key: str) -> Any:
     return attrgetter(key)(fleet)
 
 
+def differences(fleet: Fleet, server: Server) -> list[Finding]:
+    """What `photo-fleet check --probe` would say of it. A balancer that follows the registry reads
+    there on which port it is."""
+    found = compare(fleet, server.config or {})
+    return [one for one in found if fleet.balancer.kind == "cloud" or one.code != PORT]
+
+
 def of_servers(fleet: Fleet, look: ServersLook) -> list[Variant]:
     """Each distinct set among the instances that tell theirs, with the instances that have it."""
     alike: dict[tuple[tuple[str, Any], ...], list[Server]] = {}
@@ -67,7 +77,8 @@ def _numbers(fleet: Fleet, config: Mapping[str, Any]) -> tuple[tuple[str, Any], 
     return tuple(
         (name, config[name])
         for name, (table, key, _) in REPORTED.items()
-        if is_number(config.get(name))
+        if name != "port"
+        and is_number(config.get(name))
         and not is_the_same(config[name], expected(fleet, f"{table}.{key}"))
     )
 
@@ -96,7 +107,7 @@ def of_units(fleet: Fleet, look: UnitsLook) -> Variant:
         return ()
     told = dict(unit.environment)
     for program in unit.programs.get("ExecStart", ()):
-        for name, value in _ARGUMENT.findall(program.text):
+        for name, value in _WORKERS.findall(program.text):
             told[name] = Value(value, program.place)
     return tuple(_of_unit(fleet, told))
 
