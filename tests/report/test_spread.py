@@ -66,4 +66,4 @@ def test_one_that_was_there_for_a_moment_keeps_nobody_from_being_judged() -> Non
             requests={"a": [9, 2000, 2000], "b": [9, 500, 500], "c": [9, None, None]},
         )
     )
-    assert any(fault.startswith("a had 1.59 times") for fault in found.faults)
+    assert any(fault.startswith("a had 1.60 times") for fault in found.faults)
