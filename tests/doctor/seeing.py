@@ -20,12 +20,13 @@ def reach_of(environ: dict[str, str], **more: Any) -> Reach:
     return Reach(spec_name="fleet.toml", **given)
 
 
-async def seen_through(reach: Reach) -> Seen:
-    """What database, registry and servers told."""
+async def seen_through(reach: Reach, *others: object) -> Seen:
+    """What database, registry and servers told, and these other looks."""
     nothing = Seen(reach.spec, 0, {})
     looks: dict[type[Any], Any] = {
         DatabaseLook: await database.take(reach, nothing),
         RegistryLook: await registry.take(reach, nothing),
+        **{type(other): other for other in others},
     }
     seen = Seen(reach.spec, 0, looks)
     return Seen(reach.spec, 0, looks | {ServersLook: await servers.take(reach, seen)})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from photo_fleet.doctor import always, cuts, traffic
+from photo_fleet.doctor import always, cuts, restarts, traffic
 from photo_fleet.doctor.finding import Section
 from photo_fleet.doctor.looking import Look, Rule
 from photo_fleet.doctor.looks import (
@@ -10,6 +10,8 @@ from photo_fleet.doctor.looks import (
     certificates,
     database,
     edge,
+    edge_health,
+    host,
     nginx,
     prometheus,
     registry,
@@ -21,6 +23,8 @@ from photo_fleet.doctor.looks.access_log import AccessLogLook
 from photo_fleet.doctor.looks.certificates import CertificatesLook
 from photo_fleet.doctor.looks.database import DatabaseLook
 from photo_fleet.doctor.looks.edge import EdgeLook
+from photo_fleet.doctor.looks.edge_health import EdgeHealthLook
+from photo_fleet.doctor.looks.host import HostLook
 from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import RegistryLook
@@ -38,9 +42,13 @@ STAGES: tuple[tuple[Look, ...], ...] = (
         Look(AccessLogLook, "nginx's access log", access_log.take),
         Look(PrometheusLook, "Prometheus", prometheus.take),
         Look(UnitsLook, "units", units.take),
+        Look(HostLook, "this host", host.take),
     ),
     # What is asked of instances, once the registry has told which there are.
-    (Look(ServersLook, "instances", servers.take),),
+    (
+        Look(ServersLook, "instances", servers.take),
+        Look(EdgeHealthLook, "health at nginx", edge_health.take),
+    ),
     # What instances tell the addresses of.
     (Look(StoreLook, "the object store", store.take),),
     (Look(CertificatesLook, "certificates", certificates.take),),
@@ -48,7 +56,7 @@ STAGES: tuple[tuple[Look, ...], ...] = (
 """Looks of a stage see what the stages before it saw."""
 
 RULES: Mapping[Section, tuple[Rule, ...]] = {
-    "restarts": (),
+    "restarts": restarts.RULES,
     "traffic": traffic.RULES,
     "cuts": cuts.RULES,
     "always": always.RULES,

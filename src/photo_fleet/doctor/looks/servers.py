@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from photo_api.contract import LIVE_PATH, METRICS_PATH
+from photo_api.contract import HEALTH_PATH, LIVE_PATH, METRICS_PATH
 from photo_base.http_probe import Unreachable
 from photo_base.log_lines import one_line, redacted
 from photo_fleet.balancer.probes import ask, failed
@@ -21,7 +21,7 @@ from photo_fleet.doctor.looks.clock import Offset, offset, surest
 from photo_fleet.doctor.looks.exposition import Metrics, parse
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.reach import Reach
-from photo_fleet.doctor.seen import Seen
+from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.rules.server import ProbeError, as_operator, detailed, fetch
 
 MOST_SERVERS, MOST_AT_ONCE = 200, 16
@@ -35,6 +35,12 @@ LEAST_PATIENCE, MOST_PATIENCE = 2.0, 6.0
 LONGEST = 25.0
 """Seconds for all servers together."""
 LARGEST_METRICS = 4 * 1024 * 1024
+
+MOST_NAMED = 3
+SHOWN = (
+    'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT instance, address, port, state, heartbeat_at FROM'
+    ' instances ORDER BY heartbeat_at DESC LIMIT 20"'
+)
 
 Told = Mapping[str, Any]
 
@@ -85,8 +91,13 @@ class Server:
 
     @property
     def answers(self) -> bool:
-        """Whether it said anything."""
+        """Whether somebody answered at its address."""
         return any(asked is not None and asked.latencies for asked in (self.health, self.live))
+
+    @property
+    def told(self) -> bool:
+        """Whether it was itself who answered, with what it depends on."""
+        return bool(self.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,25 @@ class ServersLook:
 
     servers: tuple[Server, ...] = ()
     left_out: int = 0
+
+    @property
+    def answering(self) -> tuple[Server, ...]:
+        """Those that told something."""
+        return tuple(server for server in self.servers if server.told)
+
+    def all_told(self) -> None:
+        """Raises `Unseen` unless every instance that lives told something: for a rule to end
+        with."""
+        mute = [server for server in self.servers if not server.told]
+        if not self.servers:
+            raise Unseen("the registry has no instance that lives and serves", SHOWN)
+        if mute:
+            which = ", ".join(f"{one.boot.instance}: {one.problem}" for one in mute[:MOST_NAMED])
+            more = f", and {len(mute) - MOST_NAMED} more" if len(mute) > MOST_NAMED else ""
+            asking = f"curl -sS http://{mute[0].boot.place}{HEALTH_PATH}/detailed"
+            raise Unseen(f"{len(mute)} of {len(self.servers)} told nothing ({which}{more})", asking)
+        if self.left_out:
+            raise Unseen(f"{self.left_out} more instances than are asked", SHOWN)
 
 
 async def take(reach: Reach, seen: Seen) -> ServersLook:
