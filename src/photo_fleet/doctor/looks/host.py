@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photo_base.log_lines import one_line
-from photo_fleet.doctor.looks.programs import printed
+from photo_fleet.doctor.looks.program import said
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
 
@@ -23,6 +23,7 @@ GROUPS = "sys/fs/cgroup/system.slice"
 RECORD, MOST_BYTES = 16_384, 8 * 1024 * 1024
 
 # As mm/oom_kill.c of Linux prints them; the line with the cgroup comes first.
+_OF_INTEREST = "Killed process|oom-kill:"
 _GROUP = re.compile(r"oom-kill:.*task_memcg=([^,]*),task=[^,]*,pid=([0-9]+)")
 _KILLED = re.compile(r"Killed process ([0-9]+) \(([^)]*)\)(?:.*?anon-rss:([0-9]+)kB)?")
 
@@ -125,16 +126,15 @@ def _records(descriptor: int) -> Iterator[bytes]:
 
 async def _journal(since: float) -> list[tuple[float, str]] | None:
     """The same from the journal, where this user may read it."""
-    one = await printed("journalctl", "-k", "-n", "1", "-o", "short-unix", "--no-pager", "-q")
-    if not one:
+    plain = ("journalctl", "-k", "-q", "--no-pager", "-o", "short-unix")
+    if not await said(*plain, "-n", "1"):
         return None
-    command = ("journalctl", "-k", "-q", "--no-pager", "-o", "short-unix", "-n", "5000")
-    text = await printed(*command, f"--since=@{since:.0f}", "--grep=Killed process|oom-kill:")
+    text = await said(*plain, "-n", "300", f"--since=@{since:.0f}", f"--grep={_OF_INTEREST}")
     found = []
-    for line in (text or "").splitlines():
-        at, _, said = line.partition(" ")
+    for line in text.decode(errors="replace").splitlines():
+        at, _, rest = line.partition(" ")
         with suppress(ValueError):
-            found.append((float(at), said))
+            found.append((float(at), rest))
     return found
 
 
@@ -172,8 +172,9 @@ def _numbers(file: Path) -> dict[str, int]:
 async def _states() -> dict[str, State]:
     found = {}
     for unit in UNITS:
-        told = await printed("systemctl", "show", "-p", ",".join(ASKED), "--", unit)
-        pairs = dict(one_line(line).partition("=")[::2] for line in (told or "").splitlines())
+        told = await said("systemctl", "show", "-p", ",".join(ASKED), "--", unit)
+        lines = told.decode(errors="replace").splitlines()
+        pairs = dict(one_line(line).partition("=")[::2] for line in lines)
         if pairs.get("LoadState") == "loaded":
             state, sub, result, restarts = (pairs.get(name, "") for name in ASKED[1:])
             found[unit] = State(state, sub, result, int(restarts) if restarts.isdigit() else 0)
