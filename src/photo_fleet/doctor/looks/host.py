@@ -102,10 +102,10 @@ def _kernel_lines(file: Path) -> list[tuple[float, str]] | None:
     booted = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
     found = []
     for line in text.splitlines():
-        head, semicolon, said = line.partition(";")
+        head, semicolon, message = line.partition(";")
         parts = head.split(",")
         if semicolon and len(parts) > 2 and parts[2].isdigit():
-            found.append((booted + int(parts[2]) / 1e6, said))
+            found.append((booted + int(parts[2]) / 1e6, message))
     return found
 
 
@@ -127,23 +127,27 @@ def _records(descriptor: int) -> Iterator[bytes]:
 async def _journal(since: float) -> list[tuple[float, str]] | None:
     """The same from the journal, where this user may read it."""
     plain = ("journalctl", "-k", "-q", "--no-pager", "-o", "short-unix")
-    if not await said(*plain, "-n", "1"):
+    if not _lines(await said(*plain, "-n", "1")):  # then there is at most a word why
         return None
-    text = await said(*plain, "-n", "300", f"--since=@{since:.0f}", f"--grep={_OF_INTEREST}")
+    searched = f"--since=@{since:.0f}", f"--grep={_OF_INTEREST}"
+    return _lines(await said(*plain, "-n", "300", *searched))
+
+
+def _lines(journal: bytes) -> list[tuple[float, str]]:
     found = []
-    for line in text.decode(errors="replace").splitlines():
-        at, _, rest = line.partition(" ")
+    for line in journal.decode(errors="replace").splitlines():
+        at, _, text = line.partition(" ")
         with suppress(ValueError):
-            found.append((float(at), rest))
+            found.append((float(at), text))
     return found
 
 
 def _kills(lines: list[tuple[float, str]]) -> Iterator[Kill]:
     groups: dict[int, str] = {}
-    for at, said in lines:
-        if (group := _GROUP.search(said)) is not None:
+    for at, text in lines:
+        if (group := _GROUP.search(text)) is not None:
             groups[int(group[2])] = one_line(group[1])[:200]
-        if (killed := _KILLED.search(said)) is not None:
+        if (killed := _KILLED.search(text)) is not None:
             pid = int(killed[1])
             resident = int(killed[3] or 0) * 1024
             yield Kill(at, pid, one_line(killed[2])[:64], groups.get(pid, ""), resident)
