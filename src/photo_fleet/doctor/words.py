@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-MOST_NAMED = 5
+MOST_LISTED = 5
 
 
 def listed(names: Iterable[str]) -> str:
     """Each name once, the first few of many."""
     every = list(dict.fromkeys(names))
-    more = f" and {len(every) - MOST_NAMED} more" if len(every) > MOST_NAMED else ""
-    return ", ".join(every[:MOST_NAMED]) + more
+    more = f" and {len(every) - MOST_LISTED} more" if len(every) > MOST_LISTED else ""
+    return ", ".join(every[:MOST_LISTED]) + more
 
 
 def span(seconds: float) -> str:

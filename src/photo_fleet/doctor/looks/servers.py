@@ -22,6 +22,7 @@ from photo_fleet.doctor.looks.exposition import Metrics, parse
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import listed
 from photo_fleet.rules.server import ProbeError, as_operator, detailed, fetch
 
 MOST_SERVERS, MOST_AT_ONCE = 200, 16
@@ -36,7 +37,6 @@ LONGEST = 25.0
 """Seconds for all servers together."""
 LARGEST_METRICS = 4 * 1024 * 1024
 
-MOST_NAMED = 3
 SHOWN = (
     'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT instance, address, port, state, heartbeat_at FROM'
     ' instances ORDER BY heartbeat_at DESC LIMIT 20"'
@@ -120,10 +120,9 @@ class ServersLook:
         if not self.servers:
             raise Unseen("the registry has no instance that lives and serves", SHOWN)
         if mute:
-            which = ", ".join(f"{one.boot.instance}: {one.problem}" for one in mute[:MOST_NAMED])
-            more = f", and {len(mute) - MOST_NAMED} more" if len(mute) > MOST_NAMED else ""
+            which = listed(f"{one.boot.instance}: {one.problem}" for one in mute)
             asking = f"curl -sS http://{mute[0].boot.place}{HEALTH_PATH}/detailed"
-            raise Unseen(f"{len(mute)} of {len(self.servers)} told nothing ({which}{more})", asking)
+            raise Unseen(f"{len(mute)} of {len(self.servers)} told nothing ({which})", asking)
         if self.left_out:
             raise Unseen(f"{self.left_out} more instances than are asked", SHOWN)
 
