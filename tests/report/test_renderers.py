@@ -15,10 +15,10 @@ from markdown_it import MarkdownIt
 from photo_fleet.report.conclusion import conclusion, headline
 from photo_fleet.report.html_page import page
 from photo_fleet.report.json_body import dumps
-from photo_fleet.report.line import Report, Verdict
+from photo_fleet.report.line import Curve, Plot, Report, Verdict
 from photo_fleet.report.markdown import code, escaped, markdown
 from photo_fleet.report.visible import LONGEST_CELL, visible
-from tests.report.reports import HOSTILE, SECRET, hostile, usual
+from tests.report.reports import DAY, END, HOSTILE, SECRET, hostile, usual
 
 SEOUL = timezone(timedelta(hours=9), "KST")
 NOBODY_SEES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
@@ -146,6 +146,16 @@ def test_curves_are_whole_lines_whatever_their_distance() -> None:
     report = replace(usual(), lines=(replace(usual().lines[1], plots=(holed,)),))
     (path,) = re.findall(r'<path class="line [^"]*" d="(M[^"]*)"', page(report, SEOUL))
     assert path.count("M") == 2
+
+
+def test_stairs_have_no_gaps() -> None:
+    """A size that changes seldom holds until the next change."""
+    begin, later, end = END - DAY, END - 3600, END
+    points = ((begin, 3.0), (later, 3.0), (later, 4.0), (end, 4.0))
+    plot = Plot("Instances", "short", (Curve("instances", points),))
+    report = replace(usual(), lines=(replace(usual().lines[1], plots=(plot,)),))
+    (path,) = re.findall(r'<path class="line [^"]*" d="(M[^"]*)"', page(report, SEOUL))
+    assert (path.count("M"), path.count("L")) == (1, 3)
 
 
 def test_an_instance_has_the_same_colour_everywhere() -> None:

@@ -63,7 +63,9 @@ def _usable(points: Values) -> Values:
 
 
 def _interval(plot: Plot) -> float:
-    """Seconds from one point to the next: what lies further apart is a gap."""
+    """Seconds from one point to the next: what lies further apart is a gap. Stairs, which have two
+    points where they rise or fall, have none."""
     longest = max((one.points for one in plot.curves), key=len, default=())
     gaps = [later - sooner for (sooner, _), (later, _) in pairwise(longest)]
-    return max(1.0, median(gaps)) if gaps else 1.0
+    usual = max(gaps) if 0.0 in gaps else median(gaps or [1.0])
+    return max(1.0, usual)
