@@ -11,6 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from photo_api.settings.loading import load as load_settings
 from photo_fleet.doctor.cuts import RULES
 from photo_fleet.doctor.finding import Finding, Unknown
 from photo_fleet.doctor.looking import judge
@@ -32,6 +33,7 @@ from photo_fleet.spec.changes import changed
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.settings import settings as variables
 from tests.photo_fleet.nginx_stage import short_folder
+from tests.photo_fleet.test_checks import ENVIRON
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -405,6 +407,30 @@ def test_numbers_that_differ_in_both_meet() -> None:
         assert found.subjects == ("10.0.0.2",)
 
 
+def test_what_a_unit_does_not_tell_is_the_service_s_default() -> None:
+    """Which is the spec's: nothing else is known of it here."""
+    default = load_settings(ENVIRON)
+    life, fleet = default.lifecycle, Fleet()
+    assert (life.lame_duck, life.drain_wait, life.log_flush, life.grace) == (
+        fleet.drain.lame_duck,
+        fleet.drain.in_flight_wait,
+        fleet.drain.log_flush,
+        fleet.drain.grace,
+    )
+    assert default.http.keep_alive == fleet.service.keep_alive
+    assert default.database.pool_size == fleet.service.pool
+    with host(changed(Fleet(), {"service.keep_alive": 90.0, "balancer.keep_alive": 80.0})) as it:
+        assert it.found() == []
+        it.drop_in("EnvironmentFile=")
+        (contradiction, difference) = it.found()
+        assert "PHOTO_API_KEEP_ALIVE, which nothing sets for" in contradiction.evidence
+        assert difference.evidence.startswith("unit-keep-alive: ")
+        it.drop_in("EnvironmentFile=\nEnvironmentFile=/etc/photo-api/other.env")
+        findings, unknown = it.said()
+        assert findings == []
+        assert "/etc/photo-api/other.env" in unknown[0].reason
+
+
 def test_a_deploy_brings_other_numbers_and_that_takes_a_while() -> None:
     faults = {"reality-contradicts", "reality-differs"}
     with host() as it:
@@ -475,6 +501,14 @@ UNITS: Mapping[str, tuple[str, str, str, str]] = {
     "at once": ("photo-api", "KillSignal=SIGKILL", "error", "begin a drain"),
     "by number": ("photo-api", "KillSignal=3", "error", "KillSignal=SIGQUIT"),
     "never": ("photo-api", "SendSIGKILL=no", "warning", "holds up its next start"),
+    "with its decoder": ("photo-api", "OOMPolicy=stop", "warning", "takes the instance with it"),
+    "with all it has": ("photo-api", "OOMPolicy=kill", "error", "OOMPolicy=kill"),
+    "by a command": (
+        "photo-api",
+        "ExecStop=/bin/kill -9 $MAINPID",
+        "error",
+        "ExecStop=/bin/kill -9 $MAINPID (",
+    ),
     "by a watchdog": ("photo-api", "WatchdogSec=30", "error", "does not feed a watchdog"),
     "nginx at once": ("photo-fleet-nginx", "KillSignal=SIGTERM", "error", "SIGQUIT alone"),
     "nginx too early": ("photo-fleet-nginx", "TimeoutStopSec=5", "error", "is killed with"),
@@ -544,6 +578,13 @@ PROXY: Mapping[str, tuple[str, str, str, str, str]] = {
         "",
         "proxy-without-keep-alive",
         "upstream photo_members has no keepalive",
+        "warning",
+    ),
+    "one request each": (
+        "keepalive_requests 10000;\n        keepalive_timeout 60s;",
+        "keepalive_requests 1;",
+        "proxy-without-keep-alive",
+        "keepalive_requests 1 (",
         "warning",
     ),
     "repeats writes": (

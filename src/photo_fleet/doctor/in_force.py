@@ -10,8 +10,9 @@ from photo_api.contract import API_PREFIX
 from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, ServersLook
-from photo_fleet.doctor.looks.units import INSTANCE, UnitsLook, Value
+from photo_fleet.doctor.looks.units import INSTANCE, VARIABLES, UnitsLook, Value
 from photo_fleet.doctor.proxying import Way, seconds, size, ways
+from photo_fleet.render.environment import ENVIRONMENT
 from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.server import REPORTED, compare, is_the_same
 from photo_fleet.spec.fleet import Fleet
@@ -29,6 +30,7 @@ USUAL_KEEP, USUAL_CLIENT_KEEP, USUAL_BODY = 60.0, 75.0, 1024.0**2
 UPLOADS = f"{API_PREFIX}/photos"
 
 PORT = "server-port"
+SERVE = "photo-api serve"
 
 RENDER = "photo-fleet render, put nginx's files in place, and reload nginx"
 
@@ -101,21 +103,29 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def of_units(fleet: Fleet, look: UnitsLook) -> Variant:
-    """What this host's instance is told when it starts next."""
+    """What this host's instance is told when it starts next. What nobody tells it has the service's
+    default, which is the spec's too; of files that cannot be read nothing is assumed."""
     unit = look.units.get(INSTANCE)
     if unit is None or unit.masked:
         return ()
-    told = dict(unit.environment)
-    for program in unit.programs.get("ExecStart", ()):
+    told, programs = dict(unit.environment), unit.programs.get("ExecStart", ())
+    for program in programs:
         for name, value in _WORKERS.findall(program.text):
             told[name] = Value(value, program.place)
-    return tuple(_of_unit(fleet, told))
+    is_whole = not unit.unread and any(SERVE in program.text for program in programs)
+    return tuple(_of_unit(fleet, told, is_whole))
 
 
-def _of_unit(fleet: Fleet, told: Mapping[str, Value]) -> Iterator[Told]:
+def _of_unit(fleet: Fleet, told: Mapping[str, Value], is_whole: bool) -> Iterator[Told]:
+    command = f"systemctl cat {INSTANCE}"
     for table, key, name in REPORTED.values():
         found, wanted = told.get(name), expected(fleet, f"{table}.{key}")
         if found is None:
+            usual = expected(Fleet(), f"{table}.{key}")
+            if is_whole and name in VARIABLES and not is_the_same(usual, wanted):
+                place = f"{name}, which nothing sets for {INSTANCE}, is {usual:g}"
+                remedy = f"set {name} to {wanted:g} in {ENVIRONMENT}, and restart"
+                yield Told(f"{table}.{key}", usual, place, remedy, command)
             continue
         try:
             value = type(wanted)(float(found.text))
@@ -124,7 +134,7 @@ def _of_unit(fleet: Fleet, told: Mapping[str, Value]) -> Iterator[Told]:
         if not is_the_same(value, wanted):
             remedy = f"set {name} to {wanted:g} in {found.place.rpartition(':')[0]}, and restart"
             place = f"{name} {value:g} in {found.place}"
-            yield Told(f"{table}.{key}", value, place, remedy, f"systemctl cat {INSTANCE}")
+            yield Told(f"{table}.{key}", value, place, remedy, command)
 
 
 def of_nginx(fleet: Fleet, look: NginxLook) -> list[Variant]:

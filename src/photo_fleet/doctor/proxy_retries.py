@@ -61,6 +61,8 @@ def _closing(way: Way, version: tuple[int, ...] | None) -> Iterator[tuple[str, s
         yield f"upstream {name} has no keepalive", f"keepalive 64; in upstream {name}"
     elif (time := way.kept("keepalive_timeout")) and seconds(time.first) == 0:
         yield f"keepalive_timeout {time.first} ({time.place})", "keepalive_timeout 60s;"
+    elif (requests := way.kept("keepalive_requests")) and requests.first in ("0", "1"):
+        yield f"keepalive_requests {requests.first} ({requests.place})", "keepalive_requests 10000;"
     if protocol.first == "1.0" if protocol else not is_new:
         told = f"proxy_http_version 1.0 ({protocol.place})" if protocol else "no proxy_http_version"
         yield f"{told}: HTTP/1.0 keeps no connection", "proxy_http_version 1.1;"

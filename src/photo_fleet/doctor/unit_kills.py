@@ -1,6 +1,7 @@
 """Whether this host's units let their services end by themselves."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 from photo_api.contract import STOP_MARGIN
@@ -12,6 +13,7 @@ from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.rules.server import ROUNDING
 
 PARTS = ("drain.lame_duck", "drain.in_flight_wait", "drain.log_flush")
+MOST_SHOWN = 200
 FALSE = ("no", "false", "off", "0", "n", "f")
 
 
@@ -60,6 +62,16 @@ def _of_instance(seen: Seen, look: UnitsLook, unit: Unit) -> Iterator[Finding]:
             "process": "processes that outlive the first one are left running",
         },
     )
+    yield from _by_command(unit, r"-(s )?(9|KILL|SIGKILL)\b", "kills it at once")
+    policy = unit.settings.get("OOMPolicy")
+    if policy is None or policy.text != "continue":
+        found = f"OOMPolicy={policy.text} ({policy.place})" if policy else "OOMPolicy is not set"
+        yield _finding(
+            unit,
+            "error" if policy and policy.text == "kill" else "warning",
+            f"{found}: a decoder that the kernel ends for its memory takes the instance with it",
+            "OOMPolicy=continue",
+        )
     watchdog = unit.settings.get("WatchdogSec")
     if watchdog and watchdog.text not in ("", "0", "infinity"):
         consequence = "the service does not feed a watchdog, and is killed for it"
@@ -78,18 +90,19 @@ def _of_nginx(seen: Seen, unit: Unit) -> Iterator[Finding]:
             f" {longest:g}s: nginx is killed with the requests that it carries",
             f"TimeoutStopSec={math.ceil(longest)}",
         )
-    stops = unit.programs.get("ExecStop", ())
-    if fast := [one for one in stops if "-s stop" in one.text]:
-        yield _finding(
-            unit,
-            "error",
-            f"ExecStop={fast[0].text} ({fast[0].place}) closes all connections at once",
-            "ExecStop=",
-        )
-    elif not stops and unit.settings["KillSignal"].text != "SIGQUIT":
+    if not unit.programs.get("ExecStop") and unit.settings["KillSignal"].text != "SIGQUIT":
         consequence = "nginx finishes its requests at SIGQUIT alone"
         yield _setting(unit, "error", "KillSignal", consequence, "SIGQUIT")
+    fast = r"-s stop|-(s )?(9|15|2|KILL|TERM|INT|SIGKILL|SIGTERM|SIGINT)\b"
+    yield from _by_command(unit, fast, "closes all connections at once")
     yield from _kill_mode(unit, {})
+
+
+def _by_command(unit: Unit, fast: str, consequence: str) -> Iterator[Finding]:
+    for one in unit.programs.get("ExecStop", ()):
+        if re.search(fast, one.text):
+            evidence = f"ExecStop={one.text[:MOST_SHOWN]} ({one.place}) {consequence}"
+            yield _finding(unit, "error", evidence, "ExecStop=")
 
 
 def _kill_mode(unit: Unit, worse: Mapping[str, str]) -> Iterator[Finding]:
