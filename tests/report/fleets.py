@@ -41,15 +41,19 @@ def _life(fleet: Fleet) -> Fleet:
     return fleet
 
 
+def _counting(fleet: Fleet, end: float) -> None:
+    begin = end - fleet.seconds
+    counted = "photo_api_fleet_counted_timestamp_seconds"
+    fleet.add(counted, lambda at: begin + at - 20, TELLS)
+
+
 def _queue(fleet: Fleet, end: float) -> Fleet:
     for kind in ("renditions", "metadata"):
         for state in ("queued", "leased", "dead"):
             jobs = f'photo_api_fleet_jobs{{kind="{kind}",state="{state}"}}'
             fleet.add(jobs, lambda at: 0, TELLS)
         fleet.add(f'photo_api_fleet_oldest_job_seconds{{kind="{kind}"}}', lambda at: 2, TELLS)
-    begin = end - fleet.seconds
-    counted = "photo_api_fleet_counted_timestamp_seconds"
-    fleet.add(counted, lambda at: begin + at - 20, TELLS)
+    _counting(fleet, end)
     for result in ("ok", "timeout"):
         labels = f'check="database",result="{result}"'
         fleet.grow(f"photo_api_health_checks_total{{{labels}}}", 0.2 if result == "ok" else 0.0)
@@ -65,6 +69,8 @@ def day(
         fleet.grow(f'photo_api_{name}_total{{process="web"}}', 0.0)
     for process in ("main", "web"):
         fleet.grow(f'photo_api_log_lines_lost_total{{process="{process}",way="sink"}}', 0.0)
+    for result in ("ok", "failed"):
+        fleet.grow(f'photo_api_pushes_total{{result="{result}"}}', 0.0)
     for breaker in ("database", "store"):
         fleet.add(f'photo_api_breaker_open{{breaker="{breaker}"}}', lambda at: 0)
     store = 'photo_api_storage_call_duration_seconds_count{operation="put",result='
@@ -127,6 +133,7 @@ def month(job: str, end: float, told: float = 1.0) -> Fleet:
     fleet.add('photo_api_resident_memory_bytes{process="web"}', lambda at: 0.4 * GIB)
     fleet.add("photo_api_fleet_photo_bytes", lambda at: 1e12 + 1e4 * at, TELLS)
     fleet.add("photo_api_fleet_orphan_bytes", lambda at: 1e9, TELLS)
+    _counting(fleet, end)
     for name in ("jwt", "secret"):
         key = f'photo_api_key_made_timestamp_seconds{{keys="{name}"}}'
         fleet.add(key, lambda at: end - 90 * DAY, TELLS)

@@ -13,6 +13,7 @@ from tests.metrics.scraping import prometheus_with
 from tests.report import fleets
 from tests.report.asking import asked, line, troubles, verdicts
 from tests.report.histories import DAY, HOUR, KEEP, NAMES, Life, alive, bring_in, note
+from tests.report.withheld import passing_without
 
 pytestmark = pytest.mark.needs("prometheus", "promtool")
 
@@ -118,6 +119,21 @@ def test_without_a_source_its_lines_are_unknown(wanted: Wanted, registry: str) -
         expected = {code: "unknown" if code in lacking else "pass" for code in ALL}
         assert verdicts(report) == expected, troubles(report)
         assert all(bool(one.why_unknown) == (one.code in lacking) for one in report.lines)
+
+
+def test_what_nobody_tells_is_no_good_number(wanted: Wanted, registry: str) -> None:
+    """Only where nothing asked and nothing failed is nothing told."""
+    note(registry, wanted.end, LIVES)
+    assert passing_without(wanted) <= {
+        ("traffic", "requests"),
+        *(("complaints", name) for name in ("answers", "store_failed", "store_calls")),
+        *(("complaints", name) for name in ("jobs_failed", "jobs_run")),
+        *(
+            ("error-budget", f"{kind} {what}")
+            for kind in ("reads", "writes")
+            for what in ("timed", "in time")
+        ),
+    }
 
 
 def test_an_empty_registry_is_no_good_one(wanted: Wanted, registry: str) -> None:

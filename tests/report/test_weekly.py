@@ -13,6 +13,7 @@ from tests.report import fleets
 from tests.report.asking import asked, line, troubles, verdicts
 from tests.report.fleets import GROWN, OLD
 from tests.report.histories import DAY, KEEP, NAMES, Life, alive, bring_in, note
+from tests.report.withheld import passing_without
 
 pytestmark = [pytest.mark.needs("prometheus", "promtool"), pytest.mark.slow]
 
@@ -90,6 +91,11 @@ def test_half_a_week_or_no_source_never_passes(wanted: Wanted, registry: str) ->
         report = asked(without)
         expected = {code: "unknown" if code in lacking else "pass" for code in CODES}
         assert verdicts(report) == expected, troubles(report)
+
+
+def test_what_nobody_tells_is_no_good_number(wanted: Wanted, registry: str) -> None:
+    note(registry, wanted.end, LIVES)
+    assert passing_without(wanted) <= {("outliers", "answers_each"), ("outliers", "failed_each")}
 
 
 def test_one_sick_machine_is_told_from_a_sick_dependency(wanted: Wanted, registry: str) -> None:

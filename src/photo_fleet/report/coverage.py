@@ -5,6 +5,8 @@ from photo_fleet.report.boots import instance_seconds
 from photo_fleet.report.history import WHOLE, History, Measured, Missing
 
 DAY = 86400.0
+OLD_NUMBERS = 300.0
+"""Seconds after which the fleet's numbers, counted once a minute, are none of now."""
 
 
 def measured_share(history: History, measured: Measured) -> float:
@@ -67,6 +69,15 @@ def _time_gap(history: History, measured: Measured) -> list[str]:
         return []
     span = told(measured.window.end - max(measured.window.start, history.born), "s")
     return [f"Prometheus saw instances in {share:.1%} of {span}, less than {WHOLE:.0%}"]
+
+
+def counting_gaps(history: History) -> list[str]:
+    """Why the numbers of the whole fleet are not those of the end."""
+    counts = history.measured.points("counted", "").get("", ())
+    age = counts[-1][0] - counts[-1][1] if counts else history.end
+    if age <= OLD_NUMBERS:
+        return []
+    return [f"the fleet's numbers are {told(age, 's')} old at the end: nobody counts"]
 
 
 def registry_gaps(history: History, since: float | None = None) -> list[str]:

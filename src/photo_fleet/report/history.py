@@ -10,6 +10,7 @@ from photo_fleet.dashboard.readings import Answer, Series, Values
 from photo_fleet.dashboard.window import Window
 from photo_fleet.report.boots import Boot, Step
 from photo_fleet.report.line import PERIODS, Period
+from photo_fleet.report.metrics import MAY_BE_NONE
 from photo_fleet.spec.fleet import Fleet
 
 WHOLE = 0.9
@@ -56,11 +57,13 @@ class Measured:
     answers: Mapping[str, Answer]
 
     def series(self, name: str) -> tuple[Series, ...]:
-        """All of an answer; none is an answer too. Raises Missing when it could not be read, or
-        not as a whole."""
+        """All of an answer. Raises Missing when it could not be read, or not as a whole, or when
+        there is no series, unless that is an answer too."""
         answer = self.answers.get(name, Answer(problem="it was not asked"))
         if not answer.whole:
             raise Missing(f"Prometheus ({name}): {answer.problem or answer.warning}")
+        if name not in MAY_BE_NONE and not any(one.values for one in answer.series):
+            raise Missing(f"Prometheus has nothing that tells of {name.replace('_', ' ')}")
         return answer.series
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:

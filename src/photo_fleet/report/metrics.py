@@ -58,7 +58,7 @@ DAILY: Questions = EVERY | {
     ),
     "looked_at": Asked(f"count_over_time({_now(READY)}[$__range:{SAMPLED}])", at_end=True),
     "scrapes": Asked(_over("count_over_time", "up", "$__range"), at_end=True),
-    "answered": Asked(_over("sum_over_time", "up", "$__range"), at_end=True),
+    "scraped": Asked(_over("sum_over_time", "up", "$__range"), at_end=True),
     "checks": Asked(total(increase("photo_api_health_checks_total"), "check, result"), at_end=True),
     "lines_lost": Asked(
         total(increase("photo_api_log_lines_lost_total"), "instance, way"), at_end=True
@@ -75,7 +75,6 @@ DAILY: Questions = EVERY | {
     "counted": Asked(
         _over("max_over_time", "photo_api_fleet_counted_timestamp_seconds", "$step", by="")
     ),
-    "deaths": Asked(total(increase("photo_api_worker_deaths_total")), at_end=True),
     "refusals": Asked(total(increase("photo_api_database_refusals_total")), at_end=True),
     "answers": Asked(total(increase(REQUESTS)), at_end=True),
     "breakers": Asked(
@@ -141,6 +140,7 @@ MONTHLY: Questions = EVERY | {
         f"max_over_time((sum({_CORES}) / ({_SERVING} - 1 > 0))[$step:{PEAK}])"
     ),
     "fewest_serving": Asked(f"min_over_time({_SERVING}[$step:{PEAK}])"),
+    "counted": DAILY["counted"],
     "photo_bytes": Asked(_over("max_over_time", "photo_api_fleet_photo_bytes", "$step", by="")),
     "orphan_bytes": Asked(_over("min_over_time", "photo_api_fleet_orphan_bytes", "$step", by="")),
     "keys": Asked(
@@ -164,6 +164,19 @@ AROUND_A_STEP: Questions = {
         at_end=True,
     ),
 }
+
+MAY_BE_NONE = frozenset(
+    {
+        # Nobody has asked for anything, or nothing of this kind has failed.
+        *("requests", "answers", "answers_each", "seconds_each", "timed_each", "failed_each"),
+        *("answered", "store_calls", "store_failed", "jobs_run", "jobs_failed"),
+        *("reads timed", "reads in time", "writes timed", "writes in time"),
+        # A key's id without a date; an nginx without a certificate; one instance alone.
+        *("keys", "certificate", "cores_of_others"),
+    }
+)
+"""Questions to which no series is an answer. Of all others somebody always tells a number, and be
+it 0: without any, nobody knows."""
 
 BY_PERIOD: Mapping[Period, Questions] = {"daily": DAILY, "weekly": WEEKLY, "monthly": MONTHLY}
 

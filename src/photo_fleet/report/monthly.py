@@ -3,7 +3,7 @@
 from photo_fleet.dashboard.units import told
 from photo_fleet.report.boots import sizes, time_at_sizes
 from photo_fleet.report.cost import COST, IDLE
-from photo_fleet.report.coverage import DAY, age_told, prometheus_gaps, registry_gaps
+from photo_fleet.report.coverage import DAY, age_told, counting_gaps, prometheus_gaps, registry_gaps
 from photo_fleet.report.ends import LEAVING
 from photo_fleet.report.history import History, Missing
 from photo_fleet.report.item import Item, Judgement, table
@@ -54,8 +54,6 @@ def cpu_size(history: History) -> Judgement:
     """Five minutes' use of each instance's processors against those of its machine."""
     gaps, measured, cores = prometheus_gaps(history), history.measured, cores_of(history)
     middle, high, peak = (measured.of(f"cores_{name}") for name in ("p50", "p95", "max"))
-    if not peak:
-        raise Missing("Prometheus has no photo_api_cpu_seconds_total")
     faults = [
         f"{name}: up to {told(value / cores, 'percentunit')} of its cores 95 % of the time"
         for name, value in sorted(high.items())
@@ -82,10 +80,11 @@ def memory_size(history: History) -> Judgement:
     """Resident memory of all its processes against that of the machine."""
     gaps, measured = prometheus_gaps(history), history.measured
     high, peak = measured.of("memory_p95"), measured.of("memory_max")
-    if not peak:
-        raise Missing("Prometheus has no photo_api_resident_memory_bytes")
     most = max(peak.values())
-    rows = [(name, told(high[name], "bytes"), told(peak[name], "bytes")) for name in sorted(peak)]
+    rows = [
+        (name, told(high.get(name, 0.0), "bytes"), told(peak[name], "bytes"))
+        for name in sorted(peak)
+    ]
     shown = (table(("instance", "95 %", "most"), rows),)
     answer = f"at most {told(most, 'bytes')} an instance"
     machine = history.wanted.memory
@@ -105,8 +104,6 @@ def headroom(history: History) -> Judgement:
     gaps, measured, cores = prometheus_gaps(history), history.measured, cores_of(history)
     others = measured.points("cores_of_others", "").get("", ())
     serving = measured.points("fewest_serving", "").get("", ())
-    if not serving:
-        raise Missing("Prometheus has no photo_api_cpu_seconds_total of instances that serve")
     limits = [
         one.threshold
         for one in history.spec.group.policies
@@ -114,6 +111,8 @@ def headroom(history: History) -> Judgement:
     ]
     without = tuple((at, 100 * used / cores) for at, used in others)
     alone = sum(number < 2 for _, number in serving)
+    if not without and alone < len(serving):
+        raise Missing("Prometheus has nothing that tells of cores of others")
     most = max((load for _, load in without), default=0.0)
     faults = [f"{most:.0f} % of each of the others at the busiest"] if most >= FULL else []
     if alone:
@@ -134,7 +133,8 @@ def stored(history: History) -> Judgement:
     photos = measured.points("photo_bytes", "").get("", ())
     orphans = measured.points("orphan_bytes", "").get("", ())
     if not (photos and orphans):
-        raise Missing("Prometheus has no photo_api_fleet_photo_bytes: nobody counts")
+        raise Missing("Prometheus has nothing of the stored bytes in this time")
+    gaps += counting_gaps(history)
     first, last, left = photos[0][1], photos[-1][1], orphans[-1][1]
     days = max(1.0, (photos[-1][0] - photos[0][0]) / DAY)
     faults = []

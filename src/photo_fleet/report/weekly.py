@@ -2,14 +2,14 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from photo_fleet.dashboard.panel import Unit
 from photo_fleet.dashboard.units import told
-from photo_fleet.report.coverage import prometheus_gaps, registry_gaps
+from photo_fleet.report.coverage import counting_gaps, prometheus_gaps, registry_gaps
 from photo_fleet.report.ends import DRAINS
-from photo_fleet.report.history import Fails, History, Measured, Missing
+from photo_fleet.report.history import Fails, History, Measured
 from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.scaling import OSCILLATION, SCALING
 from photo_fleet.report.statistics import robust_scores
@@ -66,21 +66,21 @@ def _compared(
     """By what they are compared, and each one's."""
     cpu, memory = measured.of("cpu_web"), measured.of("memory_each")
     seconds, timed = measured.of("seconds_each"), measured.of("timed_each")
-    failed = measured.of("failed_each")
+    failed = dict.fromkeys(answers, 0.0) | measured.of("failed_each")
     return {
-        "CPU per request": (
-            "s",
-            {name: cpu[name] / number for name, number in answers.items() if name in cpu},
-        ),
-        "mean duration": (
-            "s",
-            {name: seconds.get(name, 0.0) / timed[name] for name in answers if timed.get(name)},
-        ),
+        "CPU per request": ("s", _each(cpu, answers, answers)),
+        "mean duration": ("s", _each(seconds, timed, answers)),
         "memory": ("bytes", {name: memory[name] for name in answers if name in memory}),
-        FAILURES: (
-            "percentunit",
-            {name: failed.get(name, 0.0) / number for name, number in answers.items()},
-        ),
+        FAILURES: ("percentunit", _each(failed, answers, answers)),
+    }
+
+
+def _each(
+    parts: Mapping[str, float], wholes: Mapping[str, float], names: Iterable[str]
+) -> dict[str, float]:
+    """The ratio of the two, of those that have both."""
+    return {
+        name: parts[name] / wholes[name] for name in names if name in parts and wholes.get(name)
     }
 
 
@@ -168,8 +168,6 @@ def machines(history: History) -> Judgement:
     """What instances tell of themselves against the spec: workers, and that one release serves."""
     gaps, measured = prometheus_gaps(history), history.measured
     workers, releases = measured.of("workers"), measured.points("releases", "version")
-    if not (workers and releases):
-        raise Missing("Prometheus has no photo_api_workers or photo_api_info")
     wanted = history.spec.service.workers
     faults = [
         f"{name} has {number:g} web workers, the spec {wanted}"
@@ -189,8 +187,7 @@ def dead_jobs(history: History) -> Judgement:
     """Jobs that have failed for good, at the end of the week."""
     gaps, measured = prometheus_gaps(history), history.measured
     dead = measured.points("jobs_dead", "kind")
-    if not dead or not measured.points("counted", ""):
-        raise Missing("Prometheus has no photo_api_fleet_jobs: nobody counts the queue")
+    gaps += counting_gaps(history)
     left = {kind: values[-1][1] for kind, values in dead.items() if values}
     grown = {kind: values[-1][1] - values[0][1] for kind, values in dead.items() if values}
     faults = [f"{number:.0f} {kind} jobs are dead" for kind, number in left.items() if number]
