@@ -24,6 +24,7 @@ from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.units import UnitsLook
 from photo_fleet.doctor.proxying import seconds
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import listed
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding as Contradiction
 from photo_fleet.rules.server import is_the_same
@@ -106,10 +107,9 @@ def _settled(seen: Seen) -> tuple[tuple[Server, ...], list[Unseen]]:
     servers = [one for one in look.servers if one.boot.state != "draining"]
     told = [one for one in servers if one.config is not None]
     silent = sorted(one.boot.instance for one in servers if one.config is None)
-    lacking = []
-    if silent:
-        names = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
-        lacking = [Unseen(f"{names} told no configuration", TOKEN)]
+    lacking = [Unseen(f"{listed(silent)} told no configuration", TOKEN)] if silent else []
+    if look.left_out:
+        lacking.append(Unseen(f"{look.left_out} more instances were not asked", TOKEN))
     new = [one.boot.started_at for one in told if not differences(seen.spec, one)]
     if new and _is_deploying(seen.need(RegistryLook), max(new)):
         told = [one for one in told if one.boot.started_at >= min(new)]
@@ -149,12 +149,8 @@ def _short_reload(seen: Seen) -> Iterator[Finding]:
     """A reload leaves requests the time that they may take."""
     if seen.spec.balancer.kind != "nginx":
         return
-    try:
-        look = seen.need(NginxLook)
-    except Unseen:
-        return  # told of with the other numbers
-    longest = seen.spec.service.longest_request
-    for one in look.tree:
+    look, longest = seen.look(NginxLook), seen.spec.service.longest_request
+    for one in look.tree if look else ():  # without it the other numbers are unknown too
         limit = seconds(one.first) if one.name == "worker_shutdown_timeout" else None
         if limit and limit < longest and not is_the_same(limit, longest):
             yield Finding(

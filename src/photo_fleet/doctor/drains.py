@@ -6,8 +6,7 @@ from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.registry import Receipt, RegistryLook
 from photo_fleet.doctor.seen import Seen, Unseen
-
-MOST_TOLD = 3
+from photo_fleet.doctor.words import listed, span
 
 NEARLY = 0.9
 SLOW_FLUSH = 3.0
@@ -114,7 +113,7 @@ def drain_long(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "error",
             "drain-long",
-            f"registry: {len(stuck)} instances drain for up to {oldest:.0f} s and still give signs"
+            f"registry: {len(stuck)} instances drain for up to {span(oldest)} and still give signs"
             f" of life; drain.grace is {grace:g}s",
             "photo-fleet status",
             "look at its journal, then end it by a second SIGTERM",
@@ -210,8 +209,8 @@ def _was_sent_to(one: Receipt) -> bool:
 
 
 def _nobody_follows(registry: RegistryLook) -> Finding:
-    silent = [f"{one.name} for {registry.now - one.seen_at:.0f} s" for one in registry.balancers]
-    known = f"silent: {', '.join(silent[:MOST_TOLD])}" if silent else "none was ever seen"
+    silent = [f"{one.name} for {span(registry.now - one.seen_at)}" for one in registry.balancers]
+    known = f"silent: {listed(silent)}" if silent else "none was ever seen"
     return Finding(
         "error",
         "never-deregistered",
@@ -230,9 +229,7 @@ def _took(one: Receipt) -> float | None:
 
 def _told(receipts: Sequence[Receipt], say: Callable[[Receipt], str]) -> str:
     """The first few of them in words."""
-    first = [f"{one.instance} {say(one)}" for one in receipts[:MOST_TOLD]]
-    more = len(receipts) - MOST_TOLD
-    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
+    return listed(f"{one.instance} {say(one)}" for one in receipts)
 
 
 def _known(number: int | None) -> str:

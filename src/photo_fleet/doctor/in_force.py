@@ -12,6 +12,7 @@ from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.units import INSTANCE, VARIABLES, UnitsLook, Value
 from photo_fleet.doctor.proxying import Way, seconds, size, ways
+from photo_fleet.doctor.words import listed
 from photo_fleet.render.environment import ENVIRONMENT
 from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.server import REPORTED, compare, is_the_same
@@ -92,14 +93,10 @@ def _of_server(
     for name, value in numbers:
         table, key, told_by = REPORTED[name]
         wanted = expected(fleet, f"{table}.{key}")
-        place = f"{name} {value:g} of /health/detailed at {_some(names)}"
+        place = f"{name} {value:g} of /health/detailed at {listed(names)}"
         remedy = f"start {'it' if len(names) == 1 else 'them'} with {told_by} {wanted:g}"
         command = f"photo-fleet check --probe http://{servers[0].boot.place}"
         yield Told(f"{table}.{key}", value, place, remedy, command, names)
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def of_units(fleet: Fleet, look: UnitsLook) -> Variant:

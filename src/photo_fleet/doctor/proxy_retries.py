@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from photo_fleet.doctor.finding import Finding, Level
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.nginx import NginxLook
-from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.proxying import Way, seconds, ways
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import listed
 
 KEEPS_BY_ITSELF = (1, 29, 7)
 """Since then nginx speaks HTTP/1.1 to upstreams and keeps connections unless told otherwise
@@ -15,7 +15,6 @@ KEEPS_BY_ITSELF = (1, 29, 7)
 
 USUAL_NEXT = ("error", "timeout")
 USUAL_CONNECT = 60.0
-MOST_TOLD = 3
 
 
 def without_keep_alive(seen: Seen) -> Iterator[Finding]:
@@ -145,16 +144,10 @@ def _finding(
     return Finding(
         level,
         code,
-        f"{problem}; so for proxy_pass at {_some([way.passing for way in found])}",
+        f"{problem}; so for proxy_pass at {listed(way.passing.place for way in found)}",
         f"sudo nginx -T -c {look.file} | grep -nE 'upstream|keepalive|proxy_'",
         f"{fix} then nginx -t and a reload",
     )
-
-
-def _some(found: list[Directive]) -> str:
-    first = ", ".join(one.place for one in found[:MOST_TOLD])
-    more = len(found) - MOST_TOLD
-    return first + (f" and {more} more" if more > 0 else "")
 
 
 RULES = (
