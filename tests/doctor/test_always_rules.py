@@ -143,6 +143,37 @@ def test_behind_a_cloud_s_balancer_addresses_may_be_those_of_clients(kind: Any, 
     assert found.level == level
 
 
+API = 'http_requests_total{method="GET",handler="/api/photos",status="200"}'
+HEALTH = 'http_requests_total{method="GET",handler="/health",status="200"}'
+FORWARDS = "photo_api_unbelieved_forwards_total"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind", "level"),
+    [
+        ({API: 40.0, FORWARDS: 39.0}, "nginx", "error"),
+        ({API: 40.0, FORWARDS: 39.0}, "cloud", "error"),
+        ({API: 40.0, HEALTH: 900.0, FORWARDS: 3.0}, "nginx", None),  # somebody tries
+        ({API: 5.0, FORWARDS: 5.0}, "nginx", None),
+    ],
+)
+def test_a_balancer_that_is_not_among_the_networks(
+    numbers: dict[str, float], kind: Any, level: str | None
+) -> None:
+    spec = Fleet(balancer=Balancer(kind=kind))
+    findings, unknown = said("proxies-unset", seen(server(numbers=numbers), spec=spec))
+    assert ([found.level for found in findings], unknown) == ([level] if level else [], [])
+    if level:
+        assert "39 of 40 at 10.0.0.1" in findings[0].evidence
+
+
+def test_a_cloud_s_balancer_of_connections_names_nobody() -> None:
+    """And leaves addresses as they are."""
+    passing = server(config={**CONFIG, "trusted_proxies": []}, numbers={API: 40.0})
+    spec = Fleet(balancer=Balancer(kind="cloud"))
+    assert said("proxies-unset", seen(passing, spec=spec)) == ([], [])
+
+
 def test_what_one_instance_does_not_tell_is_open_and_what_others_tell_is_said() -> None:
     weak = {"weak": {"PHOTO_API_OPS_TOKEN": "has fewer than 128 bits"}, "same": [["A", "B"]]}
     silent = replace(server("10.0.0.9", config=None), problem="no answer in time")

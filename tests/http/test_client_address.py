@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from photo_api.http.client_address import client_address, throttle_group
+from photo_api.http.client_address import client_address, is_told_in_vain, throttle_group
 
 PROXY = "10.0.0.1"
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -54,6 +54,26 @@ def seen(*headers: str, peer: str = PROXY) -> str:
 )
 def test_the_nearest_address_that_is_no_proxy(headers: tuple[str, ...], expected: str) -> None:
     assert seen(*headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "peer", "in_vain"),
+    [
+        (("192.0.2.7",), "172.16.0.9", True),
+        (("192.0.2.7",), "::ffff:172.16.0.9", True),
+        (("192.0.2.7",), PROXY, False),
+        (("192.0.2.7",), f"::ffff:{PROXY}", False),
+        ((PROXY,), PROXY, False),  # who asks a balancer on its own machine
+        ((), "172.16.0.9", False),
+        (("192.0.2.7",), "", False),
+    ],
+)
+def test_a_proxy_that_is_missing_among_the_trusted_is_noticed(
+    headers: tuple[str, ...], peer: str, in_vain: bool
+) -> None:
+    found = [(b"x-forwarded-for", header.encode()) for header in headers]
+    request = Request({"type": "http", "client": (peer, 1), "headers": found})
+    assert is_told_in_vain(request, TRUSTED) == in_vain
 
 
 @pytest.mark.parametrize("hop", ["unknown", "_hidden", "unix:", "-", "1.2.3", "192.0.2.007", "ü"])

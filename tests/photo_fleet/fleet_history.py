@@ -117,6 +117,7 @@ class History:
             ("photo_api_uploads_total", ["direct", "duplicate"], uploads // 9),
             ("photo_api_uploaded_bytes_total", ["direct"], uploads * 3_400_000),
             ("photo_api_uploaded_bytes_total", ["server"], uploads * 900_000),
+            ("photo_api_unbelieved_forwards_total", [], 0),
             ("photo_api_presigned_uploads_total", ["ok"], round(uploads * 1.08)),
             ("photo_api_confirms_total", ["ok"], uploads),
             ("photo_api_confirms_total", ["not_uploaded"], uploads // 20),

@@ -33,6 +33,14 @@ def client_address(request: Request, trusted: Sequence[Network]) -> str:
     return str(address)
 
 
+def is_told_in_vain(request: Request, trusted: Sequence[Network]) -> bool:
+    """Whether it names a client, and comes from a peer that is not believed."""
+    if "x-forwarded-for" not in request.headers or request.client is None:
+        return False
+    peer = _parse(request.client.host)
+    return peer is not None and not any(peer in network for network in trusted)
+
+
 def throttle_group(address: str) -> str:
     """What one client can be expected to own: an IPv4 address, or an IPv6 network of 64 bits."""
     parsed = _parse(address)

@@ -12,12 +12,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import client_address
+from photo_api.http.client_address import client_address, is_told_in_vain
 from photo_api.http.errors import CLIENT_GONE, error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
-from photo_api.metrics.declared import OBJECTIVE_REQUESTS, REQUEST_DURATION, REQUESTS, UNMATCHED
+from photo_api.metrics.declared import (
+    OBJECTIVE_REQUESTS,
+    REQUEST_DURATION,
+    REQUESTS,
+    UNBELIEVED_FORWARDS,
+    UNMATCHED,
+)
 from photo_api.telemetry.logs import AccessLog
 from photo_api.tracing import Tracer, begin
 from photo_base.environment import Network
@@ -71,7 +77,7 @@ class RequestContext:
             # of a POST in a redirect.
             scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = _request_id(scope)
-        client = client_address(Request(scope), self.trusted)
+        client = self._client(Request(scope))
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, client=client)
         if (trace := self.tracer.of_request(scope["headers"])) is not None:
@@ -117,6 +123,11 @@ class RequestContext:
             )
             if trace is not None:
                 self.tracer.end_request(trace, method, route, status, seconds, request_id)
+
+    def _client(self, request: Request) -> str:
+        if is_told_in_vain(request, self.trusted):
+            self.counts.add(UNBELIEVED_FORWARDS)
+        return client_address(request, self.trusted)
 
     def _identified(
         self, scope: Scope, start: Message, request_id: str

@@ -14,10 +14,10 @@ INSERT INTO statistics (name, value, at) SELECT name, value, now() FROM counted 
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at
 """
 
-OWED = """status = 'ready' AND thumbnail_key IS NULL AND (renditions <> 'failed'
-    OR renditions_error = 'bytes_missing' OR renditions_error LIKE 'attempts_exhausted:%')"""
-"""Of a photo: it has no thumbnail, and its file is not at fault. The index
-`photos_without_thumbnail` has the first two conditions."""
+OWED = """thumbnail_key IS NULL AND (renditions <> 'failed' OR renditions_error = 'bytes_missing'
+    OR renditions_error LIKE 'attempts_exhausted:%')"""
+"""Of a photo that is ready: it has no thumbnail, and its file is not at fault. The index
+`photos_without_thumbnail` has the first of them."""
 
 MOST_OWED = 100_000
 """Photos without thumbnail of which it is looked whether a job is there, however many wait."""
@@ -50,7 +50,8 @@ WITH {FENCE}, counted (name, value) AS (
         ('kept_orphans', kept)
     ) numbers
     UNION ALL SELECT 'photos_without_thumbnail', count(*)
-        FROM (SELECT id FROM photos WHERE {OWED} ORDER BY id LIMIT {MOST_OWED}) owed
+        FROM (SELECT id FROM photos WHERE status = 'ready' AND {OWED}
+            ORDER BY id LIMIT {MOST_OWED}) owed
         WHERE NOT EXISTS (SELECT FROM jobs WHERE kind = 'renditions' AND subject_id = owed.id)
 ) {KEPT}"""
 """All rows: once a minute."""

@@ -90,6 +90,10 @@ OBJECTIVE_REQUESTS = counter(
     objective=one_of("reads", "writes"),
     result=one_of("ok", "failed"),
 )
+UNBELIEVED_FORWARDS = counter(
+    "photo_api_unbelieved_forwards_total",
+    "Requests that name a client by X-Forwarded-For, and come from no trusted proxy.",
+)
 IN_FLIGHT = gauge(
     "http_requests_in_flight", "Requests that are being answered, to the end of their bodies."
 )

@@ -52,6 +52,12 @@ ANSWERS = Section(
             "short",
             "http_requests_in_flight",
         ),
+        lines(
+            "Clients named in vain",
+            "Requests by way of a proxy that is not trusted: all that come so have one address.",
+            "reqps",
+            (total(rate("photo_api_unbelieved_forwards_total"), "instance"), NAME),
+        ),
     ),
 )
 

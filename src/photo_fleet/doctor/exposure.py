@@ -7,12 +7,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from photo_base.origins import ANY, ANY_PORT
-from photo_fleet.doctor.finding import Finding
+from photo_fleet.doctor.finding import Finding, Level
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.servers import Server, Told
 from photo_fleet.doctor.looks.store import GUESSED, LOOKS_SIGNED, STRANGER, StoreLook, StorePlace
 from photo_fleet.doctor.seen import Seen, Unseen
-from photo_fleet.doctor.told import as_operator, configurations, instances, names
+from photo_fleet.doctor.told import (
+    LISTED,
+    as_operator,
+    configurations,
+    instances,
+    names,
+    ready_servers,
+)
+
+FORWARDS = "photo_api_unbelieved_forwards_total"
+FEW = 10
+"""Requests that say nothing yet."""
 
 WIDE = {4: 2**23, 6: 2**108}
 """Public addresses of each family that are nobody's own: those of the large networks that deliver
@@ -80,20 +91,56 @@ def _same(config: Told) -> list[str]:
 
 
 def proxies_unset(seen: Seen) -> Iterator[Finding]:
-    """Behind a cloud's balancer that leaves addresses as they are, it may be right."""
+    """By requests that name a client in vain, where there were any; a cloud's balancer whose
+    requests name none leaves addresses as they are."""
     kind = seen.spec.balancer.kind
-    for _, servers in _alike(seen, lambda config: ["none"] if _trusted(config) == [] else []):
-        yield Finding(
-            "error" if kind == "nginx" else "warning",
-            "proxies-unset",
-            f"config.trusted_proxies of /health/detailed is empty at {names(servers)}, and a"
-            f" balancer (balancer.kind = {kind}) stands before them: whoever comes through it has"
-            " its address, and limits for one address count for all",
-            as_operator(servers[0], ".trusted_proxies"),
-            "name the balancers' networks in balancer.networks of the spec"
-            " (PHOTO_API_TRUSTED_PROXIES) and restart",
-            instances(servers),
+    vain = [server for server in ready_servers(seen) if _is_told_in_vain(server)]
+    if vain:
+        numbers = [f"{_forwards(one):.0f} of {_requests(one):.0f}" for one in vain[:LISTED]]
+        yield _unset(
+            "error",
+            f"most requests name a client ({FORWARDS} of /metrics: {', '.join(numbers)} at"
+            f" {names(vain)}) and come from no proxy that is trusted",
+            vain,
         )
+    for _, servers in _alike(seen, lambda config: ["none"] if _trusted(config) == [] else []):
+        others = [one for one in servers if one not in vain]
+        trusting_nobody = [one for one in others if kind == "nginx" or _requests(one) < FEW]
+        if trusting_nobody:
+            yield _unset(
+                "error" if kind == "nginx" else "warning",
+                "config.trusted_proxies of /health/detailed is empty at"
+                f" {names(trusting_nobody)}, and a balancer (balancer.kind = {kind}) stands before"
+                " them",
+                trusting_nobody,
+            )
+
+
+def _unset(level: Level, evidence: str, servers: list[Server]) -> Finding:
+    return Finding(
+        level,
+        "proxies-unset",
+        f"{evidence}: all clients have the balancer's address, and limits for one count for all",
+        as_operator(servers[0], ".trusted_proxies"),
+        "name the balancers' networks in balancer.networks of the spec (PHOTO_API_TRUSTED_PROXIES)"
+        " and restart",
+        instances(servers),
+    )
+
+
+def _is_told_in_vain(server: Server) -> bool:
+    return _requests(server) >= FEW and 2 * _forwards(server) > _requests(server)
+
+
+def _forwards(server: Server) -> float:
+    """Absent as long as there was none."""
+    return (server.metrics and server.metrics.value(FORWARDS)) or 0.0
+
+
+def _requests(server: Server) -> float:
+    """Those of the API, which come through balancers."""
+    told = server.metrics.samples("http_requests_total") if server.metrics else ()
+    return sum(value for labels, value in told if labels.get("handler", "").startswith("/api/"))
 
 
 def proxies_open(seen: Seen) -> Iterator[Finding]:
