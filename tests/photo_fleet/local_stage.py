@@ -136,15 +136,18 @@ def fleet_up(
     cores: float = 2,
     remove_below: float = 0.1,
     more: str = "",
+    whole: str = "",
     options: Sequence[str] = (),
     stdout: int | None = None,
 ) -> Iterator[Up]:
     """A fleet in `folder`, all its instances serving. By default it never changes its size.
-    `more` is the rest of its spec; `stdout` in place of the log, which then has no events."""
+    `more` is the rest of its spec, `whole` all of it, for `desired` instances; `stdout` in place of
+    the log, which then has no events."""
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "fleet.toml"
     numbers = {"low": low, "high": high, "desired": desired}
-    spec.write_text(SPEC.format(**numbers, cores=cores, remove_below=remove_below) + more)
+    made = SPEC.format(**numbers, cores=cores, remove_below=remove_below) + more
+    spec.write_text(whole or made)
     port, log, data = free_port(), folder / "up.log", folder / "data"
     command = [sys.executable, "-m", "photo_fleet.cli", "up", str(spec), "--data", str(data)]
     with log.open("wb") as output:
