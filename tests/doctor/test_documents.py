@@ -1,9 +1,12 @@
 """docs/doctor.md has every code, as the catalogue has it."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from photo_fleet.doctor.catalogue import CODES, GUIDE
+from tests.doctor.rates import FAULTS
+from tests.doctor.sound import SOUND
 
 PAGE = Path(__file__).parent.parent.parent / "docs/doctor.md"
 HEADING = re.compile(r"^### (\w+): \[.*\]\((operations\.md#[a-z-]+)\)$", re.M)
@@ -21,3 +24,11 @@ def test_the_page_has_every_code_in_its_section() -> None:
         (kind.section, GUIDE[kind.section].removeprefix("docs/"), code, kind.meaning)
         for code, kind in CODES.items()
     ]
+
+
+def test_each_kind_of_fault_is_done_in_more_than_one_way() -> None:
+    ways = Counter(one.code for one in FAULTS)
+    assert set(ways) == set(CODES)
+    assert [code for code, number in ways.items() if number < 2] == []
+    assert len({one.name for one in FAULTS}) == len(FAULTS)
+    assert len({one.fleet for one in SOUND}) == len(SOUND) >= 30
