@@ -280,6 +280,17 @@ FAULTS = (
         ),
     ),
     Fault(
+        "drain-long",
+        "a drain of 28 of 30 s, most of it to finish requests",
+        lambda ground: long_drain(
+            ground,
+            PHOTO_API_LAME_DUCK="0.5",
+            PHOTO_API_DRAIN_WAIT="25",
+            PHOTO_API_LOG_FLUSH="0.5",
+            PHOTO_API_GRACE="30",
+        ),
+    ),
+    Fault(
         "flush-short",
         "log lines to one who does not answer, at the end",
         lambda ground: lines_left(ground, None),
