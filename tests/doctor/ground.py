@@ -160,6 +160,14 @@ class Ground:
         with edited(Path(self.places.prefix) / "nginx.conf", *edits, then=self.reload):
             yield
 
+    def age(self, seconds: float, *instances: str) -> None:
+        """By the registry they have been as they are for so much longer."""
+        self.ask(
+            f"UPDATE instances SET started_at = started_at - interval '{seconds} s',"
+            f" changed_at = changed_at - interval '{seconds} s' WHERE instance = ANY($1)",
+            list(instances),
+        )
+
     def reload(self) -> None:
         pid = int(Path(self.places.pid_file).read_text())
         os.kill(pid, signal.SIGHUP)
@@ -215,30 +223,16 @@ class Ground:
 
     @contextmanager
     def members(self, change: Callable[[list[str]], list[str]]) -> Iterator[None]:
-        """nginx has other members than the balancer gives it, which gives them again and again:
-        `change` makes of the lines of members those that it gets in between."""
+        """nginx has other members than the balancer gave it, which stands still: `change` makes of
+        the lines of members those that somebody puts there by hand."""
         with self.by_socket() as nginx:
             held = nginx.get("http://nginx/members").raise_for_status().json()["members"]
-            lines = change(
-                [f"member {one['id']} {one['address']} {one['instance']}" for one in held]
-            )
-        body = "\n".join(["panic false", *lines, f"end {len(lines)}", ""])
-        stop = threading.Event()
-
-        def keep() -> None:
-            with self.by_socket() as nginx:
-                while not stop.wait(0.02):
-                    with suppress(httpx.HTTPError):
-                        nginx.put("http://nginx/members", content=body)
-
-        keeping = threading.Thread(target=keep, daemon=True)
-        keeping.start()
-        time.sleep(0.5)
-        try:
-            yield
-        finally:
-            stop.set()
-            keeping.join(10)
+            lines = [f"member {one['id']} {one['address']} {one['instance']}" for one in held]
+            changed = change(lines)
+            body = "\n".join(["panic false", *changed, f"end {len(changed)}", ""])
+            with stopped([self.up.process.pid]):
+                nginx.put("http://nginx/members", content=body).raise_for_status()
+                yield
 
     def by_socket(self) -> httpx.Client:
         return httpx.Client(transport=httpx.HTTPTransport(uds=self.places.members_socket))
@@ -287,11 +281,12 @@ def ground(folder: Path, fleet: Fleet, *options: str) -> Iterator[Ground]:
     whole, size = toml_text.text(fleet), fleet.group.desired
     with fleet_up(folder, whole=whole, desired=size, options=options) as up:
         made = Ground(up, folder / "root")
-        systemd = made.units / "etc/systemd/system"
-        systemd.mkdir(parents=True)
         for name, text in files(load(made.layout.spec)).items():
-            if name.startswith("systemd/") and name.endswith(".service"):
-                (systemd / Path(name).name).write_text(text)
+            homes = {".service": "etc/systemd/system", ".env": "etc/photo-api"}
+            if name.startswith("systemd/") and (suffix := Path(name).suffix) in homes:
+                place = made.units / homes[suffix] / Path(name).name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(text)
         made.whole()
         yield made
 

@@ -1,20 +1,23 @@
 """Faults of which traffic is uneven, or goes to nobody."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import httpx
 
+from photo_fleet.local_fleet.control import ask
 from photo_fleet.spec.loading import load
 from tests.doctor.faults.fault import Fault
 from tests.doctor.faults.restarts import DISCONNECT, halting
-from tests.doctor.ground import Ground, ended, family, requests, stopped
+from tests.doctor.ground import Ground, again_and_again, ended, family, requests, stopped
 from tests.photo_fleet.nginx_stage import running_front, short_folder
 from tests.service import eventually
 
@@ -43,20 +46,26 @@ def one_gets_nothing(ground: Ground) -> Iterator[None]:
     yield
 
 
+CLOUD = {
+    "balancer__kind": "cloud",
+    "drain__removal": "health-only",
+    "drain__lame_duck": 105.0,
+    "drain__grace": 150.0,
+    "drain__kill_delay": 180.0,
+}
+
+
 @contextmanager
 def pinned(ground: Ground, instances: int) -> Iterator[None]:
-    """Behind a cloud's balancer on connections, clients that stay where they began."""
+    """Behind a cloud's balancer on connections clients stay where they began, at so many of the
+    instances, when another one has come."""
     chosen = [ground.address(one["name"]) for one in ground.serving()][:instances]
-    with ground.spec(
-        balancer__kind="cloud",
-        drain__removal="health-only",
-        drain__lame_duck=105.0,
-        drain__grace=150.0,
-        drain__kill_delay=180.0,
-    ):
-        for _ in range(2):
+    short = {"service__keep_alive": 10.0, "balancer__keep_alive": 5.0}
+    with ground.beside("127.0.1.72"), ground.spec(**CLOUD, **short):
+        time.sleep(12)
+        for _ in range(3):
             for address in chosen:
-                requests(f"http://{address}", READ, 2.0, clients=2)
+                requests(f"http://{address}", READ, 1.5, clients=2)
             time.sleep(SCRAPES / 2)
         yield
 
@@ -70,17 +79,10 @@ def frozen(ground: Ground, seconds: float = 0.0) -> Iterator[None]:
 
 
 @contextmanager
-def elsewhere(ground: Ground) -> Iterator[None]:
-    """An instance that is ready, at an address where nobody reaches it."""
-    with ground.beside("127.0.1.63", at="127.0.1.62"):
-        time.sleep(3)
-        yield
-
-
-@contextmanager
 def not_followed(ground: Ground) -> Iterator[None]:
     """A new instance, of which nginx is not told."""
     with ground.beside("127.0.1.64", untold=True):
+        ground.age(600, "127.0.1.64")
         yield
 
 
@@ -127,10 +129,11 @@ def second_front(ground: Ground, number: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def hanging_under_load(ground: Ground, words: str) -> Iterator[None]:
-    """An instance hangs while requests come."""
+    """An instance hangs while requests come and go on coming."""
     pids = family(ground.serving()[0]["pid"], words)
-    with stopped(pids):
-        requests(ground.up.url, READ, 12.0, clients=12)
+    loading = again_and_again(lambda: requests(ground.up.url, READ, 2.0, clients=12))
+    with stopped([ground.up.process.pid, *pids]), loading:
+        time.sleep(9)
         yield
 
 
@@ -156,17 +159,46 @@ def silent(ground: Ground, words: str, seconds: float) -> Iterator[None]:
             yield
 
 
+ALONE = "SELECT 1 FROM instances WHERE state = 'ready' HAVING count(*) = 1"
+
+
 @contextmanager
 def others_killed(ground: Ground) -> Iterator[None]:
     """All instances but one are killed, and nobody starts others."""
-    [_, *others] = ground.serving()
+    [kept, *others] = ground.serving()
     with frozen(ground):
         for one in others:
             for pid in family(one["pid"]):
                 os.kill(pid, signal.SIGKILL)
-        requests(ground.up.url, READ, 3.0)
+        eventually(lambda: ground.ask(ALONE), 90, 0.5)
+        ground.age(300, kept["name"])
         yield
     ground.whole()
+
+
+@contextmanager
+def other_cannot_start(ground: Ground) -> Iterator[None]:
+    """Of two instances one is killed, and what should take its place cannot start."""
+    ground.order(do="scale", size=2)
+    [kept, other] = ground.whole()
+    broken = {"PHOTO_API_DRAIN_WAIT": "soon"}
+
+    async def kill() -> None:
+        request = {"do": "kill", "name": other["name"], "environ": broken}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                await ask(ground.layout.control, request, lambda _: None)
+
+    killing = threading.Thread(target=lambda: asyncio.run(kill()), daemon=True)
+    killing.start()
+    try:
+        eventually(lambda: ground.ask(ALONE), 55, 0.5)
+        ground.age(300, kept["name"])
+        yield
+    finally:
+        killing.join(90)
+        ground.order(do="scale", size=3)
+        ground.whole()
 
 
 @contextmanager
@@ -288,9 +320,15 @@ FAULTS = (
         "member-missing",
         "a member taken out of nginx by hand",
         lambda ground: ground.members(lambda lines: lines[1:]),
+        patience=10,
         slow=True,
     ),
-    Fault("member-missing", "an instance told the registry another address", elsewhere, 15),
+    Fault(
+        "member-missing",
+        "all but one member taken out of nginx by hand",
+        lambda ground: ground.members(lambda lines: lines[:1]),
+        patience=10,
+    ),
     Fault("member-missing", "nginx is not told of a new instance", not_followed, 15),
     Fault(
         "member-ghost",
@@ -298,6 +336,7 @@ FAULTS = (
         lambda ground: ground.members(
             lambda lines: [*lines, f"member {uuid4()} 127.0.1.99:9 127.0.1.99"]
         ),
+        patience=10,
     ),
     Fault("member-ghost", "nginx is not told that an instance has ended", gone_and_kept),
     Fault("members-differ", "what keeps nginx's members stands still", lambda g: frozen(g, 25)),
@@ -328,12 +367,8 @@ FAULTS = (
         "all processes of an instance stand still for 14 s",
         lambda ground: silent(ground, "photo_api", 14),
     ),
-    Fault(
-        "single-member",
-        "all but one member taken out of nginx by hand",
-        lambda ground: ground.members(lambda lines: lines[:1]),
-    ),
     Fault("single-member", "all instances but one are killed", others_killed, 10),
+    Fault("single-member", "one of two is killed, and no other can start", other_cannot_start),
     Fault("balancer-panic", "most web workers stand still", most_are_ill, 10),
     Fault("balancer-panic", "the database takes no instance", all_are_unready, 10),
     Fault(
