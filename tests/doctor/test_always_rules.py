@@ -13,6 +13,8 @@ from photo_fleet.doctor.catalogue import ALWAYS
 from photo_fleet.doctor.finding import Finding, Unknown
 from photo_fleet.doctor.looking import judge
 from photo_fleet.doctor.looks.exposition import parse
+from photo_fleet.doctor.looks.nginx import NginxLook
+from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook
@@ -79,7 +81,8 @@ def seen(
 ) -> Seen:
     found = servers or (server(),)
     registry = RegistryLook(NOW, 3600, boots or tuple(one.boot for one in found))
-    told = {RegistryLook: registry, ServersLook: ServersLook(found)}
+    told: dict[type[Any], Any] = {RegistryLook: registry, ServersLook: ServersLook(found)}
+    told[NginxLook] = NginxLook("nginx.conf", (), NOW)
     return Seen(spec or Fleet(), NOW, {**told, **{type(look): look for look in looks.values()}})
 
 
@@ -133,6 +136,14 @@ def test_sound_fleets(what: Seen) -> None:
 )
 def test_how_many_strangers_may_be_believed(networks: list[str], wide: bool) -> None:
     findings, unknown = said("proxies-open", seen(changed(trusted_proxies=networks)))
+    assert (bool(findings), unknown) == (wide, [])
+
+
+@pytest.mark.parametrize(("network", "wide"), [("0.0.0.0/0", True), ("10.0.0.0/8", False)])
+def test_whom_nginx_believes_instances_believe(network: str, wide: bool) -> None:
+    hop = Directive("set_real_ip_from", (network,), "nginx.conf", 7)
+    tree = (Directive("http", (), "nginx.conf", 1, (hop,)),)
+    findings, unknown = said("proxies-open", seen(nginx=NginxLook("nginx.conf", tree, NOW)))
     assert (bool(findings), unknown) == (wide, [])
 
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from photo_base.origins import ANY, ANY_PORT
 from photo_fleet.doctor.finding import Finding, Level
 from photo_fleet.doctor.looking import Rule
+from photo_fleet.doctor.looks.nginx import NginxLook
+from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, Told
 from photo_fleet.doctor.looks.store import GUESSED, LOOKS_SIGNED, STRANGER, StoreLook, StorePlace
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -156,6 +158,31 @@ def proxies_open(seen: Seen) -> Iterator[Finding]:
             " are in",
             instances(servers),
         )
+    yield from _believed_by_nginx(seen)
+
+
+def _believed_by_nginx(seen: Seen) -> Iterator[Finding]:
+    """Its own hops: whom it believes, it tells on as the client."""
+    if seen.spec.balancer.kind != "nginx":
+        return
+    look = seen.need(NginxLook)
+    hops = [one for one in _all(look.tree) if one.name == "set_real_ip_from"]
+    if text := _too_wide(one.first for one in hops):
+        yield Finding(
+            "error",
+            "proxies-open",
+            f"{text} (set_real_ip_from, {hops[0].place}): whoever is in there chooses by"
+            " X-Forwarded-For who they are, and instances believe nginx",
+            f"grep -rn set_real_ip_from {look.file}",
+            "name in balancer.trusted_hops only the networks of balancers before nginx, render,"
+            " and reload nginx",
+        )
+
+
+def _all(tree: Iterable[Directive]) -> Iterator[Directive]:
+    for one in tree:
+        yield one
+        yield from _all(one.block or ())
 
 
 def _trusted(config: Told) -> list[str]:

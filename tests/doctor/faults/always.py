@@ -284,6 +284,42 @@ def another_release(ground: Ground, version: str) -> Iterator[None]:
 
 
 @contextmanager
+def other_proxies(ground: Ground, networks: str) -> Iterator[None]:
+    """An instance trusts these, and requests come."""
+    with ground.replaced(PHOTO_API_TRUSTED_PROXIES=networks):
+        ground.bodies("/api/photos/", 3.0)
+        yield
+
+
+@contextmanager
+def nobody_maintains(ground: Ground, *, holder: str) -> Iterator[None]:
+    """The lease of who sweeps and counts is held by one that does nothing, for two hours now."""
+    ground.ask(
+        "UPDATE leases SET holder = $1, token = token + 1,"
+        " expires_at = now() + interval '1 day' WHERE name = 'maintenance'",
+        holder,
+    )
+    ground.ask("UPDATE statistics SET at = at - interval '2 hours'")
+    time.sleep(6)
+    try:
+        yield
+    finally:
+        ground.ask("UPDATE leases SET expires_at = now() WHERE name = 'maintenance'")
+        time.sleep(10)
+
+
+@contextmanager
+def no_job_workers(ground: Ground) -> Iterator[None]:
+    """All job workers stand still for so long that the fleet's numbers are old."""
+    pids = [pid for one in ground.serving() for pid in family(one["pid"], "job_worker")]
+    with stopped(pids):
+        ground.ask("UPDATE statistics SET at = at - interval '1 hour'")
+        time.sleep(6)
+        yield
+    time.sleep(8)
+
+
+@contextmanager
 def dated(ground: Ground, **keys: str) -> Iterator[None]:
     """Where keys have to be dated, one instance has these."""
     full = {f"PHOTO_API_{name}": value for name, value in keys.items()}
@@ -330,7 +366,8 @@ FAULTS = (
     Fault(
         "proxies-unset",
         "an instance trusts a network where no balancer is",
-        lambda ground: ground.replaced(PHOTO_API_TRUSTED_PROXIES="192.0.2.0/24"),
+        lambda ground: other_proxies(ground, "192.0.2.0/24"),
+        patience=10,
     ),
     Fault(
         "proxies-open",
@@ -347,11 +384,6 @@ FAULTS = (
                 "    server_tokens off;",
             )
         ),
-    ),
-    Fault(
-        "proxies-open",
-        "the spec trusts everybody",
-        lambda ground: ground.spec(balancer__networks=("0.0.0.0/0",)),
     ),
     Fault(
         "key-old",
@@ -416,6 +448,12 @@ FAULTS = (
         lambda ground: ground.replaced(PHOTO_API_S3_SECRET_KEY=RANDOM),
         patience=20,
     ),
+    Fault(
+        "maintenance-stopped",
+        "the lease is held by one that does nothing",
+        lambda ground: nobody_maintains(ground, holder="gone"),
+    ),
+    Fault("maintenance-stopped", "all job workers stand still", no_job_workers),
     Fault(
         "orphans-grow",
         "nobody deletes 3,000 objects that are due, and counts them",
