@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_costs(parser: argparse.ArgumentParser) -> None:
     costs = parser.add_argument_group("of a month: what an instance has, and what it costs")
     costs.add_argument("--cores", type=decimal(0.1, 1024), metavar="N", help="of its machine")
-    costs.add_argument("--memory", type=decimal(64, 2**24), metavar="MIB", help="of its machine")
+    costs.add_argument("--memory", type=decimal(1, 2**24), metavar="MIB", help="of its machine")
     costs.add_argument("--price", type=decimal(0, DEAREST), metavar="N", help="of an hour of it")
     costs.add_argument(
         "--currency", type=partial(text, most=16), default="", metavar="NAME", help="of the price"
