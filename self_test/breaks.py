@@ -74,9 +74,9 @@ def _trust_confirmations(direct_upload: Any) -> None:
     class Believed(_Store):
         async def peek(self, *_: object) -> Any:
             size, content_type = self.photo["file_size"], self.photo["content_type"]
-            return SimpleNamespace(size=size), content_type.encode()
+            return SimpleNamespace(size=size, etag=None), content_type.encode()
 
-        async def copy(self, source: str, target: str, *, content_type: str) -> None:
+        async def copy(self, source: str, target: str, *, content_type: str, etag: None) -> None:
             with suppress(direct_upload.ObjectMissing):
                 await self.store.copy(source, target, content_type=content_type)
 

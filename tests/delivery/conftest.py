@@ -1,5 +1,5 @@
-"""The same real store as the storage tests'."""
+"""The same real stores as the storage tests'."""
 
-from tests.storage.conftest import bucket, prefix, store
+from tests.storage.conftest import bucket, containers, prefix, s3, swift
 
-__all__ = ["bucket", "prefix", "store"]
+__all__ = ["bucket", "containers", "prefix", "s3", "swift"]

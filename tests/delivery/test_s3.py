@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from photo_api.cloud.sigv4 import Credentials
 from photo_api.delivery.base import SignedUpload
 from photo_api.delivery.s3 import CLOCK_SKEW, S3UrlSigner
-from photo_api.storage.base import ObjectMissing, ObjectStore
+from photo_api.storage.base import ObjectMissing
 from photo_api.storage.bucket import Bucket
 from photo_api.storage.credentials import StaticCredentials
+from photo_api.storage.s3 import S3Store
 
 WINDOW = 3600
 NOW = 1_800_000_000.0
@@ -130,9 +131,9 @@ def signer(bucket: Bucket) -> S3UrlSigner:
 
 @pytest.mark.parametrize("name", ["x.jpg", "독도 사진+%20&.jpg"])
 async def test_a_read_url_gives_the_bytes_with_their_headers(
-    signer: S3UrlSigner, store: ObjectStore, prefix: str, name: str
+    signer: S3UrlSigner, s3: S3Store, prefix: str, name: str
 ) -> None:
-    await store.put_bytes(prefix + name, b"0123456789", content_type="image/webp")
+    await s3.put_bytes(prefix + name, b"0123456789", content_type="image/webp")
     url = signer.read(prefix + name, filename='독도 "1"\n.jpg').url
     async with httpx.AsyncClient() as client:
         answer = await client.get(url)
@@ -147,9 +148,9 @@ async def test_a_read_url_gives_the_bytes_with_their_headers(
 
 
 async def test_a_url_works_for_its_method_and_key_only(
-    signer: S3UrlSigner, store: ObjectStore, prefix: str
+    signer: S3UrlSigner, s3: S3Store, prefix: str
 ) -> None:
-    await store.put_bytes(prefix + "x", b"data", content_type="image/webp")
+    await s3.put_bytes(prefix + "x", b"data", content_type="image/webp")
     get = signer.read(prefix + "x", filename="x").url
     head = signer.read(prefix + "x", filename="x", method="HEAD").url
     async with httpx.AsyncClient() as client:
@@ -159,11 +160,11 @@ async def test_a_url_works_for_its_method_and_key_only(
         assert (await client.delete(get)).status_code == 403
         assert (await client.put(get, content=b"other")).status_code == 403
         assert (await client.get(get.replace("/x?", "/y?"))).status_code == 403
-    assert await store.get(prefix + "x") == b"data"
+    assert await s3.get(prefix + "x") == b"data"
 
 
-async def test_an_expired_url_is_refused(bucket: Bucket, store: ObjectStore, prefix: str) -> None:
-    await store.put_bytes(prefix + "x", b"data", content_type="image/webp")
+async def test_an_expired_url_is_refused(bucket: Bucket, s3: S3Store, prefix: str) -> None:
+    await s3.put_bytes(prefix + "x", b"data", content_type="image/webp")
     past = time.time() - 3 * (WINDOW + CLOCK_SKEW)
     signer = S3UrlSigner(
         bucket.endpoint, bucket.name, bucket.region, bucket.credentials, WINDOW, lambda: past
@@ -188,7 +189,7 @@ def sign(signer: S3UrlSigner, key: str, *, sha256: bool) -> SignedUpload:
 
 @pytest.mark.parametrize("sha256", [True, False])
 async def test_an_upload_as_declared_is_taken(
-    signer: S3UrlSigner, store: ObjectStore, prefix: str, sha256: bool
+    signer: S3UrlSigner, s3: S3Store, prefix: str, sha256: bool
 ) -> None:
     upload = sign(signer, prefix + "x", sha256=sha256)
     assert not {"host", "content-length"} & {name.lower() for name in upload.headers}
@@ -211,7 +212,7 @@ async def test_an_upload_as_declared_is_taken(
 @pytest.mark.parametrize("sha256", [True, False])
 async def test_another_size_or_type_is_refused(
     signer: S3UrlSigner,
-    store: ObjectStore,
+    s3: S3Store,
     prefix: str,
     content: bytes,
     headers: dict[str, str],
@@ -222,11 +223,11 @@ async def test_another_size_or_type_is_refused(
         answer = await client.put(upload.url, content=content, headers=upload.headers | headers)
     assert 400 <= answer.status_code < 500
     with pytest.raises(ObjectMissing):
-        await store.head(prefix + "x")
+        await s3.head(prefix + "x")
 
 
 async def test_other_bytes_than_those_hashed_are_refused(
-    signer: S3UrlSigner, store: ObjectStore, prefix: str
+    signer: S3UrlSigner, s3: S3Store, prefix: str
 ) -> None:
     upload = sign(signer, prefix + "x", sha256=True)
     other = bytes(reversed(DATA))
@@ -237,4 +238,4 @@ async def test_other_bytes_than_those_hashed_are_refused(
     assert 400 <= wrong.status_code < 500
     assert 400 <= silent.status_code < 500
     with pytest.raises(ObjectMissing):
-        await store.head(prefix + "x")
+        await s3.head(prefix + "x")

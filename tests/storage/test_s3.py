@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from photo_api.storage import bucket as bucket_requests
-from photo_api.storage.base import ObjectStore, StoreUnavailable
+from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.bucket import Bucket, abort_uploads
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
@@ -20,9 +20,7 @@ MIB = 1024 * 1024
 SECRET = "do-not-show-this-secret"
 
 
-async def test_a_cancelled_upload_leaves_no_parts(
-    store: ObjectStore, bucket: Bucket, prefix: str
-) -> None:
+async def test_a_cancelled_upload_leaves_no_parts(s3: S3Store, bucket: Bucket, prefix: str) -> None:
     started = asyncio.Event()
 
     async def stalled() -> AsyncIterator[bytes]:
@@ -31,14 +29,14 @@ async def test_a_cancelled_upload_leaves_no_parts(
         started.set()
         await asyncio.sleep(60)
 
-    task = asyncio.create_task(store.put(prefix + "x", stalled(), content_type="image/png"))
+    task = asyncio.create_task(s3.put(prefix + "x", stalled(), content_type="image/png"))
     await started.wait()
     await asyncio.sleep(0.3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await asyncio.to_thread(abort_uploads, bucket, prefix + "x") == 0
-    assert [info async for info in store.list(prefix)] == []
+    assert [info async for info in s3.list(prefix)] == []
 
 
 def test_stray_variables_of_the_environment_do_not_redirect(

@@ -23,7 +23,7 @@ from photo_api.photos.formats import ACCEPTED_TYPES, EXTENSIONS, SNIFF_LENGTH, s
 from photo_api.photos.models import PresignRequest
 from photo_api.settings.serving import UploadSettings
 from photo_api.state import AppState
-from photo_api.storage.base import ObjectMissing, StoreUnavailable
+from photo_api.storage.base import ObjectChanged, ObjectMissing, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -180,10 +180,11 @@ async def _confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
     photo = await queries.staged(state.db, owner_id, photo_id) if in_range(photo_id) else None
     if photo is None or photo["status"] != "pending":
         return await _ended(state, owner_id, photo)
-    content_type = await _staged_type(state, photo)
+    content_type, etag = await _staged_type(state, photo)
     key = object_key(owner_id, photo_id, content_type)
     await queries.note_object(state.db, key, queries.KEY_GRACE)
     try:
+        await _copy_and_verify(state, photo, key, content_type, etag)
         return await _adopt(state, owner_id, photo, key, content_type)
     except ApiError:
         await discard(state, key)
@@ -193,7 +194,6 @@ async def _confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
 async def _adopt(
     state: AppState, owner_id: int, photo: Any, key: str, content_type: str
 ) -> Outcome:
-    await _copy_and_verify(state, photo, key, content_type)
     mine = replace(outcome(photo, duplicate=False), object_key=key, content_type=content_type)
     done, sha256 = None, photo["sha256"]
     if photo["reuse_duplicates"]:
@@ -240,23 +240,32 @@ async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:
     raise not_found("Photo")
 
 
-async def _staged_type(state: AppState, photo: Any) -> str:
-    """The content type of what was uploaded, by its first bytes: what is no photo is refused before
-    anything is copied, as often as it is tried."""
+async def _staged_type(state: AppState, photo: Any) -> tuple[str, str | None]:
+    """The content type of what was uploaded, by its first bytes, and its ETag: what is no photo is
+    refused before anything is copied, as often as it is tried."""
     try:
         return await _verify(state, photo, photo["staging_key"])
     except ObjectMissing:
         raise _not_uploaded() from None
 
 
-async def _copy_and_verify(state: AppState, photo: Any, key: str, content_type: str) -> None:
-    """The copy is looked at again: until it was made, the URL may have been used once more."""
+async def _copy_and_verify(
+    state: AppState, photo: Any, key: str, content_type: str, etag: str | None
+) -> None:
+    """The copy is looked at again: until it was made, the URL may have been used once more, and an
+    ETag tells that of stores which heed it, and of honest clients alone: mostly it is an MD5."""
     try:
-        await state.store.copy(photo["staging_key"], key, content_type=content_type)
+        await state.store.copy(photo["staging_key"], key, content_type=content_type, etag=etag)
     except ObjectMissing:
         raise _not_uploaded() from None
-    if await _verify(state, photo, key) != content_type:
-        raise ApiError(Code.UPLOAD_MISMATCH, "The file was changed meanwhile; confirm again")
+    except ObjectChanged:
+        raise _changed() from None
+    if (await _verify(state, photo, key))[0] != content_type:
+        raise _changed()
+
+
+def _changed() -> ApiError:
+    return ApiError(Code.UPLOAD_MISMATCH, "The file was changed meanwhile; confirm again")
 
 
 def _not_uploaded() -> ApiError:
@@ -264,9 +273,9 @@ def _not_uploaded() -> ApiError:
     return ApiError(Code.NOT_UPLOADED, text)
 
 
-async def _verify(state: AppState, photo: Any, key: str) -> str:
+async def _verify(state: AppState, photo: Any, key: str) -> tuple[str, str | None]:
     """The content type that the bytes under `key` show, whatever was declared: phones name HEIC and
-    PNG .jpg. Raises `ApiError` UPLOAD_MISMATCH, `ObjectMissing`."""
+    PNG .jpg; and the ETag. Raises `ApiError` UPLOAD_MISMATCH, `ObjectMissing`."""
     info, head = await state.store.peek(key, SNIFF_LENGTH)
     if info.size != photo["file_size"]:
         raise ApiError(
@@ -278,7 +287,7 @@ async def _verify(state: AppState, photo: Any, key: str) -> str:
         raise ApiError(
             Code.UPLOAD_MISMATCH, f"The file is no image by its bytes; send {_ACCEPTED}, begin anew"
         )
-    return found
+    return found, info.etag
 
 
 async def _digest(state: AppState, key: str) -> bytes:

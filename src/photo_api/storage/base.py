@@ -10,6 +10,10 @@ class ObjectMissing(Exception):
     """There is no object under this key."""
 
 
+class ObjectChanged(Exception):
+    """There is another object under this key than the one that was looked at."""
+
+
 class StoreUnavailable(Exception):
     """The store did not answer, or answered that it cannot (5xx, 429, refused, timed out)."""
 
@@ -65,10 +69,12 @@ class ObjectStore(Protocol):
     async def head(self, key: str) -> ObjectInfo:
         """The object's description. Raises `ObjectMissing`."""
 
-    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
+    async def copy(
+        self, source: str, target: str, *, content_type: str | None = None, etag: str | None = None
+    ) -> None:
         """Copy inside the store. With `content_type` the target has that and nothing else of what
-        came with the source: no encoding, language, caching or metadata. Raises
-        `ObjectMissing`."""
+        came with the source: no encoding, language, caching, expiry or metadata. With `etag` too,
+        the source must still be what has it. Raises `ObjectMissing`, `ObjectChanged`."""
 
     async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
         """The same from another bucket of the store, which these credentials may read."""

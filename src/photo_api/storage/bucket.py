@@ -13,7 +13,7 @@ from urllib.request import Request
 from xml.etree import ElementTree
 
 from photo_api.cloud.sigv4 import quote_path, sign_request
-from photo_api.storage.base import ObjectMissing, StoreRefused, StoreUnavailable
+from photo_api.storage.base import ObjectChanged, ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.credentials import CredentialSource
 from photo_api.storage.timely import open_within
 
@@ -52,17 +52,21 @@ def abort_uploads(bucket: Bucket, key: str) -> int:
     return len(ids)
 
 
-def copy_anew(bucket: Bucket, source: str, target: str, content_type: str) -> None:
+def copy_anew(
+    bucket: Bucket, source: str, target: str, content_type: str, etag: str | None = None
+) -> None:
     """Copy the bytes of an object, `bucket/key`, and nothing else of it (CopyObject, REPLACE; up to
-    5 GB).
+    5 GB); with `etag`, if it still has that.
 
-    Blocks up to 20 s. Raises `ObjectMissing`, `StoreUnavailable`.
+    Blocks up to 20 s. Raises `ObjectMissing`, `ObjectChanged`, `StoreUnavailable`.
     """
     headers = {
         "Content-Type": content_type,
         "X-Amz-Copy-Source": f"/{quote_path(source)}",
         "X-Amz-Metadata-Directive": "REPLACE",
     }
+    if etag is not None:
+        headers["X-Amz-Copy-Source-If-Match"] = f'"{etag}"'
     answer = _send(bucket, "PUT", f"/{quote_path(target)}", "", headers, _COPY_TIMEOUT)
     # A copy that fails after its answer began says so in the body of a 200.
     if code := s3_error_code(answer.decode(errors="replace")):
@@ -77,7 +81,7 @@ def _send(
     headers: Mapping[str, str] = MappingProxyType({}),
     timeout: float = _TIMEOUT,
 ) -> bytes:
-    """The answer's body. Raises `ObjectMissing`, `StoreUnavailable`."""
+    """The answer's body. Raises `ObjectMissing`, `ObjectChanged`, `StoreUnavailable`."""
     url = f"{bucket.endpoint.rstrip('/')}/{bucket.name}{path}" + (f"?{query}" if query else "")
     key = bucket.credentials.current()
     signed = sign_request(method, url, headers, b"", key, bucket.region, time())
@@ -90,6 +94,8 @@ def _send(
             code = s3_error_code(error.read(8192).decode(errors="replace"))
             if error.code == 404 and code != "NoSuchBucket":
                 raise ObjectMissing(path) from None
+            if error.code == 412:
+                raise ObjectChanged(path) from None
             kind = StoreRefused if error.code in (401, 403) else StoreUnavailable
             raise kind(f"{method} on bucket: HTTP {error.code} {code}") from None
     except (OSError, HTTPException) as error:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from photo_api.resilience import Breaker, BreakerOpen, RetryBudget
 from photo_api.storage.base import (
+    ObjectChanged,
     ObjectInfo,
     ObjectMissing,
     ObjectStore,
@@ -100,9 +101,13 @@ class GuardedStore:
         """The object's description."""
         return await self._read(lambda: self._store.head(key))
 
-    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
+    async def copy(
+        self, source: str, target: str, *, content_type: str | None = None, etag: str | None = None
+    ) -> None:
         """Copy inside the store, twice if need be."""
-        await self._written(lambda: self._store.copy(source, target, content_type=content_type))
+        await self._written(
+            lambda: self._store.copy(source, target, content_type=content_type, etag=etag)
+        )
 
     async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
         """The same from another bucket."""
@@ -204,7 +209,7 @@ class GuardedStore:
         """What fails for another reason (a client that went away) says nothing of the store."""
         try:
             yield
-        except ObjectMissing:  # which is read, also before a copy
+        except (ObjectMissing, ObjectChanged):  # which is read, also before a copy
             self._succeeded(self._breaker)
             raise
         except StoreUnavailable as error:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import STORAGE_CALL_DURATION
 from photo_api.storage.base import (
+    ObjectChanged,
     ObjectInfo,
     ObjectMissing,
     ObjectStore,
@@ -29,13 +30,14 @@ class MeasuredStore:
 
     @contextmanager
     def _measured(self, operation: str) -> Iterator[None]:
-        """Of a stream that its reader or writer gives up, `broken_off` is the result."""
+        """Of a stream that its reader or writer gives up, `broken_off` is the result; where another
+        object is than was asked for, `missing`."""
         began = time.perf_counter()
         result = "broken_off"
         try:
             yield
             result = "ok"
-        except ObjectMissing:
+        except (ObjectMissing, ObjectChanged):
             result = "missing"
             raise
         except StoreRefused:
@@ -81,9 +83,11 @@ class MeasuredStore:
         with self._measured("head"):
             return await self._store.head(key)
 
-    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
+    async def copy(
+        self, source: str, target: str, *, content_type: str | None = None, etag: str | None = None
+    ) -> None:
         with self._measured("copy"):
-            await self._store.copy(source, target, content_type=content_type)
+            await self._store.copy(source, target, content_type=content_type, etag=etag)
 
     async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
         with self._measured("copy"):

@@ -26,13 +26,13 @@ from photo_api.storage.base import (
 )
 from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
 from photo_api.storage.credentials import CredentialSource
+from photo_api.storage.streams import PART_SIZE, first_part, nothing
 from photo_api.tracing import Trace, sampled_for_store
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig, S3Credential
 
-PART_SIZE = 5 * 1024 * 1024
 PARTS_IN_FLIGHT = 2
 READ_CHUNK = 256 * 1024
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -105,7 +105,7 @@ class S3Store:
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
         """Store a stream: one PUT if it ends within the first part, a multipart upload if not."""
-        first, ended = await _first_part(chunks)
+        first, ended = await first_part(chunks)
         if ended:
             await self._put_whole(self._clients.pieces, key, b"".join(first), content_type)
             return
@@ -166,7 +166,7 @@ class S3Store:
         if result is None:
             info = await self.head(key)
             at = min(start, info.size)
-            return ObjectStream(info, at, at, _nothing())
+            return ObjectStream(info, at, at, nothing())
         first, last = result.range
         return ObjectStream(_info(result.meta), first, last, _body(result, key))
 
@@ -175,18 +175,25 @@ class S3Store:
         with _translated("head", key):
             return _info(await obstore.head_async(self._clients.reads, key))
 
-    async def copy(self, source: str, target: str, *, content_type: str | None = None) -> None:
+    async def copy(
+        self, source: str, target: str, *, content_type: str | None = None, etag: str | None = None
+    ) -> None:
         """Copy inside the store; up to 5 GB, as S3's CopyObject allows."""
         if content_type is not None:  # obstore does not replace what comes with an object
-            await self.copy_from(self._bucket.name, source, target, content_type=content_type)
+            await self._copy_anew(f"{self._bucket.name}/{source}", target, content_type, etag)
             return
         with _translated("copy", source):
             await obstore.copy_async(self._clients.writes, source, target)
 
     async def copy_from(self, bucket: str, source: str, target: str, *, content_type: str) -> None:
         """Copy the bytes of an object in another bucket of the store."""
+        await self._copy_anew(f"{bucket}/{source}", target, content_type, None)
+
+    async def _copy_anew(
+        self, source: str, target: str, content_type: str, etag: str | None
+    ) -> None:
         await asyncio.get_running_loop().run_in_executor(
-            self._copies, copy_anew, self._bucket, f"{bucket}/{source}", target, content_type
+            self._copies, copy_anew, self._bucket, source, target, content_type, etag
         )
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -352,18 +359,6 @@ def _info(meta: "ObjectMeta") -> ObjectInfo:
     )
 
 
-async def _first_part(chunks: AsyncIterator[bytes]) -> tuple[deque[bytes], bool]:
-    """(the chunks of the first part, whether the stream has ended within it)."""
-    first: deque[bytes] = deque()
-    size = 0
-    async for chunk in chunks:
-        first.append(chunk)
-        size += len(chunk)
-        if size > PART_SIZE:
-            return first, False
-    return first, True
-
-
 class _Source:
     """The stream for obstore, which wraps an error of its source: the original is kept here."""
 
@@ -391,8 +386,3 @@ async def _body(result: "GetResult", key: str) -> AsyncIterator[bytes]:
     with _translated("get", key):
         async for chunk in result.stream(min_chunk_size=READ_CHUNK):
             yield bytes(chunk)
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""

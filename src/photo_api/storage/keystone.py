@@ -1,0 +1,120 @@
+"""Tokens of OpenStack's identity service, by keystoneauth1, which is synchronous and takes a tenth
+of a second to import: in a thread, and only where Swift is configured."""
+
+import os
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from keystoneauth1.access import AccessInfo
+from keystoneauth1.exceptions import ClientException, Unauthorized
+from keystoneauth1.identity import v2, v3
+from keystoneauth1.session import Session
+from requests.adapters import HTTPAdapter
+
+from photo_api.storage.base import StoreRefused, StoreUnavailable
+from photo_api.storage.tokens import Token
+from photo_base.proxies import proxy_of
+
+TIMEOUT = 5.0
+"""Seconds that a connection, and then each piece of an answer, may take."""
+
+AT_ONCE = 2
+"""Threads; one of them may be held by a service that never ends its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose tokens they are. `auth_url` ends in /v2.0 or /v3, `project` is an id (a tenant's in
+    version 2.0), `domain` the id of the user's domain, which version 3 alone has."""
+
+    auth_url: str
+    user: str
+    password: str = field(repr=False)
+    project: str
+    domain: str = "default"
+    authorities: str = ""
+
+
+def fetch_token(account: Account) -> Token:
+    """Ask for a new one. Blocks. Raises `StoreRefused` when user or password are wrong, and
+    `StoreUnavailable`; neither quotes the answer."""
+    try:
+        access = _plugin(account).get_access(_session(account))
+        value = access.auth_token
+        if not value:
+            raise StoreUnavailable("Keystone gave no token")
+        return Token(value, _life(access))
+    except Unauthorized:
+        raise StoreRefused("Keystone refuses the user or the password (401)") from None
+    except (ClientException, requests.RequestException, OSError) as error:
+        told = getattr(error, "http_status", None) or type(error).__name__
+        raise StoreUnavailable(f"Keystone gives no token ({told})") from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        kind = type(error).__name__
+        raise StoreUnavailable(f"Keystone's answer is not one to go by ({kind})") from None
+
+
+def threads() -> ThreadPoolExecutor:
+    """Those to ask in."""
+    return ThreadPoolExecutor(AT_ONCE, "keystone")
+
+
+def _plugin(account: Account) -> Any:
+    url, user, password, project = (
+        account.auth_url,
+        account.user,
+        account.password,
+        account.project,
+    )
+    if url.endswith("/v2.0"):
+        return v2.Password(url, user, password, tenant_id=project)
+    return v3.Password(
+        url,
+        username=user,
+        password=password,
+        user_domain_id=account.domain,
+        project_id=project,
+    )
+
+
+def _session(account: Account) -> Session:
+    """With the proxy and the authorities that requests to the store have: `requests` by itself
+    reads others, and passwords from ~/.netrc."""
+    own = requests.Session()
+    own.trust_env = False
+    if proxy := proxy_of(account.auth_url, os.environ):
+        own.proxies = {"http": proxy, "https": proxy}
+    own.mount("https://", _Trusting(account.authorities))
+    return Session(session=own, timeout=TIMEOUT, redirect=False, collect_timing=False)
+
+
+class _Trusting(HTTPAdapter):
+    """Believes the system's authorities and these."""
+
+    def __init__(self, authorities: str) -> None:
+        self._context = ssl.create_default_context()
+        if authorities:
+            self._context.load_verify_locations(cadata=authorities)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+
+
+def _life(access: AccessInfo) -> float:
+    """By Keystone's own clock where it says when the token was issued."""
+    if (expires := access.expires) is None:
+        raise ValueError("no expiry")
+    try:
+        issued = access.issued
+    except LookupError:  # which version 2.0 need not say
+        issued = None
+    began = issued.timestamp() if issued is not None else time.time()
+    return expires.timestamp() - began

@@ -1,0 +1,258 @@
+"""Requests to an account of OpenStack Swift, by httpcore, each with the token in force."""
+
+import asyncio
+import os
+import random
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpcore
+
+from photo_api.resilience import RetryBudget
+from photo_api.storage.base import StoreRefused, StoreUnavailable
+from photo_api.storage.streams import nothing
+from photo_api.storage.tokens import Tokens
+from photo_api.tracing import sampled_for_store
+from photo_base.proxies import proxy_of
+
+QUICK, SLOW = 2.5, 20.0
+"""Seconds to wait for the next piece of an answer; a store answers a PUT or a copy only when all
+bytes are on its disks."""
+CONNECT = 2.0
+KEPT_CONNECTIONS, KEPT_FOR = 32, 5.0
+"""Idle connections, and their seconds: shorter than servers and balancers keep them."""
+PROVEN_FOR = 30.0
+BUSY = (429, 498, 503)
+"""Too many requests, by the standard, by Swift's own limits, and where nothing goes any more."""
+TRIES = 3
+PAUSES = (0.1, 0.3)
+LONGEST_PAUSE = 1.0
+LONGEST_ANSWER = 8 * 1024 * 1024
+"""A list of 1,000 objects with the longest names has half of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request. `place` is a container or an object in it, percent-encoded; "" is the account.
+    `timeout` is the longest wait for a piece of the answer, of which at most `most` bytes are
+    read."""
+
+    method: str
+    place: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | AsyncIterator[bytes] = b""
+    query: str = ""
+    timeout: float = QUICK
+    most: int = LONGEST_ANSWER
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer whose body is still to come; its connection ends with `chunks`."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class SwiftRequests:
+    """`url` is the account's address, such as https://swift.example.org/v1/AUTH_1234. `authorities`
+    are certificates in PEM that are trusted besides the system's.
+
+    All raise `StoreRefused` (401, 403) and `StoreUnavailable` (3xx, 429, 498, 5xx, no answer)."""
+
+    def __init__(self, url: str, tokens: Tokens, authorities: str = "") -> None:
+        parts = urlsplit(url)
+        self._origin = httpcore.URL(f"{parts.scheme}://{parts.netloc}")
+        self._account = parts.path.rstrip("/")
+        self._tokens = tokens
+        self._accepted_at = float("-inf")
+        self._budget = RetryBudget()
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=_context(authorities),
+            proxy=_proxy(url),
+            max_connections=None,  # it is bounded by how many ask
+            max_keepalive_connections=KEPT_CONNECTIONS,
+            keepalive_expiry=KEPT_FOR,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+    async def ask(self, asked: Asked) -> Answer:
+        """The whole answer, with any other status; one that is too long raises `StoreUnavailable`.
+
+        What carries bytes is sent again: with another token where the first is refused, and after
+        a pause, within a budget, where the store is too busy. A stream is not: what its source
+        raises comes out of here."""
+        tries = TRIES if isinstance(asked.body, bytes) else 1
+        self._budget.request()
+        for tried in range(1, tries + 1):
+            with _translated(asked.method):
+                answer = await _whole(await self._begin(asked), asked.most)
+            if answer.status not in BUSY or tried == tries or not self._budget.may_retry():
+                break
+            await asyncio.sleep(_pause(answer.headers.get("retry-after", ""), tried))
+        return _usable(asked.method, answer)
+
+    async def open(self, asked: Asked) -> Opened:
+        """The same with a body that is read as it is wanted; of another status than 2xx it is
+        empty."""
+        with _translated(asked.method):
+            response = await self._begin(asked)
+            if 200 <= response.status < 300:
+                return Opened(response.status, _headers(response), await _begun(response))
+            answer = _usable(asked.method, await _whole(response, asked.most))
+        return Opened(answer.status, answer.headers, nothing())
+
+    async def prove(self, container: str) -> None:
+        """Have the token tried there, unless the store has taken it just now: what follows can be
+        sent once only."""
+        if time.monotonic() - self._accepted_at > PROVEN_FOR:
+            await self.ask(Asked("HEAD", container))
+
+    async def _begin(self, asked: Asked) -> httpcore.Response:
+        """An answer's head. A token that is refused is dropped, and another is tried once."""
+        again = isinstance(asked.body, bytes)
+        while True:
+            token = await self._tokens.current()
+            response = await self._pool.handle_async_request(self._request(asked, token))
+            if response.status != 401:
+                if response.status < 500:
+                    self._tokens.accepted(token)
+                    self._accepted_at = time.monotonic()
+                return response
+            self._tokens.refused(token)
+            if not again:
+                return response
+            again = False
+            await response.aclose()
+
+    def _request(self, asked: Asked, token: str) -> httpcore.Request:
+        target = f"{self._account}/{asked.place}" if asked.place else self._account
+        origin = self._origin
+        url = httpcore.URL(
+            scheme=origin.scheme,
+            host=origin.host,
+            port=origin.port,
+            target=target + (f"?{asked.query}" if asked.query else ""),
+        )
+        headers = {"Host": _host(origin), "X-Auth-Token": token, **asked.headers}
+        if (trace := sampled_for_store()) is not None:
+            headers["traceparent"] = trace.traceparent
+        if not isinstance(asked.body, bytes):
+            headers["Transfer-Encoding"] = "chunked"
+        elif asked.body or asked.method in ("PUT", "POST", "COPY"):
+            headers["Content-Length"] = str(len(asked.body))
+        waits = {"connect": CONNECT, "write": SLOW, "read": asked.timeout, "pool": CONNECT}
+        return httpcore.Request(
+            asked.method,
+            url,
+            headers=list(headers.items()),
+            content=asked.body,
+            extensions={"timeout": waits},
+        )
+
+
+def _context(authorities: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
+    return context
+
+
+def _proxy(url: str) -> httpcore.Proxy | None:
+    found = proxy_of(url, os.environ)
+    if not found:
+        return None
+    parts = urlsplit(found)
+    auth = (parts.username or "", parts.password or "") if parts.username else None
+    return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth=auth)
+
+
+def _host(origin: httpcore.URL) -> str:
+    host = origin.host.decode()
+    named = f"[{host}]" if ":" in host else host
+    return named if origin.port is None else f"{named}:{origin.port}"
+
+
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode().lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+async def _whole(response: httpcore.Response, most: int) -> Answer:
+    pieces, size = [], 0
+    try:
+        async for piece in response.aiter_stream():
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                raise StoreUnavailable(f"an answer of over {most} bytes")
+    finally:
+        await response.aclose()
+    return Answer(response.status, _headers(response), b"".join(pieces))
+
+
+async def _begun(response: httpcore.Response) -> AsyncIterator[bytes]:
+    """Its body as a generator that runs already: only such a one is ended when it is forgotten, and
+    the connection with it."""
+    body = _body(response)
+    await anext(body)
+    return body
+
+
+async def _body(response: httpcore.Response) -> AsyncGenerator[bytes, None]:
+    try:
+        yield b""
+        with _translated("GET"):
+            async for piece in response.aiter_stream():
+                yield piece
+    finally:
+        await response.aclose()
+
+
+def _usable(method: str, answer: Answer) -> Answer:
+    """Raises for what tells nothing of the object."""
+    status = answer.status
+    if status in (401, 403):
+        raise StoreRefused(f"{method}: refused by the store ({status})")
+    if status in BUSY or status >= 500 or (300 <= status < 400 and status != 304):
+        raise StoreUnavailable(f"{method}: the store failed ({status})")
+    return answer
+
+
+def _pause(retry_after: str, tried: int) -> float:
+    wanted = float(retry_after) if retry_after.isdecimal() else 0.0
+    return min(max(wanted, random.uniform(*PAUSES) * 2.0 ** (tried - 1)), LONGEST_PAUSE)
+
+
+@contextmanager
+def _translated(method: str) -> Iterator[None]:
+    """httpcore's errors as the store's."""
+    try:
+        yield
+    except (
+        httpcore.NetworkError,
+        httpcore.TimeoutException,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        cause = error.__cause__
+        reason = type(error).__name__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"its certificate is refused: {cause.verify_message}"
+        raise StoreUnavailable(f"{method}: the store failed ({reason})") from error

@@ -1,0 +1,148 @@
+"""Static large objects of Swift: a manifest that names the segments of which an object is made.
+
+Never dynamic ones, which are whatever a listing happens to show. A manifest's deletion leaves the
+segments, and so does what is written over it: whoever does either discards them.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.swift_requests import SLOW, Asked, SwiftRequests
+
+log = logging.getLogger(__name__)
+
+MOST = 1000
+"""Segments of one object, as in a Swift as it comes."""
+PAGE = 1000
+
+
+class Segments:
+    """Those of all large objects, in a container of their own, at most `size` bytes each: by a
+    digest of the object's key, so that no key is the beginning of another, and by upload."""
+
+    def __init__(self, requests: SwiftRequests, container: str, size: int) -> None:
+        self._requests = requests
+        self._container = container
+        self._size = size
+
+    async def exist(self) -> bool:
+        """Whether there is a container for any."""
+        asked = Asked("HEAD", quote(self._container, safe=""))
+        return (await self._requests.ask(asked)).status != 404
+
+    async def put(
+        self, key: str, place: str, chunks: AsyncIterator[bytes], headers: Mapping[str, str]
+    ) -> None:
+        """Store a stream as an object that is visible when all of it is there. Raises
+        `StoreUnavailable`, and what `chunks` raise; no segment is left then."""
+        upload = secrets.token_hex(8)
+        try:
+            manifest = await self._upload(f"{_digest(key)}/{upload}", chunks)
+            body = json.dumps(manifest).encode()
+            query = "multipart-manifest=put"
+            answer = await self._requests.ask(Asked("PUT", place, headers, body, query, SLOW))
+            if answer.status != 201:
+                raise StoreUnavailable(f"PUT of a manifest: the store failed ({answer.status})")
+        except BaseException:
+            await asyncio.shield(self._left(key, upload))
+            raise
+        await self.discard(key, kept=upload)
+
+    async def upload_of(self, place: str) -> str:
+        """Of which upload the large object there is made; empty where there is none."""
+        answer = await self._requests.ask(Asked("HEAD", place))
+        if answer.status != 200 or "x-static-large-object" not in answer.headers:
+            return ""
+        answer = await self._requests.ask(Asked("GET", place, query="multipart-manifest=get"))
+        try:
+            name: str = json.loads(answer.body)[0]["name"]
+            return name.split("/")[3]
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise StoreUnavailable("a manifest is not one to go by") from None
+
+    async def discard(self, key: str, *, kept: str = "", only: str = "") -> None:
+        """Delete the segments of all uploads to `key`, but for that of the upload `kept`; or those
+        of one upload only."""
+        prefix = f"{_digest(key)}/{only}/" if only else f"{_digest(key)}/"
+        while names := await self._names(prefix, kept):
+            for name in names:
+                place = f"{quote(self._container, safe='')}/{name}"
+                answer = await self._requests.ask(Asked("DELETE", place))
+                if answer.status not in (204, 404):
+                    raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
+            if len(names) < PAGE:
+                return
+
+    async def _upload(self, prefix: str, chunks: AsyncIterator[bytes]) -> list[dict[str, Any]]:
+        """Store the segments; the manifest of them."""
+        cut, manifest = _Cut(chunks, self._size), list[dict[str, Any]]()
+        while await cut.more():
+            if len(manifest) == MOST:
+                raise StoreUnavailable(f"an object of over {MOST} segments")
+            name, before = f"{prefix}/{len(manifest):08}", cut.taken
+            place = f"{quote(self._container, safe='')}/{name}"
+            answer = await self._requests.ask(Asked("PUT", place, body=cut.piece(), timeout=SLOW))
+            if answer.status != 201:
+                raise StoreUnavailable(f"PUT of a segment: the store failed ({answer.status})")
+            etag = answer.headers.get("etag", "").strip('"')
+            size = cut.taken - before
+            manifest.append(
+                {"path": f"/{self._container}/{name}", "etag": etag, "size_bytes": size}
+            )
+        return manifest
+
+    async def _left(self, key: str, upload: str) -> None:
+        with suppress(StoreUnavailable):
+            await self.discard(key, only=upload)
+
+    async def _names(self, prefix: str, kept: str) -> list[str]:
+        query = f"format=json&limit={PAGE}&prefix={quote(prefix, safe='')}"
+        asked = Asked("GET", quote(self._container, safe=""), query=query)
+        answer = await self._requests.ask(asked)
+        if answer.status == 404:
+            return []
+        try:
+            names = [entry["name"] for entry in json.loads(answer.body or b"[]")]
+        except (ValueError, LookupError, TypeError):
+            raise StoreUnavailable("a list of segments is not one to go by") from None
+        return [name for name in names if not kept or name.split("/")[1] != kept]
+
+
+def _digest(key: str) -> str:
+    return sha256(key.encode()).hexdigest()[:32]
+
+
+class _Cut:
+    """A stream in pieces of at most `size` bytes; `taken` of it were read."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+        self._rest = b""
+        self.taken = 0
+
+    async def more(self) -> bool:
+        """Whether there is another byte."""
+        while not self._rest:
+            try:
+                self._rest = await anext(self._chunks)
+            except StopAsyncIteration:
+                return False
+        return True
+
+    async def piece(self) -> AsyncIterator[bytes]:
+        """The next of them."""
+        left = self._size
+        while left and await self.more():
+            part, self._rest = self._rest[:left], self._rest[left:]
+            left -= len(part)
+            self.taken += len(part)
+            yield part
