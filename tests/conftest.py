@@ -16,6 +16,9 @@ import pytest
 
 from photo_api.db.pool import Database
 from photo_api.storage.s3 import S3Store
+from tests.openstack.keystone import Keystone
+from tests.openstack.running import running_openstack, running_swift
+from tests.openstack.swift import Swift
 from tests.own_stage import database_of, store_of
 from tests.service import Service, User, running_service
 
@@ -68,6 +71,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     yield json.loads(line)
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    """A Swift with users of its own."""
+    yield from running_swift(tmp_path_factory.mktemp("swift"))
+
+
+@pytest.fixture(scope="session")
+def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Keystone, Swift]]:
+    """A Keystone of version 3, and a Swift that believes its tokens; for slow tests."""
+    yield from running_openstack(tmp_path_factory.mktemp("openstack"))
 
 
 @pytest.fixture(scope="session")

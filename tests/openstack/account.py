@@ -1,14 +1,13 @@
 """An account of a Swift as the service has it: its containers, and stores that use them."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from photo_api.storage.keystone import Account, fetch_token
+from photo_api.storage.keystone import Account, Keystone
 from photo_api.storage.swift import Containers, SwiftStore
 from photo_api.storage.swift_requests import SwiftRequests
-from photo_api.storage.tokens import Token, Tokens
+from photo_api.storage.tokens import Tokens
 from tests.openstack import keystone_v2
 from tests.openstack.keystone_v2 import KeystoneV2, serving
 from tests.openstack.swift import Swift, ask
@@ -28,14 +27,20 @@ def make_containers(swift: Swift) -> Containers:
     return found
 
 
-def tokens_of(keystone: KeystoneV2) -> Tokens:
-    """Those that this Keystone gives."""
-    account = Account(keystone.url, keystone_v2.USER, keystone_v2.PASSWORD, keystone_v2.TENANT)
-
-    async def fetch() -> Token:
-        return await asyncio.to_thread(fetch_token, account)
-
-    return Tokens(fetch)
+@asynccontextmanager
+async def open_store(
+    account: Account, url: str, containers: Containers, **sizes: int
+) -> AsyncIterator[SwiftStore]:
+    """A store on the account at this address."""
+    keystone = Keystone(account)
+    tokens = Tokens(keystone.fetch)
+    store = SwiftStore(SwiftRequests(url, tokens), containers, **sizes)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+        await tokens.aclose()
+        keystone.close()
 
 
 @asynccontextmanager
@@ -43,12 +48,14 @@ async def open_account(
     swift: Swift, containers: Containers, **sizes: int
 ) -> AsyncIterator[tuple[SwiftStore, KeystoneV2]]:
     """A store on them, and the Keystone that it gets its tokens of."""
-    _, account = swift.sign_in()
-    async with serving(KeystoneV2(swift.sign_in)) as keystone:
-        tokens = tokens_of(keystone)
-        store = SwiftStore(SwiftRequests(account, tokens), containers, **sizes)
-        try:
-            yield store, keystone
-        finally:
-            await store.aclose()
-            await tokens.aclose()
+    _, url = swift.sign_in()
+    async with (
+        serving(KeystoneV2(swift.sign_in)) as keystone,
+        open_store(account_of(keystone), url, containers, **sizes) as store,
+    ):
+        yield store, keystone
+
+
+def account_of(keystone: KeystoneV2) -> Account:
+    """The one that it knows."""
+    return Account(keystone.url, keystone_v2.USER, keystone_v2.PASSWORD, keystone_v2.TENANT)

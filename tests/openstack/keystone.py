@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
 from photo_base.processes import CannotStart, Program, Running
@@ -76,12 +76,11 @@ class Keystone:
     async def start(self) -> None:
         """Call it on the main thread. Takes about 15 seconds. Raises `CannotStart`."""
         await asyncio.to_thread(self._prepare)
-        await self.restart()
+        await self._serve()
         self._token, _ = await asyncio.to_thread(self.sign_in, "admin", _ADMIN, "admin")
         self.project = await asyncio.to_thread(self._populate)
 
-    async def restart(self) -> None:
-        """Start the server, which keeps what it knew."""
+    async def _serve(self) -> None:
         command = [str(programs() / "python"), "-c", _SERVE, str(self._port)]
         log = self._folder / "server.log"
         program = Program("keystone", command, self._environ, log, self._folder)
@@ -102,6 +101,15 @@ class Keystone:
     async def stop(self) -> None:
         if self._process is not None:
             await self._process.stop((SIGTERM, 1.0))
+
+    def hold(self) -> None:
+        """It answers nobody, until it is let go."""
+        assert self._process is not None
+        self._process.signal(SIGSTOP)
+
+    def let_go(self) -> None:
+        assert self._process is not None
+        self._process.signal(SIGCONT)
 
     def sign_in(self, user: str, password: str, project: str) -> tuple[str, dict[str, Any]]:
         """A token, and what Keystone says of it."""

@@ -19,7 +19,7 @@ def running_swift(folder: Path) -> Iterator[Swift]:
             runner.run(swift.stop())
 
 
-def running_v3(folder: Path) -> Iterator[tuple[Keystone, Swift]]:
+def running_openstack(folder: Path) -> Iterator[tuple[Keystone, Swift]]:
     """A Keystone, and a Swift that believes its tokens and is in its catalogue."""
     with asyncio.Runner() as runner:
         keystone = Keystone(folder / "keystone")

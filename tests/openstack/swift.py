@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -160,11 +161,13 @@ class Swift:
     def __init__(self, folder: Path, keystone: str = "") -> None:
         self._folder, self._keystone = folder, keystone
         self._running: list[Running] = []
+        self._cache = 0
         self.url = ""
 
     async def start(self) -> None:
         """Call it on the main thread. Takes about three seconds. Raises `CannotStart`."""
         found, (proxy, cache, *ports) = programs(), islice(free_ports(), 5)
+        self._cache = cache
         self._write_files(proxy, cache, dict(zip(SERVERS, ports, strict=True)))
         make_rings = [str(found / "python"), "-c", _RINGS, str(self._folder), *map(str, ports)]
         await asyncio.to_thread(subprocess.check_call, make_rings)
@@ -186,6 +189,13 @@ class Swift:
         url = f"{self.url}/auth/v1.0"
         found = ask("GET", url, X_Storage_User=USER, X_Storage_Pass=PASSWORD).headers
         return found["x-auth-token"], found["x-storage-url"]
+
+    def forget(self) -> None:
+        """All tokens of tempauth are void from now on, and what is known of those of Keystone is
+        asked for again."""
+        with socket.create_connection(("127.0.0.1", self._cache), 5) as memcached:
+            memcached.sendall(b"flush_all\r\n")
+            assert memcached.recv(16) == b"OK\r\n"
 
     def info(self) -> dict[str, dict[str, object]]:
         found: dict[str, dict[str, object]] = json.loads(ask("GET", f"{self.url}/info").body)

@@ -76,8 +76,8 @@ def _works(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_keystone_opens_its_swift(v3: tuple[Keystone, Swift]) -> None:
-    keystone, swift = v3
+def test_a_keystone_opens_its_swift(openstack: tuple[Keystone, Swift]) -> None:
+    keystone, swift = openstack
     token, told = keystone.sign_in(USER, PASSWORD, PROJECT)
     [store] = [service for service in told["catalog"] if service["type"] == "object-store"]
     account = store["endpoints"][0]["url"]

@@ -14,7 +14,6 @@ from photo_api.storage.s3 import S3Store
 from photo_api.storage.swift import Containers
 from photo_local.seaweed import BUCKET, REGION, Seaweed
 from tests.openstack.account import make_containers, open_account
-from tests.openstack.running import running_swift
 from tests.openstack.swift import Swift
 
 ACCESS_KEY = "test-access-key"
@@ -42,11 +41,6 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 def prefix() -> str:
     """A prefix that no other test writes under."""
     return f"test-{uuid4().hex}/"
-
-
-@pytest.fixture(scope="session")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
-    yield from running_swift(tmp_path_factory.mktemp("swift"))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
 """Tokens of OpenStack's identity service, by keystoneauth1, which is synchronous and takes a tenth
 of a second to import: in a thread, and only where Swift is configured."""
 
+import asyncio
 import os
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import requests
@@ -39,6 +40,29 @@ class Account:
     authorities: str = ""
 
 
+class Keystone:
+    """Asks for the account's tokens, in threads of its own."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._threads = ThreadPoolExecutor(AT_ONCE, "keystone")
+
+    def use(self, password: str) -> bool:
+        """Ask with this password from now on; whether it is another."""
+        changed = password != self._account.password
+        self._account = replace(self._account, password=password)
+        return changed
+
+    async def fetch(self) -> Token:
+        """A new token. Raises `StoreRefused`, `StoreUnavailable`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, fetch_token, self._account)
+
+    def close(self) -> None:
+        """What is asked for is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 def fetch_token(account: Account) -> Token:
     """Ask for a new one. Blocks. Raises `StoreRefused` when user or password are wrong, and
     `StoreUnavailable`; neither quotes the answer."""
@@ -56,11 +80,6 @@ def fetch_token(account: Account) -> Token:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         kind = type(error).__name__
         raise StoreUnavailable(f"Keystone's answer is not one to go by ({kind})") from None
-
-
-def threads() -> ThreadPoolExecutor:
-    """Those to ask in."""
-    return ThreadPoolExecutor(AT_ONCE, "keystone")
 
 
 def _plugin(account: Account) -> Any:

@@ -67,6 +67,7 @@ class Tokens:
         `StoreUnavailable`, and at once while a failure is fresh."""
         now, held = self._clock(), self._held
         if held is None or now >= held.ends:
+            self._held = None
             return await self._first(now)
         if now >= held.renew_at and now >= self._not_before:
             self._ask()
