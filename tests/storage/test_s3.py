@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from photo_api.storage import bucket as bucket_requests
-from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.base import ObjectStore, StoreUnavailable
 from photo_api.storage.bucket import Bucket, abort_uploads
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
@@ -67,7 +67,7 @@ async def test_a_missing_bucket_is_not_a_missing_object(bucket: Bucket) -> None:
         await store.get("x")
 
 
-def calls(store: S3Store) -> list[Callable[[], Awaitable[object]]]:
+def calls(store: ObjectStore) -> list[Callable[[], Awaitable[object]]]:
     async def listed() -> object:
         return [info async for info in store.list("a/")]
 

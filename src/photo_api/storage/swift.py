@@ -273,11 +273,12 @@ def _refuse_failed_bulk(body: bytes) -> None:
     deleted, for another reason than that it was not there."""
     try:
         told = json.loads(body)
-        failed = [str(status) for _, status in told["Errors"] if not str(status).startswith("404")]
+        errors = [str(status) for _, status in told["Errors"]]
         status = str(told["Response Status"])
     except (ValueError, LookupError, TypeError):
         raise StoreUnavailable("the answer to a bulk deletion is not one to go by") from None
-    if failed or not status.startswith(("200", "404")):
+    failed = [error for error in errors if not error.startswith("404")]
+    if failed or (not errors and not status.startswith(("200", "404"))):
         why = failed[0] if failed else status
         kind = StoreRefused if why.startswith(("401", "403")) else StoreUnavailable
         raise kind(f"bulk deletion: {len(failed)} left ({why[:40]})")

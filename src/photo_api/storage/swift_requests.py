@@ -103,9 +103,10 @@ class SwiftRequests:
         for tried in range(1, tries + 1):
             with _translated(asked.method):
                 answer = await _whole(await self._begin(asked), asked.most)
-            if answer.status not in BUSY or tried == tries or not self._budget.may_retry():
+            pause = _pause(answer, tried)
+            if pause is None or tried == tries or not self._budget.may_retry():
                 break
-            await asyncio.sleep(_pause(answer.headers.get("retry-after", ""), tried))
+            await asyncio.sleep(pause)
         return _usable(asked.method, answer)
 
     async def open(self, asked: Asked) -> Opened:
@@ -234,9 +235,12 @@ def _usable(method: str, answer: Answer) -> Answer:
     return answer
 
 
-def _pause(retry_after: str, tried: int) -> float:
-    wanted = float(retry_after) if retry_after.isdecimal() else 0.0
-    return min(max(wanted, random.uniform(*PAUSES) * 2.0 ** (tried - 1)), LONGEST_PAUSE)
+def _pause(answer: Answer, tried: int) -> float | None:
+    """Seconds after which to try again what the store was too busy for; None for all else, and
+    where it wants us to wait for longer than anybody would."""
+    wanted = answer.headers.get("retry-after", "")
+    pause = float(wanted) if wanted.isdecimal() else random.uniform(*PAUSES) * 2.0 ** (tried - 1)
+    return pause if answer.status in BUSY and pause <= LONGEST_PAUSE else None
 
 
 @contextmanager
