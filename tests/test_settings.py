@@ -227,3 +227,50 @@ def test_config_check_for_machines() -> None:
 def test_development_mode_takes_simple_secrets() -> None:
     simple = {"PHOTO_API_MODE": "development", "PHOTO_API_JWT_KEYS": "k1:" + "a" * 32}
     assert load(USABLE | simple).mode == "development"
+
+
+SWIFT = {
+    "PHOTO_API_STORE": "swift",
+    "PHOTO_API_SWIFT_URL": "https://swift.example.org/v1/AUTH_1234",
+    "PHOTO_API_SWIFT_URL_KEYS": "8e5b1c7702f94d3ab6e8d1f04c9a2735",
+    "PHOTO_API_SWIFT_STAGING_URL_KEYS": "d3a7f6120b9c48e5917fe2c8b05d6a43",
+    "PHOTO_API_SWIFT_AUTH_URL": "https://keystone.example.org/v3",
+    "PHOTO_API_SWIFT_USER": "photo-api",
+    "PHOTO_API_SWIFT_PASSWORD": "a password of it",
+    "PHOTO_API_SWIFT_PROJECT_ID": "1234",
+}
+
+
+def test_swift_needs_its_own_addresses_and_none_of_s3() -> None:
+    usable = {name: value for name, value in USABLE.items() if "S3_" not in name}
+    settings = load(usable | SWIFT)
+    assert settings.swift.url == "https://swift.example.org/v1/AUTH_1234"
+    with pytest.raises(SettingsError) as refused:
+        load(usable | {"PHOTO_API_STORE": "swift"})
+    told = {problem.split()[0] for problem in refused.value.problems}
+    assert told == SWIFT.keys() - {"PHOTO_API_STORE"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("URL", "https://swift.example.org", "must end with /v1/"),
+        ("URL", "https://swift.example.org/v1/", "must end with /v1/"),
+        ("PUBLIC_ENDPOINT", "https://swift.example.org/v1/AUTH_1234", "without a path"),
+        ("AUTH_URL", "https://keystone.example.org", "must end with /v3 or /v2.0"),
+        ("CONTAINER", "a/b", "without a slash"),
+        ("STAGING_CONTAINER", "photos", "another container"),
+        ("STAGING_CONTAINER", "photos-segments", "another container"),
+        ("URL_KEYS", "short", "32 ASCII characters"),
+        ("URL_KEYS", "8e5b1c7702f94d3ab6e8d1f04c9a2735," * 2, "two different ones"),
+        ("URL_KEYS", "0123456789abcdef0123456789abcdef", "is not random"),
+        ("STAGING_URL_KEYS", SWIFT["PHOTO_API_SWIFT_URL_KEYS"], "other keys"),
+        ("SEGMENT_SIZE", "1000", "between"),
+        ("DIGEST", "md5", "must be one of"),
+    ],
+)
+def test_what_swift_cannot_be_used_with(name: str, value: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(USABLE | SWIFT | {f"PHOTO_API_SWIFT_{name}": value})
+    assert reason in str(refused.value)
+    assert "KEYS" not in name or value not in str(refused.value)

@@ -13,7 +13,8 @@ from photo_api.albums.routes import router as albums
 from photo_api.cloud.identity import Identity
 from photo_api.contract import API_PREFIX
 from photo_api.db.pool import follow_database
-from photo_api.delivery.s3 import S3UrlSigner, window_within
+from photo_api.delivery.opening import open_signer
+from photo_api.delivery.windows import window_within
 from photo_api.health.details import Details
 from photo_api.health.routes import router as health_routes
 from photo_api.health.routes import scraped
@@ -102,20 +103,20 @@ async def _open(
     metrics: Reporting,
     stack: AsyncExitStack,
 ) -> AppState:
-    settings, s3 = live.now, live.now.s3
+    settings = live.now
     db = await stack.enter_async_context(follow_database(live, "photo-api web"))
     counts = metrics.counts
     db.watched_by(counts, "web")
     metrics.read_fleet = lambda: fleet_gauges(db)
-    credentials, store = await stack.enter_async_context(follow_store(live, counts))
+    keys, store = await stack.enter_async_context(follow_store(live, counts))
     passwords = Passwords(settings.auth.hash_concurrency, settings.auth.hash_queue)
     stack.callback(passwords.close)
     health.watch_storage(store.ping)
-    public, urls = s3.public_endpoint or s3.endpoint, settings.delivery
+    urls = settings.delivery
 
     def delivery(readers: str, window: int, cache: int) -> Delivery:
-        signer = S3UrlSigner(public, s3.bucket, s3.region, credentials, window)
-        signer.watched_by(counts, readers)
+        signer = open_signer(settings, keys, window)
+        signer.windows.watched_by(counts, readers)
         return Delivery(store, signer, streams=urls.mode == "stream", cache=cache)
 
     for_visitors = min(urls.window, window_within(urls.share_url_ttl))

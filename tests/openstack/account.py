@@ -5,26 +5,39 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from photo_api.storage.keystone import Account, Keystone
-from photo_api.storage.swift import Containers, SwiftStore
+from photo_api.storage.swift import SwiftStore
+from photo_api.storage.swift_containers import Containers
+from photo_api.storage.swift_preparing import prepare_container
 from photo_api.storage.swift_requests import SwiftRequests
-from photo_api.storage.tokens import Tokens
+from photo_api.storage.tokens import Token, Tokens
 from tests.openstack import keystone_v2
 from tests.openstack.keystone_v2 import KeystoneV2, serving
-from tests.openstack.swift import Swift, ask
+from tests.openstack.swift import Swift
 
-PHOTOS_KEY, STAGING_KEY = "the key of the photos", "the key of what is staged"
+PHOTOS_KEY = "5b1f0c9e8d7a4b6380d2e1f3a4c5b697"
+STAGING_KEY = "c07e2d94b1a84f5f9e3d6c8b7a012f34"
 
 
-def make_containers(swift: Swift) -> Containers:
+async def make_containers(swift: Swift) -> Containers:
     """Two that nobody else uses, each with a key for its signed URLs; that of segments is made by
     who needs it."""
-    token, account = swift.sign_in()
     name = f"photos-{uuid4().hex}"
     found = Containers(name, f"{name}-staging", f"{name}-segments")
-    for container, key in ((found.photos, PHOTOS_KEY), (found.staging, STAGING_KEY)):
-        headers = {"X_Auth_Token": token, "X_Container_Meta_Temp_URL_Key": key}
-        assert ask("PUT", f"{account}/{container}", b"", **headers).status == 201
+    await prepare(swift, found.photos, PHOTOS_KEY)
+    await prepare(swift, found.staging, STAGING_KEY)
     return found
+
+
+async def prepare(swift: Swift, container: str, *keys: str) -> None:
+    """As `prepare_container`, by a token of tempauth."""
+    token, url = swift.sign_in()
+
+    async def fetch() -> Token:
+        return Token(token, 3600)
+
+    requests = SwiftRequests(url, Tokens(fetch))
+    await prepare_container(requests, container, keys)
+    await requests.aclose()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from photo_api.storage.base import ObjectStore
 from photo_api.storage.bucket import Bucket
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
-from photo_api.storage.swift import Containers
+from photo_api.storage.swift_containers import Containers
 from photo_local.seaweed import BUCKET, REGION, Seaweed
 from tests.openstack.account import make_containers, open_account
 from tests.openstack.swift import Swift
@@ -45,7 +45,7 @@ def prefix() -> str:
 
 @pytest.fixture(scope="session")
 def containers(swift: Swift) -> Containers:
-    return make_containers(swift)
+    return asyncio.run(make_containers(swift))
 
 
 @pytest.fixture(params=["s3", pytest.param("swift", marks=pytest.mark.needs("memcached"))])

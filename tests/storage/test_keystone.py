@@ -12,7 +12,8 @@ import pytest
 
 from photo_api.storage.base import ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.keystone import Account, fetch_token
-from photo_api.storage.swift import Containers, SwiftStore
+from photo_api.storage.swift import SwiftStore
+from photo_api.storage.swift_containers import Containers
 from tests.openstack import keystone as v3
 from tests.openstack.account import account_of, open_account, open_store
 from tests.openstack.keystone import Keystone

@@ -17,7 +17,8 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from photo_api.storage.swift import Containers, SwiftStore
+from photo_api.storage.swift import SwiftStore
+from photo_api.storage.swift_containers import Containers
 from photo_api.storage.swift_requests import SwiftRequests
 from photo_api.storage.tokens import Token, Tokens
 from tests.openstack.account import make_containers, open_account
@@ -47,7 +48,7 @@ class Large:
 
 @pytest.fixture
 async def large(swift: Swift) -> AsyncIterator[Large]:
-    containers = make_containers(swift)
+    containers = await make_containers(swift)
     async with open_account(swift, containers, segment_size=2 * MIB, largest=100 * MIB) as (
         store,
         _,

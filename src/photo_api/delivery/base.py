@@ -1,7 +1,10 @@
 """Signed URLs, by which clients and the store exchange bytes without Python in between."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from photo_api.delivery.windows import UrlWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class SignedUpload:
 class UrlSigner(Protocol):
     """Makes signed URLs on the public address; pure computation, no request to anyone."""
 
+    windows: "UrlWindows"
+
     def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
         """A bucketed URL: the same key, filename and method give the same URL for a while.
 
@@ -31,4 +36,5 @@ class UrlSigner(Protocol):
     def upload(
         self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
     ) -> SignedUpload:
-        """A URL that accepts one PUT of exactly `size` bytes of `content_type` (and digest)."""
+        """A URL that accepts one PUT of exactly `size` bytes of `content_type` (and digest); on
+        Swift of anything, so that confirming alone tells."""

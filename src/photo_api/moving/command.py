@@ -2,15 +2,16 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from photo_api.db.pool import open_database
 from photo_api.moving.links import seal_links
 from photo_api.moving.objects import Moved, move_objects
 from photo_api.photos.reconcile import ANOTHER, LOCK
 from photo_api.settings.loading import Settings
+from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.sealing import Sealer
-from photo_api.storage.opening import open_credentials, open_store
+from photo_api.storage.opening import bucket_of, follow_store, in_bucket
 from photo_base.command_line import COULD_NOT, FAILED, progress
 
 SHOWN = 20
@@ -24,15 +25,13 @@ async def import_command(settings: Settings, *, bucket: str, as_json: bool) -> i
     """Seal the links, then make photos of the objects in `bucket`; 0 when none is left,
     else 1.
     Raises what an unreachable database or store raises."""
-    s3 = settings.s3
-    if bucket == s3.bucket:
+    if bucket == bucket_of(settings):
         print(SAME, file=sys.stderr)
         return COULD_NOT
     async with (
         open_database(settings.database, "photo-api import") as db,
-        open_credentials(s3, settings.cloud) as credentials,
-        open_store(s3, credentials) as store,
-        open_store(replace(s3, bucket=bucket), credentials) as old,
+        follow_store(LiveSettings(settings)) as (_, store),
+        follow_store(LiveSettings(in_bucket(settings, bucket))) as (_, old),
         db.acquire() as connection,
     ):
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):

@@ -8,7 +8,8 @@ from photo_api.db.pool import open_database
 from photo_api.photos.late_uploads import staged_for
 from photo_api.photos.reconcile import QUARANTINE_DAYS, Report, reconcile
 from photo_api.settings.loading import Settings
-from photo_api.storage.opening import open_credentials, open_store
+from photo_api.settings.secrets import LiveSettings
+from photo_api.storage.opening import follow_store
 from photo_base.command_line import progress
 
 SHOWN = 20
@@ -25,8 +26,7 @@ async def reconcile_command(
     unreachable database or store raises."""
     async with (
         open_database(settings.database, "photo-api reconcile") as db,
-        open_credentials(settings.s3, settings.cloud) as credentials,
-        open_store(settings.s3, credentials) as store,
+        follow_store(LiveSettings(settings)) as (_, store),
     ):
         if restored and (running := await db.fetchval(RUNNING)):
             refusal = f"Stop the instances first: {running} of them run"

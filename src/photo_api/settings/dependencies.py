@@ -12,7 +12,6 @@ from photo_base.environment import (
     optional_database_url,
     optional_url,
     setting,
-    url,
 )
 
 
@@ -69,7 +68,12 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    endpoint: str = setting("S3_ENDPOINT", "the store's address as this server uses it", parse=url)
+    endpoint: str = setting(
+        "S3_ENDPOINT",
+        "the store's address as this server uses it; needed where PHOTO_API_STORE is s3",
+        default="",
+        parse=optional_url,
+    )
     public_endpoint: str = setting(
         "S3_PUBLIC_ENDPOINT",
         "the store's address in the URLs that clients get; empty: the same",

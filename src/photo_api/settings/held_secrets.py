@@ -47,6 +47,14 @@ def _ours(values: Mapping[str, Any]) -> dict[str, str]:
         for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
         for kid, secret in values[path].items()
     }
+    found |= {
+        f"{PREFIX}{name}, its key number {number},": key
+        for path, name in (
+            ("swift.url_keys", "SWIFT_URL_KEYS"),
+            ("swift.staging_url_keys", "SWIFT_STAGING_URL_KEYS"),
+        )
+        for number, key in enumerate(values[path], 1)
+    }
     return _given(found | {f"{PREFIX}OPS_TOKEN": values["lifecycle.ops_token"]})
 
 
@@ -62,6 +70,7 @@ def _theirs(values: Mapping[str, Any]) -> dict[str, str]:
         {
             STORE_NAME: values["s3.access_key"],
             f"{PREFIX}S3_SECRET_KEY": values["s3.secret_key"],
+            f"{PREFIX}SWIFT_PASSWORD": values["swift.password"],
             **{name: secret for secret, name in (passwords | collectors).items()},
         }
     )

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Literal, cast
 
 from photo_api.contract import STOP_MARGIN
+from photo_api.settings import swift
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings
 from photo_api.settings.held_secrets import SecretFaults, faults_of_secrets
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
@@ -23,6 +24,7 @@ from photo_api.settings.serving import (
     UploadSettings,
 )
 from photo_api.settings.strength import MAKE
+from photo_api.settings.swift import SwiftSettings
 from photo_base.environment import (
     PREFIX,
     SettingsError,
@@ -39,6 +41,7 @@ class Settings:
 
     database: DatabaseSettings
     s3: S3Settings
+    swift: SwiftSettings
     auth: AuthSettings
     http: HttpSettings
     uploads: UploadSettings
@@ -52,6 +55,12 @@ class Settings:
         "`production` refuses absent and published secrets; `development` is for one's own machine",
         default="production",
         parse=choice("production", "development"),
+    )
+    store: Literal["s3", "swift"] = setting(
+        "STORE",
+        "which kind of object store there is: `s3`, or OpenStack's `swift` with Keystone",
+        default="s3",
+        parse=choice("s3", "swift"),
     )
 
 
@@ -75,6 +84,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     PHOTO_API_ variables among them: a typo must not fall back to a default in silence."""
     problems = _unknown(environ)
     values = {path: read(variable, environ, problems) for path, variable in variables()}
+    problems += _missing(values)
     if not problems:
         problems += _contradictions(values)
     if problems:
@@ -83,7 +93,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         group: kind(**{item.name: values[f"{group}.{item.name}"] for item in fields(kind)})
         for group, kind in GROUPS.items()
     }
-    return Settings(mode=cast(Literal["production", "development"], values["mode"]), **groups)
+    own = {path: value for path, value in values.items() if "." not in path}
+    return Settings(**own, **groups)
 
 
 class HeldSecrets:
@@ -110,8 +121,17 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """What this kind of store needs and another does not; a value that is faulty is None."""
+    if values["store"] == "swift":
+        return list(swift.missing(values))
+    if values["store"] == "s3" and values["s3.endpoint"] == "":
+        return [f"{PREFIX}S3_ENDPOINT must be set: the store's address as this server uses it"]
+    return []
+
+
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    problems = []
+    problems = list(swift.contradictions(values)) if values["store"] == "swift" else []
     if bool(values["s3.access_key"]) != bool(values["s3.secret_key"]):
         problems.append(f"{PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY must be set together")
     if values["database.pooler"] == "transaction" and not values["database.direct_url"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from photo_api.metrics.counts import Counts
@@ -11,6 +12,7 @@ from photo_api.settings.dependencies import S3Settings
 from photo_api.settings.instance import CloudSettings
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
+from photo_api.storage.base import ObjectStore
 from photo_api.storage.credentials import (
     CredentialSource,
     InstanceRoleCredentials,
@@ -19,6 +21,7 @@ from photo_api.storage.credentials import (
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.measured import MeasuredStore
 from photo_api.storage.s3 import S3Store
+from photo_api.storage.url_keys import UrlKeySource
 
 TRY_PAUSE = 10.0
 """Seconds after which a caller finds out whether a failing store is back, if no ping has before."""
@@ -28,22 +31,27 @@ TRY_PAUSE = 10.0
 async def open_store(
     settings: S3Settings, credentials: CredentialSource, counts: Counts | None = None
 ) -> AsyncIterator[GuardedStore]:
-    """The configured store for one process, with a breaker of its own, counted in `counts`. Nothing
-    is connected yet."""
+    """The bucket for one process. Nothing is connected yet."""
     store = S3Store(
         settings.endpoint, settings.bucket, settings.region, credentials, settings.authorities
     )
-    counts = counts or Counts()
+    async with guarded(store, counts or Counts()) as careful:
+        yield careful
+    await store.aclose()
+
+
+@asynccontextmanager
+async def guarded(store: ObjectStore, counts: Counts) -> AsyncIterator[GuardedStore]:
+    """This store, with a breaker of its own, counted in `counts`."""
     reads = Breaker("object store", pause=TRY_PAUSE)
     writes = Breaker("object store for writes", pause=TRY_PAUSE)
     for name, breaker in (("store", reads), ("store_writes", writes)):
         counts.watch(BREAKER_OPEN, name, read=partial(getattr, breaker, "is_open"))
-    guarded = GuardedStore(MeasuredStore(store, counts), reads, writes, RetryBudget())
+    careful = GuardedStore(MeasuredStore(store, counts), reads, writes, RetryBudget())
     try:
-        yield guarded
+        yield careful
     finally:
-        await guarded.aclose()
-        await store.aclose()
+        await careful.aclose()
 
 
 @asynccontextmanager
@@ -60,11 +68,18 @@ async def open_credentials(
 
 @asynccontextmanager
 async def follow_store(
-    live: LiveSettings, counts: Counts
-) -> AsyncIterator[tuple[CredentialSource, GuardedStore]]:
-    """Both of the above, kept with the secrets that change meanwhile."""
-    settings = live.now
+    live: LiveSettings, counts: Counts | None = None
+) -> AsyncIterator[tuple[CredentialSource | UrlKeySource, GuardedStore]]:
+    """The configured store and what signs its URLs, kept with the secrets that change meanwhile."""
+    settings, counts = live.now, counts or Counts()
+    if settings.store == "swift":
+        # Here alone: it brings an HTTP client, and what asks Keystone.
+        from photo_api.storage.swift_opening import follow_swift
 
+        async with follow_swift(live) as (keys, swift), guarded(swift, counts) as store:
+            store.refused = lambda: live.refused("store")
+            yield keys, store
+        return
     async with (
         open_credentials(settings.s3, settings.cloud) as credentials,
         open_store(settings.s3, credentials, counts) as store,
@@ -77,3 +92,16 @@ async def follow_store(
 
         live.follow(use)
         yield credentials, store
+
+
+def bucket_of(settings: Settings) -> str:
+    """The bucket or container that holds the photos."""
+    return settings.swift.container if settings.store == "swift" else settings.s3.bucket
+
+
+def in_bucket(settings: Settings, name: str) -> Settings:
+    """The same store, but another bucket or container."""
+    if settings.store == "swift":
+        swift = replace(settings.swift, container=name, staging_container=name)
+        return replace(settings, swift=swift)
+    return replace(settings, s3=replace(settings.s3, bucket=name))

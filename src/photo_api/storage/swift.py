@@ -4,7 +4,6 @@ import json
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import monotonic
@@ -19,11 +18,10 @@ from photo_api.storage.base import (
     StoreUnavailable,
 )
 from photo_api.storage.streams import first_part, nothing
+from photo_api.storage.swift_containers import STAGING, Containers
 from photo_api.storage.swift_requests import SLOW, Answer, Asked, SwiftRequests
 from photo_api.storage.swift_segments import Segments
 
-STAGING = "staging/"
-"""What clients upload to, in a container of its own, whose key signs nothing else."""
 PAGE = 1000
 DELETED_AT_ONCE = 100
 """Keys of a bulk deletion: Swift deletes them two at a time while the answer is waited for."""
@@ -32,18 +30,6 @@ THERE_FOR = 10.0
 LOOK_AGAIN = 600.0
 """Seconds after which to look again whether anybody has made a large object."""
 _WHOLE = 1 << 40
-
-
-@dataclass(frozen=True, slots=True)
-class Containers:
-    """Their names in the account."""
-
-    photos: str
-    staging: str
-    segments: str
-
-    def of(self, key: str) -> str:
-        return self.staging if key.startswith(STAGING) else self.photos
 
 
 class SwiftStore:

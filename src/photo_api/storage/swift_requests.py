@@ -119,6 +119,19 @@ class SwiftRequests:
             answer = _usable(asked.method, await _whole(response, asked.most))
         return Opened(answer.status, answer.headers, nothing())
 
+    async def info(self) -> bytes:
+        """What the store says of its abilities to anybody; empty where it does not."""
+        place = self._account.partition("/v1/")[0] + "/info"
+        request = httpcore.Request(
+            "GET",
+            self._url(place),
+            headers={"Host": _host(self._origin)},
+            extensions={"timeout": _waits(QUICK)},
+        )
+        with _translated("GET"):
+            answer = await _whole(await self._pool.handle_async_request(request), LONGEST_ANSWER)
+        return answer.body if _usable("GET", answer).status == 200 else b""
+
     async def prove(self, container: str) -> None:
         """Have the token tried there, unless the store has taken it just now: what follows can be
         sent once only."""
@@ -144,28 +157,31 @@ class SwiftRequests:
 
     def _request(self, asked: Asked, token: str) -> httpcore.Request:
         target = f"{self._account}/{asked.place}" if asked.place else self._account
-        origin = self._origin
-        url = httpcore.URL(
-            scheme=origin.scheme,
-            host=origin.host,
-            port=origin.port,
-            target=target + (f"?{asked.query}" if asked.query else ""),
-        )
-        headers = {"Host": _host(origin), "X-Auth-Token": token, **asked.headers}
+        url = self._url(target + (f"?{asked.query}" if asked.query else ""))
+        headers = {"Host": _host(self._origin), "X-Auth-Token": token, **asked.headers}
         if (trace := sampled_for_store()) is not None:
             headers["traceparent"] = trace.traceparent
         if not isinstance(asked.body, bytes):
             headers["Transfer-Encoding"] = "chunked"
         elif asked.body or asked.method in ("PUT", "POST", "COPY"):
             headers["Content-Length"] = str(len(asked.body))
-        waits = {"connect": CONNECT, "write": SLOW, "read": asked.timeout, "pool": CONNECT}
         return httpcore.Request(
             asked.method,
             url,
             headers=list(headers.items()),
             content=asked.body,
-            extensions={"timeout": waits},
+            extensions={"timeout": _waits(asked.timeout)},
         )
+
+    def _url(self, target: str) -> httpcore.URL:
+        origin = self._origin
+        return httpcore.URL(
+            scheme=origin.scheme, host=origin.host, port=origin.port, target=target.encode()
+        )
+
+
+def _waits(read: float) -> dict[str, float]:
+    return {"connect": CONNECT, "write": SLOW, "read": read, "pool": CONNECT}
 
 
 def _context(authorities: str) -> ssl.SSLContext:

@@ -39,7 +39,8 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
 
 def _tell_of_proxy(settings: Settings) -> None:
     """Of the store alone: the database and the cloud's metadata are asked directly in any case."""
-    if proxy := proxy_of(settings.s3.endpoint, os.environ):
+    store = settings.swift.url if settings.store == "swift" else settings.s3.endpoint
+    if proxy := proxy_of(store, os.environ):
         log.warning(
             "the object store is reached through the proxy %s, which the environment names",
             without_password(proxy),

@@ -1,0 +1,78 @@
+"""Temporary URLs of OpenStack Swift ("TempURL middleware" in Swift's manual)."""
+
+import base64
+import hmac
+import time
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import quote, unquote
+
+from photo_api.delivery.base import SignedUpload, SignedUrl
+from photo_api.delivery.disposition import safe_filename
+from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW, UrlWindows
+from photo_api.storage.swift_containers import Containers
+from photo_api.storage.url_keys import Digest, UrlKeySource
+
+
+def signature(method: str, expires: int, path: str, key: str, digest: Digest = "sha256") -> str:
+    """That of the unquoted path, as a query has it."""
+    text = f"{method}\n{expires}\n{path}".encode()
+    made = hmac.digest(key.encode(), text, digest)
+    if digest == "sha512":
+        return f"sha512:{base64.urlsafe_b64encode(made).decode()}"
+    return made.hex()
+
+
+class SwiftUrlSigner:
+    """Signs for the two containers of an account, of which `account` is the path, such as
+    /v1/AUTH_1234.
+
+    A read URL works to the end of the window after its own, and for HEAD as well as GET. Swift
+    tells browsers to keep what it leads to for as long."""
+
+    def __init__(
+        self,
+        public_endpoint: str,
+        account: str,
+        containers: Containers,
+        keys: UrlKeySource,
+        window: int,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._public = public_endpoint.rstrip("/")
+        self._account = unquote(account)
+        self._containers = containers
+        self._keys = keys
+        self._signed_with = keys.current()
+        self.windows = UrlWindows(window, clock, cache_bytes)
+
+    def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
+        """A URL for GET and HEAD; `inline`, with the file's name."""
+        windows, keys = self.windows, self._keys.current()
+        if keys is not self._signed_with:
+            self._signed_with = keys
+            windows.forget()
+        now, wanted = windows.clock(), (key, filename)
+        if (found := windows.kept(wanted, now)) is not None:
+            return found
+        window = windows.at(key, now)
+        url = self._signed("GET", key, window[1] + windows.seconds + CLOCK_SKEW)
+        name = quote(safe_filename(filename), safe="")
+        return windows.keep(wanted, f"{url}&filename={name}&inline", window)
+
+    def upload(
+        self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
+    ) -> SignedUpload:
+        """A PUT URL. It binds neither size nor type nor digest: `content_type` is what the client
+        is asked to send."""
+        url = self._signed("PUT", key, int(self.windows.clock()) + expires_in)
+        return SignedUpload(url, {"Content-Type": content_type})
+
+    def _signed(self, method: str, key: str, expires: int) -> str:
+        keys, container = self._keys.current(), self._containers.of(key)
+        path = f"{self._account}/{container}/{key}"
+        secret = keys.staging if container == self._containers.staging else keys.photos
+        made = signature(method, expires, path, secret, keys.digest)
+        query = f"temp_url_sig={quote(made, safe='')}&temp_url_expires={expires}"
+        return f"{self._public}{quote(path)}?{query}"

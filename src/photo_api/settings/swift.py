@@ -1,0 +1,150 @@
+"""Settings of an object store that is OpenStack Swift."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from photo_base.environment import (
+    PREFIX,
+    choice,
+    integer,
+    optional_authorities,
+    optional_url,
+    setting,
+)
+
+SHORTEST_KEY = 32
+NEEDED = ("url", "url_keys", "staging_url_keys", "auth_url", "user", "password", "project")
+
+
+def optional_account(value: str) -> str:
+    if value and not re.search(r"/v1/[^/]+$", urlsplit(optional_url(value)).path):
+        raise ValueError("must end with /v1/ and the account, such as /v1/AUTH_1234")
+    return optional_url(value)
+
+
+def optional_origin(value: str) -> str:
+    if urlsplit(optional_url(value)).path:
+        raise ValueError("must be an address without a path")
+    return optional_url(value)
+
+
+def optional_keystone(value: str) -> str:
+    if value and not optional_url(value).endswith(("/v3", "/v2.0")):
+        raise ValueError("must end with /v3 or /v2.0")
+    return optional_url(value)
+
+
+def container_name(value: str) -> str:
+    if not value or "/" in value or len(value.encode()) > 240:
+        raise ValueError("must be a name without a slash, of at most 240 bytes")
+    return value
+
+
+def signing_keys(value: str) -> tuple[str, ...]:
+    """At most two, which go into headers as they are."""
+    found = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if len(found) > 2 or len(set(found)) < len(found):
+        raise ValueError("must be one key, or two different ones with a comma between them")
+    if any(len(key) < SHORTEST_KEY or not key.isascii() for key in found):
+        raise ValueError(f"must have {SHORTEST_KEY} ASCII characters or more in each key")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SwiftSettings:
+    url: str = setting(
+        "SWIFT_URL",
+        "the account's address as this server uses it,"
+        " `https://swift.example.org/v1/AUTH_1234`; needed where PHOTO_API_STORE is swift",
+        default="",
+        parse=optional_account,
+    )
+    public_endpoint: str = setting(
+        "SWIFT_PUBLIC_ENDPOINT",
+        "the store's address in the URLs that clients get, without a path; empty: that of"
+        " SWIFT_URL",
+        default="",
+        parse=optional_origin,
+    )
+    container: str = setting(
+        "SWIFT_CONTAINER", "the container of the photos", default="photos", parse=container_name
+    )
+    staging_container: str = setting(
+        "SWIFT_STAGING_CONTAINER",
+        "the container that clients upload to, which is another one",
+        default="photos-staging",
+        parse=container_name,
+    )
+    url_keys: tuple[str, ...] = setting(
+        "SWIFT_URL_KEYS",
+        "the key of the container's temporary URLs, and one more, after a comma, while one replaces"
+        " the other: the first signs; needed where PHOTO_API_STORE is swift",
+        default="",
+        parse=signing_keys,
+        secret=True,
+    )
+    staging_url_keys: tuple[str, ...] = setting(
+        "SWIFT_STAGING_URL_KEYS",
+        "the same for the staging container, with other keys",
+        default="",
+        parse=signing_keys,
+        secret=True,
+    )
+    digest: Literal["auto", "sha1", "sha256", "sha512"] = setting(
+        "SWIFT_DIGEST",
+        "what temporary URLs are signed by; `auto`: the best of what the store's /info names, else"
+        " sha256",
+        default="auto",
+        parse=choice("auto", "sha1", "sha256", "sha512"),
+    )
+    segment_size: int = setting(
+        "SWIFT_SEGMENT_SIZE",
+        "bytes; where photos may be larger, they become static large objects, whose segments are in"
+        " the container SWIFT_CONTAINER with `-segments` added",
+        default=str(1024**3),
+        parse=integer(1024**2, 5 * 1024**3),
+    )
+    auth_url: str = setting(
+        "SWIFT_AUTH_URL",
+        "Keystone's address, which ends with /v3 or /v2.0; needed where PHOTO_API_STORE is swift",
+        default="",
+        parse=optional_keystone,
+    )
+    user: str = setting("SWIFT_USER", "the user's name in Keystone", default="")
+    password: str = setting("SWIFT_PASSWORD", "the user's password", default="", secret=True)
+    project: str = setting(
+        "SWIFT_PROJECT_ID", "the id of the project, which version 2.0 calls tenant", default=""
+    )
+    domain: str = setting(
+        "SWIFT_USER_DOMAIN_ID", "the id of the user's domain, for version 3", default="default"
+    )
+    authorities: str = setting(
+        "SWIFT_CA_FILE",
+        "PEM file of the authorities whose certificates Swift and Keystone may have besides those"
+        " that the system believes; read at the start",
+        default="",
+        parse=optional_authorities,
+    )
+
+
+def missing(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is not given of what is needed, where Swift is the store."""
+    for item in fields(SwiftSettings):
+        if item.name in NEEDED and values[f"swift.{item.name}"] in ("", ()):
+            variable = item.metadata["variable"]
+            yield f"{PREFIX}{variable.name} must be set: {variable.doc}"
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[str]:
+    """What does not fit, where Swift is the store."""
+    photos, staging = values["swift.container"], values["swift.staging_container"]
+    if len({photos, staging, f"{photos}-segments"}) < 3:
+        yield f"{PREFIX}SWIFT_STAGING_CONTAINER must be another container than the others"
+    if set(values["swift.url_keys"]) & set(values["swift.staging_url_keys"]):
+        yield (
+            f"{PREFIX}SWIFT_STAGING_URL_KEYS must be other keys than {PREFIX}SWIFT_URL_KEYS: who"
+            " has one could use the other container"
+        )
