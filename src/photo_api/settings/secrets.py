@@ -17,7 +17,7 @@ from photo_base.environment import PREFIX, SettingsError
 AGREE_AFTER = 1.0
 """Seconds between two looks that have to agree."""
 
-LONGEST = 5 * 1024
+LONGEST = 4 * 1024
 """Bytes of one secret, written as JSON: all of them fit into one message to a child."""
 
 STORE_KEYS = ("S3_ACCESS_KEY", "S3_SECRET_KEY")
