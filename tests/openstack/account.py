@@ -72,3 +72,24 @@ async def open_account(
 def account_of(keystone: KeystoneV2) -> Account:
     """The one that it knows."""
     return Account(keystone.url, keystone_v2.USER, keystone_v2.PASSWORD, keystone_v2.TENANT)
+
+
+def on_swift(
+    environ: dict[str, str], swift: Swift, containers: Containers, keystone: KeystoneV2
+) -> dict[str, str]:
+    """The settings of a service that has this in place of its S3."""
+    _, url = swift.sign_in()
+    own = {
+        "STORE": "swift",
+        "SWIFT_URL": url,
+        "SWIFT_CONTAINER": containers.photos,
+        "SWIFT_STAGING_CONTAINER": containers.staging,
+        "SWIFT_URL_KEYS": PHOTOS_KEY,
+        "SWIFT_STAGING_URL_KEYS": STAGING_KEY,
+        "SWIFT_AUTH_URL": keystone.url,
+        "SWIFT_USER": keystone_v2.USER,
+        "SWIFT_PASSWORD": keystone_v2.PASSWORD,
+        "SWIFT_PROJECT_ID": keystone_v2.TENANT,
+    }
+    others = {name: value for name, value in environ.items() if "PHOTO_API_S3_" not in name}
+    return others | {f"PHOTO_API_{name}": value for name, value in own.items()}

@@ -4,8 +4,9 @@ that it hands out are the real ones of a Swift's tempauth."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,3 +87,25 @@ async def serving(keystone: KeystoneV2) -> AsyncIterator[KeystoneV2]:
         yield keystone
     finally:
         server.close()
+
+
+@contextmanager
+def in_a_thread(keystone: KeystoneV2) -> Iterator[KeystoneV2]:
+    """The same for who runs no event loop."""
+    ready, over = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving(keystone):
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield keystone
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
