@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 
 from photo_fleet.doctor.cuts import RULES, STALE
@@ -81,10 +82,13 @@ def ends(
             "cut": loki,
             "killed": {},
             "broken off": {"LAME_DUCK": "40"},
+            "vanished": {"LAME_DUCK": "40"},
         }.items():
             told = {f"PHOTO_API_{key}": value for key, value in (NUMBERS | settings).items()}
             run_dir = {"PHOTO_API_RUN_DIR": str(folder)}
-            runs[name] = running.enter_context(serving(own | told | run_dir, folder / name))
+            runs[name] = running.enter_context(
+                serving(own | told | run_dir, folder / name, "--no-jobs")
+            )
             if name == "sound":  # the others are younger: no deploy brings its numbers
                 eventually(runs[name].is_healthy, 60)
         for service in runs.values():
@@ -98,7 +102,7 @@ def ends(
 def _end(runs: dict[str, Service]) -> None:
     """All at once."""
     cut, killed, broken_off = runs["cut"], runs["killed"], runs["broken off"]
-    ended = (cut, killed, broken_off)
+    ended = (cut, killed, broken_off, vanished := runs["vanished"])
     with _stuck_request(cut):
         for process in killed.children("photo_api.web_worker"):
             process.suspend()
@@ -106,8 +110,19 @@ def _end(runs: dict[str, Service]) -> None:
             service.process.send_signal(signal.SIGTERM)
         time.sleep(1.5)
         broken_off.process.send_signal(signal.SIGTERM)
+        for process in psutil.Process(vanished.process.pid).children(recursive=True):
+            process.kill()
+        vanished.process.kill()
         for service in ended:
             service.process.wait(30)
+    # The one that serves on finds that it does not answer either.
+    environ = vanished.environ
+    ask(
+        environ,
+        "UPDATE instances SET heartbeat_at = now() - interval '1 h' WHERE state = 'draining'",
+    )
+    lost = "SELECT FROM instance_receipts WHERE ending = 'lost'"
+    eventually(lambda: ask(environ, lost), 30)
 
 
 @contextmanager
@@ -124,12 +139,13 @@ def _stuck_request(service: Service) -> Iterator[None]:
 @pytest.mark.slow
 def test_drains_that_cut_are_told_by_their_receipts(ends: Ends) -> None:
     (cut,) = ends.about("drain-cut")
-    assert cut.startswith("receipts: 1 of 3 ends cut 1 requests")
+    assert cut.startswith("receipts: 1 of 4 ends cut 1 requests")
     killed = " ".join(ends.about("drain-killed"))
-    assert "1 of 3 ends were 'killed'" in killed
-    assert "1 of 3 ends were 'broken_off'" in killed
+    assert "1 of 4 ends were 'killed'" in killed
+    assert "1 of 4 ends were 'broken_off'" in killed
+    assert "1 of 4 ends were 'lost' (it drained and was never heard of again)" in killed
     (lost,) = ends.about("flush-short")
-    assert "1 of 3 instances that ended had lost" in lost
+    assert "1 of 4 instances that ended had lost" in lost
 
 
 @pytest.mark.slow

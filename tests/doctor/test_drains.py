@@ -67,6 +67,15 @@ def test_a_drain_that_does_not_end_is_told() -> None:
         assert "drain for up to 5 min" in it.only("drain-long").evidence
 
 
+def test_one_that_vanished_while_it_drained_is_told_though_nobody_declares_it_lost() -> None:
+    with host() as it:
+        gone = boot(2, state="draining", changed_at=NOW - 300, heartbeat_at=NOW - 290)
+        it.servers[1] = Server(gone)
+        found = it.only("drain-killed")
+        assert "10.0.0.2 drained, and nothing was heard of it for up to 4.83 min" in found.evidence
+        assert len(it.found()) == 1
+
+
 def test_somebody_has_to_follow_the_registry() -> None:
     with host() as it:
         it.registry["balancers"] = (FollowingBalancer("b", "nginx-1", NOW - 500),)

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from photo_api.contract import LOST_AFTER
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
-from photo_fleet.doctor.looks.registry import Receipt, RegistryLook
+from photo_fleet.doctor.looks.registry import Boot, Receipt, RegistryLook
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.words import listed, span
 
 NEARLY = 0.9
 SLOW_FLUSH = 3.0
 """Seconds: the mere end of processes takes up shorter budgets."""
+SILENT = 3 * LOST_AFTER
 LATE = 15.0
 """Seconds beyond the grace at which a drain should have ended, whoever was to kill it."""
 LEAST_LAME_DUCK = 5.0
@@ -74,7 +76,23 @@ def drain_killed(seen: Seen) -> Iterator[Finding]:
                 _remedy(ending),
                 _instances(these),
             )
+    if silent := [one for one in registry.alive if _is_silent(one, registry)]:
+        longest = max(registry.now - one.heartbeat_at for one in silent)
+        yield Finding(
+            "error",
+            "drain-killed",
+            f"registry: {listed(one.instance for one in silent)} drained, and nothing was heard of"
+            f" it for up to {span(longest)}",
+            RECEIPTS,
+            _remedy("lost"),
+            tuple(sorted(one.instance for one in silent)),
+        )
     _whole(registry, "receipts", "events")
+
+
+def _is_silent(one: Boot, registry: RegistryLook) -> bool:
+    """Whether somebody would have declared it lost while it drained, were there anybody."""
+    return one.state == "draining" and registry.now - one.heartbeat_at > SILENT
 
 
 def _remedy(ending: str) -> str:
@@ -106,7 +124,9 @@ def drain_long(seen: Seen) -> Iterator[Finding]:
     stuck = [
         one
         for one in registry.alive
-        if one.state == "draining" and registry.now - one.changed_at > grace + LATE
+        if one.state == "draining"
+        and not _is_silent(one, registry)
+        and registry.now - one.changed_at > grace + LATE
     ]
     if stuck:
         oldest = max(registry.now - one.changed_at for one in stuck)
