@@ -33,7 +33,7 @@ NOT_WITHOUT_REGISTRY = OF_THE_REGISTRY | OF_BOTH | {"error-budget"}
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Wanted]:
+def wanted(tmp_path_factory: pytest.TempPathFactory, reader: str) -> Iterator[Wanted]:
     """The report of the sound fleet, whose database is empty yet."""
     folder, end = tmp_path_factory.mktemp("days"), float(int(time.time()))
     young = fleets.day("young", end, before=0, seconds=2 * HOUR)
@@ -41,7 +41,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[
     alone = replace(fleets.day("alone", end), names=NAMES[:1])
     bring_in([*held, young, alone], end, folder)
     with prometheus_with(folder, "", KEEP) as server:
-        yield Wanted("daily", Fleet(), end, server.url, "good", lambda: registry)
+        yield Wanted("daily", Fleet(), end, server.url, "good", lambda: reader)
 
 
 def test_all_lines_of_a_good_day_pass(wanted: Wanted, registry: str) -> None:

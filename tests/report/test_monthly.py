@@ -27,7 +27,7 @@ LEFT = Life("10.0.1.14", 12 * DAY, 12 * DAY - 20, 10 * DAY, 10 * DAY - 15)
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Wanted]:
+def wanted(tmp_path_factory: pytest.TempPathFactory, reader: str) -> Iterator[Wanted]:
     """The report of the sound fleet."""
     folder, end = tmp_path_factory.mktemp("months"), float(int(time.time()))
     idle = fleets.month("idle", end)
@@ -38,7 +38,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[
     told = {"cores": 1.0, "memory": GIB, "price": 0.05, "budget": 200.0}
     with prometheus_with(folder, "", KEEP) as server:
         yield Wanted(
-            "monthly", Fleet(), end, server.url, "good", lambda: registry, currency="USD", **told
+            "monthly", Fleet(), end, server.url, "good", lambda: reader, currency="USD", **told
         )
 
 

@@ -26,13 +26,13 @@ LIVES = [*OLD, GROWN]
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Wanted]:
+def wanted(tmp_path_factory: pytest.TempPathFactory, reader: str) -> Iterator[Wanted]:
     """The report of the sound fleet."""
     folder, end = tmp_path_factory.mktemp("weeks"), float(int(time.time()))
     held = [fleets.week("good", end), fleets.bad_week("bad", end), fleets.week("half", end, 0.5)]
     bring_in(held, end, folder)
     with prometheus_with(folder, "", KEEP) as server:
-        yield Wanted("weekly", Fleet(), end, server.url, "good", lambda: registry, cores=1.0)
+        yield Wanted("weekly", Fleet(), end, server.url, "good", lambda: reader, cores=1.0)
 
 
 def test_all_lines_of_a_good_week_pass(wanted: Wanted, registry: str) -> None:

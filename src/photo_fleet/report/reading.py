@@ -2,6 +2,7 @@
 that are asked about: `--at` a past moment gives what it would have given then."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -74,23 +75,23 @@ async def _measured(
 
 
 async def _reactions(history: History, say: Say) -> list[Reaction]:
-    """The minutes around the latest steps in which the group grew."""
-    grown = [
-        one
-        for one in steps(history.registry.boots, history.start, history.end)
-        if one.change > 0
-    ] if history.registered and not history.registered.left_out else []  # fmt: skip
+    """The minutes around the latest steps in which the group grew, as far as there is time."""
+    if history.registered is None or history.registered.left_out:
+        return []
+    found = steps(history.registered.boots, history.start, history.end)
+    grown = [one for one in found if one.change > 0][-MOST_REACTIONS:]
     rules = [rule for rule in history.spec.group.policies if rule.is_scale_out]
     before = BEFORE_A_STEP + max((rule.duration for rule in rules), default=0.0)
-    found = []
-    for step in grown[-MOST_REACTIONS:]:
+    around: list[Reaction] = []
+    until = time.monotonic() + LONGEST_METRICS
+    for step in reversed(grown):
+        if time.monotonic() > until:
+            break
         end = min(step.at + AFTER_A_STEP, history.end)
         window = replace(history.measured.window, start=step.at - before, end=end)
-        around = await _measured(history.wanted, window, metrics.AROUND_A_STEP, say)
-        found.append(Reaction(step, around))
-        if all(not answer.whole for answer in around.answers.values()):
-            break  # the next ones would only take their time
-    return found
+        told_of = await _measured(history.wanted, window, metrics.AROUND_A_STEP, say)
+        around.append(Reaction(step, told_of))
+    return around
 
 
 async def _registry(wanted: Wanted) -> Registered | str:
