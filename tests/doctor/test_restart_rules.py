@@ -121,6 +121,11 @@ SOUND = {
     "whose deploy was taken back": registry(
         *THREE, *(boot(f"10.0.2.{n}", 20 * MINUTE, 15 * MINUTE, version="0.2.0") for n in (1, 2, 3))
     ),
+    "that was deployed twice in a few minutes": registry(
+        *(boot(f"10.0.0.{n}", 60 * n) for n in (1, 2, 3)),
+        *(boot(f"10.0.2.{n}", 10 * MINUTE, 2 * MINUTE) for n in range(3)),
+        *(boot(f"10.0.3.{n}", 18 * MINUTE, 9 * MINUTE) for n in range(3)),
+    ),
     "that grew and shrank": registry(
         *THREE, *(boot(f"10.0.3.{n}", 40 * MINUTE, 20 * MINUTE) for n in (1, 2, 3, 4))
     ),
@@ -181,10 +186,10 @@ def test_one_instance_is_stopped_again_and_again() -> None:
 
 
 def test_each_new_machine_is_ended_soon_after_its_start() -> None:
-    short = [boot(f"10.1.0.{n}", 3000 - 60 * n, 2900 - 60 * n) for n in range(8)]
+    short = [boot(f"10.1.0.{n}", 3000 - 60 * n, 2900 - 60 * n) for n in range(12)]
     found, _ = judged(see(registry(*THREE, *short)))
     assert list(found) == ["restart-loop"]
-    assert "8 instances of 0.1.0 ended within 10 min of their start in 1 h, and 3 live" in (
+    assert "12 instances of 0.1.0 ended within 10 min of their start in 1 h, and 3 live" in (
         found["restart-loop"].evidence
     )
 

@@ -1,11 +1,12 @@
 """What has instances restart, done to real ones: each is found by its code, and nothing else is."""
 
 import asyncio
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,15 @@ from photo_fleet.spec.fleet import Fleet, Group, HealthCheck
 from tests.doctor.seeing import reach_of, seen_through
 from tests.fleet.test_clocks import faked
 from tests.own_stage import ask, empty_database, execute, own_database
-from tests.service import MIGRATED, Service, eventually, free_port, running_service, serving
+from tests.service import (
+    MIGRATED,
+    PASSWORD,
+    Service,
+    eventually,
+    free_port,
+    running_service,
+    serving,
+)
 
 SPEC = Fleet(group=Group(min=1, max=4, desired=1))
 """With room for its connections in the tests' PostgreSQL, which takes 100."""
@@ -278,6 +287,44 @@ def test_a_process_dies(well: Stage, tmp_path: Path) -> None:
         f"photo-api (pid {web.pid}) with 412 MiB in /docker/4f"
         in findings["out-of-memory"].evidence
     )
+    assert not unknown
+
+
+@contextmanager
+def little_memory(megabytes: int) -> Iterator[Path]:
+    """A control group of this kernel, of either version; who is written into its `cgroup.procs` may
+    take no more than this from then on."""
+    name = f"photo-api-test-{os.getpid()}"
+    for folder, file in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path("/sys/fs/cgroup") / folder / name
+        with suppress(OSError):
+            group.mkdir()
+            try:
+                (group / file).write_text(f"{megabytes << 20}")
+                yield group
+                return
+            finally:
+                group.rmdir()
+    pytest.skip("no control group for memory can be made here")
+
+
+@pytest.mark.slow
+def test_the_kernel_ends_a_process_for_its_memory(well: Stage) -> None:
+    [web] = well.service.children("photo_api.web_worker")
+    with little_memory(4) as group:
+        (group / "cgroup.procs").write_text(str(web.pid))
+        account = {"email": "a@example.org", "username": "somebody", "password": PASSWORD}
+        with suppress(httpx.HTTPError):  # hashing takes more
+            httpx.post(f"{well.service.url}/api/auth/register", json=account)
+        eventually(lambda: well.events("worker_died"), 10)
+    eventually(well.service.is_healthy, 10)
+    look = this_host(Path("/"))
+    if look.kills is None:
+        pytest.skip("the kernel's log may not be read here")
+    findings, unknown = diagnosed(asyncio.run(well.see(SPEC, look)))
+    assert set(findings) == {"worker-deaths", "out-of-memory"}
+    assert f"(pid {web.pid})" in findings["out-of-memory"].evidence
+    assert group.name in findings["out-of-memory"].evidence
     assert not unknown
 
 

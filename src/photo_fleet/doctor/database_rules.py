@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from photo_api.contract import HEALTH_PATH
 from photo_base.capacity import DEPLOYED, ROUND, beside_workers
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looks.database import TOLD, DatabaseLook, Server
@@ -174,7 +175,7 @@ def schema_behind(seen: Seen) -> Iterator[Finding]:
             "schema-behind",
             f"{server.boot.instance} ({server.version}): {error}"
             f" ({len(behind)} of {len(look.servers)} instances, read from /health)",
-            f"curl -sS http://{server.boot.place}/health",
+            server.boot.asked(HEALTH_PATH),
             migrate,
             tuple(server.boot.instance for server, _ in behind),
         )
@@ -195,7 +196,7 @@ def database_down(seen: Seen) -> Iterator[Finding]:
             "database-down",
             f"{server.boot.instance}: {error} ({len(cut_off)} of {len(look.servers)} instances,"
             " read from /health/detailed)",
-            f"curl -sS http://{server.boot.place}/health",
+            server.boot.asked(HEALTH_PATH),
             _mended(error),
             tuple(server.boot.instance for server, _ in cut_off),
         )

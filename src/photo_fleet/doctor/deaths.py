@@ -15,6 +15,7 @@ from photo_fleet.rules.health import replacement
 DEATHS, STOPS = 2, 3
 """How often an instance may end by a death, or by being stopped soon after its start, before its
 next start is one of a loop: a person restarts it once or twice."""
+DEPLOYS = 3
 SHORT_LIFE = 600.0
 """Seconds: whoever ends a boot so soon does not want another size of the fleet."""
 TOGETHER, JUST_NOW = 2, 10.0
@@ -179,8 +180,8 @@ def _reasons(boots: Sequence[Life]) -> str:
 
 
 def _churn(found: Sequence[Life], registry: RegistryLook) -> Iterator[Finding]:
-    """Where each machine has a name of its own a loop shows by the many that lived shortly. What a
-    deploy leaves, or one that was taken back, is less than two of them for each that lives."""
+    """Where each machine has a name of its own a loop shows by the many that lived shortly: more
+    than a few deploys in a row leave, each of which ends as many as live."""
     alive = [one for one in found if not one.ending]
     version = alive[-1].version if alive else found[-1].version if found else ""
     began = registry.now - registry.window
@@ -190,7 +191,7 @@ def _churn(found: Sequence[Life], registry: RegistryLook) -> Iterator[Finding]:
         if one.version == version and one.started is not None and one.started >= began
         if one.lived is not None and one.lived < SHORT_LIFE
     ]
-    if len(short) >= max(STOPS, 2 * len(alive)):
+    if len(short) > max(STOPS, DEPLOYS * len(alive)):
         yield Finding(
             "error",
             "restart-loop",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from photo_api.contract import PROBE_TIMEOUT
+from photo_api.contract import HEALTH_PATH, PROBE_TIMEOUT
 from photo_fleet.doctor import database_rules, deaths, memory_rules
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
@@ -32,8 +32,7 @@ def health_slow(seen: Seen) -> Iterator[Finding]:
             "health-slow",
             f"{worst.boot.instance}: {how}; health_check.timeout is {limit:g} s ({len(late)} of"
             f" {len(look.servers)} instances, asked from here)",
-            "curl -sS -o /dev/null -w '%{time_total}\\n'"
-            f" http://{worst.boot.place}{seen.spec.health_check.path}",
+            f"time {worst.boot.asked(seen.spec.health_check.path)}",
             "see what holds its event loop or its processors (cpu_percent in the registry, log);"
             " more instances, or a health_check.timeout beyond what it needs",
             tuple(server.boot.instance for server, _ in late),
@@ -75,7 +74,7 @@ def _database_slow(look: ServersLook) -> Iterator[Finding]:
             f"{worst.boot.instance}: its looks at the database take {min(worst.database_s):.2f} s;"
             f" after {PROBE_TIMEOUT:g} s it is not ready any more ({len(slow)} of"
             f" {len(look.servers)} instances, checks.database.latency_ms of /health)",
-            f"curl -sS http://{worst.boot.place}/health",
+            worst.boot.asked(HEALTH_PATH),
             "look at the database's load and at the network to it; docs/operations.md#capacity",
             tuple(server.boot.instance for server in slow),
         )

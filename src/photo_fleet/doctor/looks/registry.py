@@ -1,6 +1,7 @@
 """The registry: instances, what happened to them, how they ended, and the balancers that follow."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,6 +91,10 @@ class Boot:
         """Host and port, as they stand in a URL."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{host}:{self.port}"
+
+    def asked(self, path: str) -> str:
+        """A command that asks it for this path; whatever its address is, it is one argument."""
+        return f"curl -sS {shlex.quote(f'http://{self.place}{path}')}"
 
 
 @dataclass(frozen=True, slots=True)

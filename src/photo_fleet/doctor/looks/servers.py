@@ -121,8 +121,8 @@ class ServersLook:
             raise Unseen("the registry has no instance that lives and serves", SHOWN)
         if mute:
             which = listed(f"{one.boot.instance}: {one.problem}" for one in mute)
-            asking = f"curl -sS http://{mute[0].boot.place}{HEALTH_PATH}/detailed"
-            raise Unseen(f"{len(mute)} of {len(self.servers)} told nothing ({which})", asking)
+            asked = mute[0].boot.asked(f"{HEALTH_PATH}/detailed")
+            raise Unseen(f"{len(mute)} of {len(self.servers)} told nothing ({which})", asked)
         if self.left_out:
             raise Unseen(f"{self.left_out} more instances than are asked", SHOWN)
 
