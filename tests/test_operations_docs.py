@@ -12,7 +12,7 @@ import pytest
 import photo_api.cli
 import photo_fleet.cli
 from photo_api.settings.loading import variables
-from photo_fleet.doctor.catalogue import CODES
+from photo_fleet.doctor.catalogue import CODES, GUIDE
 from photo_fleet.report.line import PERIODS
 from photo_fleet.report.making import ITEMS
 from tests.own_stage import ask, own_database
@@ -154,6 +154,14 @@ def test_every_finding_and_state_exists(guide: Path) -> None:
     told = {name for group in groups for name in SPAN.findall(group)}
     assert {"lame-duck", "connections", "flapping", "draining"} <= told
     assert told <= known
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_code_of_the_doctor_is_in_the_table_of_its_section(guide: Path) -> None:
+    places = [GUIDE[kind.section].partition("#")[2] for kind in CODES.values()]
+    below = dict(zip(anchors(ENGLISH), sections(guide)[1:], strict=True))
+    for code, place in zip(CODES, places, strict=True):
+        assert re.search(rf"^\| .*`{code}`.* \|", below[place], re.M), code
 
 
 @pytest.mark.parametrize("guide", GUIDES)

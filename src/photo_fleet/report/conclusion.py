@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from photo_fleet.report.line import Report, Verdict
+from photo_fleet.report.line import Line, Report, Verdict
 
 
 def conclusion(report: Report) -> Verdict:
@@ -19,3 +19,8 @@ def headline(report: Report) -> str:
     if conclusion(report) == "pass":
         return f"all {every} pass"
     return f"{counts['fail']} of {every} fail, {counts['unknown']} unknown, {counts['pass']} pass"
+
+
+def answered(line: Line) -> str:
+    """A line in one sentence: its numbers, and what is not known of it."""
+    return "; ".join(text for text in (line.answer, line.why_unknown) if text)

@@ -7,7 +7,7 @@ from html import escape
 
 from photo_fleet.dashboard.style import POLICY, style
 from photo_fleet.dashboard.units import AXES, told
-from photo_fleet.report.conclusion import conclusion, headline
+from photo_fleet.report.conclusion import answered, conclusion, headline
 from photo_fleet.report.line import Line, Plot, Report, Table, Verdict
 from photo_fleet.report.plots import colours_of, limit_of, picture, unit_of
 from photo_fleet.report.times import moment, span
@@ -84,14 +84,10 @@ def _badge(verdict: Verdict) -> str:
 def _overview(lines: Sequence[Line]) -> str:
     items = "".join(
         f'<li>{_badge(one.verdict)}<a href="#{escape(one.code)}">{escape(one.question)}</a>'
-        f"<p>{escape(_answer(one))}</p></li>"
+        f"<p>{escape(answered(one))}</p></li>"
         for one in lines
     )
     return f'<section class="card overview" aria-label="All lines"><ol>{items}</ol></section>'
-
-
-def _answer(line: Line) -> str:
-    return "; ".join(text for text in (line.answer, line.why_unknown) if text)
 
 
 def _line(report: Report, line: Line, colours: Mapping[str, int], zone: tzinfo) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
 from photo_fleet.dashboard.units import told
-from photo_fleet.report.conclusion import headline
+from photo_fleet.report.conclusion import answered, headline
 from photo_fleet.report.line import Line, Plot, Report, Table, Verdict
 from photo_fleet.report.plots import curves, unit_of
 from photo_fleet.report.times import moment, span
@@ -47,12 +47,8 @@ def code(text: str) -> str:
 
 
 def _overview(lines: Iterable[Line]) -> str:
-    rows = [(WORDS[one.verdict], escaped(one.question), escaped(_answer(one))) for one in lines]
+    rows = [(WORDS[one.verdict], escaped(one.question), escaped(answered(one))) for one in lines]
     return _grid(("", "question", "answer"), rows)
-
-
-def _answer(line: Line) -> str:
-    return "; ".join(text for text in (line.answer, line.why_unknown) if text)
 
 
 def _section(line: Line) -> Iterable[str]:
@@ -61,7 +57,7 @@ def _section(line: Line) -> Iterable[str]:
     if line.verdict == "pass" and not any(numbers):
         return
     yield f"## {escaped(line.question)}"
-    yield f"{WORDS[line.verdict]} ({code(line.code)}): {escaped(_answer(line))}"
+    yield f"{WORDS[line.verdict]} ({code(line.code)}): {escaped(answered(line))}"
     if line.todo and line.verdict == "fail":
         yield f"What to do: {escaped(line.todo)}"
     if line.command and line.verdict != "pass":
