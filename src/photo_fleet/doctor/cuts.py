@@ -25,6 +25,7 @@ from photo_fleet.doctor.looks.units import UnitsLook
 from photo_fleet.doctor.proxying import seconds
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.words import listed
+from photo_fleet.render.nginx_text import time
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding as Contradiction
 from photo_fleet.rules.server import is_the_same
@@ -159,7 +160,7 @@ def _short_reload(seen: Seen) -> Iterator[Finding]:
                 f"worker_shutdown_timeout {one.first} ({one.place}) < service.longest_request"
                 f" {longest:g}s, so that each reload of nginx cuts what takes longer",
                 f"grep -n {one.name} {one.file}",
-                RENDER,
+                f"{one.name} {time(longest)}; at {one.place}, as {RENDER}",
             )
 
 

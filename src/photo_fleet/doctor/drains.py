@@ -97,10 +97,10 @@ def _is_silent(one: Boot, registry: RegistryLook) -> bool:
 
 def _remedy(ending: str) -> str:
     if ending == "broken_off":
-        return "send one signal and wait for the grace; what sends a second one is its sender's log"
+        return "send one signal and wait for the grace: nobody and nothing should send a second one"
     if ending == "lost":
         return "let TimeoutStopSec and the platform's kill delay be drain.grace or more"
-    return "the lines of `processes` in the journal of that time say which and why"
+    return "its journal of that time says which processes (`killed at the limit`, `process died`)"
 
 
 def drain_long(seen: Seen) -> Iterator[Finding]:

@@ -14,26 +14,49 @@ from photo_fleet.doctor.looks.units import INSTANCE, VARIABLES, UnitsLook, Value
 from photo_fleet.doctor.proxying import Way, seconds, size, ways
 from photo_fleet.doctor.words import listed
 from photo_fleet.render.environment import ENVIRONMENT
+from photo_fleet.render.nginx_text import time
 from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.server import REPORTED, compare, is_the_same
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import is_number
 
-TIMES = {
-    "balancer.connect_timeout": "proxy_connect_timeout",
-    "balancer.send_timeout": "proxy_send_timeout",
-    "balancer.read_timeout": "proxy_read_timeout",
-}
-USUAL = {"proxy_connect_timeout": 60.0, "proxy_send_timeout": 60.0, "proxy_read_timeout": 60.0}
-USUAL_KEEP, USUAL_CLIENT_KEEP, USUAL_BODY = 60.0, 75.0, 1024.0**2
-"""nginx's own, where nothing is set."""
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A directive of nginx that a number of the spec becomes: the spec's `key`, the directive's
+    `name`, what nginx does where nothing sets it, and how such text is read and written."""
+
+    key: str
+    name: str
+    usual: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+
+
+def _is_on(text: str) -> bool:
+    return text != "off"
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
+
+
+OF_WAYS = (
+    Knob("balancer.connect_timeout", "proxy_connect_timeout", "60s", seconds, time),
+    Knob("balancer.send_timeout", "proxy_send_timeout", "60s", seconds, time),
+    Knob("balancer.read_timeout", "proxy_read_timeout", "60s", seconds, time),
+    Knob("balancer.client_keep_alive", "keepalive_timeout", "75s", seconds, time),
+    Knob("balancer.buffer_uploads", "proxy_request_buffering", "on", _is_on, _switch),
+)
+OF_UPSTREAMS = Knob("balancer.keep_alive", "keepalive_timeout", "60s", seconds, time)
+OF_UPLOADS = Knob("balancer.upload_limit", "client_max_body_size", "1m", size, str)
 
 UPLOADS = f"{API_PREFIX}/photos"
 
 PORT = "server-port"
 SERVE = "photo-api serve"
 
-RENDER = "photo-fleet render, put nginx's files in place, and reload nginx"
+RENDER = "photo-fleet render writes it, and reload nginx"
 
 _WORKERS = re.compile(r"(--workers)[= ](\d+)")
 
@@ -148,68 +171,32 @@ def of_nginx(fleet: Fleet, look: NginxLook) -> list[Variant]:
 
 
 def _of_way(fleet: Fleet, way: Way) -> Iterator[Told]:
-    for key, name in TIMES.items():
-        yield from _differing(fleet, key, way.last(name), name, way.passing, USUAL[name], seconds)
-    if way.kept("keepalive"):
-        kept = way.kept("keepalive_timeout")
-        where = way.upstream or way.passing
-        yield from _differing(
-            fleet, "balancer.keep_alive", kept, "keepalive_timeout", where, USUAL_KEEP, seconds
-        )
-    client = way.last("keepalive_timeout")
-    key = "balancer.client_keep_alive"
-    yield from _differing(
-        fleet, key, client, "keepalive_timeout", way.passing, USUAL_CLIENT_KEEP, seconds
-    )
-    buffering = way.last("proxy_request_buffering")
-    is_on = buffering is None or buffering.args != ("off",)
-    if is_on != fleet.balancer.buffer_uploads:
-        what = f"proxy_request_buffering {'on' if is_on else 'off'}"
-        place = f"{what} ({(buffering or way.passing).place})"
-        command = _grep("proxy_request_buffering", buffering or way.passing)
-        yield Told("balancer.buffer_uploads", is_on, place, RENDER, command)
+    for knob in OF_WAYS:
+        yield from _turned(fleet, knob, way.last(knob.name), way.passing)
+    if way.upstream and way.kept("keepalive"):
+        yield from _turned(fleet, OF_UPSTREAMS, way.kept(OF_UPSTREAMS.name), way.upstream)
 
 
 def _largest_body(fleet: Fleet, found: list[Way]) -> Iterator[Told]:
     """What the way for uploads takes, or else the one that takes most."""
-    name = "client_max_body_size"
-    uploads = [way for way in found if UPLOADS in way.locations]
-    limits = [(way, way.last(name)) for way in uploads or found]
-    sizes = [(_value(one, USUAL_BODY, size), one, way) for way, one in limits]
-    known = [told for told in sizes if told[0] is not None]
-    if known:
-        _, one, way = max(known, key=lambda told: told[0] or 0)
-        yield from _differing(
-            fleet, "balancer.upload_limit", one, name, way.passing, USUAL_BODY, size
-        )
+    uploads = [way for way in found if UPLOADS in way.locations] or found
+
+    def limit(way: Way) -> float:
+        one = way.last(OF_UPLOADS.name)
+        return size(one.first if one else OF_UPLOADS.usual) or 0.0
+
+    largest = max(uploads, key=limit)
+    yield from _turned(fleet, OF_UPLOADS, largest.last(OF_UPLOADS.name), largest.passing)
 
 
-def _differing(
-    fleet: Fleet,
-    key: str,
-    one: Directive | None,
-    name: str,
-    where: Directive,
-    usual: float,
-    read: Callable[[str], float | None],
-) -> Iterator[Told]:
-    value = _value(one, usual, read)
-    if value is None or is_the_same(value, expected(fleet, key)):
+def _turned(fleet: Fleet, knob: Knob, one: Directive | None, where: Directive) -> Iterator[Told]:
+    """When it is not as the spec wants it; `where` it counts, if nothing sets it."""
+    value, wanted = knob.read(one.first if one else knob.usual), expected(fleet, knob.key)
+    if value is None or value == wanted or is_the_same(value, wanted):
         return
-    if one is None:
-        place = f"{name}, which nothing sets for {where.place}, is {usual:g}"
-    else:
-        place = f"{name} {one.first} ({one.place})"
-    yield Told(key, value, place, RENDER, _grep(name, one or where))
-
-
-def _grep(name: str, where: Directive) -> str:
-    return f"grep -n {name} {where.file}"
-
-
-def _value(
-    one: Directive | None, usual: float, read: Callable[[str], float | None]
-) -> float | None:
-    if one is None:
-        return usual
-    return read(one.first)
+    place = f"{knob.name}, which nothing sets for {where.place}, is {knob.usual}"
+    if one:
+        place = f"{knob.name} {one.first} ({one.place})"
+    found = one or where
+    remedy = f"{knob.name} {knob.write(wanted)}; at {found.place}, as {RENDER}"
+    yield Told(knob.key, value, place, remedy, f"grep -n {knob.name} {found.file}")

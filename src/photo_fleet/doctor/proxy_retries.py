@@ -146,7 +146,7 @@ def _finding(
         code,
         f"{problem}; so for proxy_pass at {listed(way.passing.place for way in found)}",
         f"sudo nginx -T -c {look.file} | grep -nE 'upstream|keepalive|proxy_'",
-        f"{fix} then nginx -t and a reload",
+        f"{fix} (then nginx -t and a reload)",
     )
 
 
