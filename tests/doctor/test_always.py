@@ -97,8 +97,9 @@ def ill(
         own = settings | {f"PHOTO_API_{name}": value for name, value in wrong.items()}
         folder = tmp_path_factory.mktemp("ill")
         with running_service(own, folder, "--no-jobs") as service:
-            for _ in range(40):
-                httpx.get(f"{service.url}/api/nothing")
+            for number in range(40):  # as a balancer sends them
+                client = {"X-Forwarded-For": f"192.0.2.{number}"}
+                httpx.get(f"{service.url}/api/albums/", headers=client)
             # A second release has been ready for as long, and serves nobody.
             ask(own, "UPDATE instances SET changed_at = now() - interval '5 hours'")
             ask(own, OTHER_RELEASE, uuid4())
@@ -154,13 +155,14 @@ def found(ill: Running) -> Visit:
     return visit(ill_reach(ill))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "level", "words"),
     [
         ("secret-default", "error", "PHOTO_API_OPS_TOKEN has fewer than 128 bits"),
         ("secret-default", "error", "PHOTO_API_JWT_KEYS, the secret of '2020-01' is not random"),
         ("secret-equal", "error", "PHOTO_API_SECRET_KEYS, the secret of 'k1' are the same"),
-        ("proxies-unset", "error", "config.trusted_proxies of /health/detailed is empty at"),
+        ("proxies-unset", "error", "_forwards_total of /metrics: 40 of 40 at"),
         ("key-old", "warning", "the jwt key 2020-01 that signs is"),
         ("key-undated", "warning", "the secret key k1 that signs has no date"),
         ("store-down", "error", "1 of 1 ready instances do not reach it"),
@@ -177,6 +179,7 @@ def test_what_is_wrong_is_found(found: Visit, code: str, level: str, words: str)
     assert {one.level for one in found.findings[code]} == {level}
 
 
+@pytest.mark.slow
 def test_and_nothing_else(found: Visit) -> None:
     right = {"proxies-open", "bucket-public", "maintenance-stopped", "certificate-due"}
     codes = {rule.code for rule in RULES} - right
@@ -184,6 +187,7 @@ def test_and_nothing_else(found: Visit) -> None:
     assert found.unknown == {}
 
 
+@pytest.mark.slow
 def test_no_secret_and_nothing_of_one_is_told(found: Visit, ill: Running) -> None:
     told = repr(found)
     assert THOUGHT_UP not in told
@@ -192,6 +196,7 @@ def test_no_secret_and_nothing_of_one_is_told(found: Visit, ill: Running) -> Non
     assert "$PHOTO_API_OPS_TOKEN" in commands
 
 
+@pytest.mark.slow
 def test_without_the_token_its_questions_are_open(ill: Running) -> None:
     blind = visit(ill_reach(ill, ops_token=""))
     asked = {"secret-default", "secret-equal", "proxies-unset", "proxies-open"}
