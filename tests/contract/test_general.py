@@ -123,8 +123,13 @@ def test_details_are_for_operators(service: Service) -> None:
     assert config["keys"][0] == {"use": "jwt", "id": "k1", "signs": True, "age_s": None}
     assert config["trusted_proxies"] == ["127.0.0.0/8"]
     assert config["cors_origins"] == ["https://front.example.org"]
-    store = config["store"]
-    assert store == {"address": service.environ["PHOTO_API_S3_ENDPOINT"], "bucket": store["bucket"]}
+    bucket = service.environ["PHOTO_API_S3_BUCKET"]
+    assert config["store"] == {
+        "kind": "s3",
+        "address": service.environ["PHOTO_API_S3_ENDPOINT"],
+        "bucket": bucket,
+        "uploads": bucket,
+    }
     assert config["secrets"] == {"weak": {}, "same": []}
     for name, value in service.environ.items():
         if any(word in name for word in ("KEYS", "SECRET", "TOKEN", "DATABASE_URL")):

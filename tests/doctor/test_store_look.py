@@ -13,16 +13,21 @@ from photo_fleet.doctor.exposure import RULES
 from photo_fleet.doctor.finding import Finding, Unknown
 from photo_fleet.doctor.looking import judge
 from photo_fleet.doctor.looks import store
+from photo_fleet.doctor.looks.registry import Boot
+from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.store import STRANGER, StoreLook
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen
 from photo_fleet.spec.fleet import Balancer, Fleet, Service
 from photo_local.bucket import BucketAdmin
 from photo_local.seaweed import BUCKET, REGION, Seaweed
+from tests.openstack.account import make_containers
+from tests.openstack.swift import Swift, ask
 from tests.service import free_port
 
 FRONT = "https://front.example.org"
 KEYS = ("5c1f83e0b7d94a26", "9ae4d7160c3b5f82e1d09b6c47a2f358")
+BOOT = Boot("b", "10.0.0.1", "n", None, "1", "10.0.0.1", 8000, 1, "ready", "", 0, 0, 0)
 ABOUT_BUCKETS = [rule for rule in RULES if rule.code.startswith("bucket")]
 
 
@@ -165,3 +170,36 @@ def test_without_an_address_or_an_answer_nothing_is_known() -> None:
     assert unknown[0].reason == f"{silent}: ConnectError"
     with pytest.raises(Exception, match="nobody tells the object store's address"):
         seen(Fleet())
+
+
+@pytest.mark.needs("memcached")
+def test_a_swift(swift: Swift) -> None:
+    """Its address is what instances tell: the spec knows of none."""
+    containers = asyncio.run(make_containers(swift))
+    token, account = swift.sign_in()
+    told = {"kind": "swift", "address": account}
+    told |= {"bucket": containers.photos, "uploads": containers.staging}
+    server = Server(BOOT, config={"store": told, "cors_origins": [FRONT]})
+
+    def judged() -> dict[str, str]:
+        before = Seen(Fleet(), 0, {ServersLook: ServersLook((server,))})
+        look = asyncio.run(store.take(Reach(Fleet(), "fleet.toml"), before))
+        findings, unknown = judge(Seen(Fleet(), 0, {StoreLook: look}), ABOUT_BUCKETS)
+        assert unknown == []
+        return {found.code: found.evidence for found in findings}
+
+    def put(container: str, **headers: str) -> None:
+        answer = ask("POST", f"{account}/{container}", b"", X_Auth_Token=token, **headers)
+        assert answer.status < 300
+
+    assert "lets pages of any origin" in judged()["bucket-cors"]
+    put(
+        containers.staging, X_Container_Meta_Access_Control_Allow_Origin="https://other.example.org"
+    )
+    assert f"a page of {FRONT} that asks for PUT with 401" in judged()["bucket-cors"]
+    put(containers.staging, X_Container_Meta_Access_Control_Allow_Origin=FRONT)
+    assert judged() == {}
+    put(containers.photos, X_Container_Read=".r:*")
+    assert "may read it" in judged()["bucket-public"]
+    put(containers.photos, X_Container_Read=".r:*,.rlistings")
+    assert "may list it" in judged()["bucket-public"]

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from photo_api.db.migrations import known_migrations
 from photo_api.own_process import machine_bytes
@@ -39,7 +40,12 @@ EXAMPLE: dict[str, Any] = {
     "public_url": "https://photos.example.org",
     "trusted_proxies": ["10.0.0.0/24"],
     "cors_origins": ["https://www.example.org"],
-    "store": {"address": "https://photos.example.org", "bucket": "photos"},
+    "store": {
+        "kind": "s3",
+        "address": "https://photos.example.org",
+        "bucket": "photos",
+        "uploads": "photos",
+    },
 }
 """Of what `configuration` tells."""
 
@@ -71,10 +77,22 @@ def configuration(state: AppState) -> dict[str, Any]:
         "public_url": settings.http.public_url,
         "trusted_proxies": [str(network) for network in settings.http.trusted_proxies],
         "cors_origins": list(settings.http.cors_origins),
-        "store": {
-            "address": settings.s3.public_endpoint or settings.s3.endpoint,
-            "bucket": settings.s3.bucket,
-        },
+        "store": _store(settings),
+    }
+
+
+def _store(settings: Settings) -> dict[str, str]:
+    """Where clients find the bucket (Swift: the container), and the one that they upload to."""
+    if settings.store == "s3":
+        s3 = settings.s3
+        address = s3.public_endpoint or s3.endpoint
+        return {"kind": "s3", "address": address, "bucket": s3.bucket, "uploads": s3.bucket}
+    swift, account = settings.swift, urlsplit(settings.swift.url).path
+    return {
+        "kind": "swift",
+        "address": f"{swift.public_endpoint}{account}" if swift.public_endpoint else swift.url,
+        "bucket": swift.container,
+        "uploads": swift.staging_container,
     }
 
 

@@ -12,7 +12,14 @@ from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, Told
-from photo_fleet.doctor.looks.store import GUESSED, LOOKS_SIGNED, STRANGER, StoreLook, StorePlace
+from photo_fleet.doctor.looks.store import (
+    GUESSED,
+    LISTING,
+    LOOKS_SIGNED,
+    STRANGER,
+    StoreLook,
+    StorePlace,
+)
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.told import (
     LISTED,
@@ -210,7 +217,7 @@ def bucket_cors(seen: Seen) -> Iterator[Finding]:
     """Of the address that clients get. Anybody's page may read: a signed URL decides."""
     look = seen.need(StoreLook)
     place = _answering(look)
-    bucket = f"{place.address}/{place.bucket}"
+    bucket = f"{place.address}/{place.uploads}"
     refused: dict[str, list[str]] = {}
     for one in place.preflights:
         if not one.allowed and one.origin not in (STRANGER, _origin(place.address)):
@@ -243,7 +250,7 @@ def _preflight(place: StorePlace, origin: str) -> str:
         f"curl -sS -i -X OPTIONS -H 'Origin: {origin}'"
         " -H 'Access-Control-Request-Method: PUT'"
         " -H 'Access-Control-Request-Headers: content-type'"
-        f" '{place.address}/{place.bucket}/{GUESSED}?{LOOKS_SIGNED}'"
+        f" '{place.address}/{place.uploads}/{GUESSED}?{LOOKS_SIGNED}'"
     )
 
 
@@ -259,16 +266,16 @@ def bucket_public(seen: Seen) -> Iterator[Finding]:
         if not place.listed and not place.readable:
             continue
         can, path, said = (
-            ("list", "?list-type=2", "200 with a list")
+            ("list", LISTING if place.kind == "s3" else "?limit=1", "200 with a list")
             if place.listed
-            else ("read", GUESSED, "NoSuchKey, as for those who may read")
+            else ("read", GUESSED, "404, as for those who may read")
         )
         yield Finding(
             "error" if place.clients else "warning",
             "bucket-public",
             f"{place.address}/{place.bucket}: GET {path} without a signature is answered {said}:"
             f" whoever reaches this address may {can} it",
-            f"curl -sS -i '{place.address}/{place.bucket}/{path}'",
+            f"curl -sS -i '{place.address}/{place.bucket}{'' if path[0] == '?' else '/'}{path}'",
             "take anonymous access away from the bucket (its policy, its ACL, the store's anonymous"
             " identity); every URL that clients get is signed",
         )

@@ -28,6 +28,8 @@ SOME_PORT = ":5173"
 STRANGER = "https://stranger.invalid"
 """An origin that nobody can have (RFC 6761)."""
 GUESSED = "photos/1/0"
+LISTING = "?list-type=2&max-keys=1"
+NAME = re.compile("[A-Za-z0-9._-]{1,255}")
 LOOKS_SIGNED = f"X-Amz-Signature={'0' * 64}"
 """A preflight has the query of the request that follows, and our nginx passes on signed ones alone;
 no store checks the signature then."""
@@ -46,13 +48,16 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """One address of the bucket; `clients` are given it. `problem` says why the rest is not known.
+    """One address of the bucket, of a Swift the container; `clients` are given it. They upload to
+    `uploads`. `problem` says why the rest is not known.
     `listed`: strangers see which objects there are. `readable`: one who names an object that is not
     there is told so, which is only for those who may read. `clock` is the store's against ours."""
 
     address: str
     bucket: str
     clients: bool
+    kind: str = "s3"
+    uploads: str = ""
     problem: str = ""
     listed: bool = False
     readable: bool = False
@@ -89,17 +94,28 @@ def _configs(seen: Seen) -> Iterator[Told]:
 
 
 def _places(fleet: Fleet, configs: Sequence[Told]) -> list[StorePlace]:
-    """As an instance tells it, or else the spec."""
+    """As an instance tells it, or else the spec, which knows of S3 alone."""
     inner = fleet.service.store or fleet.balancer.store
-    public, bucket = (fleet.service.public_url if fleet.balancer.store else inner), ""
-    for config in configs:
-        store = config.get("store")
-        if isinstance(store, dict) and _is_address(store.get("address")):
-            public, bucket = store["address"], str(store.get("bucket", ""))
-            break
-    bucket = bucket if re.fullmatch("[A-Za-z0-9._-]{1,255}", bucket) else fleet.balancer.bucket
+    public = fleet.service.public_url if fleet.balancer.store else inner
+    bucket = fleet.balancer.bucket
+    told = next((place for config in configs if (place := _told(config.get("store")))), None)
+    if told is not None and told.kind == "swift":
+        return [told]
+    if told is not None:
+        public, bucket = told.address, told.bucket
     addresses = dict.fromkeys(filter(None, (public, inner)))
-    return [StorePlace(address, bucket, address == public) for address in addresses]
+    return [StorePlace(one, bucket, one == public, uploads=bucket) for one in addresses]
+
+
+def _told(store: object) -> StorePlace | None:
+    """What an instance tells of it, if that can be an address."""
+    if not isinstance(store, dict) or not _is_address(store.get("address")):
+        return None
+    bucket, uploads = str(store.get("bucket")), str(store.get("uploads"))
+    if not NAME.fullmatch(bucket) or not NAME.fullmatch(uploads):
+        return None
+    kind = "swift" if store.get("kind") == "swift" else "s3"
+    return StorePlace(store["address"].rstrip("/"), bucket, True, kind, uploads)
 
 
 def _is_address(told: object) -> bool:
@@ -134,25 +150,35 @@ async def _look(place: StorePlace, origins: Sequence[str]) -> StorePlace:
 async def _as_stranger(
     client: httpx.AsyncClient, place: StorePlace, origins: Sequence[str]
 ) -> StorePlace:
-    base = f"{place.address}/{place.bucket}"
+    base, uploads = f"{place.address}/{place.bucket}", f"{place.address}/{place.uploads}"
+    is_swift = place.kind == "swift"
     asked = time.time()
-    listing = await _get(client, f"{base}/?list-type=2&max-keys=1")
+    listing = await _get(client, f"{base}?limit=1" if is_swift else f"{base}/{LISTING}")
     clock = _clock(listing.date, asked, time.time())
     guessed = await _get(client, f"{base}/{GUESSED}")
     if listing.status >= 500 and guessed.status >= 500:
         return replace(place, problem=f"{place.address} answers {listing.status}", clock=clock)
     preflights = [
-        await _preflight(client, base, origin, method)
+        await _preflight(client, into, origin, method)
         for origin in dict.fromkeys((STRANGER, *map(_sent, origins)))
-        for method in ("GET", "PUT")
+        for method, into in (("GET", base), ("PUT", uploads))
     ]
     return replace(
         place,
-        listed=listing.status == 200 and b"<ListBucketResult" in listing.body,
-        readable=guessed.status == 200 or (guessed.status == 404 and guessed.code == "NoSuchKey"),
+        listed=_is_list(listing, is_swift),
+        # Who may not read is not told what is there: S3 says 403 then, Swift 401.
+        readable=guessed.status == 200
+        or (guessed.status == 404 and (is_swift or guessed.code == "NoSuchKey")),
         preflights=tuple(preflights),
         clock=clock,
     )
+
+
+def _is_list(answer: "_Answer", is_swift: bool) -> bool:
+    """Swift lists an empty container by 204."""
+    if is_swift:
+        return answer.status in (200, 204)
+    return answer.status == 200 and b"<ListBucketResult" in answer.body
 
 
 def _sent(origin: str) -> str:
