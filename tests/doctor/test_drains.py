@@ -8,6 +8,7 @@ import pytest
 from photo_fleet.doctor.looks.registry import Event, FollowingBalancer
 from photo_fleet.doctor.looks.servers import Server
 from photo_fleet.spec.changes import changed
+from photo_fleet.spec.fleet import Fleet
 from tests.doctor.cut_stage import NOW, boot, ended, host
 
 Changes = Mapping[str, Any]
@@ -47,6 +48,28 @@ def test_receipts_tell_of_drains_that_went_wrong(name: str) -> None:
         (found,) = it.found()
         assert (found.code, found.level, found.subjects) == (code, level, ("10.0.1.7",))
         assert evidence in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("grace", "took", "lame_duck", "long"),
+    [
+        (60.0, 54.0, 15.0, False),  # the longest that the usual numbers allow
+        (60.0, 56.5, 15.0, True),
+        (144.0, 107.0, 105.0, False),  # health-only: nearly all of it is the lame duck
+        (115.0, 106.5, 105.0, False),
+        (115.0, 112.0, 105.0, True),
+        (15.0, 11.8, 0.5, True),  # what is left is the service's own margin
+        (16.0, 11.5, 10.0, False),
+    ],
+)
+def test_a_drain_is_long_by_what_it_leaves(
+    grace: float, took: float, lame_duck: float, long: bool
+) -> None:
+    changes = {"drain.grace": grace, "drain.kill_delay": grace}
+    with host(changed(Fleet(), changes)) as it:
+        it.receipts = (ended(7, asked_at=NOW - 60 - took, lame_duck_s=lame_duck),)
+        codes = {one.code for one in it.said()[0]}
+        assert ("drain-long" in codes) == long
 
 
 def test_a_lost_instance_was_killed_when_it_was_draining() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from photo_api.contract import LOST_AFTER
+from photo_api.contract import LOST_AFTER, STOP_MARGIN
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.registry import Boot, Receipt, RegistryLook
@@ -13,6 +13,8 @@ NEARLY = 0.9
 SLOW_FLUSH = 3.0
 """Seconds: the mere end of processes takes up shorter budgets."""
 SILENT = 3 * LOST_AFTER
+LEAST_WORK = 2.0
+"""Seconds beyond the lame duck that a drain takes which has nothing to wait for."""
 LATE = 15.0
 """Seconds beyond the grace at which a drain should have ended, whoever was to kill it."""
 LEAST_LAME_DUCK = 5.0
@@ -106,13 +108,13 @@ def _remedy(ending: str) -> str:
 def drain_long(seen: Seen) -> Iterator[Finding]:
     """Drains that leave next to no time, which the next one may not have."""
     registry, grace = seen.need(RegistryLook), seen.spec.drain.grace
-    long = [one for one in registry.receipts if _share(one, grace) > NEARLY]
+    long = [one for one in registry.receipts if _is_long(one, grace)]
     if long:
         yield Finding(
             "warning",
             "drain-long",
-            f"receipts: {len(long)} of {len(registry.receipts)} drains took more than"
-            f" {NEARLY * 100:g} % of what drain.grace {grace:g}s leaves after the lame duck: "
+            f"receipts: {len(long)} of {len(registry.receipts)} drains left next to nothing of"
+            f" drain.grace {grace:g}s: "
             + _told(
                 long, lambda one: f"{_took(one) or 0:.1f} s, in flight {one.in_flight_s or 0:.1f} s"
             ),
@@ -142,13 +144,13 @@ def drain_long(seen: Seen) -> Iterator[Finding]:
     _whole(registry, "receipts")
 
 
-def _share(one: Receipt, grace: float) -> float:
-    """How much of the time after the lame duck was used."""
+def _is_long(one: Receipt, grace: float) -> bool:
+    """Whether next to nothing was left of the grace, and not for the lame duck alone: less than the
+    service keeps for what has no setting, or than a tenth of what it has after the lame duck."""
     took, lame_duck = _took(one), one.lame_duck_s or 0.0
-    if took is None or one.ending != "drained" or one.requests_cut:
-        return 0.0  # those are told of by other codes
-    left = grace - lame_duck
-    return (took - lame_duck) / left if left > 0 else 1.0
+    if took is None or one.ending != "drained" or took - lame_duck < LEAST_WORK:
+        return False
+    return grace - took < max(STOP_MARGIN, (1 - NEARLY) * (grace - lame_duck))
 
 
 def flush_short(seen: Seen) -> Iterator[Finding]:

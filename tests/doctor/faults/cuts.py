@@ -98,7 +98,9 @@ def long_drain(ground: Ground, **environ: str) -> Iterator[None]:
     with ground.replaced(**environ) as one:
         with uploading(f"{one['name']}:{one['port']}", 60):
             ground.order(do="drain", name=one["name"])
-        yield
+        # A receipt does not tell the grace that its instance had: the spec does.
+        with ground.spec(drain__grace=float(environ["PHOTO_API_GRACE"])):
+            yield
 
 
 @contextmanager
