@@ -56,6 +56,16 @@ def test_one_that_becomes_ready_just_now_is_not_missed(stage: Stage) -> None:
     assert stage.findings() == {}
 
 
+def test_one_that_has_just_begun_to_drain_is_not_missed(stage: Stage) -> None:
+    leaving = stage.toys[2]
+    stage.put(*stage.toys[:2])
+    leaving.word = "draining"
+    try:
+        assert stage.findings() == {}, "the registry was read before it said so"
+    finally:
+        leaving.word = "healthy"
+
+
 def test_a_stranger_misses_it_by_its_number(stage: Stage) -> None:
     stage.put(*stage.toys[:2])
     found = stage.findings(replace(stage.reach, places=None))
@@ -126,6 +136,7 @@ def test_one_whose_connections_fail_is_left_out(stage: Stage) -> None:
     stage.registered(ill)
     stage.put(*stage.toys, ill)
     eventually(lambda: stage.asked(8) and _left_out(stage, ill), 10)
+    stage.asked(200)
     found = stage.findings()
     assert set(found) == {"member-quarantined", "member-silent"}
     told = found["member-quarantined"]
@@ -156,6 +167,14 @@ def test_a_member_that_hangs_or_gives_no_sign(
     told = stage.findings()["member-silent"]
     assert f"{ill.name} (ready) gave its last sign of life 50 s ago" in told.evidence
     assert told.subjects == (ill.name,)
+
+
+def test_another_algorithm_than_the_spec_s(stage: Stage) -> None:
+    balancer = replace(stage.front.fleet.balancer, algorithm="least-connections")
+    told = stage.findings(replace(stage.reach, spec=replace(stage.front.fleet, balancer=balancer)))
+    assert "round-robin; balancer.algorithm is least-connections" in (
+        told["balancing-sticky"].evidence
+    )
 
 
 def test_a_panic(stage: Stage) -> None:

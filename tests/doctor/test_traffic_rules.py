@@ -102,6 +102,13 @@ def test_one_that_came_late_has_less_and_is_well() -> None:
     assert found(uneven, told) == found(pinned, told) == []
 
 
+def test_a_balancer_has_time_to_let_one_in() -> None:
+    waiting = [None] * 30 + [0.0] * 10 + [20.0]
+    boots = [boot(1), boot(2), boot(3, since=11 * STEP)]
+    told = seen(boots, scraped({1: steadily(20), 2: steadily(20), 3: waiting}))
+    assert found(uneven, told) == found(pinned, told) == []
+
+
 def test_sums_that_begin_anew_are_no_negative_requests() -> None:
     anew = steadily(20, 21) + steadily(20, 20)
     told = seen([boot(1), boot(2)], scraped({1: steadily(20), 2: anew}))
@@ -173,6 +180,7 @@ def test_only_jobs_are_done_there_so_nobody_sends_to_it() -> None:
 
 def test_all_are_unseen() -> None:
     [none] = found(unscraped, seen([boot(1), boot(2)], {}))
+    assert found(unscraped, seen([boot(1, since=20)], {})) == [], "a scrape comes yet"
     assert "of 2 ready instances (registry) Prometheus at http://p:9090 sees none of them" in (
         none.evidence
     )

@@ -58,6 +58,7 @@ class Toy:
     backend: Backend
     boot_id: str = field(default_factory=lambda: str(uuid4()))
     version: str = "0.1.0"
+    word: str = "healthy"
     spent: float = 1.0
     served: int = 0
 
@@ -202,7 +203,7 @@ def _as_instance(toy: Toy) -> Behaviour:
 
 def _health(toy: Toy) -> Mapping[str, object]:
     at = datetime.now(UTC).isoformat()
-    told = {"status": "healthy", "instance": toy.name, "version": toy.version, "timestamp": at}
+    told = {"status": toy.word, "instance": toy.name, "version": toy.version, "timestamp": at}
     return {**told, "checks": {"database": {"ok": True, "latency_ms": 1.0, "age_ms": 1}}}
 
 
