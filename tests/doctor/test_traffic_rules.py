@@ -10,12 +10,13 @@ from photo_fleet.dashboard.readings import Answer, Series
 from photo_fleet.dashboard.window import Window
 from photo_fleet.doctor.distribution import distributions
 from photo_fleet.doctor.finding import Finding
+from photo_fleet.doctor.looks.access_log import AccessLogLook, Request
 from photo_fleet.doctor.looks.prometheus import AT_END, OVER, PrometheusLook
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
-from photo_fleet.doctor.looks.servers import ServersLook
+from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.machines import uneven as machines_uneven
 from photo_fleet.doctor.seen import Seen, Unseen
-from photo_fleet.doctor.traffic import pinned, single, uneven
+from photo_fleet.doctor.traffic import _tied_clients, pinned, single, uneven
 from photo_fleet.doctor.watched import ghosts, unscraped
 from photo_fleet.spec.fleet import Balancer, Fleet, Group
 
@@ -140,6 +141,26 @@ def test_the_young_have_less_behind_a_balancer_of_connections() -> None:
     assert (found(pinned, nginx), len(found(uneven, nginx))) == ([], 1)
 
 
+def test_clients_that_all_meet_one_instance_are_not_tied() -> None:
+    """The others answer nobody: that is another fault. And two clients are too few."""
+
+    def log(places: Sequence[int]) -> Seen:
+        requests = [
+            Request(NOW - 9, f"client-{client}", "GET", 200, 0.1, f"b{n}", "u", "i", 1, 0.1)
+            for client, n in enumerate(places)
+            for _ in range(30)
+        ]
+        looks: dict[type[Any], Any] = {
+            RegistryLook: RegistryLook(NOW, 3600, (boot(1), boot(2))),
+            AccessLogLook: AccessLogLook("access.log", NOW - 3600, tuple(requests)),
+        }
+        return Seen(Fleet(), NOW, looks)
+
+    assert len(list(_tied_clients(log([1, 2, 1, 2])))) == 1
+    assert list(_tied_clients(log([1, 1, 1, 1]))) == []
+    assert list(_tied_clients(log([1, 2]))) == []
+
+
 def test_without_prometheus_a_cloud_s_traffic_is_unknown() -> None:
     told = seen([boot(1), boot(2)])
     for rule in (uneven, pinned, unscraped, ghosts):
@@ -189,8 +210,24 @@ def test_all_are_unseen() -> None:
 def test_a_deploy_may_change_the_workers() -> None:
     boots = [boot(1), boot(2), boot(3, workers=2, version="0.2.0")]
     looks: dict[type[Any], Any] = {RegistryLook: RegistryLook(NOW, 3600, tuple(boots))}
-    told = Seen(CLOUD, NOW, looks | {ServersLook: ServersLook()})
-    assert found(machines_uneven, told) == []
+    config = {"processors": 2, "memory_bytes": 4_000_000_000}
+    servers = ServersLook(tuple(Server(one, config=config) for one in boots))
+    assert found(machines_uneven, Seen(CLOUD, NOW, looks | {ServersLook: servers})) == []
+    with pytest.raises(Unseen, match=r"10.0.1.1, 10.0.1.2 told no processors and memory"):
+        found(machines_uneven, Seen(CLOUD, NOW, looks | {ServersLook: ServersLook()}))
+
+
+def test_a_machine_of_another_size() -> None:
+    sizes = {1: 8_330_000_000, 2: 8_310_000_000, 3: 4_100_000_000}
+    servers = tuple(
+        Server(boot(number), config={"processors": 2, "memory_bytes": size})
+        for number, size in sizes.items()
+    )
+    registry = RegistryLook(NOW, 3600, tuple(boot(number) for number in sizes))
+    told = Seen(CLOUD, NOW, {RegistryLook: registry, ServersLook: ServersLook(servers)})
+    [odd] = found(machines_uneven, told)
+    assert odd.subjects == ("10.0.1.3",)
+    assert "bytes of memory (/health/detailed): 10.0.1.3 4.1e+09" in odd.evidence
 
 
 @pytest.mark.parametrize(

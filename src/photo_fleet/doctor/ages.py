@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from photo_fleet.doctor.finding import Finding, Level
-from photo_fleet.doctor.in_service import lasting
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.certificates import CertificatesLook, Shown
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.looks.servers import Server
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.told import as_operator, configurations, instances, names
+from photo_fleet.doctor.words import span
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import is_number
 
@@ -126,15 +126,15 @@ def _wrong(shown: Shown, at: float, fleet: Fleet) -> tuple[Level, str] | None:
     left, lasts = shown.ends - at, shown.ends - shown.begins
     due = min(fleet.objectives.certificate_left * DAY, lasts * DUE_SHARE)
     if left <= 0:
-        return "error", f"ended {lasting(-left)} ago"
+        return "error", f"ended {span(-left)} ago"
     if shown.begins > at + DAY:
-        return "error", f"is valid in {lasting(shown.begins - at)} only"
+        return "error", f"is valid in {span(shown.begins - at)} only"
     if not shown.fits:
         return "error", f"is not of {shown.name}"
     if left < min(URGENT, due):
-        return "error", f"ends in {lasting(left)}"
+        return "error", f"ends in {span(left)}"
     if left < due:
-        return "warning", f"ends in {lasting(left)}, less than {due / DAY:.0f} days"
+        return "warning", f"ends in {span(left)}, less than {due / DAY:.0f} days"
     return None
 
 
@@ -156,9 +156,9 @@ def versions_mixed(seen: Seen) -> Iterator[Finding]:
     yield Finding(
         "warning",
         "versions-mixed",
-        f"the registry has {numbers} ready, for {lasting(mixed)}; a deploy of this fleet takes"
-        f" {lasting(longest)} at most (instances × (group.warm_up + drain.kill_delay) and"
-        f" {lasting(PATIENCE)})",
+        f"the registry has {numbers} ready, for {span(mixed)}; a deploy of this fleet takes"
+        f" {span(longest)} at most (instances × (group.warm_up + drain.kill_delay) and"
+        f" {span(PATIENCE)})",
         'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT version, instance, changed_at FROM instances'
         " WHERE state = 'ready' ORDER BY version, changed_at\"",
         "finish the deploy, or take it back: replace the instances of the other release",

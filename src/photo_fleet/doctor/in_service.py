@@ -40,11 +40,3 @@ def in_service_since(boot: Boot, registry: RegistryLook, seen: Seen) -> float:
 def names(boots: Iterable[Boot]) -> tuple[str, ...]:
     """What people call them, each once."""
     return tuple(dict.fromkeys(boot.instance for boot in boots))
-
-
-def lasting(seconds: float) -> str:
-    """A time for people: 42 s, 7 min, 3 h, 5 days."""
-    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} s"

@@ -8,7 +8,8 @@ from photo_fleet.doctor.in_service import names, ready
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook
-from photo_fleet.doctor.seen import Seen
+from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import listed
 from photo_fleet.spec.kinds import is_number
 
 LESS = 0.8
@@ -18,6 +19,7 @@ SLOWER = 2.0
 LEAST_REQUESTS, LEAST_RATE = 1000.0, 2.0
 """Fewer, or fewer a second since the start, than these: then what an instance does without any
 request counts, too."""
+WITH_TOKEN = "PHOTO_API_OPS_TOKEN_FILE=… photo-fleet doctor"  # noqa: S105  (a command)
 CPU, REQUESTS = "photo_api_cpu_seconds_total", "http_requests_total"
 
 Numbers = Mapping[str, float]
@@ -29,10 +31,11 @@ def uneven(seen: Seen) -> Iterator[Finding]:
     registry, servers = seen.need(RegistryLook), seen.need(ServersLook).servers
     boots = {boot.boot_id: boot for boot in _of_one_release(ready(registry))}
     asked = {one.boot.boot_id: one for one in servers if one.boot.boot_id in boots}
+    processors = _configured(asked, "processors")
     told, odd = [], dict[str, Boot]()
     for what, numbers, differs in (
         ("web workers (registry)", _workers(boots), _other),
-        ("processors (/health/detailed)", _configured(asked, "processors"), _other),
+        ("processors (/health/detailed)", processors, _other),
         ("bytes of memory (/health/detailed)", _configured(asked, "memory_bytes"), _less),
         ("ms of processor time a request (/metrics)", _milliseconds(asked, registry), _slower),
     ):
@@ -57,6 +60,9 @@ def uneven(seen: Seen) -> Iterator[Finding]:
             " workers); equal shares of requests overload the weakest first",
             names(odd.values()),
         )
+    unasked = [boot for boot in boots.values() if boot.boot_id not in processors]
+    if len(boots) > 1 and unasked:
+        raise Unseen(f"{listed(names(unasked))} told no processors and memory", WITH_TOKEN)
 
 
 def _of_one_release(boots: Sequence[Boot]) -> list[Boot]:

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from photo_api.contract import HEARTBEAT, LOST_AFTER
 from photo_fleet.doctor.finding import Finding
-from photo_fleet.doctor.in_service import admission, lasting, names, ready
+from photo_fleet.doctor.in_service import admission, names, ready
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.edge import EdgeLook, Held
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import Boot, FollowingBalancer, RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import span
 
 SETTLED = 5.0
 """Seconds after which a change of registry or members has arrived at the other."""
@@ -61,7 +62,7 @@ def missing(seen: Seen) -> Iterator[Finding]:
     if not lacking or not (_settled(edge, seen) or all(_said(boot, seen) for boot in lacking)):
         return
     told = "; ".join(
-        f"{boot.instance} ({boot.place}) is ready for {lasting(registry.now - boot.changed_at)}"
+        f"{boot.instance} ({boot.place}) is ready for {span(registry.now - boot.changed_at)}"
         f" (registry){_health(boot, seen)}"
         for boot in lacking
     )
@@ -109,7 +110,7 @@ def _objection(boot: Boot | None, registry: RegistryLook, *, settled: bool) -> s
         return "the registry does not have it" if settled else ""
     since = registry.now - boot.changed_at
     if since > SETTLED and (not boot.alive or boot.state == "draining"):
-        return f"{boot.state} for {lasting(since)} (registry)"
+        return f"{boot.state} for {span(since)} (registry)"
     return ""
 
 
@@ -121,7 +122,7 @@ def differ(seen: Seen) -> Iterator[Finding]:
     present = registry.present_balancers
     if ready(registry) and not present:
         last = min((registry.now - one.seen_at for one in registry.balancers), default=None)
-        seen_last = f"the last was seen {lasting(last)} ago" if last else "none has a row there"
+        seen_last = f"the last was seen {span(last)} ago" if last else "none has a row there"
         yield Finding(
             "error",
             "members-differ",
@@ -142,7 +143,7 @@ def _away(registry: RegistryLook, present: Sequence[FollowingBalancer]) -> Itera
     there = {one.name for one in present}
     gone = [one for one in registry.balancers if one not in present and one.name not in there]
     if present and gone:
-        told = ", ".join(f"{one.name} for {lasting(registry.now - one.seen_at)}" for one in gone)
+        told = ", ".join(f"{one.name} for {span(registry.now - one.seen_at)}" for one in gone)
         yield Finding(
             "warning",
             "members-differ",
@@ -171,7 +172,7 @@ def _not_acknowledged(
     if late:
         told = "; ".join(
             f"{one.name} has not acknowledged that {boot.instance} drains for"
-            f" {lasting(registry.now - boot.changed_at)}"
+            f" {span(registry.now - boot.changed_at)}"
             for one, boot in late[:10]
         )
         yield Finding(
@@ -280,7 +281,7 @@ def silent(seen: Seen) -> Iterator[Finding]:
     registry, servers = seen.need(RegistryLook), seen.need(ServersLook).servers
     told = {
         boot.boot_id: f"{boot.instance} ({boot.state}) gave its last sign of life"
-        f" {lasting(registry.now - boot.heartbeat_at)} ago (registry)"
+        f" {span(registry.now - boot.heartbeat_at)} ago (registry)"
         for boot in registry.alive
         if registry.now - boot.heartbeat_at > LOST_AFTER
     }

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from photo_fleet.doctor.in_service import lasting
 from photo_fleet.doctor.looks.exposition import Metrics
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook, Told
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import span
 from photo_fleet.render.alerts import OLDEST_NUMBERS
 
 COUNTED = "photo_api_fleet_counted_timestamp_seconds"
@@ -51,7 +51,7 @@ def fleet_numbers(seen: Seen) -> Metrics:
     at, latest = max(counted, key=lambda pair: pair[0])
     age = seen.need(RegistryLook).now - at
     if age > OLDEST_NUMBERS:
-        raise Unseen(f"/metrics: the fleet's numbers are {lasting(age)} old", _metrics_of(seen))
+        raise Unseen(f"/metrics: the fleet's numbers are {span(age)} old", _metrics_of(seen))
     return latest
 
 

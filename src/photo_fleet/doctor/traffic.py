@@ -8,7 +8,7 @@ from math import log
 from photo_fleet.doctor import machines, members, watched
 from photo_fleet.doctor.distribution import Distribution, distributions
 from photo_fleet.doctor.finding import Finding
-from photo_fleet.doctor.in_service import in_service_since, lasting, names, ready
+from photo_fleet.doctor.in_service import in_service_since, names, ready
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.access_log import AccessLogLook
 from photo_fleet.doctor.looks.nginx import NginxLook
@@ -16,6 +16,7 @@ from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.spread import Share
+from photo_fleet.doctor.words import span
 from photo_fleet.render.nginx_members import UPSTREAM
 
 IN_TURN, BY_LOAD = 0.25, 0.5
@@ -207,7 +208,7 @@ def single(seen: Seen) -> Iterator[Finding]:
     for_now = f"{alone.instance} alone is ready (registry)"
     left = [boot.changed_at for boot in registry.instances if not boot.alive and boot.workers]
     if left:
-        for_now += f", the one before it ended {lasting(registry.now - max(left))} ago"
+        for_now += f", the one before it ended {span(registry.now - max(left))} ago"
     yield Finding(
         "error" if group.min > 1 else "warning",
         "single-member",

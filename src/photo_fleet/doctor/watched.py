@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from photo_fleet.doctor.finding import Finding
-from photo_fleet.doctor.in_service import lasting, names, ready
+from photo_fleet.doctor.in_service import names, ready
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.prometheus import LOOKED_BACK, PrometheusLook
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.seen import Seen
+from photo_fleet.doctor.words import span
 
 SCRAPES = 5
 """Within which a new instance has been seen."""
@@ -28,7 +29,7 @@ def unscraped(seen: Seen) -> Iterator[Finding]:
     pushes = bool(seen.spec.metrics.pushgateway)
     up = {one.labels.get("instance"): one.values[-1][1] for one in look.series("up") if one.values}
     told = "; ".join(
-        f"{boot.instance} ({boot.place}), ready for {lasting(registry.now - boot.changed_at)}: "
+        f"{boot.instance} ({boot.place}), ready for {span(registry.now - boot.changed_at)}: "
         + (
             "no push of it"
             if pushes
@@ -81,15 +82,15 @@ def ghosts(seen: Seen) -> Iterator[Finding]:
     told: dict[str, str] = {}
     for one in look.series("info"):
         if (boot := ended.get(one.labels.get("boot_id", ""))) is not None:
-            told[boot.place] = f"{boot.state} for {lasting(registry.now - boot.changed_at)}"
+            told[boot.place] = f"{boot.state} for {span(registry.now - boot.changed_at)}"
     for one in look.series("pushed"):
         age = look.window.end - one.values[-1][1] if one.values else 0.0
         place = one.labels.get("instance", "")
         if age > LOOKED_BACK and place not in lately and one.labels.get("job") == "photo-api":
-            told[place] = f"last pushed {lasting(age)} ago"
+            told[place] = f"last pushed {span(age)} ago"
     pushed = {one.labels.get("instance") for one in look.series("pushed")} & told.keys()
     for place in _dead_targets(registry, look) - lately:
-        told.setdefault(place, f"a target that has not answered for {lasting(LOOKED_BACK)}")
+        told.setdefault(place, f"a target that has not answered for {span(LOOKED_BACK)}")
     if told:
         shown = "; ".join(f"{place}: {why}" for place, why in list(told.items())[:10])
         yield Finding(

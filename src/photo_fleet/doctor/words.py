@@ -13,8 +13,10 @@ def listed(names: Iterable[str]) -> str:
 
 
 def span(seconds: float) -> str:
-    """`90 s`, `10 min`, `6 h`, `7 d`."""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or seconds == size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
+    """A time for people: `1.5 s`, `42 s`, `7 min`, `1 h`, `46 h`, `13 days`."""
+    if seconds >= 2 * 86_400:
+        return f"{seconds / 86_400:.0f} days"
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit or seconds == unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"

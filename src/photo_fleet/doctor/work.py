@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from photo_fleet.doctor.finding import Finding
-from photo_fleet.doctor.in_service import lasting
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import RegistryLook
@@ -19,6 +18,7 @@ from photo_fleet.doctor.told import (
     number,
     ready_servers,
 )
+from photo_fleet.doctor.words import span
 from photo_fleet.render.alerts import OLDEST_JOB, OLDEST_NUMBERS
 
 JOBS, OLDEST = "photo_api_fleet_jobs", "photo_api_fleet_oldest_job_seconds"
@@ -91,7 +91,7 @@ def maintenance_stopped(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "error",
             "maintenance-stopped",
-            f"the fleet's numbers {since.format(lasting(silence))} ({COUNTED} of"
+            f"the fleet's numbers {since.format(span(silence))} ({COUNTED} of"
             f" {len(told)} instances), and otherwise are every minute: nobody with the lease"
             " maintenance sweeps, prunes and counts",
             LEASES,
@@ -113,7 +113,7 @@ def orphans_grow(seen: Seen) -> Iterator[Finding]:
         reason = f"{kept:.0f} of them were there a minute after the store was told to delete them"
         fix = "let the service's key delete in the bucket (s3:DeleteObject, no object lock)"
     elif oldest > OVERDUE:
-        reason = f"the oldest for {lasting(oldest)}: the sweep does not keep up"
+        reason = f"the oldest for {span(oldest)}: the sweep does not keep up"
         fix = (
             "read in the job workers' log what the sweep fails of (docs/operations.md#maintenance)"
         )
@@ -163,7 +163,7 @@ def queue_old(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "queue-old",
-            f"the oldest {kind} job has been waiting for {lasting(age)}, more than {longest:.0f} s"
+            f"the oldest {kind} job has been waiting for {span(age)}, more than {longest:.0f} s"
             f" ({OLDEST}); {queued:.0f} wait, {leased:.0f} are at work",
             "photo-api jobs list --state queued",
             "have more job workers (photo-api worker), or a higher service.job_concurrency"
@@ -224,7 +224,7 @@ def _lost_lately(seen: Seen) -> float | None:
 
 def _of_way(seen: Seen, way: str, losses: list[tuple[float, Server]]) -> Finding:
     most, worst = max(losses, key=lambda pair: pair[0])
-    runs = lasting(max(0.0, seen.need(RegistryLook).now - worst.boot.started_at))
+    runs = span(max(0.0, seen.need(RegistryLook).now - worst.boot.started_at))
     return Finding(
         "warning",
         "log-lines-lost",
