@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from photo_api.storage.base import ObjectMissing, ObjectStore
+from photo_api.storage.base import ObjectChanged, ObjectMissing, ObjectStore
 
 MIB = 1024 * 1024
 ODD_NAMES = ["독도 사진.jpg", "a b+c%20d.jpg", "q?x=1&y#z.jpg", "quote'\"*.jpg", "~(-_.!)", "é|é"]
@@ -119,6 +119,19 @@ async def test_copy_keeps_bytes_and_leaves_the_source(store: ObjectStore, prefix
     await store.put_bytes(prefix + "a", b"data", content_type="image/png")
     await store.copy(prefix + "a", prefix + "b")
     assert await store.get(prefix + "a") == await store.get(prefix + "b") == b"data"
+
+
+async def test_a_copy_is_made_of_what_was_looked_at_only(store: ObjectStore, prefix: str) -> None:
+    await store.put_bytes(prefix + "x", b"first", content_type="image/png")
+    looked_at = (await store.peek(prefix + "x", 3))[0].etag
+    await store.put_bytes(prefix + "x", b"other", content_type="image/png")
+    with pytest.raises(ObjectChanged):
+        await store.copy(prefix + "x", prefix + "y", content_type="image/png", etag=looked_at)
+    with pytest.raises(ObjectMissing):
+        await store.head(prefix + "y")
+    etag = (await store.head(prefix + "x")).etag
+    await store.copy(prefix + "x", prefix + "y", content_type="image/png", etag=etag)
+    assert await store.get(prefix + "y") == b"other"
 
 
 async def test_missing_objects(store: ObjectStore, prefix: str) -> None:

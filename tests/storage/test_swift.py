@@ -12,7 +12,6 @@ import pytest
 
 from photo_api.storage import swift as swift_store
 from photo_api.storage.base import (
-    ObjectChanged,
     ObjectMissing,
     StoreRefused,
     StoreUnavailable,
@@ -158,22 +157,6 @@ async def test_those_that_were_made_under_other_settings_leave_none(large: Large
     assert large.segments() == []
 
 
-async def test_a_copy_is_made_of_what_was_looked_at_only(
-    swift: Swift, containers: Containers, prefix: str
-) -> None:
-    async with open_account(swift, containers) as (store, _):
-        await store.put_bytes(prefix + "x", b"first", content_type="image/png")
-        etag = (await store.peek(prefix + "x", 3))[0].etag
-        await store.put_bytes(prefix + "x", b"other", content_type="image/png")
-        with pytest.raises(ObjectChanged):
-            await store.copy(prefix + "x", prefix + "y", content_type="image/png", etag=etag)
-        with pytest.raises(ObjectMissing):
-            await store.head(prefix + "y")
-        etag = (await store.head(prefix + "x")).etag
-        await store.copy(prefix + "x", prefix + "y", content_type="image/png", etag=etag)
-        assert await store.get(prefix + "y") == b"other"
-
-
 async def test_etags_are_bare_however_the_container_wants_them(
     swift: Swift, containers: Containers, prefix: str
 ) -> None:
@@ -214,6 +197,9 @@ async def test_a_missing_container_is_no_missing_object(swift: Swift) -> None:
                 await call("x")
         with pytest.raises(StoreUnavailable):
             await store.put_bytes("x", b"", content_type="image/png")
+        for keys in (["x"], ["x", "y"]):
+            with pytest.raises(StoreUnavailable, match="does not exist"):
+                await store.delete(keys)
         with pytest.raises(StoreUnavailable):
             await store.ping()
         with pytest.raises(StoreUnavailable):
@@ -291,7 +277,7 @@ def told(status: str, *errors: tuple[str, str]) -> bytes:
     ("said", "kind"),
     [
         (told("200 OK"), None),
-        (told("404 Not Found"), None),
+        (told("404 Not Found", ("/photos/x", "404 Not Found")), None),
         (told("400 Bad Request", ("/photos/x", "404 Not Found")), None),
         (told("400 Bad Request", ("/photos/x", "500 Internal Error")), StoreUnavailable),
         (told("400 Bad Request", ("/photos/x", "401 Unauthorized")), StoreRefused),

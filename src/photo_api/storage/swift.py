@@ -180,18 +180,23 @@ class SwiftStore:
             raise StoreUnavailable(f"COPY: the store failed ({answer.status})")
 
     async def _found(self, answer: Answer, key: str) -> Answer:
-        """Raises `ObjectMissing`. Swift says 404 of all objects in a container that is missing."""
+        """Raises `ObjectMissing`."""
         if answer.status == 404:
-            container = self._containers.of(key)
-            if self._there.get(container, 0.0) < monotonic():
-                found = await self._requests.ask(Asked("HEAD", quote(container, safe="")))
-                if not 200 <= found.status < 300:
-                    raise StoreUnavailable(f"the container {container} does not exist")
-                self._there[container] = monotonic() + THERE_FOR
+            await self._see_container(key)
             raise ObjectMissing(key)
         if not 200 <= answer.status < 300:
             raise StoreUnavailable(f"the store failed ({answer.status})")
         return answer
+
+    async def _see_container(self, key: str) -> None:
+        """Swift says 404 of all objects in a container that is missing: that says nothing of them.
+        Raises `StoreUnavailable`."""
+        container = self._containers.of(key)
+        if self._there.get(container, 0.0) < monotonic():
+            found = await self._requests.ask(Asked("HEAD", quote(container, safe="")))
+            if not 200 <= found.status < 300:
+                raise StoreUnavailable(f"the container {container} does not exist")
+            self._there[container] = monotonic() + THERE_FOR
 
     async def _has_segments(self) -> bool:
         """Whether any object may be a large one: such as were made before also count."""
@@ -204,7 +209,9 @@ class SwiftStore:
 
     async def _delete_one(self, key: str) -> None:
         answer = await self._requests.ask(Asked("DELETE", self._place(key), timeout=SLOW))
-        if answer.status not in (200, 204, 404):
+        if answer.status == 404:
+            await self._see_container(key)
+        elif answer.status not in (200, 204):
             raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
 
     async def _delete_several(self, keys: Sequence[str]) -> None:
@@ -214,7 +221,9 @@ class SwiftStore:
         asked = Asked("POST", "", headers, body, "bulk-delete=true", SLOW)
         answer = await self._requests.ask(asked)
         if answer.status == 200 and answer.body.strip():
-            _refuse_failed_bulk(answer.body)
+            if _not_found_in_bulk(answer.body):
+                for key in {self._containers.of(key): key for key in keys}.values():
+                    await self._see_container(key)
             return
         for key in keys:
             await self._delete_one(key)
@@ -254,20 +263,21 @@ def _page(body: bytes) -> list[ObjectInfo]:
         raise StoreUnavailable(f"the list is not one to go by ({kind})") from None
 
 
-def _refuse_failed_bulk(body: bytes) -> None:
-    """Raises `StoreUnavailable` for what a bulk deletion tells in its body: an object that was not
-    deleted, for another reason than that it was not there."""
+def _not_found_in_bulk(body: bytes) -> bool:
+    """Whether a bulk deletion, which tells in its body how it ended, has not found some objects.
+    Raises `StoreUnavailable` where one was not deleted for another reason."""
     try:
         told = json.loads(body)
         errors = [str(status) for _, status in told["Errors"]]
-        status = str(told["Response Status"])
-    except (ValueError, LookupError, TypeError):
+        status, not_found = str(told["Response Status"]), int(told.get("Number Not Found", 0))
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise StoreUnavailable("the answer to a bulk deletion is not one to go by") from None
     failed = [error for error in errors if not error.startswith("404")]
     if failed or (not errors and not status.startswith(("200", "404"))):
         why = failed[0] if failed else status
         kind = StoreRefused if why.startswith(("401", "403")) else StoreUnavailable
         raise kind(f"bulk deletion: {len(failed)} left ({why[:40]})")
+    return bool(errors or not_found)
 
 
 def _info(key: str, headers: Mapping[str, str]) -> ObjectInfo:

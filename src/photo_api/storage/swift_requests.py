@@ -271,8 +271,12 @@ def _translated(method: str) -> Iterator[None]:
         httpcore.ProxyError,
         httpcore.UnsupportedProtocol,
     ) as error:
-        cause = error.__cause__
-        reason = type(error).__name__
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = f"its certificate is refused: {cause.verify_message}"
-        raise StoreUnavailable(f"{method}: the store failed ({reason})") from error
+        raise StoreUnavailable(f"{method}: the store failed ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    # httpcore's pool raises its connection's error `from None`.
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {cause.verify_message}"
+    return type(error).__name__
