@@ -244,7 +244,7 @@ SERVING_PATH = {
     "_argon2_cffi_bindings", "_cffi_backend", "annotated_doc", "annotated_types", "anyio", "argon2",
     "asyncpg", "bcrypt", "click", "cryptography", "fastapi", "h11", "httptools", "joserfc",
     "obstore", "opentelemetry", "orjson", "pydantic", "pydantic_core", "python_multipart",
-    "starlette", "typing_extensions", "typing_inspection", "uvicorn",
+    "sniffio", "starlette", "typing_extensions", "typing_inspection", "uvicorn",
 }  # fmt: skip
 """What a web worker imports besides the standard library. Each addition slows down every
 start: decoders, HTTP clients, the embedded servers and operations stay out."""
