@@ -1,6 +1,7 @@
 """A report of a fleet that runs on this machine: its folder has all that is needed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_its_folder_is_enough(tmp_path: Path) -> None:
         report = eventually(whole, 60, 1)
     assert report["fleet"] == "stage"
     prometheus, registry = report["sources"]
-    assert "24 of 24 questions answered, scraped every 1 s" in prometheus
+    assert re.search(r"(\d+) of \1 questions answered, scraped every 1 s", prometheus)
     assert "1 boots" in registry
     assert report["counts"]["fail"] == 0
     health = report["lines"][0]
