@@ -127,7 +127,7 @@ def bad_week(job: str, end: float) -> Fleet:
 def month(job: str, end: float, told: float = 1.0) -> Fleet:
     """A sound one: two of three would have borne the load, and the keys are young."""
     fleet = Fleet(job, 30 * DAY, 150, 2 * DAY, told)
-    _always(fleet, photo_api_ready=1)
+    _always(fleet, photo_api_ready=1, photo_api_workers=1)
     fleet.grow('photo_api_cpu_seconds_total{process="web"}', 0.45)
     fleet.grow(f'http_requests_total{{{API},status="200"}}', 2.0)
     fleet.add('photo_api_resident_memory_bytes{process="web"}', lambda at: 0.4 * GIB)

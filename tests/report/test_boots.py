@@ -90,6 +90,25 @@ def test_a_lost_one_is_no_step() -> None:
     assert steps([*OLD, boot("c", 500, 2000, ending="lost", draining=None)], 1000, 9000) == []
 
 
+def test_one_that_runs_jobs_only_is_none_of_the_group() -> None:
+    boots = [*OLD, boot("jobs", 2000, serves=False)]
+    assert steps(boots, 1000, 9000) == []
+    assert sizes(boots, 1000, 9000) == [(1000, 2)]
+
+
+def test_a_deploy_that_ends_the_old_one_first_is_one() -> None:
+    boots = [boot("a", 0), boot("b", 0, 2000), boot("c", 2400, version="2")]
+    assert [one.reason for one in starts(boots, 1000, 9000)] == ["deploy"]
+    assert steps(boots, 1000, 9000) == []
+
+
+def test_how_a_fleet_begins_is_no_growth() -> None:
+    begin = [boot(name, 2000 + 0.1 * n) for n, name in enumerate("abc")]
+    assert [(one.at, one.change) for one in steps([*begin, boot("d", 2600)], 1000, 9000)] == [
+        (2600, 1)
+    ]
+
+
 def test_times_at_each_size() -> None:
     changes = sizes([*OLD, boot("c", 1999, 3005)], 1000, 5000)
     assert changes == [(1000, 2), (2000, 3), (3000, 2)]

@@ -14,6 +14,7 @@ Told = dict[str, list[float | None]]
 def history(**told: Told) -> History:
     """The last steps of a day, by name of the question and instance."""
     window = Window(END - 86400, END)
+    told = {"web": {name: [float(name != "jobs")] for name in told["ready"]}, **told}
     answers = {
         name: Answer(
             tuple(
@@ -67,3 +68,16 @@ def test_one_that_was_there_for_a_moment_keeps_nobody_from_being_judged() -> Non
         )
     )
     assert any(fault.startswith("a had 1.60 times") for fault in found.faults)
+
+
+def test_one_that_runs_jobs_only_has_no_part() -> None:
+    found = traffic(
+        history(
+            ready={"a": [1, 1], "b": [1, 1], "jobs": [1, 1]},
+            samples={"a": [24, 24], "b": [24, 24], "jobs": [24, 24]},
+            requests={"a": [600, 600], "b": [600, 600], "another's": [9000, 9000]},
+        )
+    )
+    assert found.faults == []
+    assert {row[0] for row in found.tables[0].rows} == {"a", "b"}
+    assert [curve.name for curve in found.plots[0].curves] == ["a", "b"]

@@ -1,6 +1,7 @@
 """What instances did, by the registry's events and receipts: why each began, how many served when,
 and how the group grew and shrank. Pure."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,7 +25,8 @@ ONE_STEP = 30.0
 class Boot:
     """One life of an instance. Times are in epoch seconds, None: not in the time that is looked at,
     or not known. `ending` is that of its receipt, "" while it lives or nobody knows how it ended;
-    `cause` who wanted the end. What nobody knows of the receipt is None."""
+    `cause` who wanted the end. What nobody knows of the receipt is None. One that does not serve
+    runs jobs only, and is none of the group's."""
 
     boot_id: str
     instance: str
@@ -37,6 +39,7 @@ class Boot:
     cause: str = ""
     requests_cut: int | None = None
     log_lines_lost: int | None = None
+    serves: bool = True
 
     @property
     def orderly(self) -> bool:
@@ -81,7 +84,8 @@ def _why(boot: Boot, at: float, others: Sequence[Boot]) -> Start:
         return Start(boot, at, "restart", lost)
     old = [one for one in others if _differ(boot, one) and _leaves_about(one, at)]
     in_turn = [one for one in others if _makes_room(one, boot)]
-    if gives_way := next(iter([*in_turn, *old]), None):
+    first_to_leave = sorted(old, key=lambda one: math.inf if one.ended is None else one.ended)
+    if gives_way := next(iter([*in_turn, *first_to_leave]), None):
         return Start(boot, at, "deploy", gives_way)
     return Start(boot, at, "growth")
 
@@ -110,9 +114,9 @@ def _differ(one: Boot, other: Boot) -> bool:
 
 
 def _leaves_about(one: Boot, at: float) -> bool:
-    """Whether it lived then, or had just left."""
+    """Whether it lived then, or had left for as long as its successor's machine took to start."""
     began = one.started or 0.0
-    return began < at and (one.ended is None or one.ended > at - SAME_AGAIN)
+    return began < at and (one.ended is None or one.ended > at - REPLACED)
 
 
 def _makes_room(one: Boot, newcomer: Boot) -> bool:
@@ -136,6 +140,7 @@ class Step:
 def steps(boots: Sequence[Boot], since: float, end: float) -> list[Step]:
     """How the group grew and shrank; deploys, restarts and losses are none of its steps."""
     # A boot may drain for one that began before, and begin for one that drains later.
+    boots = [one for one in boots if one.serves]
     found = starts(boots, since - REPLACED, end + REPLACED)
     given_way = {one.instead_of.boot_id for one in found if one.instead_of is not None}
     first = min((one.ready for one in boots if one.ready is not None), default=0.0)
@@ -144,7 +149,7 @@ def steps(boots: Sequence[Boot], since: float, end: float) -> list[Step]:
     moves += [
         (one.draining, -1, one)
         for one in boots
-        if one.draining is not None and one.boot_id not in given_way and one.ending != "lost"
+        if one.draining is not None and one.boot_id not in given_way
     ]
     joined: list[Step] = []
     for at, change, boot in sorted(moves, key=lambda move: move[0]):
@@ -162,7 +167,7 @@ def sizes(boots: Sequence[Boot], since: float, end: float) -> list[tuple[float, 
     """(epoch seconds, instances that serve) at `since` and after each change until `end`."""
     moves = []
     for one in boots:
-        if one.ready is None:
+        if one.ready is None or not one.serves:
             continue
         moves.append((max(one.ready, since), 1))
         leaves = min((at for at in (one.draining, one.ended) if at is not None), default=None)

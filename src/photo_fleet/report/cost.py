@@ -47,8 +47,9 @@ def idle(history: History) -> Judgement:
         default=FULL,
     )
     seen, paid = presence(measured), dict[float, float]()
+    web = measured.of("web")
     for name, values in measured.points("ready").items():
-        for at, share in values:
+        for at, share in values if web.get(name) else ():
             paid[at] = paid.get(at, 0.0) + share * seen.get(name, {}).get(at, 0.0)
     cores_used = measured.points("fleet_cores", "").get("", ())
     needed = {
@@ -57,7 +58,8 @@ def idle(history: History) -> Judgement:
     }
     hours = sum(paid.values()) * step / HOUR
     beyond = sum(max(0.0, paid[at] - needed.get(at, paid[at])) for at in paid) * step / HOUR
-    requests = sum(v for values in measured.points("requests").values() for _, v in values)
+    asked = measured.points("requests")
+    requests = sum(v for name, values in asked.items() if name in seen for _, v in values)
     share = beyond / hours if hours else 0.0
     faults = [f"{share:.0%} of {hours:.0f} hours were not needed"] if share > NEEDLESS else []
     each = told(requests / hours if hours else 0.0, "short")

@@ -43,60 +43,69 @@ def _now(name: str, matchers: str = "") -> str:
 
 SEEN = {"samples": Asked(_over("count_over_time", READY, "$step"))}
 
-EVERY: Questions = SEEN | {
+EVERY = SEEN | {"web": Asked(_over("max_over_time", "photo_api_workers", "$__range"), at_end=True)}
+
+SERVED: Questions = {
     "ready": Asked(_over("avg_over_time", READY, "$step")),
     # Everybody is probed alike, however uneven what users ask for is.
     "requests": Asked(total(growth(REQUESTS, 'handler!~".*/health.*"'), "instance")),
 }
 
-DAILY: Questions = EVERY | {
-    # Neither an instance that drains nor one that Prometheus sees no more is ill.
-    "unready": Asked(
-        f"sum_over_time((({_now(READY)} == bool 0) * ({_now('photo_api_draining_seconds')}"
-        f" == bool 0))[$__range:{SAMPLED}])",
-        at_end=True,
-    ),
-    "looked_at": Asked(f"count_over_time({_now(READY)}[$__range:{SAMPLED}])", at_end=True),
-    "scrapes": Asked(_over("count_over_time", "up", "$__range"), at_end=True),
-    "scraped": Asked(_over("sum_over_time", "up", "$__range"), at_end=True),
-    "checks": Asked(total(increase("photo_api_health_checks_total"), "check, result"), at_end=True),
-    "lines_lost": Asked(
-        total(increase("photo_api_log_lines_lost_total"), "instance, way"), at_end=True
-    ),
-    "jobs_dead": Asked(
-        _over("max_over_time", "photo_api_fleet_jobs", "$step", 'state="dead"', "kind")
-    ),
-    "jobs_queued": Asked(
-        _over("max_over_time", "photo_api_fleet_jobs", "$step", 'state="queued"', "kind")
-    ),
-    "oldest_job": Asked(
-        _over("max_over_time", "photo_api_fleet_oldest_job_seconds", "$step", by="kind")
-    ),
-    "counted": Asked(
-        _over("max_over_time", "photo_api_fleet_counted_timestamp_seconds", "$step", by="")
-    ),
-    "refusals": Asked(total(increase("photo_api_database_refusals_total")), at_end=True),
-    "answers": Asked(total(increase(REQUESTS)), at_end=True),
-    "breakers": Asked(
-        _over("max_over_time", "photo_api_breaker_open", "$__range", by="breaker"), at_end=True
-    ),
-    "store_failed": Asked(
-        total(increase("photo_api_storage_call_duration_seconds_count", NOT_ALL_WELL)), at_end=True
-    ),
-    "store_calls": Asked(
-        total(increase("photo_api_storage_call_duration_seconds_count")), at_end=True
-    ),
-    "jobs_failed": Asked(
-        total(increase("photo_api_job_duration_seconds_count", 'result=~"failed|kept"')),
-        at_end=True,
-    ),
-    "jobs_run": Asked(total(increase("photo_api_job_duration_seconds_count")), at_end=True),
-    "pushes_failed": Asked(
-        total(increase("photo_api_pushes_total", 'result="failed"')), at_end=True
-    ),
-    "pushes": Asked(total(increase("photo_api_pushes_total")), at_end=True),
-    "spans_lost": Asked(total(increase("photo_api_spans_lost_total")), at_end=True),
-}
+DAILY: Questions = (
+    EVERY
+    | SERVED
+    | {
+        # Neither an instance that drains nor one that Prometheus sees no more is ill.
+        "unready": Asked(
+            f"sum_over_time((({_now(READY)} == bool 0) * ({_now('photo_api_draining_seconds')}"
+            f" == bool 0))[$__range:{SAMPLED}])",
+            at_end=True,
+        ),
+        "looked_at": Asked(f"count_over_time({_now(READY)}[$__range:{SAMPLED}])", at_end=True),
+        "scrapes": Asked(_over("count_over_time", "up", "$__range"), at_end=True),
+        "scraped": Asked(_over("sum_over_time", "up", "$__range"), at_end=True),
+        "checks": Asked(
+            total(increase("photo_api_health_checks_total"), "check, result"), at_end=True
+        ),
+        "lines_lost": Asked(
+            total(increase("photo_api_log_lines_lost_total"), "instance, way"), at_end=True
+        ),
+        "jobs_dead": Asked(
+            _over("max_over_time", "photo_api_fleet_jobs", "$step", 'state="dead"', "kind")
+        ),
+        "jobs_queued": Asked(
+            _over("max_over_time", "photo_api_fleet_jobs", "$step", 'state="queued"', "kind")
+        ),
+        "oldest_job": Asked(
+            _over("max_over_time", "photo_api_fleet_oldest_job_seconds", "$step", by="kind")
+        ),
+        "counted": Asked(
+            _over("max_over_time", "photo_api_fleet_counted_timestamp_seconds", "$step", by="")
+        ),
+        "refusals": Asked(total(increase("photo_api_database_refusals_total")), at_end=True),
+        "answers": Asked(total(increase(REQUESTS)), at_end=True),
+        "breakers": Asked(
+            _over("max_over_time", "photo_api_breaker_open", "$__range", by="breaker"), at_end=True
+        ),
+        "store_failed": Asked(
+            total(increase("photo_api_storage_call_duration_seconds_count", NOT_ALL_WELL)),
+            at_end=True,
+        ),
+        "store_calls": Asked(
+            total(increase("photo_api_storage_call_duration_seconds_count")), at_end=True
+        ),
+        "jobs_failed": Asked(
+            total(increase("photo_api_job_duration_seconds_count", 'result=~"failed|kept"')),
+            at_end=True,
+        ),
+        "jobs_run": Asked(total(increase("photo_api_job_duration_seconds_count")), at_end=True),
+        "pushes_failed": Asked(
+            total(increase("photo_api_pushes_total", 'result="failed"')), at_end=True
+        ),
+        "pushes": Asked(total(increase("photo_api_pushes_total")), at_end=True),
+        "spans_lost": Asked(total(increase("photo_api_spans_lost_total")), at_end=True),
+    }
+)
 
 WEEKLY: Questions = EVERY | {
     "cpu_web": Asked(total(increase(CPU, 'process="web"'), "instance"), at_end=True),
@@ -117,40 +126,48 @@ WEEKLY: Questions = EVERY | {
     ),
     "jobs_dead": DAILY["jobs_dead"],
     "counted": DAILY["counted"],
-    "checks": DAILY["checks"],
 }
 
-_CORES = f"sum by (instance) (rate({series(CPU)}[{PEAK}]))"
-_SERVING = f"count({_now(READY)} == 1)"
+_WEB = f"({_now('photo_api_workers')} > 0)"
+"""Instances that serve, and do not run jobs only."""
+_CORES = f"(sum by (instance) (rate({series(CPU)}[{PEAK}])) and {_WEB})"
+_SERVING = f"count({_now(READY)} == 1 and {_WEB})"
 _PEAKS = f"[$__range:{PEAK}]"
 
-MONTHLY: Questions = EVERY | {
-    "cpu_each": Asked(total(growth(CPU), "instance")),
-    "cores_p50": Asked(f"quantile_over_time(0.5, {_CORES}{_PEAKS})", at_end=True),
-    "cores_p95": Asked(f"quantile_over_time(0.95, {_CORES}{_PEAKS})", at_end=True),
-    "cores_max": Asked(f"max_over_time({_CORES}{_PEAKS})", at_end=True),
-    "memory_p95": Asked(
-        f"quantile_over_time(0.95, sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
-    ),
-    "memory_max": Asked(
-        f"max_over_time(sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
-    ),
-    "fleet_cores": Asked(f"max_over_time(sum({_CORES})[$step:{PEAK}])"),
-    "cores_of_others": Asked(
-        f"max_over_time((sum({_CORES}) / ({_SERVING} - 1 > 0))[$step:{PEAK}])"
-    ),
-    "fewest_serving": Asked(f"min_over_time({_SERVING}[$step:{PEAK}])"),
-    "counted": DAILY["counted"],
-    "photo_bytes": Asked(_over("max_over_time", "photo_api_fleet_photo_bytes", "$step", by="")),
-    "orphan_bytes": Asked(_over("min_over_time", "photo_api_fleet_orphan_bytes", "$step", by="")),
-    "keys": Asked(
-        f"min by (keys) (last_over_time({series('photo_api_key_made_timestamp_seconds')}[1h]))",
-        at_end=True,
-    ),
-    "certificate": Asked(
-        "min(last_over_time(photo_fleet_certificate_expires_timestamp_seconds[1h]))", at_end=True
-    ),
-}
+MONTHLY: Questions = (
+    EVERY
+    | SERVED
+    | {
+        "cpu_each": Asked(total(growth(CPU), "instance")),
+        "cores_p50": Asked(f"quantile_over_time(0.5, {_CORES}{_PEAKS})", at_end=True),
+        "cores_p95": Asked(f"quantile_over_time(0.95, {_CORES}{_PEAKS})", at_end=True),
+        "cores_max": Asked(f"max_over_time({_CORES}{_PEAKS})", at_end=True),
+        "memory_p95": Asked(
+            f"quantile_over_time(0.95, sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
+        ),
+        "memory_max": Asked(
+            f"max_over_time(sum by (instance) ({series(MEMORY)}){_PEAKS})", at_end=True
+        ),
+        "fleet_cores": Asked(f"max_over_time(sum({_CORES})[$step:{PEAK}])"),
+        "cores_of_others": Asked(
+            f"max_over_time((sum({_CORES}) / ({_SERVING} - 1 > 0))[$step:{PEAK}])"
+        ),
+        "fewest_serving": Asked(f"min_over_time({_SERVING}[$step:{PEAK}])"),
+        "counted": DAILY["counted"],
+        "photo_bytes": Asked(_over("max_over_time", "photo_api_fleet_photo_bytes", "$step", by="")),
+        "orphan_bytes": Asked(
+            _over("min_over_time", "photo_api_fleet_orphan_bytes", "$step", by="")
+        ),
+        "keys": Asked(
+            f"min by (keys) (last_over_time({series('photo_api_key_made_timestamp_seconds')}[1h]))",
+            at_end=True,
+        ),
+        "certificate": Asked(
+            "min(last_over_time(photo_fleet_certificate_expires_timestamp_seconds[1h]))",
+            at_end=True,
+        ),
+    }
+)
 
 AROUND_A_STEP: Questions = {
     "cpu": Asked(f"sum(rate({series(CPU)}[$__rate_interval])) / {_SERVING}"),

@@ -26,7 +26,7 @@ WITH told AS (
         max(cause) FILTER (WHERE event = 'draining') AS cause
     FROM instance_events GROUP BY boot_id HAVING min(at) < $2
 ), rows AS (
-    SELECT boot_id, instance, version, started_at, state, changed_at, heartbeat_at
+    SELECT boot_id, instance, version, workers, started_at, state, changed_at, heartbeat_at
     FROM instances WHERE started_at < $2
 )
 SELECT boot_id::text, coalesce(told.instance, rows.instance) AS instance,
@@ -35,7 +35,8 @@ SELECT boot_id::text, coalesce(told.instance, rows.instance) AS instance,
     CASE WHEN coalesce(rows.state IN ('ready', 'draining'), receipt.was_ready, false)
         THEN coalesce(told.ready, rows.started_at, receipt.started_at)
         ELSE told.ready END AS ready,
-    told.draining, told.cause, receipt.ending, receipt.requests_cut, receipt.log_lines_lost,
+    told.draining, told.cause, rows.workers,
+    receipt.ending, receipt.requests_cut, receipt.log_lines_lost,
     CASE WHEN told.last_word IN ('stopped', 'lost') THEN told.last_word_at
         WHEN rows.state IN {LIVE} THEN CASE
             WHEN rows.heartbeat_at < now() - make_interval(secs => {3 * LOST_AFTER})
@@ -87,6 +88,7 @@ def boot_of(row: Any, end: float) -> Boot:
         row["cause"] or "",
         row["requests_cut"],
         row["log_lines_lost"],
+        row["workers"] != 0,
     )
 
 

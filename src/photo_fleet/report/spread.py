@@ -21,8 +21,14 @@ def traffic(history: History) -> Judgement:
     """By steps, in each of which the instances that were ready all along should have an equal part;
     one that came late is not blamed for it."""
     gaps, measured = prometheus_gaps(history), history.measured
-    ready = {name: dict(values) for name, values in measured.points("ready").items()}
-    requests = {name: dict(values) for name, values in measured.points("requests").items()}
+    web = measured.of("web")
+    ready = {
+        name: dict(values)
+        for name, values in measured.points("ready").items()
+        if web.get(name, 0.0) > 0
+    }
+    asked = measured.points("requests")
+    requests = {name: dict(values) for name, values in asked.items() if name in ready}
     slices = _slices(_there(measured, ready), requests)
     curves = tuple(
         Curve(name, tuple((at, value / measured.window.step) for at, value in values.items()))

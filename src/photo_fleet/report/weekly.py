@@ -34,6 +34,8 @@ MIXED = 6 * 3600.0
 def outliers(history: History) -> Judgement:
     """Instances against the median of all, where enough was asked of them."""
     gaps, answers = prometheus_gaps(history), history.measured.of("answers_each")
+    # Others may count requests by this name, too.
+    answers = {name: answers.get(name, 0.0) for name in history.measured.of("web")}
     names = sorted(name for name, number in answers.items() if number >= FEW)
     compared = _compared(history.measured, {name: answers[name] for name in names})
     if lacks := [what for what, (_, values) in compared.items() if len(values) < len(names)]:
@@ -167,7 +169,8 @@ def _hour(at: float) -> str:
 def machines(history: History) -> Judgement:
     """What instances tell of themselves against the spec: workers, and that one release serves."""
     gaps, measured = prometheus_gaps(history), history.measured
-    workers, releases = measured.of("workers"), measured.points("releases", "version")
+    releases, web = measured.points("releases", "version"), measured.of("web")
+    workers = {name: number for name, number in measured.of("workers").items() if web.get(name)}
     wanted = history.spec.service.workers
     faults = [
         f"{name} has {number:g} web workers, the spec {wanted}"
