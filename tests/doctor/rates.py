@@ -97,6 +97,19 @@ def done(fault: Fault, on: Ground) -> Done:
     return result
 
 
+def all_done() -> Iterator[Done]:
+    """Every fault, to two fleets beside each other."""
+
+    def some(faults: Sequence[Fault]) -> list[Done]:
+        with ground_for_faults() as on:
+            return [done(fault, on) for fault in faults]
+
+    halves = (*restarts.FAULTS, *cuts.FAULTS), (*traffic.FAULTS, *always.FAULTS)
+    with ThreadPoolExecutor(len(halves)) as pool:
+        for results in pool.map(some, halves):
+            yield from results
+
+
 def sound_again(on: Ground, code: str) -> Mapping[str, str]:
     """What is found before anything is done: not this code, if that can be had."""
     until, metrics = time.monotonic() + SOUND_AGAIN, True

@@ -10,7 +10,7 @@ import pytest
 from tests.doctor import rates_page
 from tests.doctor.faults.fault import Fault
 from tests.doctor.ground import Ground
-from tests.doctor.rates import FAULTS, done, ground_for_faults
+from tests.doctor.rates import FAULTS, all_done, done, ground_for_faults
 
 MOST_MISSED = 5
 """Of all: what a busy machine makes of some."""
@@ -43,8 +43,7 @@ def test_a_fault_is_found(fault: Fault, on: Ground) -> None:
 @needs
 @pytest.mark.long
 def test_nearly_all_faults_are_found() -> None:
-    with ground_for_faults() as on:
-        results = [done(fault, on) for fault in FAULTS]
+    results = list(all_done())
     rates_page.put(rates_page.FAULTS, rates_page.faults_told(results))
     missed = [str(one) for one in results if not one.right]
     assert len(missed) <= MOST_MISSED, "\n".join(missed)

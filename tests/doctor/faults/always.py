@@ -51,7 +51,8 @@ def bucket(ground: Ground, do: list[tuple[str, str, bytes]]) -> Iterator[None]:
     try:
         yield
     finally:
-        admin._send("PUT", "?cors=", cors_rules([ground.up.url]).encode())
+        own = [ground.up.url, ground.up.url.replace("127.0.0.1", "localhost")]
+        admin._send("PUT", "?cors=", cors_rules(own).encode())
         with suppress(Exception):
             admin._send("DELETE", "?policy=")
         time.sleep(2)
