@@ -1,15 +1,18 @@
 """Faults that cost nobody a request yet."""
 
+import asyncio
 import json
 import secrets
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
+import asyncpg
 import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +24,7 @@ from photo_fleet.spec.loading import load
 from photo_local.bucket import BucketAdmin, cors_rules
 from tests.doctor.faults.fault import Fault
 from tests.doctor.faults.sinks import collector
-from tests.doctor.ground import Ground, again_and_again, family, requests, stopped
+from tests.doctor.ground import Ground, family, requests, stopped
 from tests.photo_fleet.nginx_stage import program, short_folder
 from tests.service import eventually, free_port
 
@@ -93,31 +96,42 @@ def store_stands_still(ground: Ground) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_cleans_up(ground: Ground, count: int, *, told: bool) -> Iterator[None]:
-    """Objects are due to be deleted, and the lease of who would do it is held by one that is gone;
-    `told`: their number goes on being counted."""
-    ground.ask(
-        "UPDATE leases SET holder = 'gone', token = token + 1,"
-        " expires_at = now() + interval '1 day' WHERE name = 'maintenance'"
-    )
+def kept_objects(ground: Ground, count: int, age: str) -> Iterator[None]:
+    """Objects are due to be deleted for so long, and a forgotten session holds their rows."""
     ground.ask(
         "INSERT INTO unreferenced_objects (object_key, delete_after)"
-        f" SELECT 'photos/gone-' || n, now() - interval '2 days' FROM generate_series(1, {count}) n"
+        f" SELECT 'photos/gone-' || n, now() - interval '{age}' FROM generate_series(1, {count}) n"
     )
-
-    def count_again() -> None:
-        ground.ask(
-            "UPDATE statistics SET at = now(), value = CASE name WHEN 'orphan_objects'"
-            f" THEN {count} WHEN 'orphan_bytes' THEN {count * 10**6} ELSE value END"
-        )
-
+    gone = "FROM unreferenced_objects WHERE object_key LIKE 'photos/gone-%'"
+    counted = f"SELECT FROM statistics WHERE name = 'orphan_objects' AND value >= {count}"
     try:
-        with again_and_again(count_again if told else lambda: None, 1.0):
-            time.sleep(8)
+        with session(ground, f"SELECT 1 {gone} FOR UPDATE"):
+            eventually(lambda: ground.ask(counted), 150, 1.0)
+            time.sleep(4)
             yield
     finally:
-        ground.ask("DELETE FROM unreferenced_objects WHERE object_key LIKE 'photos/gone-%'")
-        ground.ask("UPDATE leases SET expires_at = now() WHERE name = 'maintenance'")
+        ground.ask(f"DELETE {gone}")
+        eventually(lambda: not ground.ask(counted), 150, 1.0)
+
+
+@contextmanager
+def session(ground: Ground, statement: str) -> Iterator[None]:
+    """Somebody's transaction, which stays open."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    async def begin() -> asyncpg.Connection:
+        connection = await asyncpg.connect(ground.superuser_url)
+        await connection.execute("BEGIN")
+        await connection.execute(statement)
+        return connection
+
+    connection = asyncio.run_coroutine_threadsafe(begin(), loop).result(30)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(connection.close(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
 
 
 @contextmanager
@@ -151,47 +165,59 @@ def dead_jobs(ground: Ground, count: int) -> Iterator[None]:
 
 
 @contextmanager
+def old_jobs(ground: Ground, kind: str, age: str) -> Iterator[None]:
+    ground.ask(
+        "INSERT INTO jobs (kind, subject_id, created_at, available_at)"
+        f" SELECT '{kind}', 900000 + n, now() - interval '{age}', now() - interval '{age}'"
+        " FROM generate_series(1, 5) n"
+    )
+    time.sleep(4)
+    try:
+        yield
+    finally:
+        ground.ask(f"DELETE FROM jobs WHERE kind = '{kind}'")
+        time.sleep(4)
+
+
+@contextmanager
+def held_jobs(ground: Ground, kind: str, age: str) -> Iterator[None]:
+    with ExitStack() as held:
+        pids = [pid for one in ground.serving() for pid in family(one["pid"], "job_worker")]
+        with stopped(pids):
+            held.enter_context(old_jobs(ground, kind, age))
+            lock = f"SELECT 1 FROM jobs WHERE kind = '{kind}' FOR UPDATE"
+            held.enter_context(session(ground, lock))
+        time.sleep(4)
+        yield
+
+
+@contextmanager
 def nobody_works(ground: Ground, kind: str, age: str) -> Iterator[None]:
     """All job workers stand still, and what waits is old."""
     pids = [pid for one in ground.serving() for pid in family(one["pid"], "job_worker")]
-    with stopped(pids):
-        ground.ask(
-            "INSERT INTO jobs (kind, subject_id, created_at, available_at)"
-            f" SELECT '{kind}', n, now() - interval '{age}', now() - interval '{age}'"
-            " FROM generate_series(1, 5) n"
-        )
-        time.sleep(4)
-        try:
-            yield
-        finally:
-            ground.ask("DELETE FROM jobs")
-    time.sleep(4)
+    with stopped(pids), old_jobs(ground, kind, age):
+        yield
 
 
 @contextmanager
 def without_thumbnails(ground: Ground, do: str, count: int = 2) -> Iterator[None]:
-    """Photos lose them, and nobody has the job."""
+    """Photos lose them, and nobody has the job; they are counted once a minute."""
+    counted = f"SELECT FROM statistics WHERE name = 'photos_without_thumbnail' AND value >= {count}"
     with ground.up.new_user() as user:
         photos = [user.upload() for _ in range(count)]
         for photo in photos:
             user.rendered(int(photo["id"]))
         ids = ", ".join(str(photo["id"]) for photo in photos)
         ground.ask(do.format(ids=ids))
-        # They were taken in a while ago.
-        ground.ask(
-            "UPDATE photos SET created_at = created_at - interval '3 hours',"
-            f" ready_at = ready_at - interval '3 hours' WHERE id IN ({ids})"
-        ) if ground.ask(
-            "SELECT 1 FROM information_schema.columns"
-            " WHERE table_name = 'photos' AND column_name = 'ready_at'"
-        ) else None
-        time.sleep(5)
+        ground.ask(f"DELETE FROM jobs WHERE subject_id IN ({ids})")
+        eventually(lambda: ground.ask(counted), 150, 1.0)
+        time.sleep(4)
         try:
             yield
         finally:
             for photo in photos:
                 user.api.delete(f"/photos/{photo['id']}")
-    time.sleep(4)
+            eventually(lambda: not ground.ask(counted), 150, 1.0)
 
 
 def certificate(folder: Path, name: str, begins: float, ends: float) -> None:
@@ -216,6 +242,11 @@ def certificate(folder: Path, name: str, begins: float, ends: float) -> None:
     )
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def https(ground: Ground, name: str, begins: float, ends: float) -> Iterator[None]:
     """nginx with this certificate before the fleet, as its public address."""
@@ -235,7 +266,7 @@ def https(ground: Ground, name: str, begins: float, ends: float) -> Iterator[Non
         )
         url = f"https://localhost:{port}"
         try:
-            eventually(lambda: httpx.get(url, verify=False), 10)
+            eventually(lambda: listens(port), 10)
             ground.arguments = ("--edge", url)
             with ground.spec(
                 service__public_url=url,
@@ -329,9 +360,9 @@ def dated(ground: Ground, **keys: str) -> Iterator[None]:
 
 
 NO_THUMBNAIL = "UPDATE photos SET renditions = 'pending', thumbnail_key = NULL WHERE id IN ({ids})"
-LOST_JOB = (
-    "WITH gone AS (DELETE FROM jobs WHERE subject_id IN ({ids}))"
-    " UPDATE photos SET renditions = 'pending', thumbnail_key = NULL WHERE id IN ({ids})"
+GIVEN_UP = (
+    "UPDATE photos SET renditions = 'failed', renditions_error = 'bytes_missing',"
+    " thumbnail_key = NULL WHERE id IN ({ids})"
 )
 
 FAULTS = (
@@ -457,25 +488,35 @@ FAULTS = (
     Fault("maintenance-stopped", "all job workers stand still", no_job_workers),
     Fault(
         "orphans-grow",
-        "nobody deletes 3,000 objects that are due, and counts them",
-        lambda ground: nobody_cleans_up(ground, 3000, told=True),
+        "3,000 objects are due for two days, and nobody can delete them",
+        lambda ground: kept_objects(ground, 3000, "2 days"),
+        patience=20,
     ),
     Fault(
         "orphans-grow",
-        "nobody deletes 50,000 objects that are due, and counts them",
-        lambda ground: nobody_cleans_up(ground, 50_000, told=True),
+        "70 objects are due for nine hours, and nobody can delete them",
+        lambda ground: kept_objects(ground, 70, "9 hours"),
+        patience=20,
     ),
     Fault("jobs-dead", "a job of another kind is dead", broken_file, slow=True),
     Fault("jobs-dead", "25 jobs are dead", lambda ground: dead_jobs(ground, 25)),
     Fault(
         "queue-old",
-        "renditions wait for two hours",
-        lambda ground: nobody_works(ground, "renditions", "2 hours"),
+        "jobs of two hours ago whose rows a forgotten session holds",
+        lambda ground: held_jobs(ground, "renditions", "2 hours"),
+        patience=20,
     ),
     Fault(
         "queue-old",
-        "files of shares wait for a day",
-        lambda ground: nobody_works(ground, "shared_photo", "1 day"),
+        "jobs of a day ago of a kind that no instance knows",
+        lambda ground: old_jobs(ground, "of_tomorrow", "1 day"),
+        patience=20,
+    ),
+    Fault(
+        "queue-old",
+        "job workers stand still, and jobs are two hours old",
+        lambda ground: nobody_works(ground, "renditions", "2 hours"),
+        patience=20,
     ),
     Fault(
         "renditions-missing",
@@ -484,8 +525,8 @@ FAULTS = (
     ),
     Fault(
         "renditions-missing",
-        "the job of a photo was deleted",
-        lambda ground: without_thumbnails(ground, LOST_JOB, 1),
+        "a photo's file was not there when its thumbnail was made",
+        lambda ground: without_thumbnails(ground, GIVEN_UP, 1),
     ),
     Fault("certificate-due", "three days left", lambda g: https(g, "localhost", -80, 3)),
     Fault("certificate-due", "ended yesterday", lambda g: https(g, "localhost", -90, -1)),
