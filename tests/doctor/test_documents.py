@@ -26,6 +26,12 @@ def test_the_page_has_every_code_in_its_section() -> None:
     ]
 
 
+def test_the_page_says_how_bad_each_is_and_what_is_looked_at() -> None:
+    rows = ROW.findall(PAGE.read_text())
+    assert {re.split(r"[ ;]", level)[0] for _, level, _, _ in rows} == {"error", "warning"}
+    assert [code for code, _, _, looked_at in rows if len(looked_at) < 10] == []
+
+
 def test_each_kind_of_fault_is_done_in_more_than_one_way() -> None:
     ways = Counter(one.code for one in FAULTS)
     assert set(ways) == set(CODES)

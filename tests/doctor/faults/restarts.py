@@ -25,9 +25,9 @@ LOST = "SELECT 1 FROM instance_events WHERE instance = $1 AND event = 'lost'"
 
 
 @contextmanager
-def halting(ground: Ground, still: float, going: float) -> Iterator[None]:
-    """A web worker of one instance stands still most of the time."""
-    [worker] = family(ground.serving()[0]["pid"], "web_worker")
+def halting(pid: int, still: float, going: float) -> Iterator[None]:
+    """The web worker of this instance stands still most of the time."""
+    [worker] = family(pid, "web_worker")
 
     def halt() -> None:
         with stopped([worker]):
@@ -35,6 +35,13 @@ def halting(ground: Ground, still: float, going: float) -> Iterator[None]:
         time.sleep(going)
 
     with again_and_again(halt):
+        yield
+
+
+@contextmanager
+def slow_health(ground: Ground, still: float) -> Iterator[None]:
+    """So it is with an instance that nobody replaces for it."""
+    with ground.beside("127.0.1.73") as process, halting(process.pid, still, 0.2):
         yield
 
 
@@ -260,13 +267,13 @@ FAULTS = (
     Fault(
         "health-slow",
         "a web worker stands still for 4 of every 4.2 s",
-        lambda ground: halting(ground, 4.0, 0.2),
+        lambda ground: slow_health(ground, 4.0),
         patience=20,
     ),
     Fault(
         "health-slow",
         "a web worker stands still for 9 of every 9.2 s",
-        lambda ground: halting(ground, 9.0, 0.2),
+        lambda ground: slow_health(ground, 9.0),
         patience=20,
     ),
     Fault(

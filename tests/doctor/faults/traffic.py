@@ -279,7 +279,7 @@ def pushed(ground: Ground, name: str) -> Iterator[None]:
 @contextmanager
 def slow_machine(ground: Ground) -> Iterator[None]:
     """An instance's machine gives it a fifth of the time."""
-    with halting(ground, 0.2, 0.05):
+    with halting(ground.serving()[0]["pid"], 0.2, 0.05):
         for _ in range(3):
             ground.bodies(READ, 3.0)
             time.sleep(1)
