@@ -194,32 +194,38 @@ class Ground:
         self,
         name: str,
         *arguments: str,
-        at: str = "",
+        port: int = 0,
         environ: Mapping[str, str] | None = None,
         untold: bool = False,
+        forgotten: bool = True,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """An instance besides those of the group, started by hand with their settings: it listens
-        `at` another address than it tells, or what keeps nginx's members is `untold` of it."""
+        """An instance besides those of the group, started by hand with their settings; what keeps
+        nginx's members may be `untold` of it. Its row is `forgotten` at the end."""
         model = psutil.Process(self.serving()[0]["pid"])
         own = {**model.environ(), "PHOTO_API_INSTANCE_IP": name, **(environ or {})}
-        command = [sys.executable, "-m", "photo_api.cli", "serve", "--host", at or name]
+        command = [sys.executable, "-m", "photo_api.cli", "serve", "--host", name]
+        former = [row[0] for row in self.ask("SELECT boot_id FROM instances")]
         frozen = stopped([self.up.process.pid] if untold else [])
         with frozen, (self.layout.logs / f"beside-{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*command, "--port", "0", *arguments],
+                [*command, "--port", str(port), *arguments],
                 env=own,
                 cwd=model.cwd(),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-            state = "SELECT 1 FROM instances WHERE instance = $1 AND state = 'ready'"
+            ready = (
+                "SELECT FROM instances"
+                " WHERE instance = $1 AND state = 'ready' AND NOT boot_id = ANY($2)"
+            )
             try:
-                eventually(lambda: self.ask(state, name), 40, 0.3)
+                eventually(lambda: self.ask(ready, name, former), 40, 0.3)
                 yield process
             finally:
                 ended(process)
-                self.ask("DELETE FROM instances WHERE instance = $1", name)
+                if forgotten:
+                    self.ask("DELETE FROM instances WHERE instance = $1", name)
 
     @contextmanager
     def members(self, change: Callable[[list[str]], list[str]]) -> Iterator[None]:

@@ -17,7 +17,7 @@ import psutil
 
 from tests.doctor.faults.fault import Fault
 from tests.doctor.ground import Ground, again_and_again, family, stopped
-from tests.service import eventually
+from tests.service import eventually, free_port
 
 MEMORY = Path("/sys/fs/cgroup/memory")
 DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'photo_api'"
@@ -68,13 +68,14 @@ def killed_again_and_again(ground: Ground, times: int) -> Iterator[None]:
 
 @contextmanager
 def boots(ground: Ground, times: int, number: signal.Signals) -> Iterator[None]:
-    """The instance of a machine whose unit starts it again and again."""
-    name = "127.0.1.60"
+    """The instance of a machine whose unit starts it again and again; it lives at the end."""
+    name, port = "127.0.1.60", free_port()
     for _ in range(times):
-        with ground.beside(name) as process:
+        with ground.beside(name, port=port, forgotten=False) as process:
             process.send_signal(number)
-            process.wait(40)
-    yield
+            process.wait(70)
+    with ground.beside(name, port=port):
+        yield
 
 
 @contextmanager
@@ -305,12 +306,12 @@ FAULTS = (
     Fault(
         "restart-loop",
         "a machine's instance is killed four times",
-        lambda ground: boots(ground, 5, signal.SIGKILL),
+        lambda ground: boots(ground, 4, signal.SIGKILL),
     ),
     Fault(
         "restart-loop",
         "a machine's instance is told to stop four times",
-        lambda ground: boots(ground, 5, signal.SIGTERM),
+        lambda ground: boots(ground, 4, signal.SIGTERM),
     ),
     Fault(
         "worker-deaths",
