@@ -192,14 +192,6 @@ def held_jobs(ground: Ground, kind: str, age: str) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_works(ground: Ground, kind: str, age: str) -> Iterator[None]:
-    """All job workers stand still, and what waits is old."""
-    pids = [pid for one in ground.serving() for pid in family(one["pid"], "job_worker")]
-    with stopped(pids), old_jobs(ground, kind, age):
-        yield
-
-
-@contextmanager
 def without_thumbnails(ground: Ground, do: str, count: int = 2) -> Iterator[None]:
     """Photos lose them, and nobody has the job; they are counted once a minute."""
     counted = f"SELECT FROM statistics WHERE name = 'photos_without_thumbnail' AND value >= {count}"
@@ -510,12 +502,6 @@ FAULTS = (
         "queue-old",
         "jobs of a day ago of a kind that no instance knows",
         lambda ground: old_jobs(ground, "of_tomorrow", "1 day"),
-        patience=20,
-    ),
-    Fault(
-        "queue-old",
-        "job workers stand still, and jobs are two hours old",
-        lambda ground: nobody_works(ground, "renditions", "2 hours"),
         patience=20,
     ),
     Fault(
