@@ -194,6 +194,28 @@ def test_each_new_machine_is_ended_soon_after_its_start() -> None:
     )
 
 
+def test_one_whose_port_is_another_each_time() -> None:
+    dead = [
+        boot(began=900 - 200 * n, ended=790 - 200 * n, state="lost", port=9 + n) for n in (0, 1)
+    ]
+    found, _ = judged(see(registry(*THREE[1:], *dead, boot(began=200, port=20))))
+    assert "10.0.0.1 was started 3 times" in found["restart-loop"].evidence
+
+
+def test_new_machines_that_die() -> None:
+    dead = [boot(f"10.1.0.{n}", 3000 - 60 * n, 2900 - 60 * n, state="lost") for n in range(3)]
+    found, _ = judged(see(registry(*THREE, *dead)))
+    assert set(found) == {"restart-loop", "instances-lost"}
+
+
+def test_boots_whose_rows_somebody_has_deleted() -> None:
+    stops = [boot(began=900 - 200 * n, ended=790 - 200 * n) for n in range(4)]
+    look = registry(*THREE[1:], *stops, boot(began=60))
+    rows = tuple(one for one in look.instances if one not in stops)
+    found, _ = judged(see(replace(look, instances=rows)))
+    assert "4× drained by SIGTERM" in found["restart-loop"].evidence
+
+
 def test_a_unit_that_never_reaches_the_registry() -> None:
     host = HostLook(
         "vm-7", (), {}, {"photo-api.service": State("activating", "auto-restart", "exit-code", 9)}
@@ -305,6 +327,26 @@ def test_an_instance_has_no_database(error: str, code: str, mended: str) -> None
     assert (list(found), unknown) == ([code], set())
     assert f"10.0.0.1{'' if code == 'database-down' else ' ()'}: {error}" in found[code].evidence
     assert mended in found[code].fix
+
+
+def test_one_that_has_just_begun_may_be_migrating() -> None:
+    young = boot("10.0.0.4", 20, state="starting")
+    error = "schema incomplete, run photo-api migrate: 0027_more"
+    known = {"workers": 1, "pool": 10, "schema": ["0026_some", "0027_more"]}
+    lacks = replace(failing(young, error), config=known)
+    servers = ServersLook((*(server(one) for one in THREE), lacks))
+    noted = DatabaseLook(replace(DATABASE, migrations=frozenset({"0026_some"})))
+    assert judged(see(registry(*THREE, young), servers, noted)) == ({}, set())
+
+
+def test_a_migration_that_was_lost_is_missed_before_the_next_start() -> None:
+    config = {"workers": 1, "pool": 10, "schema": ["0026_some", "0027_more"]}
+    servers = ServersLook(tuple(server(one, config=config) for one in THREE))
+    noted = DatabaseLook(replace(DATABASE, migrations=frozenset({"0026_some", "0028_newer"})))
+    found, _ = judged(see(registry(*THREE), servers, noted))
+    assert "10.0.0.1 knows 0027_more, which the database has not noted" in (
+        found["schema-behind"].evidence
+    )
 
 
 def test_without_the_registry_it_is_nginx_that_leads_to_instances() -> None:

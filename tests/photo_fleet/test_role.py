@@ -20,6 +20,7 @@ EXPECTED = {
     "instances": {"SELECT"},
     "instance_events": {"SELECT"},
     "instance_receipts": {"SELECT"},
+    "schema_migrations": {"SELECT"},
     "balancers": OWN,
     "balancer_removals": OWN,
 }

@@ -18,7 +18,8 @@ NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:-]")
 
 ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
-READ = ("instances", "instance_events", "instance_receipts")
+READ = ("instances", "instance_events", "instance_receipts", "schema_migrations")
+"""The last is the doctor's: which migrations there are."""
 WRITTEN = ("balancers", "balancer_removals")
 
 MINE = "mine AS (SELECT id FROM balancers WHERE id = $1::uuid AND session = $2::uuid"

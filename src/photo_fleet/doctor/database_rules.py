@@ -1,7 +1,7 @@
 """Whether instances reach their database, and fit into it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,12 +14,15 @@ from photo_fleet.doctor.looks.registry import RegistryLook
 from photo_fleet.doctor.looks.servers import Server as Instance
 from photo_fleet.doctor.looks.servers import ServersLook
 from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.words import listed
 from photo_fleet.spec.fleet import Fleet
 
 FEW = 5
 """Connections left with which neither a new instance nor a migration begins."""
 SCHEMA = "schema incomplete"
 NOT_YET = "not looked at yet"
+MIGRATE = "photo-api migrate, with the settings of an instance of the newest release"
+MOST_MIGRATIONS = 10_000
 WHO = (
     'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT application_name, usename, count(*) FROM'
     ' pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20"'
@@ -75,12 +78,12 @@ def connections_exceed(seen: Seen) -> Iterator[Finding]:
 
 
 def _largest(seen: Seen) -> _Size:
-    """Of the instance with the most; as the spec says where none tells."""
+    """Of the instance with the most, or of those to come, as the spec says."""
     spec = seen.spec.service
     look = seen.look(ServersLook) or ServersLook()
     told = [_told(server, spec.job_concurrency) for server in look.answering]
     planned = _Size(spec.workers, spec.pool, spec.job_concurrency, "the spec")
-    sizes = [size for size in told if size is not None] or [planned]
+    sizes = [planned, *(size for size in told if size is not None)]
     return max(sizes, key=lambda size: size.connections)
 
 
@@ -136,6 +139,8 @@ def connections_used_up(seen: Seen) -> Iterator[Finding]:
         told = f"the database let us in no more: {look.problem}"
         yield Finding("error", "connections-used-up", told, WHO, fix)
         return
+    if seen.spec.database.pooler == "transaction":
+        return  # it holds what it may
     database = database_of(seen)
     left = database.usable - database.in_use
     if left >= FEW:
@@ -155,20 +160,22 @@ def connections_used_up(seen: Seen) -> Iterator[Finding]:
 def schema_behind(seen: Seen) -> Iterator[Finding]:
     """Every instance finds all migrations of its release; one that has just begun may be making
     them."""
-    migrate = "photo-api migrate, with the settings of an instance of the newest release"
     database = seen.look(DatabaseLook)
     if database and database.server and not database.server.migrated:
         told = "the database has no table `instances`: nobody has migrated it, or it is another"
         command = 'psql "$PHOTO_FLEET_DATABASE_URL" -c "\\dt"'
-        yield Finding("error", "schema-behind", told, command, migrate)
+        yield Finding("error", "schema-behind", told, command, MIGRATE)
     registry, look = seen.need(RegistryLook), seen.need(ServersLook)
-    behind = [
-        (server, error)
+    settled = [
+        server
         for server in look.answering
-        if (error := _error(server)).startswith(SCHEMA)
-        and registry.now - server.boot.started_at >= seen.spec.group.warm_up
+        if registry.now - server.boot.started_at >= seen.spec.group.warm_up
     ]
-    if behind:
+    noted = database.server.migrations if database and database.server else None
+    unnoted = [] if noted is None else list(_unnoted(noted, settled))
+    yield from unnoted
+    behind = [(server, error) for server in settled if (error := _error(server)).startswith(SCHEMA)]
+    if behind and not unnoted:
         server, error = behind[0]
         yield Finding(
             "error",
@@ -176,10 +183,37 @@ def schema_behind(seen: Seen) -> Iterator[Finding]:
             f"{server.boot.instance} ({server.version}): {error}"
             f" ({len(behind)} of {len(look.servers)} instances, read from /health)",
             server.boot.asked(HEALTH_PATH),
-            migrate,
+            MIGRATE,
             tuple(server.boot.instance for server, _ in behind),
         )
     look.all_told()
+
+
+def _unnoted(noted: frozenset[str], servers: Sequence[Instance]) -> Iterator[Finding]:
+    """An instance that runs looks for them at its start alone: a backup that was restored, or a
+    failover, may have taken some away since."""
+    lacking = [
+        (server.boot.instance, missing)
+        for server in servers
+        if (missing := [name for name in _known(server) if name not in noted])
+    ]
+    if lacking:
+        instance, missing = lacking[0]
+        yield Finding(
+            "error",
+            "schema-behind",
+            f"{instance} knows {listed(missing)}, which the database has not noted"
+            f" (schema_migrations; {len(lacking)} of {len(servers)} instances): none becomes"
+            " ready after its next start",
+            'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT name FROM schema_migrations ORDER BY 1"',
+            MIGRATE,
+            tuple(dict.fromkeys(name for name, _ in lacking)),
+        )
+
+
+def _known(server: Instance) -> list[str]:
+    names = (server.config or {}).get("schema")
+    return [str(name) for name in names[:MOST_MIGRATIONS]] if isinstance(names, list) else []
 
 
 def database_down(seen: Seen) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from photo_fleet.doctor.finding import Finding, Level
 from photo_fleet.doctor.lives import CLEAN, UNTOLD, Life, lives
@@ -87,7 +88,7 @@ def boot_slow(seen: Seen) -> Iterator[Finding]:
         if one.ready is not None and one.started is not None
     }
     slow = {one: seconds for one, seconds in took.items() if seconds > limit}
-    if slow and 2 * len(slow) >= len(took):
+    if slow and limit:
         yield _slow("warning", slow, f"became ready ({len(slow)} of {len(took)} boots)", limit)
     patience = max(limit, STARTING_AT_LEAST)
     waiting = {
@@ -131,15 +132,27 @@ def restart_loop(seen: Seen) -> Iterator[Finding]:
 
 
 def _chains(found: Sequence[Life], registry: RegistryLook) -> list[list[Life]]:
-    """At each place the boots that began in the window and are of the last one's release."""
+    """Of each instance the boots that began in the window and are of the last one's release; where
+    several boots of one name live side by side, of each of their ports."""
     began = registry.now - registry.window
-    by_place: dict[tuple[str, int], list[Life]] = defaultdict(list)
+    by_name: dict[object, list[Life]] = defaultdict(list)
     for one in found:
         if one.started is not None and one.started >= began:
-            by_place[one.place].append(one)
-    return [
-        [one for one in chain if one.version == chain[-1].version] for chain in by_place.values()
-    ]
+            by_name[one.instance].append(one)
+    chains: list[list[Life]] = []
+    for several in by_name.values():
+        by_place: dict[object, list[Life]] = defaultdict(list)
+        for one in several:
+            by_place[one.place if _overlap(several) else ""].append(one)
+        chains += by_place.values()
+    return [[one for one in chain if one.version in (chain[-1].version, "")] for chain in chains]
+
+
+def _overlap(boots: Sequence[Life]) -> bool:
+    """Whether one began while another lived. `boots` are in the order of their starts."""
+    return any(
+        one.ended is None or (after.started or 0.0) < one.ended for one, after in pairwise(boots)
+    )
 
 
 def _is_loop(chain: Sequence[Life]) -> bool:
@@ -180,8 +193,8 @@ def _reasons(boots: Sequence[Life]) -> str:
 
 
 def _churn(found: Sequence[Life], registry: RegistryLook) -> Iterator[Finding]:
-    """Where each machine has a name of its own a loop shows by the many that lived shortly: more
-    than a few deploys in a row leave, each of which ends as many as live."""
+    """Where each machine has a name of its own a loop shows by the many that lived shortly: some
+    that died, or more than a few deploys in a row leave, each of which ends as many as live."""
     alive = [one for one in found if not one.ending]
     version = alive[-1].version if alive else found[-1].version if found else ""
     began = registry.now - registry.window
@@ -191,7 +204,8 @@ def _churn(found: Sequence[Life], registry: RegistryLook) -> Iterator[Finding]:
         if one.version == version and one.started is not None and one.started >= began
         if one.lived is not None and one.lived < SHORT_LIFE
     ]
-    if len(short) > max(STOPS, DEPLOYS * len(alive)):
+    deaths = [one for one in short if one.ending not in CLEAN]
+    if len(deaths) > DEATHS or len(short) > max(STOPS, DEPLOYS * len(alive)):
         yield Finding(
             "error",
             "restart-loop",

@@ -39,15 +39,21 @@ class Life:
 
 
 def lives(registry: RegistryLook) -> tuple[Life, ...]:
-    """Of all boots that live or ended in the window and whose rows are still there, in the order of
-    their starts."""
-    rows = {boot.boot_id: boot for boot in registry.instances}
+    """Of all boots that live, or began or ended in the window, in the order of their starts."""
     receipts = {receipt.boot_id: receipt for receipt in registry.receipts}
-    ready = _first(registry.events, "ready")
-    latest = _latest(registry.instances)
+    ready, latest = _first(registry.events, "ready"), _latest(registry.instances)
+    rows = {boot.boot_id for boot in registry.instances}
     found = [
-        _life(boot, receipts.get(boot_id), ready.get(boot_id), registry, latest)
-        for boot_id, boot in rows.items()
+        _life(boot, receipts.get(boot.boot_id), ready.get(boot.boot_id), registry.now, latest)
+        for boot in registry.instances
+    ]
+    newest: dict[str, Event] = {}
+    for event in registry.events:
+        newest.setdefault(event.boot_id, event)
+    found += [
+        _without_row(one, newest[one.boot_id], ready.get(one.boot_id), receipts.get(one.boot_id))
+        for one in registry.events
+        if one.event == "started" and one.boot_id not in rows
     ]
     return tuple(sorted(found, key=lambda life: life.started or 0.0))
 
@@ -56,10 +62,10 @@ def _life(
     boot: Boot,
     receipt: Receipt | None,
     ready: float | None,
-    registry: RegistryLook,
+    now: float,
     latest: Mapping[Place, Boot],
 ) -> Life:
-    ended, ending = _end(boot, receipt, registry.now, latest)
+    ended, ending = _end(boot, receipt, now, latest)
     return Life(
         boot.boot_id,
         boot.instance,
@@ -73,6 +79,21 @@ def _life(
     )
 
 
+def _without_row(started: Event, last: Event, ready: float | None, receipt: Receipt | None) -> Life:
+    """Somebody has deleted the row of this boot; what happened to it, the `last` too, is there."""
+    return Life(
+        started.boot_id,
+        started.instance,
+        (started.instance, 0),
+        receipt.version if receipt else "",
+        started.at,
+        ready,
+        last.at,
+        receipt.ending if receipt else "stopped" if last.event == "stopped" else "gone",
+        receipt.cause if receipt else last.cause,
+    )
+
+
 def _end(
     boot: Boot, receipt: Receipt | None, now: float, latest: Mapping[Place, Boot]
 ) -> tuple[float | None, str]:
@@ -80,9 +101,9 @@ def _end(
         return boot.heartbeat_at, "lost"
     if boot.state == "stopped":
         return boot.changed_at, receipt.ending if receipt else "stopped"
-    return (
-        (boot.heartbeat_at, "gone") if _is_gone(boot, latest[place_of(boot)], now) else (None, "")
-    )
+    if _is_gone(boot, latest[place_of(boot)], now):
+        return boot.heartbeat_at, "gone"
+    return None, ""
 
 
 def _is_gone(boot: Boot, latest: Boot, now: float) -> bool:

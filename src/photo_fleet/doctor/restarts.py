@@ -85,24 +85,24 @@ def clock_offset(seen: Seen) -> Iterator[Finding]:
     database = database_rules.database_of(seen)
     ours = Offset(0.0, 0.0).against(database.clock)
     look = seen.look(ServersLook) or ServersLook()
-    offsets = {
-        server.boot.instance: server.clock.against(database.clock)
+    offsets = [
+        (server.boot.instance, server.clock.against(database.clock))
         for server in look.servers
         if server.clock is not None
-    }
-    off = {name: one for name, one in offsets.items() if one.least > SKEWED}
-    alike = [name for name, one in off.items() if abs(one.seconds - ours.seconds) <= SKEWED]
+    ]
+    off = [(name, one) for name, one in offsets if one.least > SKEWED]
+    alike = [(name, one) for name, one in off if abs(one.seconds - ours.seconds) <= SKEWED]
     if ours.least > SKEWED and 2 * len(alike) > len(offsets):
         yield _off("the database's machine", database.clock, "this machine and most instances")
-        off = {name: one for name, one in off.items() if name not in alike}
+        off = [one for one in off if one not in alike]
     elif ours.least > SKEWED:
         yield _off("this machine", ours, "the database")
     if off:
-        worst = max(off, key=lambda name: off[name].least)
-        names = [worst, *(name for name in off if name != worst)]
-        yield _off(listed(names), off[worst], "the database", names)
+        off.sort(key=lambda one: -one[1].least)
+        names = [name for name, _ in off]
+        yield _off(listed(names), off[0][1], "the database", names)
     seen.need(ServersLook).all_told()
-    blurred = [name for name, one in offsets.items() if one.uncertainty > SKEWED]
+    blurred = [name for name, one in offsets if one.uncertainty > SKEWED]
     if blurred:
         raise Unseen(f"{listed(blurred)} answered too slowly to tell its time", TOLD)
 

@@ -34,8 +34,11 @@ LIMITS = """
         + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
         (SELECT nullif(datconnlimit, -1) FROM pg_database
             WHERE datname = current_database()) AS of_database,
-        to_regclass('instances') IS NOT NULL AS migrated
+        to_regclass('instances') IS NOT NULL AS migrated,
+        to_regclass('schema_migrations') IS NOT NULL
+        AND has_table_privilege('schema_migrations', 'SELECT') AS told
 """
+MIGRATIONS = "SELECT name FROM schema_migrations ORDER BY name LIMIT 10000"
 # Of others' sessions every role sees whose they are and what they call themselves. Those without a
 # database or a role are the server's own, and take up none of the connections.
 SESSIONS = """
@@ -52,7 +55,8 @@ class Server:
     now, ours among them, by the program's name (the `MOST_PROGRAMS` largest), `in_use` all of them;
     `max_connections` has room for `reserved` ones of superusers and of those who may use them.
     `database_limit` and `role_limit` are lower limits of this database, and of the roles that are
-    connected as a service; None: none. `migrated`: it has a registry."""
+    connected as a service; None: none. `migrated`: it has a registry. `migrations` are those that
+    it has; None when our role may not read them."""
 
     version: str
     recovering: bool
@@ -64,6 +68,7 @@ class Server:
     database_limit: int | None = None
     role_limit: int | None = None
     migrated: bool = True
+    migrations: frozenset[str] | None = None
 
     @property
     def usable(self) -> int:
@@ -141,7 +146,12 @@ async def _read(connection: asyncpg.Connection) -> Server:
         database_limit=limits["of_database"],
         role_limit=min(role_limits, default=None),
         migrated=limits["migrated"],
+        migrations=await _migrations(connection) if limits["told"] else None,
     )
+
+
+async def _migrations(connection: asyncpg.Connection) -> frozenset[str]:
+    return frozenset(one_line(name)[:100] for (name,) in await connection.fetch(MIGRATIONS))
 
 
 def explained(error: BaseException) -> str:

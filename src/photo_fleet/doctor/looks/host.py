@@ -14,7 +14,7 @@ from pathlib import Path
 from photo_base.log_lines import one_line
 from photo_fleet.doctor.looks.program import said
 from photo_fleet.doctor.reach import Reach
-from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.seen import Seen
 
 UNITS = ("photo-api.service", "photo-api-worker.service", "photo-fleet-balance.service")
 ASKED = ("LoadState", "ActiveState", "SubState", "Result", "NRestarts")
@@ -73,17 +73,18 @@ class HostLook:
 
 
 async def take(reach: Reach, seen: Seen) -> HostLook:
-    """Raises `Unseen` when nobody has told where this host's root is."""
-    if reach.units is None:
-        raise Unseen("nobody has told where this host's root is", "photo-fleet doctor --units /")
-    since = time.time() - reach.since
-    lines = await asyncio.to_thread(_kernel_lines, reach.units / KERNEL_LOG)
-    is_own = reach.units == Path("/")
-    if lines is None and is_own:
+    """The kernel is this machine's, wherever the units' root is, unless that has a log of its
+    own."""
+    root, since = reach.units or Path("/"), time.time() - reach.since
+    own = root / KERNEL_LOG
+    log = own if own.exists() else Path("/") / KERNEL_LOG
+    lines = await asyncio.to_thread(_kernel_lines, log)
+    if lines is None:
         lines = await _journal(since)
     kills = None if lines is None else tuple(one for one in _kills(lines) if one.at >= since)
-    memory = await asyncio.to_thread(_memory, reach.units / GROUPS)
-    return HostLook(socket.gethostname(), kills, memory, await _states() if is_own else {})
+    memory = await asyncio.to_thread(_memory, root / GROUPS)
+    states = await _states() if root == Path("/") else {}
+    return HostLook(socket.gethostname(), kills, memory, states)
 
 
 def _kernel_lines(file: Path) -> list[tuple[float, str]] | None:
