@@ -1,6 +1,7 @@
 """What receipts tell of drains."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,13 @@ DRAINS: Mapping[str, tuple[Changes, str, str, str]] = {
         {"acknowledged": 1, "lame_duck_end": "elapsed", "lame_duck_s": 15.0},
         "never-deregistered",
         "warning",
-        "1 of 4 drains ended without the word of every live balancer: 10.0.1.7 1 of 2 let go",
+        "1 of 4 drains ended without every balancer's word: 10.0.1.7 1 of 2 let go",
+    ),
+    "no live balancer": (
+        {"acknowledged": 0, "balancers": 0, "lame_duck_end": "elapsed"},
+        "never-deregistered",
+        "warning",
+        "10.0.1.7 no balancer was live",
     ),
     "somebody else": (
         {"lame_duck_end": "elapsed", "lame_duck_s": 15.0, "asked_at": NOW - 80},
@@ -109,6 +116,17 @@ def test_somebody_has_to_follow_the_registry() -> None:
         it.fleet = changed(it.fleet, {"balancer.kind": "cloud"})
         codes = {one.code for one in it.said()[0]}
         assert "never-deregistered" not in codes, "a cloud's balancer acknowledges nothing"
+
+
+def test_when_all_of_a_fleet_stopped_nobody_was_to_let_go() -> None:
+    with host() as it:
+        it.receipts = (ended(7, balancers=0, acknowledged=0, lame_duck_end="elapsed"),)
+        assert it.only("never-deregistered").level == "error"
+        for number in (1, 2):  # these came after it
+            it.servers[number - 1] = replace(
+                it.servers[number - 1], boot=boot(number, started_at=NOW - 30)
+            )
+        assert it.found() == []
 
 
 def test_what_was_left_out_is_not_fine() -> None:

@@ -197,15 +197,14 @@ def never_deregistered(seen: Seen) -> Iterator[Finding]:
     registry = seen.need(RegistryLook)
     if not registry.present_balancers and any(one.state == "ready" for one in registry.alive):
         yield _nobody_follows(registry)
-    asked = [one for one in registry.receipts if one.ending == "drained" and one.balancers]
-    deaf = [one for one in asked if (one.acknowledged or 0) < (one.balancers or 0)]
+    asked = [one for one in registry.receipts if _left_others(one, registry)]
+    deaf = [one for one in asked if not one.balancers or (one.acknowledged or 0) < one.balancers]
     if deaf:
         yield Finding(
             "error" if len(deaf) * 2 > len(asked) else "warning",
             "never-deregistered",
-            f"receipts: {len(deaf)} of {len(asked)} drains ended without the word of every live"
-            " balancer: "
-            + _told(deaf, lambda one: f"{one.acknowledged or 0} of {one.balancers} let go"),
+            f"receipts: {len(deaf)} of {len(asked)} drains ended without every balancer's word: "
+            + _told(deaf, _who_let_go),
             FOLLOWERS,
             "restart photo-fleet-balance on the hosts that are silent; its journal says why it"
             " does not acknowledge",
@@ -224,6 +223,20 @@ def never_deregistered(seen: Seen) -> Iterator[Finding]:
             _instances(sent_to),
         )
     _whole(registry, "receipts")
+
+
+def _left_others(one: Receipt, registry: RegistryLook) -> bool:
+    """Whether it left a fleet that went on: a balancer that is live may be missed then."""
+    if one.ending != "drained" or one.balancers is None or one.was_ready is False:
+        return False
+    ended = one.ended_at or one.written_at
+    return one.balancers > 0 or any(boot.started_at < ended for boot in registry.alive)
+
+
+def _who_let_go(one: Receipt) -> str:
+    if not one.balancers:
+        return "no balancer was live"
+    return f"{one.acknowledged or 0} of {one.balancers} let go"
 
 
 def _was_sent_to(one: Receipt) -> bool:

@@ -27,7 +27,7 @@ def uploading(address: str, seconds: float) -> Iterator[None]:
     with socket.create_connection((host, int(port)), 5) as client:
         client.sendall(
             b"POST /api/auth/login HTTP/1.1\r\nHost: photos\r\nContent-Type: application/json\r\n"
-            b"Content-Length: 60000\r\n\r\n"
+            b"Content-Length: 10000\r\n\r\n"
         )
 
         def send() -> None:
