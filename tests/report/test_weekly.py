@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from photo_fleet.report import queries
 from photo_fleet.report.history import Wanted
 from photo_fleet.spec.fleet import Fleet
 from tests.metrics.scraping import prometheus_with
@@ -105,6 +106,23 @@ def test_one_sick_machine_is_told_from_a_sick_dependency(wanted: Wanted, registr
     assert found.verdict == "fail"
     assert "5 of 5 were of 10.0.1.12 alone" in found.answer
     assert "instances in the hour" not in found.answer
+
+
+def test_more_failing_checks_than_can_be_told_fail_and_say_so(
+    wanted: Wanted, registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = [
+        (name, 3600.0 * hour, "check_fails", "storage: refused")
+        for hour in range(1, 11)
+        for name in NAMES
+    ]
+    note(registry, wanted.end, LIVES, fails)
+    monkeypatch.setattr(queries, "MOST_FAILS", 20)
+    report = asked(wanted)
+    found = line(report, "health-patterns")
+    assert found.verdict == "fail"
+    assert "more than 30 times" in found.why_unknown
+    assert line(report, "drains").verdict == "pass", "which has nothing to do with them"
 
 
 def test_a_rollout_of_the_same_release_is_no_swing(wanted: Wanted, registry: str) -> None:

@@ -109,7 +109,8 @@ class Fails:
 @dataclass(frozen=True, slots=True)
 class Registered:
     """What the registry told. `first` is when anything in it happened first, `kept_since` what its
-    log goes back to; `left_out` says what did not fit."""
+    log goes back to; `left_out` says what did not fit. Of `fails` there may be more than these
+    (`fails_left_out`)."""
 
     boots: tuple[Boot, ...] = ()
     events: Mapping[str, Count] = field(default_factory=dict)
@@ -117,6 +118,7 @@ class Registered:
     first: float | None = None
     kept_since: float = 0.0
     left_out: str = ""
+    fails_left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

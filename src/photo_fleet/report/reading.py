@@ -126,8 +126,6 @@ async def _told(db: Any, wanted: Wanted) -> Registered:
     left_out = ""
     if len(boots) > queries.MOST_BOOTS:
         left_out = f"more than {queries.MOST_BOOTS} boots, which are too many to look at"
-    if len(fails) > queries.MOST_FAILS:
-        left_out = f"more than {queries.MOST_FAILS} hours with failing checks"
     return Registered(
         tuple(queries.boot_of(row, wanted.end) for row in boots),
         {row["event"]: Count(row["before"], row["during"]) for row in events},
@@ -135,6 +133,7 @@ async def _told(db: Any, wanted: Wanted) -> Registered:
         None if first["first"] is None else first["first"].timestamp(),
         first["now"].timestamp() - queries.KEPT_DAYS * DAY,
         left_out,
+        len(fails) > queries.MOST_FAILS,
     )
 
 

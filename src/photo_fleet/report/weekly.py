@@ -117,6 +117,8 @@ def patterns(history: History) -> Judgement:
     """Failing checks by cause and hour: of many instances at once it is what they share, of one
     alone its machine, at the same hour of several days something that runs then."""
     gaps, fails = registry_gaps(history), history.registry.fails
+    if history.registry.fails_left_out:
+        gaps.append(f"more than {len(fails)} times an instance had an hour of failing checks")
     faults = [*_hours(fails), *_alone(fails, history), *_daily(fails)]
     number = sum(one.times for one in fails)
     answer = f"{number} times a check began to fail" if number else "no check failed"
