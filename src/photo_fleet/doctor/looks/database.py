@@ -14,9 +14,9 @@ from photo_fleet.doctor.looks.clock import Offset, measured
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
 
-CONNECTING, READING = 5.0, 10.0
+CONNECTING, READING = 10.0, 15.0
 """Seconds for a connection, and for all that is read over it."""
-STATEMENT = "5s"
+STATEMENT = "10s"
 CLOCK_READINGS = 5
 MOST_PROGRAMS = 20
 DRIVER: Mapping[str, Any] = {
