@@ -264,7 +264,7 @@ def test_wrong_usage_is_refused(arguments: list[str], capsys: pytest.CaptureFixt
         (("--data", "nowhere"), "nowhere"),
         (("fleet.toml", "--data", "nowhere"), "--data has a spec of its own"),
         (("nowhere.toml", *NOWHERE), "nowhere.toml"),
-        (("--database-url", "mysql://a/b"), "--database-url"),
+        (("--database-url", "mysql://a/b"), "--database-url must read postgresql://user:password@"),
         ((*NOWHERE, "--out", "nowhere/report.md"), "cannot write nowhere/report.md"),
     ],
 )

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from photo_base.command_line import COULD_NOT, DONE, FAILED, decimal, progress, text
-from photo_base.log_lines import one_line
 from photo_base.processes import CannotStart
 from photo_base.whole_file import replace, unwritable
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.commands.sources import add_sources, reached
 from photo_fleet.commands.spec_file import add_spec_file
 from photo_fleet.local_fleet.control import NoFleet
+from photo_fleet.local_fleet.journal import one_line
 from photo_fleet.report.conclusion import conclusion, headline
 from photo_fleet.report.history import Wanted
 from photo_fleet.report.html_page import page
