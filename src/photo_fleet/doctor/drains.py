@@ -13,6 +13,8 @@ NEARLY = 0.9
 SLOW_FLUSH = 3.0
 """Seconds: the mere end of processes takes up shorter budgets."""
 SILENT = 3 * LOST_AFTER
+LEAST_LEFT = STOP_MARGIN + 1.0
+"""Seconds: a drain that waits for requests to the last leaves what the service keeps for itself."""
 LEAST_WORK = 2.0
 """Seconds beyond the lame duck that a drain takes which has nothing to wait for."""
 LATE = 15.0
@@ -146,11 +148,11 @@ def drain_long(seen: Seen) -> Iterator[Finding]:
 
 def _is_long(one: Receipt, grace: float) -> bool:
     """Whether next to nothing was left of the grace, and not for the lame duck alone: less than the
-    service keeps for what has no setting, or than a tenth of what it has after the lame duck."""
+    service keeps for itself, or than a tenth of what it has after the lame duck."""
     took, lame_duck = _took(one), one.lame_duck_s or 0.0
     if took is None or one.ending != "drained" or took - lame_duck < LEAST_WORK:
         return False
-    return grace - took < max(STOP_MARGIN, (1 - NEARLY) * (grace - lame_duck))
+    return grace - took < max(LEAST_LEFT, (1 - NEARLY) * (grace - lame_duck))
 
 
 def flush_short(seen: Seen) -> Iterator[Finding]:
