@@ -19,7 +19,7 @@ from photo_fleet.cli import main
 from photo_fleet.doctor.catalogue import CODES, GUIDE
 from photo_fleet.doctor.diagnosis import Diagnosis
 from photo_fleet.doctor.finding import SECTIONS, Finding, Unknown
-from photo_fleet.doctor.looking import Look, Rule, look_around
+from photo_fleet.doctor.looking import Look, Rule, judge, look_around
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.sections import RULES
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -83,7 +83,7 @@ def test_a_finding_tells_what_was_seen_and_what_mends_it() -> None:
         "  shown by: ss -tn",
         "  mend it: least-connections",
         "  read: docs/operations.md#traffic-is-uneven",
-        "unknown (key-old, key-undated): no PHOTO_API_OPS_TOKEN",
+        "unknown: no PHOTO_API_OPS_TOKEN (leaves key-old, key-undated open)",
         "  ask it by: PHOTO_API_OPS_TOKEN=… photo-fleet doctor",
         "fleet.toml: 2 problems (1 error, 1 warning); not everything could be looked at:"
         " 2 of 5 questions are open",
@@ -253,6 +253,24 @@ def test_a_look_that_hangs_is_unknown() -> None:
     for kind in (int, str):
         with pytest.raises(Unseen, match="no answer within"):
             seen.need(kind)
+
+
+def test_a_fault_of_the_doctor_leaves_one_question_open() -> None:
+    async def broken(_: Reach, __: Seen) -> object:
+        raise KeyError("a secret that was read")
+
+    def at_fault(_: Seen) -> Iterator[Finding]:
+        yield CUT
+        raise KeyError("a secret that was read")
+
+    looks = [[Look(int, "one", broken)]]
+    seen = asyncio.run(look_around(Reach(Fleet(), "spec"), looks, lambda _: None))
+    with pytest.raises(Unseen, match="one: the doctor itself failed \\(KeyError at test_command"):
+        seen.need(int)
+    findings, unknown = judge(seen, [Rule(CUT.code, at_fault), Rule("key-old", lambda _: iter(()))])
+    assert findings == [CUT]
+    assert [one.code for one in unknown] == [CUT.code]
+    assert "secret" not in unknown[0].reason
 
 
 @contextmanager

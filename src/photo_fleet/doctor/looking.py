@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from photo_fleet.doctor.finding import Finding, Unknown
@@ -59,6 +61,8 @@ async def _take(look: Look, reach: Reach, seen: Seen, until: float) -> object | 
         return unseen
     except TimeoutError:
         return Unseen(f"{look.name}: no answer within {longest:.0f} s", "photo-fleet doctor -v")
+    except Exception as bug:  # of one look: what the others see is told all the same
+        return _fault_of_ours(look.name, bug)
 
 
 def judge(seen: Seen, rules: Sequence[Rule]) -> tuple[list[Finding], list[Unknown]]:
@@ -70,4 +74,17 @@ def judge(seen: Seen, rules: Sequence[Rule]) -> tuple[list[Finding], list[Unknow
             findings += rule.judge(seen)
         except Unseen as unseen:
             unknown.append(Unknown(rule.code, str(unseen), unseen.command))
+        except Exception as bug:  # of one rule
+            ours = _fault_of_ours(rule.code, bug)
+            unknown.append(Unknown(rule.code, str(ours), ours.command))
     return sorted(findings, key=lambda found: found.level != "error"), unknown
+
+
+def _fault_of_ours(name: str, bug: Exception) -> Unseen:
+    """Without its message, which may quote what was read."""
+    frame = traceback.extract_tb(bug.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return Unseen(
+        f"{name}: the doctor itself failed ({type(bug).__name__} at {place}); please report this",
+        "photo-fleet doctor --json",
+    )

@@ -87,7 +87,7 @@ def _open(unknown: Sequence[Unknown], width: int | None) -> Iterator[str]:
     for one in unknown:
         because.setdefault((one.reason, one.command), []).append(one.code)
     for (reason, command), codes in because.items():
-        told = f"unknown ({', '.join(dict.fromkeys(codes))}): {one_line(reason)}"
+        told = f"unknown: {one_line(reason)} (leaves {', '.join(dict.fromkeys(codes))} open)"
         yield from _broken(told, width)
         yield f"  ask it by: {pasteable(command)}"
 
