@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from photo_api.storage import tokens
 from photo_api.storage.base import ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.keystone import Account, fetch_token
 from photo_api.storage.swift import SwiftStore
@@ -32,6 +33,12 @@ async def opened(
         yield opened
 
 
+@pytest.fixture
+async def served_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a token is after a twentieth of a second here."""
+    monkeypatch.setattr(tokens, "FIRST_PAUSE", 0.05)
+
+
 async def put(store: SwiftStore, key: str) -> None:
     await store.put_bytes(key, b"data", content_type="image/png")
 
@@ -42,24 +49,26 @@ async def test_one_token_serves_all(opened: tuple[SwiftStore, KeystoneV2], prefi
     assert keystone.asked == 1
 
 
+@pytest.mark.usefixtures("served_for_a_while")
 async def test_a_token_that_is_void_before_its_time_is_replaced_once(
     opened: tuple[SwiftStore, KeystoneV2], swift: Swift, prefix: str
 ) -> None:
     store, keystone = opened
     await put(store, prefix + "x")
-    await asyncio.sleep(1.1)  # the token has served for a while
+    await asyncio.sleep(0.1)
     swift.forget()
     reads = await asyncio.gather(*(store.get(prefix + "x") for _ in range(20)))
     assert set(reads) == {b"data"}
     assert keystone.asked == 2
 
 
+@pytest.mark.usefixtures("served_for_a_while")
 async def test_a_stream_is_not_begun_with_a_token_that_is_void(
     opened: tuple[SwiftStore, KeystoneV2], swift: Swift, prefix: str
 ) -> None:
     store, keystone = opened
     await put(store, prefix + "x")
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(0.1)
     swift.forget()
     store._requests._accepted_at = float("-inf")  # long ago
     await store.put(prefix + "x", stream(6 * MIB), content_type="image/png")
@@ -67,12 +76,13 @@ async def test_a_stream_is_not_begun_with_a_token_that_is_void(
     assert keystone.asked == 2
 
 
+@pytest.mark.usefixtures("served_for_a_while")
 async def test_a_stream_that_meets_one_is_refused_and_the_next_is_not(
     opened: tuple[SwiftStore, KeystoneV2], swift: Swift, prefix: str
 ) -> None:
     store, _ = opened
     await put(store, prefix + "x")
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(0.1)
     swift.forget()
     with pytest.raises(StoreRefused):
         await store.put(prefix + "x", stream(6 * MIB), content_type="image/png")
@@ -87,9 +97,9 @@ async def test_a_keystone_that_fails_does_not_stop_a_valid_token(
     store, keystone = opened
     await put(store, prefix + "x")
     keystone.status = status
-    tokens = store._requests._tokens
-    assert tokens._held is not None
-    tokens._held.renew_at = 0.0
+    held = store._requests._tokens._held
+    assert held is not None
+    held.renew_at = 0.0
     for _ in range(20):
         assert await store.get(prefix + "x") == b"data"
         await asyncio.sleep(0.01)

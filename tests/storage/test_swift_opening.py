@@ -14,7 +14,7 @@ from photo_api.settings.loading import Settings, load
 from photo_api.settings.secrets import LiveSettings
 from photo_api.storage import swift_opening
 from photo_api.storage.base import StoreRefused, StoreUnavailable
-from photo_api.storage.keystone import fetch_token
+from photo_api.storage.keystone import Account, fetch_token
 from photo_api.storage.opening import follow_store
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.swift_requests import Asked, SwiftRequests
@@ -189,3 +189,34 @@ async def test_an_authority_of_the_settings_is_believed_by_both(
                 await asyncio.to_thread(fetch_token, wrong)
         trusting = replace(account, authorities=believed)
         assert (await asyncio.to_thread(fetch_token, trusting)).value
+
+
+async def test_both_go_through_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 204 It\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def fetch() -> Token:
+        return Token("token", 3600)
+
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    monkeypatch.setenv("http_proxy", f"http://user:word@127.0.0.1:{port}")
+    requests = SwiftRequests("http://swift.invalid/v1/AUTH_x", Tokens(fetch))
+    assert (await requests.ask(Asked("HEAD", "photos"))).status == 204
+    await requests.aclose()
+    account = Account("http://keystone.invalid/v3", "user", "password", "1234")
+    with pytest.raises(StoreUnavailable):  # there is no token in such an answer
+        await asyncio.to_thread(fetch_token, account)
+    proxy.close()
+    assert asked[0].startswith("HEAD http://swift.invalid/v1/AUTH_x/photos HTTP/1.1")
+    assert asked[1].startswith("POST http://keystone.invalid/v3/auth/tokens HTTP/1.1")
+    for request in asked:
+        assert "proxy-authorization: basic dxnlcjp3b3jk" in request.lower()

@@ -18,7 +18,7 @@ from photo_api.storage.base import (
     StoreUnavailable,
 )
 from photo_api.storage.streams import first_part, nothing
-from photo_api.storage.swift_containers import STAGING, Containers
+from photo_api.storage.swift_containers import Containers
 from photo_api.storage.swift_requests import SLOW, Answer, Asked, SwiftRequests
 from photo_api.storage.swift_segments import Segments
 
@@ -140,9 +140,9 @@ class SwiftStore:
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """All objects under `prefix`, fetched 1,000 at a time as they are consumed."""
-        staging = [self._containers.staging] if STAGING.startswith(prefix[: len(STAGING)]) else []
-        photos = [] if prefix.startswith(STAGING) else [self._containers.photos]
-        for container in (*photos, *staging):
+        names = self._containers
+        both = [names.photos, names.staging] if not prefix else [names.of(prefix)]
+        for container in dict.fromkeys(both):
             async for info in self._listed(container, prefix):
                 yield info
 

@@ -32,6 +32,7 @@ class Segments:
         self._requests = requests
         self._container = container
         self._size = size
+        self._is_there = False
 
     async def exist(self) -> bool:
         """Whether there is a container for any."""
@@ -44,6 +45,7 @@ class Segments:
         """Store a stream as an object that is visible when all of it is there. Raises
         `StoreUnavailable`, and what `chunks` raise; no segment is left then."""
         upload = secrets.token_hex(8)
+        await self._make_container()
         try:
             manifest = await self._upload(f"{_digest(key)}/{upload}", chunks)
             body = json.dumps(manifest).encode()
@@ -80,6 +82,14 @@ class Segments:
                     raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
             if len(names) < PAGE:
                 return
+
+    async def _make_container(self) -> None:
+        """Once; one that is there stays as it is."""
+        if not self._is_there:
+            answer = await self._requests.ask(Asked("PUT", quote(self._container, safe="")))
+            if answer.status not in (201, 202):
+                raise StoreUnavailable(f"PUT of {self._container}: HTTP {answer.status}")
+            self._is_there = True
 
     async def _upload(self, prefix: str, chunks: AsyncIterator[bytes]) -> list[dict[str, Any]]:
         """Store the segments; the manifest of them."""
