@@ -294,7 +294,7 @@ def test_a_process_dies(well: Stage, tmp_path: Path) -> None:
 def little_memory(megabytes: int) -> Iterator[Path]:
     """A control group of this kernel, of either version; who is written into its `cgroup.procs` may
     take no more than this from then on."""
-    name = f"photo-api-test-{os.getpid()}"
+    name = f"little-memory-{os.getpid()}"
     for folder, file in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
         group = Path("/sys/fs/cgroup") / folder / name
         with suppress(OSError):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from photo_fleet.doctor.finding import Finding
-from photo_fleet.doctor.looks.host import HostLook, Kill
+from photo_fleet.doctor.looks.host import UNITS, HostLook, Kill
 from photo_fleet.doctor.looks.registry import Event, RegistryLook
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.words import listed
@@ -12,7 +12,6 @@ NEAR = 0.9
 """Share of a unit's limit from which its next upload may be the last."""
 SAME_MOMENT = 15.0
 """Seconds between a death by the kernel's clock and by the database's that are one."""
-OURS = "photo-"
 MIB = 1024 * 1024
 KERNEL_LOG = 'journalctl -k --grep "out of memory"'
 FIX = "fewer --workers, a lower PHOTO_API_JOB_CONCURRENCY, a higher MemoryMax=, or a larger machine"
@@ -24,9 +23,7 @@ def out_of_memory(seen: Seen) -> Iterator[Finding]:
     killed = _killed(seen)
     host = seen.look(HostLook)
     if host is not None:
-        told = [
-            kill for kill in host.kills or () if OURS in kill.group or _is_one(kill, host, killed)
-        ]
+        told = [kill for kill in host.kills or () if _is_ours(kill, host, killed)]
         yield from _kills(host, told)
         yield from _limits(host, told)
     elsewhere = sorted(
@@ -55,9 +52,9 @@ def _killed(seen: Seen) -> list[tuple[Event, str]]:
     ]
 
 
-def _is_one(kill: Kill, host: HostLook, killed: Sequence[tuple[Event, str]]) -> bool:
-    """Whether the registry tells of this death, too."""
-    return any(
+def _is_ours(kill: Kill, host: HostLook, killed: Sequence[tuple[Event, str]]) -> bool:
+    """Whether it was in a unit of ours, or the registry tells of this death, too."""
+    return any(unit in kill.group for unit in UNITS) or any(
         node == host.node and abs(event.at - kill.at) <= SAME_MOMENT for event, node in killed
     )
 

@@ -26,8 +26,9 @@ from photo_fleet.doctor.words import listed
 from photo_fleet.rules.server import ProbeError, as_operator, detailed, fetch
 
 MOST_SERVERS, MOST_AT_ONCE = 200, 16
-HEALTH_TIMES, LIVE_TIMES, MOST_FAILURES = 5, 3, 2
-"""How often a path is asked, and how often in vain until it is given up."""
+HEALTH_TIMES, LIVE_TIMES, MOST_SLOW = 5, 3, 2
+"""How often a path is asked, and how often slowly or in vain until that suffices."""
+SURELY_SLOW = 1.0
 SLOW, PAUSE = 0.25, 0.5
 """Seconds of an answer, or of a look at the database, that one such number alone does not prove;
 and how long the next is waited for: instances look once a second."""
@@ -184,9 +185,7 @@ async def _ask(
     asked = Asked(path, patience=patience)
     bodies: list[Told] = []
     clocks: list[Offset] = []
-    while (
-        len(asked.latencies) + len(asked.failures) < times and len(asked.failures) < MOST_FAILURES
-    ):
+    while not _enough(asked, times):
         at, began, busy = time.time(), time.monotonic(), _busy()
         try:
             status, body = _parsed(await ask(boot.place, path, patience))
@@ -215,22 +214,30 @@ async def _ask(
     return asked, bodies, clocks
 
 
+def _enough(asked: Asked, times: int) -> bool:
+    """Also when it is slow for sure: who is asked for longer takes the time of others."""
+    slow = sum(took > SURELY_SLOW for took in asked.latencies) + len(asked.failures)
+    return slow >= MOST_SLOW or len(asked.latencies) + len(asked.failures) >= times
+
+
 async def _as_operator(server: Server, body: Told, token: str) -> Server:
     """With what it tells in detail, and its metrics."""
     place = f"http://{server.boot.place}"
     version = str(body.get("version", ""))[:64]
     problems: list[str] = []
     async with as_operator(token) as client:
-        try:
-            told: Told = redacted(await detailed(client, place))
-        except ProbeError as problem:
-            problems.append(one_line(problem)[:200])
-            told = body
-        try:
-            status, content = await fetch(client, f"{place}{METRICS_PATH}", LARGEST_METRICS)
-        except ProbeError as problem:
-            problems.append(one_line(problem)[:200])
-            status, content = 0, b""
+        details, scraped = await asyncio.gather(
+            detailed(client, place),
+            fetch(client, f"{place}{METRICS_PATH}", LARGEST_METRICS),
+            return_exceptions=True,
+        )
+    for one in (details, scraped):
+        if isinstance(one, ProbeError):
+            problems.append(one_line(one)[:200])
+        elif isinstance(one, BaseException):
+            raise one
+    told = body if isinstance(details, BaseException) else redacted(details)
+    status, content = (0, b"") if isinstance(scraped, BaseException) else scraped
     if status not in (0, 200):
         problems.append(f"{METRICS_PATH} answers {status}")
     return replace(
