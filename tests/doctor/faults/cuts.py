@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from tests.doctor.faults.fault import Fault
 from tests.doctor.faults.sinks import collector
 from tests.doctor.ground import Ground, family, requests, stopped
+from tests.service import eventually
 
 SHORT = {
     "PHOTO_API_LAME_DUCK": "2",
@@ -100,6 +101,20 @@ def long_drain(ground: Ground, **environ: str) -> Iterator[None]:
             ground.order(do="drain", name=one["name"])
         # A receipt does not tell the grace that its instance had: the spec does.
         with ground.spec(drain__grace=float(environ["PHOTO_API_GRACE"])):
+            yield
+
+
+@contextmanager
+def endless_drain(ground: Ground) -> Iterator[None]:
+    """An instance stands still in its drain, long after its grace."""
+    environ = {**SHORT, "PHOTO_API_GRACE": "9"}
+    with ground.beside("127.0.1.74", environ=environ) as process:
+        process.terminate()
+        draining = "SELECT FROM instances WHERE instance = '127.0.1.74' AND state = 'draining'"
+        eventually(lambda: ground.ask(draining), 10, 0.1)
+        web = family(process.pid, "web_worker")
+        with stopped([process.pid, *web]):
+            time.sleep(27)
             yield
 
 
@@ -272,26 +287,16 @@ FAULTS = (
     ),
     Fault(
         "drain-long",
-        "a drain of 14 of 15 s",
+        "a drain that needs 41 of 45 s",
         lambda ground: long_drain(
             ground,
             PHOTO_API_LAME_DUCK="0.5",
-            PHOTO_API_DRAIN_WAIT="10",
+            PHOTO_API_DRAIN_WAIT="40",
             PHOTO_API_LOG_FLUSH="0.5",
-            PHOTO_API_GRACE="15",
+            PHOTO_API_GRACE="45",
         ),
     ),
-    Fault(
-        "drain-long",
-        "a drain of 28 of 30 s, most of it to finish requests",
-        lambda ground: long_drain(
-            ground,
-            PHOTO_API_LAME_DUCK="0.5",
-            PHOTO_API_DRAIN_WAIT="25",
-            PHOTO_API_LOG_FLUSH="0.5",
-            PHOTO_API_GRACE="30",
-        ),
-    ),
+    Fault("drain-long", "a drain that comes to no end", endless_drain, patience=10),
     Fault(
         "flush-short",
         "log lines to one who does not answer, at the end",

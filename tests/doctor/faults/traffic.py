@@ -16,7 +16,7 @@ import httpx
 from photo_fleet.local_fleet.control import ask
 from photo_fleet.spec.loading import load
 from tests.doctor.faults.fault import Fault
-from tests.doctor.faults.restarts import DISCONNECT, halting
+from tests.doctor.faults.restarts import cut_off, halting
 from tests.doctor.ground import Ground, again_and_again, ended, family, requests, stopped
 from tests.photo_fleet.nginx_stage import running_front, short_folder
 from tests.service import eventually
@@ -211,12 +211,9 @@ def most_are_ill(ground: Ground) -> Iterator[None]:
 
 
 @contextmanager
-def all_are_unready(ground: Ground) -> Iterator[None]:
-    """The database takes none of them."""
-    with ground.sql(
-        "ALTER ROLE photo_api CONNECTION LIMIT 0", "ALTER ROLE photo_api CONNECTION LIMIT -1"
-    ):
-        ground.ask(DISCONNECT)
+def most_lose_the_database(ground: Ground) -> Iterator[None]:
+    """Two of three instances are cut off from it."""
+    with cut_off(ground), cut_off(ground):
         panics(ground)
         yield
 
@@ -370,7 +367,7 @@ FAULTS = (
     Fault("single-member", "all instances but one are killed", others_killed, 10),
     Fault("single-member", "one of two is killed, and no other can start", other_cannot_start),
     Fault("balancer-panic", "most web workers stand still", most_are_ill, 10),
-    Fault("balancer-panic", "the database takes no instance", all_are_unready, 10),
+    Fault("balancer-panic", "most instances are cut off from the database", most_lose_the_database),
     Fault(
         "instance-unscraped",
         "Prometheus has no job for instances",
