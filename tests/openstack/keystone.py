@@ -17,7 +17,7 @@ from photo_local.ports import free_port
 from tests.openstack.packages import programs
 from tests.openstack.swift import ask
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 REGION, PROJECT, USER, PASSWORD = "RegionOne", "photos", "photo-api", "a pass word of photos"
 _ADMIN = "adminpw"
 

@@ -76,6 +76,7 @@ def _works(pid: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_keystone_opens_its_swift(openstack: tuple[Keystone, Swift]) -> None:
     keystone, swift = openstack
     token, told = keystone.sign_in(USER, PASSWORD, PROJECT)

@@ -189,6 +189,7 @@ async def store_v3(openstack: tuple[Keystone, Swift]) -> AsyncIterator[SwiftStor
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # a Keystone takes its time to start on a busy machine
 async def test_a_real_keystone(
     openstack: tuple[Keystone, Swift], store_v3: SwiftStore, prefix: str
 ) -> None:
@@ -207,6 +208,7 @@ async def test_a_real_keystone(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_real_keystone_that_is_away(
     openstack: tuple[Keystone, Swift], store_v3: SwiftStore, prefix: str
 ) -> None:
@@ -223,6 +225,7 @@ async def test_a_real_keystone_that_is_away(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_changed_password_ends_tokens_before_their_time(
     openstack: tuple[Keystone, Swift], store_v3: SwiftStore, prefix: str
 ) -> None:
