@@ -49,6 +49,10 @@ FAILURES = (
 )
 """What a lost, refused, hung or failing database raises."""
 
+NOT_UNDERSTOOD = (AttributeError, LookupError, ValueError, ArithmeticError, BufferError)
+"""What the driver raises, besides, at an answer that makes no sense: a length, a text or a value
+that no PostgreSQL sends."""
+
 CUT = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
@@ -134,6 +138,34 @@ async def connect_to_primary(
         if len(addresses) == 1:
             return await open_connection(url, **options)
         return await _choose(addresses, options, timeout)
+
+
+@asynccontextmanager
+async def only_reading(
+    url: str, options: Mapping[str, Any], *, connecting: float, reading: float, statement: float
+) -> AsyncIterator[asyncpg.Connection]:
+    """A connection, as `connect_to_primary` makes it, that reads as of one moment and writes
+    nothing: for `reading` seconds, `statement` for each statement. The server ends what a reader
+    that stands still or has vanished would keep open. Raises one of `FAILURES`."""
+    connection: asyncpg.Connection | None = None
+    try:
+        connection = await connect_to_primary(url, options, timeout=connecting)
+        async with asyncio.timeout(reading):
+            # The driver's own block would wait for the answer to its ROLLBACK, however long.
+            await connection.execute(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                f"SET LOCAL statement_timeout = '{statement:g}s';"
+                f"SET LOCAL idle_in_transaction_session_timeout = '{reading:g}s'"
+            )
+            yield connection
+            await connection.execute("COMMIT")
+    except FAILURES:
+        raise
+    except NOT_UNDERSTOOD as error:
+        raise ConnectionError("what answers is no PostgreSQL") from error
+    finally:
+        if connection is not None:
+            connection.terminate()
 
 
 class KeptConnection:

@@ -1,7 +1,6 @@
 """Reads what a report needs, bounded in time, points, rows and bytes, and all of it by the times
 that are asked about: `--at` a past moment gives what it would have given then."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from photo_base.postgres import FAILURES, connect_to_primary, reason
+from photo_base.postgres import FAILURES, only_reading, reason
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.dashboard.prometheus import Prometheus, shown_address
 from photo_fleet.dashboard.readings import Answer
@@ -99,13 +98,14 @@ async def _registry(wanted: Wanted) -> Registered | str:
     if wanted.database is None:
         return "nobody told its address (--database-url)"
     try:
-        async with asyncio.timeout(LONGEST_REGISTRY):
-            db = await connect_to_primary(wanted.database(), DRIVER, timeout=CONNECTING)
-            try:
-                async with db.transaction(isolation="repeatable_read", readonly=True):
-                    return await _told(db, wanted)
-            finally:
-                db.terminate()
+        async with only_reading(
+            wanted.database(),
+            DRIVER,
+            connecting=CONNECTING,
+            reading=LONGEST_REGISTRY,
+            statement=LONGEST_REGISTRY,
+        ) as db:
+            return await _told(db, wanted)
     except TimeoutError:
         return f"no answer within {LONGEST_REGISTRY:g} s"
     except asyncpg.UndefinedTableError:
@@ -117,7 +117,6 @@ async def _registry(wanted: Wanted) -> Registered | str:
 
 
 async def _told(db: Any, wanted: Wanted) -> Registered:
-    await db.execute(f"SET LOCAL statement_timeout = '{LONGEST_REGISTRY:g}s'")
     since, start, end = map(queries.moment, (wanted.start - BASELINE, wanted.start, wanted.end))
     first = await db.fetchrow(queries.FIRST)
     boots = await db.fetch(queries.BOOTS, since, end)

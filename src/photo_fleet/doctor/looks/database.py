@@ -1,6 +1,5 @@
 """The database's server, as far as any role sees it: its clock, its connections, its limits."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,14 +8,13 @@ from typing import Any
 import asyncpg
 
 from photo_base.log_lines import one_line
-from photo_base.postgres import FAILURES, connect_to_primary, reason
+from photo_base.postgres import FAILURES, only_reading, reason
 from photo_fleet.doctor.looks.clock import Offset, measured
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
 
-CONNECTING, READING = 10.0, 15.0
-"""Seconds for a connection, and for all that is read over it."""
-STATEMENT = "10s"
+CONNECTING, READING, STATEMENT = 10.0, 15.0, 10.0
+"""Seconds for a connection, for all that is read over it, and for each statement."""
 CLOCK_READINGS = 5
 MOST_PROGRAMS = 20
 DRIVER: Mapping[str, Any] = {
@@ -109,16 +107,10 @@ async def connected(reach: Reach) -> AsyncIterator[asyncpg.Connection]:
     """A connection in a transaction that only reads, with a bound for each statement and for the
     block; of several servers the primary, else a standby. Raises one of `FAILURES`."""
     assert reach.database is not None
-    connection = await connect_to_primary(reach.database(), DRIVER, timeout=CONNECTING)
-    try:
-        async with (
-            asyncio.timeout(READING),
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            await connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT}'")
-            yield connection
-    finally:
-        connection.terminate()
+    async with only_reading(
+        reach.database(), DRIVER, connecting=CONNECTING, reading=READING, statement=STATEMENT
+    ) as connection:
+        yield connection
 
 
 async def _read(connection: asyncpg.Connection) -> Server:
