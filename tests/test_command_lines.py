@@ -112,6 +112,34 @@ def test_what_cannot_be_stored_is_refused(line: Line, capsys: pytest.CaptureFixt
         assert "UTF-8" in refused(line, value, capsys), value
 
 
+OPTIONS = [line for line in everything() if line[2].option_strings]
+
+
+@pytest.mark.parametrize("line", OPTIONS, ids=name)
+def test_two_dashes_are_no_value(line: Line, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "expected one argument" in refused(line, "--", capsys)
+
+
+def test_what_a_complaint_quotes_is_shown_to_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        photo_fleet.cli.main(["report", "daily", "a", "\x1b[31mred\u202e", "http://u:geheim@h"])
+    said = capsys.readouterr().err
+    assert "\\u001b[31mred\\u202e" in said
+    assert "geheim" not in said
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "report daily"])
+def test_the_name_of_a_spec_is_shown_to_no_terminal(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert photo_fleet.cli.main([*command.split(), "\x1b[31mred.toml"]) == 2
+    said = capsys.readouterr()
+    assert "\\u001b[31mred.toml" in said.out + said.err
+    assert "\x1b" not in said.out + said.err
+
+
 def test_the_walk_finds_what_there_is() -> None:
     found = {name(line) for line in (*NUMBERS, *TEXTS)}
     assert {"jobs --older-than", "jobs ids", "jobs --kind", "users email", "serve --port"} <= found

@@ -29,6 +29,7 @@ from photo_base.command_line import (
     LARGEST_ID,
     LONGEST_AGE,
     LONGEST_WAIT,
+    Parser,
     decimal,
     missing,
     telling,
@@ -63,7 +64,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="photo-api", description="A stateless photo backend.")
+    parser = Parser(prog="photo-api", description="A stateless photo backend.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     dev = commands.add_parser("dev", help="serve on this machine with embedded database and store")

@@ -8,9 +8,10 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from photo_base.line_output import write_whole
+from photo_base.log_lines import one_line
 
 DONE, FAILED, COULD_NOT, INTERRUPTED, ENDED = 0, 1, 2, 130, 128 + signal.SIGTERM
 """`COULD_NOT`: wrong usage or configuration, or something could not be reached or written."""
@@ -34,6 +35,21 @@ def missing(extra: str) -> str:
     except PackageNotFoundError as error:
         return f"{error.name} is not installed: pip install 'photo-api[{extra}]'"
     return ""
+
+
+class Parser(argparse.ArgumentParser):
+    """Whose complaints are one line that terminals only show, whatever they quote."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message))
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """As usual, but for `--name=--`: argparse loses that value, and would give a list."""
+        words = list(sys.argv[1:] if args is None else args)
+        for word in words[: words.index("--") if "--" in words else None]:
+            if word.startswith("--") and word.endswith("=--") and word.count("=") == 1:
+                self.error(f"argument {word[:-3]}: expected one argument")
+        return super().parse_known_args(words, namespace)
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

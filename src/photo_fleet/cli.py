@@ -12,7 +12,8 @@ from functools import partial
 from importlib import import_module
 from typing import NamedTuple
 
-from photo_base.command_line import COULD_NOT, INTERRUPTED, missing, telling
+from photo_base.command_line import COULD_NOT, INTERRUPTED, Parser, missing, telling
+from photo_base.log_lines import shown
 from photo_base.proxies import spare_loopback
 from photo_fleet.spec.loading import SpecError
 
@@ -62,7 +63,7 @@ def _run(arguments: list[str]) -> int:
     try:
         return run(options)
     except SpecError as error:
-        print(error, file=sys.stderr)
+        print(shown(error), file=sys.stderr)
         return COULD_NOT
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -70,7 +71,7 @@ def _run(arguments: list[str]) -> int:
 
 def _parser(asked: str) -> argparse.ArgumentParser:
     """All commands by name and help; the arguments only of the one that is `asked` for."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="photo-fleet", description="The operations plane of Photo API: a fleet from one spec."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from photo_base.command_line import text, whole_number
+from photo_base.command_line import Parser, text, whole_number
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_local.stack import EmbeddedStack
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="photo-api embedded", description=__doc__)
+    parser = Parser(prog="photo-api embedded", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps everything")
     parser.add_argument("--s3-port", type=PORT, help="port of the store (any free one)")
     parser.add_argument("--database-port", type=PORT, help="TCP port besides the Unix socket")

@@ -307,6 +307,23 @@ def test_a_problem_shows_neither_control_characters_nor_novels() -> None:
     assert len(told) < 200
 
 
+def test_a_problem_shows_no_password() -> None:
+    with pytest.raises(SpecError) as refused:
+        loads('[service]\npublic_url = "https://u:geheim@h.example"', "f")
+    assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 20_000, "[group]\nmin = " + "9" * 5000])
+def test_a_file_that_parsers_give_up_is_told(text: str) -> None:
+    with pytest.raises(SpecError, match="cannot be read"):
+        loads(text, "f")
+
+
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    with pytest.raises(SpecError, match="characters"):
+        load(Path("/dev/zero"))
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     for name, content in {"folder": None, "absent": None, "binary": b"\xff\xfe"}.items():
         path = tmp_path / name

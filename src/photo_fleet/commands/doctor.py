@@ -12,6 +12,7 @@ from pathlib import Path
 
 from photo_base.command_line import COULD_NOT, progress
 from photo_base.environment import Variable, read
+from photo_base.log_lines import one_line
 from photo_base.processes import CannotStart
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.commands.sources import add_sources, reached
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
             problem = {"file": "", "line": 0, "key": "", "text": str(error)}
             print(json.dumps({"ok": False, "problems": [problem], "findings": []}))
         else:
-            print(f"photo-fleet doctor: {error}", file=sys.stderr)
+            print(f"photo-fleet doctor: {one_line(error)}", file=sys.stderr)
         return COULD_NOT
     if options.json:
         print(json.dumps(body(diagnosis, options.strict), ensure_ascii=False))

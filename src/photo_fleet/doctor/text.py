@@ -106,7 +106,8 @@ def _subjects(names: Sequence[str]) -> str:
 def _where(diagnosis: Diagnosis) -> str:
     """Of the file; when not all of it was asked for, of which sections."""
     whole = set(diagnosis.sections) == set(GUIDE)
-    return diagnosis.file if whole else f"{diagnosis.file}, only {', '.join(diagnosis.sections)}"
+    file = one_line(diagnosis.file)
+    return file if whole else f"{file}, only {', '.join(diagnosis.sections)}"
 
 
 def _broken(text: str, width: int | None) -> list[str]:

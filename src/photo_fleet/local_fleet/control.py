@@ -59,7 +59,8 @@ def _bind(path: Path) -> Iterator[socket.socket]:
 
 
 async def ask(path: Path, request: Mapping[str, object], say: Say) -> dict[str, Any]:
-    """The last answer to a request; `say` gets the progress. Raises `NoFleet`."""
+    """The last answer to a request; `say` gets the progress. Raises `NoFleet`, also when something
+    else answers there."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
     except OSError:
@@ -73,8 +74,12 @@ async def ask(path: Path, request: Mapping[str, object], say: Say) -> dict[str, 
         while line := await reader.readline():
             told: dict[str, Any] = json.loads(line)
             if "done" in told:
-                return told
+                return dict(told)
             say(str(told["progress"]))
+    except OSError:
+        pass  # it ended, as below
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise NoFleet(f"what answers at {path} is no fleet of this release") from None
     finally:
         writer.close()
     raise NoFleet("the fleet ended before it had answered")

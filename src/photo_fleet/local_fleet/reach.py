@@ -19,9 +19,10 @@ async def reach_of(layout: Layout) -> Reach:
     tells where all but Prometheus is."""
     try:
         async with asyncio.timeout(LONGEST_ANSWER):
-            watchers = (await ask(layout.control, {"do": "status"}, lambda _: None))["watchers"]
+            status = await ask(layout.control, {"do": "status"}, lambda _: None)
     except TimeoutError:
-        watchers = {}
+        status = {}
+    watchers = status.get("watchers")
     spec = load(layout.spec)
     url = spec.service.public_url
     return Reach(
@@ -32,5 +33,5 @@ async def reach_of(layout: Layout) -> Reach:
         ops_token=load_or_create(layout.secrets).ops_token if layout.secrets.exists() else "",
         edge=url,
         places=Places.below(layout.data, urlsplit(url).port or 80),
-        prometheus=str(watchers.get("Prometheus", "")),
+        prometheus=str(watchers.get("Prometheus", "")) if isinstance(watchers, dict) else "",
     )

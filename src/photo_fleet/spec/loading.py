@@ -12,11 +12,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
+from photo_base.log_lines import one_line, redact
 from photo_fleet.spec import toml_lines
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import Choice, Kind, Switch, Threshold
 
 LONGEST_SHOWN = 60
+LONGEST_FILE = 1024 * 1024
+"""Characters; a device would never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,15 @@ def load(path: Path | str) -> Fleet:
     """The spec in a file. Raises `SpecError`, also when the file cannot be read."""
     name = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(LONGEST_FILE + 1)
     except OSError as error:
         raise SpecError([Problem(name, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         problem = Problem(name, 0, "", f"is no UTF-8 text: byte {error.start} is wrong")
         raise SpecError([problem]) from error
+    if len(text) > LONGEST_FILE:
+        raise SpecError([Problem(name, 0, "", f"has more than {LONGEST_FILE} characters")])
     return loads(text, name)
 
 
@@ -62,6 +68,9 @@ def loads(text: str, name: str) -> Fleet:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError([_syntax(name, text, error)]) from error
+    except (ValueError, RecursionError) as error:  # of digits or brackets without number
+        problem = Problem(name, 0, "", f"cannot be read: {one_line(error)}")
+        raise SpecError([problem]) from error
     reader = _Reader(name, toml_lines.lines(text))
     fleet = reader.table(Fleet, table, Fleet(), ())
     if reader.problems:
@@ -162,8 +171,8 @@ class _Reader:
 
 
 def shown(raw: object) -> str:
-    """A TOML value on one line, not too long, without control characters."""
-    text = json.dumps(raw, default=str, ensure_ascii=False)
+    """A TOML value on one line, not too long, without control characters and passwords."""
+    text = redact(json.dumps(raw, default=str, ensure_ascii=False))
     text = "".join(sign if sign.isprintable() else "?" for sign in text)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
