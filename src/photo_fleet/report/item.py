@@ -7,6 +7,7 @@ from photo_fleet.report.history import History, Missing
 from photo_fleet.report.line import Line, Plot, Table, Verdict
 
 MOST_ROWS = 40
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ def line_of(item: Item, history: History) -> Line:
         found = item.judge(history)
     except Missing as missing:
         found = Judgement("", gaps=[str(missing)])
+    except Exception as error:  # what others made may be of a kind that nobody thought of
+        reason = f"what was read is not understood ({type(error).__name__}: {error})"
+        found = Judgement("", gaps=[reason[:LONGEST_REASON]])
     answer = "; ".join([*found.faults, found.answer]) if found.faults else found.answer
     return Line(
         item.code,

@@ -16,21 +16,22 @@ LIVE = str(ALIVE)  # a list of SQL reads as one of Python
 
 BOOTS = f"""
 WITH told AS (
-    SELECT boot_id, max(instance) AS instance, max(at) AS last_at,
+    SELECT boot_id, left(max(instance), 2000) AS instance, max(at) AS last_at,
         min(at) FILTER (WHERE event = 'started') AS started,
         min(at) FILTER (WHERE event = 'ready') AS ready,
         min(at) FILTER (WHERE event = 'draining' AND at < $2) AS draining,
         max(at) FILTER (WHERE event IN ('stopped', 'lost', 'recovered')) AS last_word_at,
         (array_agg(event ORDER BY id DESC) FILTER (
             WHERE event IN ('stopped', 'lost', 'recovered')))[1] AS last_word,
-        max(cause) FILTER (WHERE event = 'draining') AS cause
+        left(max(cause) FILTER (WHERE event = 'draining'), 2000) AS cause
     FROM instance_events GROUP BY boot_id HAVING min(at) < $2
 ), rows AS (
-    SELECT boot_id, instance, version, workers, started_at, state, changed_at, heartbeat_at
+    SELECT boot_id, left(instance, 2000) AS instance, left(version, 2000) AS version, workers,
+        started_at, state, changed_at, heartbeat_at
     FROM instances WHERE started_at < $2
 )
 SELECT boot_id::text, coalesce(told.instance, rows.instance) AS instance,
-    coalesce(rows.version, receipt.version) AS version,
+    coalesce(rows.version, left(receipt.version, 2000)) AS version,
     coalesce(told.started, rows.started_at, receipt.started_at) AS started,
     CASE WHEN coalesce(rows.state IN ('ready', 'draining'), receipt.was_ready, false)
         THEN coalesce(told.ready, rows.started_at, receipt.started_at)
@@ -51,13 +52,14 @@ ORDER BY started LIMIT {MOST_BOOTS + 1}
 of its end ended with what was last heard of it."""
 
 EVENTS = """
-SELECT event, count(*) FILTER (WHERE at < $2) AS before, count(*) FILTER (WHERE at >= $2) AS during
-FROM instance_events WHERE at >= $1 AND at < $3 GROUP BY event ORDER BY event LIMIT 100
+SELECT left(event, 2000) AS event, count(*) FILTER (WHERE at < $2) AS before,
+    count(*) FILTER (WHERE at >= $2) AS during
+FROM instance_events WHERE at >= $1 AND at < $3 GROUP BY 1 ORDER BY 1 LIMIT 100
 """
 
 FAILS = f"""
 SELECT date_trunc('hour', at, 'UTC') AS hour, left(split_part(coalesce(cause, ''), ':', 1), 40)
-    AS check, instance, count(*) AS times
+    AS check, left(instance, 2000) AS instance, count(*) AS times
 FROM instance_events WHERE event = 'check_fails' AND at >= $1 AND at < $2
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT {MOST_FAILS + 1}
 """

@@ -20,40 +20,49 @@ MOST_INSTANCES, MOST_EVENTS, MOST_RECEIPTS = 2000, 5000, 1000
 MOST_STARTS, MOST_REMOVALS = 5000, 5000
 BASELINE_DAYS = 7
 LONGEST_TEXT = 300
+LARGEST = 10**15
 
+# Texts are cut where they are kept, and long before any is shown: what is much longer than any name
+# would cost memory here, and seconds to look through for secrets.
 INSTANCES = """
-    SELECT boot_id::text, instance, node, region, version, address, port, workers, state,
-        coalesce(cause, '') AS cause, extract(epoch FROM started_at)::float8 AS started_at,
+    SELECT boot_id::text, left(instance, 2000) AS instance, left(node, 2000) AS node,
+        left(region, 2000) AS region, left(version, 2000) AS version,
+        left(address, 2000) AS address, port, workers, state,
+        left(coalesce(cause, ''), 2000) AS cause,
+        extract(epoch FROM started_at)::float8 AS started_at,
         extract(epoch FROM changed_at)::float8 AS changed_at,
-        extract(epoch FROM heartbeat_at)::float8 AS heartbeat_at, load::text AS load
+        extract(epoch FROM heartbeat_at)::float8 AS heartbeat_at, left(load::text, 10000) AS load
     FROM instances WHERE state = ANY($1) OR changed_at >= now() - make_interval(secs => $2)
     ORDER BY state = ANY($1) DESC, started_at DESC LIMIT $3
 """
 EVENTS = """
-    SELECT extract(epoch FROM at)::float8 AS at, boot_id::text, instance, event,
-        coalesce(cause, '') AS cause
+    SELECT extract(epoch FROM at)::float8 AS at, boot_id::text,
+        left(instance, 2000) AS instance, left(event, 2000) AS event,
+        left(coalesce(cause, ''), 2000) AS cause
     FROM instance_events WHERE at >= now() - make_interval(secs => $1) ORDER BY at DESC LIMIT $2
 """
 RECEIPTS = """
-    SELECT boot_id::text, instance, version, extract(epoch FROM written_at)::float8 AS written_at,
-        ending, coalesce(cause, '') AS cause, was_ready,
+    SELECT boot_id::text, left(instance, 2000) AS instance, left(version, 2000) AS version,
+        extract(epoch FROM written_at)::float8 AS written_at,
+        ending, left(coalesce(cause, ''), 2000) AS cause, was_ready,
         extract(epoch FROM started_at)::float8 AS started_at,
         extract(epoch FROM asked_at)::float8 AS asked_at,
         extract(epoch FROM ended_at)::float8 AS ended_at,
         requests_accepted, requests_finished, requests_cut, untold, balancers, acknowledged,
-        lame_duck_end, registry_s, lame_duck_s, in_flight_s, flush_s, jobs_handed_back, jobs_kept,
-        log_lines_lost
+        left(lame_duck_end, 2000) AS lame_duck_end, registry_s, lame_duck_s, in_flight_s, flush_s,
+        jobs_handed_back, jobs_kept, log_lines_lost
     FROM instance_receipts WHERE written_at >= now() - make_interval(secs => $1)
     ORDER BY written_at DESC LIMIT $2
 """
 STARTS = """
-    SELECT instance, floor(extract(epoch FROM now() - at) / 86400)::int AS days_ago,
+    SELECT left(instance, 2000) AS instance,
+        floor(extract(epoch FROM now() - at) / 86400)::int AS days_ago,
         count(*)::int AS count
     FROM instance_events WHERE event = 'started' AND at >= now() - make_interval(days => $1)
     GROUP BY 1, 2 ORDER BY 2, 3 DESC LIMIT $2
 """
 BALANCERS = """
-    SELECT id::text, name, extract(epoch FROM seen_at)::float8 AS seen_at,
+    SELECT id::text, left(name, 2000) AS name, extract(epoch FROM seen_at)::float8 AS seen_at,
         coalesce(array(SELECT boot_id::text FROM balancer_removals WHERE balancer_id = id
             ORDER BY acknowledged_at DESC LIMIT $1), '{}') AS removed
     FROM balancers ORDER BY seen_at DESC LIMIT 100
@@ -238,6 +247,11 @@ def _safe(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(load: str) -> dict[str, float]:
-    told = json.loads(load) if len(load) < 10_000 else {}
+    """None of what is no number of an instance, nor of a text that is cut."""
+    try:
+        told = json.loads(load)
+    except (ValueError, RecursionError):
+        told = {}
     pairs = told.items() if isinstance(told, dict) else ()
-    return {str(name)[:64]: float(value) for name, value in pairs if is_number(value)}
+    sane = ((name, value) for name, value in pairs if is_number(value) and abs(value) < LARGEST)
+    return {str(name)[:64]: float(value) for name, value in sane}
