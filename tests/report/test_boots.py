@@ -1,6 +1,7 @@
 """Why instances began, how many served, and what chance explains: by hand-made lives."""
 
 import math
+import time
 
 import pytest
 
@@ -134,3 +135,13 @@ def test_an_outlier_does_not_hide_itself() -> None:
     assert scores["d"] > 20
     assert max(scores[name] for name in "abc") < 1
     assert robust_scores({"a": 1.0, "b": 1.0, "c": 1.01})["c"] < 1, "alike to the last digit"
+
+
+def test_thousands_of_starts_are_told_in_seconds() -> None:
+    many = range(4000)
+    loop = [Boot(f"l{i}", "a", "v", 600.0 * i, 600.0 * i + 5, None, 600.0 * i + 300) for i in many]
+    alive = [Boot(f"a{i}", f"i{i}", "v", 600.0 * i, 600.0 * i + 5) for i in many]
+    began = time.process_time()
+    assert {one.reason for one in starts(loop, 1.0, 1e8)} == {"restart"}
+    assert {one.reason for one in starts(alive, 1.0, 1e8)} == {"growth"}
+    assert time.process_time() - began < 6

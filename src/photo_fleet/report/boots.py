@@ -2,7 +2,7 @@
 and how the group grew and shrank. Pure."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -65,29 +65,60 @@ def starts(boots: Sequence[Boot], since: float, end: float) -> list[Start]:
     """All between the two, in order. Each boot that ended explains one start at most."""
     begun = [(one.started, one) for one in boots if one.started is not None]
     found: list[Start] = []
-    taken: set[str] = set()
+    others = _Others(boots)
     for at, boot in sorted(begun, key=lambda pair: pair[0]):
         if not since <= at < end:
             continue
-        others = [one for one in boots if one.boot_id not in taken and one is not boot]
         start = _why(boot, at, others)
         if start.instead_of is not None:
-            taken.add(start.instead_of.boot_id)
+            others.taken.add(start.instead_of.boot_id)
         found.append(start)
     return found
 
 
-def _why(boot: Boot, at: float, others: Sequence[Boot]) -> Start:
-    if before := _predecessor(boot, at, others):
+class _Others:
+    """Boots that may explain a start, but for those that explain one already. There may be
+    thousands: each question goes to those alone that it is about."""
+
+    def __init__(self, boots: Sequence[Boot]) -> None:
+        self.taken: set[str] = set()
+        self.ended = [one for one in boots if one.ended is not None]
+        self.drained = [one for one in boots if one.draining is not None]
+        self.named: dict[str, list[Boot]] = {}
+        self.versions: dict[str, list[Boot]] = {}
+        for one in boots:
+            self.named.setdefault(one.instance, []).append(one)
+            self.versions.setdefault(one.version, []).append(one)
+
+    def of(self, some: Iterable[Boot], boot: Boot) -> Iterator[Boot]:
+        """Those of `some` that may explain this one's start."""
+        return (one for one in some if one is not boot and one.boot_id not in self.taken)
+
+
+def _why(boot: Boot, at: float, others: _Others) -> Start:
+    if before := _predecessor(boot, at, others.of(others.named[boot.instance], boot)):
         return Start(boot, at, "deploy" if _differ(boot, before) else "restart", before)
-    if lost := next((one for one in others if _is_replaced(one, at)), None):
+    ended = others.of(others.ended, boot)
+    if lost := next((one for one in ended if _is_replaced(one, at)), None):
         return Start(boot, at, "restart", lost)
-    old = [one for one in others if _differ(boot, one) and _leaves_about(one, at)]
-    in_turn = [one for one in others if _makes_room(one, boot)]
-    first_to_leave = sorted(old, key=lambda one: math.inf if one.ended is None else one.ended)
-    if gives_way := next(iter([*in_turn, *first_to_leave]), None):
+    drained = others.of(others.drained, boot)
+    if in_turn := next((one for one in drained if _makes_room(one, boot)), None):
+        return Start(boot, at, "deploy", in_turn)
+    if gives_way := _first_to_leave(boot, at, others):
         return Start(boot, at, "deploy", gives_way)
     return Start(boot, at, "growth")
+
+
+def _first_to_leave(boot: Boot, at: float, others: _Others) -> Boot | None:
+    """Of those of other releases that were there about then."""
+    differ = [some for some in others.versions.values() if _differ(boot, some[0])]
+    old = (one for some in differ for one in others.of(some, boot) if _leaves_about(one, at))
+    return min(old, key=_leaving, default=None)
+
+
+def _leaving(boot: Boot) -> tuple[float, float]:
+    """When it ended, and where that is the same, when it began."""
+    return math.inf if boot.ended is None else boot.ended, boot.started or 0.0
 
 
 def _predecessor(boot: Boot, at: float, others: Iterable[Boot]) -> Boot | None:
