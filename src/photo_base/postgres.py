@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+from asyncpg.pgproto.pgproto import BufferError as CutShort
 
 IDLE, INTERVAL, PROBES = 10, 5, 4
 """Seconds without a word before the first probe, seconds between probes, and how many of them may
@@ -49,7 +50,7 @@ FAILURES = (
 )
 """What a lost, refused, hung or failing database raises."""
 
-NOT_UNDERSTOOD = (AttributeError, LookupError, ValueError, ArithmeticError, BufferError)
+NOT_UNDERSTOOD = (AttributeError, LookupError, ValueError, ArithmeticError, CutShort)
 """What the driver raises, besides, at an answer that makes no sense: a length, a text or a value
 that no PostgreSQL sends."""
 

@@ -36,8 +36,8 @@ GREETING = (
 
 
 @asynccontextmanager
-async def server(greeting: bytes) -> AsyncIterator[str]:
-    """It greets, takes simple statements, and never answers a question."""
+async def server(greeting: bytes, answer: bytes = b"") -> AsyncIterator[str]:
+    """It greets, takes simple statements, and has one answer to every question, or none."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
@@ -46,6 +46,8 @@ async def server(greeting: bytes) -> AsyncIterator[str]:
             while asked := await reader.read(1000):
                 if asked[:1] == b"Q":
                     writer.write(message(b"C", b"BEGIN\x00") + READY)
+                else:
+                    writer.write(answer)
         writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -85,6 +87,14 @@ async def test_what_makes_no_sense_is_a_failure_of_the_database(greeting: bytes)
         with pytest.raises(FAILURES):
             async with only_reading(url, {}, connecting=5, reading=0.3, statement=1):
                 await asyncio.sleep(SOON)
+
+
+async def test_columns_that_are_cut_short_are_a_failure_of_the_database() -> None:
+    columns = message(b"1", b"") + message(b"t", b"\0\0") + message(b"T", b"\0\1A") + READY
+    async with server(GREETING, columns) as url, asyncio.timeout(SOON):
+        with pytest.raises(ConnectionError, match="no PostgreSQL"):
+            async with only_reading(url, {}, connecting=5, reading=5, statement=5) as connection:
+                await connection.fetch("SELECT 1")
 
 
 async def test_a_reader_that_stands_still_leaves_no_transaction(cluster: Cluster) -> None:
