@@ -251,6 +251,16 @@ def test_a_boot_that_waits_for_ever() -> None:
     assert "10.0.0.4 and is not ready yet 400 s after its start" in found["boot-slow"].evidence
 
 
+def test_one_is_ready_by_its_row_when_so_much_happened_that_the_event_is_not_read() -> None:
+    one, other = boot("10.0.0.1", 40 * MINUTE), boot("10.0.0.2", 40 * MINUTE)
+    again = Event(NOW - MINUTE, other.boot_id, other.instance, "ready", "")
+    cut = registry(one, other, events=(again,))
+    cut = replace(cut, events=cut.events[:1], left_out=frozenset({"events"}))
+    found, unknown = judged(see(cut))
+    assert "boot-slow" not in found
+    assert "boot-slow" in unknown
+
+
 def died(one: Boot, ago: float, cause: str) -> Event:
     return Event(NOW - ago, one.boot_id, one.instance, "worker_died", cause)
 

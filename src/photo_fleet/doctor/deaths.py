@@ -82,23 +82,29 @@ def boot_slow(seen: Seen) -> Iterator[Finding]:
     registry, limit = seen.need(RegistryLook), seen.spec.group.warm_up
     began = registry.now - registry.window
     boots = [one for one in lives(registry) if one.started is not None and one.started >= began]
+    # Instances become ready again after an illness: the first time has to be among what was read.
+    oldest = registry.events[-1].at if "events" in registry.left_out and registry.events else began
     took = {
         one: one.ready - one.started
         for one in boots
-        if one.ready is not None and one.started is not None
+        if one.ready is not None and one.started is not None and one.started >= oldest
     }
     slow = {one: seconds for one, seconds in took.items() if seconds > limit}
     if slow and limit:
         yield _slow("warning", slow, f"became ready ({len(slow)} of {len(took)} boots)", limit)
     patience = max(limit, STARTING_AT_LEAST)
+    # Its row, as the event that it became ready may be one of those that were not read or not kept.
+    starting = {boot.boot_id for boot in registry.instances if boot.state == "starting"}
     waiting = {
         one: registry.now - one.started
         for one in boots
-        if one.ready is None and not one.ending and one.started is not None
+        if one.boot_id in starting and not one.ending and one.started is not None
     }
     stuck = {one: seconds for one, seconds in waiting.items() if seconds > patience}
     if stuck:
         yield _slow("error", stuck, "and is not ready yet", patience)
+    if "events" in registry.left_out:
+        raise Unseen("more events than are read", events_sql("started", "ready"))
 
 
 def _slow(level: Level, boots: dict[Life, float], what: str, limit: float) -> Finding:
