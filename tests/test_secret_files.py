@@ -8,7 +8,8 @@ import pytest
 from photo_api.settings.loading import variables
 from photo_api.settings.secrets import LONGEST, Look, SecretFiles, with_texts
 from photo_api.supervisor.control_channel import LONGEST as LONGEST_MESSAGE
-from photo_base.environment import SettingsError
+from photo_base.environment import SettingsError, read
+from photo_fleet.balancer.database_address import DATABASE_URL
 
 OLD, NEW = "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "71c04b5dd2e8f39a6be1007c2f48d935"
 SEALING = "4b1f09c7e2d85a36f0917c4de8b35a62"
@@ -211,3 +212,10 @@ def test_a_weak_secret_is_not_taken_in_a_good_one_s_place(files: Files) -> None:
         assert files.secrets.settings.auth.jwt_keys == {"a": OLD}
     files.write("JWT_KEYS", f"b:{NEW},a:{OLD}")
     assert files.settle().changed == ["JWT_KEYS"]
+
+
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    problems: list[str] = []
+    environ = {"PHOTO_FLEET_DATABASE_URL_FILE": "/dev/zero"}
+    read(DATABASE_URL, environ, problems, "PHOTO_FLEET_")
+    assert "characters" in problems[0]

@@ -17,6 +17,9 @@ PREFIX = "PHOTO_API_"
 
 Network = IPv4Network | IPv6Network
 
+LONGEST_SECRET = 64 * 1024
+"""Characters of a secret's file; a device would never end."""
+
 
 class SettingsError(Exception):
     """The environment makes no usable configuration; `problems` has a line for each fault."""
@@ -235,8 +238,12 @@ def _raw(variable: Variable, name: str, environ: Mapping[str, str]) -> str:
             raise ValueError(f"must not be set together with {name}_FILE")
         path = Path(environ[name + "_FILE"])
         try:
-            return path.read_text(encoding="utf-8").strip()
+            with path.open(encoding="utf-8") as file:
+                text = file.read(LONGEST_SECRET + 1)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise ValueError(f"file {path} cannot be read: {reason}") from None
+        if len(text) > LONGEST_SECRET:
+            raise ValueError(f"file {path} cannot be read: more than {LONGEST_SECRET} characters")
+        return text.strip()
     return environ.get(name, variable.default or "")
