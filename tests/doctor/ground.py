@@ -368,7 +368,10 @@ def family(pid: int, *words: str) -> list[int]:
     their command line."""
     supervisor = psutil.Process(pid)
     found = [supervisor, *supervisor.children(recursive=True)]
-    told = [(one.pid, " ".join(one.cmdline())) for one in found if one.is_running()]
+    told = []
+    for one in found:
+        with suppress(psutil.Error):  # it has just ended
+            told.append((one.pid, " ".join(one.cmdline())))
     return [pid for pid, line in told if not words or any(word in line for word in words)]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
+from uuid import uuid4
 
 import asyncpg
 import psutil
@@ -94,27 +95,21 @@ def dying(ground: Ground, words: str, number: signal.Signals, times: int) -> Ite
 
 @contextmanager
 def with_little_memory(ground: Ground, words: str) -> Iterator[None]:
-    """The kernel takes it that the processes with these words take more than they may."""
-    group = MEMORY / f"doctor-{os.getpid()}"
+    """The kernel takes it that the process with these words takes more than it may."""
+    group = MEMORY / f"doctor-{uuid4().hex}"
     group.mkdir()
-    (group / "memory.limit_in_bytes").write_text(str(1 << 20))
-    (group / "memory.swappiness").write_text("0")
-    pid = ground.serving()[0]["pid"]
+    (group / "memory.limit_in_bytes").write_text(str(256 << 10))
+    [victim] = family(ground.serving()[0]["pid"], words)
+    (group / "cgroup.procs").write_text(str(victim))
     try:
-        for _ in range(2):
-            [victim] = eventually(lambda: family(pid, words), 20)
-            time.sleep(1)
-            (group / "cgroup.procs").write_text(str(victim))
-            ground.bodies("/api/photos/", 2.0)
-            gone(victim)
+        with again_and_again(lambda: ground.bodies("/openapi.json", 2.0, clients=12)):
+            eventually(lambda: not psutil.pid_exists(victim), 60)
         yield
     finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            (MEMORY / "cgroup.procs").write_text(pid)
         eventually(lambda: not (group / "cgroup.procs").read_text().strip(), 20)
         group.rmdir()
-
-
-def gone(pid: int) -> None:
-    eventually(lambda: not psutil.pid_exists(pid), 20)
 
 
 @contextmanager
@@ -125,8 +120,7 @@ def lost(ground: Ground, *, comes_back: bool) -> Iterator[None]:
             with stopped(family(process.pid)):
                 eventually(lambda: ground.ask(LOST, "127.0.1.61"), 60, 0.5)
         else:
-            os.killpg(process.pid, signal.SIGKILL)
-            for pid in family(process.pid):
+            for pid in reversed(family(process.pid)):
                 os.kill(pid, signal.SIGKILL)
             eventually(lambda: ground.ask(LOST, "127.0.1.61"), 60, 0.5)
         yield
@@ -326,12 +320,12 @@ FAULTS = (
     ),
     Fault(
         "out-of-memory",
-        "a web worker may have 1 MiB more",
+        "a web worker may have 256 KiB more",
         lambda ground: with_little_memory(ground, "photo_api.web_worker"),
     ),
     Fault(
         "out-of-memory",
-        "a job worker may have 1 MiB more",
+        "a job worker may have 256 KiB more",
         lambda ground: with_little_memory(ground, "photo_api.job_worker"),
     ),
     Fault(
