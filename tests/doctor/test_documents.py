@@ -38,3 +38,9 @@ def test_each_kind_of_fault_is_done_in_more_than_one_way() -> None:
     assert [code for code, number in ways.items() if number < 2] == []
     assert len({one.name for one in FAULTS}) == len(FAULTS)
     assert len({one.fleet for one in SOUND}) == len(SOUND) >= 30
+
+
+def test_the_page_tells_of_every_fault_and_every_sound_fleet() -> None:
+    page = PAGE.read_text()
+    assert [one.name for one in FAULTS if f"| `{one.code}` | {one.name} | " not in page] == []
+    assert [one.name for one in SOUND if f"| {one.name} | " not in page] == []
