@@ -147,6 +147,14 @@ def test_whom_nginx_believes_instances_believe(network: str, wide: bool) -> None
     assert (bool(findings), unknown) == (wide, [])
 
 
+@pytest.mark.parametrize(("network", "wide"), [("0.0.0.0/0", True), ("10.0.0.0/8", False)])
+def test_whom_the_spec_believes_the_next_render_does(network: str, wide: bool) -> None:
+    for balancer in (Balancer(networks=(network,)), Balancer(trusted_hops=(network,))):
+        findings, _ = said("proxies-open", seen(spec=Fleet(balancer=balancer)))
+        assert bool(findings) == wide
+        assert all("of the spec" in one.evidence for one in findings)
+
+
 @pytest.mark.parametrize(("kind", "level"), [("nginx", "error"), ("cloud", "warning")])
 def test_behind_a_cloud_s_balancer_addresses_may_be_those_of_clients(kind: Any, level: str) -> None:
     spec = Fleet(balancer=Balancer(kind=kind))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from photo_fleet.doctor.looks import servers
@@ -13,7 +14,7 @@ from photo_fleet.spec.fleet import Group, HealthCheck
 from tests.doctor.traffic_stage import Stage, Toy, judged, traffic_stage
 from tests.own_stage import ask, own_database
 from tests.photo_fleet.nginx_stage import hang, spec
-from tests.service import eventually
+from tests.service import eventually, free_port
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -198,6 +199,30 @@ def test_what_nginx_kept_is_read_where_it_does_not_answer(stage: Stage) -> None:
         assert places.members_file in found["member-missing"].evidence
     finally:
         away.rename(socket)
+
+
+def test_nginx_stands_still(stage: Stage) -> None:
+    master = psutil.Process(stage.front.process.pid)
+    still = [master, *master.children()]
+    for process in still:
+        process.suspend()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("photo_fleet.doctor.looks.edge.PATIENCE", 1.0)
+            told = stage.findings()["balancer-silent"]
+            elsewhere = judged(replace(stage.reach, places=None))
+    finally:
+        for process in still:
+            process.resume()
+    assert "/edge/health gave no answer within 1 s, twice" in told.evidence
+    assert stage.front.places.error_log in told.command
+    assert "balancer-silent" not in {one.code for one in elsewhere[0]}
+    assert "balancer-silent" in {one.code for one in elsewhere[1]}
+
+
+def test_nobody_listens_where_nginx_should(stage: Stage) -> None:
+    reach = replace(stage.reach, edge=f"http://127.0.0.1:{free_port()}")
+    assert "nobody takes a connection" in stage.findings(reach)["balancer-silent"].evidence
 
 
 @pytest.mark.parametrize(("least", "level"), [(2, "error"), (1, "warning")])

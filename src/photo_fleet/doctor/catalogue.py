@@ -45,6 +45,7 @@ TRAFFIC = {
     "member-quarantined": "a balancer leaves out a member that hangs or refuses",
     "member-silent": "a member has not been heard of, or answers nobody",
     "single-member": "one instance has all requests, and nobody takes them over",
+    "balancer-silent": "nginx answers nobody",
     "balancer-panic": "a balancer keeps ill members because too few are well",
     "instance-unscraped": "an instance is ready, and Prometheus does not see it",
     "series-ghost": "Prometheus or the Pushgateway tells of instances that are gone",

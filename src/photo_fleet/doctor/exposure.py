@@ -29,6 +29,7 @@ from photo_fleet.doctor.told import (
     names,
     ready_servers,
 )
+from photo_fleet.spec.fleet import Balancer
 
 FORWARDS = "photo_api_unbelieved_forwards_total"
 FEW = 10
@@ -154,6 +155,7 @@ def _requests(server: Server) -> float:
 
 def proxies_open(seen: Seen) -> Iterator[Finding]:
     """One that is believed may call itself anybody, and is throttled never."""
+    yield from _believed_by_the_spec(seen.spec.balancer)
     for text, servers in _alike(seen, lambda config: filter(None, [_too_wide(_trusted(config))])):
         yield Finding(
             "error",
@@ -166,6 +168,21 @@ def proxies_open(seen: Seen) -> Iterator[Finding]:
             instances(servers),
         )
     yield from _believed_by_nginx(seen)
+
+
+def _believed_by_the_spec(balancer: Balancer) -> Iterator[Finding]:
+    """What will be in force with the next render."""
+    for key in ("networks", "trusted_hops"):
+        if text := _too_wide(getattr(balancer, key)):
+            yield Finding(
+                "error",
+                "proxies-open",
+                f"{text} (balancer.{key} of the spec): whoever is in there chooses by"
+                " X-Forwarded-For who they are",
+                "photo-fleet render --out rendered && grep -rnE"
+                " 'TRUSTED_PROXIES|set_real_ip_from' rendered",
+                f"name in balancer.{key} only the networks that balancers are in",
+            )
 
 
 def _believed_by_nginx(seen: Seen) -> Iterator[Finding]:

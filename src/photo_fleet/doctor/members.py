@@ -315,6 +315,25 @@ def _hangs(server: Server, answering: bool) -> bool:
     return server.live.reached or answering
 
 
+def no_answer(seen: Seen) -> Iterator[Finding]:
+    """nginx answers by itself, whatever its members do."""
+    if seen.spec.balancer.kind != "nginx":
+        return
+    edge = seen.need(EdgeLook)
+    if edge.silence and not edge.error_log:  # a network may be in the way
+        raise Unseen(edge.silence, "photo-fleet doctor, on the nginx host")
+    if edge.silence:
+        yield Finding(
+            "error",
+            "balancer-silent",
+            edge.silence,
+            f"systemctl status photo-fleet-nginx; tail {edge.error_log}",
+            "start it, or start it anew when it hangs: systemctl restart photo-fleet-nginx",
+        )
+    elif edge.status is None:
+        raise Unseen("nobody has told nginx's address", "photo-fleet doctor --edge URL")
+
+
 def panic(seen: Seen) -> Iterator[Finding]:
     """All members are kept, whatever their probes say."""
     if seen.spec.balancer.kind != "nginx":
@@ -367,5 +386,6 @@ RULES = (
     Rule("members-differ", differ),
     Rule("member-quarantined", quarantined),
     Rule("member-silent", silent),
+    Rule("balancer-silent", no_answer),
     Rule("balancer-panic", panic),
 )

@@ -180,6 +180,14 @@ def old_jobs(ground: Ground, kind: str, age: str) -> Iterator[None]:
 
 
 @contextmanager
+def nobody_works(ground: Ground, kind: str, age: str) -> Iterator[None]:
+    """All job workers stand still, and what waits is old."""
+    pids = [pid for one in ground.serving() for pid in family(one["pid"], "job_worker")]
+    with stopped(pids), old_jobs(ground, kind, age):
+        yield
+
+
+@contextmanager
 def held_jobs(ground: Ground, kind: str, age: str) -> Iterator[None]:
     with ExitStack() as held:
         pids = [pid for one in ground.serving() for pid in family(one["pid"], "job_worker")]
@@ -410,6 +418,11 @@ FAULTS = (
         ),
     ),
     Fault(
+        "proxies-open",
+        "the spec trusts everybody",
+        lambda ground: ground.spec(balancer__networks=("0.0.0.0/0",)),
+    ),
+    Fault(
         "key-old",
         "a key that signs, of January 2024",
         lambda ground: dated(ground, JWT_KEYS=f"2024-01:{RANDOM}"),
@@ -497,6 +510,11 @@ FAULTS = (
         "jobs of two hours ago whose rows a forgotten session holds",
         lambda ground: held_jobs(ground, "renditions", "2 hours"),
         patience=20,
+    ),
+    Fault(
+        "queue-old",
+        "all job workers stand still, and renditions wait for two hours",
+        lambda ground: nobody_works(ground, "renditions", "2 hours"),
     ),
     Fault(
         "queue-old",

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psutil
 
 from photo_fleet.local_fleet.control import ask
 from photo_fleet.spec.loading import load
@@ -218,6 +220,22 @@ def most_lose_the_database(ground: Ground) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def nginx_stands_still(ground: Ground) -> Iterator[None]:
+    """All of it."""
+    master = psutil.Process(int(Path(ground.places.pid_file).read_text()))
+    with stopped([master.pid, *(one.pid for one in master.children())]):
+        yield
+
+
+@contextmanager
+def nginx_s_workers_stand_still(ground: Ground) -> Iterator[None]:
+    """Its master goes on."""
+    master = psutil.Process(int(Path(ground.places.pid_file).read_text()))
+    with stopped([one.pid for one in master.children()]):
+        yield
+
+
 def panics(ground: Ground) -> None:
     eventually(lambda: ground.up.status()["panic"], 90, 0.5)
 
@@ -366,6 +384,8 @@ FAULTS = (
     ),
     Fault("single-member", "all instances but one are killed", others_killed, 10),
     Fault("single-member", "one of two is killed, and no other can start", other_cannot_start),
+    Fault("balancer-silent", "nginx stands still", nginx_stands_still, 15),
+    Fault("balancer-silent", "nginx's workers stand still", nginx_s_workers_stand_still, 15),
     Fault("balancer-panic", "most web workers stand still", most_are_ill, 10),
     Fault("balancer-panic", "most instances are cut off from the database", most_lose_the_database),
     Fault(

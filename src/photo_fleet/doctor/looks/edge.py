@@ -76,9 +76,10 @@ class Follower:
 @dataclass(frozen=True, slots=True)
 class EdgeLook:
     """`count` is how many members `/edge/health` tells of, `status` its answer; None where nobody
-    was asked or nobody answered. `held` are the members, read at `source`; None where nothing on
-    this host tells them. They are the same since `unchanged_since` (epoch seconds; None: nobody
-    knows)."""
+    was asked or nobody answered, and then `silence` says how that was. `held` are the members, read
+    at `source`; None where nothing on this host tells them. They are the same since
+    `unchanged_since` (epoch seconds; None: nobody knows). `error_log` is that of this host's nginx,
+    "" where it is another host's."""
 
     status: int | None = None
     count: int | None = None
@@ -89,6 +90,8 @@ class EdgeLook:
     follower: Follower | None = None
     left_out: tuple[LeftOut, ...] | None = None
     problem: str = ""
+    silence: str = ""
+    error_log: str = ""
 
     def members(self) -> tuple[Held, ...]:
         """Raises `Unseen` where nothing tells them."""
@@ -104,9 +107,9 @@ async def take(reach: Reach, seen: Seen) -> EdgeLook:
         raise Unseen("a cloud's balancer tells its members to nobody here", "the cloud's console")
     if not reach.edge and reach.places is None:
         raise Unseen("nobody has told nginx's address", "photo-fleet doctor --edge URL")
-    status, count = await _health(reach.edge) if reach.edge else (None, None)
+    status, count, silence = await _health(reach.edge) if reach.edge else (None, None, "")
     if reach.places is None:
-        return EdgeLook(status, count)
+        return EdgeLook(status, count, silence=silence)
     held, source, panic, problem = await _held(reach.places)
     follower, written = _follower(Path(reach.places.state) / STATE)
     if panic is None and follower:
@@ -114,25 +117,43 @@ async def take(reach: Reach, seen: Seen) -> EdgeLook:
     changed = [_modified(reach.places.members_file), _modified(reach.places.members_include)]
     since = max((at for at in changed if at is not None), default=written)
     left_out = await asyncio.to_thread(_left_out, Path(reach.places.error_log), reach.since)
-    return EdgeLook(status, count, held, source, panic, since, follower, left_out, problem)
+    log = reach.places.error_log
+    return EdgeLook(
+        status, count, held, source, panic, since, follower, left_out, problem, silence, log
+    )
 
 
-async def _health(edge: str) -> tuple[int | None, int | None]:
+async def _health(edge: str) -> tuple[int | None, int | None, str]:
+    """Status, members and why there is no answer, which must be so twice."""
+    told = await _asked_once(edge)
+    return await _asked_once(edge) if told[2] else told
+
+
+async def _asked_once(edge: str) -> tuple[int | None, int | None, str]:
     """The certificate is not checked here: others look at that, and it is for another name."""
+    path = f"{edge.rstrip('/')}/edge/health"
     try:
         async with (
             asyncio.timeout(PATIENCE),
             httpx.AsyncClient(verify=False, trust_env=False, timeout=PATIENCE) as client,  # noqa: S501
-            client.stream("GET", f"{edge.rstrip('/')}/edge/health", headers=PLAIN) as answer,
+            client.stream("GET", path, headers=PLAIN) as answer,
         ):
             body = b""
             async for part in answer.aiter_raw():
                 if len(body := body + part) > LARGEST:
-                    return answer.status_code, None
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
-        return None, None
+                    return answer.status_code, None, ""
+    except (httpx.TimeoutException, TimeoutError):
+        return None, None, f"{path} gave no answer within {PATIENCE:g} s, twice"
+    except httpx.ConnectError:
+        return None, None, f"{path}: nobody takes a connection there, twice"
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return (
+            None,
+            None,
+            f"{path}: {one_line(error)[:LONGEST_TEXT] or type(error).__name__}, twice",
+        )
     told = _object(body)
-    return answer.status_code, _number(told["members"]) if "members" in told else None
+    return answer.status_code, _number(told["members"]) if "members" in told else None, ""
 
 
 async def _held(places: Places) -> tuple[tuple[Held, ...] | None, str, bool | None, str]:
