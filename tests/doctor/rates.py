@@ -94,6 +94,7 @@ def done(fault: Fault, on: Ground) -> Done:
     finally:
         on.forget()
     result.seconds = time.monotonic() - began
+    print(result, flush=True)
     return result
 
 
@@ -161,7 +162,9 @@ def visited(sound: Sound) -> Visit:
 def all_visited(which: Sequence[Sound]) -> Iterator[Visit]:
     """Some at once: most of the time they wait for something."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(visited, which)
+        for visit in pool.map(visited, which):
+            print(visit, flush=True)
+            yield visit
 
 
 def _problem(error: Exception) -> str:
@@ -181,8 +184,7 @@ def main(words: Sequence[str]) -> None:
     faults = [one for one in FAULTS if has_word(f"{one.section} {one.code} {one.name}", words)]
     right = 0
     if "--sound" in words:
-        for visit in all_visited([one for one in SOUND if has_word(one.name, words)]):
-            print(visit, flush=True)
+        list(all_visited([one for one in SOUND if has_word(one.name, words)]))
         return
     with ground_for_faults() as on:
         told = on.doctor("-v")
@@ -194,7 +196,6 @@ def main(words: Sequence[str]) -> None:
         for fault in faults:
             result = done(replace(fault, patience=0) if once else fault, on)
             right += result.right
-            print(result, flush=True)
     print(f"{right} of {len(faults)}")
 
 

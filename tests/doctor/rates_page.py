@@ -13,18 +13,31 @@ FAULTS, SOUND = "### Faults that were done\n", "### Fleets that are sound\n"
 
 
 def faults_told(results: Sequence[Done]) -> str:
-    """Of each section how many were found, and each fault with what was said."""
-    lines = ["| section | faults | found by the right code |", "| --- | --- | --- |"]
+    """Of each section how many were found, and each fault with what was said. One that could not be
+    done counts for nothing."""
+    lines = [
+        "| section | faults | done | found by the right code |",
+        "| --- | --- | --- | --- |",
+    ]
     for section in SECTIONS:
-        of_it = [one for one in results if one.fault.section == section]
-        lines.append(f"| {section} | {len(of_it)} | {sum(one.right for one in of_it)} |")
-    lines.append(f"| all | {len(results)} | {sum(one.right for one in results)} |")
+        lines.append(_counted(section, [one for one in results if one.fault.section == section]))
+    lines.append(_counted("all", results))
     lines += ["", "| code | fault | found |", "| --- | --- | --- |"]
     order = list(CODES)
     for one in sorted(results, key=lambda one: order.index(one.fault.code)):
         found = "yes" if one.right else f"no: {', '.join(one.found) or 'nothing'} instead"
+        found = "could not be done" if _undone(one) else found
         lines.append(f"| `{one.fault.code}` | {one.fault.name} | {found} |")
     return "\n".join(lines) + "\n"
+
+
+def _counted(name: str, results: Sequence[Done]) -> str:
+    did = [one for one in results if not _undone(one)]
+    return f"| {name} | {len(results)} | {len(did)} | {sum(one.right for one in did)} |"
+
+
+def _undone(one: Done) -> bool:
+    return bool(one.problem) and not one.right
 
 
 def sound_told(results: Sequence[Visit]) -> str:

@@ -42,6 +42,7 @@ def test_a_fault_is_found(fault: Fault, on: Ground) -> None:
 
 @needs
 @pytest.mark.long
+@pytest.mark.timeout(5400)
 def test_nearly_all_faults_are_found() -> None:
     results = list(all_done())
     rates_page.put(rates_page.FAULTS, rates_page.faults_told(results))

@@ -21,6 +21,7 @@ def test_nothing_is_found_of_a_fleet_that_is_used() -> None:
 
 @needs
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_nothing_is_found_of_any_sound_fleet() -> None:
     results = list(all_visited(SOUND))
     rates_page.put(rates_page.SOUND, rates_page.sound_told(results))
