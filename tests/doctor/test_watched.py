@@ -96,6 +96,15 @@ def test_a_sound_fleet_that_is_watched(watched: Watched) -> None:
     assert watched.findings() == {}, "Prometheus looks back for longer"
 
 
+def test_the_clock_here_says_nothing_of_prometheus(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    for off in (-3600, 3600):
+        monkeypatch.setattr(time, "time", lambda off=off: real() + off)
+        assert not {"instance-unscraped", "series-ghost"} & set(watched.findings())
+
+
 def test_one_that_is_ready_and_not_scraped(watched: Watched) -> None:
     stage, unseen = watched.stage, watched.stage.toys[2]
     stage.sound()

@@ -65,8 +65,7 @@ class Prometheus:
         """All answers, and the window with the interval of the scrapes. One that does not come is
         an answer with its problem. `say` is told how far it is."""
         until = time.monotonic() + self._longest
-        plain = {"Accept-Encoding": "identity"}
-        async with httpx.AsyncClient(timeout=LONGEST_QUERY, headers=plain) as client:
+        async with _client() as client:
             reading = _Reading(client, self._url, until)
             try:
                 window = replace(window, interval=await reading.interval(window))
@@ -82,6 +81,15 @@ class Prometheus:
 
             await asyncio.gather(*(one(asked) for asked in wanted))
         return window, answers
+
+    async def now(self) -> float:
+        """What its own clock shows, in epoch seconds. Raises Unread."""
+        async with _client() as client:
+            return await _Reading(client, self._url, time.monotonic() + self._longest).now()
+
+
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=LONGEST_QUERY, headers={"Accept-Encoding": "identity"})
 
 
 class _Reading:
@@ -101,6 +109,13 @@ class _Reading:
         times = [at for at, _ in longest]
         gaps = [later - sooner for sooner, later in pairwise(times)]
         return max(1.0, round(statistics.median(gaps))) if gaps else USUAL_INTERVAL
+
+    async def now(self) -> float:
+        """The time at which Prometheus evaluates what names none."""
+        found = await self._ask("query", {"query": "vector(time())"})
+        if not found.series or not found.series[0].values:
+            raise Unread("it does not tell its time")
+        return found.series[0].values[0][1]
 
     async def answer(self, asked: Asked, window: Window) -> Answer:
         """What Prometheus says, or why it could not be read."""

@@ -1,12 +1,11 @@
 """What a Prometheus has of the fleet: at this moment, and over the time that is looked at."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from photo_fleet.dashboard.prometheus import Asked, Prometheus, shown_address
-from photo_fleet.dashboard.readings import Answer, Series
+from photo_fleet.dashboard.readings import Answer, Series, Unread
 from photo_fleet.dashboard.window import Window
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -46,7 +45,8 @@ differences: no rate would tell as exactly how many there were."""
 
 @dataclass(frozen=True, slots=True)
 class PrometheusLook:
-    """Answers by name. `window` is what was looked at, with the interval of the scrapes; `address`
+    """Answers by name. `window` is what was looked at by Prometheus's clock, with the interval of
+    the scrapes; `address`
     is Prometheus's, without a login."""
 
     address: str
@@ -65,14 +65,17 @@ async def take(reach: Reach, seen: Seen) -> PrometheusLook:
     """Raises `Unseen` without an address, and when it answers nothing."""
     if not reach.prometheus:
         raise Unseen("nobody has told Prometheus's address", "photo-fleet doctor --prometheus URL")
-    now = time.time()
+    address, server = shown_address(reach.prometheus), Prometheus(reach.prometheus, LONGEST)
+    try:
+        now = await server.now()  # this machine's clock may be off
+    except Unread as error:
+        raise Unseen(f"Prometheus at {address}: {error}", _asked(address)) from error
     wanted = {name: Asked(expr, at_end=True) for name, expr in AT_END.items()}
     wanted |= {name: Asked(expr) for name, expr in OVER.items()}
-    window, found = await Prometheus(reach.prometheus, LONGEST).read(
+    window, found = await server.read(
         Window(now - reach.since, now), tuple(wanted.values()), lambda _: None
     )
     answers = {name: found[asked] for name, asked in wanted.items()}
-    address = shown_address(reach.prometheus)
     problems = [answer.problem for answer in answers.values()]
     if all(problems):
         raise Unseen(f"Prometheus at {address}: {problems[0]}", _asked(address))
