@@ -87,6 +87,29 @@ def test_what_is_no_line_of_ours_is_counted(tmp_path: Path) -> None:
     assert [one.client for one in found.requests] == ["203.0.113.9", "\\u001b[2Jevil"]
 
 
+@pytest.mark.parametrize("content", [FOREIGN[0] * 3, "{}\n" * 150_000, FOREIGN[0] + line(1)[:50]])
+def test_a_log_without_a_line_of_ours_is_unseen(tmp_path: Path, content: str) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(content)
+    with pytest.raises(Unseen, match=r"none of \d+ lines is as the log_format"):
+        look_at(log, NOW - 3600)
+
+
+def test_a_hole_is_no_quiet_hour(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with log.open("wb") as opened:
+        opened.truncate(5 << 30)
+    with pytest.raises(Unseen, match="nothing in the last"):
+        look_at(log, NOW - 3600)
+
+
+def test_what_is_rotated_away_meanwhile_is_counted_once(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(line(10))
+    (tmp_path / "access.log.1").hardlink_to(log)  # as when it was renamed after it was read
+    assert len(look_at(log, NOW - 3600).requests) == 1
+
+
 def test_no_more_is_read_than_is_borne(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "access.log"
     lines = [line(100 - number) for number in range(100)]

@@ -208,6 +208,29 @@ def test_what_nobody_tells_is_unknown() -> None:
         assert codes >= {"proxy-retries", "proxy-without-keep-alive", "unit-kills"}
 
 
+def test_addresses_in_variables_leave_the_numbers_open() -> None:
+    with host() as it:
+        it.nginx.write_text("http { server { location / { proxy_pass http://$backend; } } }")
+        findings, unknown = it.said()
+        assert findings == []
+        assert {one.code for one in unknown} == {
+            *("reality-contradicts", "reality-differs"),
+            *("proxy-without-keep-alive", "proxy-retries"),
+        }
+
+
+@pytest.mark.parametrize("told", ["inf", "9" * 500, "1e999", "nan"])
+def test_numbers_that_the_service_refuses_are_no_numbers(told: str) -> None:
+    with host() as it:
+        it.drop_in(
+            f"EnvironmentFile=\nEnvironment=PHOTO_API_GRACE={told} PHOTO_API_DATABASE_POOL={told}\n"
+            f"ExecStart=\nExecStart=photo-api serve --workers {'9' * 500}"
+        )
+        assert "itself failed" not in str(it.said())
+        it.edit(it.nginx, "proxy_read_timeout 30s;", f"proxy_read_timeout {'9' * 5000}y;")
+        assert "itself failed" not in str(it.said())
+
+
 def test_what_was_written_and_not_read_is_told() -> None:
     with host() as it:
         seen = it.seen()

@@ -88,6 +88,12 @@ def test_a_lua_block_is_one_argument() -> None:
         ("include /dev/zero;", "is no file"),
         ("include fifo;", "is no file"),
         ("include not-there;", "no "),
+        ("include /etc;", "/etc is no file"),
+        ("include a\0b;", "null byte"),
+        *(
+            (f"x_by_lua_block {{ {begin * 200_000}", "a Lua block")
+            for begin in ("[[", "--[[\n", "[=", "'\\")
+        ),
     ],
 )
 def test_what_nginx_would_not_read_is_unseen(tmp_path: Path, text: str, reason: str) -> None:

@@ -203,6 +203,14 @@ def test_links_lead_inside_the_root_and_not_round_and_round(root: Path) -> None:
     assert look_at(put(root, {f"{ETC}/photo-api.service": "-> /opt/fifo"}), units.INSTANCE) is None
 
 
+@pytest.mark.parametrize("name", ["-/etc/x/*.env", "-/etc/%N.env", "/etc/a\0b", "/etc"])
+def test_environment_files_that_only_systemd_finds_are_unread(root: Path, name: str) -> None:
+    files = {f"{ETC}/photo-api.service": f"{UNIT}EnvironmentFile={name}\n"}
+    (unread,) = instance(put(root, files)).unread
+    assert unread.isprintable()
+    assert unread[:4] == "/etc"
+
+
 async def test_a_host_without_units_is_unseen(root: Path) -> None:
     seen = Seen(Fleet(), 0, {})
     with pytest.raises(Unseen, match="nobody has told"):

@@ -197,8 +197,6 @@ def _at_nginx(seen: Seen) -> Iterator[Finding]:
     if seen.spec.balancer.kind != "nginx":
         return
     look = seen.need(NginxLook)
-    variants = of_nginx(seen.spec, look)
-    yield from _differences(seen, "nginx", (one for variant in variants for one in variant))
     if look.read_at is not None and look.changed_at > look.read_at + STALE:
         late = look.changed_at - look.read_at
         yield Finding(
@@ -209,6 +207,8 @@ def _at_nginx(seen: Seen) -> Iterator[Finding]:
             "ps -C nginx -o lstart,args",
             f"sudo nginx -t -c {look.file} && sudo systemctl reload photo-fleet-nginx",
         )
+    variants = of_nginx(seen.spec, look)
+    yield from _differences(seen, "nginx", (one for variant in variants for one in variant))
 
 
 def _at_units(seen: Seen) -> Iterator[Finding]:

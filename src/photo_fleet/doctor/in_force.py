@@ -11,7 +11,7 @@ from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.nginx_syntax import Directive
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.units import INSTANCE, VARIABLES, UnitsLook, Value
-from photo_fleet.doctor.proxying import Way, seconds, size, ways
+from photo_fleet.doctor.proxying import Way, seconds, size, to_instances
 from photo_fleet.doctor.words import listed
 from photo_fleet.render.environment import ENVIRONMENT
 from photo_fleet.render.nginx_text import time
@@ -149,7 +149,7 @@ def _of_unit(fleet: Fleet, told: Mapping[str, Value], is_whole: bool) -> Iterato
             continue
         try:
             value = type(wanted)(float(found.text))
-        except ValueError:
+        except (ValueError, OverflowError):
             continue  # the service refuses it, and does not start
         if not is_the_same(value, wanted):
             remedy = f"set {name} to {wanted:g} in {found.place.rpartition(':')[0]}, and restart"
@@ -158,10 +158,8 @@ def _of_unit(fleet: Fleet, told: Mapping[str, Value], is_whole: bool) -> Iterato
 
 
 def of_nginx(fleet: Fleet, look: NginxLook) -> list[Variant]:
-    """Each distinct set among the ways to instances; ways for probes alone do not count."""
-    found = [way for way in ways(look, fleet) if not way.is_of_health]
-    if not found:
-        return []
+    """Each distinct set among the ways to instances. Raises `Unseen` without any."""
+    found = to_instances(look, fleet)
     shared = tuple(_largest_body(fleet, found))
     variants: dict[tuple[tuple[str, Any], ...], Variant] = {}
     for way in found:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from photo_fleet.doctor.finding import Finding, Level
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.nginx import NginxLook
-from photo_fleet.doctor.proxying import Way, seconds, ways
+from photo_fleet.doctor.proxying import Way, seconds, to_instances
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.words import listed
 
@@ -23,23 +23,16 @@ def without_keep_alive(seen: Seen) -> Iterator[Finding]:
         return
     look = seen.need(NginxLook)
     alike: dict[tuple[str, str], list[Way]] = {}
-    for way in _ways(seen, look):
+    for way in to_instances(look, seen.spec):
         for closing in _closing(way, look.version):
             alike.setdefault(closing, []).append(way)
     for (problem, fix), found in alike.items():
         yield _finding(look, "warning", "proxy-without-keep-alive", problem, found, fix)
-    if look.version is None and any(_by_default(way) for way in _ways(seen, look)):
+    if look.version is None and any(_by_default(way) for way in to_instances(look, seen.spec)):
         raise Unseen(
             "nginx's release is not known: what it does where nothing is set depends on it",
             "nginx -v",
         )
-
-
-def _ways(seen: Seen, look: NginxLook) -> list[Way]:
-    found = [way for way in ways(look, seen.spec) if not way.is_of_health]
-    if not found:
-        raise Unseen(f"{look.file} passes nothing on to instances", f"sudo nginx -T -c {look.file}")
-    return found
 
 
 def _by_default(way: Way) -> bool:
@@ -76,7 +69,7 @@ def retries(seen: Seen) -> Iterator[Finding]:
         return
     look = seen.need(NginxLook)
     alike: dict[tuple[Level, str, str], list[Way]] = {}
-    for way in _ways(seen, look):
+    for way in to_instances(look, seen.spec):
         for repeating in _repeating(way):
             alike.setdefault(repeating, []).append(way)
     for (level, problem, fix), found in alike.items():

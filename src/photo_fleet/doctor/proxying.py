@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from photo_fleet.doctor.looks.nginx import NginxLook
 from photo_fleet.doctor.looks.nginx_syntax import Directive
+from photo_fleet.doctor.seen import Unseen
 from photo_fleet.render.nginx_members import UPSTREAM
 from photo_fleet.render.nginx_store import UPSTREAM as STORE
 from photo_fleet.spec.fleet import Fleet
@@ -18,10 +19,10 @@ from photo_fleet.spec.fleet import Fleet
 BLOCKS = ("server", "location", "if", "limit_except")
 """Into which a proxied request may lead, from `http` inwards."""
 
-_TIME = re.compile(r"(\d+)(ms|[smhdwMy]?)\s*")
+_TIME = re.compile(r"(\d{1,18})(ms|[smhdwMy]?)\s*")
 _SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SECONDS |= {"M": 2_592_000, "y": 31_536_000}
-_SIZE = re.compile(r"(\d+)([kmg]?)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18})([kmg]?)", re.IGNORECASE)
 _BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -98,6 +99,18 @@ def ways(look: NginxLook, fleet: Fleet) -> tuple[Way, ...]:
     return tuple(ours or by_port or found)
 
 
+def to_instances(look: NginxLook, fleet: Fleet) -> list[Way]:
+    """Those that carry requests: ways for probes alone do not count. Raises `Unseen` without any,
+    as where an address is in a variable."""
+    found = [way for way in ways(look, fleet) if not way.is_of_health]
+    if not found:
+        raise Unseen(
+            f"{look.file} passes nothing on to instances, as far as it can be read",
+            f"sudo nginx -T -c {look.file}",
+        )
+    return found
+
+
 def _ways(around: tuple[Directive, ...], upstreams: dict[str, Directive]) -> Iterator[Way]:
     for one in around[-1].block or ():
         if one.name == "proxy_pass" and "$" not in one.first:
@@ -119,4 +132,4 @@ def _ports(way: Way) -> set[int]:
     servers = way.upstream.inner("server") if way.upstream else ()
     addresses = [_host(way.passing), *(one.first for one in servers)]
     ends = (address.rpartition(":")[2] for address in addresses)
-    return {int(end) for end in ends if end.isascii() and end.isdigit()}
+    return {int(end) for end in ends if end.isascii() and end.isdigit() and len(end) < 6}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.spec.kinds import is_number
 
 MOST_BYTES = 32 * 1024 * 1024
+MOST_FOREIGN = 100_000
 LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 200
 ROTATED = ".1"
@@ -64,31 +66,46 @@ async def take(reach: Reach, seen: Seen) -> AccessLogLook:
 
 def look_at(file: Path, since: float) -> AccessLogLook:
     """The log in `file` and what was rotated away last, as far as `MOST_BYTES` go back. Raises
-    `Unseen`."""
+    `Unseen`, also where no line is one of ours."""
     try:
-        tail, whole = _tail(file, MOST_BYTES)
+        tail, whole, which = _tail(file, MOST_BYTES)
     except OSError as error:
         reason = f"{file}: {error.strerror or type(error).__name__}"
         raise Unseen(reason, f"sudo tail {file}") from error
     if whole and len(tail) < MOST_BYTES:
         with suppress(OSError):  # there is none yet, or it is not as usual: this one is enough
-            before, whole = _tail(file.with_name(file.name + ROTATED), MOST_BYTES - len(tail))
-            tail = before + tail
-    found, foreign, text = [], 0, _Texts()
-    for line in tail.split(b"\n"):
-        if not line:
-            continue
-        if (request := _request(line, text)) is None:
-            foreign += 1
-        else:
-            found.append(request)
+            name = file.with_name(file.name + ROTATED)
+            before, all_of_it, other = _tail(name, MOST_BYTES - len(tail))
+            if other != which:  # else it was rotated away just now, and was read already
+                tail, whole = before + tail, all_of_it
+    found, foreign = _requests(tail)
+    if not found and (foreign or not whole):
+        told = f"none of {foreign} lines" if foreign else f"nothing in the last {MOST_BYTES} bytes"
+        raise Unseen(
+            f"{file}: {told} is as the log_format of photo-fleet render writes it",
+            f"sudo tail -n 3 {file}",
+        )
     begin = since if whole or not found else max(since, found[0].at)
     kept = tuple(request for request in found if request.at >= begin)
     return AccessLogLook(str(file), begin, kept, foreign)
 
 
-def _tail(file: Path, most: int) -> tuple[bytes, bool]:
-    """Its last bytes from the begin of a line on, and whether they are all of it."""
+def _requests(tail: bytes) -> tuple[list[Request], int]:
+    """Those in it, and how many lines are none; of a file of such lines not all are counted."""
+    found, foreign, text = list[Request](), 0, _Texts()
+    for line in BytesIO(tail):
+        if line == b"\n":
+            continue
+        if (request := _request(line, text)) is not None:
+            found.append(request)
+        elif (foreign := foreign + 1) >= MOST_FOREIGN and not found:
+            break
+    return found, foreign
+
+
+def _tail(file: Path, most: int) -> tuple[bytes, bool, tuple[int, int]]:
+    """Its last bytes from the begin of a line on, whether they are all of it, and which file it
+    is, whatever its name."""
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
         about = os.fstat(opened.fileno())
         if not stat.S_ISREG(about.st_mode):
@@ -96,7 +113,8 @@ def _tail(file: Path, most: int) -> tuple[bytes, bool]:
         begin = max(0, about.st_size - most)
         opened.seek(begin)
         content = opened.read(most)
-    return (content.partition(b"\n")[2] if begin else content), not begin
+    content = content.partition(b"\n")[2] if begin else content
+    return content, not begin, (about.st_dev, about.st_ino)
 
 
 class _Texts(dict[str, str]):

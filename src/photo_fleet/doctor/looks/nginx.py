@@ -69,7 +69,7 @@ def look_at(main: Path, changing: frozenset[str] = frozenset()) -> NginxLook:
     except OSError as error:
         reason = f"{one_line(error.filename or main)}: {error.strerror or type(error).__name__}"
         raise Unseen(reason, f"sudo cat {main}") from error
-    except (SyntaxProblem, _TooMuch) as error:
+    except (SyntaxProblem, _TooMuch, ValueError) as error:  # ValueError: a name with a NUL in it
         raise Unseen(one_line(str(error)), f"sudo nginx -t -c {main}") from error
     pids = [one.args[0] for one in tree if one.name == "pid" and one.args]
     return NginxLook(str(main), tree, files.changed_at, read_since(pids[0] if pids else USUAL_PID))
@@ -114,10 +114,10 @@ class _Files:
         self._files -= 1
         if self._files < 0:
             raise _TooMuch(f"{file}: more than {MOST_FILES} files are included")
+        about = os.stat(file)
+        if not stat.S_ISREG(about.st_mode):
+            raise _TooMuch(f"{file} is no file")
         with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            about = os.fstat(opened.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise _TooMuch(f"{file} is no file")
             content = opened.read(self._bytes + 1)
         self._bytes -= len(content)
         if self._bytes < 0:

@@ -17,9 +17,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _LUA = re.compile(
-    r"""--\[(?P<comment>=*)\[.*?\](?P=comment)\] | --[^\n]*
+    r"""--\[(?P<comment>=*)\[.*?\](?P=comment)\] | (?P<endless>--\[=*\[) | --[^\n]*
     | \[(?P<text>=*)\[.*?\](?P=text)\]
-    | "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | (?P<brace>[{}])""",
+    | "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | (?P<open>\[=*\[|["']) | (?P<brace>[{}])""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPED = re.compile(r"""\\(["'\\])""")
@@ -97,6 +97,8 @@ class _Tokens:
         """The code up to the brace that ends the block; the one that opens it was taken."""
         start, depth = self._position, 1
         for found in _LUA.finditer(self._text, start):
+            if found["endless"] or found["open"]:
+                break  # and not once more for each of them, to the end of the file
             depth += {"{": 1, "}": -1}.get(found["brace"] or "", 0)
             if depth == 0:
                 self._position = found.end()

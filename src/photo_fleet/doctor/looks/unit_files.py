@@ -4,6 +4,7 @@ Which files, and in which order: systemd.unit(5). Their syntax: systemd.syntax(7
 systemd.time(7).
 """
 
+import errno
 import math
 import os
 import re
@@ -105,9 +106,12 @@ class Root:
         if (target := self._target(file)) == "/dev/null":
             return ""
         path = self._below(target)
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            return ""
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                return ""
             return opened.read(MOST_BYTES).decode(errors="replace")
 
     def _in_folders(self, folders: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The units of this host, as their files and drop-ins make them, and as systemd has them loaded."""
 
 import asyncio
+import re
 import shlex
 import signal
 from collections.abc import Iterable, Mapping
@@ -171,6 +172,9 @@ def _environment(lines: Iterable[Assignment], root: Root) -> tuple[dict[str, Val
     unread = []
     for file in files:
         name = file.removeprefix("-")
+        if not _PLAIN.fullmatch(name):  # a pattern, a specifier: only systemd knows which files
+            unread.append(one_line(name))
+            continue
         try:
             for number, line in enumerate(root.text(name).splitlines(), 1):
                 own |= _variables(_words(line, file=True), f"{name}:{number}")
@@ -192,6 +196,7 @@ def _words(line: str, *, file: bool = False) -> list[str]:
     return []
 
 
+_PLAIN = re.compile(r"/[^*?\[%\x00]*")
 _QUOTES = "\"'"
 
 
