@@ -198,6 +198,8 @@ class Way:
             other.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
+        # Closing alone leaves it listening for whom waits in accept.
+        self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for one in self._open:
             with suppress(OSError):
