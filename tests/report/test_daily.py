@@ -144,6 +144,13 @@ def test_an_empty_registry_is_no_good_one(wanted: Wanted, registry: str) -> None
     assert "knows of no instance" in line(report, "drains").why_unknown
 
 
+def test_a_day_before_the_fleet_was_there_passes_nothing(wanted: Wanted, registry: str) -> None:
+    note(registry, wanted.end, [alive(name, 2 / 24) for name in NAMES])
+    report = asked(replace(wanted, end=wanted.end - DAY, job="nobody"))
+    assert set(verdicts(report).values()) == {"unknown"}
+    assert "the first began later" in line(report, "drains").why_unknown
+
+
 def test_a_fleet_that_is_two_hours_old_is_judged_by_them(wanted: Wanted, registry: str) -> None:
     note(registry, wanted.end, [alive(name, 2 / 24) for name in NAMES])
     report = asked(replace(wanted, job="young"))

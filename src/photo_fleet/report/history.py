@@ -163,6 +163,8 @@ class History:
             raise Missing(f"the registry: {self.registry_problem}")
         if self.registered.first is None:
             raise Missing("the registry knows of no instance")
+        if self.registered.first >= self.end:
+            raise Missing("the registry knows of no instance of this time: the first began later")
         if self.registered.left_out:
             raise Missing(f"the registry: {self.registered.left_out}")
         return self.registered
