@@ -9,6 +9,7 @@ import asyncpg
 
 from photo_base.log_lines import one_line
 from photo_base.postgres import FAILURES, only_reading, reason
+from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.doctor.looks.clock import Offset, measured
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -90,7 +91,9 @@ async def take(reach: Reach, seen: Seen) -> DatabaseLook:
     """Raises `Unseen` without an address, and when it is silent: what does not answer us may well
     answer others."""
     if reach.database is None:
-        raise Unseen("nobody has told the database's address", "photo-fleet doctor --database-url")
+        raise Unseen(
+            "nobody has told the database's address", f"{VARIABLE}_FILE=… photo-fleet doctor"
+        )
     try:
         async with connected(reach) as connection:
             return DatabaseLook(await _read(connection))

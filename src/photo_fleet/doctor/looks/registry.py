@@ -11,6 +11,7 @@ import asyncpg
 from photo_api.contract import ALIVE, LOST_AFTER
 from photo_base.log_lines import one_line
 from photo_base.postgres import FAILURES
+from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.doctor.looks.database import CHECK, TOLD, connected, explained
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -197,7 +198,9 @@ class RegistryLook:
 async def take(reach: Reach, seen: Seen) -> RegistryLook:
     """Raises `Unseen` when there is no registry to be read."""
     if reach.database is None:
-        raise Unseen("nobody has told the database's address", "photo-fleet doctor --database-url")
+        raise Unseen(
+            "nobody has told the database's address", f"{VARIABLE}_FILE=… photo-fleet doctor"
+        )
     try:
         async with connected(reach) as connection:
             return await _read(connection, reach.since)
