@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,10 @@ async def test_the_database_holds_no_token(alice: User, stack: dict[str, Any]) -
     assert not [row for row in rows if token in row[0] or token.encode().hex() in row[0]]
 
 
+def tells_of_the_fleet(service: Service) -> bool:
+    return "photo_api_fleet_users" in httpx.get(f"{service.url}/metrics").text
+
+
 async def test_a_verdict_that_comes_late_is_trusted_from_its_question_on(
     service: Service, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -243,6 +248,8 @@ async def test_a_verdict_that_comes_late_is_trusted_from_its_question_on(
             await asyncio.to_thread(eventually, slow.is_healthy, 60)
             user = await asyncio.to_thread(slow.new_user)
             headers = user.api.headers
+            # The next of its looks at the fleet's numbers is 9 s away then.
+            await asyncio.to_thread(eventually, partial(tells_of_the_fleet, slow), 30)
             async with httpx.AsyncClient(base_url=slow.url, headers=headers, timeout=30) as client:
                 no_photo = f"/api/photos/{10**16}"  # known without a statement
                 path.delay = 1.1  # there and back again takes longer than a verdict is trusted
