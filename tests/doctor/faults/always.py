@@ -33,6 +33,9 @@ OTHER = secrets.token_hex(32)
 SENTENCE = "photos-of-my-summer-holidays-in-2024"
 EVERYBODY = ",".join(f"{first}.0.0.0/8" for first in range(1, 224))
 
+COUNTED_WITHIN = 30.0
+"""Seconds: jobs are counted every 10 s, and instances read that as often."""
+
 
 def development(**settings: str) -> dict[str, str]:
     """What production would refuse at the start."""
@@ -503,24 +506,25 @@ FAULTS = (
         lambda ground: kept_objects(ground, 70, "9 hours"),
         patience=20,
     ),
-    Fault("jobs-dead", "a job of another kind is dead", broken_file, slow=True),
-    Fault("jobs-dead", "25 jobs are dead", lambda ground: dead_jobs(ground, 25)),
+    Fault("jobs-dead", "a job of another kind is dead", broken_file, COUNTED_WITHIN, slow=True),
+    Fault("jobs-dead", "25 jobs are dead", lambda ground: dead_jobs(ground, 25), COUNTED_WITHIN),
     Fault(
         "queue-old",
         "jobs of two hours ago whose rows a forgotten session holds",
         lambda ground: held_jobs(ground, "renditions", "2 hours"),
-        patience=20,
+        COUNTED_WITHIN,
     ),
     Fault(
         "queue-old",
         "all job workers stand still, and renditions wait for two hours",
         lambda ground: nobody_works(ground, "renditions", "2 hours"),
+        COUNTED_WITHIN,
     ),
     Fault(
         "queue-old",
         "jobs of a day ago of a kind that no instance knows",
         lambda ground: old_jobs(ground, "of_tomorrow", "1 day"),
-        patience=20,
+        COUNTED_WITHIN,
     ),
     Fault(
         "renditions-missing",
