@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             replace(options.out, told)
         except OSError as error:
             return _unusable(f"cannot write {options.out}: {error.strerror}")
-        print(f"{one_line(options.out)}: {headline(report)}")
+        print(f"{one_line(str(options.out))}: {headline(report)}")
     ill = ("fail", "unknown") if options.strict else ("fail",)
     return FAILED if conclusion(report) in ill else DONE
 
