@@ -132,7 +132,7 @@ def _stuck_request(service: Service) -> Iterator[None]:
     head = "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with socket.create_connection((address.hostname or "", address.port or 0)) as stuck:
         stuck.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        time.sleep(0.3)
+        time.sleep(2.0)  # until a busy worker has read it
         yield
 
 
