@@ -41,7 +41,8 @@ class Running:
 
     def kept(self) -> list[dict[str, Any]]:
         text = self.file.read_text() if self.file.exists() else ""
-        return [json.loads(line) for line in text.splitlines()]
+        whole = text[: text.rfind("\n") + 1]  # the last line may be half written
+        return [json.loads(line) for line in whole.splitlines()]
 
     def numbers(self) -> list[int]:
         """Of the lines that it took, in order."""
