@@ -193,7 +193,11 @@ def pasteable(command: str) -> str:
     """A command for people: on one line, without an address's password and what terminals obey.
     Variables stay, which `shown` would hide: nothing that works would be left of `Bearer $TOKEN`.
     """
-    text = _LOGIN.sub(HIDDEN, command)
+    return printable(_LOGIN.sub(HIDDEN, command))
+
+
+def printable(text: str) -> str:
+    """On one line, without what terminals obey; secrets stay."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 

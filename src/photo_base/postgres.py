@@ -50,9 +50,9 @@ FAILURES = (
 )
 """What a lost, refused, hung or failing database raises."""
 
-NOT_UNDERSTOOD = (AttributeError, LookupError, ValueError, ArithmeticError, CutShort)
-"""What the driver raises, besides, at an answer that makes no sense: a length, a text or a value
-that no PostgreSQL sends."""
+NO_SENSE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, CutShort)
+"""What the driver and readers of its rows raise, besides, at an answer that makes no sense: a
+length, a text or a value that nobody foresaw."""
 
 CUT = (
     ConnectionError,
@@ -66,6 +66,10 @@ CUT = (
 HEAD_START, LAST_CHANCE = 1 / 8, 1 / 4
 """Shares of the time for connecting: what a silent server gets at most before the next is asked as
 well, and what those that are still silent get once a standby has answered."""
+
+
+class NotUnderstood(ConnectionError):
+    """The server answers, and not what its reader expects: it is none, or has odd rows."""
 
 
 class UntrustedServer(ConnectionError):
@@ -162,8 +166,9 @@ async def only_reading(
             await connection.execute("COMMIT")
     except FAILURES:
         raise
-    except NOT_UNDERSTOOD as error:
-        raise ConnectionError("what answers is no PostgreSQL") from error
+    except NO_SENSE as error:
+        kind = type(error).__name__  # its text may quote what was read
+        raise NotUnderstood(f"what it sent is not understood ({kind})") from error
     finally:
         if connection is not None:
             connection.terminate()
@@ -215,9 +220,9 @@ def servers(url: str) -> list[str]:
 
 def reason(error: BaseException) -> str:
     """For a log line: the type of an error, which describes an outage well enough and quotes no
-    secret; of a server that is not trusted also why."""
+    secret; of a server that is not trusted or not understood also why."""
     kind = type(error).__name__
-    return f"{kind}: {error}" if isinstance(error, UntrustedServer) else kind
+    return f"{kind}: {error}" if isinstance(error, UntrustedServer | NotUnderstood) else kind
 
 
 def is_refusal(error: BaseException) -> bool:

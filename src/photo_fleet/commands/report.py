@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from photo_base.command_line import COULD_NOT, DONE, FAILED, decimal, progress, text
+from photo_base.log_lines import printable
 from photo_base.processes import CannotStart
 from photo_base.whole_file import replace, unwritable
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.commands.sources import add_sources, reached
 from photo_fleet.commands.spec_file import add_spec_file
 from photo_fleet.local_fleet.control import NoFleet
-from photo_fleet.local_fleet.journal import one_line
 from photo_fleet.report.conclusion import conclusion, headline
 from photo_fleet.report.history import Wanted
 from photo_fleet.report.html_page import page
@@ -94,13 +94,13 @@ def run(options: argparse.Namespace) -> int:
             replace(options.out, told)
         except OSError as error:
             return _unusable(f"cannot write {options.out}: {error.strerror}")
-        print(f"{one_line(str(options.out))}: {headline(report)}")
+        print(f"{printable(str(options.out))}: {headline(report)}")
     ill = ("fail", "unknown") if options.strict else ("fail",)
     return FAILED if conclusion(report) in ill else DONE
 
 
 def _unusable(why: str) -> int:
-    print(f"photo-fleet report: {one_line(why)}", file=sys.stderr)
+    print(f"photo-fleet report: {printable(why)}", file=sys.stderr)
     return COULD_NOT
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from photo_base.log_lines import printable
 from photo_fleet.drill.records import Fault, Outcome, Record, Request
 from photo_fleet.drill.statistics import Ending, ending, never_served_again, recovery, unserved
 
@@ -334,5 +335,5 @@ def without_secrets(text: str) -> str:
     control characters, not too long."""
     for pattern, instead in SECRETS:
         text = pattern.sub(instead, text)
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    text = printable(text)
     return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"

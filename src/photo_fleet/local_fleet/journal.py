@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from photo_base.log_lines import printable
+
 KEPT = 50
 
 
@@ -37,18 +39,13 @@ class Journal:
 
     def tell(self, instance: str, kind: str, text: str) -> None:
         """Note it now, each as one line: some of it comes from outside."""
-        event = Event(time.time(), one_line(instance), one_line(kind), one_line(text))
+        event = Event(time.time(), printable(instance), printable(kind), printable(text))
         self._kept.append(event)
         self.heard(event)
 
     def last(self, number: int) -> list[Event]:
         """The newest last."""
         return list(self._kept)[-number:]
-
-
-def one_line(text: str) -> str:
-    """Without line breaks and control characters."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 class JournalHandler(logging.Handler):

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from photo_base.log_lines import printable
 from photo_fleet.local_fleet.deploys import FAILED, INTERRUPTED
-from photo_fleet.local_fleet.journal import one_line
 
 REFRESH = 0.5
 EVENTS = 12
@@ -113,7 +113,7 @@ def _receipts(receipts: Sequence[Status]) -> Sequence[Table]:
         least = "≥ " if item["untold"] else ""
         acknowledged = f"{_known(item['acknowledged'])} of {_known(item['balancers'])}"
         table.add_row(
-            Text(one_line(str(item["instance"]))),
+            Text(printable(str(item["instance"]))),
             f"{at:%H:%M:%S}",
             Text(str(item["ending"]), "" if item["ending"] == "drained" else "red"),
             f"{least}{_known(item['requests_finished'])}",
@@ -121,7 +121,7 @@ def _receipts(receipts: Sequence[Status]) -> Sequence[Table]:
             acknowledged,
             _took(item),
             # Some of it comes from outside: never as markup.
-            Text(one_line(str(item["cause"] or "")), overflow="ellipsis"),
+            Text(printable(str(item["cause"] or "")), overflow="ellipsis"),
         )
     return (table,)
 

@@ -114,8 +114,6 @@ async def _registry(wanted: Wanted) -> Registered | str:
         return "the role may not read it (photo-fleet role)"
     except (*FAILURES, Unusable) as error:
         return str(error) if isinstance(error, Unusable) else reason(error)
-    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-        return f"what it has is not understood ({type(error).__name__}: {error})"
 
 
 async def _told(db: Any, wanted: Wanted) -> Registered:

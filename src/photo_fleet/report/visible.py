@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from photo_base.log_lines import one_line, pasteable
+from photo_base.log_lines import one_line, pasteable, printable
 from photo_fleet.report.line import Curve, Line, Plot, Report, Table
 
 LONGEST_TEXT, LONGEST_CELL, LONGEST_COMMAND = 2000, 200, 4000
@@ -51,5 +51,5 @@ def _text(text: str, most: int = LONGEST_TEXT) -> str:
 
 
 def _printable(text: str, most: int) -> str:
-    shown = "".join(sign if sign.isprintable() else " " for sign in text).strip()
+    shown = printable(text).strip()
     return shown if len(shown) <= most else shown[: most - 1] + "…"
