@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from photo_api.settings.loading import variables
-from photo_api.settings.secrets import LONGEST, Look, SecretFiles, with_texts
+from photo_api.settings.secrets import (
+    LONGEST,
+    PAIRS,
+    STORE_KEYS,
+    Look,
+    SecretFiles,
+    with_texts,
+)
 from photo_api.supervisor.control_channel import LONGEST as LONGEST_MESSAGE
 from photo_base.environment import SettingsError, read
 from photo_fleet.balancer.database_address import DATABASE_URL
@@ -19,6 +26,8 @@ TEXTS = {
     "S3_ACCESS_KEY": "access-1",
     "S3_SECRET_KEY": "hidden-1",
     "SWIFT_PASSWORD": "a-password-for-keystone",
+    "SWIFT_APPLICATION_CREDENTIAL_ID": "credential-1",
+    "SWIFT_APPLICATION_CREDENTIAL_SECRET": "another-hidden-1",
     "SWIFT_URL_KEYS": "8e5b1c7702f94d3ab6e8d1f04c9a2735",
     "SWIFT_STAGING_URL_KEYS": "d3a7f6120b9c48e5917fe2c8b05d6a43",
     "JWT_KEYS": f"a:{OLD}",
@@ -151,25 +160,32 @@ def test_what_nothing_could_be_reached_with_is_not_taken(
     assert files.secrets.texts == before
 
 
-def test_the_keys_of_the_store_change_together(files: Files) -> None:
-    files.write("S3_ACCESS_KEY", "access-2")
+@pytest.mark.parametrize(("public", "secret"), PAIRS)
+def test_the_keys_of_the_store_change_together(files: Files, public: str, secret: str) -> None:
+    files.write(public, "access-2")
     [problem] = files.settle().problems
-    assert "waiting for PHOTO_API_S3_SECRET_KEY_FILE" in problem
+    assert f"waiting for PHOTO_API_{secret}_FILE" in problem
     assert files.look(3600) == Look()
-    assert files.secrets.texts["S3_ACCESS_KEY"] == "access-1"
-    files.write("S3_SECRET_KEY", "hidden-2")
-    assert files.settle() == Look(["S3_ACCESS_KEY", "S3_SECRET_KEY"])
-    assert files.secrets.settings.s3.access_key == "access-2"
-    assert files.secrets.settings.s3.secret_key == "hidden-2"
+    assert files.secrets.texts[public] == TEXTS[public]
+    files.write(secret, "hidden-2")
+    assert files.settle() == Look([public, secret])
+    found = files.secrets.settings
+    both = (found.s3.access_key, found.s3.secret_key)
+    if public not in STORE_KEYS:
+        both = (found.swift.credential_id, found.swift.credential_secret)
+    assert both == ("access-2", "hidden-2")
 
 
-def test_a_secret_key_alone_counts_once_the_store_refuses(files: Files) -> None:
+@pytest.mark.parametrize(("public", "secret"), PAIRS)
+def test_a_secret_key_alone_counts_once_the_store_refuses(
+    files: Files, public: str, secret: str
+) -> None:
     files.refused_at = files.now
-    files.write("S3_SECRET_KEY", "hidden-2")
+    files.write(secret, "hidden-2")
     assert files.settle().changed == [], "that refusal is from before"
     files.refused_at = files.now
-    assert files.look() == Look(["S3_SECRET_KEY"])
-    assert files.secrets.settings.s3.access_key == "access-1"
+    assert files.look() == Look([secret])
+    assert files.secrets.texts[public] == TEXTS[public]
 
 
 def test_every_secret_is_looked_at() -> None:

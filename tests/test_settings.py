@@ -251,6 +251,46 @@ def test_swift_needs_its_own_addresses_and_none_of_s3() -> None:
     assert told == SWIFT.keys() - {"PHOTO_API_STORE"}
 
 
+CREDENTIAL = {
+    "PHOTO_API_SWIFT_APPLICATION_CREDENTIAL_ID": "4f2a",
+    "PHOTO_API_SWIFT_APPLICATION_CREDENTIAL_SECRET": "what Keystone has made",
+}
+WHO = ("USER", "PASSWORD", "PROJECT_ID")
+
+
+def without(*names: str) -> dict[str, str]:
+    gone = {f"PHOTO_API_SWIFT_{name}" for name in names}
+    return {name: value for name, value in (USABLE | SWIFT).items() if name not in gone}
+
+
+def test_a_project_by_its_name_or_an_application_credential_will_do() -> None:
+    settings = load(without("PROJECT_ID") | {"PHOTO_API_SWIFT_PROJECT_NAME": "photos"})
+    assert (settings.swift.project, settings.swift.project_name) == ("", "photos")
+    settings = load(without(*WHO) | CREDENTIAL)
+    assert settings.swift.credential_id == "4f2a"
+    assert "what Keystone has made" not in str(HeldSecrets(settings).faults)
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        (without("PROJECT_ID"), "PHOTO_API_SWIFT_PROJECT_ID must be set"),
+        (without() | {"PHOTO_API_SWIFT_PROJECT_NAME": "photos"}, "set one of them"),
+        *((without(*WHO) | {name: "x"}, "must be set") for name in CREDENTIAL),
+        (without() | CREDENTIAL, "of its own: remove"),
+        (
+            without(*WHO) | CREDENTIAL | {"PHOTO_API_SWIFT_AUTH_URL": "https://id.example/v2.0"},
+            "needs a Keystone of version 3",
+        ),
+    ],
+)
+def test_who_swift_cannot_be_asked_as(environ: dict[str, str], reason: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(environ)
+    [problem] = refused.value.problems
+    assert reason in problem
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
 
-from photo_base.tasks import cancel, first
+from photo_base.tasks import beside, cancel, first
 
 
 async def _never(seen: list[str]) -> None:
@@ -74,3 +75,22 @@ async def test_what_ended_while_the_process_stood_still_has_ended_in_time() -> N
         told = asyncio.create_task(hear())
         assert await first(told, timeout=0.1) == [told]
         assert await first(loop.create_future(), timeout=0.1) == []
+
+
+async def test_work_beside_tells_its_result_or_its_failure() -> None:
+    assert await beside(lambda: 7, "seven") == 7
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await beside(fails, "fails")
+
+
+async def test_without_a_thread_nothing_is_done_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="thread"):
+        await beside(lambda: 7, "seven")

@@ -1,9 +1,14 @@
-"""The first of several tasks to end, and the end of those that are not wanted any more."""
+"""The first of several tasks to end, the end of those that are not wanted any more, and work that
+nobody's end waits for."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 STOOD_STILL, CATCHING_UP = 0.5, 1.0
 """Seconds by which a timeout comes late to a process that was stopped, or whose machine was; and
@@ -35,3 +40,29 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def beside(work: Callable[[], T], name: str) -> T:
+    """Do this in a thread of its own, which neither a caller that is cancelled waits for nor the
+    process's end. Raises what `work` raises, and OSError when no thread can be started."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    return await done

@@ -53,7 +53,6 @@ async def open_store(
     finally:
         await store.aclose()
         await tokens.aclose()
-        keystone.close()
 
 
 @asynccontextmanager

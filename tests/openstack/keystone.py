@@ -141,6 +141,22 @@ class Keystone:
         user = self._find("users", USER)
         self._ask("PATCH", f"users/{user}", {"user": {"password": password}})
 
+    def application_credential(self, name: str) -> tuple[str, str]:
+        """A new one of the project's user, its id and secret."""
+        token, told = self.sign_in(USER, PASSWORD, PROJECT)
+        path = f"users/{told['user']['id']}/application_credentials"
+        made = self._ask("POST", path, {"application_credential": {"name": name}}, token)
+        return made["application_credential"]["id"], made["application_credential"]["secret"]
+
+    def end_credential(self, credential: str) -> None:
+        """Delete it, and with it the tokens that it has."""
+        token, told = self.sign_in(USER, PASSWORD, PROJECT)
+        self._ask(
+            "DELETE",
+            f"users/{told['user']['id']}/application_credentials/{credential}",
+            token=token,
+        )
+
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in ("fernet", "credentials"):
@@ -186,13 +202,13 @@ class Keystone:
         found: str = self._ask("GET", f"{kind}?name={name}")[kind][0]["id"]
         return found
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
         sent = b"" if body is None else json.dumps(body).encode()
         answer = ask(
             method,
             f"{self.url}/v3/{path}",
             sent,
-            X_Auth_Token=self._token,
+            X_Auth_Token=token or self._token,
             Content_Type="application/json",
         )
         if answer.status >= 300:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 TENANT, USER, PASSWORD, REGION = "f00dcafe", "photo-api@example.org", "an API pass word", "KR1"
@@ -17,17 +18,22 @@ TENANT, USER, PASSWORD, REGION = "f00dcafe", "photo-api@example.org", "an API pa
 @dataclass
 class KeystoneV2:
     """`issue` gives a token and the address of its account. What is set here is how it behaves from
-    then on: `status` in place of 200, `life` of a token in seconds, `delay` before an answer."""
+    then on: `status` in place of 200, `life` of a token in seconds, `delay` before an answer, and
+    by how many seconds its clock is ahead."""
 
     issue: Callable[[], tuple[str, str]]
     password: str = PASSWORD
     life: float = 3600.0
     delay: float = 0.0
+    clock_ahead: float = 0.0
     status: int = 200
     catalogue: list[dict[str, Any]] | None = None
     asked: int = 0
     url: str = ""
     issued: list[str] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.clock_ahead)
 
     async def answer(self, body: bytes) -> tuple[int, Any]:
         self.asked += 1
@@ -43,7 +49,7 @@ class KeystoneV2:
         self.issued.append(token)
         endpoint = {"region": REGION, "publicURL": account, "id": "1"}
         swift = {"type": "object-store", "name": "swift", "endpoints": [endpoint]}
-        expires = datetime.now(UTC) + timedelta(seconds=self.life)
+        expires = self.now() + timedelta(seconds=self.life)
         return 200, {
             "access": {
                 "token": {
@@ -73,7 +79,8 @@ async def serving(keystone: KeystoneV2) -> AsyncIterator[KeystoneV2]:
             body = await reader.readexactly(length)
             status, answer = await keystone.answer(body) if right else (404, {})
             sent = json.dumps(answer).encode()
-            lines = f"HTTP/1.1 {status} It\r\nContent-Type: application/json\r\n"
+            date = format_datetime(keystone.now(), usegmt=True)
+            lines = f"HTTP/1.1 {status} It\r\nDate: {date}\r\nContent-Type: application/json\r\n"
             writer.write(f"{lines}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
             await writer.drain()
         except (OSError, EOFError):

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from photo_api.storage import keystone as ours
 from photo_api.storage import tokens
 from photo_api.storage.base import ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.keystone import Account, fetch_token
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers
+from photo_api.storage.tokens import Tokens
 from tests.openstack import keystone as v3
 from tests.openstack.account import account_of, open_account, open_store
 from tests.openstack.keystone import Keystone
@@ -146,35 +148,6 @@ async def test_a_wrong_password_is_told_without_it(swift: Swift) -> None:
         assert "do-not-show" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        [],
-        {"access": {}},
-        {"access": {"token": {"id": "x"}}},
-        {"access": {"token": {"id": "x", "expires": "soon"}}},
-        {"access": {"token": {"expires": "2030-01-01T00:00:00Z"}}},
-        {"access": {"token": {"id": "", "expires": "2030-01-01T00:00:00Z"}}},
-        {"access": None},
-    ],
-)
-async def test_an_answer_that_is_none_is_a_failure(swift: Swift, answer: object) -> None:
-    class Odd(KeystoneV2):
-        async def answer(self, body: bytes) -> tuple[int, object]:
-            return 200, answer
-
-    async with serving(Odd(swift.sign_in)) as keystone:
-        with pytest.raises(StoreUnavailable):
-            await asyncio.to_thread(fetch_token, account_of(keystone))
-
-
-async def test_nobody_there_is_a_failure() -> None:
-    account = Account("http://127.0.0.1:9/v3", "u", "p", "t")
-    with pytest.raises(StoreUnavailable):
-        await asyncio.to_thread(fetch_token, account)
-
-
 @pytest.fixture
 async def store_v3(openstack: tuple[Keystone, Swift]) -> AsyncIterator[SwiftStore]:
     keystone, swift = openstack
@@ -222,6 +195,52 @@ async def test_a_real_keystone_that_is_away(
             await asyncio.to_thread(fetch_token, account)
     finally:
         keystone.let_go()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_an_application_credential_will_do(
+    openstack: tuple[Keystone, Swift], store_v3: SwiftStore, prefix: str
+) -> None:
+    keystone, _ = openstack
+    account = Account(f"{keystone.url}/v3", credential=keystone.application_credential("first"))
+    assert account.credential[1] not in repr(account)
+    asked = ours.Keystone(account)
+    tokens = Tokens(asked.fetch)
+    store_v3._requests._tokens = tokens
+    await put(store_v3, prefix + "x")
+    # The next one has another id and another secret; with the first go the tokens that it has.
+    following = replace(account, credential=keystone.application_credential("second"))
+    keystone.end_credential(account.credential[0])
+    openstack[1].forget()
+    await asyncio.sleep(1.1)
+    with pytest.raises(StoreRefused, match="refuses the application credential"):
+        await store_v3.get(prefix + "x")
+    assert asked.use(following)
+    assert not asked.use(following)
+    tokens.forgive()
+    assert await store_v3.get(prefix + "x") == b"data"
+    wrong = replace(following, credential=(following.credential[0], "wrong"))
+    with pytest.raises(StoreRefused, match="refuses the application credential"):
+        await asyncio.to_thread(fetch_token, wrong)
+    await tokens.aclose()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_project_is_found_by_its_name(openstack: tuple[Keystone, Swift]) -> None:
+    keystone, _ = openstack
+    account = Account(f"{keystone.url}/v3", v3.USER, v3.PASSWORD, project_name=v3.PROJECT)
+    assert (await asyncio.to_thread(fetch_token, account)).value
+    for wrong in (
+        replace(account, project_name="none"),
+        replace(account, project_domain="none"),
+    ):
+        with pytest.raises(StoreRefused):
+            await asyncio.to_thread(fetch_token, wrong)
+    elsewhere = replace(account, auth_url=f"{keystone.url}/elsewhere/v3")
+    with pytest.raises(StoreUnavailable, match="404"):
+        await asyncio.to_thread(fetch_token, elsewhere)
 
 
 @pytest.mark.slow

@@ -71,6 +71,7 @@ def _theirs(values: Mapping[str, Any]) -> dict[str, str]:
             STORE_NAME: values["s3.access_key"],
             f"{PREFIX}S3_SECRET_KEY": values["s3.secret_key"],
             f"{PREFIX}SWIFT_PASSWORD": values["swift.password"],
+            f"{PREFIX}SWIFT_APPLICATION_CREDENTIAL_SECRET": values["swift.credential_secret"],
             **{name: secret for secret, name in (passwords | collectors).items()},
         }
     )

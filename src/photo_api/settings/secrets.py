@@ -2,8 +2,9 @@
 
 A new text counts once two looks, at least a second apart, have found the same, so a file that is
 half written never does. It is read as at the start; one that cannot be used keeps the secret from
-before. The two keys of the object store count together: half of a pair waits for the other half, or
-until the store has refused the pair in force since (the secret key alone may have been renewed).
+before. The two keys of the object store count together, and so do the halves of an application
+credential: one waits for the other, or until the store has refused the pair in force since (the
+secret key alone may have been renewed).
 """
 
 import json
@@ -17,10 +18,14 @@ from photo_base.environment import PREFIX, SettingsError
 AGREE_AFTER = 1.0
 """Seconds between two looks that have to agree."""
 
-LONGEST = 4 * 1024
+LONGEST = 3 * 1024
 """Bytes of one secret, written as JSON: all of them fit into one message to a child."""
 
 STORE_KEYS = ("S3_ACCESS_KEY", "S3_SECRET_KEY")
+PAIRS = (
+    STORE_KEYS,
+    ("SWIFT_APPLICATION_CREDENTIAL_ID", "SWIFT_APPLICATION_CREDENTIAL_SECRET"),
+)
 
 Texts = Mapping[str, str]
 
@@ -90,9 +95,9 @@ class SecretFiles:
         # What could not be read is left to `load`, which says so.
         self.texts: Texts = {name: text for name, text in texts.items() if text is not None}
         self.settings = load(with_texts(environ, self.texts))
-        pair = tuple(name for name in STORE_KEYS if name in self._paths)
-        alone = [(name,) for name in self._paths if name not in pair]
-        self._groups: list[tuple[str, ...]] = [*alone, *([pair] if pair else [])]
+        pairs = [tuple(name for name in pair if name in self._paths) for pair in PAIRS]
+        alone = [(name,) for name in self._paths if not any(name in pair for pair in pairs)]
+        self._groups: list[tuple[str, ...]] = [*alone, *filter(None, pairs)]
         self._seen: dict[tuple[str, ...], Found] = {}
         self._told: dict[tuple[str, ...], tuple[Mapping[str, str | None], str]] = {}
 

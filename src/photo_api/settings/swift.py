@@ -16,7 +16,10 @@ from photo_base.environment import (
 )
 
 SHORTEST_KEY = 32
-NEEDED = ("url", "url_keys", "staging_url_keys", "auth_url", "user", "password", "project")
+NEEDED = ("url", "url_keys", "staging_url_keys", "auth_url")
+CREDENTIAL = ("credential_id", "credential_secret")
+BY_PASSWORD = ("user", "password", "project")
+"""What is needed without an application credential; a project may be given by its name."""
 
 
 def optional_account(value: str) -> str:
@@ -113,13 +116,35 @@ class SwiftSettings:
         default="",
         parse=optional_keystone,
     )
-    user: str = setting("SWIFT_USER", "the user's name in Keystone", default="")
+    user: str = setting(
+        "SWIFT_USER", "the user's name in Keystone; not with an application credential", default=""
+    )
     password: str = setting("SWIFT_PASSWORD", "the user's password", default="", secret=True)
     project: str = setting(
         "SWIFT_PROJECT_ID", "the id of the project, which version 2.0 calls tenant", default=""
     )
+    project_name: str = setting(
+        "SWIFT_PROJECT_NAME", "the project's name, where its id is not known", default=""
+    )
+    project_domain: str = setting(
+        "SWIFT_PROJECT_DOMAIN_ID",
+        "the id of the domain that has a project of this name, for version 3",
+        default="default",
+    )
     domain: str = setting(
         "SWIFT_USER_DOMAIN_ID", "the id of the user's domain, for version 3", default="default"
+    )
+    credential_id: str = setting(
+        "SWIFT_APPLICATION_CREDENTIAL_ID",
+        "the id of an application credential of version 3, in place of user, password and project",
+        default="",
+        secret=True,
+    )
+    credential_secret: str = setting(
+        "SWIFT_APPLICATION_CREDENTIAL_SECRET",
+        "its secret; the next credential has another id, too: both change together",
+        default="",
+        secret=True,
     )
     authorities: str = setting(
         "SWIFT_CA_FILE",
@@ -132,8 +157,11 @@ class SwiftSettings:
 
 def missing(values: Mapping[str, Any]) -> Iterator[str]:
     """What is not given of what is needed, where Swift is the store."""
+    given = {item.name: values[f"swift.{item.name}"] for item in fields(SwiftSettings)}
+    who = CREDENTIAL if any(map(given.get, CREDENTIAL)) else BY_PASSWORD
     for item in fields(SwiftSettings):
-        if item.name in NEEDED and values[f"swift.{item.name}"] in ("", ()):
+        named = item.name == "project" and given["project_name"]
+        if item.name in (*NEEDED, *who) and given[item.name] in ("", ()) and not named:
             variable = item.metadata["variable"]
             yield f"{PREFIX}{variable.name} must be set: {variable.doc}"
 
@@ -147,4 +175,20 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{PREFIX}SWIFT_STAGING_URL_KEYS must be other keys than {PREFIX}SWIFT_URL_KEYS: who"
             " has one could use the other container"
+        )
+    yield from _contradictions_of_who(values)
+
+
+def _contradictions_of_who(values: Mapping[str, Any]) -> Iterator[str]:
+    if values["swift.project"] and values["swift.project_name"]:
+        yield f"{PREFIX}SWIFT_PROJECT_ID and {PREFIX}SWIFT_PROJECT_NAME: set one of them"
+    if not values["swift.credential_id"]:
+        return
+    credential = f"{PREFIX}SWIFT_APPLICATION_CREDENTIAL_ID"
+    if not values["swift.auth_url"].endswith("/v3"):
+        yield f"{credential} needs a Keystone of version 3: {PREFIX}SWIFT_AUTH_URL ends with /v3"
+    if any(values[f"swift.{name}"] for name in (*BY_PASSWORD, "project_name")):
+        yield (
+            f"{credential} brings a user and a project of its own: remove {PREFIX}SWIFT_USER,"
+            f" {PREFIX}SWIFT_PASSWORD, {PREFIX}SWIFT_PROJECT_ID and {PREFIX}SWIFT_PROJECT_NAME"
         )

@@ -1,139 +1,176 @@
 """Tokens of OpenStack's identity service, by keystoneauth1, which is synchronous and takes a tenth
 of a second to import: in a thread, and only where Swift is configured."""
 
-import asyncio
-import os
+import io
+import re
 import ssl
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request
 
 import requests
 from keystoneauth1.access import AccessInfo
-from keystoneauth1.exceptions import ClientException, Unauthorized
+from keystoneauth1.exceptions import ClientException, NotFound, Unauthorized
 from keystoneauth1.identity import v2, v3
 from keystoneauth1.session import Session
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 
 from photo_api.storage.base import StoreRefused, StoreUnavailable
+from photo_api.storage.timely import open_within
 from photo_api.storage.tokens import Token
-from photo_base.proxies import proxy_of
+from photo_base.tasks import beside
 
-TIMEOUT = 5.0
-"""Seconds that a connection, and then each piece of an answer, may take."""
+TIMEOUT = 6.0
+"""Seconds in which an answer must have come to its end."""
 
-AT_ONCE = 2
-"""Threads; one of them may be held by a service that never ends its answer."""
+LONGEST_ANSWER = 1024 * 1024
+"""Bytes of it; a catalogue of many services and regions has a tenth of that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose tokens they are. `auth_url` ends in /v2.0 or /v3, `project` is an id (a tenant's in
-    version 2.0), `domain` the id of the user's domain, which version 3 alone has."""
+    """Whose tokens they are. `auth_url` ends in /v2.0 or /v3. `project` is an id, which version 2.0
+    calls tenant, or `project_name` a name, in version 3 one of the domain `project_domain`;
+    `domain` is the user's. Domains are ids. An application credential, its id and secret, has user
+    and project of its own."""
 
     auth_url: str
-    user: str
-    password: str = field(repr=False)
-    project: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    project: str = ""
     domain: str = "default"
+    project_name: str = ""
+    project_domain: str = "default"
+    credential: tuple[str, str] = field(default=("", ""), repr=False)
     authorities: str = ""
 
 
 class Keystone:
-    """Asks for the account's tokens, in threads of its own."""
+    """Asks for the account's tokens, each time in a thread that nobody's end waits for."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._threads = ThreadPoolExecutor(AT_ONCE, "keystone")
 
-    def use(self, password: str) -> bool:
-        """Ask with this password from now on; whether it is another."""
-        changed = password != self._account.password
-        self._account = replace(self._account, password=password)
+    def use(self, account: Account) -> bool:
+        """Ask as this one from now on; whether it is another."""
+        changed, self._account = account != self._account, account
         return changed
 
     async def fetch(self) -> Token:
         """A new token. Raises `StoreRefused`, `StoreUnavailable`."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, fetch_token, self._account)
-
-    def close(self) -> None:
-        """What is asked for is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            return await beside(partial(fetch_token, self._account), "keystone")
+        except OSError:
+            raise StoreUnavailable("no thread can be started to ask Keystone in") from None
 
 
 def fetch_token(account: Account) -> Token:
-    """Ask for a new one. Blocks. Raises `StoreRefused` when user or password are wrong, and
+    """Ask for a new one. Blocks. Raises `StoreRefused` when it is not who it says, and
     `StoreUnavailable`; neither quotes the answer."""
+    carrier = _Carrier(account.authorities)
     try:
-        access = _plugin(account).get_access(_session(account))
-        value = access.auth_token
-        if not value:
+        access = _plugin(account).get_access(_session(carrier))
+        if not re.fullmatch("[!-~]+", access.auth_token or ""):  # it goes into a header
             raise StoreUnavailable("Keystone gave no token")
-        return Token(value, _life(access))
-    except Unauthorized:
-        raise StoreRefused("Keystone refuses the user or the password (401)") from None
-    except (ClientException, requests.RequestException, OSError) as error:
-        told = getattr(error, "http_status", None) or type(error).__name__
+        return Token(access.auth_token, _life(access, carrier.answered_at))
+    except (Unauthorized, NotFound) as error:
+        # Of version 3, which says 404 of a credential that is gone, and where it is not at all.
+        who = "application credential" if account.credential[0] else "user or the password"
+        if isinstance(error, NotFound) and not account.credential[0]:
+            raise StoreUnavailable("Keystone is not at its address (404)") from None
+        raise StoreRefused(f"Keystone refuses the {who} ({error.http_status})") from None
+    except (ClientException, requests.RequestException, HTTPException, OSError) as error:
+        cause = error.reason if isinstance(error, URLError) else error
+        told = getattr(error, "http_status", None) or type(cause).__name__
         raise StoreUnavailable(f"Keystone gives no token ({told})") from None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         kind = type(error).__name__
         raise StoreUnavailable(f"Keystone's answer is not one to go by ({kind})") from None
+    except RecursionError:
+        raise StoreUnavailable("Keystone's answer is not one to go by (its depth)") from None
 
 
 def _plugin(account: Account) -> Any:
-    url, user, password, project = (
-        account.auth_url,
-        account.user,
-        account.password,
-        account.project,
-    )
+    url, (credential, secret) = account.auth_url, account.credential
+    if credential:
+        return v3.ApplicationCredential(
+            url, application_credential_id=credential, application_credential_secret=secret
+        )
+    user, password = account.user, account.password
+    project, name = account.project or None, account.project_name or None
     if url.endswith("/v2.0"):
-        return v2.Password(url, user, password, tenant_id=project)
+        return v2.Password(url, user, password, tenant_id=project, tenant_name=name)
     return v3.Password(
         url,
         username=user,
         password=password,
         user_domain_id=account.domain,
         project_id=project,
+        project_name=name,
+        project_domain_id=account.project_domain if name else None,
     )
 
 
-def _session(account: Account) -> Session:
-    """With the proxy and the authorities that requests to the store have: `requests` by itself
-    reads others, and passwords from ~/.netrc."""
+def _session(carrier: "_Carrier") -> Session:
     own = requests.Session()
-    own.trust_env = False
-    if proxy := proxy_of(account.auth_url, os.environ):
-        own.proxies = {"http": proxy, "https": proxy}
-    own.mount("https://", _Trusting(account.authorities))
-    return Session(session=own, timeout=TIMEOUT, redirect=False, collect_timing=False)
+    own.trust_env = False  # or it takes passwords from ~/.netrc
+    own.mount("http://", carrier)
+    own.mount("https://", carrier)
+    return Session(session=own, redirect=False, collect_timing=False)
 
 
-class _Trusting(HTTPAdapter):
-    """Believes the system's authorities and these."""
+class _Carrier(BaseAdapter):
+    """Carries requests as those to the store are: by the same proxy, to whom the same authorities
+    vouch for. An answer ends in time, and within a length: those of `requests` itself need not."""
 
     def __init__(self, authorities: str) -> None:
+        super().__init__()
         self._context = ssl.create_default_context()
         if authorities:
             self._context.load_verify_locations(cadata=authorities)
-        super().__init__()
+        self.answered_at = time.time()
+        """When the last answer was given, by the clock of who gave it, where that is told."""
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **options)
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """Raises OSError and HTTPException, and `StoreUnavailable` for an answer too long."""
+        headers = {str(name): str(value) for name, value in request.headers.items()}
+        sent = request.body
+        body = sent.encode() if isinstance(sent, str) else sent if isinstance(sent, bytes) else None
+        asked = Request(str(request.url), body, headers, method=request.method)
+        try:
+            with open_within(asked, TIMEOUT, self._context) as opened:
+                return self._answer(request, opened)
+        except HTTPError as error:
+            with error:
+                return self._answer(request, error)
 
-    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+    def _answer(self, request: requests.PreparedRequest, opened: Any) -> requests.Response:
+        body = opened.read(LONGEST_ANSWER + 1)
+        if len(body) > LONGEST_ANSWER:
+            raise StoreUnavailable(f"Keystone: an answer of over {LONGEST_ANSWER} bytes")
+        if date := opened.headers["Date"]:
+            self.answered_at = parsedate_to_datetime(date).timestamp()
+        answer = requests.Response()
+        answer.status_code, answer.raw, answer.encoding = opened.status, io.BytesIO(body), "utf-8"
+        answer.headers.update(opened.headers.items())
+        answer.request, answer.url = request, str(request.url)
+        return answer
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
-def _life(access: AccessInfo) -> float:
-    """By Keystone's own clock where it says when the token was issued."""
+def _life(access: AccessInfo, answered_at: float) -> float:
+    """By Keystone's own clock."""
     if (expires := access.expires) is None:
         raise ValueError("no expiry")
     try:
         issued = access.issued
     except LookupError:  # which version 2.0 need not say
         issued = None
-    began = issued.timestamp() if issued is not None else time.time()
-    return expires.timestamp() - began
+    return expires.timestamp() - (issued.timestamp() if issued is not None else answered_at)

@@ -44,7 +44,7 @@ async def follow_swift(live: LiveSettings) -> AsyncIterator[tuple[UrlKeySource, 
     keys = UrlKeySource(UrlKeys(swift.url_keys[0], swift.staging_url_keys[0], digest))
 
     def use(settings: Settings) -> None:
-        if keystone.use(settings.swift.password):
+        if keystone.use(_account(settings.swift)):
             tokens.forgive()
         keys.use(settings.swift.url_keys[0], settings.swift.staging_url_keys[0])
 
@@ -59,7 +59,6 @@ async def follow_swift(live: LiveSettings) -> AsyncIterator[tuple[UrlKeySource, 
         await cancel(*learning)
         await store.aclose()
         await tokens.aclose()
-        keystone.close()
 
 
 def _account(swift: SwiftSettings) -> Account:
@@ -69,6 +68,9 @@ def _account(swift: SwiftSettings) -> Account:
         password=swift.password,
         project=swift.project,
         domain=swift.domain,
+        project_name=swift.project_name,
+        project_domain=swift.project_domain,
+        credential=(swift.credential_id, swift.credential_secret),
         authorities=swift.authorities,
     )
 

@@ -8,7 +8,14 @@ from io import BufferedReader, RawIOBase
 from socket import socket
 from time import monotonic
 from typing import Any
-from urllib.request import HTTPHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 from photo_base.proxies import proxy_of
 
@@ -16,14 +23,20 @@ from photo_base.proxies import proxy_of
 def open_within(request: Request, seconds: float, context: ssl.SSLContext | None = None) -> Any:
     """The answer, as from `urlopen`: its head and all that is read of it must have come within
     `seconds` from now. An address's look-up is bounded by the resolver alone. Raises what `urlopen`
-    does, `TimeoutError` also while it is read."""
+    does, `TimeoutError` also while it is read, and `HTTPError` also for a redirect: what proves who
+    asks goes nowhere else."""
     until = monotonic() + seconds
     # Through the proxy that obstore takes: urllib by itself knows no ALL_PROXY, nor networks or a
     # `*` among others in NO_PROXY.
     proxy = proxy_of(request.full_url, os.environ)
     through = ProxyHandler({request.type: proxy} if proxy else {})
-    opener = build_opener(through, _Http(until), _Https(until, context))
+    opener = build_opener(through, _NoRedirects, _Http(until), _Https(until, context))
     return opener.open(request, timeout=seconds)
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 class _Answer(HTTPResponse):

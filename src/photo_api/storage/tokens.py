@@ -17,9 +17,9 @@ RENEW_AT = (0.75, 0.9)
 were started together ask at the same time."""
 SPARED = 0.95
 """The share of its life in which it is used: a request with it may take a while to arrive."""
-SHORTEST_LIFE = 30.0
+SHORTEST_LIFE, LONGEST_LIFE = 30.0, 24 * 3600.0
 """Seconds for which a token is used that Keystone has just given, however old it says that it is:
-the store knows better, and nobody is asked without an end."""
+the store knows better, and nobody is asked without an end. None is for ever."""
 PATIENCE = 8.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds without a question after the first failure, and after many."""
@@ -123,7 +123,7 @@ class Tokens:
             self._hold(token)
 
     def _hold(self, token: Token) -> None:
-        now, life = self._clock(), max(token.life, SHORTEST_LIFE)
+        now, life = self._clock(), min(max(token.life, SHORTEST_LIFE), LONGEST_LIFE)
         renew_at = now + life * random.uniform(*RENEW_AT)
         self._held = _Held(token.value, now, renew_at, now + life * SPARED)
 

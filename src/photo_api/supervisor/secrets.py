@@ -4,7 +4,6 @@ them to its children, at their start and at each look. So no child has older one
 import asyncio
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from photo_api.settings.secrets import AGREE_AFTER, LiveSettings, Look, SecretFi
 from photo_api.supervisor.control_channel import ControlChannel
 from photo_api.telemetry.events import Event
 from photo_base.environment import SettingsError
+from photo_base.tasks import beside
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,10 @@ class SecretWatch:
         stood still may have missed it. A change is an event by `note`, by its names alone."""
         while True:
             self._wanted.clear()
-            look = await _beside(self._look)
+            try:  # a file system that hangs delays only the looks, and no exit
+                look = await beside(self._look, "secrets")
+            except OSError:  # no thread can be started, for now
+                look = Look()
             for problem in look.problems:
                 refused = {"event": Event.CONFIGURATION_REFUSED}
                 log.error("a secret stays as it was: %s", problem, extra={"fields": refused})
@@ -112,28 +115,3 @@ class ChildSecrets:
             task = asyncio.create_task(self._channel.send(f"refused {by}"))
             self._reporting.add(task)
             task.add_done_callback(self._reporting.discard)
-
-
-async def _beside(look: Callable[[], Look]) -> Look:
-    """Look in a thread: a file system that hangs delays only the looks, and no exit."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Look] = loop.create_future()
-
-    def settle(found: Look | None, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error else done.set_result(found or Look())
-
-    def work() -> None:
-        found, failure = None, None
-        try:
-            found = look()
-        except Exception as error:
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, found, failure)
-
-    try:
-        threading.Thread(target=work, name="secrets", daemon=True).start()
-    except RuntimeError:  # no thread can be started, for now
-        return Look()
-    return await done
