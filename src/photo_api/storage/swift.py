@@ -14,10 +14,10 @@ from photo_api.storage.base import (
     ObjectInfo,
     ObjectMissing,
     ObjectStream,
-    StoreRefused,
     StoreUnavailable,
 )
 from photo_api.storage.streams import first_part, nothing
+from photo_api.storage.swift_bulk import Bulk
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.swift_requests import SLOW, Answer, Asked, SwiftRequests
 from photo_api.storage.swift_segments import Segments
@@ -127,8 +127,11 @@ class SwiftStore:
         """Delete objects, and the segments of which large ones are made."""
         for at in range(0, len(keys), DELETED_AT_ONCE):
             some = keys[at : at + DELETED_AT_ONCE]
+            if segments := await self._has_segments():
+                for key in some:
+                    await self._segments.delete_large(self._place(key))
             await (self._delete_one(some[0]) if len(some) == 1 else self._delete_several(some))
-            if await self._has_segments():
+            if segments:
                 for key in some:
                     await self._segments.discard(key)
 
@@ -136,6 +139,8 @@ class SwiftStore:
         """Throw away segments of a large object that never came to be, or was overwritten."""
         if await self._has_segments():
             kept = await self._segments.upload_of(self._place(key))
+            if not kept:
+                await self._see_container(key)
             await self._segments.discard(key, kept=kept)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
@@ -215,16 +220,20 @@ class SwiftStore:
             raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
 
     async def _delete_several(self, keys: Sequence[str]) -> None:
-        """In one request, whose own status is always 200; one by one where there is no such."""
+        """In one request; one by one where there is no such, or its token was void: a request for
+        one object gets another."""
         body = "".join(f"{self._place(key)}\n" for key in keys).encode()
         headers = {"Content-Type": "text/plain", "Accept": "application/json"}
         asked = Asked("POST", "", headers, body, "bulk-delete=true", SLOW)
         answer = await self._requests.ask(asked)
         if answer.status == 200 and answer.body.strip():
-            if _not_found_in_bulk(answer.body):
-                for key in {self._containers.of(key): key for key in keys}.values():
-                    await self._see_container(key)
-            return
+            bulk = Bulk.of(answer.body)
+            if not bulk.refused:
+                bulk.check()
+                if bulk.missing:
+                    for key in {self._containers.of(key): key for key in keys}.values():
+                        await self._see_container(key)
+                return
         for key in keys:
             await self._delete_one(key)
 
@@ -263,25 +272,9 @@ def _page(body: bytes) -> list[ObjectInfo]:
         raise StoreUnavailable(f"the list is not one to go by ({kind})") from None
 
 
-def _not_found_in_bulk(body: bytes) -> bool:
-    """Whether a bulk deletion, which tells in its body how it ended, has not found some objects.
-    Raises `StoreUnavailable` where one was not deleted for another reason."""
-    try:
-        told = json.loads(body)
-        errors = [str(status) for _, status in told["Errors"]]
-        status, not_found = str(told["Response Status"]), int(told.get("Number Not Found", 0))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise StoreUnavailable("the answer to a bulk deletion is not one to go by") from None
-    failed = [error for error in errors if not error.startswith("404")]
-    if failed or (not errors and not status.startswith(("200", "404"))):
-        why = failed[0] if failed else status
-        kind = StoreRefused if why.startswith(("401", "403")) else StoreUnavailable
-        raise kind(f"bulk deletion: {len(failed)} left ({why[:40]})")
-    return bool(errors or not_found)
-
-
 def _info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
-    """An ETag is quoted where it is of a large object, or the container wants it so."""
+    """An ETag is quoted where it is of a large object, or the container wants it so, and weak where
+    a proxy has changed what it stands for."""
     try:
         total = headers.get("content-range", "").rpartition("/")[2]
         stamp = headers.get("x-timestamp")
@@ -293,7 +286,7 @@ def _info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
         return ObjectInfo(
             key=key,
             size=int(total or headers["content-length"]),
-            etag=headers["etag"].strip('"') if "etag" in headers else None,
+            etag=headers["etag"].removeprefix("W/").strip('"') if "etag" in headers else None,
             last_modified=modified,
         )
     except (ValueError, LookupError, OverflowError) as error:

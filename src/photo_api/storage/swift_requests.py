@@ -120,7 +120,8 @@ class SwiftRequests:
         return Opened(answer.status, answer.headers, nothing())
 
     async def info(self) -> bytes:
-        """What the store says of its abilities to anybody; empty where it does not."""
+        """What the store says of its abilities to anybody; empty where it does not. Raises
+        `StoreUnavailable` where it may later."""
         place = self._account.partition("/v1/")[0] + "/info"
         request = httpcore.Request(
             "GET",
@@ -130,6 +131,8 @@ class SwiftRequests:
         )
         with _translated("GET"):
             answer = await _whole(await self._pool.handle_async_request(request), LONGEST_ANSWER)
+        if 400 <= answer.status < 500 and answer.status not in BUSY:
+            return b""
         return answer.body if _usable("GET", answer).status == 200 else b""
 
     async def prove(self, container: str) -> None:
@@ -145,7 +148,7 @@ class SwiftRequests:
             token = await self._tokens.current()
             response = await self._pool.handle_async_request(self._request(asked, token))
             if response.status != 401:
-                if response.status < 500:
+                if response.status < 500 and response.status not in BUSY:
                     self._tokens.accepted(token)
                     self._accepted_at = time.monotonic()
                 return response

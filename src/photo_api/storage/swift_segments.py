@@ -8,13 +8,14 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
 from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.swift_bulk import Bulk
 from photo_api.storage.swift_requests import SLOW, Asked, SwiftRequests
 
 log = logging.getLogger(__name__)
@@ -46,17 +47,33 @@ class Segments:
         `StoreUnavailable`, and what `chunks` raise; no segment is left then."""
         upload = secrets.token_hex(8)
         await self._make_container()
+        begun: list[str] = []
         try:
-            manifest = await self._upload(f"{_digest(key)}/{upload}", chunks)
-            body = json.dumps(manifest).encode()
-            query = "multipart-manifest=put"
-            answer = await self._requests.ask(Asked("PUT", place, headers, body, query, SLOW))
-            if answer.status != 201:
-                raise StoreUnavailable(f"PUT of a manifest: the store failed ({answer.status})")
+            manifest = await self._upload(f"{_digest(key)}/{upload}", chunks, begun)
         except BaseException:
-            await asyncio.shield(self._left(key, upload))
+            await asyncio.shield(self._left(begun))
             raise
+        body = json.dumps(manifest).encode()
+        # Without an answer it may have come to be: its segments are left to `discard_parts`.
+        answer = await self._requests.ask(
+            Asked("PUT", place, headers, body, "multipart-manifest=put", SLOW)
+        )
+        if answer.status != 201:
+            await asyncio.shield(self._left(begun))
+            raise StoreUnavailable(f"PUT of a manifest: the store failed ({answer.status})")
         await self.discard(key, kept=upload)
+
+    async def delete_large(self, place: str) -> None:
+        """Delete the object there if it is a large one, after its segments: by its manifest, for
+        a list may not have them yet."""
+        answer = await self._requests.ask(Asked("HEAD", place))
+        if "x-static-large-object" in answer.headers:
+            headers, query = {"Accept": "application/json"}, "multipart-manifest=delete"
+            asked = Asked("DELETE", place, headers, query=query, timeout=SLOW)
+            answer = await self._requests.ask(asked)
+            if answer.status != 200:
+                raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
+            Bulk.of(answer.body).check()
 
     async def upload_of(self, place: str) -> str:
         """Of which upload the large object there is made; empty where there is none."""
@@ -70,18 +87,20 @@ class Segments:
         except (ValueError, LookupError, TypeError, AttributeError):
             raise StoreUnavailable("a manifest is not one to go by") from None
 
-    async def discard(self, key: str, *, kept: str = "", only: str = "") -> None:
-        """Delete the segments of all uploads to `key`, but for that of the upload `kept`; or those
-        of one upload only."""
-        prefix = f"{_digest(key)}/{only}/" if only else f"{_digest(key)}/"
-        while names := await self._names(prefix, kept):
+    async def discard(self, key: str, *, kept: str = "") -> None:
+        """Delete the segments of all uploads to `key`, but for that of the upload `kept`."""
+        marker = ""
+        while names := await self._names(f"{_digest(key)}/", marker):
             for name in names:
-                place = f"{quote(self._container, safe='')}/{name}"
-                answer = await self._requests.ask(Asked("DELETE", place))
-                if answer.status not in (204, 404):
-                    raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
-            if len(names) < PAGE:
-                return
+                if not kept or name.split("/")[1] != kept:
+                    await self._delete(name)
+            marker = names[-1]
+
+    async def _delete(self, name: str) -> None:
+        place = f"{quote(self._container, safe='')}/{name}"
+        answer = await self._requests.ask(Asked("DELETE", place))
+        if answer.status not in (204, 404):
+            raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
 
     async def _make_container(self) -> None:
         """Once; one that is there stays as it is."""
@@ -91,13 +110,16 @@ class Segments:
                 raise StoreUnavailable(f"PUT of {self._container}: HTTP {answer.status}")
             self._is_there = True
 
-    async def _upload(self, prefix: str, chunks: AsyncIterator[bytes]) -> list[dict[str, Any]]:
-        """Store the segments; the manifest of them."""
+    async def _upload(
+        self, prefix: str, chunks: AsyncIterator[bytes], begun: list[str]
+    ) -> list[dict[str, Any]]:
+        """Store the segments, whose names are in `begun`; the manifest of them."""
         cut, manifest = _Cut(chunks, self._size), list[dict[str, Any]]()
         while await cut.more():
             if len(manifest) == MOST:
                 raise StoreUnavailable(f"an object of over {MOST} segments")
             name, before = f"{prefix}/{len(manifest):08}", cut.taken
+            begun.append(name)
             place = f"{quote(self._container, safe='')}/{name}"
             answer = await self._requests.ask(Asked("PUT", place, body=cut.piece(), timeout=SLOW))
             if answer.status != 201:
@@ -109,21 +131,26 @@ class Segments:
             )
         return manifest
 
-    async def _left(self, key: str, upload: str) -> None:
-        with suppress(StoreUnavailable):
-            await self.discard(key, only=upload)
+    async def _left(self, names: Sequence[str]) -> None:
+        with suppress(StoreUnavailable):  # then `discard_parts` finds them
+            for name in names:
+                await self._delete(name)
 
-    async def _names(self, prefix: str, kept: str) -> list[str]:
-        query = f"format=json&limit={PAGE}&prefix={quote(prefix, safe='')}"
+    async def _names(self, prefix: str, marker: str) -> list[str]:
+        """Those after `marker`; a short page is not the last, an empty one is."""
+        begin, after = quote(prefix, safe=""), quote(marker, safe="")
+        query = f"format=json&limit={PAGE}&prefix={begin}&marker={after}"
         asked = Asked("GET", quote(self._container, safe=""), query=query)
         answer = await self._requests.ask(asked)
         if answer.status == 404:
             return []
         try:
-            names = [entry["name"] for entry in json.loads(answer.body or b"[]")]
+            names: list[str] = [entry["name"] for entry in json.loads(answer.body or b"[]")]
         except (ValueError, LookupError, TypeError):
             raise StoreUnavailable("a list of segments is not one to go by") from None
-        return [name for name in names if not kept or name.split("/")[1] != kept]
+        if any(name <= marker or not name.startswith(prefix) for name in names):
+            raise StoreUnavailable("a list of segments does not go on")
+        return names
 
 
 def _digest(key: str) -> str:
