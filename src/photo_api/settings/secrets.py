@@ -39,11 +39,13 @@ def with_texts(environ: Mapping[str, str], texts: Texts) -> dict[str, str]:
 
 class LiveSettings:
     """The settings of one process, of which the secrets may change while it runs. `refused` is
-    called with `database` or `store` when that refuses this process's credentials."""
+    called with `database` or `store` when that refuses this process's credentials. `shared_token`
+    is the descriptor of memory for the store's token, which all processes of an instance have."""
 
     def __init__(self, settings: Settings) -> None:
         self.now = settings
         self.refused: Callable[[str], None] = lambda _: None
+        self.shared_token: int | None = None
         self._followers: list[Callable[[Settings], None]] = []
 
     def follow(self, use: Callable[[Settings], None]) -> None:

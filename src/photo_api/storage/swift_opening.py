@@ -12,6 +12,7 @@ from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.swift import SwiftSettings
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.keystone import Account, Keystone
+from photo_api.storage.shared_token import SharedToken
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import containers_of
 from photo_api.storage.swift_requests import SwiftRequests
@@ -32,7 +33,8 @@ async def follow_swift(live: LiveSettings) -> AsyncIterator[tuple[UrlKeySource, 
     settings = live.now
     swift = settings.swift
     keystone = Keystone(_account(swift))
-    tokens = Tokens(keystone.fetch)
+    shared = live.shared_token
+    tokens = Tokens(keystone.fetch if shared is None else SharedToken(keystone.fetch, shared).fetch)
     requests = SwiftRequests(swift.url, tokens, swift.authorities)
     store = SwiftStore(
         requests,

@@ -1,4 +1,4 @@
-"""The token of an account, kept by each process and renewed before its end."""
+"""The token of an account, as each process holds it, renewed before its end."""
 
 import asyncio
 import logging

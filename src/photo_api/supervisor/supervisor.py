@@ -169,7 +169,10 @@ class Supervisor:
         }
 
     def _make_slots(self, listening: socket.socket) -> list[Slot]:
-        common = ["--boot-id", self._identity.boot_id]
+        common, shared = ["--boot-id", self._identity.boot_id], list[int]()
+        if self._settings.store == "swift":
+            shared = [os.memfd_create("token", os.MFD_CLOEXEC)]
+            common += ["--token", str(shared[0])]
         environ = {**self._environ, **_environ_of(self._identity)}
         life = self._settings.lifecycle
         descriptor = listening.fileno()
@@ -179,12 +182,12 @@ class Supervisor:
                 "photo_api.web_worker",
                 [*common, "--socket", str(descriptor)],
                 environ,
-                [descriptor],
+                [descriptor, *shared],
                 longest_end=life.drain_wait + life.log_flush + CUT,
             )
             for number in range(1, self._workers + 1)
         ]
-        jobs = [Slot("jobs", "photo_api.job_worker", common, environ, after=web)]
+        jobs = [Slot("jobs", "photo_api.job_worker", common, environ, shared, after=web)]
         slots = web + jobs * self._jobs
         for slot in slots:
             slot.first_command = self._secrets.command

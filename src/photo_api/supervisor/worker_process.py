@@ -44,6 +44,7 @@ def worker_process() -> Iterator[WorkerProcess]:
     parser.add_argument("--boot-id", required=True)
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--socket", type=int)
+    parser.add_argument("--token", type=int, help="memory for the store's token")
     parser.add_argument("--draining", action="store_true", help="started during a drain")
     options = parser.parse_args()
     die_with_parent()
@@ -52,6 +53,9 @@ def worker_process() -> Iterator[WorkerProcess]:
         signal.signal(number, signal.SIG_IGN)
     channel = ControlChannel(options.control)
     secrets = ChildSecrets(os.environ, channel)
+    if options.token is not None:
+        os.set_inheritable(options.token, False)  # what decodes images is not trusted with it
+        secrets.live.shared_token = options.token
     settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
