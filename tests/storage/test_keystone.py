@@ -127,6 +127,19 @@ async def test_neither_clock_nor_catalogue_can_lead_it_astray(
         assert keystone.asked == 1
 
 
+async def test_a_token_that_comes_late_serves_who_asks_then(
+    opened: tuple[SwiftStore, KeystoneV2],
+) -> None:
+    store, keystone = opened
+    keystone.delay = 0.3
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store.ping(), 0.02)
+    async with asyncio.timeout(5):
+        await store.ping()
+    assert keystone.asked == 1
+
+
 async def test_tokens_that_the_store_refuses_are_not_asked_for_without_end(
     swift: Swift, containers: Containers
 ) -> None:

@@ -57,6 +57,19 @@ async def test_a_token_that_no_header_can_have_is_none(token: object) -> None:
             await asyncio.to_thread(fetch_token, account_of(keystone))
 
 
+@pytest.mark.parametrize(
+    "expires", ["9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00", "1969-07-20T00:00:00Z"]
+)
+async def test_an_absurd_end_is_no_bug(expires: str) -> None:
+    class Other(KeystoneV2):
+        async def answer(self, body: bytes) -> tuple[int, object]:
+            return 200, {"access": {"token": {"id": "x", "expires": expires}}}
+
+    async with serving(Other(nothing)) as keystone:
+        token = await asyncio.to_thread(fetch_token, account_of(keystone))
+    assert token.value == "x"
+
+
 async def test_the_life_of_a_token_is_by_keystones_clock() -> None:
     """Which may be hours from ours; version 2.0 need not say when a token was issued."""
     async with serving(KeystoneV2(nothing, clock_ahead=7200.0)) as keystone:

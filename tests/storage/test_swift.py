@@ -14,6 +14,7 @@ import pytest
 from photo_api.storage import swift as swift_store
 from photo_api.storage import tokens
 from photo_api.storage.base import (
+    ObjectMissing,
     StoreRefused,
     StoreUnavailable,
 )
@@ -27,6 +28,27 @@ from tests.storage.test_contract import MIB, collect, stream
 from tests.storage.test_s3 import calls
 
 pytestmark = pytest.mark.needs("memcached")
+
+
+async def test_what_is_listed_need_not_be_there(
+    swift: Swift, containers: Containers, prefix: str
+) -> None:
+    async with open_account(swift, containers) as (store, _):
+        await store.put_bytes(prefix + "x", prefix.encode(), content_type="image/png")
+        lose(swift, prefix.encode())
+        assert [info.key async for info in store.list(prefix)] == [prefix + "x"]
+        with pytest.raises(ObjectMissing):
+            await store.head(prefix + "x")
+        with pytest.raises(ObjectMissing):
+            await store.copy(prefix + "x", prefix + "y")
+        await store.delete([prefix + "x"])
+        await store.delete([prefix + "x", prefix + "y"])
+
+
+def lose(swift: Swift, content: bytes) -> None:
+    """Take the object with these bytes off the disk."""
+    [file] = [one for one in swift._folder.rglob("*.data") if one.read_bytes() == content]
+    file.unlink()
 
 
 async def test_etags_are_bare_however_the_container_wants_them(
@@ -170,6 +192,31 @@ async def test_a_bulk_deletion_is_judged_by_its_body(
         else:
             with pytest.raises(kind):
                 await store.delete(["x", "y"])
+
+
+@pytest.mark.parametrize("etag", ['"0123abcd"', "0123abcd", 'W/"0123abcd"'])
+async def test_an_etag_is_bare_however_it_comes(etag: str) -> None:
+    headers = f"ETag: {etag}\r\nX-Timestamp: 1764000000.00000\r\n"
+    async with Scripted([answer(200, headers=headers)]).store() as store:
+        assert (await store.head("x")).etag == "0123abcd"
+
+
+async def test_a_store_that_is_busy_has_not_taken_the_token() -> None:
+    """It is too busy before it looks at one."""
+    async with Scripted([answer(498), answer(401)]).store() as store:
+        with pytest.raises(StoreUnavailable):
+            await store.head("x")
+        with pytest.raises(StoreRefused, match="just given"):
+            await store.head("x")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_store_that_tells_nothing_of_itself_is_not_asked_again(status: int) -> None:
+    async with Scripted([answer(status)]).store() as store:
+        assert await store._requests.info() == b""
+    async with Scripted([answer(503)]).store() as store:
+        with pytest.raises(StoreUnavailable):
+            await store._requests.info()
 
 
 async def test_a_void_token_in_a_bulk_deletion_is_replaced(

@@ -7,7 +7,7 @@ import pytest
 
 from photo_api.storage import tokens as module
 from photo_api.storage.base import StoreRefused, StoreUnavailable
-from photo_api.storage.tokens import LONGEST_PAUSE, SHORTEST_LIFE, Token, Tokens
+from photo_api.storage.tokens import LONGEST_LIFE, LONGEST_PAUSE, SHORTEST_LIFE, Token, Tokens
 
 LIFE = 3600.0
 
@@ -167,6 +167,15 @@ async def test_one_that_seems_to_be_over_is_tried(
         assert await tokens.current()
     assert keystone.asked == 1
     keystone.now += SHORTEST_LIFE
+    await tokens.current()
+    assert keystone.asked == 2
+
+
+async def test_none_is_for_ever(tokens: Tokens, keystone: Keystone) -> None:
+    """Such as one whose end Keystone gives as the year 9999."""
+    keystone.life = 8000 * 365 * 86400.0
+    await tokens.current()
+    keystone.now += LONGEST_LIFE
     await tokens.current()
     assert keystone.asked == 2
 

@@ -51,6 +51,8 @@ class Report:
     orphans: list[str] = field(default_factory=list)
     far_ids: list[str] = field(default_factory=list)
     """Of the orphans, those that are never adopted: we cannot have named them."""
+    vanished: list[str] = field(default_factory=list)
+    """Orphans that the store still lists, and has no more."""
     quarantined: list[str] = field(default_factory=list)
     adopted: list[int] = field(default_factory=list)
     requeued: list[int] = field(default_factory=list)
@@ -62,7 +64,8 @@ class Report:
     @property
     def clean(self) -> bool:
         """Whether table and store are known to agree, or to do so now."""
-        left = len(self.orphans) - len(self.quarantined) - len(self.adopted)
+        looked_after = len(self.quarantined) + len(self.adopted) + len(self.vanished)
+        left = len(self.orphans) - looked_after
         left += len(self.late_uploads) - len(self.left_to_sweep)
         unmade = self.missing_renditions and not self.requeued
         return not (self.refused or self.missing_originals or unmade or left)
@@ -237,7 +240,8 @@ async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Rep
         return
     try:
         await store.copy(key, target)
-    except ObjectMissing:  # somebody else repairs as well
+    except ObjectMissing:  # somebody else repairs as well, or the store's list is behind
+        report.vanished.append(key)
         return
     await store.delete([key])
     report.quarantined.append(key)

@@ -63,6 +63,8 @@ def _text(report: Report) -> str:
         lines.append(
             f"moved {len(report.quarantined)} objects to quarantine/ for {QUARANTINE_DAYS} days"
         )
+    if report.vanished:
+        lines.append(f"{len(report.vanished)} objects are listed by the store and not there")
     if report.requeued:
         lines.append(f"renditions enqueued again: {', '.join(map(str, report.requeued))}")
     if report.left_to_sweep:
@@ -71,7 +73,7 @@ def _text(report: Report) -> str:
         lines.append(f"nothing was changed: {report.refused}")
     elif report.clean:
         lines.append("table and store agree")
-    elif report.orphans and not report.quarantined and not report.adopted:
+    elif report.orphans and not (report.quarantined or report.adopted or report.vanished):
         lines.append("--repair moves such objects to quarantine, --adopt makes photos of them")
     elif report.late_uploads and not report.left_to_sweep:
         lines.append("the sweep finds such uploads within an hour; --repair hands them to it")
