@@ -203,11 +203,15 @@ async def test_an_etag_is_bare_however_it_comes(etag: str) -> None:
 
 async def test_a_store_that_is_busy_has_not_taken_the_token() -> None:
     """It is too busy before it looks at one."""
-    async with Scripted([answer(498), answer(401)]).store() as store:
+    async with Scripted([answer(498), answer(498), answer(498), answer(404)]).store() as store:
         with pytest.raises(StoreUnavailable):
-            await store.head("x")
-        with pytest.raises(StoreRefused, match="just given"):
-            await store.head("x")
+            await store.ping()
+        held = store._requests._tokens._held
+        assert held is not None
+        assert not held.accepted
+        with pytest.raises(StoreUnavailable):
+            await store.ping()
+        assert held.accepted
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
