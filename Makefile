@@ -8,7 +8,9 @@ BESIDE = -n 2 --dist loadfile
 
 .PHONY: run fleet drill demo test test-slow test-long fuzz lint bench lock clean
 
+# STORE=swift: with OpenStack's Swift and Keystone in place of SeaweedFS.
 run: $(VENV)/.run
+	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
 	@exec $(BIN)/photo-api dev
 
 # Needs nginx with its Lua module: installs it as root, else says so.

@@ -1,7 +1,6 @@
 """The database and the object store of a local fleet: `photo-api embedded` as a child."""
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -47,7 +46,7 @@ class Embedded:
             raise CannotStart(
                 f"the database and the store did not start, see {log}:\n{running.last_words()}"
             )
-        return cls(running, EmbeddedAddresses(**json.loads(line)))
+        return cls(running, EmbeddedAddresses.parse(line))
 
     async def stop(self) -> None:
         """End both; what was acknowledged is kept."""
