@@ -97,7 +97,7 @@ def test_every_photo_survives_kill_9_and_another_address_of_the_store(data: Path
                 assert image(user, photo_id, there.url) == content
             kill_each(there)
             with User(there.url) as other:
-                assert eventually(lambda: taken(other), 30)
+                assert eventually(lambda: taken(other), 90)
                 for photo_id, content in uploaded(other).items():
                     answer = other.api.get(f"/photos/{photo_id}/image")
                     assert answer.headers["location"].startswith(f"http://{host}:")
