@@ -16,7 +16,8 @@ run: $(VENV)/.run
 # Needs nginx with its Lua module: installs it as root, else says so.
 fleet: $(VENV)/.run
 	@scripts/debian-packages fleet
-	@exec $(BIN)/photo-fleet up $(FLEET) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
+	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
+	@exec $(BIN)/photo-fleet up $(FLEET) $(if $(STORE),--store $(STORE)) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
 # Needs nginx and faketime too; takes about 20 minutes. DRILL="--list" shows what it does.
 drill: $(VENV)/.run

@@ -70,7 +70,7 @@ class EmbeddedStack:
         self,
         data: Path,
         *,
-        store: StoreOptions = StoreOptions(),
+        store: StoreOptions | None = None,
         host: str = "127.0.0.1",
         public_host: str | None = None,
         database_port: int | None = None,
@@ -79,7 +79,7 @@ class EmbeddedStack:
     ) -> None:
         self._data = data.absolute()
         self._host = host
-        self._store = store
+        self._store = store or StoreOptions()
         self._public_host = public_host or host
         self._database_port = database_port
         self._durable = durable
