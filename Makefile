@@ -8,13 +8,16 @@ BESIDE = -n 2 --dist loadfile
 
 .PHONY: run fleet drill demo test test-slow test-long fuzz lint bench lock clean
 
+# STORE=swift: with OpenStack's Swift and Keystone in place of SeaweedFS.
 run: $(VENV)/.run
+	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
 	@exec $(BIN)/photo-api dev
 
 # Needs nginx with its Lua module: installs it as root, else says so.
 fleet: $(VENV)/.run
 	@scripts/debian-packages fleet
-	@exec $(BIN)/photo-fleet up $(FLEET) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
+	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
+	@exec $(BIN)/photo-fleet up $(FLEET) $(if $(STORE),--store $(STORE)) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
 # Needs nginx and faketime too; takes about 20 minutes. DRILL="--list" shows what it does.
 drill: $(VENV)/.run

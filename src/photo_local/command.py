@@ -20,7 +20,7 @@ from typing import Any
 from photo_base.command_line import Parser, text, whole_number
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
-from photo_local.stack import EmbeddedStack
+from photo_local.stack import NAMES, EmbeddedStack, StoreOptions
 
 PARENT_POLL = 0.25
 PORT = whole_number(1, 65535)
@@ -35,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="photo-api embedded", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps everything")
+    parser.add_argument(
+        "--store", choices=tuple(NAMES), default="s3", help="its kind (%(default)s)"
+    )
+    parser.add_argument(
+        "--token-life", type=whole_number(1, 86_400), default=3600, help="of Keystone's, in seconds"
+    )
     parser.add_argument("--s3-port", type=PORT, help="port of the store (any free one)")
     parser.add_argument("--database-port", type=PORT, help="TCP port besides the Unix socket")
     parser.add_argument(
@@ -59,8 +65,7 @@ async def run_embedded(args: argparse.Namespace) -> int:
         options = {**options, "max_connections": str(args.max_connections)}
     stack = EmbeddedStack(
         args.data,
-        s3_port=args.s3_port,
-        cors_origins=args.cors_origin,
+        store=StoreOptions(args.store, args.s3_port, args.cors_origin, args.token_life),
         database_port=args.database_port,
         durable=not args.test,
         database_options=options,

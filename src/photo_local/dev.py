@@ -23,11 +23,11 @@ from photo_base.processes import CannotStart
 from photo_base.tasks import cancel, first
 from photo_local.ports import PortTaken, is_free
 from photo_local.secrets import Secrets
-from photo_local.stack import LOOPBACK, EmbeddedStack
+from photo_local.stack import LOOPBACK, NAMES, PORT_VARIABLES, EmbeddedStack, Kind, StoreOptions
 
 T = TypeVar("T")
 
-DEFAULT_S3_PORT = 8333
+STORE_PORTS: Mapping[Kind, int] = {"s3": 8333, "swift": 8334}
 OWN_FLUSH = 0.5
 LONGEST_DRAIN = "3"  # seconds, so that Ctrl-C ends everything within 5
 
@@ -38,14 +38,18 @@ class Options:
 
     host: str
     port: int
-    s3_port: int
+    store: Kind
+    store_port: int
     data: Path
     workers: int
     public_url: str
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> "Options":
-        """Read PORT, S3_PORT, HOST, DATA, WORKERS and PUBLIC_URL. Raises `CannotStart`."""
+        """Read PORT, STORE, S3_PORT or SWIFT_PORT, HOST, DATA, WORKERS and PUBLIC_URL. Raises
+        `CannotStart`."""
+        store = _store(environ)
+        port_variable = PORT_VARIABLES[store]
         host = environ.get("HOST") or "127.0.0.1"
         port = _whole(environ, "PORT", DEFAULT_PORT, 65535)
         public_url = environ.get(f"{PREFIX}PUBLIC_URL") or environ.get("PUBLIC_URL")
@@ -57,15 +61,16 @@ class Options:
         options = cls(
             host=host,
             port=port,
-            s3_port=_whole(environ, "S3_PORT", DEFAULT_S3_PORT, 65535),
+            store=store,
+            store_port=_whole(environ, port_variable, STORE_PORTS[store], 65535),
             data=Path(environ.get("DATA") or "data"),
             workers=_whole(environ, "WORKERS", 1, 64),
             public_url=(public_url or f"http://127.0.0.1:{port}").rstrip("/"),
         )
         if not urlsplit(options.public_url).hostname:
             raise CannotStart(f"PUBLIC_URL={public_url} is no address like http://host:{port}")
-        if options.port == options.s3_port:
-            raise CannotStart(f"PORT and S3_PORT are both {port}; they must differ")
+        if options.port == options.store_port:
+            raise CannotStart(f"PORT and {port_variable} are both {port}; they must differ")
         return options
 
     def origins(self, environ: Mapping[str, str]) -> list[str]:
@@ -91,9 +96,8 @@ async def run_dev(environ: Mapping[str, str]) -> int:
 async def _run(options: Options, environ: Mapping[str, str]) -> int:
     stack = EmbeddedStack(
         options.data,
+        store=StoreOptions(options.store, options.store_port, options.origins(environ)),
         host=options.host,
-        s3_port=options.s3_port,
-        cors_origins=options.origins(environ),
         public_host=urlsplit(options.public_url).hostname,
     )
     try:
@@ -122,7 +126,7 @@ async def _run(options: Options, environ: Mapping[str, str]) -> int:
 async def _prepare(
     options: Options, environ: Mapping[str, str], stack: EmbeddedStack
 ) -> SecretFiles:
-    print("Starting PostgreSQL and SeaweedFS …", flush=True)
+    print(f"Starting PostgreSQL and {NAMES[options.store]} …", flush=True)
     addresses = await stack.start()
     secrets = SecretFiles(service_environment(environ, options, addresses, stack.secrets))
     await migrate(secrets.settings.database)
@@ -166,12 +170,8 @@ def service_environment(
     ours = {
         "CORS_ORIGINS": ",".join(options.origins(environ)),
         "DATABASE_URL": addresses.database_url,
-        "S3_ENDPOINT": addresses.s3_endpoint,
-        "S3_PUBLIC_ENDPOINT": addresses.s3_public_endpoint,
-        "S3_BUCKET": addresses.bucket,
-        "S3_REGION": addresses.region,
-        "S3_ACCESS_KEY": addresses.access_key,
-        "S3_SECRET_KEY": addresses.secret_key,
+        **addresses.store_settings(),
+        **addresses.store_secrets(),
     }
     merged = {
         **{PREFIX + name: value for name, value in defaults.items()},
@@ -221,11 +221,25 @@ def _whole(environ: Mapping[str, str], name: str, default: int, highest: int) ->
     return int(text)
 
 
+def _store(environ: Mapping[str, str]) -> Kind:
+    told = environ.get("STORE") or environ.get(f"{PREFIX}STORE") or "s3"
+    for kind in NAMES:
+        if told == kind:
+            return kind
+    known = " or ".join(f"{kind} ({name})" for kind, name in NAMES.items())
+    raise CannotStart(f"STORE={told} is no object store: it is {known}")
+
+
 def _print_places(options: Options, settings: Settings) -> None:
+    s3, swift = settings.s3, settings.swift
+    store = {
+        "s3": f"S3          {s3.public_endpoint}/{s3.bucket}",
+        "swift": f"Swift       {swift.public_endpoint} (open to this machine's other users)",
+    }
     print(
         f"\n  Photo API   {options.public_url}\n"
         f"  API docs    {options.public_url}/docs\n"
-        f"  S3          {settings.s3.public_endpoint}/{settings.s3.bucket}\n"
+        f"  {store[options.store]}\n"
         f"  Data        {options.data.absolute()}\n"
         f"  Logs        {options.data.absolute() / 'logs'}\n\n"
         "  `make demo` in another terminal fills it with photos; Ctrl-C ends everything.\n",

@@ -1,4 +1,4 @@
-"""PostgreSQL and SeaweedFS together, under one data directory, kept running."""
+"""PostgreSQL and an object store together, under one data directory, kept running."""
 
 import asyncio
 import fcntl
@@ -7,9 +7,10 @@ import os
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
@@ -20,7 +21,15 @@ from photo_local.relay import Relay
 from photo_local.seaweed import BUCKET, REGION, Seaweed
 from photo_local.secrets import Secrets, load_or_create
 
+if TYPE_CHECKING:
+    from photo_local.openstack_account import OpenStack
+
 log = logging.getLogger(__name__)
+
+Kind = Literal["s3", "swift"]
+NAMES: Mapping[Kind, str] = {"s3": "SeaweedFS", "swift": "OpenStack Swift"}
+FOLDERS: Mapping[Kind, str] = {"s3": "seaweed", "swift": "openstack"}
+PORT_VARIABLES: Mapping[Kind, str] = {"s3": "S3_PORT", "swift": "SWIFT_PORT"}
 
 LOOPBACK = ("127.0.0.1", "localhost")
 DEATHS_ALLOWED = 5
@@ -38,20 +47,31 @@ class Service(Protocol):
     async def died(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """`port` None takes a free one. Browsers may GET from any origin and PUT from `cors_origins`.
+    Keystone's tokens, of a Swift, live for `token_life` seconds."""
+
+    kind: Kind = "s3"
+    port: int | None = None
+    cors_origins: Sequence[str] = ()
+    token_life: int = 3600
+
+
 class EmbeddedStack:
-    """Both servers with their files under `data`, which one stack at a time may use.
+    """All servers with their files under `data`, which one stack at a time may use, always with the
+    same kind of `store`: the database names what is in it.
 
     With another `host` than 127.0.0.1 the store alone is reached there too, under the name
-    `public_host`. `s3_port` None takes a free port. `database_port` adds a TCP port on loopback.
+    `public_host`. `database_port` adds a TCP port on loopback.
     """
 
     def __init__(
         self,
         data: Path,
         *,
+        store: StoreOptions | None = None,
         host: str = "127.0.0.1",
-        s3_port: int | None = None,
-        cors_origins: Sequence[str] = (),
         public_host: str | None = None,
         database_port: int | None = None,
         durable: bool = True,
@@ -59,8 +79,7 @@ class EmbeddedStack:
     ) -> None:
         self._data = data.absolute()
         self._host = host
-        self._s3_port = s3_port
-        self._cors_origins = cors_origins
+        self._store = store or StoreOptions()
         self._public_host = public_host or host
         self._database_port = database_port
         self._durable = durable
@@ -107,10 +126,15 @@ class EmbeddedStack:
             self._lock = None
 
     async def _start(self) -> EmbeddedAddresses:
-        secrets, logs = self.secrets, self._data / "logs"
+        secrets, logs, variable = (
+            self.secrets,
+            self._data / "logs",
+            PORT_VARIABLES[self._store.kind],
+        )
         relayed = self._host not in LOOPBACK
-        if relayed and self._s3_port is not None and not is_free(self._s3_port, self._host):
-            raise PortTaken("S3_PORT", self._s3_port)
+        if relayed and self._store.port is not None and not is_free(self._store.port, self._host):
+            raise PortTaken(variable, self._store.port)
+        self._refuse_other_store()
         postgres = Postgres(
             self._data / "postgres",
             secrets.database_password,
@@ -119,39 +143,75 @@ class EmbeddedStack:
             options=self._database_options,
             log=logs / "postgres.log",
         )
-        seaweed = Seaweed(
-            self._data / "seaweed",
-            secrets.s3_access_key,
-            secrets.s3_secret_key,
-            s3_port=None if relayed else self._s3_port,
-            cors_origins=self._cors_origins,
-            log=logs / "seaweed.log",
-        )
-        self._services = [postgres, seaweed]
-        await _together(postgres.start(), seaweed.start())
+        store = await self._make_store(None if relayed else self._store.port, secrets)
+        own = [store] if isinstance(store, Seaweed) else store.services
+        self._services = [postgres, *own]
+        await _together(*(service.start() for service in self._services))
         self._keepers = [asyncio.create_task(self._keep(item)) for item in self._services]
-        public = await self._open_relay(seaweed) if relayed else seaweed.endpoint
+        public = await self._open_relay(store.port) if relayed else store.endpoint
+        places: dict[str, Any] = {
+            "database_url": postgres.url,
+            "superuser_url": postgres.superuser_url,
+        }
+        if not isinstance(store, Seaweed):
+            await store.prepare()
+            pids = {"postgres": postgres.pid, **store.pids}
+            return EmbeddedAddresses(**places, pids=pids, swift=store.found(public))
         return EmbeddedAddresses(
-            database_url=postgres.url,
-            superuser_url=postgres.superuser_url,
-            s3_endpoint=seaweed.endpoint,
+            **places,
+            s3_endpoint=store.endpoint,
             s3_public_endpoint=public,
             bucket=BUCKET,
             region=REGION,
             access_key=secrets.s3_access_key,
             secret_key=secrets.s3_secret_key,
-            pids={"postgres": postgres.pid, "seaweed": seaweed.pid},
+            pids={"postgres": postgres.pid, "seaweed": store.pid},
         )
 
-    async def _open_relay(self, seaweed: Seaweed) -> str:
+    async def _make_store(self, port: int | None, secrets: Secrets) -> "Seaweed | OpenStack":
+        folder, logs = self._data / FOLDERS[self._store.kind], self._data / "logs"
+        self._refuse_other_store()
+        if self._store.kind == "s3":
+            return Seaweed(
+                folder,
+                secrets.s3_access_key,
+                secrets.s3_secret_key,
+                s3_port=port,
+                cors_origins=self._store.cors_origins,
+                log=logs / "seaweed.log",
+            )
+        from photo_local.openstack_account import OpenStack
+        from photo_local.openstack_programs import programs
+
+        # Before there is a folder, which would say what the data is in.
+        await programs()
+        return OpenStack(
+            folder,
+            logs,
+            port=port,
+            cors_origins=self._store.cors_origins,
+            token_life=self._store.token_life,
+        )
+
+    def _refuse_other_store(self) -> None:
+        """The database names what is in one store only."""
+        for kind, folder in FOLDERS.items():
+            if kind != self._store.kind and (self._data / folder).exists():
+                raise CannotStart(
+                    f"the photos of {self._data} are in its {NAMES[kind]}: start it with"
+                    f" STORE={kind} again, or take another DATA folder for STORE={self._store.kind}"
+                )
+
+    async def _open_relay(self, target: int) -> str:
         """Start the relay; the address under which others reach the store."""
-        port = self._s3_port or free_port()
-        relay = Relay(self._host, port, seaweed.port)
+        port = self._store.port or free_port()
+        relay = Relay(self._host, port, target)
         try:
             await relay.start()
         except OSError as error:
+            variable = PORT_VARIABLES[self._store.kind]
             raise CannotStart(
-                f"cannot listen on HOST {self._host}, S3_PORT {port}: {error}"
+                f"cannot listen on HOST {self._host}, {variable} {port}: {error}"
             ) from error
         self._relay = relay
         name = f"[{self._public_host}]" if ":" in self._public_host else self._public_host

@@ -17,7 +17,7 @@ from photo_base.embedded import EmbeddedAddresses
 from photo_base.processes import CannotStart
 from photo_local.ports import free_port
 from photo_local.secrets import load_or_create
-from photo_local.stack import EmbeddedStack
+from photo_local.stack import EmbeddedStack, StoreOptions
 from tests.embedded.servers import Bucket
 
 
@@ -92,7 +92,7 @@ async def test_a_second_start_on_the_same_data_is_refused(data: Path, stack: Emb
 
 async def test_a_failed_part_ends_the_other(data: Path) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as taken:
-        stack = EmbeddedStack(data, s3_port=taken.getsockname()[1], durable=False)
+        stack = EmbeddedStack(data, store=StoreOptions(port=taken.getsockname()[1]), durable=False)
         with pytest.raises(CannotStart, match="S3_PORT"):
             await stack.start()
 
@@ -100,7 +100,11 @@ async def test_a_failed_part_ends_the_other(data: Path) -> None:
 async def test_another_host_reaches_only_the_store_and_the_same_signed_urls(data: Path) -> None:
     port = free_port()
     stack = EmbeddedStack(
-        data, host="127.0.0.2", s3_port=port, public_host="127.0.0.2", durable=False
+        data,
+        host="127.0.0.2",
+        store=StoreOptions(port=port),
+        public_host="127.0.0.2",
+        durable=False,
     )
     try:
         addresses = await stack.start()

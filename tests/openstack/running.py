@@ -24,7 +24,7 @@ def running_openstack(folder: Path) -> Iterator[tuple[Keystone, Swift]]:
     with asyncio.Runner() as runner:
         keystone = Keystone(folder / "keystone")
         runner.run(keystone.start())
-        swift = Swift(folder / "swift", keystone.url)
+        swift = Swift(folder / "swift", keystone.identity)
         try:
             runner.run(swift.start())
             keystone.offer_swift(swift.url)

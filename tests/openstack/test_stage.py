@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.openstack.keystone import PASSWORD, PROJECT, USER, Keystone
+from photo_local.keystone import PROJECT, USER
+from tests.openstack.keystone import PASSWORD, Keystone
 from tests.openstack.swift import Swift, ask
 from tests.service import eventually
 
@@ -51,14 +51,12 @@ def test_its_servers_are_on_loopback_alone(swift: Swift) -> None:
 
 
 def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:
-    began = time.monotonic()
     parent = subprocess.Popen(
         [sys.executable, "-c", _START, str(tmp_path / "own")], stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     pids = list(map(int, parent.stdout.readline().split()))
     assert len(pids) == 5
-    assert time.monotonic() - began < 12
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
 

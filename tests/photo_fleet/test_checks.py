@@ -152,6 +152,24 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("unused", "warning", {"logs.ca": "/etc/a.pem", "logs.loki": "http://10.0.0.7:3100"}),
     ("unused", "warning", {"metrics.pushgateway_auth": "basic"}),
     (
+        "swift-passed-through",
+        "error",
+        {"store.kind": "swift", "balancer.store": "http://10.0.0.5:8333"},
+    ),
+    ("swift-credentials", "error", {"store.kind": "swift", "service.store_credentials": "role"}),
+    (
+        "swift-containers",
+        "error",
+        {"store.kind": "swift", "store.swift.container": "photos-staging"},
+    ),
+    (
+        "swift-containers",
+        "error",
+        {"store.kind": "swift", "store.swift.staging_container": "photos-segments"},
+    ),
+    ("store-unused", "warning", {"store.swift.account": "https://swift.example.org/v1/AUTH_1"}),
+    ("store-unused", "warning", {"store.kind": "swift", "service.store": "http://10.0.0.5:8333"}),
+    (
         "unused",
         "warning",
         {"metrics.pushgateway_ca": "/etc/a.pem", "metrics.pushgateway": "http://10.0.0.9:9091"},
@@ -388,6 +406,11 @@ def test_defaults_are_those_of_the_service() -> None:
         "MAX_INSTANCES": str(fleet.group.max),
         "S3_BUCKET": fleet.balancer.bucket,
         "S3_REGION": fleet.service.store_region,
+        "STORE": fleet.store.kind,
+        "SWIFT_CONTAINER": fleet.store.swift.container,
+        "SWIFT_STAGING_CONTAINER": fleet.store.swift.staging_container,
+        "SWIFT_DIGEST": fleet.store.swift.digest,
+        "SWIFT_USER_DOMAIN_ID": fleet.store.swift.domain,
         "UPLOAD_MAX_SIZE": str(LARGEST_UPLOAD),
     }.items() <= defaults.items()
 

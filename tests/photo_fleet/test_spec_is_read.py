@@ -23,9 +23,10 @@ LONGEST_WAY = 15
 SPEC = "photo_fleet.spec"
 STORE = Balancer(store="https://s3.example.org", tls=Tls("/c.pem", "/k.pem"))
 CLOUD = {"balancer.kind": "cloud", "drain.removal": "health-only", "metrics.cloud": "ec2"}
+SWIFT = {"store.kind": "swift"}
 TRACED = Tracing("http://10.0.0.7:4318")
 FLEETS = (
-    *(Fleet(), changed(Fleet(), CLOUD)),
+    *(Fleet(), changed(Fleet(), CLOUD), changed(Fleet(), SWIFT)),
     *(replace(Fleet(), balancer=STORE), replace(Fleet(), tracing=TRACED)),
 )
 

@@ -17,9 +17,9 @@ from photo_api.storage.keystone import Account, fetch_token
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.tokens import Tokens
-from tests.openstack import keystone as v3
+from photo_local.keystone import PROJECT, USER
 from tests.openstack.account import account_of, open_account, open_store
-from tests.openstack.keystone import Keystone
+from tests.openstack.keystone import PASSWORD, Keystone
 from tests.openstack.keystone_v2 import KeystoneV2, serving
 from tests.openstack.swift import Swift, ask
 from tests.storage.test_contract import MIB, content, stream
@@ -164,9 +164,9 @@ async def test_a_wrong_password_is_told_without_it(swift: Swift) -> None:
 @pytest.fixture
 async def store_v3(openstack: tuple[Keystone, Swift]) -> AsyncIterator[SwiftStore]:
     keystone, swift = openstack
-    account = Account(f"{keystone.url}/v3", v3.USER, v3.PASSWORD, keystone.project)
+    account = Account(f"{keystone.url}/v3", USER, PASSWORD, keystone.project)
     url = f"{swift.url}/v1/AUTH_{keystone.project}"
-    token, _ = keystone.sign_in(v3.USER, v3.PASSWORD, v3.PROJECT)
+    token, _ = keystone.sign_in(USER, PASSWORD, PROJECT)
     containers = Containers("photos", "staging", "segments")
     for name in (containers.photos, containers.staging):
         assert ask("PUT", f"{url}/{name}", X_Auth_Token=token).status in (201, 202)
@@ -180,10 +180,10 @@ async def test_a_real_keystone(
     openstack: tuple[Keystone, Swift], store_v3: SwiftStore, prefix: str
 ) -> None:
     keystone, _ = openstack
-    wrong = Account(f"{keystone.url}/v3", v3.USER, "wrong", keystone.project)
+    wrong = Account(f"{keystone.url}/v3", USER, "wrong", keystone.project)
     with pytest.raises(StoreRefused):
         await asyncio.to_thread(fetch_token, wrong)
-    token = await asyncio.to_thread(fetch_token, replace(wrong, password=v3.PASSWORD))
+    token = await asyncio.to_thread(fetch_token, replace(wrong, password=PASSWORD))
     assert 3500 < token.life <= 3600
     await store_v3.put(prefix + "x", stream(6 * MIB), content_type="image/png")
     await store_v3.copy(prefix + "x", prefix + "y", content_type="image/jpeg")
@@ -203,7 +203,7 @@ async def test_a_real_keystone_that_is_away(
     keystone.hold()
     try:
         assert await store_v3.get(prefix + "x") == b"data"
-        account = Account(f"{keystone.url}/v3", v3.USER, v3.PASSWORD, keystone.project)
+        account = Account(f"{keystone.url}/v3", USER, PASSWORD, keystone.project)
         with pytest.raises(StoreUnavailable):
             await asyncio.to_thread(fetch_token, account)
     finally:
@@ -243,7 +243,7 @@ async def test_an_application_credential_will_do(
 @pytest.mark.timeout(300)
 async def test_a_project_is_found_by_its_name(openstack: tuple[Keystone, Swift]) -> None:
     keystone, _ = openstack
-    account = Account(f"{keystone.url}/v3", v3.USER, v3.PASSWORD, project_name=v3.PROJECT)
+    account = Account(f"{keystone.url}/v3", USER, PASSWORD, project_name=PROJECT)
     assert (await asyncio.to_thread(fetch_token, account)).value
     for wrong in (
         replace(account, project_name="none"),
@@ -270,7 +270,7 @@ async def test_a_changed_password_ends_tokens_before_their_time(
             with pytest.raises(StoreRefused):
                 await store_v3.get(prefix + "x")
     finally:
-        keystone.change_password(v3.PASSWORD)
+        keystone.change_password(PASSWORD)
     store_v3._requests._tokens.forgive()
     # Keystone takes a token of the second of the change for one from before it.
     async with asyncio.timeout(20):

@@ -73,7 +73,8 @@ def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
     """What an instance of the spec would say of its settings with the secrets in `folder`."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     told = settings(fleet) | absent(fleet)
-    told.pop("PHOTO_API_S3_CA_FILE", None)  # it is on the machines
+    for name in ("S3_CA_FILE", "SWIFT_CA_FILE"):
+        told.pop(f"{PREFIX}{name}", None)  # it is on the machines
     asked = subprocess.run(
         [sys.executable, "-m", "photo_api.cli", "config", "check", "--json"],
         env=ours | told | paths(secrets(fleet), str(folder)),

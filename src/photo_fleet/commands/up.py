@@ -13,7 +13,8 @@ from photo_base.line_output import LineOutput, as_text
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel
 from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, spec_of
-from photo_fleet.local_fleet.fleet import LocalFleet
+from photo_fleet.local_fleet.embedded import STORES, StoreOptions
+from photo_fleet.local_fleet.fleet import LocalFleet, Stand
 from photo_fleet.local_fleet.journal import Event
 from photo_fleet.local_fleet.layout import DEFAULT_DATA, Layout
 
@@ -42,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make policy windows, cooldowns, warm-up and probe intervals N times as short; drains"
         " and timeouts stay (%(default)g)",
     )
+    parser.add_argument(
+        "--store",
+        choices=tuple(STORES),
+        default="s3",
+        help="s3: SeaweedFS; swift: OpenStack's, with a Keystone (%(default)s)",
+    )
     parser.add_argument("--no-view", action="store_true", help="lines instead of the live view")
     parser.add_argument("--json", action="store_true", help="each event as a line of JSON")
 
@@ -56,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     if name == BUILT_IN:
         print(f"no {DEFAULT_FILE} here: the defaults of fleet.example.toml", file=sys.stderr)
     layout = Layout(options.data.absolute())
-    fleet = LocalFleet(spec, layout, options.port, options.time_scale, watched=True)
+    stand = Stand(StoreOptions(options.store))
+    fleet = LocalFleet(spec, layout, options.port, options.time_scale, watched=True, stand=stand)
     try:
         asyncio.run(_run(fleet, options))
     except CannotStart as error:

@@ -10,6 +10,7 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
+from dataclasses import dataclass, field
 from typing import Any
 
 from photo_base.embedded import EmbeddedAddresses
@@ -25,7 +26,7 @@ from photo_fleet.group.registry_view import Registry
 from photo_fleet.local_fleet.commands import Commands
 from photo_fleet.local_fleet.control import control_socket
 from photo_fleet.local_fleet.deploys import Deploys
-from photo_fleet.local_fleet.embedded import Embedded
+from photo_fleet.local_fleet.embedded import STORES, Embedded, StoreOptions
 from photo_fleet.local_fleet.front import Keeper, NginxFront
 from photo_fleet.local_fleet.journal import Journal, JournalHandler
 from photo_fleet.local_fleet.launcher import Launcher, caller_environment
@@ -51,13 +52,21 @@ FIRST_LOOKS = 20
 EVENTS_SHOWN = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What somebody puts in place of a fleet's parts: `between` takes where the database and the
+    store are, and gives where the fleet shall look for them, `keeping` gives something in place of
+    the balancer that would keep nginx's members."""
+
+    store: StoreOptions = field(default_factory=StoreOptions)
+    between: Callable[[EmbeddedAddresses], EmbeddedAddresses] = lambda addresses: addresses
+    keeping: Callable[[Balance, EmbeddedAddresses, Nginx], Keeper] = lambda balance, *_: balance
+
+
 class LocalFleet:
     """The fleet of `spec` in one folder, reached at `port` of loopback. `time_scale` shortens
     policies and probes, never a drain. The instances get `environ`, or that of this process.
-    `between` takes where the database and the store are, and gives where the fleet shall look for
-    them: at what somebody has put in between. `keeping` may give something else in place of the
-    balancer that would keep nginx's members. `watched`: with Prometheus and a Pushgateway, where
-    these are installed."""
+    `watched`: with Prometheus and a Pushgateway, where these are installed."""
 
     def __init__(
         self,
@@ -67,17 +76,13 @@ class LocalFleet:
         time_scale: float = 1.0,
         *,
         environ: Mapping[str, str] | None = None,
-        between: Callable[[EmbeddedAddresses], EmbeddedAddresses] = lambda addresses: addresses,
-        keeping: Callable[[Balance, EmbeddedAddresses, Nginx], Keeper] = lambda balance, *_: (
-            balance
-        ),
+        stand: Stand | None = None,
         watched: bool = False,
     ) -> None:
         self._watched = watched
         self._spec = spec
-        self._keeping = keeping
+        self._stand = stand or Stand()
         self._environ = caller_environment() if environ is None else environ
-        self._between = between
         self._layout = layout
         self._port = port
         self._time_scale = time_scale
@@ -101,7 +106,7 @@ class LocalFleet:
             tell = self.journal.tell
             for finding in check(self._spec):
                 tell("", finding.level, f"{finding.numbers}: {finding.consequence}")
-            tell("", "up", "starting PostgreSQL, SeaweedFS and nginx")
+            tell("", "up", f"starting PostgreSQL, {STORES[self._stand.store.kind]} and nginx")
             starting = asyncio.ensure_future(self._start(running))
             if not await _first(starting, stop):
                 return
@@ -149,9 +154,9 @@ class LocalFleet:
         layout, connections = self._layout, self._spec.database.max_connections
         tell = self.journal.tell
         origins = front_ends(self._spec, self.url)
-        embedded = await Embedded.start(layout, origins, connections)
+        embedded = await Embedded.start(layout, origins, connections, self._stand.store)
         running.push_async_callback(embedded.stop)
-        addresses = self._between(embedded.addresses)
+        addresses = self._stand.between(embedded.addresses)
         gateway = await self._watched_by("Pushgateway", gateway_beside(layout, tell), running)
         alerts = alertmanager_beside(self._spec, layout, tell)
         alertmanager = await self._watched_by("Alertmanager", alerts, running)
@@ -167,7 +172,7 @@ class LocalFleet:
         running.push_async_callback(nginx.stop)
         await nginx.start()
         made = self._make_balance(nginx)
-        balance = self._keeping(made, addresses, nginx)
+        balance = self._stand.keeping(made, addresses, nginx)
         front = self._front = NginxFront(balance, nginx.members_socket)
         traffic = self._traffic = Traffic(nginx.access_log)
         work = [await running.enter_async_context(self._balancing(balance))]

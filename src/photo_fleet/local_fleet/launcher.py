@@ -111,8 +111,7 @@ def _secret(addresses: EmbeddedAddresses, secrets: Secrets) -> dict[str, str]:
     """The texts of the secrets' files."""
     return {
         "DATABASE_URL": addresses.database_url,
-        "S3_ACCESS_KEY": addresses.access_key,
-        "S3_SECRET_KEY": addresses.secret_key,
+        **addresses.store_secrets(),
         "JWT_KEYS": f"fleet:{secrets.jwt_key}",
         "SECRET_KEYS": f"fleet:{secrets.secret_key}",
         "OPS_TOKEN": secrets.ops_token,

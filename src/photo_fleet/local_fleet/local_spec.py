@@ -4,7 +4,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from photo_base.embedded import EmbeddedAddresses
-from photo_fleet.spec.fleet import Fleet, Logs, Tls, Tracing
+from photo_fleet.spec.fleet import Fleet, Logs, Store, Swift, Tls, Tracing
 
 
 def local_spec(
@@ -15,7 +15,8 @@ def local_spec(
     alertmanager: str = "",
 ) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
-    `public_url` by clients and from loopback by nginx. Its log lines and spans go to no collector,
+    `public_url` by clients and from loopback by nginx, which passes on URLs of S3 alone. Its log
+    lines and spans go to no collector,
     its metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere, its
     alerts to `alertmanager`."""
     return replace(
@@ -25,16 +26,17 @@ def local_spec(
             public_url=public_url,
             store=addresses.s3_endpoint,
             store_ca="",
-            store_region=addresses.region,
+            store_region=addresses.region or fleet.service.store_region,
             store_credentials="keys",
         ),
+        store=_store(addresses),
         balancer=replace(
             fleet.balancer,
             kind="nginx",
             membership="lua",
             networks=("127.0.0.0/8",),
             store=addresses.s3_endpoint,
-            bucket=addresses.bucket,
+            bucket=addresses.bucket or fleet.balancer.bucket,
             tls=Tls(),
         ),
         database=replace(fleet.database, pooler="none"),
@@ -53,6 +55,21 @@ def local_spec(
         logs=Logs(),
         tracing=Tracing(),
     )
+
+
+def _store(addresses: EmbeddedAddresses) -> Store:
+    if (found := addresses.swift) is None:
+        return Store()
+    swift = Swift(
+        account=found.url,
+        public=found.public_endpoint,
+        container=found.container,
+        staging_container=found.staging_container,
+        auth=found.auth_url,
+        user=found.user,
+        project=found.project,
+    )
+    return Store("swift", swift)
 
 
 def front_ends(fleet: Fleet, public_url: str) -> tuple[str, ...]:

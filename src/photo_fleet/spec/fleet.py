@@ -29,20 +29,20 @@ DISCOVERY_PATH = "/targets"
 BALANCER_METRICS_PATH = "/metrics"
 """Where it tells of itself, at the same place."""
 
+HOST = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?"
+
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
 File = Annotated[str, Text("/[A-Za-z0-9/_.+-]+", "/etc/ssl/photos.pem")]
 OptionalFile = Annotated[str, Text("(/[A-Za-z0-9/_.+-]+)?", "/etc/ssl/photos.pem")]
 Address = Annotated[
     str,
-    Location(
-        r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)?", "http://10.0.0.5:8333"
-    ),
+    Location(rf"({HOST})?", "http://10.0.0.5:8333"),
 ]
 Collector = Annotated[
     str,
     Location(
-        r"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9/_.-]*)?)?",
+        rf"({HOST}(/[A-Za-z0-9/_.-]*)?)?",
         "http://10.0.0.7:3100",
     ),
 ]
@@ -50,6 +50,19 @@ Tenant = Annotated[str, Text("[A-Za-z0-9!_.*'()-]{0,150}", "photos")]
 """As Loki allows it."""
 ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
 Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
+Account = Annotated[
+    str,
+    Location(
+        rf"({HOST}(/[A-Za-z0-9_.-]+)*/v1/[A-Za-z0-9_.:-]+)?", "https://swift.example.org/v1/AUTH_1"
+    ),
+]
+Keystone = Annotated[
+    str, Location(rf"({HOST}(/[A-Za-z0-9_.-]+)*/(v3|v2\.0))?", "https://keystone.example.org/v3")
+]
+Container = Annotated[str, Text("[A-Za-z0-9._-]{1,240}", "photos")]
+User = Annotated[str, Text("[A-Za-z0-9._@+-]{0,255}", "photo-api")]
+Project = Annotated[str, Text("[A-Za-z0-9._-]{0,64}", "7c1f5a0e9b8d4c6f")]
+Domain = Annotated[str, Text("[A-Za-z0-9._-]{1,64}", "default")]
 Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
 CloudRegion = Annotated[str, Text("[A-Za-z0-9-]{0,63}", "ap-northeast-2")]
 Package = Annotated[
@@ -110,6 +123,33 @@ class Service:
     its image brings, or a wheel's address with its hash (`https://….whl#sha256=…`)."""
     secrets_hook: File = "/usr/local/sbin/photo-api-secrets"
     """Program of the machine's image that fetches the secrets into the folder that it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swift:
+    """An account of OpenStack's object store, and who gets its tokens from Keystone."""
+
+    account: Account = ""
+    """Its address as an instance reaches it; empty: set on the machine."""
+    public: Address = ""
+    """The store's address in the URLs that clients get; empty: that of `account`."""
+    container: Container = "photos"
+    staging_container: Container = "photos-staging"
+    digest: Literal["auto", "sha1", "sha256", "sha512"] = "auto"
+    auth: Keystone = ""
+    """Keystone's address; empty: set on the machine, as user and project."""
+    user: User = ""
+    project: Project = ""
+    """Its id, which version 2.0 calls tenant."""
+    domain: Domain = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Which kind of object store there is. What S3 needs is with `Service` and `Balancer`."""
+
+    kind: Literal["s3", "swift"] = "s3"
+    swift: Swift = Swift()
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +369,7 @@ class Fleet:
 
     name: Name = "photo-api"
     service: Service = field(default_factory=Service)
+    store: Store = field(default_factory=Store)
     health_check: HealthCheck = field(default_factory=HealthCheck)
     balancer: Balancer = field(default_factory=Balancer)
     drain: Drain = field(default_factory=Drain)

@@ -14,6 +14,10 @@ EXAMPLES = {
     "PHOTO_API_PUBLIC_URL": "https://photos.example.org",
     "PHOTO_API_S3_PUBLIC_ENDPOINT": "https://photos.example.org",
     "PHOTO_API_S3_ENDPOINT": "https://s3.example.org",
+    "PHOTO_API_SWIFT_URL": "https://swift.example.org/v1/AUTH_1234",
+    "PHOTO_API_SWIFT_AUTH_URL": "https://keystone.example.org/v3",
+    "PHOTO_API_SWIFT_USER": "photo-api",
+    "PHOTO_API_SWIFT_PROJECT_ID": "1234",
 }
 """Settings that a spec may leave to the machine, without which an instance does not start or does
 not know its clients."""
@@ -33,6 +37,13 @@ class Secret:
     name: str
     variable: str
     meaning: str
+
+
+SWIFT = (
+    Secret("swift-password", "SWIFT_PASSWORD", "the password of Swift's user in Keystone"),
+    Secret("swift-url-keys", "SWIFT_URL_KEYS", "`openssl rand -hex 32`, which signs URLs"),
+    Secret("swift-staging-url-keys", "SWIFT_STAGING_URL_KEYS", "another, for uploads"),
+)
 
 
 def settings(fleet: Fleet) -> dict[str, str]:
@@ -57,11 +68,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "DATABASE_POOLER": fleet.database.pooler,
         "MAX_INSTANCES": str(fleet.group.max),
         "JOB_CONCURRENCY": str(service.job_concurrency),
-        "S3_BUCKET": balancer.bucket,
-        "S3_REGION": service.store_region,
-        "S3_ENDPOINT": service.store or balancer.store,
-        "S3_CA_FILE": service.store_ca,
-        "S3_PUBLIC_ENDPOINT": service.public_url if balancer.store else "",
+        **(_swift(fleet) if fleet.store.kind == "swift" else _s3(fleet)),
         "LOG_SINK": logs.file,
         "LOG_LOKI_URL": logs.loki,
         "LOG_LOKI_TENANT": logs.loki_tenant,
@@ -70,6 +77,34 @@ def settings(fleet: Fleet) -> dict[str, str]:
         **_tracing(fleet),
     }
     return {PREFIX + name: value for name, value in found.items() if value}
+
+
+def _s3(fleet: Fleet) -> dict[str, str]:
+    service, balancer = fleet.service, fleet.balancer
+    return {
+        "S3_BUCKET": balancer.bucket,
+        "S3_REGION": service.store_region,
+        "S3_ENDPOINT": service.store or balancer.store,
+        "S3_CA_FILE": service.store_ca,
+        "S3_PUBLIC_ENDPOINT": service.public_url if balancer.store else "",
+    }
+
+
+def _swift(fleet: Fleet) -> dict[str, str]:
+    swift = fleet.store.swift
+    return {
+        "STORE": "swift",
+        "SWIFT_URL": swift.account,
+        "SWIFT_PUBLIC_ENDPOINT": swift.public,
+        "SWIFT_CONTAINER": swift.container,
+        "SWIFT_STAGING_CONTAINER": swift.staging_container,
+        "SWIFT_DIGEST": swift.digest,
+        "SWIFT_AUTH_URL": swift.auth,
+        "SWIFT_USER": swift.user,
+        "SWIFT_PROJECT_ID": swift.project,
+        "SWIFT_USER_DOMAIN_ID": swift.domain,
+        "SWIFT_CA_FILE": fleet.service.store_ca,
+    }
 
 
 def _tracing(fleet: Fleet) -> dict[str, str]:
@@ -88,13 +123,23 @@ def _tracing(fleet: Fleet) -> dict[str, str]:
 def absent(fleet: Fleet) -> dict[str, str]:
     """Variables that an instance needs and the spec does not tell, with examples."""
     service, balancer = fleet.service, fleet.balancer
-    told = {
+    told: dict[str, object] = {
         "PHOTO_API_TRUSTED_PROXIES": balancer.networks,
         "PHOTO_API_PUBLIC_URL": service.public_url,
-        "PHOTO_API_S3_PUBLIC_ENDPOINT": service.public_url or not balancer.store,
-        "PHOTO_API_S3_ENDPOINT": service.store or balancer.store,
     }
-    return {name: example for name, example in EXAMPLES.items() if not told[name]}
+    if (swift := fleet.store.swift) and fleet.store.kind == "swift":
+        told |= {
+            "PHOTO_API_SWIFT_URL": swift.account,
+            "PHOTO_API_SWIFT_AUTH_URL": swift.auth,
+            "PHOTO_API_SWIFT_USER": swift.user,
+            "PHOTO_API_SWIFT_PROJECT_ID": swift.project,
+        }
+    else:
+        told |= {
+            "PHOTO_API_S3_PUBLIC_ENDPOINT": service.public_url or not balancer.store,
+            "PHOTO_API_S3_ENDPOINT": service.store or balancer.store,
+        }
+    return {name: EXAMPLES[name] for name, value in told.items() if not value}
 
 
 def secrets(fleet: Fleet) -> list[Secret]:
@@ -103,7 +148,9 @@ def secrets(fleet: Fleet) -> list[Secret]:
     if fleet.database.pooler == "transaction":
         direct = "the same past the pooler"
         found.append(Secret("database-direct-url", "DATABASE_DIRECT_URL", direct))
-    if fleet.service.store_credentials == "keys":
+    if fleet.store.kind == "swift":
+        found += SWIFT
+    elif fleet.service.store_credentials == "keys":
         found.append(Secret("s3-access-key", "S3_ACCESS_KEY", "the object store's access key"))
         found.append(Secret("s3-secret-key", "S3_SECRET_KEY", "its secret key"))
     found += _of_collectors(fleet.logs, fleet.tracing)

@@ -16,7 +16,7 @@ from photo_fleet.doctor.looks.clock import Offset, offset
 from photo_fleet.doctor.looks.servers import ServersLook, Told
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
-from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.fleet import Fleet, Swift
 
 PATIENCE, LONGEST = 4.0, 15.0
 """Seconds for an answer, and for all of one address."""
@@ -94,17 +94,33 @@ def _configs(seen: Seen) -> Iterator[Told]:
 
 
 def _places(fleet: Fleet, configs: Sequence[Told]) -> list[StorePlace]:
-    """As an instance tells it, or else the spec, which knows of S3 alone."""
+    """As an instance tells it, or else the spec."""
     inner = fleet.service.store or fleet.balancer.store
     public = fleet.service.public_url if fleet.balancer.store else inner
     bucket = fleet.balancer.bucket
     told = next((place for config in configs if (place := _told(config.get("store")))), None)
     if told is not None and told.kind == "swift":
         return [told]
+    if told is None and fleet.store.kind == "swift":
+        return _swift_places(fleet.store.swift)
     if told is not None:
         public, bucket = told.address, told.bucket
     addresses = dict.fromkeys(filter(None, (public, inner)))
     return [StorePlace(one, bucket, one == public, uploads=bucket) for one in addresses]
+
+
+def _swift_places(swift: Swift) -> list[StorePlace]:
+    """The account as clients find it, and as instances do, where they find it elsewhere."""
+    if not swift.account:
+        return []
+    account = urlsplit(swift.account)
+    public = swift.public or f"{account.scheme}://{account.netloc}"
+    addresses = dict.fromkeys((f"{public}{account.path}", swift.account))
+    names = swift.container, swift.staging_container
+    return [
+        StorePlace(one, names[0], place == 0, "swift", names[1])
+        for place, one in enumerate(addresses)
+    ]
 
 
 def _told(store: object) -> StorePlace | None:

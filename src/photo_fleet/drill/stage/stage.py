@@ -30,7 +30,7 @@ from photo_fleet.drill.stage.standby import Standby
 from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
-from photo_fleet.local_fleet.fleet import LocalFleet
+from photo_fleet.local_fleet.fleet import LocalFleet, Stand
 from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import local_spec
@@ -106,8 +106,7 @@ class Stage:
             self._layout,
             _free_port(),
             environ={**_environ(), **environ},
-            between=self._put_relay_between,
-            keeping=self._keeper_of,
+            stand=Stand(between=self._put_relay_between, keeping=self._keeper_of),
         )
         self.url = self._fleet.url
         self._second = Layout(folder / "second"), _free_port()
