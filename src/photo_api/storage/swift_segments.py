@@ -43,19 +43,20 @@ class Segments:
         self, key: str, place: str, chunks: AsyncIterator[bytes], headers: Mapping[str, str]
     ) -> None:
         """Store a stream as an object that is visible when all of it is there. Raises
-        `StoreUnavailable`, and what `chunks` raise; no segment is left then."""
+        `StoreUnavailable`, and what `chunks` raise; no segment is left then, but where the manifest
+        had no answer: the object may be there, so they are left to who deletes it."""
         upload = secrets.token_hex(8)
         await self._make_container()
         try:
             manifest = await self._upload(f"{_digest(key)}/{upload}", chunks)
-            body = json.dumps(manifest).encode()
-            query = "multipart-manifest=put"
-            answer = await self._requests.ask(Asked("PUT", place, headers, body, query, SLOW))
-            if answer.status != 201:
-                raise StoreUnavailable(f"PUT of a manifest: the store failed ({answer.status})")
         except BaseException:
             await asyncio.shield(self._left(key, upload))
             raise
+        body, query = json.dumps(manifest).encode(), "multipart-manifest=put"
+        answer = await self._requests.ask(Asked("PUT", place, headers, body, query, SLOW))
+        if answer.status != 201:
+            await self._left(key, upload)
+            raise StoreUnavailable(f"PUT of a manifest: the store failed ({answer.status})")
         await self.discard(key, kept=upload)
 
     async def upload_of(self, place: str) -> str:
@@ -77,7 +78,7 @@ class Segments:
         while names := await self._names(prefix, kept):
             for name in names:
                 place = f"{quote(self._container, safe='')}/{name}"
-                answer = await self._requests.ask(Asked("DELETE", place))
+                answer = await self._requests.ask(Asked("DELETE", place, timeout=SLOW))
                 if answer.status not in (204, 404):
                     raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
             if len(names) < PAGE:
@@ -86,7 +87,8 @@ class Segments:
     async def _make_container(self) -> None:
         """Once; one that is there stays as it is."""
         if not self._is_there:
-            answer = await self._requests.ask(Asked("PUT", quote(self._container, safe="")))
+            asked = Asked("PUT", quote(self._container, safe=""), timeout=SLOW)
+            answer = await self._requests.ask(asked)
             if answer.status not in (201, 202):
                 raise StoreUnavailable(f"PUT of {self._container}: HTTP {answer.status}")
             self._is_there = True
@@ -115,7 +117,7 @@ class Segments:
 
     async def _names(self, prefix: str, kept: str) -> list[str]:
         query = f"format=json&limit={PAGE}&prefix={quote(prefix, safe='')}"
-        asked = Asked("GET", quote(self._container, safe=""), query=query)
+        asked = Asked("GET", quote(self._container, safe=""), query=query, timeout=SLOW)
         answer = await self._requests.ask(asked)
         if answer.status == 404:
             return []
