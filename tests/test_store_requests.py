@@ -1,6 +1,7 @@
 """What one photo's life costs in requests to the store: the table of docs/storage.md, counted on
 both kinds by relays in front of the real ones."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +18,17 @@ from photo_api.storage.swift_containers import Containers
 from tests.openstack.account import on_swift
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
 from tests.outages.faulty_store import FaultyStore, faulty_store
-from tests.own_stage import ask, endpoint_in, own_bucket, own_database, store_at
+from tests.own_stage import (
+    ask,
+    database_of,
+    endpoint_in,
+    own_bucket,
+    own_database,
+    store_at,
+    store_of,
+)
 from tests.service import Service, User, eventually, jpeg, put, running_service
+from tests.test_sweep import sweep
 
 PAGE = Path(__file__).parent.parent / "docs/storage.md"
 OF_AN_OBJECT = re.compile(r"/(staging|photos|renditions)/\d+/")
@@ -69,7 +79,7 @@ def counted(
         changed = {
             name: clients.endpoint if "PUBLIC" in name else value for name, value in changed.items()
         }
-        changed["SWEEP_INTERVAL"] = "0.3"
+        changed["SWEEP_INTERVAL"] = "3600"
         settings |= {f"PHOTO_API_{name}": value for name, value in changed.items()}
         service = running.enter_context(running_service(settings, tmp_path))
         yield Counted(request.param, service, (own, clients))
@@ -122,6 +132,15 @@ def live(user: User, counted: Counted) -> None:
     user.upload(data)
     eventually(lambda: not ask(settings, "SELECT FROM jobs"), 20)
     counted.step("another, through the server, with thumbnail and preview")
-    ask(settings, "UPDATE unreferenced_objects SET delete_after = now() - interval '1 second'")
-    eventually(lambda: not ask(settings, "SELECT FROM unreferenced_objects"), 20)
+    assert asyncio.run(swept(settings)) == 5
     counted.step("deletion of its five objects")
+
+
+async def swept(settings: dict[str, str]) -> int:
+    """What a sweep deletes to which everything is due."""
+    store = store_of(settings)
+    async with database_of(settings) as db:
+        await db.execute("UPDATE unreferenced_objects SET delete_after = now() - interval '1 s'")
+        objects = (await sweep(db, store, 3600)).objects
+    await store.aclose()
+    return objects
