@@ -19,7 +19,7 @@ from photo_api.photos import adoption, late_uploads, reconcile
 from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.base import ObjectStore
 from tests import service
-from tests.own_stage import ask, database_of, holds, own_bucket, own_database, store_of
+from tests.own_stage import ask, database_of, holds, own_bucket, own_database, reached_at, store_of
 from tests.service import User, eventually, heic, jpeg, running_service
 
 T = TypeVar("T")
@@ -449,20 +449,24 @@ def test_the_text_for_people(
     assert "moved 23 objects to quarantine/ for 30 days" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DATABASE_URL", "postgresql://photo_api@127.0.0.1:9/photo_api"),
-        ("S3_ENDPOINT", "http://127.0.0.1:9"),
-        ("S3_BUCKET", "no-such-bucket"),
-        ("S3_SECRET_KEY", "not the right one, and that is long enough"),
-    ],
-)
-def test_what_cannot_be_reached_is_exit_code_2(
-    settings: dict[str, str], name: str, value: str
-) -> None:
+def without(part: str, settings: dict[str, str]) -> dict[str, str]:
+    """The settings of who cannot reach this part."""
+    if part == "store":
+        return reached_at(settings, "http://127.0.0.1:9")
+    on_swift = settings.get("PHOTO_API_STORE") == "swift"
+    names = {
+        "database": ("DATABASE_URL", "postgresql://photo_api@127.0.0.1:9/photo_api"),
+        "bucket": ("SWIFT_CONTAINER" if on_swift else "S3_BUCKET", "no-such-bucket"),
+        "secret": ("SWIFT_PASSWORD" if on_swift else "S3_SECRET_KEY", "not the right one " * 2),
+    }
+    name, value = names[part]
+    return settings | {f"PHOTO_API_{name}": value}
+
+
+@pytest.mark.parametrize("part", ["database", "store", "bucket", "secret"])
+def test_what_cannot_be_reached_is_exit_code_2(settings: dict[str, str], part: str) -> None:
     """Never a report of what is missing."""
-    ended = service.cli(settings | {f"PHOTO_API_{name}": value}, "reconcile", "--json", "--repair")
+    ended = service.cli(without(part, settings), "reconcile", "--json", "--repair")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert "Cannot read the database or the store" in ended.stderr

@@ -22,6 +22,7 @@ SUITES = {
         "contract/test_repeated_deletes.py",
         "http/test_timeouts.py",
         "test_late_uploads.py",
+        "test_memory.py",
         "test_whole_files.py",
         "test_decomposed_names.py",
     ],

@@ -86,8 +86,7 @@ class SwiftStore:
         """The description and first `length` bytes; only an empty object takes a second request."""
         if length > 0:
             headers = {"Range": f"bytes=0-{length - 1}"}
-            asked = Asked("GET", self._place(key), headers, most=_WHOLE)
-            answer = await self._requests.ask(asked)
+            answer = await self._requests.ask(Asked("GET", self._place(key), headers))
             if answer.status != 416:
                 answer = await self._found(answer, key)
                 return _info(key, answer.headers), answer.body[:length]
