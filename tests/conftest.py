@@ -15,17 +15,25 @@ from typing import Any
 import pytest
 
 from photo_api.db.pool import Database
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.swift_containers import Containers
+from tests.openstack.account import on_swift, own_containers
 from tests.openstack.keystone import Keystone
+from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
 from tests.openstack.running import running_openstack, running_swift
 from tests.openstack.swift import Swift
-from tests.own_stage import database_of, store_of
+from tests.own_stage import OpenStore, database_of, store_of
 from tests.service import Service, User, running_service
+
+ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A missing program fails the tests that need it; ALLOW_MISSING=1 skips them by name."""
+    """A missing program fails the tests that need it; ALLOW_MISSING=1 skips them by name. On Swift
+    those are skipped that try what S3 alone has."""
     for item in items:
+        own = item.get_closest_marker("s3_only") if ON_SWIFT else None
+        if own is not None:
+            item.add_marker(pytest.mark.skip(reason=f"S3's own: {own.args[0]}"))
         for marker in item.iter_markers("needs"):
             missing = [name for name in marker.args if not _program(name)]
             if missing and os.environ.get("ALLOW_MISSING") == "1":
@@ -86,9 +94,12 @@ def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Keysto
 
 
 @pytest.fixture(scope="session")
-def environ(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The settings with which the service under test runs."""
-    return {
+def environ(
+    request: pytest.FixtureRequest, stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The settings with which the service under test runs; where TEST_STORE is swift, its store
+    is a real Swift."""
+    environ = {
         "PATH": os.environ["PATH"],
         "PHOTO_API_MODE": "production",
         "PHOTO_API_DATABASE_URL": stack["database_url"],
@@ -108,6 +119,14 @@ def environ(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         "PHOTO_API_RUN_DIR": str(tmp_path_factory.mktemp("run")),
         "PHOTO_API_OPS_TOKEN": "b7e151628aed2a6abf7158809cf4f3c7",
     }
+    if not ON_SWIFT:
+        yield environ
+        return
+    swift: Swift = request.getfixturevalue("swift")
+    with in_a_thread(KeystoneV2(swift.sign_in)) as keystone:
+        yield own_containers(
+            on_swift(environ, swift, Containers("photos", "staging", ""), keystone)
+        )
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +185,7 @@ async def db(settings: dict[str, str]) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def store(settings: dict[str, str]) -> AsyncIterator[S3Store]:
+async def store(settings: dict[str, str]) -> AsyncIterator[OpenStore]:
     store = store_of(settings)
     yield store
     await store.aclose()

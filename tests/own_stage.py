@@ -6,17 +6,18 @@ import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from photo_api.db.pool import open_database
 from photo_api.settings.loading import load
-from photo_api.storage.base import ObjectMissing
+from photo_api.storage.base import ObjectMissing, ObjectStore
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
 from photo_local.bucket import BucketAdmin
+from tests.openstack.account import on_account, own_containers
 from tests.service import MIGRATED, migrate_once
 
 
@@ -62,11 +63,42 @@ def _migrated(stack: dict[str, Any], environ: dict[str, str]) -> str:
 
 
 def own_bucket(stack: dict[str, Any], environ: dict[str, str]) -> dict[str, str]:
-    """The service's settings with a bucket that no other test uses."""
+    """The service's settings with a bucket, or containers, that no other test uses."""
+    if environ.get("PHOTO_API_STORE") == "swift":
+        return own_containers(environ)
     bucket = f"own-{secrets.token_hex(16)}"
     keys = (stack["access_key"], stack["secret_key"])
     BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare([])
     return environ | {"PHOTO_API_S3_BUCKET": bucket}
+
+
+def bucket_in(settings: dict[str, str]) -> str:
+    """The bucket, or container, of the photos."""
+    loaded = load(settings)
+    return loaded.swift.container if loaded.store == "swift" else loaded.s3.bucket
+
+
+def endpoint_in(settings: dict[str, str]) -> str:
+    """Where the service finds its store; the address of the server."""
+    if settings.get("PHOTO_API_STORE") != "swift":
+        return settings["PHOTO_API_S3_ENDPOINT"]
+    return urlunsplit(urlsplit(settings["PHOTO_API_SWIFT_URL"])._replace(path=""))
+
+
+def reached_at(settings: dict[str, str], endpoint: str) -> dict[str, str]:
+    """The settings of a service that finds the same store there."""
+    changed = store_at(settings, endpoint)
+    return settings | {f"PHOTO_API_{name}": value for name, value in changed.items()}
+
+
+def store_at(settings: dict[str, str], endpoint: str) -> dict[str, str]:
+    """What changes where a service finds its store there (without prefix). Its clients go where
+    they went before."""
+    before = endpoint_in(settings)
+    if settings.get("PHOTO_API_STORE") != "swift":
+        return {"S3_ENDPOINT": endpoint, "S3_PUBLIC_ENDPOINT": before}
+    url = endpoint + urlsplit(settings["PHOTO_API_SWIFT_URL"]).path
+    return {"SWIFT_URL": url, "SWIFT_PUBLIC_ENDPOINT": before}
 
 
 def _with_path(url: str, database: str) -> str:
@@ -94,9 +126,18 @@ def ask(settings: dict[str, str], query: str, *args: object) -> list[Any]:
     return asyncio.run(fetch())
 
 
-def store_of(settings: dict[str, str]) -> S3Store:
+class OpenStore(ObjectStore, Protocol):
+    """A store whose connections are to be closed."""
+
+    async def aclose(self) -> None: ...
+
+
+def store_of(settings: dict[str, str]) -> OpenStore:
     """The store that a service with these settings uses."""
-    s3 = load(settings).s3
+    loaded = load(settings)
+    if loaded.store == "swift":
+        return on_account(loaded)
+    s3 = loaded.s3
     return S3Store(
         s3.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
     )

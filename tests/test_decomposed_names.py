@@ -13,7 +13,7 @@ from photo_api.http.composed_names import COLUMNS, compose_names, decomposed
 from photo_api.maintenance import Maintenance
 from photo_api.registry import leases
 from photo_api.settings.loading import load
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.base import ObjectStore
 from tests.own_stage import at_work, database_of, own_database
 from tests.service import User
 
@@ -28,7 +28,7 @@ def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[st
 
 
 async def test_maintenance_composes_them(
-    settings: dict[str, str], user: User, db: Database, store: S3Store
+    settings: dict[str, str], user: User, db: Database, store: ObjectStore
 ) -> None:
     album = user.album()["id"]
     photo = user.upload(album_id=album)["id"]

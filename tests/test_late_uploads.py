@@ -16,9 +16,8 @@ from photo_api.photos import late_uploads
 from photo_api.photos.late_uploads import leave_to_sweep
 from photo_api.registry import leases
 from photo_api.settings.loading import load
-from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.s3 import S3Store
-from tests.own_stage import at_work, own_bucket, own_database, store_of
+from photo_api.storage.base import ObjectStore, StoreUnavailable
+from tests.own_stage import at_work, own_bucket, own_database, reached_at, store_of
 from tests.service import User, jpeg, put
 from tests.test_sweep import exists, let_time_pass, sweep, uploaded
 
@@ -55,7 +54,7 @@ class SlowPut:
             return int(connection.makefile("rb").readline().split()[1])
 
 
-async def noted(db: Database, store: S3Store, age: float) -> int:
+async def noted(db: Database, store: ObjectStore, age: float) -> int:
     lease = await leases.acquire(db, f"late-{uuid4().hex}", "tests", 60)
     assert lease is not None
     return await leave_to_sweep(db, store, age, lease)
@@ -65,7 +64,7 @@ async def test_a_put_that_outlived_its_upload_is_swept(
     settings: dict[str, str],
     user: User,
     db: Database,
-    store: S3Store,
+    store: ObjectStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The sweep has deleted and forgotten its key when its bytes come."""
@@ -74,7 +73,7 @@ async def test_a_put_that_outlived_its_upload_is_swept(
     key, slow = presigned["object_key"], SlowPut(presigned, data)
     await let_time_pass(db)
     assert (await sweep(db, store, 3600)).uploads == 1
-    assert slow.finish() == 200
+    assert slow.finish() in (200, 201)
     await sweep(db, store, 3600)
     assert await exists(store, key), "no row knows it"
     assert await noted(db, store, 60) == 0, "it is young: somebody may wait for it"
@@ -86,7 +85,10 @@ async def test_a_put_that_outlived_its_upload_is_swept(
             await asyncio.sleep(0.05)
 
 
-async def test_a_put_of_more_bytes_than_declared_leaves_nothing(user: User, store: S3Store) -> None:
+@pytest.mark.s3_only("a temporary URL of Swift binds no size; confirming refuses it")
+async def test_a_put_of_more_bytes_than_declared_leaves_nothing(
+    user: User, store: ObjectStore
+) -> None:
     """However its length is told, or not told."""
     data = jpeg()
     presigned = user.presign(user.album()["id"], data)
@@ -102,7 +104,7 @@ async def test_a_put_of_more_bytes_than_declared_leaves_nothing(user: User, stor
 
 
 async def test_bytes_that_somebody_may_wait_for_are_left_alone(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     """Those of a pending upload, however old; and those that the sweep knows keep their time."""
     waiting, confirmed = [uploaded(user, jpeg()) for _ in range(2)]
@@ -122,13 +124,13 @@ async def test_a_store_that_does_not_answer_is_asked_again(
     settings: dict[str, str], db: Database
 ) -> None:
     before = await db.fetch("SELECT * FROM unreferenced_objects ORDER BY object_key")
-    down = store_of(settings | {"PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:9"})
+    down = store_of(reached_at(settings, "http://127.0.0.1:9"))
     with pytest.raises(StoreUnavailable):
         await noted(db, down, -60)
     assert await db.fetch("SELECT * FROM unreferenced_objects ORDER BY object_key") == before
 
 
-async def test_who_has_lost_the_lease_notes_nothing(db: Database, store: S3Store) -> None:
+async def test_who_has_lost_the_lease_notes_nothing(db: Database, store: ObjectStore) -> None:
     key = f"staging/1/1/{uuid4().hex}"
     await store.put_bytes(key, b"x", content_type="image/jpeg")
     assert await leave_to_sweep(db, store, -60, leases.Lease("nobody's", 1)) == 0

@@ -20,7 +20,7 @@ from photo_api.metrics.exposition import histograms
 from photo_api.photos.sweep import sweep
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.base import ObjectStore
 from tests.jobs.conftest import start_worker  # noqa: F401  (a fixture)
 from tests.jobs.stage import Worker
 from tests.own_stage import ask, own_database
@@ -137,7 +137,7 @@ async def sizes(db: Database) -> dict[str, int]:
     return {name: await db.fetchval(f"SELECT count(*) FROM {name}") for name in PRUNED}
 
 
-async def test_who_lost_the_lease_changes_nothing(db: Database, store: S3Store) -> None:
+async def test_who_lost_the_lease_changes_nothing(db: Database, store: ObjectStore) -> None:
     await leave_old_rows(db)
     stale = await taken(db, uuid4().hex)
     await run_out(db, stale)
@@ -188,7 +188,7 @@ async def test_a_takeover_waits_for_the_statement_that_is_at_work(
 
 
 async def test_a_sweep_that_loses_its_lease_takes_nothing_more(
-    settings: dict[str, str], db: Database, store: S3Store
+    settings: dict[str, str], db: Database, store: ObjectStore
 ) -> None:
     """It was stopped between taking keys and deleting their bytes."""
     due = "INSERT INTO unreferenced_objects VALUES ($1, now() - interval '1 day')"

@@ -19,7 +19,15 @@ from photo_api.moving import objects
 from photo_api.photos.reconcile import LOCK
 from photo_local.postgres import _binary
 from tests.old_service import MISSING, OBJECTS, OLD_SCHEMA, PASSWORD, TOKEN, nfd, rows
-from tests.own_stage import ask, database_of, empty_database, execute, own_bucket, store_of
+from tests.own_stage import (
+    ask,
+    bucket_in,
+    database_of,
+    empty_database,
+    execute,
+    own_bucket,
+    store_of,
+)
 from tests.service import Service, cli, eventually, jpeg, new_address, serving
 from tests.test_operations_docs import blocks, commands, headings, numbers, sections, tables
 
@@ -98,7 +106,7 @@ def moved(
             new
             | {
                 "OLD_DATABASE_URL": old["PHOTO_API_DATABASE_URL"],
-                "OLD_BUCKET": old["PHOTO_API_S3_BUCKET"],
+                "OLD_BUCKET": bucket_in(old),
             },
         )
         loaded = operator.shell(sh[LOAD])
@@ -281,7 +289,7 @@ def test_what_was_copied_before_is_found(moved: Moved) -> None:
     [row] = ask(moved.settings, "SELECT object_key, updated_at FROM photos WHERE id = 16")
     before = asyncio.run(modified(row["object_key"]))
     ask(moved.settings, UNDO, 16)
-    done = cli(moved.settings, "import", "--bucket", moved.old["PHOTO_API_S3_BUCKET"])
+    done = cli(moved.settings, "import", "--bucket", bucket_in(moved.old))
     assert done.stdout.splitlines()[0] == "0 share links sealed, 1 photos made, 2 left"
     [again] = ask(moved.settings, "SELECT object_key, updated_at FROM photos WHERE id = 16")
     assert again == row
@@ -293,7 +301,7 @@ def test_a_photo_that_another_run_has_moved_is_not_left_to_the_sweep(
 ) -> None:
     """The list of a run may be older than what another has done."""
     ask(moved.settings, UNDO, 16)
-    waiting, bucket = objects._waiting, moved.old["PHOTO_API_S3_BUCKET"]
+    waiting, bucket = objects._waiting, bucket_in(moved.old)
 
     async def late() -> objects.Moved:
         async with database_of(moved.settings) as db:
@@ -319,7 +327,7 @@ def test_one_run_at_a_time(moved: Moved) -> None:
     async def refused() -> subprocess.CompletedProcess[str]:
         async with database_of(moved.settings) as db, db.acquire() as connection:
             await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
-            bucket = moved.old["PHOTO_API_S3_BUCKET"]
+            bucket = bucket_in(moved.old)
             return await asyncio.to_thread(cli, moved.settings, "import", "--bucket", bucket)
 
     done = asyncio.run(refused())
@@ -330,11 +338,11 @@ def test_one_run_at_a_time(moved: Moved) -> None:
 def test_a_bucket_that_is_not_there_is_told(moved: Moved) -> None:
     done = cli(moved.settings, "import", "--bucket", "no-such-bucket")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the bucket does not exist" in done.stderr
+    assert "does not exist" in done.stderr
 
 
 def test_the_service_s_own_bucket_is_refused(moved: Moved) -> None:
-    done = cli(moved.settings, "import", "--bucket", moved.settings["PHOTO_API_S3_BUCKET"])
+    done = cli(moved.settings, "import", "--bucket", bucket_in(moved.settings))
     assert (done.returncode, done.stdout) == (2, "")
     assert "one of its own" in done.stderr
 

@@ -10,7 +10,16 @@ import pytest
 
 from photo_api.moving import objects
 from tests.outages.faulty_store import faulty_store
-from tests.own_stage import ask, database_of, own_bucket, own_database, store_of
+from tests.own_stage import (
+    ask,
+    bucket_in,
+    database_of,
+    endpoint_in,
+    own_bucket,
+    own_database,
+    reached_at,
+    store_of,
+)
 from tests.service import cli, jpeg
 
 
@@ -79,12 +88,10 @@ async def test_objects_that_the_store_keeps_back_stop_no_others(
         await db.execute(
             "UPDATE photos SET staging_key = 'archive/' || staging_key WHERE id = ANY ($1)", kept
         )
-    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+    with faulty_store(endpoint_in(settings)) as relay:
         relay.answers(403, "InvalidObjectState", "/archive/")
-        behind = settings | {"PHOTO_API_S3_ENDPOINT": relay.endpoint}
-        done = await asyncio.to_thread(
-            cli, behind, "import", "--bucket", old["PHOTO_API_S3_BUCKET"], "--json"
-        )
+        behind = reached_at(settings, relay.endpoint)
+        done = await asyncio.to_thread(cli, behind, "import", "--bucket", bucket_in(old), "--json")
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     assert (report["photos"], report["missing"]) == (len(sound), [])
@@ -97,9 +104,9 @@ async def test_a_store_that_goes_away_in_the_middle_ends_the_run(
     """Or one that hands out nothing at all, though it lists; and the next run takes up the rest."""
     old = own_bucket(stack, environ)
     waiting = await to_be_moved(settings, old, 3)
-    arguments = ("import", "--bucket", old["PHOTO_API_S3_BUCKET"])
-    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
-        behind = settings | {"PHOTO_API_S3_ENDPOINT": relay.endpoint}
+    arguments = ("import", "--bucket", bucket_in(old))
+    with faulty_store(endpoint_in(settings)) as relay:
+        behind = reached_at(settings, relay.endpoint)
         relay.answers(503, "SlowDown")
         done = await asyncio.to_thread(cli, behind, *arguments)
         assert (done.returncode, done.stdout) == (2, "")

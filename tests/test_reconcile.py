@@ -17,9 +17,9 @@ from photo_api import cli
 from photo_api.db.pool import Database
 from photo_api.photos import adoption, late_uploads, reconcile
 from photo_api.photos.upload_queries import new_photo_id, note_object
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.base import ObjectStore
 from tests import service
-from tests.own_stage import ask, database_of, holds, own_bucket, own_database, store_of
+from tests.own_stage import ask, database_of, holds, own_bucket, own_database, reached_at, store_of
 from tests.service import User, eventually, heic, jpeg, running_service
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def run(
 Run = Callable[..., tuple[int, dict[str, Any]]]
 
 
-def with_both(settings: dict[str, str], act: Callable[[Database, S3Store], Awaitable[T]]) -> T:
+def with_both(settings: dict[str, str], act: Callable[[Database, ObjectStore], Awaitable[T]]) -> T:
     async def go() -> T:
         async with database_of(settings) as db:
             return await act(db, store_of(settings))
@@ -77,7 +77,7 @@ def with_both(settings: dict[str, str], act: Callable[[Database, S3Store], Await
 def stray(settings: dict[str, str], key: str, data: bytes | None = None) -> str:
     """Put an object where no row knows of it; its key."""
 
-    async def put(_: Database, store: S3Store) -> str:
+    async def put(_: Database, store: ObjectStore) -> str:
         await store.put_bytes(key, data or jpeg(), content_type="image/jpeg")
         return key
 
@@ -87,7 +87,7 @@ def stray(settings: dict[str, str], key: str, data: bytes | None = None) -> str:
 def lose(settings: dict[str, str], key: str) -> None:
     """Delete an object behind everybody's back."""
 
-    async def delete(_: Database, store: S3Store) -> None:
+    async def delete(_: Database, store: ObjectStore) -> None:
         await store.delete([key])
 
     with_both(settings, delete)
@@ -130,7 +130,7 @@ def test_young_objects_and_uploads_in_progress_are_no_orphans(
     assert run()[0] == 1
     [orphan] = run()[1]["orphans"]
 
-    async def note(db: Database, _: S3Store) -> None:
+    async def note(db: Database, _: ObjectStore) -> None:
         await note_object(db, orphan, 60)
 
     with_both(settings, note)
@@ -162,7 +162,7 @@ def test_repair_moves_orphans_to_quarantine_for_30_days(
     assert (code, report["quarantined"]) == (0, [orphan])
     assert not holds(settings, orphan)
 
-    async def read(_: Database, store: S3Store) -> bytes:
+    async def read(_: Database, store: ObjectStore) -> bytes:
         return await store.get("quarantine/" + orphan)
 
     assert with_both(settings, read) == data
@@ -202,7 +202,7 @@ def test_many_orphans_look_like_a_mistake(
 def test_few_orphans_need_no_force(
     settings: dict[str, str], run: Run, an_hour_later: None, user: User
 ) -> None:
-    async def fill(db: Database, store: S3Store) -> None:
+    async def fill(db: Database, store: ObjectStore) -> None:
         await db.execute(
             "INSERT INTO photos (owner_id, album_id, status, original_filename, content_type,"
             " file_size, object_key) SELECT $1, 0, 'ready', 'a.jpg', 'image/jpeg', 1,"
@@ -339,7 +339,7 @@ def test_ids_handed_out_before_an_adoption_are_not_handed_out_again(
 ) -> None:
     """An upload in progress has its id, and no row yet."""
 
-    async def next_ids(db: Database, _: S3Store) -> list[int]:
+    async def next_ids(db: Database, _: ObjectStore) -> list[int]:
         return [await new_photo_id(db) for _ in range(10)]
 
     handed_out = max(with_both(settings, next_ids))
@@ -383,7 +383,7 @@ def test_two_repairs_at_once_do_no_harm(
 ) -> None:
     orphans = [stray(settings, f"photos/1/7/{uuid4().hex}.jpg") for _ in range(30)]
 
-    async def repair(db: Database, store: S3Store) -> list[reconcile.Report]:
+    async def repair(db: Database, store: ObjectStore) -> list[reconcile.Report]:
         one, two = (
             reconcile.reconcile(db, store, staged_for=0, repair=True, adopt=False, force=True)
             for _ in range(2)
@@ -401,7 +401,7 @@ def test_what_has_become_a_photo_since_the_listing_is_not_moved(
 ) -> None:
     key = keys(settings, user.upload()["id"])["object_key"]
 
-    async def move(db: Database, store: S3Store) -> list[str]:
+    async def move(db: Database, store: ObjectStore) -> list[str]:
         report = reconcile.Report()
         await reconcile._quarantine(db, store, key, report)
         return report.quarantined
@@ -449,20 +449,24 @@ def test_the_text_for_people(
     assert "moved 23 objects to quarantine/ for 30 days" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DATABASE_URL", "postgresql://photo_api@127.0.0.1:9/photo_api"),
-        ("S3_ENDPOINT", "http://127.0.0.1:9"),
-        ("S3_BUCKET", "no-such-bucket"),
-        ("S3_SECRET_KEY", "not the right one, and that is long enough"),
-    ],
-)
-def test_what_cannot_be_reached_is_exit_code_2(
-    settings: dict[str, str], name: str, value: str
-) -> None:
+def without(part: str, settings: dict[str, str]) -> dict[str, str]:
+    """The settings of who cannot reach this part."""
+    if part == "store":
+        return reached_at(settings, "http://127.0.0.1:9")
+    on_swift = settings.get("PHOTO_API_STORE") == "swift"
+    names = {
+        "database": ("DATABASE_URL", "postgresql://photo_api@127.0.0.1:9/photo_api"),
+        "bucket": ("SWIFT_CONTAINER" if on_swift else "S3_BUCKET", "no-such-bucket"),
+        "secret": ("SWIFT_PASSWORD" if on_swift else "S3_SECRET_KEY", "not the right one " * 2),
+    }
+    name, value = names[part]
+    return settings | {f"PHOTO_API_{name}": value}
+
+
+@pytest.mark.parametrize("part", ["database", "store", "bucket", "secret"])
+def test_what_cannot_be_reached_is_exit_code_2(settings: dict[str, str], part: str) -> None:
     """Never a report of what is missing."""
-    ended = service.cli(settings | {f"PHOTO_API_{name}": value}, "reconcile", "--json", "--repair")
+    ended = service.cli(without(part, settings), "reconcile", "--json", "--repair")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert "Cannot read the database or the store" in ended.stderr

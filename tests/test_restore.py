@@ -6,23 +6,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from photo_local.bucket import BucketAdmin
 from photo_local.postgres import _binary
-from tests.own_stage import ask, own_database
+from tests.own_stage import ask, own_bucket, own_database
 from tests.service import User, cli, eventually, jpeg, put, running_service, serving
 
 
 @pytest.fixture
 def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    bucket = f"own-{uuid4().hex}"
-    keys = (stack["access_key"], stack["secret_key"])
-    BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare([])
-    own = environ | {"PHOTO_API_S3_BUCKET": bucket, "PHOTO_API_SWEEP_INTERVAL": "1"}
+    own = own_bucket(stack, environ) | {"PHOTO_API_SWEEP_INTERVAL": "1"}
     with own_database(stack, own) as settings:
         yield settings
 

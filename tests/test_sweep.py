@@ -10,6 +10,7 @@ import pytest
 
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
+from photo_api.metrics.counts import Counts
 from photo_api.photos import sweep as one_round
 from photo_api.photos.sweep import Swept
 from photo_api.photos.upload_queries import (
@@ -23,10 +24,9 @@ from photo_api.registry import leases
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.decoder_pool import DecoderPool, TakenBySweep
 from photo_api.renditions.job import DisplayJob, RenditionJob
-from photo_api.storage.base import ObjectMissing, StoreUnavailable
-from photo_api.storage.credentials import StaticCredentials
-from photo_api.storage.s3 import S3Store
-from tests.own_stage import database_of, own_database, store_of
+from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
+from photo_api.storage.measured import MeasuredStore
+from tests.own_stage import database_of, own_database, reached_at, store_of
 from tests.service import User, jpeg, put
 
 
@@ -36,14 +36,14 @@ def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[st
         yield settings
 
 
-async def sweep(db: Database, store: S3Store, longest_put: int) -> Swept:
+async def sweep(db: Database, store: ObjectStore, longest_put: int) -> Swept:
     """One round under a lease of its own."""
     lease = await leases.acquire(db, f"sweep-{uuid4().hex}", "tests", 60)
     assert lease is not None
     return await one_round.sweep(db, store, longest_put, lease)
 
 
-async def exists(store: S3Store, key: str) -> bool:
+async def exists(store: ObjectStore, key: str) -> bool:
     try:
         await store.head(key)
     except ObjectMissing:
@@ -80,7 +80,7 @@ def uploaded(user: User, data: bytes) -> dict[str, Any]:
 
 
 async def test_a_copy_whose_confirm_died_is_swept_after_its_grace(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     data = jpeg()
     presigned = uploaded(user, data)
@@ -98,7 +98,7 @@ async def test_a_copy_whose_confirm_died_is_swept_after_its_grace(
 
 
 async def test_what_a_photo_points_to_is_never_swept(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     data = jpeg()
     presigned = uploaded(user, data)
@@ -113,7 +113,7 @@ async def test_what_a_photo_points_to_is_never_swept(
 
 
 async def test_staged_bytes_stay_while_somebody_may_still_put(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     """The URL's validity, and then the longest PUT that began just before its end."""
     presigned = uploaded(user, jpeg())
@@ -127,7 +127,7 @@ async def test_staged_bytes_stay_while_somebody_may_still_put(
 
 
 async def test_an_abandoned_upload_is_gone_with_its_bytes(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     presigned = uploaded(user, jpeg())
     await let_time_pass(db)
@@ -138,7 +138,7 @@ async def test_an_abandoned_upload_is_gone_with_its_bytes(
 
 
 async def test_a_deleted_photo_s_bytes_and_renditions_go(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     photo_id = user.upload()["id"]
     await make_renditions(db, store, photo_id)
@@ -152,7 +152,7 @@ async def test_a_deleted_photo_s_bytes_and_renditions_go(
     assert [await exists(store, key) for key in keys] == [False] * 4
 
 
-async def make_display(db: Database, store: S3Store, photo_id: int) -> None:
+async def make_display(db: Database, store: ObjectStore, photo_id: int) -> None:
     await db.execute("INSERT INTO jobs (kind, subject_id) VALUES ('display', $1)", photo_id)
     job = await queue.lease(db, "tests", 60, ["display"])
     assert job is not None
@@ -163,7 +163,7 @@ async def make_display(db: Database, store: S3Store, photo_id: int) -> None:
         await decoder.aclose()
 
 
-async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
+async def make_renditions(db: Database, store: ObjectStore, photo_id: int) -> None:
     await db.execute("DELETE FROM jobs WHERE subject_id <> $1", photo_id)
     job = await queue.lease(db, "tests", 60, ["renditions"])
     assert job is not None
@@ -176,7 +176,7 @@ async def make_renditions(db: Database, store: S3Store, photo_id: int) -> None:
 
 
 async def test_renditions_made_too_slowly_are_not_adopted(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     """Once the sweep has taken one, a photo that points to it would have a hole."""
     photo_id = user.upload()["id"]
@@ -216,7 +216,7 @@ async def test_an_upload_whose_bytes_the_sweep_took_is_to_be_sent_again(
 
 
 async def test_two_sweeps_at_once_share_the_work(
-    settings: dict[str, str], db: Database, store: S3Store
+    settings: dict[str, str], db: Database, store: ObjectStore
 ) -> None:
     prefix = f"photos/0/{uuid4().hex}"
     await db.execute(
@@ -234,19 +234,11 @@ async def test_two_sweeps_at_once_share_the_work(
     assert [info.key async for info in store.list(f"{prefix}/")] == []
 
 
-class PausingStore(S3Store):
+class PausingStore(MeasuredStore):
     """The real store, whose deletions wait until they may go on."""
 
     def __init__(self, settings: dict[str, str]) -> None:
-        credentials = StaticCredentials(
-            settings["PHOTO_API_S3_ACCESS_KEY"], settings["PHOTO_API_S3_SECRET_KEY"]
-        )
-        super().__init__(
-            settings["PHOTO_API_S3_ENDPOINT"],
-            settings["PHOTO_API_S3_BUCKET"],
-            settings["PHOTO_API_S3_REGION"],
-            credentials,
-        )
+        super().__init__(store_of(settings), Counts())
         self.deleting = asyncio.Event()
         self.may_go_on = asyncio.Event()
 
@@ -257,7 +249,7 @@ class PausingStore(S3Store):
 
 
 async def test_nobody_can_adopt_what_a_sweep_has_taken(
-    settings: dict[str, str], user: User, db: Database, store: S3Store
+    settings: dict[str, str], user: User, db: Database, store: ObjectStore
 ) -> None:
     """A confirm and a server upload that were away for an hour come back while the sweep is
     deleting their bytes."""
@@ -284,7 +276,7 @@ async def test_nobody_can_adopt_what_a_sweep_has_taken(
 
 
 async def test_what_was_adopted_in_time_the_sweep_does_not_take(
-    user: User, db: Database, store: S3Store
+    user: User, db: Database, store: ObjectStore
 ) -> None:
     data = jpeg()
     presigned = user.presign(user.album()["id"], data)
@@ -297,7 +289,9 @@ async def test_what_was_adopted_in_time_the_sweep_does_not_take(
     assert await exists(store, copy)
 
 
-async def test_young_objects_and_unknown_ones_are_left_alone(db: Database, store: S3Store) -> None:
+async def test_young_objects_and_unknown_ones_are_left_alone(
+    db: Database, store: ObjectStore
+) -> None:
     """The sweep knows what it deletes by name; strangers are `reconcile`'s business."""
     young, stranger = (f"photos/1/1/{uuid4().hex}.jpg" for _ in range(2))
     await note_object(db, young, 60)
@@ -308,7 +302,7 @@ async def test_young_objects_and_unknown_ones_are_left_alone(db: Database, store
     assert await exists(store, stranger)
 
 
-async def test_what_a_dead_sweep_had_taken_is_taken_again(db: Database, store: S3Store) -> None:
+async def test_what_a_dead_sweep_had_taken_is_taken_again(db: Database, store: ObjectStore) -> None:
     key = f"photos/1/1/{uuid4().hex}.jpg"
     await store.put_bytes(key, b"x", content_type="image/jpeg")
     await db.execute(
@@ -322,12 +316,12 @@ async def test_what_a_dead_sweep_had_taken_is_taken_again(db: Database, store: S
 
 
 async def test_with_the_store_down_nothing_is_forgotten(
-    settings: dict[str, str], db: Database, store: S3Store
+    settings: dict[str, str], db: Database, store: ObjectStore
 ) -> None:
     key = f"photos/1/1/{uuid4().hex}.jpg"
     await note_object(db, key, -1)
     await store.put_bytes(key, b"x", content_type="image/jpeg")
-    down = store_of(settings | {"PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:9"})
+    down = store_of(reached_at(settings, "http://127.0.0.1:9"))
     with pytest.raises(StoreUnavailable):
         await sweep(db, down, 3600)
     await let_time_pass(db, 301)

@@ -65,6 +65,7 @@ def test_a_server_upload_killed_before_its_commit_is_swept(
     assert ask(settings, noted, f"photos/{owner}/%") == []
 
 
+@pytest.mark.s3_only("multipart uploads; a large object's segments have tests of their own")
 async def test_the_parts_of_a_broken_off_upload_are_thrown_away(
     settings: dict[str, str],
 ) -> None:

@@ -92,7 +92,6 @@ class OpenStack:
         finally:
             await requests.aclose()
             await tokens.aclose()
-            asking.close()
 
     def found(self, public_endpoint: str) -> EmbeddedSwift:
         """Where it is for a service, whose clients reach it at `public_endpoint`."""

@@ -22,8 +22,7 @@ import httpx
 import psutil
 import pytest
 
-from photo_api.storage.credentials import StaticCredentials
-from photo_api.storage.s3 import S3Store
+from tests.own_stage import endpoint_in, store_of
 from tests.service import Service, User, eventually, jpeg, running_service
 
 MB = 1024 * 1024
@@ -223,13 +222,9 @@ def test_an_upload_that_stops_leaves_nothing_and_may_be_repeated(
 
 def stored(service: Service, prefix: str) -> list[str]:
     """Keys of the objects that are there."""
-    access, secret, endpoint, bucket, region = (
-        service.environ[f"PHOTO_API_S3_{name}"]
-        for name in ("ACCESS_KEY", "SECRET_KEY", "ENDPOINT", "BUCKET", "REGION")
-    )
 
     async def keys() -> list[str]:
-        store = S3Store(endpoint, bucket, region, StaticCredentials(access, secret))
+        store = store_of(service.environ)
         return [item.key async for item in store.list(prefix)]
 
     return asyncio.run(keys())
@@ -268,7 +263,7 @@ def unread() -> set[int]:
 def test_an_answer_that_nobody_takes_is_cut(strict: Service, dave: User, photo: str) -> None:
     """The request ends with it, and so does what it read from the store."""
     [worker] = strict.children("photo_api.web_worker")
-    store = urlsplit(strict.environ["PHOTO_API_S3_ENDPOINT"]).port
+    store = urlsplit(endpoint_in(strict.environ)).port
 
     def connected() -> set[int]:
         """Our ends of the worker's connections to the store, which keeps some for later."""

@@ -21,7 +21,16 @@ from photo_api.settings.loading import load
 from tests.jobs.stage import LEASE, handling
 from tests.metadata_blocks import jpeg_with, segment, short, text, tiff
 from tests.outages.faulty_store import faulty_store
-from tests.own_stage import ask, at_work, database_of, execute, own_database, store_of
+from tests.own_stage import (
+    ask,
+    at_work,
+    database_of,
+    endpoint_in,
+    execute,
+    own_database,
+    reached_at,
+    store_of,
+)
 from tests.service import Service, User, eventually
 
 EDITED = jpeg_with(
@@ -123,9 +132,9 @@ async def test_a_store_that_is_down_leaves_it_to_be_done(
     settings: dict[str, str], user: User
 ) -> None:
     [photo_id] = await read_by_0_1_0(settings, user)
-    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+    with faulty_store(endpoint_in(settings)) as relay:
         relay.answers(503, "SlowDown")
-        behind = settings | {"PHOTO_API_S3_ENDPOINT": relay.endpoint}
+        behind = reached_at(settings, relay.endpoint)
         async with maintained(behind), working(behind):
             await asyncio.to_thread(
                 eventually, lambda: any(job["handed_back"] for job in waiting(settings)), 30

@@ -29,7 +29,7 @@ from tests.jobs.stage import (
 )
 from tests.lifecycle.receipts import told
 from tests.outages.faulty_store import faulty_store
-from tests.own_stage import ask, database_of, execute, holds, store_of
+from tests.own_stage import ask, database_of, endpoint_in, execute, holds, store_at, store_of
 from tests.photographs import slow
 from tests.service import User, eventually, running_service
 
@@ -177,9 +177,9 @@ def test_a_failing_job_is_tried_again_and_then_buried(
 ) -> None:
     """Here the store works but has trouble with this one object."""
     photo_id = user.upload()["id"]
-    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+    with faulty_store(endpoint_in(settings)) as relay:
         relay.answers(500, only=f"/{photo_id}/")
-        start_worker(S3_ENDPOINT=relay.endpoint, JOB_MAX_ATTEMPTS="2")
+        start_worker(**store_at(settings, relay.endpoint), JOB_MAX_ATTEMPTS="2")
         retried = "SELECT 1 FROM jobs WHERE subject_id = $1 AND error IS NOT NULL"
         eventually(lambda: ask(settings, retried, photo_id), 10)
         assert user.photo(photo_id)["renditions"] == "pending"
@@ -196,9 +196,9 @@ def test_an_outage_of_the_store_is_not_held_against_a_job(
     settings: dict[str, str], user: User, start_worker: Callable[..., Worker]
 ) -> None:
     photo_id = user.upload()["id"]
-    with faulty_store(settings["PHOTO_API_S3_ENDPOINT"]) as relay:
+    with faulty_store(endpoint_in(settings)) as relay:
         relay.refuses()
-        start_worker(S3_ENDPOINT=relay.endpoint, JOB_MAX_ATTEMPTS="2")
+        start_worker(**store_at(settings, relay.endpoint), JOB_MAX_ATTEMPTS="2")
         eventually(lambda: job_of(settings, photo_id)["handed_back"] >= 3, 20)
         job = job_of(settings, photo_id)
         assert job["state"] != "dead"

@@ -1,15 +1,21 @@
 """An account of a Swift as the service has it: its containers, and stores that use them."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import cache
 from uuid import uuid4
 
-from photo_api.storage.keystone import Account, Keystone
+from photo_api.settings.loading import Settings, load
+from photo_api.storage.keystone import Account, Keystone, fetch_token
 from photo_api.storage.swift import SwiftStore
-from photo_api.storage.swift_containers import Containers
+from photo_api.storage.swift_containers import Containers, containers_of
 from photo_api.storage.swift_preparing import prepare_container
 from photo_api.storage.swift_requests import SwiftRequests
 from photo_api.storage.tokens import Token, Tokens
+from photo_local.keystone import USER
+from tests.openstack import keystone as v3
 from tests.openstack import keystone_v2
 from tests.openstack.keystone_v2 import KeystoneV2, serving
 from tests.openstack.swift import Swift
@@ -78,17 +84,89 @@ def on_swift(
 ) -> dict[str, str]:
     """The settings of a service that has this in place of its S3."""
     _, url = swift.sign_in()
+    account = {
+        "AUTH_URL": keystone.url,
+        "USER": keystone_v2.USER,
+        "PASSWORD": keystone_v2.PASSWORD,
+        "PROJECT_ID": keystone_v2.TENANT,
+    }
+    return _with_swift(environ, url, account, containers)
+
+
+def on_openstack(environ: dict[str, str], keystone: v3.Keystone, swift: Swift) -> dict[str, str]:
+    """The same with a real Keystone of version 3, and containers that nobody else uses."""
+    url = f"{swift.url}/v1/AUTH_{keystone.project}"
+    account = {
+        "AUTH_URL": f"{keystone.url}/v3",
+        "USER": USER,
+        "PASSWORD": v3.PASSWORD,
+        "PROJECT_ID": keystone.project,
+    }
+    return own_containers(_with_swift(environ, url, account, Containers("photos", "staging", "")))
+
+
+def _with_swift(
+    environ: dict[str, str], url: str, account: dict[str, str], containers: Containers
+) -> dict[str, str]:
     own = {
-        "STORE": "swift",
-        "SWIFT_URL": url,
-        "SWIFT_CONTAINER": containers.photos,
-        "SWIFT_STAGING_CONTAINER": containers.staging,
-        "SWIFT_URL_KEYS": PHOTOS_KEY,
-        "SWIFT_STAGING_URL_KEYS": STAGING_KEY,
-        "SWIFT_AUTH_URL": keystone.url,
-        "SWIFT_USER": keystone_v2.USER,
-        "SWIFT_PASSWORD": keystone_v2.PASSWORD,
-        "SWIFT_PROJECT_ID": keystone_v2.TENANT,
+        "URL": url,
+        "CONTAINER": containers.photos,
+        "STAGING_CONTAINER": containers.staging,
+        "URL_KEYS": PHOTOS_KEY,
+        "STAGING_URL_KEYS": STAGING_KEY,
+        **account,
     }
     others = {name: value for name, value in environ.items() if "PHOTO_API_S3_" not in name}
-    return others | {f"PHOTO_API_{name}": value for name, value in own.items()}
+    swift = {f"PHOTO_API_SWIFT_{name}": value for name, value in own.items()}
+    return {**others, "PHOTO_API_STORE": "swift", **swift}
+
+
+def own_containers(settings: dict[str, str]) -> dict[str, str]:
+    """These settings of a service with containers that nobody else uses, ready for its clients."""
+    name = f"own-{uuid4().hex}"
+    names = {"CONTAINER": name, "STAGING_CONTAINER": f"{name}-staging"}
+    own = settings | {f"PHOTO_API_SWIFT_{key}": value for key, value in names.items()}
+
+    async def make() -> None:
+        loaded = load(own).swift
+        requests = SwiftRequests(loaded.url, _tokens_of(load(own)))
+        await prepare_container(requests, loaded.container, loaded.url_keys)
+        await prepare_container(requests, loaded.staging_container, loaded.staging_url_keys)
+        await requests.aclose()
+
+    # In a thread, for who has an event loop already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, make()).result()
+    return own
+
+
+def on_account(settings: Settings) -> SwiftStore:
+    """The store that a service with these settings uses."""
+    swift = settings.swift
+    return SwiftStore(
+        SwiftRequests(swift.url, _tokens_of(settings), swift.authorities),
+        containers_of(swift),
+        segment_size=swift.segment_size,
+        largest=settings.uploads.max_size,
+    )
+
+
+def _tokens_of(settings: Settings) -> Tokens:
+    swift = settings.swift
+    account = Account(swift.auth_url, swift.user, swift.password, swift.project, swift.domain)
+    asked = 0
+
+    async def fetch() -> Token:
+        nonlocal asked
+        asked += 1
+        if asked > 1:  # the store has refused what there was
+            _token_of.cache_clear()
+        return await asyncio.to_thread(_token_of, account)
+
+    return Tokens(fetch)
+
+
+@cache
+def _token_of(account: Account) -> Token:
+    """One for all looks into a store, of which a test has many; it lives for an hour."""
+    return fetch_token(account)

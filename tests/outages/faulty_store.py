@@ -8,7 +8,7 @@ import asyncio
 import re
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,18 +18,21 @@ from tests.service import free_port
 
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>on demand</Message></Error>'
 PIECE = 64 * 1024
-Kind = Literal["pass", "answer", "hang", "reset", "slow"]
+Kind = Literal["pass", "answer", "hang", "reset", "slow", "late", "silent"]
+UNANSWERED = ("hang", "silent")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to requests whose first line contains `only`. `rate` is in bytes a second."""
+    """What happens to requests whose first line contains `only`. `rate` is in bytes a second,
+    `wait` in seconds."""
 
     kind: Kind = "pass"
     status: int = 500
     code: str = "InternalError"
     only: str = ""
     rate: int = 0
+    wait: float = 0.0
 
 
 @dataclass
@@ -50,7 +53,7 @@ class FaultyStore:
     @property
     def hanging(self) -> int:
         """How many wait for an answer that does not come."""
-        return sum(met.kind == "hang" for met in list(self._open.values()))
+        return sum(met.kind in UNANSWERED for met in list(self._open.values()))
 
     def passes(self) -> None:
         """Everything works; what hung is cut."""
@@ -61,12 +64,20 @@ class FaultyStore:
         self._set(Fault("answer", status, code, only))
 
     def hangs(self, only: str = "") -> None:
-        """Requests are taken and never answered."""
+        """Requests are taken and never answered; those stand still whose body is on its way."""
         self._set(Fault("hang", only=only))
 
     def resets(self, only: str = "") -> None:
         """Requests are carried out, and the connection is reset in the middle of the answer."""
         self._set(Fault("reset", only=only))
+
+    def late(self, seconds: float, only: str = "") -> None:
+        """Requests are carried out, and answered so much later."""
+        self._set(Fault("late", only=only, wait=seconds))
+
+    def silent(self, only: str = "") -> None:
+        """Requests are carried out, and never answered."""
+        self._set(Fault("silent", only=only))
 
     def slow(self, rate: int) -> None:
         """Bodies go to the store at so many bytes a second and connection."""
@@ -85,7 +96,7 @@ class FaultyStore:
     async def _change(self, fault: Fault) -> None:
         self._fault = fault
         for writer, met in list(self._open.items()):
-            if met.kind == "hang":
+            if met.kind in UNANSWERED:
                 writer.transport.abort()
         if self._server is None:
             port = urlsplit(self.endpoint).port
@@ -115,6 +126,12 @@ class FaultyStore:
             del self._open[writer]
             writer.close()
 
+    def _hangs_now(self, head: bytes) -> bool:
+        """Also what has begun before."""
+        return (
+            self._fault.kind == "hang" and self._fault.only.encode() in head.partition(b"\r\n")[0]
+        )
+
     async def _obey(
         self, fault: Fault, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -137,6 +154,10 @@ class FaultyStore:
         try:
             there.write(_closing(head))
             async for piece in _body(head, reader):
+                if self._hangs_now(head):
+                    self._open[writer] = self._fault
+                    await self._obey(self._fault, head, reader, writer)
+                    return
                 there.write(piece)
                 await there.drain()
                 if fault.rate:
@@ -147,14 +168,26 @@ class FaultyStore:
                 await asyncio.sleep(0.05)
                 writer.transport.abort()
                 return
-            while piece := await back.read(PIECE):
+            piece = await back.read(PIECE)
+            if fault.kind == "silent":
+                while await reader.read(PIECE):  # until the other side gives up
+                    pass
+                return
+            await asyncio.sleep(fault.wait)
+            while piece:
                 writer.write(piece)
                 await writer.drain()
+                piece = await back.read(PIECE)
         finally:
             there.close()
 
 
-async def _body(head: bytes, reader: asyncio.StreamReader) -> Any:
+async def _body(head: bytes, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """As it comes, with its frames where it has such."""
+    if re.search(rb"\r\ntransfer-encoding: *chunked", head, re.IGNORECASE):
+        async for piece in _chunks(reader):
+            yield piece
+        return
     found = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
     left = int(found[1]) if found else 0
     while left:
@@ -163,6 +196,23 @@ async def _body(head: bytes, reader: asyncio.StreamReader) -> Any:
             raise ConnectionResetError
         left -= len(piece)
         yield piece
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while True:
+        line = await reader.readuntil(b"\r\n")
+        left = int(line, 16)
+        yield line
+        left += 2
+        last = left == 2
+        while left:
+            piece = await reader.read(min(left, PIECE))
+            if not piece:
+                raise ConnectionResetError
+            left -= len(piece)
+            yield piece
+        if last:
+            return
 
 
 def _closing(head: bytes) -> bytes:

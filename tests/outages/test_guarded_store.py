@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,12 +11,12 @@ import pytest
 from photo_api.cloud.sigv4 import Credentials
 from photo_api.resilience import FAILURES_TO_OPEN, Breaker, RetryBudget
 from photo_api.settings.loading import load
+from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.base import ObjectMissing, StoreDown, StoreUnavailable
-from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.guarded import GuardedStore
-from photo_api.storage.opening import open_store
-from photo_api.storage.s3 import S3Store
+from photo_api.storage.opening import follow_store, open_store
 from tests.outages.faulty_store import FaultyStore, faulty_store
+from tests.own_stage import bucket_in, endpoint_in, reached_at, store_of
 
 MIB = 1024 * 1024
 PROMISED = 5.0
@@ -27,15 +26,15 @@ BUSY = 3.0
 
 
 @pytest.fixture
-def faulty(stack: dict[str, Any]) -> Iterator[FaultyStore]:
-    with faulty_store(stack["s3_endpoint"]) as relay:
+def faulty(environ: dict[str, str]) -> Iterator[FaultyStore]:
+    with faulty_store(endpoint_in(environ)) as relay:
         yield relay
 
 
 @asynccontextmanager
 async def opened(environ: dict[str, str], faulty: FaultyStore) -> AsyncIterator[GuardedStore]:
-    s3 = load(environ | {"PHOTO_API_S3_ENDPOINT": faulty.endpoint}).s3
-    async with open_store(s3, StaticCredentials(s3.access_key, s3.secret_key)) as store:
+    live = LiveSettings(load(reached_at(environ, faulty.endpoint)))
+    async with follow_store(live) as (_, store):
         yield store
 
 
@@ -49,6 +48,12 @@ async def store(environ: dict[str, str], faulty: FaultyStore) -> AsyncIterator[G
 @pytest.fixture
 def key() -> str:
     return f"test-{uuid4().hex}/object"
+
+
+def ping_of(environ: dict[str, str]) -> str:
+    """How the request begins, or what is in its address, by which the store is pinged."""
+    on_swift = environ.get("PHOTO_API_STORE") == "swift"
+    return f"/{bucket_in(environ)} HTTP" if on_swift else "list-type=2"
 
 
 async def fails(call: Awaitable[object]) -> float:
@@ -172,12 +177,10 @@ async def test_a_store_that_refuses_writes_alone_is_read_and_no_ping_makes_it_wr
 
 
 async def test_retries_stay_within_their_budget(
-    stack: dict[str, Any], environ: dict[str, str], faulty: FaultyStore
+    environ: dict[str, str], faulty: FaultyStore
 ) -> None:
     """A store in which every second request or more fails sees little more than its usual load."""
-    s3 = load(environ).s3
-    source = StaticCredentials(s3.access_key, s3.secret_key)
-    inner = S3Store(faulty.endpoint, s3.bucket, s3.region, source)
+    inner = store_of(reached_at(environ, faulty.endpoint))
     never = Breaker("never open", failures=10**9)
     store = GuardedStore(inner, never, never, RetryBudget())
     faulty.answers(500)
@@ -187,12 +190,9 @@ async def test_retries_stay_within_their_budget(
 
 
 async def test_a_ping_passes_an_open_breaker_and_closes_it(
-    stack: dict[str, Any], environ: dict[str, str], faulty: FaultyStore
+    environ: dict[str, str], faulty: FaultyStore
 ) -> None:
-    s3 = load(environ).s3
-    inner = S3Store(
-        faulty.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
-    )
+    inner = store_of(reached_at(environ, faulty.endpoint))
     breaker = Breaker("object store", pause=3600)
     store = GuardedStore(inner, breaker, Breaker("writes"), RetryBudget())
     breaker.trip()
@@ -208,19 +208,17 @@ async def test_a_ping_passes_an_open_breaker_and_closes_it(
         await store.head("x")
 
 
+@pytest.mark.s3_only("it permits single requests; Swift a whole container, or nothing")
 async def test_without_permission_to_list_a_call_finds_out_that_the_store_is_back(
     environ: dict[str, str], faulty: FaultyStore
 ) -> None:
-    s3 = load(environ).s3
-    inner = S3Store(
-        faulty.endpoint, s3.bucket, s3.region, StaticCredentials(s3.access_key, s3.secret_key)
-    )
+    inner = store_of(reached_at(environ, faulty.endpoint))
     store = GuardedStore(
         inner, Breaker("object store", pause=0.5), Breaker("writes"), RetryBudget()
     )
     faulty.answers(500)
     await until_down(store, faulty)
-    faulty.answers(403, "AccessDenied", only="list-type=2")
+    faulty.answers(403, "AccessDenied", only=ping_of(environ))
     await until_up(store)
     await store.aclose()
 
@@ -295,14 +293,14 @@ async def test_a_slow_upload_is_not_cut(store: GuardedStore, faulty: FaultyStore
 
 
 async def test_a_slow_client_is_no_hanging_store(
-    store: GuardedStore, faulty: FaultyStore, key: str
+    store: GuardedStore, environ: dict[str, str], faulty: FaultyStore, key: str
 ) -> None:
     """Nothing is asked of the store while the client is silent."""
 
     async def pausing() -> AsyncIterator[bytes]:
         async for chunk in chunks(7):
             yield chunk
-        faulty.hangs(only="list-type=2")
+        faulty.hangs(only=ping_of(environ))
         await asyncio.sleep(4.5)
         yield bytes(MIB)
 
@@ -353,6 +351,7 @@ class FromRole:
         return self.key
 
 
+@pytest.mark.s3_only("keys of an instance's role; Keystone's tokens have tests of their own")
 async def test_an_expired_role_is_an_outage_that_ends_with_the_next_key(
     environ: dict[str, str], faulty: FaultyStore
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from photo_api.photos.confirmations import COPIES_OF_USER, MOST_OF_USER
 from tests.outages.faulty_store import FaultyStore, faulty_store
-from tests.own_stage import ask, holds, own_database
+from tests.own_stage import ask, endpoint_in, holds, own_database, reached_at, store_of
 from tests.service import PASSWORD, Service, User, cli, eventually, jpeg, put, running_service
 
 FAULTS: dict[str, Callable[[FaultyStore], None]] = {
@@ -29,13 +29,15 @@ FAILING = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 AT_FIRST = 5.0
 """Seconds in which the first requests that meet a hanging store are answered; a busy machine may
 add some."""
+COPY_OF = {"s3": "PUT /photos/photos/", "swift": "COPY "}
+"""How a request begins by which the store copies a photo."""
 AT_ONCE = 0.5
 RECOVERY = 15.0
 
 
 @pytest.fixture(scope="module")
-def faulty(stack: dict[str, Any]) -> Iterator[FaultyStore]:
-    with faulty_store(stack["s3_endpoint"]) as relay:
+def faulty(environ: dict[str, str]) -> Iterator[FaultyStore]:
+    with faulty_store(endpoint_in(environ)) as relay:
         yield relay
 
 
@@ -45,13 +47,11 @@ def settings(
 ) -> Iterator[dict[str, str]]:
     """Clients reach the real store, the service goes through the relay."""
     changed = {
-        "PHOTO_API_S3_ENDPOINT": faulty.endpoint,
-        "PHOTO_API_S3_PUBLIC_ENDPOINT": stack["s3_endpoint"],
         "PHOTO_API_DELIVERY": "stream",
         "PHOTO_API_JOB_MAX_ATTEMPTS": "2",
         "PHOTO_API_SWEEP_INTERVAL": "0.5",
     }
-    with own_database(stack, environ | changed) as settings:
+    with own_database(stack, reached_at(environ, faulty.endpoint) | changed) as settings:
         yield settings
 
 
@@ -138,7 +138,7 @@ def test_what_needs_the_store_is_refused_and_the_rest_goes_on(
     kept = {dora.upload(data, album)["id"]: data for data in (jpeg(), jpeg())}
     data = jpeg()
     presigned = dora.presign(album, data)
-    assert put(presigned, data).status_code == 200
+    assert put(presigned, data).is_success
     fault(faulty)
     for _ in range(3):
         refused(dora.post_photo(jpeg(), album))
@@ -187,7 +187,7 @@ def test_a_refused_upload_may_be_repeated_with_its_key(
 
 
 def test_nothing_acknowledged_is_lost_in_a_store_that_comes_and_goes(
-    dora: User, service: Service, faulty: FaultyStore
+    dora: User, settings: dict[str, str], faulty: FaultyStore
 ) -> None:
     """Also where a request was carried out and its answer lost."""
     album = dora.album()["id"]
@@ -211,6 +211,20 @@ def test_nothing_acknowledged_is_lost_in_a_store_that_comes_and_goes(
     recovered(dora)
     assert {photo_id: image(dora, photo_id) for photo_id in kept} == kept
     assert shown(dora, album) == set(kept)
+    assert not strays(settings, dora), "what nobody acknowledged the sweep knows"
+
+
+def strays(settings: dict[str, str], user: User) -> set[str]:
+    """Objects of theirs that neither a photo nor the sweep knows."""
+
+    async def stored() -> set[str]:
+        store = store_of(settings)
+        found = {info.key async for info in store.list(f"photos/{user.account['id']}/")}
+        await store.aclose()
+        return found
+
+    known = "SELECT object_key FROM photos UNION SELECT object_key FROM unreferenced_objects"
+    return asyncio.run(stored()) - {row["object_key"] for row in ask(settings, known)}
 
 
 def test_a_hanging_store_is_noticed_and_then_refused_at_once(
@@ -260,13 +274,13 @@ async def test_many_requests_to_a_hanging_store_stop_no_others(
 
 
 def test_one_user_s_confirmations_leave_room_for_others(
-    service: Service, faulty: FaultyStore, dora: User
+    service: Service, environ: dict[str, str], faulty: FaultyStore, dora: User
 ) -> None:
     """Each of them copies a whole file, and a worker copies so many at a time."""
     with service.new_user() as other, ThreadPoolExecutor(100) as pool:
         uploads = [(dora, confirmable(dora)) for _ in range(COPIES_OF_USER + 4)]
         uploads.append((other, confirmable(other)))
-        faulty.hangs("PUT /photos/photos/")
+        faulty.hangs(COPY_OF[environ.get("PHOTO_API_STORE", "s3")])
         waiting = [pool.submit(user.confirm, photo) for user, photo in uploads]
         eventually(lambda: faulty.hanging > COPIES_OF_USER, 10)
         assert faulty.hanging == COPIES_OF_USER + 1, "the other's is one of them"
@@ -317,10 +331,10 @@ def test_renditions_are_made_after_an_outage(
 
 
 def test_the_sweep_deletes_after_the_outage_what_it_could_not(
-    dora: User, settings: dict[str, str], stack: dict[str, Any], faulty: FaultyStore
+    dora: User, settings: dict[str, str], environ: dict[str, str], faulty: FaultyStore
 ) -> None:
     """A deleted photo is gone for its owner at once; its bytes stay on the list until they are."""
-    direct = settings | {"PHOTO_API_S3_ENDPOINT": stack["s3_endpoint"]}
+    direct = reached_at(settings, endpoint_in(environ))
     photo_id = dora.upload()["id"]
     [[key]] = ask(settings, "SELECT object_key FROM photos WHERE id = $1", photo_id)
     faulty.answers(500)

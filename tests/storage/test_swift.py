@@ -335,6 +335,8 @@ async def test_an_answer_without_end_is_not_kept() -> None:
     async with Scripted([endless]).store() as store:
         with pytest.raises(StoreUnavailable, match="over"):
             assert [info async for info in store.list("photos/")]
+        with pytest.raises(StoreUnavailable, match="over"):  # of one that knows no Range
+            await store.peek("photos/x", 32)
 
 
 async def test_a_store_that_refuses_connections() -> None:

@@ -27,6 +27,9 @@ class UrlSigner(Protocol):
     """Makes signed URLs on the public address; pure computation, no request to anyone."""
 
     windows: "UrlWindows"
+    binds_bytes: bool
+    """Whether an upload's URL takes those of the declared size, type and digest alone; of others,
+    confirming has to tell."""
 
     def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
         """A bucketed URL: the same key, filename and method give the same URL for a while.
@@ -36,5 +39,5 @@ class UrlSigner(Protocol):
     def upload(
         self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
     ) -> SignedUpload:
-        """A URL that accepts one PUT of exactly `size` bytes of `content_type` (and digest); on
-        Swift of anything, so that confirming alone tells."""
+        """A URL for one PUT: where it `binds_bytes`, of exactly `size` bytes of `content_type` (and
+        digest) only."""

@@ -24,6 +24,8 @@ class S3UrlSigner:
     """Signs for one bucket, path style. A read URL is signed as of its window's beginning, with
     `CLOCK_SKEW` at both ends."""
 
+    binds_bytes = True
+
     def __init__(
         self,
         public_endpoint: str,

@@ -30,6 +30,8 @@ class SwiftUrlSigner:
     A read URL works to the end of the window after its own, and for HEAD as well as GET. Swift
     tells browsers to keep what it leads to for as long."""
 
+    binds_bytes = False
+
     def __init__(
         self,
         public_endpoint: str,

@@ -11,7 +11,7 @@ from photo_api.photos.reconcile import ANOTHER, LOCK
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.sealing import Sealer
-from photo_api.storage.opening import bucket_of, follow_store, in_bucket
+from photo_api.storage.opening import buckets_of, follow_store, in_bucket
 from photo_base.command_line import COULD_NOT, FAILED, progress
 
 SHOWN = 20
@@ -25,7 +25,7 @@ async def import_command(settings: Settings, *, bucket: str, as_json: bool) -> i
     """Seal the links, then make photos of the objects in `bucket`; 0 when none is left,
     else 1.
     Raises what an unreachable database or store raises."""
-    if bucket == bucket_of(settings):
+    if bucket in buckets_of(settings):
         print(SAME, file=sys.stderr)
         return COULD_NOT
     async with (

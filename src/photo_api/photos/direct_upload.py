@@ -262,6 +262,10 @@ async def _copy_and_verify(
         raise _changed() from None
     if (await _verify(state, photo, key))[0] != content_type:
         raise _changed()
+    declared = None if state.owners.signer.binds_bytes else photo["sha256"]
+    if declared is not None and await _digest(state, key) != declared:
+        text = "The bytes are others than the declared sha256 tells; begin anew"
+        raise ApiError(Code.UPLOAD_MISMATCH, text)
 
 
 def _changed() -> ApiError:

@@ -103,7 +103,7 @@ class PresignRequest(BaseModel):
         Field(
             pattern="^[0-9a-fA-F]{64}$",
             max_length=64,
-            description="hex digest of the file; the URL then accepts these bytes only",
+            description="hex digest of the file; no other bytes become this photo",
             examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
         ),
     ] = None

@@ -21,6 +21,7 @@ from photo_api.storage.credentials import (
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.measured import MeasuredStore
 from photo_api.storage.s3 import S3Store
+from photo_api.storage.swift_containers import containers_of
 from photo_api.storage.url_keys import UrlKeySource
 
 TRY_PAUSE = 10.0
@@ -94,9 +95,12 @@ async def follow_store(
         yield credentials, store
 
 
-def bucket_of(settings: Settings) -> str:
-    """The bucket or container that holds the photos."""
-    return settings.swift.container if settings.store == "swift" else settings.s3.bucket
+def buckets_of(settings: Settings) -> set[str]:
+    """All buckets or containers that are this service's."""
+    if settings.store != "swift":
+        return {settings.s3.bucket}
+    names = containers_of(settings.swift)
+    return {names.photos, names.staging, names.segments}
 
 
 def in_bucket(settings: Settings, name: str) -> Settings:

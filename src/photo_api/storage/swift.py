@@ -1,5 +1,6 @@
 """The object store on OpenStack Swift."""
 
+import asyncio
 import json
 import re
 from collections import deque
@@ -51,6 +52,7 @@ class SwiftStore:
         self._segments = Segments(requests, containers.segments, segment_size)
         self._makes_segments = largest > segment_size
         self._had_segments, self._looked_again = False, float("-inf")
+        self._looking = asyncio.Lock()
         self._there: dict[str, float] = {}
 
     async def aclose(self) -> None:
@@ -84,8 +86,7 @@ class SwiftStore:
         """The description and first `length` bytes; only an empty object takes a second request."""
         if length > 0:
             headers = {"Range": f"bytes=0-{length - 1}"}
-            asked = Asked("GET", self._place(key), headers, most=_WHOLE)
-            answer = await self._requests.ask(asked)
+            answer = await self._requests.ask(Asked("GET", self._place(key), headers))
             if answer.status != 416:
                 answer = await self._found(answer, key)
                 return _info(key, answer.headers), answer.body[:length]
@@ -163,10 +164,12 @@ class SwiftStore:
 
     async def _made(self, asked: Asked, key: str) -> None:
         """PUT an object; a large one that it takes the place of leaves its segments."""
+        # Asked before, so that no question fails what has been stored.
+        leaves_segments = await self._has_segments()
         answer = await self._requests.ask(asked)
         if answer.status != 201:
             raise StoreUnavailable(f"PUT: the store failed ({answer.status})")
-        if await self._has_segments():
+        if leaves_segments:
             await self._segments.discard(key)
 
     async def _copy(
@@ -207,9 +210,10 @@ class SwiftStore:
         """Whether any object may be a large one: such as were made before also count."""
         if self._makes_segments:
             return True
-        if self._looked_again < monotonic():
-            self._had_segments = await self._segments.exist()
-            self._looked_again = monotonic() + LOOK_AGAIN
+        async with self._looking:  # one question for all who write at once
+            if self._looked_again < monotonic():
+                self._had_segments = await self._segments.exist()
+                self._looked_again = monotonic() + LOOK_AGAIN
         return self._had_segments
 
     async def _delete_one(self, key: str) -> None:

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import quote
 
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
@@ -15,7 +16,7 @@ from photo_api.storage.keystone import Account, Keystone
 from photo_api.storage.shared_token import SharedToken
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import containers_of
-from photo_api.storage.swift_requests import SwiftRequests
+from photo_api.storage.swift_requests import Asked, SwiftRequests
 from photo_api.storage.tokens import Tokens
 from photo_api.storage.url_keys import Digest, UrlKeys, UrlKeySource
 from photo_base.tasks import cancel
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 BY_PREFERENCE: tuple[Digest, ...] = ("sha256", "sha512", "sha1")
 ASK_AGAIN = (20.0, 40.0)
 """Seconds after which the store is asked once more what it signs by."""
+SIGN_IN = 5.0
+"""Seconds that a start waits for a token, and for the store to believe it, which asks Keystone too:
+a short question to the store has less time than a slow Keystone takes for both, and would fail."""
 
 
 @asynccontextmanager
@@ -51,6 +55,7 @@ async def follow_swift(live: LiveSettings) -> AsyncIterator[tuple[UrlKeySource, 
         keys.use(settings.swift.url_keys[0], settings.swift.staging_url_keys[0])
 
     live.follow(use)
+    await _sign_in(requests, swift.container)
     learning = []
     if swift.digest == "auto" and not await _ask_digest(requests, keys):
         log.warning("the store does not tell what signs its URLs; it is taken to be SHA-256")
@@ -75,6 +80,14 @@ def _account(swift: SwiftSettings) -> Account:
         credential=(swift.credential_id, swift.credential_secret),
         authorities=swift.authorities,
     )
+
+
+async def _sign_in(requests: SwiftRequests, container: str) -> None:
+    """Have a token that the store knows before anybody waits for it. Without one the start goes on,
+    and whoever needs the store is told what is wrong."""
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(SIGN_IN):
+            await requests.ask(Asked("HEAD", quote(container, safe=""), timeout=SIGN_IN))
 
 
 async def _learn_digest(requests: SwiftRequests, keys: UrlKeySource) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.swift_requests import Asked, SwiftRequests
+from photo_api.storage.swift_requests import SLOW, Asked, SwiftRequests
 
 _KEYS = ("X-Container-Meta-Temp-URL-Key", "X-Container-Meta-Temp-URL-Key-2")
 
@@ -25,6 +25,6 @@ async def prepare_container(
     place = quote(name, safe="")
     for method in ("PUT", "POST"):
         # A PUT changes a container that is there too, but not where others have made it meanwhile.
-        answer = await requests.ask(Asked(method, place, headers))
+        answer = await requests.ask(Asked(method, place, headers, timeout=SLOW))
         if answer.status not in (201, 202, 204):
             raise StoreUnavailable(f"{method} of container {name}: HTTP {answer.status}")

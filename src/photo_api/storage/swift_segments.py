@@ -44,7 +44,8 @@ class Segments:
         self, key: str, place: str, chunks: AsyncIterator[bytes], headers: Mapping[str, str]
     ) -> None:
         """Store a stream as an object that is visible when all of it is there. Raises
-        `StoreUnavailable`, and what `chunks` raise; no segment is left then."""
+        `StoreUnavailable`, and what `chunks` raise; no segment is left then, but where the manifest
+        had no answer: the object may be there, so they are left to who deletes it."""
         upload = secrets.token_hex(8)
         await self._make_container()
         begun: list[str] = []
@@ -98,14 +99,15 @@ class Segments:
 
     async def _delete(self, name: str) -> None:
         place = f"{quote(self._container, safe='')}/{name}"
-        answer = await self._requests.ask(Asked("DELETE", place))
+        answer = await self._requests.ask(Asked("DELETE", place, timeout=SLOW))
         if answer.status not in (204, 404):
             raise StoreUnavailable(f"DELETE: the store failed ({answer.status})")
 
     async def _make_container(self) -> None:
         """Once; one that is there stays as it is."""
         if not self._is_there:
-            answer = await self._requests.ask(Asked("PUT", quote(self._container, safe="")))
+            asked = Asked("PUT", quote(self._container, safe=""), timeout=SLOW)
+            answer = await self._requests.ask(asked)
             if answer.status not in (201, 202):
                 raise StoreUnavailable(f"PUT of {self._container}: HTTP {answer.status}")
             self._is_there = True
@@ -140,7 +142,7 @@ class Segments:
         """Those after `marker`; a short page is not the last, an empty one is."""
         begin, after = quote(prefix, safe=""), quote(marker, safe="")
         query = f"format=json&limit={PAGE}&prefix={begin}&marker={after}"
-        asked = Asked("GET", quote(self._container, safe=""), query=query)
+        asked = Asked("GET", quote(self._container, safe=""), query=query, timeout=SLOW)
         answer = await self._requests.ask(asked)
         if answer.status == 404:
             return []
