@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+from photo_api.provisioning.swift_init import init_container
+from photo_api.provisioning.swift_rules import Wanted
 from photo_api.storage.keystone import Account, Keystone
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers
-from photo_api.storage.swift_preparing import prepare_container
 from photo_api.storage.swift_requests import SwiftRequests
 from photo_api.storage.tokens import Token, Tokens
 from tests.openstack import keystone_v2
@@ -29,14 +30,15 @@ async def make_containers(swift: Swift) -> Containers:
 
 
 async def prepare(swift: Swift, container: str, *keys: str) -> None:
-    """As `prepare_container`, by a token of tempauth."""
+    """As `photo-api storage init --exact` does, by a token of tempauth."""
     token, url = swift.sign_in()
 
     async def fetch() -> Token:
         return Token(token, 3600)
 
     requests = SwiftRequests(url, Tokens(fetch))
-    await prepare_container(requests, container, keys)
+    found = await init_container(requests, Wanted(container, keys, ("*",), exact=True))
+    assert {one.state for one in found} <= {"made", "left"}, found
     await requests.aclose()
 
 

@@ -5,7 +5,9 @@ import asyncio
 import os
 import ssl
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,12 +68,35 @@ class Keystone:
 def fetch_token(account: Account) -> Token:
     """Ask for a new one. Blocks. Raises `StoreRefused` when user or password are wrong, and
     `StoreUnavailable`; neither quotes the answer."""
+    with _translated():
+        return _token(_access(account))
+
+
+def look_at(account: Account) -> tuple[Token, list[str]]:
+    """The same, and the addresses of object stores in the catalogue that comes with it."""
+    with _translated():
+        access = _access(account)
+        found = access.service_catalog.get_endpoints_data(service_type="object-store")
+        urls = [str(one.url) for several in found.values() for one in several if one.url]
+        return _token(access), urls
+
+
+def _access(account: Account) -> AccessInfo:
+    access: AccessInfo = _plugin(account).get_access(_session(account))
+    return access
+
+
+def _token(access: AccessInfo) -> Token:
+    if not access.auth_token:
+        raise StoreUnavailable("Keystone gave no token")
+    return Token(access.auth_token, _life(access))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """keystoneauth1's errors as the store's."""
     try:
-        access = _plugin(account).get_access(_session(account))
-        value = access.auth_token
-        if not value:
-            raise StoreUnavailable("Keystone gave no token")
-        return Token(value, _life(access))
+        yield
     except Unauthorized:
         raise StoreRefused("Keystone refuses the user or the password (401)") from None
     except (ClientException, requests.RequestException, OSError) as error:
