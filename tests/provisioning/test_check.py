@@ -1,5 +1,6 @@
 """`photo-api storage check`: each fault is made, and found."""
 
+import json
 import subprocess
 import sys
 
@@ -13,14 +14,20 @@ from tests.provisioning.running import check, init
 from tests.provisioning.test_init import put_rules
 
 
+def readable(bucket: str) -> str:
+    """A policy by which everybody reads a bucket's objects."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject"],
+        "Resource": [f"arn:aws:s3:::{bucket}/*"],
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 async def test_a_bucket_that_everybody_reads(on_s3: dict[str, str]) -> None:
     await init(on_s3)
-    name = load(on_s3).s3.bucket
-    allowed = (
-        '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action":'
-        f' ["s3:GetObject"], "Resource": ["arn:aws:s3:::{name}/*"]}}]}}'
-    )
-    await put_rules(on_s3, "policy", allowed)
+    await put_rules(on_s3, "policy", readable(load(on_s3).s3.bucket))
     seen = await check(on_s3)
     assert (seen.code, seen.wrong) == (1, {"public"})
     assert "may read it" in seen.one("public", "wrong")

@@ -25,7 +25,10 @@ def add_storage(parser: argparse.ArgumentParser, ask: Ask) -> None:
         help="also take away keys of signed URLs, and origins of pages, that are not configured",
     )
     check = actions.add_parser("check", help="say what is wrong with how the store is set up")
-    for action, run in ((init, _init), (check, _check)):
+    prove = actions.add_parser(
+        "prove", help="attack the store with objects that are thrown away, and say what holds"
+    )
+    for action, run in ((init, _init), (check, _check), (prove, _prove)):
         action.add_argument(
             "--json", dest="as_json", action="store_true", help="print the findings as JSON"
         )
@@ -42,3 +45,9 @@ def _check(*, ask: Ask, as_json: bool) -> int:
     from photo_api.provisioning.command import check_command
 
     return ask(check_command(load(os.environ), as_json=as_json))
+
+
+def _prove(*, ask: Ask, as_json: bool) -> int:
+    from photo_api.provisioning.proof.command import prove_command
+
+    return ask(prove_command(load(os.environ), as_json=as_json))

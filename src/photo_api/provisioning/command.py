@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import ceil
-from urllib.parse import urlsplit
 
 from photo_api.delivery.opening import open_signer
 from photo_api.photos.late_uploads import staged_for
@@ -13,8 +12,8 @@ from photo_api.provisioning.looking import unless_unknown
 from photo_api.provisioning.s3_check import check_bucket
 from photo_api.provisioning.s3_init import Wanted, init_bucket
 from photo_api.provisioning.s3_requests import BucketRequests
+from photo_api.provisioning.swift_rules import public_account
 from photo_api.settings.loading import Settings
-from photo_api.settings.swift import SwiftSettings
 from photo_api.storage.bucket import Bucket
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.plain_requests import PlainRequests
@@ -52,7 +51,7 @@ async def check_command(settings: Settings, *, as_json: bool) -> int:
 
         swift = settings.swift
         async with open_requests(swift) as (account, _), PlainRequests(swift.authorities) as plain:
-            found = await check_account(settings, account, plain, _public_account(swift))
+            found = await check_account(settings, account, plain, public_account(swift))
             return _tell(found, as_json)
     s3 = settings.s3
     async with _bucket(settings) as requests:
@@ -76,12 +75,6 @@ async def _bucket(settings: Settings) -> AsyncIterator[BucketRequests]:
     ):
         bucket = Bucket(s3.endpoint, s3.bucket, s3.region, credentials, s3.authorities)
         yield BucketRequests(plain, bucket)
-
-
-def _public_account(swift: SwiftSettings) -> str:
-    """The account's address that clients get."""
-    parts = urlsplit(swift.url)
-    return f"{swift.public_endpoint or f'{parts.scheme}://{parts.netloc}'}{parts.path}"
 
 
 def _tell(found: list[Finding], as_json: bool) -> int:

@@ -3,9 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from photo_api.contract import OF_BYTES_READABLE
 from photo_api.settings.loading import Settings
+from photo_api.settings.swift import SwiftSettings
 from photo_api.storage.swift_containers import containers_of
 from photo_base.origins import ANY, as_stores_know
 
@@ -51,6 +53,12 @@ def wanted_containers(settings: Settings, *, exact: bool = False) -> list[Wanted
     if settings.uploads.max_size > swift.segment_size:
         found.append(Wanted(names.segments, (), ()))
     return found
+
+
+def public_account(swift: SwiftSettings) -> str:
+    """The account's address that clients get."""
+    parts = urlsplit(swift.url)
+    return f"{swift.public_endpoint or f'{parts.scheme}://{parts.netloc}'}{parts.path}"
 
 
 def plan_keys(current: Mapping[str, str], wanted: Wanted) -> Plan:
