@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from photo_api.contract import DEFAULT_PORT
+from photo_api.provisioning.arguments import add_storage
 from photo_api.settings.loading import load, table
 from photo_api.settings.secrets import SecretFiles
 from photo_api.supervisor.control_socket import LONGEST_CAUSE
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(commands.add_parser("jobs", help="list jobs, or retry dead ones"))
     _add_renditions(commands.add_parser("renditions", help="make missing renditions again"))
     _add_users(commands.add_parser("users", help="activate or deactivate an account"))
+    add_storage(commands.add_parser("storage", help="set up the object store, or look at it"), _ask)
     _add_config(commands.add_parser("config", help="check or list the settings"))
     return parser
 

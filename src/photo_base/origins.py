@@ -5,7 +5,7 @@ this machine's own names may have), `*` every origin.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 ANY = "*"
@@ -57,3 +57,9 @@ def allows(origins: Iterable[str], origin: str) -> bool:
     on_any_port = origins_on_any_port(known)
     is_one = bool(on_any_port and re.fullmatch(on_any_port, origin))
     return is_one or ANY in known or origin in known
+
+
+def as_stores_know(origins: Sequence[str]) -> list[str]:
+    """The same for a store, which knows no ports that may be any: everybody then, who has a signed
+    URL."""
+    return [ANY] if any(one.endswith(ANY_PORT) or one == ANY for one in origins) else list(origins)

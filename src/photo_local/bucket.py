@@ -1,84 +1,58 @@
-"""A bucket and its CORS rules, made with a few signed requests."""
+"""A bucket of an embedded store, as `photo-api storage init` makes it."""
 
-import http.client
-import time
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
-from urllib.parse import urlsplit
-from xml.sax.saxutils import escape
 
-from photo_api.cloud.sigv4 import Credentials, sign_request
-from photo_api.contract import OF_BYTES_READABLE
-from photo_base.origins import ANY, ANY_PORT
+from photo_api.provisioning.s3_init import Wanted, init_bucket
+from photo_api.provisioning.s3_requests import BucketRequests, said
+from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.bucket import Bucket
+from photo_api.storage.credentials import StaticCredentials
+from photo_api.storage.plain_requests import PlainRequests
 
-TIMEOUT = 5.0
-ALREADY_MINE: Final = 409
 PROBE: Final = "/embedded-probe"
 
 
-class StoreRefused(Exception):
-    """The store answered, but not with a success."""
-
-
 class BucketAdmin:
-    """What is done once to a bucket, with blocking I/O: call it in a thread."""
+    """What is done once to a bucket, with blocking I/O: call it in a thread. All of it raises
+    `StoreUnavailable`."""
 
     def __init__(
         self, endpoint: str, bucket: str, region: str, access_key: str, secret_key: str
     ) -> None:
-        self._endpoint = endpoint
-        self._bucket = bucket
-        self._region = region
-        self._credentials = Credentials(access_key, secret_key)
+        credentials = StaticCredentials(access_key, secret_key)
+        self._bucket = Bucket(endpoint, bucket, region, credentials)
 
     def prepare(self, cors_origins: Sequence[str]) -> None:
-        """Create the bucket if it is missing, replace its CORS rules, and try it out.
+        """Create the bucket if it is missing, replace its CORS rules, and try it out."""
+        asyncio.run(self._prepare(cors_origins))
 
-        Raises `OSError` when the store cannot be reached and `StoreRefused`.
-        """
-        self._send("PUT", "", accepted=(ALREADY_MINE,))
-        self._send("PUT", "?cors=", cors_rules(cors_origins).encode())
-        # SeaweedFS answers for a while before it finds the volumes that hold the bytes.
-        for method in ("PUT", "GET", "DELETE"):
-            self._send(method, PROBE, b"probe" if method == "PUT" else b"")
+    def send(self, method: str, rest: str, body: bytes = b"") -> None:
+        """One signed request, which must succeed; `rest` is what follows the bucket's name."""
+        asyncio.run(self._send(method, rest, body))
 
-    def _send(
-        self, method: str, rest: str, body: bytes = b"", accepted: Sequence[int] = ()
-    ) -> None:
-        url = f"{self._endpoint}/{self._bucket}{rest}"
-        headers = sign_request(method, url, {}, body, self._credentials, self._region, time.time())
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
-        try:
-            connection.request(method, f"/{self._bucket}{rest}", body, headers)
-            answer = connection.getresponse()
-            text = answer.read(2000).decode(errors="replace")
-        except http.client.HTTPException as error:
-            raise StoreRefused(f"broken answer: {error!r}") from error
-        finally:
-            connection.close()
-        if answer.status >= 300 and answer.status not in accepted:
-            raise StoreRefused(f"{answer.status} {text}")
+    async def _prepare(self, origins: Sequence[str]) -> None:
+        async with self._requests() as requests:
+            for found in await init_bucket(requests, Wanted(origins, exact=True)):
+                if found.state not in ("made", "left"):
+                    raise StoreUnavailable(f"{found.code}: {found.told}")
+            # SeaweedFS answers for a while before it finds the volumes that hold the bytes.
+            for method in ("PUT", "GET", "DELETE"):
+                await _succeed(requests, method, PROBE, b"probe" if method == "PUT" else b"")
+
+    async def _send(self, method: str, rest: str, body: bytes) -> None:
+        async with self._requests() as requests:
+            await _succeed(requests, method, rest, body)
+
+    @asynccontextmanager
+    async def _requests(self) -> AsyncIterator[BucketRequests]:
+        async with PlainRequests() as plain:
+            yield BucketRequests(plain, self._bucket)
 
 
-def cors_rules(origins: Sequence[str]) -> str:
-    """CORS rules: anyone may look (signed URLs decide), only `origins` may upload. Where some of
-    them have any port, everybody may who has a signed URL: SeaweedFS knows no such origins."""
-    if any(origin.endswith(ANY_PORT) for origin in origins):
-        origins = [ANY]
-    anyone = _rule(["*"], ["GET", "HEAD"])
-    # First and with all methods: SeaweedFS answers a preflight by the first rule whose origin fits.
-    known = _rule(origins, ["GET", "HEAD", "PUT"]) if origins else ""
-    return f"<CORSConfiguration>{known}{anyone}</CORSConfiguration>"
-
-
-def _rule(origins: Sequence[str], methods: Sequence[str]) -> str:
-    return (
-        "<CORSRule>"
-        + "".join(f"<AllowedOrigin>{escape(origin)}</AllowedOrigin>" for origin in origins)
-        + "".join(f"<AllowedMethod>{method}</AllowedMethod>" for method in methods)
-        + "<AllowedHeader>*</AllowedHeader>"
-        + "".join(
-            f"<ExposeHeader>{header}</ExposeHeader>" for header in ("ETag", *OF_BYTES_READABLE)
-        )
-        + "<MaxAgeSeconds>3000</MaxAgeSeconds></CORSRule>"
-    )
+async def _succeed(requests: BucketRequests, method: str, rest: str, body: bytes) -> None:
+    answer = await requests.ask(method, rest, body)
+    if answer.status >= 300:
+        raise StoreUnavailable(f"{method}: the store answers {said(answer)}")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from photo_api.provisioning.swift_init import init_container
+from photo_api.provisioning.swift_rules import Wanted
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.keystone import Account, Keystone
-from photo_api.storage.swift_preparing import prepare_container
 from photo_api.storage.swift_requests import SwiftRequests
 from photo_api.storage.tokens import Tokens
 from photo_base import kept_secrets
@@ -120,7 +121,10 @@ async def _make_container(
     deadline = monotonic() + START_SECONDS
     while True:
         try:
-            return await prepare_container(requests, name, [key], origins)
+            found = await init_container(requests, Wanted(name, [key], origins, exact=True))
+            if wrong := [one.told for one in found if one.state == "wrong"]:
+                raise CannotStart(f"Swift does not take a container: {wrong[0]}")
+            return
         except StoreUnavailable as error:
             if monotonic() > deadline:
                 raise CannotStart(f"Swift does not take a container: {error}") from error

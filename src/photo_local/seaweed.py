@@ -17,10 +17,11 @@ from itertools import chain
 from pathlib import Path
 from time import monotonic, time
 
+from photo_api.storage.base import StoreUnavailable
 from photo_base.processes import CannotStart, Program, Running, write
 from photo_base.whole_file import PRIVATE
 from photo_local import closed_store
-from photo_local.bucket import BucketAdmin, StoreRefused
+from photo_local.bucket import BucketAdmin
 from photo_local.machine_folders import reachable
 from photo_local.ports import GRPC_OFFSET, PortTaken, free_ports, is_free
 from photo_local.privileges import HERE, server_account
@@ -150,7 +151,7 @@ class Seaweed:
                 await asyncio.to_thread(admin.prepare, self._cors_origins)
                 await asyncio.to_thread(_refuse_open, self._ports["filer"])
                 return
-            except (OSError, StoreRefused) as error:
+            except (OSError, StoreUnavailable) as error:
                 if monotonic() > deadline:
                     raise CannotStart(f"SeaweedFS does not answer: {error}") from error
             if not process.alive:

@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
+from photo_base.clock import Offset
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import judge
-from photo_fleet.doctor.looks.clock import Offset
 from photo_fleet.doctor.looks.database import DatabaseLook
 from photo_fleet.doctor.looks.database import Server as Database
 from photo_fleet.doctor.looks.edge_health import EdgeHealthLook

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from photo_base.clock import offset
 from photo_fleet.doctor.looks import database, registry, servers
-from photo_fleet.doctor.looks.clock import offset
 from photo_fleet.doctor.looks.database import DatabaseLook
 from photo_fleet.doctor.looks.exposition import parse
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook

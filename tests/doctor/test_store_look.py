@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from photo_base.preflight import STRANGER
 from photo_fleet.doctor.exposure import RULES
 from photo_fleet.doctor.finding import Finding, Unknown
 from photo_fleet.doctor.looking import judge
 from photo_fleet.doctor.looks import store
 from photo_fleet.doctor.looks.registry import Boot
 from photo_fleet.doctor.looks.servers import Server, ServersLook
-from photo_fleet.doctor.looks.store import STRANGER, StoreLook
+from photo_fleet.doctor.looks.store import StoreLook
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen
 from photo_fleet.spec.fleet import Balancer, Fleet, Service

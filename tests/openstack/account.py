@@ -1,17 +1,18 @@
 """An account of a Swift as the service has it: its containers, and stores that use them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
 from uuid import uuid4
 
+from photo_api.provisioning.swift_init import init_container
+from photo_api.provisioning.swift_rules import Wanted
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.keystone import Account, Keystone, fetch_token
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers, containers_of
-from photo_api.storage.swift_preparing import prepare_container
 from photo_api.storage.swift_requests import SwiftRequests
 from photo_api.storage.tokens import Token, Tokens
 from photo_local.keystone import USER
@@ -35,15 +36,20 @@ async def make_containers(swift: Swift) -> Containers:
 
 
 async def prepare(swift: Swift, container: str, *keys: str) -> None:
-    """As `prepare_container`, by a token of tempauth."""
+    """As `photo-api storage init --exact` does, by a token of tempauth."""
     token, url = swift.sign_in()
 
     async def fetch() -> Token:
         return Token(token, 3600)
 
     requests = SwiftRequests(url, Tokens(fetch))
-    await prepare_container(requests, container, keys)
+    await _prepared(requests, container, keys)
     await requests.aclose()
+
+
+async def _prepared(requests: SwiftRequests, container: str, keys: Sequence[str]) -> None:
+    found = await init_container(requests, Wanted(container, keys, ("*",), exact=True))
+    assert {one.state for one in found} <= {"made", "left"}, found
 
 
 @asynccontextmanager
@@ -130,8 +136,8 @@ def own_containers(settings: dict[str, str]) -> dict[str, str]:
     async def make() -> None:
         loaded = load(own).swift
         requests = SwiftRequests(loaded.url, _tokens_of(load(own)))
-        await prepare_container(requests, loaded.container, loaded.url_keys)
-        await prepare_container(requests, loaded.staging_container, loaded.staging_url_keys)
+        await _prepared(requests, loaded.container, loaded.url_keys)
+        await _prepared(requests, loaded.staging_container, loaded.staging_url_keys)
         await requests.aclose()
 
     # In a thread, for who has an event loop already.

@@ -70,13 +70,13 @@ async def serving(keystone: KeystoneV2) -> AsyncIterator[KeystoneV2]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = next(
+            lengths = (
                 int(line.partition(":")[2])
                 for line in head.lower().split("\r\n")
                 if line.startswith("content-length:")
             )
             right = head.startswith("POST /v2.0/tokens ")
-            body = await reader.readexactly(length)
+            body = await reader.readexactly(next(lengths, 0))
             status, answer = await keystone.answer(body) if right else (404, {})
             sent = json.dumps(answer).encode()
             date = format_datetime(keystone.now(), usegmt=True)

@@ -5,6 +5,8 @@ import io
 import re
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -72,12 +74,38 @@ class Keystone:
 def fetch_token(account: Account) -> Token:
     """Ask for a new one. Blocks. Raises `StoreRefused` when it is not who it says, and
     `StoreUnavailable`; neither quotes the answer."""
+    with _translated(account):
+        return _token(*_access(account))
+
+
+def look_at(account: Account) -> tuple[Token, list[str]]:
+    """The same, and the addresses of object stores in the catalogue that comes with it."""
+    with _translated(account):
+        access, answered_at = _access(account)
+        found = access.service_catalog.get_endpoints_data(service_type="object-store")
+        urls = [str(one.url) for several in found.values() for one in several if one.url]
+        return _token(access, answered_at), urls
+
+
+def _access(account: Account) -> tuple[AccessInfo, float]:
+    """What Keystone gives, and when, by its own clock."""
     carrier = _Carrier(account.authorities)
+    access: AccessInfo = _plugin(account).get_access(_session(carrier))
+    return access, carrier.answered_at
+
+
+def _token(access: AccessInfo, answered_at: float) -> Token:
+    value = access.auth_token or ""
+    if not re.fullmatch("[!-~]+", value):  # it goes into a header
+        raise StoreUnavailable("Keystone gave no token")
+    return Token(value, _life(access, answered_at))
+
+
+@contextmanager
+def _translated(account: Account) -> Iterator[None]:
+    """keystoneauth1's errors as the store's."""
     try:
-        access = _plugin(account).get_access(_session(carrier))
-        if not re.fullmatch("[!-~]+", access.auth_token or ""):  # it goes into a header
-            raise StoreUnavailable("Keystone gave no token")
-        return Token(access.auth_token, _life(access, carrier.answered_at))
+        yield
     except (Unauthorized, NotFound) as error:
         # Of version 3, which says 404 of a credential that is gone, and where it is not at all.
         who = "application credential" if account.credential[0] else "user or the password"

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import quote
 
@@ -36,39 +36,56 @@ async def follow_swift(live: LiveSettings) -> AsyncIterator[tuple[UrlKeySource, 
     """The store and the keys of its URLs, kept with the secrets that change meanwhile."""
     settings = live.now
     swift = settings.swift
-    keystone = Keystone(_account(swift))
-    shared = live.shared_token
-    tokens = Tokens(keystone.fetch if shared is None else SharedToken(keystone.fetch, shared).fetch)
-    requests = SwiftRequests(swift.url, tokens, swift.authorities)
-    store = SwiftStore(
-        requests,
-        containers_of(swift),
-        segment_size=swift.segment_size,
-        largest=settings.uploads.max_size,
-    )
     digest: Digest = "sha256" if swift.digest == "auto" else swift.digest
     keys = UrlKeySource(UrlKeys(swift.url_keys[0], swift.staging_url_keys[0], digest))
+    async with open_requests(swift, live.shared_token) as (requests, use_account):
+        store = SwiftStore(
+            requests,
+            containers_of(swift),
+            segment_size=swift.segment_size,
+            largest=settings.uploads.max_size,
+        )
 
-    def use(settings: Settings) -> None:
-        if keystone.use(_account(settings.swift)):
+        def use(settings: Settings) -> None:
+            use_account(settings.swift)
+            keys.use(settings.swift.url_keys[0], settings.swift.staging_url_keys[0])
+
+        live.follow(use)
+        await _sign_in(requests, swift.container)
+        learning = []
+        if swift.digest == "auto" and not await _ask_digest(requests, keys):
+            log.warning("the store does not tell what signs its URLs; it is taken to be SHA-256")
+            learning.append(asyncio.create_task(_learn_digest(requests, keys)))
+        try:
+            yield keys, store
+        finally:
+            await cancel(*learning)
+
+
+@asynccontextmanager
+async def open_requests(
+    swift: SwiftSettings, shared_token: int | None = None
+) -> AsyncIterator[tuple[SwiftRequests, Callable[[SwiftSettings], None]]]:
+    """Requests to the account, and what has tokens asked for by other credentials. `shared_token`
+    is as in `LiveSettings`."""
+    keystone = Keystone(account_of(swift))
+    ask = keystone.fetch
+    tokens = Tokens(ask if shared_token is None else SharedToken(ask, shared_token).fetch)
+
+    def use_account(swift: SwiftSettings) -> None:
+        if keystone.use(account_of(swift)):
             tokens.forgive()
-        keys.use(settings.swift.url_keys[0], settings.swift.staging_url_keys[0])
 
-    live.follow(use)
-    await _sign_in(requests, swift.container)
-    learning = []
-    if swift.digest == "auto" and not await _ask_digest(requests, keys):
-        log.warning("the store does not tell what signs its URLs; it is taken to be SHA-256")
-        learning.append(asyncio.create_task(_learn_digest(requests, keys)))
+    requests = SwiftRequests(swift.url, tokens, swift.authorities)
     try:
-        yield keys, store
+        yield requests, use_account
     finally:
-        await cancel(*learning)
-        await store.aclose()
+        await requests.aclose()
         await tokens.aclose()
 
 
-def _account(swift: SwiftSettings) -> Account:
+def account_of(swift: SwiftSettings) -> Account:
+    """Whose tokens they are."""
     return Account(
         auth_url=swift.auth_url,
         user=swift.user,

@@ -81,13 +81,7 @@ class SwiftRequests:
         self._tokens = tokens
         self._accepted_at = float("-inf")
         self._budget = RetryBudget()
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_context(authorities),
-            proxy=_proxy(url),
-            max_connections=None,  # it is bounded by how many ask
-            max_keepalive_connections=KEPT_CONNECTIONS,
-            keepalive_expiry=KEPT_FOR,
-        )
+        self._pool = open_pool(url, authorities)
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -101,8 +95,8 @@ class SwiftRequests:
         tries = TRIES if isinstance(asked.body, bytes) else 1
         self._budget.request()
         for tried in range(1, tries + 1):
-            with _translated(asked.method):
-                answer = await _whole(await self._begin(asked), asked.most)
+            with translated(asked.method):
+                answer = await whole(await self._begin(asked), asked.most)
             pause = _pause(answer, tried)
             if pause is None or tried == tries or not self._budget.may_retry():
                 break
@@ -112,11 +106,11 @@ class SwiftRequests:
     async def open(self, asked: Asked) -> Opened:
         """The same with a body that is read as it is wanted; of another status than 2xx it is
         empty."""
-        with _translated(asked.method):
+        with translated(asked.method):
             response = await self._begin(asked)
             if 200 <= response.status < 300:
                 return Opened(response.status, _headers(response), await _begun(response))
-            answer = _usable(asked.method, await _whole(response, asked.most))
+            answer = _usable(asked.method, await whole(response, asked.most))
         return Opened(answer.status, answer.headers, nothing())
 
     async def info(self) -> bytes:
@@ -126,11 +120,11 @@ class SwiftRequests:
         request = httpcore.Request(
             "GET",
             self._url(place),
-            headers={"Host": _host(self._origin)},
-            extensions={"timeout": _waits(QUICK)},
+            headers={"Host": host_of(self._origin)},
+            extensions={"timeout": waits(QUICK)},
         )
-        with _translated("GET"):
-            answer = await _whole(await self._pool.handle_async_request(request), LONGEST_ANSWER)
+        with translated("GET"):
+            answer = await whole(await self._pool.handle_async_request(request), LONGEST_ANSWER)
         if 400 <= answer.status < 500 and answer.status not in BUSY:
             return b""
         return answer.body if _usable("GET", answer).status == 200 else b""
@@ -161,7 +155,7 @@ class SwiftRequests:
     def _request(self, asked: Asked, token: str) -> httpcore.Request:
         target = f"{self._account}/{asked.place}" if asked.place else self._account
         url = self._url(target + (f"?{asked.query}" if asked.query else ""))
-        headers = {"Host": _host(self._origin), "X-Auth-Token": token, **asked.headers}
+        headers = {"Host": host_of(self._origin), "X-Auth-Token": token, **asked.headers}
         if (trace := sampled_for_store()) is not None:
             headers["traceparent"] = trace.traceparent
         if not isinstance(asked.body, bytes):
@@ -173,7 +167,7 @@ class SwiftRequests:
             url,
             headers=list(headers.items()),
             content=asked.body,
-            extensions={"timeout": _waits(asked.timeout)},
+            extensions={"timeout": waits(asked.timeout)},
         )
 
     def _url(self, target: str) -> httpcore.URL:
@@ -183,7 +177,21 @@ class SwiftRequests:
         )
 
 
-def _waits(read: float) -> dict[str, float]:
+def open_pool(url: str, authorities: str) -> httpcore.AsyncConnectionPool:
+    """Connections to there, through the environment's proxy. `authorities` are certificates in PEM
+    that are trusted besides the system's."""
+    return httpcore.AsyncConnectionPool(
+        # Which takes 20 ms, and is not needed without TLS.
+        ssl_context=_context(authorities) if url.startswith("https:") else None,
+        proxy=_proxy(url),
+        max_connections=None,  # it is bounded by how many ask
+        max_keepalive_connections=KEPT_CONNECTIONS,
+        keepalive_expiry=KEPT_FOR,
+    )
+
+
+def waits(read: float) -> dict[str, float]:
+    """httpcore's timeouts, of which `read` is for each piece of an answer."""
     return {"connect": CONNECT, "write": SLOW, "read": read, "pool": CONNECT}
 
 
@@ -203,7 +211,8 @@ def _proxy(url: str) -> httpcore.Proxy | None:
     return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth=auth)
 
 
-def _host(origin: httpcore.URL) -> str:
+def host_of(origin: httpcore.URL) -> str:
+    """What the header Host names."""
     host = origin.host.decode()
     named = f"[{host}]" if ":" in host else host
     return named if origin.port is None else f"{named}:{origin.port}"
@@ -213,7 +222,8 @@ def _headers(response: httpcore.Response) -> dict[str, str]:
     return {name.decode().lower(): value.decode("latin-1") for name, value in response.headers}
 
 
-async def _whole(response: httpcore.Response, most: int) -> Answer:
+async def whole(response: httpcore.Response, most: int) -> Answer:
+    """The answer with its body. Raises `StoreUnavailable` where that has over `most` bytes."""
     pieces, size = [], 0
     try:
         async for piece in response.aiter_stream():
@@ -237,7 +247,7 @@ async def _begun(response: httpcore.Response) -> AsyncIterator[bytes]:
 async def _body(response: httpcore.Response) -> AsyncGenerator[bytes, None]:
     try:
         yield b""
-        with _translated("GET"):
+        with translated("GET"):
             async for piece in response.aiter_stream():
                 yield piece
     finally:
@@ -263,7 +273,7 @@ def _pause(answer: Answer, tried: int) -> float | None:
 
 
 @contextmanager
-def _translated(method: str) -> Iterator[None]:
+def translated(method: str) -> Iterator[None]:
     """httpcore's errors as the store's."""
     try:
         yield

@@ -88,6 +88,10 @@ class Segments:
         except (ValueError, LookupError, TypeError, AttributeError):
             raise StoreUnavailable("a manifest is not one to go by") from None
 
+    async def names(self, key: str) -> list[str]:
+        """Those of all uploads to `key`, of a container that may be missing; at most a page."""
+        return await self._names(f"{_digest(key)}/", "")
+
     async def discard(self, key: str, *, kept: str = "") -> None:
         """Delete the segments of all uploads to `key`, but for that of the upload `kept`."""
         marker = ""

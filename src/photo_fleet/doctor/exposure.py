@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from photo_base.origins import ANY, ANY_PORT
+from photo_base.preflight import LOOKS_SIGNED, STRANGER
 from photo_fleet.doctor.finding import Finding, Level
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.nginx import NginxLook
@@ -15,8 +16,6 @@ from photo_fleet.doctor.looks.servers import Server, Told
 from photo_fleet.doctor.looks.store import (
     GUESSED,
     LISTING,
-    LOOKS_SIGNED,
-    STRANGER,
     StoreLook,
     StorePlace,
 )

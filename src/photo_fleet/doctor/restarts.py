@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from photo_api.contract import HEALTH_PATH, PROBE_TIMEOUT
+from photo_base.clock import Offset
 from photo_fleet.doctor import database_rules, deaths, memory_rules
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
-from photo_fleet.doctor.looks.clock import Offset
 from photo_fleet.doctor.looks.database import TOLD
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.seen import Seen, Unseen

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from photo_fleet.spec.loading import load
-from photo_local.bucket import BucketAdmin, cors_rules
+from photo_local.bucket import BucketAdmin
 from tests.doctor.faults.fault import Fault
 from tests.doctor.faults.sinks import collector
 from tests.doctor.ground import Ground, family, requests, stopped
@@ -52,15 +52,15 @@ def bucket(ground: Ground, do: list[tuple[str, str, bytes]]) -> Iterator[None]:
     keys = (told["s3_access_key"], told["s3_secret_key"])
     admin = BucketAdmin(spec.service.store, spec.balancer.bucket, spec.service.store_region, *keys)
     for method, query, body in do:
-        admin._send(method, query, body)
+        admin.send(method, query, body)
     time.sleep(2)
     try:
         yield
     finally:
         own = [ground.up.url, ground.up.url.replace("127.0.0.1", "localhost")]
-        admin._send("PUT", "?cors=", cors_rules(own).encode())
+        admin.prepare(own)
         with suppress(Exception):
-            admin._send("DELETE", "?policy=")
+            admin.send("DELETE", "?policy=")
         time.sleep(2)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import asyncpg
 
+from photo_base.clock import Offset, measured
 from photo_base.log_lines import one_line
 from photo_base.postgres import FAILURES, only_reading, reason
 from photo_fleet.balancer.database_address import VARIABLE
-from photo_fleet.doctor.looks.clock import Offset, measured
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from photo_api.contract import HEALTH_PATH, LIVE_PATH, METRICS_PATH
+from photo_base.clock import Offset, offset, surest
 from photo_base.http_probe import Unreachable
 from photo_base.log_lines import one_line, redacted
 from photo_fleet.balancer.probes import ask, failed
-from photo_fleet.doctor.looks.clock import Offset, offset, surest
 from photo_fleet.doctor.looks.exposition import Metrics, parse
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.reach import Reach

@@ -5,14 +5,13 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import httpx
 
+from photo_base.clock import Offset, by_date
 from photo_base.log_lines import one_line
-from photo_base.origins import ANY, ANY_PORT
-from photo_fleet.doctor.looks.clock import Offset, offset
+from photo_base.preflight import LOOKS_SIGNED, STRANGER, leave, preflight, sent_for
 from photo_fleet.doctor.looks.servers import ServersLook, Told
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -22,17 +21,9 @@ PATIENCE, LONGEST = 4.0, 15.0
 """Seconds for an answer, and for all of one address."""
 LARGEST_ANSWER = 64 * 1024
 MOST_ORIGINS = 10
-SOME_PORT = ":5173"
-"""In place of any port."""
-
-STRANGER = "https://stranger.invalid"
-"""An origin that nobody can have (RFC 6761)."""
 GUESSED = "photos/1/0"
 LISTING = "?list-type=2&max-keys=1"
 NAME = re.compile("[A-Za-z0-9._-]{1,255}")
-LOOKS_SIGNED = f"X-Amz-Signature={'0' * 64}"
-"""A preflight has the query of the request that follows, and our nginx passes on signed ones alone;
-no store checks the signature then."""
 CODE = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
 
 
@@ -170,13 +161,13 @@ async def _as_stranger(
     is_swift = place.kind == "swift"
     asked = time.time()
     listing = await _get(client, f"{base}?limit=1" if is_swift else f"{base}/{LISTING}")
-    clock = _clock(listing.date, asked, time.time())
+    clock = by_date(listing.date, asked, time.time())
     guessed = await _get(client, f"{base}/{GUESSED}")
     if listing.status >= 500 and guessed.status >= 500:
         return replace(place, problem=f"{place.address} answers {listing.status}", clock=clock)
     preflights = [
         await _preflight(client, into, origin, method)
-        for origin in dict.fromkeys((STRANGER, *map(_sent, origins)))
+        for origin in dict.fromkeys((STRANGER, *map(sent_for, origins)))
         for method, into in (("GET", base), ("PUT", uploads))
     ]
     return replace(
@@ -195,13 +186,6 @@ def _is_list(answer: "_Answer", is_swift: bool) -> bool:
     if is_swift:
         return answer.status in (200, 204)
     return answer.status == 200 and b"<ListBucketResult" in answer.body
-
-
-def _sent(origin: str) -> str:
-    """One that a browser would send for it."""
-    if origin == ANY:
-        return STRANGER
-    return origin.removesuffix(ANY_PORT) + SOME_PORT if origin.endswith(ANY_PORT) else origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,34 +211,7 @@ async def _get(client: httpx.AsyncClient, url: str) -> _Answer:
 
 
 async def _preflight(client: httpx.AsyncClient, base: str, origin: str, method: str) -> Preflight:
-    wanted = "content-type" if method == "PUT" else "range"
-    headers = {
-        "Origin": origin,
-        "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": wanted,
-    }
     url = f"{base}/{GUESSED}?{LOOKS_SIGNED}"
-    async with client.stream("OPTIONS", url, headers=headers) as answer:
-        told = answer.headers
-    origins = told.get("Access-Control-Allow-Origin", "")
-    allowed = (
-        answer.is_success
-        and origins in (origin, ANY)
-        and _names(told.get("Access-Control-Allow-Methods", ""), method)
-        and _names(told.get("Access-Control-Allow-Headers", ""), wanted)
-    )
+    async with client.stream("OPTIONS", url, headers=preflight(origin, method)) as answer:
+        allowed = answer.is_success and leave(answer.headers, origin, method)
     return Preflight(one_line(origin), method, answer.status_code, allowed)
-
-
-def _names(listed: str, wanted: str) -> bool:
-    return {wanted.lower(), ANY} & {part.strip().lower() for part in listed.split(",")} != set()
-
-
-def _clock(date: str, asked: float, heard: float) -> Offset | None:
-    """By the header Date, which tells whole seconds."""
-    try:
-        told = parsedate_to_datetime(date).timestamp() + 0.5
-    except (TypeError, ValueError, OverflowError):
-        return None
-    found = offset(told, asked, heard)
-    return replace(found, uncertainty=found.uncertainty + 0.5)

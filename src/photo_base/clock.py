@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,16 @@ class Offset:
 def offset(told: float, asked: float, heard: float) -> Offset:
     """Of a clock that showed `told` at some moment between `asked` and `heard` on ours."""
     return Offset(told - (asked + heard) / 2, (heard - asked) / 2)
+
+
+def by_date(date: str, asked: float, heard: float) -> Offset | None:
+    """By the header Date, which tells whole seconds; None where it is none."""
+    try:
+        told = parsedate_to_datetime(date).timestamp() + 0.5
+    except (TypeError, ValueError, OverflowError):
+        return None
+    found = offset(told, asked, heard)
+    return replace(found, uncertainty=found.uncertainty + 0.5)
 
 
 async def measured(tell: Callable[[], Awaitable[float]], times: int) -> Offset:
