@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from photo_api.settings.loading import Settings, load
-from photo_fleet.spec.loading import load as load_spec
-from photo_fleet.spec.settings import settings as settings_of
 from tests.test_operations_docs import BLOCK
 from tests.test_settings import SWIFT, USABLE
 
@@ -56,18 +54,6 @@ def test_there_are_examples_of_both_kinds() -> None:
 def test_each_example_is_a_configuration(heading: str, tmp_path: Path) -> None:
     settings = loaded(OTHERS | examples()[heading], tmp_path)
     assert settings.store == examples()[heading].get("PHOTO_API_STORE", "s3")
-
-
-@pytest.mark.parametrize("heading", [name for name, got in examples().items() if len(got) > 5])
-def test_a_fleet_on_swift_is_one_too(heading: str, tmp_path: Path) -> None:
-    """What a machine is given for the spec, and its own file after that."""
-    text = (ROOT / "fleet.example.toml").read_text()
-    spec = tmp_path / "fleet.toml"
-    changed = text.replace('store_credentials = "keys"', 'store_credentials = "role"')
-    assert changed != text
-    spec.write_text(changed)
-    given = settings_of(load_spec(spec)) | OTHERS
-    loaded(given | examples()[heading], tmp_path)
 
 
 @pytest.mark.parametrize("guide", ["README.md", "docs/operations.md", "docs/ko/operations.md"])

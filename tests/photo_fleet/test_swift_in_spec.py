@@ -74,6 +74,21 @@ def test_it_is_all_that_the_service_needs() -> None:
     )
 
 
+def test_an_application_credential_has_user_and_project_of_its_own() -> None:
+    swift = replace(FLEET.store.swift, credentials="application", user="", project="")
+    fleet = replace(FLEET, store=replace(FLEET.store, swift=swift))
+    assert absent(fleet) == {}
+    texts = {
+        secret.variable: SECRETS.get(secret.variable, "made by Keystone")
+        for secret in secrets(fleet)
+    }
+    assert "SWIFT_PASSWORD" not in texts
+    told = settings(fleet)
+    told.pop("PHOTO_API_SWIFT_CA_FILE")
+    found = load(told | {f"PHOTO_API_{name}": value for name, value in texts.items()})
+    assert found.swift.credential_secret == "made by Keystone"
+
+
 def test_a_machine_s_files_are_exactly_these() -> None:
     assert_golden("cloud-init-swift", cloud_init.files(FLEET))
     assert "location ^~ /pictures" not in "".join(nginx.files(FLEET, Places()).values())

@@ -142,6 +142,8 @@ class Swift:
     project: Project = ""
     """Its id, which version 2.0 calls tenant."""
     domain: Domain = "default"
+    credentials: Literal["password", "application"] = "password"
+    """`application`: an application credential, which has user and project of its own."""
 
 
 @dataclass(frozen=True, slots=True)

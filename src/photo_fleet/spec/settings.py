@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_base.environment import PREFIX
-from photo_fleet.spec.fleet import Fleet, Logs, Tracing
+from photo_fleet.spec.fleet import Fleet, Logs, Swift, Tracing
 from photo_fleet.spec.kinds import budget, limit
 
 EXAMPLES = {
@@ -39,8 +39,16 @@ class Secret:
     meaning: str
 
 
+PASSWORD = (Secret("swift-password", "SWIFT_PASSWORD", "the password of Swift's user in Keystone"),)
+CREDENTIAL = (
+    Secret(
+        "swift-credential-id",
+        "SWIFT_APPLICATION_CREDENTIAL_ID",
+        "the id of an application credential of Keystone",
+    ),
+    Secret("swift-credential-secret", "SWIFT_APPLICATION_CREDENTIAL_SECRET", "its secret"),
+)
 SWIFT = (
-    Secret("swift-password", "SWIFT_PASSWORD", "the password of Swift's user in Keystone"),
     Secret("swift-url-keys", "SWIFT_URL_KEYS", "`openssl rand -hex 32`, which signs URLs"),
     Secret("swift-staging-url-keys", "SWIFT_STAGING_URL_KEYS", "another, for uploads"),
 )
@@ -100,10 +108,16 @@ def _swift(fleet: Fleet) -> dict[str, str]:
         "SWIFT_STAGING_CONTAINER": swift.staging_container,
         "SWIFT_DIGEST": swift.digest,
         "SWIFT_AUTH_URL": swift.auth,
+        **(_user(swift) if swift.credentials == "password" else {}),
+        "SWIFT_CA_FILE": fleet.service.store_ca,
+    }
+
+
+def _user(swift: Swift) -> dict[str, str]:
+    return {
         "SWIFT_USER": swift.user,
         "SWIFT_PROJECT_ID": swift.project,
         "SWIFT_USER_DOMAIN_ID": swift.domain,
-        "SWIFT_CA_FILE": fleet.service.store_ca,
     }
 
 
@@ -131,9 +145,12 @@ def absent(fleet: Fleet) -> dict[str, str]:
         told |= {
             "PHOTO_API_SWIFT_URL": swift.account,
             "PHOTO_API_SWIFT_AUTH_URL": swift.auth,
-            "PHOTO_API_SWIFT_USER": swift.user,
-            "PHOTO_API_SWIFT_PROJECT_ID": swift.project,
         }
+        if swift.credentials == "password":
+            told |= {
+                "PHOTO_API_SWIFT_USER": swift.user,
+                "PHOTO_API_SWIFT_PROJECT_ID": swift.project,
+            }
     else:
         told |= {
             "PHOTO_API_S3_PUBLIC_ENDPOINT": service.public_url or not balancer.store,
@@ -149,7 +166,8 @@ def secrets(fleet: Fleet) -> list[Secret]:
         direct = "the same past the pooler"
         found.append(Secret("database-direct-url", "DATABASE_DIRECT_URL", direct))
     if fleet.store.kind == "swift":
-        found += SWIFT
+        by_password = fleet.store.swift.credentials == "password"
+        found += [*(PASSWORD if by_password else CREDENTIAL), *SWIFT]
     elif fleet.service.store_credentials == "keys":
         found.append(Secret("s3-access-key", "S3_ACCESS_KEY", "the object store's access key"))
         found.append(Secret("s3-secret-key", "S3_SECRET_KEY", "its secret key"))
