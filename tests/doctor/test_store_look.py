@@ -19,6 +19,7 @@ from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.store import StoreLook
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen
+from photo_fleet.spec import fleet as fleet_module
 from photo_fleet.spec.fleet import Balancer, Fleet, Service
 from photo_local.bucket import BucketAdmin
 from photo_local.seaweed import BUCKET, REGION, Seaweed
@@ -175,18 +176,25 @@ def test_without_an_address_or_an_answer_nothing_is_known() -> None:
 
 @pytest.mark.needs("memcached")
 def test_a_swift(swift: Swift) -> None:
-    """Its address is what instances tell: the spec knows of none."""
+    """Its address is what instances tell, or the spec where none does."""
     containers = asyncio.run(make_containers(swift))
     token, account = swift.sign_in()
     told = {"kind": "swift", "address": account}
     told |= {"bucket": containers.photos, "uploads": containers.staging}
     server = Server(BOOT, config={"store": told, "cors_origins": [FRONT]})
 
+    named = fleet_module.Swift(
+        account=account, container=containers.photos, staging_container=containers.staging
+    )
+    spec = Fleet(service=Service(cors_origins=(FRONT,)), store=fleet_module.Store("swift", named))
+
     def judged() -> dict[str, str]:
         before = Seen(Fleet(), 0, {ServersLook: ServersLook((server,))})
         look = asyncio.run(store.take(Reach(Fleet(), "fleet.toml"), before))
         findings, unknown = judge(Seen(Fleet(), 0, {StoreLook: look}), ABOUT_BUCKETS)
         assert unknown == []
+        _, by_spec, unknown = seen(spec)
+        assert (by_spec, unknown) == (findings, [])
         return {found.code: found.evidence for found in findings}
 
     def put(container: str, **headers: str) -> None:

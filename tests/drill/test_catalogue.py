@@ -15,6 +15,7 @@ from photo_fleet.drill.faults.available import AVAILABLE
 from photo_fleet.drill.gates import STORE_FAULT, Gate
 from photo_fleet.drill.scenario import FROM_OUTSIDE, Scenario
 from photo_fleet.drill.scenarios import CORE, FURTHER, SCENARIOS
+from photo_fleet.drill.scenarios_on_swift import KEYSTONE, SCENARIOS_ON_SWIFT
 from photo_fleet.drill.stage.stage import LARGEST
 
 LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0
@@ -25,7 +26,7 @@ GATED = {
         "scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "stop-while-starting",
         "boots", "rotate-keys", "rotate-credentials", "deregister-first", "steady", "hang-up",
         "skew-clock", "balancer-kill", "two-balancers", "registry-lost", "balancer-cut-registry",
-        "sinks-down", "sinks-slow", "sinks-refuse",
+        "sinks-down", "sinks-slow", "sinks-refuse", "tokens-expire", "keystone-down",
     },
     Gate.KILL: {
         "kill-instance", "kill-worker", "vanish-instance", "worker-death-in-lame-duck",
@@ -36,11 +37,15 @@ GATED = {
     Gate.OUTAGE: {
         "database-restart", "database-stop", "database-freeze", "database-limit", "store-restart",
         "store-errors", "store-hang", "store-throttle", "store-slow", "store-full",
-        "store-readonly", "commit-unanswered", "standby-promoted",
+        "store-readonly", "commit-unanswered", "standby-promoted", "keystone-down-boot",
+        "tokens-expire-alone", "store-stop",
     },
     Gate.FAILOVER: {"lagging-standby-promoted"},
     Gate.COMPARISON: {"health-only"},
 }  # fmt: skip
+
+
+EVERY = (*SCENARIOS, *KEYSTONE)
 
 
 def named(name: str) -> Scenario:
@@ -49,7 +54,7 @@ def named(name: str) -> Scenario:
 
 def test_every_scenario_has_its_gate() -> None:
     found: dict[Gate, set[str]] = {}
-    for item in SCENARIOS:
+    for item in EVERY:
         found.setdefault(item.gate, set()).add(item.name)
     assert found == GATED
 
@@ -61,9 +66,9 @@ def test_the_drill_takes_no_longer_than_it_may() -> None:
 
 
 def test_scenarios_are_whole() -> None:
-    names = Counter(item.name for item in SCENARIOS)
+    names = Counter(item.name for item in EVERY)
     assert names.most_common(1)[0][1] == 1
-    for item in SCENARIOS:
+    for item in EVERY:
         assert item.core == (item in CORE), item.name
         assert item.core or not item.short, item.name
         assert item.steps, item.name
@@ -75,10 +80,10 @@ def test_scenarios_are_whole() -> None:
 
 
 def test_faults_are_known_end_in_time_and_are_all_used() -> None:
-    used = {step.fault for item in SCENARIOS for step in item.steps}
+    used = {step.fault for item in EVERY for step in item.steps}
     assert used == set(AVAILABLE)
     assert set(AVAILABLE) >= FROM_OUTSIDE
-    for item in SCENARIOS:
+    for item in EVERY:
         for step in item.steps:
             signature(AVAILABLE[step.fault]).bind("the scene", **step.arguments)
             if step.fault != "skew-clock":
@@ -88,7 +93,7 @@ def test_faults_are_known_end_in_time_and_are_all_used() -> None:
 
 def test_a_fault_is_the_store_s_exactly_if_it_is_named_so() -> None:
     """A gate goes by this."""
-    for item in SCENARIOS:
+    for item in EVERY:
         of_store = item.name.startswith("store-")
         assert all(step.fault.startswith(STORE_FAULT) == of_store for step in item.steps)
 
@@ -132,6 +137,14 @@ def test_a_foreign_fleet_is_held_only_to_what_needs_its_address_alone() -> None:
     assert [item.name for item in chosen(SCENARIOS, outside=True)] == ["steady", "hang-up"]
     with pytest.raises(UnknownScenario, match="kill-worker"):
         chosen(SCENARIOS, only=["kill-worker"], outside=True)
+
+
+def test_a_drill_on_swift_has_scenarios_of_keystone_and_none_that_is_done_to_seaweedfs() -> None:
+    left_out = [item for item in SCENARIOS if item not in SCENARIOS_ON_SWIFT]
+    assert left_out == [named("rotate-credentials")]
+    assert chosen(SCENARIOS_ON_SWIFT) == list(CORE)
+    with pytest.raises(UnknownScenario, match="keystone-down"):
+        chosen(SCENARIOS, only=["keystone-down"])
 
 
 def test_the_listing_names_all_with_their_gates() -> None:

@@ -32,8 +32,10 @@ from photo_fleet.drill.clients.mix import EVERYDAY, Overrides, weights_of
 from photo_fleet.drill.runner import Broken, Runner, Say
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.scenarios import SCENARIOS
+from photo_fleet.drill.scenarios_on_swift import SCENARIOS_ON_SWIFT
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
+from photo_fleet.local_fleet.embedded import STORES
 from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.render.places import Places
 
@@ -58,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watch",
         action="store_true",
         help="with a Prometheus and the rules of alerts: which fired, which are missing",
+    )
+    parser.add_argument(
+        "--store",
+        choices=tuple(STORES),
+        default="s3",
+        help="that of the stage; with swift there are scenarios of Keystone too (%(default)s)",
     )
     parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
     parser.add_argument(
@@ -93,9 +101,10 @@ def run(options: argparse.Namespace) -> int:
     wrong usage."""
     if options.self_test:
         return _self_test(options)
+    catalogue = SCENARIOS_ON_SWIFT if options.store == "swift" else SCENARIOS
     try:
         scenarios = chosen(
-            SCENARIOS,
+            catalogue,
             everything=options.all,
             short=options.short,
             only=options.only,
@@ -104,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     except UnknownScenario as error:
         return _unusable(str(error))
     if options.list:
-        shown = scenarios if options.target else SCENARIOS
+        shown = scenarios if options.target else catalogue
         print(listing_json(shown) if options.json else listing(shown), end="")
         return HOLDS
     if not scenarios:
@@ -169,7 +178,7 @@ def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> R
     folder.mkdir(parents=True, exist_ok=True)
     if options.target is not None:
         return TargetRunner(options.target, folder, options.seed, overrides, say)
-    return Runner(folder, options.seed, overrides, say, watched=options.watch)
+    return Runner(folder, options.seed, overrides, say, watched=options.watch, store=options.store)
 
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:
@@ -225,6 +234,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["photo-fleet", "drill", "--seed", str(options.seed)]
     words += [f"--{name}" for name in ("all", "short") if getattr(options, name)]
     words += ["--watch"] if options.watch else []
+    words += ["--store", options.store] if options.store != "s3" else []
     words += ["--target", options.target] if options.target else []
     words += ["--only", ",".join(options.only)] if options.only else []
     words += ["--rate", f"{options.rate:g}"] if options.rate is not None else []

@@ -31,12 +31,14 @@ from photo_fleet.drill.gates import RECOVERED_WITHIN, Gate
 from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sample
 from photo_fleet.drill.scenario import Scenario, Step
+from photo_fleet.drill.scenarios_on_swift import ENDING, TOKEN_LIFE
 from photo_fleet.drill.stage.stage import Demands, Stage
 from photo_fleet.drill.stall import Stall
 from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.drill.watch import Watch, watching
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet
+from photo_fleet.local_fleet.embedded import StoreKind, StoreOptions
 from photo_fleet.spec.fleet import HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10
@@ -108,9 +110,17 @@ class Runner:
     Everything is kept in `folder`. `watched`: beside a Prometheus with the rules of alerts."""
 
     def __init__(
-        self, folder: Path, seed: int, overrides: Overrides, say: Say, *, watched: bool = False
+        self,
+        folder: Path,
+        seed: int,
+        overrides: Overrides,
+        say: Say,
+        *,
+        watched: bool = False,
+        store: StoreKind = "s3",
     ) -> None:
         self._watched = watched
+        self._store: StoreKind = store
         self.folder = folder
         self.seed = seed
         self._overrides = overrides
@@ -148,7 +158,8 @@ class Runner:
 
     async def stage_for(self, scenario: Scenario) -> Stage:
         """The one that stands, if it will do, or one built for it."""
-        demands = demands_of(scenario)
+        life = TOKEN_LIFE if scenario.name in ENDING else 3600
+        demands = replace(demands_of(scenario), store=StoreOptions(self._store, life))
         if self._stage is not None and self._stage.demands == demands:
             await self._stage.resized(scenario.instances)
             return self._stage

@@ -5,12 +5,12 @@ from photo_fleet.drill.evidence.accounts import attributed
 from photo_fleet.drill.evidence.downloads import download_all
 from photo_fleet.drill.evidence.links import open_all
 from photo_fleet.drill.evidence.logs import Logs
-from photo_fleet.drill.evidence.objects import Bucket, list_objects
+from photo_fleet.drill.evidence.objects import Account, Bucket, list_objects
 from photo_fleet.drill.evidence.reconcile import Evidence
 from photo_fleet.drill.evidence.tables import read_tables
 
 
-async def gather(load: Load, database_url: str, bucket: Bucket, logs: Logs) -> Evidence:
+async def gather(load: Load, database_url: str, bucket: Bucket | Account, logs: Logs) -> Evidence:
     """The requests are as the logs know them. Raises `CannotList`, `OSError`,
     `asyncpg.PostgresError`."""
     ledger = load.ledger

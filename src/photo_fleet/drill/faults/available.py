@@ -9,6 +9,7 @@ from photo_fleet.drill.faults import (
     credentials,
     cuts,
     deaths,
+    keystone,
     outages,
     outside,
     promotions,
@@ -54,9 +55,13 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "sinks-slow": sinks.slow_sinks,
     "sinks-refuse": sinks.refuse_at_sinks,
     "store-restart": outages.restart_store,
+    "store-stop": outages.stop_store,
     "store-answer": outages.store_answers,
     "store-hang": outages.store_hangs,
     "store-slow": outages.store_is_slow,
+    "tokens-expire": keystone.outlive_tokens,
+    "keystone-down": keystone.lose_keystone,
+    "keystone-down-boot": keystone.grow_without_keystone,
 }
 
 

@@ -126,6 +126,17 @@ async def restart_store(scene: Scene) -> Fault:
     return scene.span("store-restart", began)
 
 
+async def stop_store(scene: Scene, *, seconds: float) -> Fault:
+    """The same, with so long before the start."""
+    stage, began = scene.stage, scene.now()
+    pid = stage.store_pid
+    with stopped([stage.keeper_pid]):  # which else would start it again
+        await _ended(scene, pid, SIGKILL)
+        await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+    await scene.until(stage.store_answers)
+    return scene.span("store-stop", began)
+
+
 async def store_answers(
     scene: Scene, *, status: int, seconds: float, writes: bool = False
 ) -> Fault:

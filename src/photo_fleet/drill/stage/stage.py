@@ -13,7 +13,6 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import asyncpg
-import httpx
 
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.environment import PREFIX
@@ -21,7 +20,8 @@ from photo_base.postgres import open_connection
 from photo_base.processes import CannotStart
 from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
-from photo_fleet.drill.evidence.objects import Bucket
+from photo_fleet.drill.evidence.objects import Account, Bucket
+from photo_fleet.drill.stage import object_store
 from photo_fleet.drill.stage.http_relay import HttpRelay
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.stage.process_tree import children, command_line
@@ -30,6 +30,7 @@ from photo_fleet.drill.stage.standby import Standby
 from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
+from photo_fleet.local_fleet.embedded import StoreOptions
 from photo_fleet.local_fleet.fleet import LocalFleet, Stand
 from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
@@ -40,7 +41,7 @@ from photo_fleet.spec.fleet import Database, Drain, Fleet, Group, HealthCheck, S
 SMALLEST, LARGEST = 2, 12
 CONNECTIONS_EACH = 12
 LOOK = 0.2
-LONGEST_START = 180.0
+LONGEST_START = 240.0
 LONGEST_SETTLING = 120.0
 
 SEEN_BY_BALANCER = "seen_by_balancer"
@@ -56,7 +57,7 @@ class Demands:
     leaves, seconds between its probes and for which one waits, seconds for which an instance serves
     on while it is asked, seconds for which an access token is valid, how many balancers there are,
     whether the only one is a process of its own, whether the database can be replaced by a
-    standby, once, and whether log lines and metrics go anywhere."""
+    standby, once, whether log lines and metrics go anywhere, and which store there is."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
@@ -67,6 +68,7 @@ class Demands:
     balancer_process: bool = False
     standby: bool = False
     sinks: bool = False
+    store: StoreOptions = StoreOptions()
 
 
 def stage_spec(demands: Demands, size: int) -> Fleet:
@@ -106,7 +108,7 @@ class Stage:
             self._layout,
             _free_port(),
             environ={**_environ(), **environ},
-            stand=Stand(between=self._put_relay_between, keeping=self._keeper_of),
+            stand=Stand(demands.store, self._put_relay_between, self._keeper_of),
         )
         self.url = self._fleet.url
         self._second = Layout(folder / "second"), _free_port()
@@ -165,11 +167,9 @@ class Stage:
         return self.addresses.database_url
 
     @property
-    def bucket(self) -> Bucket:
+    def bucket(self) -> Bucket | Account:
         """Where photos are, with the service's own key."""
-        found = self.addresses
-        keys = found.access_key, found.secret_key
-        return Bucket(found.s3_endpoint, found.bucket, found.region, *keys)
+        return object_store.bucket_of(self.addresses)
 
     @property
     def access_logs(self) -> list[Path]:
@@ -195,11 +195,14 @@ class Stage:
 
     @property
     def store_pid(self) -> int:
-        """That of the object store. Raises `LookupError` while there is none."""
-        for pid in children(self.keeper_pid):
-            if "weed" in command_line(pid):
-                return pid
-        raise LookupError("no object store runs")
+        """That of the object store, or of Swift's proxy. Raises `LookupError` while there is
+        none."""
+        return object_store.pid_of(self.keeper_pid, *object_store.PROGRAMS)
+
+    @property
+    def keystone_pid(self) -> int:
+        """Raises `LookupError` where none runs."""
+        return object_store.pid_of(self.keeper_pid, object_store.KEYSTONE)
 
     @property
     def keeper_pid(self) -> int:
@@ -318,11 +321,7 @@ class Stage:
 
     async def store_answers(self) -> bool:
         """Whether the store takes requests."""
-        with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
-                answer = await http.get(f"{self.relay.url}/{self.addresses.bucket}/nothing")
-                return answer.status_code < 500
-        return False
+        return await object_store.answers(self.addresses)
 
     def _fleet_pid(self, mark: str) -> int:
         """Of a program that belongs to this fleet. Raises `LookupError`."""
@@ -362,8 +361,7 @@ class Stage:
         return keeper
 
     def _put_relay_between(self, addresses: EmbeddedAddresses) -> EmbeddedAddresses:
-        self.relay.endpoint = addresses.s3_endpoint
-        found = replace(addresses, s3_endpoint=self.relay.url)
+        found = object_store.put_behind(self.relay, addresses)
         self._direct_url = addresses.superuser_url
         if self.demands.standby:
             owner, superuser = found.database_url, found.superuser_url
