@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import timedelta
@@ -23,13 +23,14 @@ from photo_api.provisioning.proof.proving import ATTACKS, Proof, prove, tried
 from photo_api.provisioning.proof.stage import Stage
 from photo_api.provisioning.proof.table import as_text, exit_code
 from photo_api.settings.loading import load
-from photo_api.storage.base import StoreUnavailable
+from photo_api.storage.base import ObjectMissing, StoreUnavailable
+from photo_api.storage.plain_requests import PlainAnswer
 from photo_api.storage.swift_containers import Containers
 from photo_local.seaweed import BUCKET
 from tests.doctor.test_store_look import KEYS, running
 from tests.openstack.account import STAGING_KEY, on_swift
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
-from tests.openstack.swift import Swift
+from tests.openstack.swift import Swift, ask
 from tests.provisioning.conftest import FRONT, SECOND_KEY
 from tests.provisioning.running import init
 from tests.provisioning.test_check import readable
@@ -85,6 +86,7 @@ def test_a_store_that_is_open_to_everybody(environ: dict[str, str], tmp_path: Pa
             async with opened(settings) as stage:
                 for code in ("closed-lists", "closed-reads", "closed-writes"):
                     assert (await outcome(stage, code)).state == "fails", code
+                await nothing_is_checked(stage, {})
 
         asyncio.run(run())
 
@@ -152,6 +154,48 @@ async def test_keys_of_a_swift(on_own_swift: dict[str, str], swift: Swift) -> No
         assert (await outcome(stage, "read-second-key")).state == "holds"
         change(swift, both, X_Container_Meta_Temp_URL_Key_2=STAGING_KEY)
         assert (await outcome(stage, "read-staging-key")).state == "fails"
+
+
+async def nothing_is_checked(stage: Stage, as_whom: dict[str, str]) -> None:
+    """A store that takes every URL for every request, whatever is signed."""
+    parts = {one.name: getattr(stage, one.name) for one in fields(Stage)}
+    unchecked = NobodyChecks(**parts)
+    unchecked.as_whom = as_whom
+    failed = {code for code in BOUND if (await outcome(unchecked, code)).state == "fails"}
+    # SeaweedFS unpacks nothing, and compares the digest of whoever sends one.
+    assert failed == (BOUND if stage.is_swift else BOUND - {"upload-archive", "upload-digest"})
+
+
+BOUND = {
+    *("upload-size", "upload-type", "upload-digest", "upload-method", "upload-elsewhere"),
+    *("upload-expired", "upload-pointer", "upload-archive"),
+    *("read-method", "read-elsewhere", "read-expired"),
+}
+
+
+class NobodyChecks(Stage):
+    as_whom: dict[str, str]
+
+    async def ask(
+        self, method: str, url: str, headers: Mapping[str, str] = NOTHING, body: bytes = b""
+    ) -> PlainAnswer:
+        place, _, query = url.partition("?")
+        rest = [part for part in query.split("&") if part.startswith(("extract", "multipart"))]
+        asked = f"{place}?{rest[0]}" if rest else place
+        return await super().ask(method, asked, {**headers, **self.as_whom}, body)
+
+
+@pytest.mark.slow
+async def test_a_swift_on_which_nothing_is_checked(
+    on_own_swift: dict[str, str], swift: Swift
+) -> None:
+    await init(on_own_swift)
+    token, account = swift.sign_in()
+    async with opened(on_own_swift) as stage:
+        await nothing_is_checked(stage, {"X-Auth-Token": token})
+        stage.store = Hoarding(stage.store, f"{account}/", token, stage.place)
+        for code in ("copy-headers", "copy-lasts"):
+            assert (await outcome(stage, code)).state == "fails", code
 
 
 class OtherPipeline(Swift):
@@ -278,6 +322,21 @@ class Careless(Changed):
 
     async def copy(self, source: str, target: str, **_: object) -> None:
         await self._store.copy(source, target)
+
+
+class Hoarding(Changed):
+    """The same on a Swift."""
+
+    def __init__(self, store: Any, account: str, token: str, place: Callable[[str], str]) -> None:
+        super().__init__(store)
+        self._account, self._token, self._place = account, token, place
+
+    async def copy(self, source: str, target: str, **_: object) -> None:
+        url, to = self._account + self._place(source), self._place(target)
+        answer = await asyncio.to_thread(ask, "COPY", url, X_Auth_Token=self._token, Destination=to)
+        if answer.status == 404:
+            raise ObjectMissing(source)
+        assert answer.status == 201
 
 
 class InPlace(Stage):

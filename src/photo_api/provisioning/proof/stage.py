@@ -32,7 +32,7 @@ AsOwner = Callable[[str, str], Awaitable[PlainAnswer]]
 """One request about a key, with the service's credentials: method and key."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Stage:
     """`base` is the address that clients get, without what `place` gives for a key: bucket or
     container, and key. `signer_at` makes a signer whose clock is so many seconds off. `kept` are
