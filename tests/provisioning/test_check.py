@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from photo_api.settings.loading import load
+from photo_api.storage.swift_requests import Answer, Asked, SwiftRequests
+from tests.openstack import keystone as v3
+from tests.openstack.keystone import Keystone
 from tests.openstack.keystone_v2 import KeystoneV2
 from tests.openstack.swift import Swift, ask
 from tests.provisioning.conftest import SWIFT_SLOWLY
@@ -33,6 +37,7 @@ async def test_a_bucket_that_everybody_reads(on_s3: dict[str, str]) -> None:
     assert "may read it" in seen.one("public", "wrong")
 
 
+@pytest.mark.slow
 async def test_a_container_that_everybody_reads(on_own_swift: dict[str, str], swift: Swift) -> None:
     await init(on_own_swift)
     token, account = swift.sign_in()
@@ -97,6 +102,42 @@ async def test_a_store_at_another_address_than_clients_get(settings: dict[str, s
     seen = await check(settings, {f"{kind}_PUBLIC_ENDPOINT": "http://127.0.0.1:9"})
     assert (seen.code, seen.wrong) == (2, set())
     assert seen.unknown >= {"reach", "cors"}
+
+
+@pytest.mark.slow
+async def test_a_real_keystone(
+    on_own_swift: dict[str, str], openstack: tuple[Keystone, Swift]
+) -> None:
+    """Its catalogue names the store; who owns the account may set all that is needed."""
+    real, swift = openstack
+    own = {
+        "SWIFT_URL": f"{swift.url}/v1/AUTH_{real.project}",
+        "SWIFT_AUTH_URL": f"{real.url}/v3",
+        "SWIFT_USER": v3.USER,
+        "SWIFT_PASSWORD": v3.PASSWORD,
+        "SWIFT_PROJECT_ID": real.project,
+    }
+    settings = on_own_swift | {f"PHOTO_API_{key}": value for key, value in own.items()}
+    assert (await init(settings)).code == 0
+    seen = await check(settings)
+    assert (seen.code, seen.states("catalogue"), seen.states("token")) == (0, ["ok"], ["ok"])
+
+
+@pytest.mark.slow
+async def test_what_only_owners_may_set_is_missed(
+    on_own_swift: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From others Swift takes it, answers 204, and drops it."""
+    ask = SwiftRequests.ask
+
+    async def dropping(self: SwiftRequests, asked: Asked) -> Answer:
+        return await ask(self, replace(asked, headers={}) if asked.method == "POST" else asked)
+
+    monkeypatch.setattr(SwiftRequests, "ask", dropping)
+    told = await init(on_own_swift)
+    assert told.code == 1
+    assert "has not taken X-Container-Meta-" in str(told.findings)
+    assert "operator_roles" in str(told.findings)
 
 
 @pytest.mark.needs("faketime")

@@ -263,7 +263,10 @@ async def test_what_cannot_be_removed_is_told(on_s3: dict[str, str]) -> None:
         stage.store = whole
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 async def test_an_interrupted_proof_cleans_up(
     on_s3: dict[str, str], number: signal.Signals, code: int
 ) -> None:

@@ -15,6 +15,7 @@ from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
 from photo_local.seaweed import BUCKET, REGION, Seaweed
 from tests.certificates import Authority
+from tests.provisioning.running import check
 from tests.service import Service, eventually, free_port, jpeg, put
 from tests.storage.test_contract import collect, content, stream
 
@@ -126,6 +127,20 @@ async def test_who_is_not_proven_gets_nothing(
     with pytest.raises(StoreUnavailable, match=why):
         await made.copy("tls/x", "tls/y", content_type="image/png")
     await made.aclose()
+
+
+async def test_a_look_at_the_store_tells_of_its_certificate(
+    weed: TlsSeaweed, theirs: Authority, environ: dict[str, str]
+) -> None:
+    own = {"S3_ENDPOINT": weed.tls_endpoint, "S3_BUCKET": BUCKET, "CORS_ORIGINS": ""}
+    own |= {"S3_ACCESS_KEY": KEYS[0], "S3_SECRET_KEY": KEYS[1]}
+    believed = await check(environ, {**own, "S3_CA_FILE": str(weed.authority.certificate)})
+    assert "its certificate ends in" in believed.one("tls", "wrong"), "in a day, as it was made"
+    assert believed.states("signed-url") == ["ok"]
+    other = await check(environ, {**own, "S3_CA_FILE": str(theirs.certificate)})
+    assert (other.code, other.wrong) == (1, {"tls"})
+    assert "S3_CA_FILE" in str(other.findings)
+    assert other.states("signed-url") == []
 
 
 @pytest.mark.slow

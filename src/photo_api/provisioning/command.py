@@ -78,5 +78,6 @@ async def _bucket(settings: Settings) -> AsyncIterator[BucketRequests]:
 
 
 def _tell(found: list[Finding], as_json: bool) -> int:
-    print(json.dumps(as_dict(found)) if as_json else as_text(found))
-    return exit_code(found)
+    once = list(dict.fromkeys(found))
+    print(json.dumps(as_dict(once)) if as_json else as_text(once))
+    return exit_code(once)

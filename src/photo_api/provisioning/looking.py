@@ -10,6 +10,7 @@ from photo_api.provisioning.findings import Finding
 from photo_api.provisioning.s3_requests import code_of
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.plain_requests import PlainRequests
+from photo_api.storage.swift_requests import REFUSED_CERTIFICATE
 from photo_base.clock import by_date
 from photo_base.origins import ANY
 from photo_base.preflight import LOOKS_SIGNED, STRANGER, leave, preflight, sent_for
@@ -38,10 +39,16 @@ def nowhere() -> str:
 
 
 async def unless_unknown(code: str, look: Awaitable[list[Finding]]) -> list[Finding]:
-    """What was found, or that no answer came."""
+    """What was found, or that no answer came, or that the answer's sender is not believed."""
     try:
         return await look
     except StoreUnavailable as error:
+        if REFUSED_CERTIFICATE in str(error):
+            fix = (
+                "renew it, or give its authority's certificate in PHOTO_API_S3_CA_FILE or"
+                " PHOTO_API_SWIFT_CA_FILE"
+            )
+            return [Finding("tls", "wrong", str(error), fix)]
         return [Finding(code, "unknown", str(error))]
 
 

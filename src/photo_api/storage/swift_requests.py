@@ -31,6 +31,7 @@ BUSY = (429, 498, 503)
 TRIES = 3
 PAUSES = (0.1, 0.3)
 LONGEST_PAUSE = 1.0
+REFUSED_CERTIFICATE = "its certificate is refused"
 LONGEST_ANSWER = 8 * 1024 * 1024
 """A list of 1,000 objects with the longest names has half of it."""
 
@@ -291,5 +292,5 @@ def _reason(error: Exception) -> str:
     # httpcore's pool raises its connection's error `from None`.
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {cause.verify_message}"
+        return f"{REFUSED_CERTIFICATE}: {cause.verify_message}"
     return type(error).__name__
