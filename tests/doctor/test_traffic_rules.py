@@ -76,7 +76,7 @@ def scraped(
 ) -> dict[str, list[Series]]:
     """Sums of requests by instance; None is a look at which it was not there."""
     return {
-        "info": [Series(target(n, boot_id=f"b{n}"), ((NOW, 1.0),)) for n in totals],
+        "info": [Series(target(n, boot_id=f"b{n}"), ((NOW, NOW - 1),)) for n in totals],
         "requests": [Series(target(n), over(values)) for n, values in totals.items()],
         "ready": [
             Series(target(n), over([None if v is None else 1.0 for v in values]))
@@ -181,13 +181,13 @@ def test_an_answer_that_is_not_whole_is_unknown() -> None:
 
 def test_a_target_without_an_instance() -> None:
     series = {
-        "info": [Series(target(1, boot_id="b1"), ((NOW, 1.0),))],
+        "info": [Series(target(1, boot_id="b1"), ((NOW, NOW - 1),))],
         "down": [Series(target(n), ((NOW, 0.0),)) for n in (2, 3, 4)],
     }
     boots = [boot(1), boot(2, "lost", 200), boot(3, "starting")]
     [ghost] = found(ghosts, seen(boots, series))
     assert ghost.subjects == ("10.0.1.4:8000",)
-    others = [*series["info"], Series(target(9, boot_id="of-staging"), ((NOW, 1.0),))]
+    others = [*series["info"], Series(target(9, boot_id="of-staging"), ((NOW, NOW - 1),))]
     shared = seen(boots, {**series, "info": others})
     assert found(ghosts, shared) == [], "the job has instances of another fleet as well"
 

@@ -17,7 +17,7 @@ LOOKED_BACK = 300.0
 
 AT_END: Mapping[str, str] = MappingProxyType(
     {
-        "info": 'photo_api_info{job=~"$job"}',
+        "info": 'timestamp(photo_api_info{job=~"$job"})',
         "up": 'up{job=~"$job"}',
         "down": f'max_over_time(up{{job=~"$job"}}[{LOOKED_BACK:.0f}s]) == 0',
         "pushed": 'push_time_seconds{job=~"$job"}',
@@ -26,7 +26,7 @@ AT_END: Mapping[str, str] = MappingProxyType(
     }
 )
 """PromQL of what is asked at the end of the window, by name. The dashboard's variables may be
-used."""
+used. Of `info` the value is when it was told last: what has no target any more is shown as well."""
 
 OVER: Mapping[str, str] = MappingProxyType(
     {
@@ -36,6 +36,8 @@ OVER: Mapping[str, str] = MappingProxyType(
         ' and on (job, instance) photo_api_info{job=~"$job"}',
         "log_lines_lost": "sum by (job, instance, way)"
         ' (photo_api_log_lines_lost_total{job=~"$job"})',
+        "processor": "sum by (job, instance)"
+        ' (photo_api_cpu_seconds_total{job=~"$job",process="web"})',
         "ready": 'min by (job, instance) (photo_api_ready{job=~"$job"})',
     }
 )
