@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import inf
 
+from photo_fleet.dashboard.readings import Series
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.in_service import names, ready
 from photo_fleet.doctor.looking import Rule
@@ -26,21 +27,20 @@ def unscraped(seen: Seen) -> Iterator[Finding]:
     due = [boot for boot in ready(registry) if registry.now - boot.changed_at > patience]
     age = {
         one.labels.get("boot_id"): look.window.end - one.values[-1][1]
-        for one in look.series("info")
+        for one in look.series("heard")
         if one.values
     }
     lacking = [boot for boot in due if age.get(boot.boot_id, inf) > patience]
     if not lacking:
         return
     pushes = bool(seen.spec.metrics.pushgateway)
-    up = {one.labels.get("instance") for one in look.series("up")}
+    failing = {one.labels.get("instance") for one in look.series("up") if _is_zero(one)}
 
     def why(boot: Boot) -> str:
-        if boot.boot_id in age:
-            return f"seen last {span(age[boot.boot_id])} ago, and no target any more"
+        last = f"told last {span(age[boot.boot_id])} ago, " if boot.boot_id in age else ""
         if pushes:
-            return "no push of it"
-        return "its scrapes fail" if boot.place in up else "no target of this address"
+            return f"{last}no push of it"
+        return last + ("its scrapes fail" if boot.place in failing else "no target of this address")
 
     told = "; ".join(
         f"{boot.instance} ({boot.place}), ready for {span(registry.now - boot.changed_at)}:"
@@ -61,6 +61,10 @@ def unscraped(seen: Seen) -> Iterator[Finding]:
         " (metrics.discovery, metrics.cloud; with metrics access by token its credentials)",
         names(lacking),
     )
+
+
+def _is_zero(series: Series) -> bool:
+    return series.values[-1:] != () and series.values[-1][1] == 0
 
 
 def _patience(seen: Seen, look: PrometheusLook) -> float:

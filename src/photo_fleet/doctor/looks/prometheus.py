@@ -17,7 +17,8 @@ LOOKED_BACK = 300.0
 
 AT_END: Mapping[str, str] = MappingProxyType(
     {
-        "info": 'timestamp(photo_api_info{job=~"$job"})',
+        "info": 'photo_api_info{job=~"$job"}',
+        "heard": f'max_over_time(timestamp(photo_api_info{{job=~"$job"}})[{LOOKED_BACK:.0f}s:5s])',
         "up": 'up{job=~"$job"}',
         "down": f'max_over_time(up{{job=~"$job"}}[{LOOKED_BACK:.0f}s]) == 0',
         "pushed": 'push_time_seconds{job=~"$job"}',
@@ -26,7 +27,8 @@ AT_END: Mapping[str, str] = MappingProxyType(
     }
 )
 """PromQL of what is asked at the end of the window, by name. The dashboard's variables may be
-used. Of `info` the value is when it was told last: what has no target any more is shown as well."""
+used. `heard` is when `info` was told last: that is still shown when its target has gone, and no
+more when one scrape failed."""
 
 OVER: Mapping[str, str] = MappingProxyType(
     {
