@@ -12,8 +12,8 @@ from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.seen import Seen
 from photo_fleet.doctor.words import span
 
-SCRAPES = 5
-"""Within which a new instance has been seen."""
+SCRAPES, LEAST_PATIENCE = 5, 10.0
+"""Scrapes, and seconds, within which a new instance has been seen."""
 CLOUD_REFRESH = 60.0
 """Seconds between two looks of Prometheus at a cloud's list of machines."""
 PUSHES = 60.0
@@ -69,7 +69,7 @@ def _is_zero(series: Series) -> bool:
 
 def _patience(seen: Seen, look: PrometheusLook) -> float:
     """Seconds in which Prometheus, by whatever way, has heard of one that is ready."""
-    scrapes = SCRAPES * max(seen.spec.metrics.interval, look.window.interval)
+    scrapes = max(LEAST_PATIENCE, SCRAPES * max(seen.spec.metrics.interval, look.window.interval))
     if seen.spec.metrics.pushgateway:
         return scrapes + PUSHES
     return scrapes + (CLOUD_REFRESH if seen.spec.balancer.kind == "cloud" else 0.0)

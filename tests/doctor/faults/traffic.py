@@ -64,11 +64,13 @@ CLOUD = {
 @contextmanager
 def pinned(ground: Ground, instances: int) -> Iterator[None]:
     """Behind a cloud's balancer on connections clients stay where they began, at so many instances
-    that were there ten minutes before the others. The last one has been let in, idle connections
-    have ended since, and Prometheus has seen it at two looks."""
-    first = [one["name"] for one in ground.serving()][:instances]
-    ground.age(600, *first)
-    chosen = [ground.address(name) for name in first]
+    that were there before the others. The last one has been let in, idle connections have ended
+    since, and Prometheus has seen it at two looks."""
+    serving = [one["name"] for one in ground.serving()]
+    for name in serving[instances:]:
+        ground.order(do="drain", name=name)
+    ground.whole()
+    chosen = [ground.address(name) for name in serving[:instances]]
     short = {"service__keep_alive": 10.0, "balancer__keep_alive": 5.0}
     probes = {"health_check__interval": 5.0, "health_check__timeout": 2.0}
     with ground.beside("127.0.1.72"), ground.spec(**CLOUD, **short, **probes):

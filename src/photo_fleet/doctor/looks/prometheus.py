@@ -18,7 +18,8 @@ LOOKED_BACK = 300.0
 AT_END: Mapping[str, str] = MappingProxyType(
     {
         "info": 'photo_api_info{job=~"$job"}',
-        "heard": f'max_over_time(timestamp(photo_api_info{{job=~"$job"}})[{LOOKED_BACK:.0f}s:5s])',
+        "heard": 'timestamp(photo_api_info{job=~"$job"})'
+        f' or max_over_time(timestamp(photo_api_info{{job=~"$job"}})[{LOOKED_BACK:.0f}s:5s])',
         "up": 'up{job=~"$job"}',
         "down": f'max_over_time(up{{job=~"$job"}}[{LOOKED_BACK:.0f}s]) == 0',
         "pushed": 'push_time_seconds{job=~"$job"}',
@@ -27,8 +28,8 @@ AT_END: Mapping[str, str] = MappingProxyType(
     }
 )
 """PromQL of what is asked at the end of the window, by name. The dashboard's variables may be
-used. `heard` is when `info` was told last: that is still shown when its target has gone, and no
-more when one scrape failed."""
+used. `heard` is when `info` was told last: `info` is still shown when its target has gone, and no
+more when one scrape failed; then `heard` may be 5 s too early."""
 
 OVER: Mapping[str, str] = MappingProxyType(
     {
