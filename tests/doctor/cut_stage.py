@@ -13,9 +13,8 @@ from photo_fleet.doctor.looks.nginx import NginxLook, look_at
 from photo_fleet.doctor.looks.registry import Boot, FollowingBalancer, Receipt, RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.unit_files import Root
-from photo_fleet.doctor.looks.units import NAMES, UnitsLook
-from photo_fleet.doctor.looks.units import look_at as unit_of
-from photo_fleet.doctor.seen import Seen
+from photo_fleet.doctor.looks.units import UnitsLook, installed
+from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.nginx import no_members
@@ -134,9 +133,10 @@ class Host:
         }
         if self.nginx.exists():
             looks[NginxLook] = replace(look_at(self.nginx), version=self.version)
-        root = Root(self.folder)
-        units = {name: unit for name in NAMES if (unit := unit_of(root, name))}
-        looks[UnitsLook] = UnitsLook(units)
+        try:
+            looks[UnitsLook] = installed(Root(self.folder))
+        except Unseen as unseen:
+            looks[UnitsLook] = unseen
         return Seen(self.fleet, NOW, looks)
 
     def said(self) -> tuple[list[Finding], list[Unknown]]:

@@ -251,6 +251,54 @@ def test_work_that_is_left_lying(numbers: dict[str, float], code: str, words: st
     assert words in findings[0].evidence
 
 
+def asked(number: int = 1, numbers: Mapping[str, float] = NUMBERS, **jobs: Any) -> Server:
+    """With what it asks of the queue itself."""
+    one = server(f"10.0.0.{number}", numbers=numbers)
+    return replace(one, checks={**one.checks, "jobs": {**WELL, **jobs}})
+
+
+@pytest.mark.parametrize(
+    ("oldest", "numbers", "words"),
+    [
+        (86_400.0, {}, ["the oldest job of all has been waiting for 24 h"]),
+        (3599.0, {}, []),
+        # The same job, counted by its kind some seconds earlier.
+        (
+            4010.0,
+            {'photo_api_fleet_oldest_job_seconds{kind="display"}': 4000.0},
+            ["oldest display"],
+        ),
+        (
+            9000.0,
+            {'photo_api_fleet_oldest_job_seconds{kind="display"}': 4000.0},
+            ["oldest display", "the oldest job of all has been waiting for 2 h"],
+        ),
+        # What nobody understands.
+        (float("inf"), {}, []),
+        ("a day", {}, []),
+        (10**400, {}, []),
+    ],
+)
+def test_jobs_that_the_fleet_s_numbers_do_not_have(
+    oldest: Any, numbers: dict[str, float], words: list[str]
+) -> None:
+    """Of a kind that no instance knows."""
+    what = seen(server(numbers=numbers), asked(2, numbers, oldest=oldest, queued=5, leased=0))
+    findings, unknown = said("queue-old", what)
+    assert (len(findings), unknown) == (len(words), [])
+    assert all(word in one.evidence for word, one in zip(words, findings, strict=True))
+
+
+def test_a_queue_that_nobody_counts_any_more() -> None:
+    """Since all job workers stand still: what is known is said, and the rest is open."""
+    old = {"photo_api_fleet_counted_timestamp_seconds": NOW - 7200}
+    findings, [unknown] = said("queue-old", seen(asked(1, old, oldest=7000.0, queued=5)))
+    assert "for 117 min (checks.jobs of /health/detailed at 10.0.0.1)" in findings[0].evidence
+    assert "numbers are 2 h old" in unknown.reason
+    findings, [unknown] = said("queue-old", seen(asked(1, old, oldest=600.0)))
+    assert findings == []
+
+
 def without(name: str) -> Server:
     kept = "".join(f"{metric} {value}\n" for metric, value in NUMBERS.items() if metric != name)
     return replace(server(), metrics=parse(kept))

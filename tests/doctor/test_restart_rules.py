@@ -345,14 +345,14 @@ def test_one_that_has_just_begun_may_be_migrating() -> None:
     known = {"workers": 1, "pool": 10, "schema": ["0026_some", "0027_more"]}
     lacks = replace(failing(young, error), config=known)
     servers = ServersLook((*(server(one) for one in THREE), lacks))
-    noted = DatabaseLook(replace(DATABASE, migrations=frozenset({"0026_some"})))
+    noted = DatabaseLook(replace(DATABASE, migrations=("0026_some",)))
     assert judged(see(registry(*THREE, young), servers, noted)) == ({}, set())
 
 
 def test_a_migration_that_was_lost_is_missed_before_the_next_start() -> None:
     config = {"workers": 1, "pool": 10, "schema": ["0026_some", "0027_more"]}
     servers = ServersLook(tuple(server(one, config=config) for one in THREE))
-    noted = DatabaseLook(replace(DATABASE, migrations=frozenset({"0026_some", "0028_newer"})))
+    noted = DatabaseLook(replace(DATABASE, migrations=("0026_some", "0028_newer")))
     found, _ = judged(see(registry(*THREE), servers, noted))
     assert "10.0.0.1 knows 0027_more, which the database has not noted" in (
         found["schema-behind"].evidence

@@ -63,3 +63,44 @@ def test_a_host_of_one_kind_leaves_the_other_s_unit_open() -> None:
         it.unit.unlink()
         it.unit.symlink_to("/dev/null")
         assert it.said()[0] == [], "a masked unit ends nothing"
+
+
+BROKEN = {"dangling": "/etc/nowhere.conf", "circular": "override.conf"}
+
+
+@pytest.mark.parametrize("which", ["photo-api", "photo-fleet-nginx", "photo-fleet-balance"])
+@pytest.mark.parametrize("link", BROKEN)
+def test_a_drop_in_that_leads_nowhere_leaves_its_own_unit_open(link: str, which: str) -> None:
+    """What the other ones do is told all the same."""
+    with host() as it:
+        for name in ("photo-api", "photo-fleet-nginx"):
+            it.drop_in("KillMode=none", name)
+        folder = it.folder / f"etc/systemd/system/{which}.service.d"
+        folder.mkdir(exist_ok=True)
+        (folder / "override.conf").unlink(missing_ok=True)
+        (folder / "override.conf").symlink_to(BROKEN[link])
+        findings, unknown = it.said()
+    told = {one.evidence.split(":")[0] for one in findings if one.code == "unit-kills"}
+    assert told == {f"{name}.service" for name in ("photo-api", "photo-fleet-nginx")} - {
+        f"{which}.service"
+    }
+    open_ones = {"reality-differs"}
+    if which == "photo-api":
+        open_ones |= {"reality-contradicts", "unit-kills"}
+    elif which == "photo-fleet-nginx":
+        open_ones |= {"unit-kills"}
+    assert {one.code for one in unknown} == open_ones
+    assert all(one.reason.startswith(f"{which}.service: ") for one in unknown)
+
+
+def test_the_manager_s_files_matter_to_units_that_leave_it_to_them() -> None:
+    with host() as it:
+        conf = it.folder / "etc/systemd/system.conf.d"
+        conf.mkdir(parents=True)
+        (conf / "local.conf").symlink_to("/etc/nowhere.conf")
+        assert it.said()[1] == [], "the units say themselves how long they may take"
+        it.drop_in("TimeoutStopSec=", "photo-fleet-nginx")
+        it.edit(it.unit, "TimeoutStopSec", "#TimeoutStopSec")
+        assert {one.code for one in it.said()[1]} == {
+            *("unit-kills", "reality-differs", "reality-contradicts")
+        }

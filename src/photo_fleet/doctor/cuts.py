@@ -219,7 +219,6 @@ def _at_nginx(seen: Seen) -> Iterator[Finding]:
 
 def _at_units(seen: Seen) -> Iterator[Finding]:
     look = seen.need(UnitsLook)
-    yield from _differences(seen, "unit", of_units(seen.spec, look))
     for unit in look.units.values():
         if unit.outdated:
             yield Finding(
@@ -229,9 +228,12 @@ def _at_units(seen: Seen) -> Iterator[Finding]:
                 f"systemctl show -p NeedDaemonReload {unit.name}",
                 "sudo systemctl daemon-reload, then restart what it is about",
             )
+    yield from _differences(seen, "unit", of_units(seen.spec, look))
+    for unit in look.units.values():
         if unit.unread:
             files = ", ".join(unit.unread)
             raise Unseen(f"{files} of {unit.name} cannot be read", f"sudo ls -l {files}")
+    look.all_read(*look.unread)
 
 
 def _differences(seen: Seen, where: str, numbers: Iterable[Told]) -> Iterator[Finding]:

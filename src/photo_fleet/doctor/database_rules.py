@@ -172,7 +172,12 @@ def schema_behind(seen: Seen) -> Iterator[Finding]:
         if registry.now - server.boot.started_at >= seen.spec.group.warm_up
     ]
     noted = database.server.migrations if database and database.server else None
-    unnoted = [] if noted is None else list(_unnoted(noted, settled))
+    unread: Unseen | None = None
+    unnoted: list[Finding] = []
+    try:
+        unnoted += _unnoted(noted, settled) if noted is not None else ()
+    except Unseen as unseen:
+        unread = unseen
     yield from unnoted
     behind = [(server, error) for server in settled if (error := _error(server)).startswith(SCHEMA)]
     if behind and not unnoted:
@@ -187,15 +192,18 @@ def schema_behind(seen: Seen) -> Iterator[Finding]:
             tuple(server.boot.instance for server, _ in behind),
         )
     look.all_told()
+    if unread is not None:
+        raise unread
 
 
-def _unnoted(noted: frozenset[str], servers: Sequence[Instance]) -> Iterator[Finding]:
+def _unnoted(noted: Sequence[str], servers: Sequence[Instance]) -> Iterator[Finding]:
     """An instance that runs looks for them at its start alone: a backup that was restored, or a
     failover, may have taken some away since."""
+    known = frozenset(noted)
     lacking = [
         (server.boot.instance, missing)
         for server in servers
-        if (missing := [name for name in _known(server) if name not in noted])
+        if (missing := [name for name in _known(server) if name not in known])
     ]
     if lacking:
         instance, missing = lacking[0]

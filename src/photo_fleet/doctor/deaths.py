@@ -124,6 +124,8 @@ def _slow(level: Level, boots: dict[Life, float], what: str, limit: float) -> Fi
 def restart_loop(seen: Seen) -> Iterator[Finding]:
     """No instance starts again and again, nor does the whole fleet; a deploy, a scaling and a
     restart by hand are neither."""
+    if host := seen.look(HostLook):
+        yield from _loop_of_unit(host)
     registry = seen.need(RegistryLook)
     found = lives(registry)
     looping = [chain for chain in _chains(found, registry) if _is_loop(chain)]
@@ -131,8 +133,6 @@ def restart_loop(seen: Seen) -> Iterator[Finding]:
         yield _loop(chain, registry)
     if not looping:
         yield from _churn(found, registry)
-    if host := seen.look(HostLook):
-        yield from _loop_of_unit(host)
     if "instances" in registry.left_out:
         raise Unseen("more boots than are read", events_sql("started", "stopped", "lost"))
 

@@ -23,6 +23,14 @@ LEAST_LAME_DUCK = 5.0
 """Seconds in which balancers let go and clients of kept connections follow; a shorter lame duck
 ends by itself."""
 
+ENDED = {
+    "killed": "processes were killed at the limit",
+    "broken_off": "a second signal broke it off",
+    "failed": "a process failed",
+    "lost": "it drained and was never heard of again",
+}
+"""How a drain ends that others ended."""
+
 RECEIPTS = (
     'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT written_at, instance, ending, cause, requests_cut,'
     " acknowledged, balancers, lame_duck_end, ended_at - asked_at AS took, flush_s, log_lines_lost"
@@ -57,29 +65,6 @@ def drain_cut(seen: Seen) -> Iterator[Finding]:
 def drain_killed(seen: Seen) -> Iterator[Finding]:
     """Drains that others ended. Of a lost one the draining is known from the events."""
     registry = seen.need(RegistryLook)
-    began = {one.boot_id for one in registry.events if one.event == "draining"}
-    ended = {
-        "killed": "processes were killed at the limit",
-        "lost": "it drained and was never heard of again",
-        "broken_off": "a second signal broke it off",
-        "failed": "a process failed",
-    }
-    found = [
-        one
-        for one in registry.receipts
-        if one.ending in ended and (one.ending != "lost" or one.boot_id in began)
-    ]
-    for ending, meaning in ended.items():
-        if these := [one for one in found if one.ending == ending]:
-            yield Finding(
-                "error",
-                "drain-killed",
-                f"receipts: {len(these)} of {len(registry.receipts)} ends were {ending!r}"
-                f" ({meaning}): " + _told(these, lambda one: one.cause or "no cause"),
-                RECEIPTS,
-                _remedy(ending),
-                _instances(these),
-            )
     if silent := [one for one in registry.alive if _is_silent(one, registry)]:
         longest = max(registry.now - one.heartbeat_at for one in silent)
         yield Finding(
@@ -91,6 +76,21 @@ def drain_killed(seen: Seen) -> Iterator[Finding]:
             _remedy("lost"),
             tuple(sorted(one.instance for one in silent)),
         )
+    for ending, meaning in ENDED.items():
+        these = [one for one in registry.receipts if one.ending == ending]
+        if these and ending == "lost":
+            began = {one.boot_id for one in registry.events if one.event == "draining"}
+            these = [one for one in these if one.boot_id in began]
+        if these:
+            yield Finding(
+                "error",
+                "drain-killed",
+                f"receipts: {len(these)} of {len(registry.receipts)} ends were {ending!r}"
+                f" ({meaning}): " + _told(these, lambda one: one.cause or "no cause"),
+                RECEIPTS,
+                _remedy(ending),
+                _instances(these),
+            )
     _whole(registry, "receipts", "events")
 
 

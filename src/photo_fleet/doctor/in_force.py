@@ -124,8 +124,9 @@ def _of_server(
 
 def of_units(fleet: Fleet, look: UnitsLook) -> Variant:
     """What this host's instance is told when it starts next. What nobody tells it has the service's
-    default, which is the spec's too; of files that cannot be read nothing is assumed."""
-    unit = look.units.get(INSTANCE)
+    default, which is the spec's too; of files that cannot be read nothing is assumed. Raises
+    `Unseen` when the unit itself cannot be."""
+    unit = look.unit(INSTANCE)
     if unit is None or unit.masked:
         return ()
     told, programs = dict(unit.environment), unit.programs.get("ExecStart", ())

@@ -20,12 +20,18 @@ FIX = "fewer --workers, a lower PHOTO_API_JOB_CONCURRENCY, a higher MemoryMax=, 
 def out_of_memory(seen: Seen) -> Iterator[Finding]:
     """The kernel ends nobody for memory. Only a machine's own kernel tells: of one that has lost
     processes by SIGKILL, and on which nobody looked, it is not known."""
-    killed = _killed(seen)
-    host = seen.look(HostLook)
+    host, killed = seen.look(HostLook), list[tuple[Event, str]]()
+    unread: Unseen | None = None
+    try:
+        killed += _killed(seen)
+    except Unseen as unseen:  # the kernel tells what it tells all the same
+        unread = unseen
     if host is not None:
         told = [kill for kill in host.kills or () if _is_ours(kill, host, killed)]
         yield from _kills(host, told)
         yield from _limits(host, told)
+    if unread is not None:
+        raise unread
     elsewhere = sorted(
         {
             f"{event.instance} (on {node})"

@@ -5,7 +5,7 @@ ones that it needs; one that was not to be had ends the rule with `Unseen`, whic
 question unknown, never fine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from photo_fleet.spec.fleet import Fleet
@@ -19,6 +19,19 @@ class Unseen(Exception):
     def __init__(self, reason: str, command: str) -> None:
         super().__init__(reason)
         self.command = command
+
+
+class NotRead(Sequence[Any]):
+    """In place of rows that could not be read: whoever needs them meets `Unseen`."""
+
+    def __init__(self, unseen: Unseen) -> None:
+        self._unseen = unseen
+
+    def __len__(self) -> int:
+        raise self._unseen
+
+    def __getitem__(self, place: Any) -> Any:
+        raise self._unseen
 
 
 class Seen:

@@ -26,6 +26,7 @@ def unit_kills(seen: Seen) -> Iterator[Finding]:
     if kind == "nginx" and (nginx := look.units.get(NGINX)):
         yield from _of_nginx(seen, nginx)
     wanted = (INSTANCE, *([NGINX] if kind == "nginx" else []))
+    look.all_read(*wanted)
     if absent := [name for name in wanted if name not in look.units]:
         reason = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not on this host"
         raise Unseen(reason, "photo-fleet doctor --only cuts, on the hosts that have it")

@@ -1,12 +1,12 @@
 """Rules about what instances do besides answering: jobs, the sweep, the store, log lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
-from photo_fleet.doctor.looks.registry import RegistryLook
+from photo_fleet.doctor.looks.registry import LARGEST, RegistryLook
 from photo_fleet.doctor.looks.servers import Server
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.told import (
@@ -20,6 +20,7 @@ from photo_fleet.doctor.told import (
 )
 from photo_fleet.doctor.words import span
 from photo_fleet.render.alerts import OLDEST_JOB, OLDEST_NUMBERS
+from photo_fleet.spec.kinds import is_number
 
 JOBS, OLDEST = "photo_api_fleet_jobs", "photo_api_fleet_oldest_job_seconds"
 OVERDUE = 3600.0
@@ -149,27 +150,58 @@ def jobs_dead(seen: Seen) -> Iterator[Finding]:
 
 
 def queue_old(seen: Seen) -> Iterator[Finding]:
-    """Of jobs that may run and that nobody has taken."""
-    metrics = fleet_numbers(seen)
-    number(metrics, OLDEST)
+    """Of jobs that may run and that nobody has taken. What the fleet counts by kind has no kind
+    that its release does not know, and stands still with the job workers; what each instance asks
+    of the queue itself does not."""
+    ready, known = ready_servers(seen), 0.0
+    try:
+        metrics = fleet_numbers(seen)
+        number(metrics, OLDEST)
+    except Unseen:
+        yield from _queue_as_asked(ready, known)
+        raise
     for labels, age in metrics.samples(OLDEST):
         kind = labels.get("kind", "")
         longest = OLDEST_JOB if kind in URGENT_KINDS else LONGEST_QUEUE
         if age <= longest:
             continue
+        known = max(known, age)
         queued, leased = (
             metrics.value(JOBS, kind=kind, state=state) or 0 for state in ("queued", "leased")
         )
-        yield Finding(
-            "warning",
-            "queue-old",
+        yield _queue(
             f"the oldest {kind} job has been waiting for {span(age)}, more than {longest:.0f} s"
             f" ({OLDEST}); {queued:.0f} wait, {leased:.0f} are at work",
-            "photo-api jobs list --state queued",
             "have more job workers (photo-api worker), or a higher service.job_concurrency"
             if leased
             else "have a job worker run, and see in its log what keeps it from working",
         )
+    yield from _queue_as_asked(ready, known)
+
+
+def _queue_as_asked(ready: Sequence[Server], known: float) -> Iterator[Finding]:
+    """Where instances see a job that is older than those of which is `known`, in seconds."""
+    oldest, told = max(((_number(one, "oldest"), one) for one in ready), key=lambda pair: pair[0])
+    if oldest <= max(LONGEST_QUEUE, known + OLDEST_NUMBERS):
+        return
+    queued, leased = _number(told, "queued"), _number(told, "leased")
+    yield _queue(
+        f"the oldest job of all has been waiting for {span(oldest)} (checks.jobs of"
+        f" /health/detailed at {told.boot.instance}), and the numbers by kind do not have it:"
+        f" {queued:.0f} wait, {leased:.0f} are at work",
+        "see its kind in the list: have a job worker run and work, or one of the release that"
+        " knows this kind",
+    )
+
+
+def _number(server: Server, name: str) -> float:
+    """What it tells of the queue, 0 of what it does not."""
+    value = server.checks.get("jobs", {}).get(name)
+    return float(value) if is_number(value) and 0 <= value < LARGEST else 0.0
+
+
+def _queue(evidence: str, fix: str) -> Finding:
+    return Finding("warning", "queue-old", evidence, "photo-api jobs list --state queued", fix)
 
 
 def renditions_missing(seen: Seen) -> Iterator[Finding]:

@@ -18,6 +18,15 @@ SHORT = {
     "PHOTO_API_DRAIN_WAIT": "1",
     "PHOTO_API_LOG_FLUSH": "1",
 }
+LONG_BODY = {"PHOTO_API_BODY_TIMEOUT": "90"}
+"""Otherwise an instance refuses after 30 s what still comes in, and its drain is over."""
+
+
+def ready_port(ground: Ground, name: str) -> int:
+    """Of the boot of this instance that is ready."""
+    ready = "SELECT port FROM instances WHERE instance = $1 AND state = 'ready'"
+    [(port,)] = ground.ask(ready, name)
+    return int(port)
 
 
 @contextmanager
@@ -71,12 +80,7 @@ def cut_download(ground: Ground) -> Iterator[None]:
 def signalled(ground: Ground, *steps: tuple[float, signal.Signals]) -> Iterator[None]:
     """An instance gets these signals after so many seconds each, with a client that holds it up."""
     with ground.beside("127.0.1.69", environ={"PHOTO_API_DRAIN_WAIT": "25"}) as process:
-        [port] = [
-            row["port"]
-            for row in ground.ask(
-                "SELECT port FROM instances WHERE instance = '127.0.1.69' AND state = 'ready'"
-            )
-        ]
+        port = ready_port(ground, "127.0.1.69")
         with uploading(f"127.0.1.69:{port}", 30):
             for pause, number in steps:
                 time.sleep(pause)
@@ -96,7 +100,7 @@ def signalled(ground: Ground, *steps: tuple[float, signal.Signals]) -> Iterator[
 @contextmanager
 def long_drain(ground: Ground, **environ: str) -> Iterator[None]:
     """An instance needs nearly all of its grace, and ends by itself."""
-    with ground.replaced(**environ) as one:
+    with ground.replaced(**environ, **LONG_BODY) as one:
         with uploading(f"{one['name']}:{one['port']}", 60):
             ground.order(do="drain", name=one["name"])
         # A receipt does not tell the grace that its instance had: the spec does.
@@ -106,14 +110,14 @@ def long_drain(ground: Ground, **environ: str) -> Iterator[None]:
 
 @contextmanager
 def endless_drain(ground: Ground) -> Iterator[None]:
-    """An instance stands still in its drain, long after its grace."""
-    environ = {**SHORT, "PHOTO_API_GRACE": "9"}
+    """An instance that was given much more time than the fleet's drains goes on with one."""
+    environ = {"PHOTO_API_DRAIN_WAIT": "90", "PHOTO_API_GRACE": "120", **LONG_BODY}
     with ground.beside("127.0.1.74", environ=environ) as process:
-        process.terminate()
-        draining = "SELECT FROM instances WHERE instance = '127.0.1.74' AND state = 'draining'"
-        eventually(lambda: ground.ask(draining), 10, 0.1)
-        web = family(process.pid, "web_worker")
-        with stopped([process.pid, *web]):
+        port = ready_port(ground, "127.0.1.74")
+        with uploading(f"127.0.1.74:{port}", 60), ground.spec(drain__grace=10.0):
+            process.terminate()
+            draining = "SELECT FROM instances WHERE instance = '127.0.1.74' AND state = 'draining'"
+            eventually(lambda: ground.ask(draining), 10, 0.1)
             time.sleep(27)
             yield
 
@@ -296,7 +300,12 @@ FAULTS = (
             PHOTO_API_GRACE="45",
         ),
     ),
-    Fault("drain-long", "a drain that comes to no end", endless_drain, patience=10),
+    Fault(
+        "drain-long",
+        "a drain that goes on long after the fleet's grace",
+        endless_drain,
+        patience=10,
+    ),
     Fault(
         "flush-short",
         "log lines to one who does not answer, at the end",

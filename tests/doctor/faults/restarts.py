@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
@@ -176,8 +176,13 @@ class Way:
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
+        self.port = 0
+        self.mend()
+
+    def mend(self) -> None:
+        """It leads there, at the port where it was."""
+        self._listening = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -208,17 +213,23 @@ class Way:
 
 
 @contextmanager
-def cut_off(ground: Ground) -> Iterator[None]:
-    """One instance alone loses the database."""
+def cut_off(ground: Ground, instances: int = 1) -> Iterator[None]:
+    """So many instances alone lose the database. They get it back at the end: where most are ill,
+    no other one is let in for them."""
     url = urlsplit(ground.database_url)
     folder = parse_qs(url.query)["host"][0]
     way = Way(next(str(one) for one in Path(folder).glob(".s.PGSQL.[0-9]*[0-9]")))
     password = quote(url.password or "", safe="")
     own = f"postgresql://{url.username}:{password}@127.0.0.1:{way.port}{url.path}"
-    with ground.replaced(PHOTO_API_DATABASE_URL=own):
+    with ExitStack() as replaced:
+        for _ in range(instances):
+            replaced.enter_context(ground.replaced(PHOTO_API_DATABASE_URL=own))
         way.cut()
-        time.sleep(3)
-        yield
+        try:
+            time.sleep(3)
+            yield
+        finally:
+            way.mend()
 
 
 @contextmanager

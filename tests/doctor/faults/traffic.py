@@ -215,7 +215,7 @@ def most_are_ill(ground: Ground) -> Iterator[None]:
 @contextmanager
 def most_lose_the_database(ground: Ground) -> Iterator[None]:
     """Two of three instances are cut off from it."""
-    with cut_off(ground), cut_off(ground):
+    with cut_off(ground, 2):
         panics(ground)
         yield
 

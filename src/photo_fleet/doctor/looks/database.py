@@ -1,6 +1,6 @@
 """The database's server, as far as any role sees it: its clock, its connections, its limits."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +12,12 @@ from photo_base.log_lines import one_line
 from photo_base.postgres import FAILURES, only_reading, reason
 from photo_fleet.balancer.database_address import VARIABLE
 from photo_fleet.doctor.reach import Reach
-from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.seen import NotRead, Seen, Unseen
 
 CONNECTING, READING, STATEMENT = 10.0, 15.0, 10.0
 """Seconds for a connection, for all that is read over it, and for each statement."""
+LOCKED = 2.0
+"""Seconds for a lock on one table, which somebody else holds."""
 CLOCK_READINGS = 5
 MOST_PROGRAMS = 20
 DRIVER: Mapping[str, Any] = {
@@ -24,6 +26,12 @@ DRIVER: Mapping[str, Any] = {
 }
 CHECK = "photo-fleet role"
 TOLD = 'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT now(), pg_is_in_recovery()"'
+
+HOLDERS = (
+    'psql "$PHOTO_FLEET_DATABASE_URL" -c "SELECT pid, mode, usename, application_name,'
+    " now() - xact_start AS since FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE granted AND relation = to_regclass('{table}')\""
+)
 
 LIMITS = """
     SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS recovering,
@@ -55,7 +63,7 @@ class Server:
     `max_connections` has room for `reserved` ones of superusers and of those who may use them.
     `database_limit` and `role_limit` are lower limits of this database, and of the roles that are
     connected as a service; None: none. `migrated`: it has a registry. `migrations` are those that
-    it has; None when our role may not read them."""
+    it has, which raise `Unseen` where they could not be read; None when our role may not."""
 
     version: str
     recovering: bool
@@ -67,7 +75,7 @@ class Server:
     database_limit: int | None = None
     role_limit: int | None = None
     migrated: bool = True
-    migrations: frozenset[str] | None = None
+    migrations: Sequence[str] | None = None
 
     @property
     def usable(self) -> int:
@@ -113,7 +121,29 @@ async def connected(reach: Reach) -> AsyncIterator[asyncpg.Connection]:
     async with only_reading(
         reach.database(), DRIVER, connecting=CONNECTING, reading=READING, statement=STATEMENT
     ) as connection:
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCKED:g}s'")
         yield connection
+
+
+async def rows_of(
+    connection: asyncpg.Connection, table: str, sql: str, *arguments: object
+) -> list[asyncpg.Record]:
+    """The rows of a statement about this table. Raises `Unseen` when the server refuses it, and
+    leaves the transaction as it was."""
+    await connection.execute("SAVEPOINT one_table")
+    try:
+        return list(await connection.fetch(sql, *arguments))
+    except asyncpg.PostgresError as error:
+        await connection.execute("ROLLBACK TO SAVEPOINT one_table")
+        raise Unseen(f"{table}: {_refused(error)}", HOLDERS.format(table=table)) from error
+
+
+def _refused(error: asyncpg.PostgresError) -> str:
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return f"somebody holds a lock on it for more than {LOCKED:g} s"
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return f"no answer within {STATEMENT:g} s"
+    return explained(error)
 
 
 async def _read(connection: asyncpg.Connection) -> Server:
@@ -145,8 +175,12 @@ async def _read(connection: asyncpg.Connection) -> Server:
     )
 
 
-async def _migrations(connection: asyncpg.Connection) -> frozenset[str]:
-    return frozenset(one_line(name)[:100] for (name,) in await connection.fetch(MIGRATIONS))
+async def _migrations(connection: asyncpg.Connection) -> Sequence[str]:
+    try:
+        rows = await rows_of(connection, "schema_migrations", MIGRATIONS)
+    except Unseen as unseen:
+        return NotRead(unseen)
+    return tuple(one_line(name)[:100] for (name,) in rows)
 
 
 def explained(error: BaseException) -> str:

@@ -2,9 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -12,13 +12,13 @@ from photo_api.contract import ALIVE, LOST_AFTER
 from photo_base.log_lines import one_line
 from photo_base.postgres import FAILURES
 from photo_fleet.balancer.database_address import VARIABLE
-from photo_fleet.doctor.looks.database import CHECK, TOLD, connected, explained
+from photo_fleet.doctor.looks.database import CHECK, TOLD, connected, explained, rows_of
 from photo_fleet.doctor.reach import Reach
-from photo_fleet.doctor.seen import Seen, Unseen
+from photo_fleet.doctor.seen import NotRead, Seen, Unseen
 from photo_fleet.spec.kinds import is_number
 
 MOST_INSTANCES, MOST_EVENTS, MOST_RECEIPTS = 2000, 5000, 1000
-MOST_STARTS, MOST_REMOVALS = 5000, 5000
+MOST_STARTS, MOST_BALANCERS, MOST_REMOVALS = 5000, 100, 5000
 BASELINE_DAYS = 7
 LONGEST_TEXT = 300
 LARGEST = 10**15
@@ -66,8 +66,20 @@ BALANCERS = """
     SELECT id::text, left(name, 2000) AS name, extract(epoch FROM seen_at)::float8 AS seen_at,
         coalesce(array(SELECT boot_id::text FROM balancer_removals WHERE balancer_id = id
             ORDER BY acknowledged_at DESC LIMIT $1), '{}') AS removed
-    FROM balancers ORDER BY seen_at DESC LIMIT 100
+    FROM balancers ORDER BY seen_at DESC LIMIT $2
 """
+
+TABLES = {
+    "instances": "instances",
+    "events": "instance_events",
+    "receipts": "instance_receipts",
+    "starts": "instance_events",
+    "balancers": "balancers",
+}
+"""What is read, and the table that it stands in."""
+NO_REGISTRY = asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +185,16 @@ class FollowingBalancer:
 class RegistryLook:
     """`now` is the database's time at which all was read; `window` are the seconds before it whose
     `events` and `receipts` are here, the newest first. `instances` are those that live, and those
-    that ended in the window. `left_out` names what was too much to read."""
+    that ended in the window. Those that could not be read raise `Unseen` where they are needed.
+    `left_out` names what was too much to read."""
 
     now: float
     window: float
-    instances: tuple[Boot, ...] = ()
-    events: tuple[Event, ...] = ()
-    receipts: tuple[Receipt, ...] = ()
-    starts: tuple[Starts, ...] = ()
-    balancers: tuple[FollowingBalancer, ...] = ()
+    instances: Sequence[Boot] = ()
+    events: Sequence[Event] = ()
+    receipts: Sequence[Receipt] = ()
+    starts: Sequence[Starts] = ()
+    balancers: Sequence[FollowingBalancer] = ()
     left_out: frozenset[str] = frozenset()
 
     @property
@@ -215,30 +228,38 @@ async def take(reach: Reach, seen: Seen) -> RegistryLook:
 async def _read(connection: Any, window: float) -> RegistryLook:
     left_out: set[str] = set()
 
-    async def rows(name: str, most: int, sql: str, *arguments: object) -> list[dict[str, Any]]:
-        found = await connection.fetch(sql, *arguments, most + 1)
+    async def rows(
+        name: str, make: Callable[..., Row], most: int, sql: str, *arguments: object
+    ) -> Sequence[Row]:
+        try:
+            found = await rows_of(connection, TABLES[name], sql, *arguments, most + 1)
+        except Unseen as unseen:
+            if name == "instances" and isinstance(unseen.__cause__, NO_REGISTRY):
+                raise unseen.__cause__ from None
+            return NotRead(unseen)
         if len(found) > most:
             left_out.add(name)
-        return [_safe(row) for row in found[:most]]
+        return tuple(make(**_safe(dict(row))) for row in found[:most])
 
     now: float = await connection.fetchval("SELECT extract(epoch FROM now())::float8")
-    instances = await rows("instances", MOST_INSTANCES, INSTANCES, list(ALIVE), window)
-    events = await rows("events", MOST_EVENTS, EVENTS, window)
-    receipts = await rows("receipts", MOST_RECEIPTS, RECEIPTS, window)
-    starts = await rows("starts", MOST_STARTS, STARTS, BASELINE_DAYS)
-    balancers = [_safe(row) for row in await connection.fetch(BALANCERS, MOST_REMOVALS)]
     return RegistryLook(
         now,
         window,
-        tuple(Boot(**row | {"load": _numbers(row["load"])}) for row in instances),
-        tuple(Event(**row) for row in events),
-        tuple(Receipt(**row) for row in receipts),
-        tuple(Starts(**row) for row in starts),
-        tuple(
-            FollowingBalancer(**row | {"removed": frozenset(row["removed"])}) for row in balancers
-        ),
+        await rows("instances", _boot, MOST_INSTANCES, INSTANCES, list(ALIVE), window),
+        await rows("events", Event, MOST_EVENTS, EVENTS, window),
+        await rows("receipts", Receipt, MOST_RECEIPTS, RECEIPTS, window),
+        await rows("starts", Starts, MOST_STARTS, STARTS, BASELINE_DAYS),
+        await rows("balancers", _balancer, MOST_BALANCERS, BALANCERS, MOST_REMOVALS),
         frozenset(left_out),
     )
+
+
+def _boot(**row: Any) -> Boot:
+    return Boot(**row | {"load": _numbers(row["load"])})
+
+
+def _balancer(**row: Any) -> FollowingBalancer:
+    return FollowingBalancer(**row | {"removed": frozenset(row["removed"])})
 
 
 def _safe(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The units of this host, as their files and drop-ins make them, and as systemd has them loaded."""
 
 import asyncio
+import math
 import re
 import shlex
 import signal
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from photo_base.log_lines import one_line
@@ -65,28 +66,49 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class UnitsLook:
-    """Those of `NAMES` that are installed here, by name."""
+    """Those of `NAMES` that are installed here, by name, and why others could not be read."""
 
     units: Mapping[str, Unit]
+    unread: Mapping[str, Unseen] = field(default_factory=dict)
+
+    def unit(self, name: str) -> Unit | None:
+        """None when it is not installed here. Raises `Unseen` when it could not be read."""
+        self.all_read(name)
+        return self.units.get(name)
+
+    def all_read(self, *names: str) -> None:
+        """Raises `Unseen` when one of these could not be read: for a rule to end with."""
+        for name in names:
+            if name in self.unread:
+                raise self.unread[name]
 
 
 async def take(reach: Reach, seen: Seen) -> UnitsLook:
-    """Raises `Unseen` where none is installed."""
+    """Raises `Unseen` without a root, and as `installed`."""
     if reach.units is None:
         raise Unseen("nobody has told where units are", "photo-fleet doctor, on the host of a unit")
-    root = Root(reach.units)
-    found = {}
+    look = await asyncio.to_thread(installed, Root(reach.units))
+    if reach.units != Path("/"):
+        return look
+    loaded_ones = {name: await _as_loaded(unit) for name, unit in look.units.items()}
+    return replace(look, units=loaded_ones)
+
+
+def installed(root: Root) -> UnitsLook:
+    """As their files make them. What is wrong with the files of one leaves the others as they are.
+    Raises `Unseen` where there is none, or none that can be read."""
+    found, unread = {}, {}
     for name in NAMES:
         try:
-            unit = await asyncio.to_thread(look_at, root, name)
+            if unit := look_at(root, name):
+                found[name] = unit
         except OSError as error:
-            reason = f"{one_line(error.filename or name)}: {error.strerror}"
-            raise Unseen(reason, f"sudo systemctl cat {name}") from error
-        if unit:
-            found[name] = await _as_loaded(unit) if reach.units == Path("/") else unit
+            reason = f"{name}: {one_line(error.filename or name)}: {error.strerror}"
+            unread[name] = Unseen(reason, f"sudo systemctl cat {name}")
     if not found:
-        raise Unseen(f"none of {', '.join(NAMES)} is installed here", f"systemctl cat {INSTANCE}")
-    return UnitsLook(found)
+        nothing = f"none of {', '.join(NAMES)} is installed here"
+        raise next(iter(unread.values()), Unseen(nothing, f"systemctl cat {INSTANCE}"))
+    return UnitsLook(found, unread)
 
 
 def look_at(root: Root, name: str) -> Unit | None:
@@ -113,20 +135,19 @@ def look_at(root: Root, name: str) -> Unit | None:
 
 
 def _stop(lines: Iterable[Assignment], root: Root) -> tuple[float, str]:
-    """Of the service, else of the manager, else systemd's own."""
-    found, place = USUAL_STOP, "systemd's default"
-    for one in root.manager():
-        if one.section == "Manager" and one.key == "DefaultTimeoutStopSec":
-            found, place = _or(seconds(one.value), found), one.place
-    for one in lines:
-        if one.key in ("TimeoutStopSec", "TimeoutSec") and seconds(one.value) is not None:
-            found, place = _or(seconds(one.value), found), one.place
-    return found, place
+    """Of the service, else of the manager, else systemd's own; 0 means for ever. The manager's
+    files are read only where they count."""
+    found = _times(lines, "TimeoutStopSec", "TimeoutSec")
+    if not found:
+        manager = (one for one in root.manager() if one.section == "Manager")
+        found = _times(manager, "DefaultTimeoutStopSec")
+    stop, place = found[-1] if found else (USUAL_STOP, "systemd's default")
+    return stop or math.inf, place
 
 
-def _or(told: float | None, before: float) -> float:
-    """0 means for ever."""
-    return before if told is None else told or float("inf")
+def _times(lines: Iterable[Assignment], *keys: str) -> list[tuple[float, str]]:
+    told = ((seconds(one.value), one.place) for one in lines if one.key in keys)
+    return [(value, place) for value, place in told if value is not None]
 
 
 def _settings(lines: Iterable[Assignment]) -> dict[str, Value]:
