@@ -124,6 +124,13 @@ def bad_week(job: str, end: float) -> Fleet:
     return fleet.add(info, lambda at: 1, ILL)
 
 
+def of_others(fleet: Fleet) -> Fleet:
+    """The same as another fleet's, whose boots this one's registry does not know."""
+    told = fleet.of_each.items()
+    fleet.of_each = {name.replace('boot_id="', 'boot_id="x'): each for name, each in told}
+    return fleet
+
+
 def month(job: str, end: float, told: float = 1.0) -> Fleet:
     """A sound one: two of three would have borne the load, and the keys are young."""
     fleet = Fleet(job, 30 * DAY, 150, 2 * DAY, told)

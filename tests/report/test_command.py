@@ -18,11 +18,15 @@ import pytest
 from photo_fleet.cli import main
 from photo_fleet.dashboard import prometheus
 from photo_fleet.report import reading
+from photo_fleet.report.history import Wanted
+from photo_fleet.report.reading import read_history
+from photo_fleet.spec.fleet import Fleet
 from tests.full_disk import full_disk
 from tests.metrics.scraping import prometheus_with
 from tests.own_stage import ask, empty_database, execute, own_database
 from tests.photo_fleet.fleet_history import History, bring_in
 from tests.photo_fleet.test_dashboard_reading import answer, answering
+from tests.report.histories import alive, note
 from tests.report.reports import HOSTILE, SECRET
 from tests.service import free_port
 
@@ -116,6 +120,31 @@ def test_sources_that_hang_or_babble_hold_up_for_a_bounded_time(
     assert verdicts(report) == {"unknown"}
     assert told in " ".join(report["sources"])
     assert SECRET not in json.dumps(report)
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_a_report_of_a_slow_prometheus_ends_in_its_time(
+    period: str, registry: str, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many questions there are: of each step in which the group grew there are some."""
+    end = time.time()
+    note(registry, end, [alive(f"10.0.1.{n}", 1 + n / 2) for n in range(10)])
+    monkeypatch.setattr(reading, "LONGEST_REPORT", 1.0)
+
+    def slow(_: object) -> tuple[int, bytes]:
+        time.sleep(0.4)
+        return answer([])
+
+    with answering(slow) as url:
+        wanted = Wanted(period, Fleet(), end, url, database=lambda: reader)  # type: ignore[arg-type]
+        began = time.monotonic()
+        history = asyncio.run(read_history(wanted, lambda _: None))
+        assert time.monotonic() - began < 4 * reading.LONGEST_REPORT
+    late = [one.problem for one in history.measured.answers.values()]
+    assert any(late)
+    assert period != "weekly" or len(history.reactions) == 9
+    for reaction in history.reactions:
+        assert all(one.problem for one in reaction.measured.answers.values())
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ LIVES = [*OLD, GROWN]
 def wanted(tmp_path_factory: pytest.TempPathFactory, reader: str) -> Iterator[Wanted]:
     """The report of the sound fleet."""
     folder, end = tmp_path_factory.mktemp("weeks"), float(int(time.time()))
-    held = [fleets.week("good", end), fleets.bad_week("bad", end), fleets.week("half", end, 0.5)]
+    bad = fleets.of_others(fleets.bad_week("bad", end))
+    held = [fleets.week("good", end), bad, fleets.week("half", end, 0.5)]
     bring_in(held, end, folder)
     with prometheus_with(folder, "", KEEP) as server:
         yield Wanted("weekly", Fleet(), end, server.url, "good", lambda: reader, cores=1.0)
@@ -78,6 +79,20 @@ def test_each_line_of_a_bad_week_fails_for_its_own_reason(wanted: Wanted, regist
         "dead-jobs": ("3 renditions jobs are dead",),
     }.items():
         assert all(reason in line(report, code).answer for reason in reasons), line(report, code)
+
+
+def test_a_stranger_in_the_same_prometheus_counts_for_nothing(
+    wanted: Wanted, registry: str
+) -> None:
+    """Where nobody names the job, and where nobody can tell whose it is."""
+    note(registry, wanted.end, LIVES)
+    report = asked(replace(wanted, job=None))
+    assert verdicts(report) == dict.fromkeys(CODES, "pass"), troubles(report)
+    assert report.sources[0].endswith(", without the jobs bad")
+    report = asked(replace(wanted, job=None, database=None))
+    assert {verdicts(report)[code] for code in OF_PROMETHEUS} == {"unknown"}
+    assert "in 3 jobs (bad, good, half); name this fleet's by --job" in report.sources[0]
+    assert asked(replace(wanted, job=".+")) != report
 
 
 def test_half_a_week_or_no_source_never_passes(wanted: Wanted, registry: str) -> None:

@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="what is unknown counts as failed")
     add_sources(parser)
     parser.add_argument(
-        "--job", type=text, metavar="NAME", help="only what Prometheus scrapes as this job (all)"
+        "--job",
+        type=text,
+        metavar="NAME",
+        help="only what Prometheus scrapes as this job (those of the registry's instances)",
     )
     _add_costs(parser)
 
@@ -122,7 +125,7 @@ async def _wanted(options: argparse.Namespace, environ: Mapping[str, str]) -> Wa
         spec=reach.spec,
         end=time.time() if options.at is None else options.at.timestamp(),
         prometheus=reach.prometheus,
-        job=".+" if options.job is None else re.escape(options.job),
+        job=options.job and re.escape(options.job),
         database=reach.database,
         cores=options.cores,
         memory=options.memory and options.memory * MIB,

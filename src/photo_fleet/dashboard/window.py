@@ -8,17 +8,20 @@ MOST_POINTS = 240
 """Of a series: a pixel and a half each, where the picture is widest."""
 USUAL_INTERVAL = 15.0
 """Seconds between two scrapes, where nothing tells them."""
+ALL = ".+"
+"""The regular expression of any label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `start` to `end`, in epoch seconds. `interval` is the time between two scrapes; `job` a
-    regular expression of the jobs that are looked at."""
+    """From `start` to `end`, in epoch seconds. `interval` is the time between two scrapes; `job`
+    and `instance` are regular expressions of those that are looked at."""
 
     start: float
     end: float
     interval: float = USUAL_INTERVAL
-    job: str = ".+"
+    job: str = ALL
+    instance: str = ALL
 
     @property
     def seconds(self) -> float:
@@ -36,8 +39,13 @@ class Window:
         values = {
             "$__rate_interval": f"{math.ceil(rates)}s",
             "$__range": f"{math.ceil(self.seconds)}s",
-            "$job": self.job.replace("\\", "\\\\").replace('"', '\\"'),
-            "$instance": ".+",
+            "$job": _quoted(self.job),
+            "$instance": _quoted(self.instance),
         }
         names = "|".join(re.escape(name) for name in values)
         return re.sub(names, lambda found: values[found[0]], expr)
+
+
+def _quoted(text: str) -> str:
+    """As it stands between the quotes of PromQL."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

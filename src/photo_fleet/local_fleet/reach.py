@@ -8,7 +8,8 @@ from photo_fleet.local_fleet.control import ask
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.render.places import Places
-from photo_fleet.spec.loading import load
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import Problem, SpecError, load
 
 LONGEST_ANSWER = 5.0
 
@@ -23,7 +24,7 @@ async def reach_of(layout: Layout) -> Reach:
     except TimeoutError:
         status = {}
     watchers = status.get("watchers")
-    spec = load(layout.spec)
+    spec = _spec(layout)
     url = spec.service.public_url
     return Reach(
         spec=spec,
@@ -35,3 +36,18 @@ async def reach_of(layout: Layout) -> Reach:
         places=Places.below(layout.data, urlsplit(url).port or 80),
         prometheus=str(watchers.get("Prometheus", "")) if isinstance(watchers, dict) else "",
     )
+
+
+def _spec(layout: Layout) -> Fleet:
+    """What the fleet carries out. Raises `SpecError`, which also tells what to do where another
+    release keeps it in its own way, or did not yet keep it."""
+    again = "end that fleet, and start it again with `photo-fleet up` of this release"
+    name = str(layout.spec)
+    if not layout.spec.exists():
+        missing = f"is not there: the release that started this fleet kept no spec; {again}"
+        raise SpecError([Problem(name, 0, "", missing)])
+    try:
+        return load(layout.spec)
+    except SpecError as error:
+        other = f"if another release wrote it, {again}"
+        raise SpecError([*error.problems, Problem(name, 0, "", other)]) from error

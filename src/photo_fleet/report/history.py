@@ -26,7 +26,8 @@ class Wanted:
     """Which report, up to `end` (epoch seconds), and where its sources are; None or "" is what
     nobody has told.
 
-    `job` is a regular expression of Prometheus's jobs, `database` gives the address of the registry
+    `job` is a regular expression of Prometheus's jobs, without one it is those in which instances
+    of the registry are. `database` gives the address of the registry
     with the role of `photo-fleet role`. `cores` and `memory` (bytes) are those of one instance's
     machine, `price` is that of an instance-hour in `currency`, and `budget` what the time that is
     looked at may cost."""
@@ -35,7 +36,7 @@ class Wanted:
     spec: Fleet
     end: float
     prometheus: str = ""
-    job: str = ".+"
+    job: str | None = None
     database: Callable[[], str] | None = None
     cores: float | None = None
     memory: float | None = None

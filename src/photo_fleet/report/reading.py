@@ -2,7 +2,7 @@
 that are asked about: `--at` a past moment gives what it would have given then."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import asyncpg
 
 from photo_base.postgres import FAILURES, only_reading, reason
 from photo_fleet.balancer.database_address import Unusable
-from photo_fleet.dashboard.prometheus import Prometheus, shown_address
+from photo_fleet.dashboard.prometheus import Asked, Prometheus, shown_address
 from photo_fleet.dashboard.readings import Answer
 from photo_fleet.dashboard.units import told
 from photo_fleet.dashboard.window import Window
@@ -18,6 +18,7 @@ from photo_fleet.report import metrics, queries
 from photo_fleet.report.boots import steps
 from photo_fleet.report.history import Count, Fails, History, Measured, Reaction, Registered, Wanted
 from photo_fleet.report.line import PERIODS
+from photo_fleet.report.own_series import JOBS, TOLD, Ambiguous, Own, own_series
 
 DAY = 86400.0
 BASELINE = 7 * DAY
@@ -27,6 +28,8 @@ LONGEST_METRICS = 60.0
 LONGEST_REGISTRY = 20.0
 CONNECTING = 5.0
 """Seconds for each visit of a source."""
+LONGEST_REPORT = 150.0
+"""Seconds for all of them, however many there are: what has not come by then is unknown."""
 
 MOST_REACTIONS = 12
 BEFORE_A_STEP, AFTER_A_STEP = 1200.0, 900.0
@@ -41,40 +44,68 @@ Say = Callable[[str], None]
 
 
 async def read_history(wanted: Wanted, say: Say) -> History:
-    """All that there is, and why the rest could not be had. `say` is told how far it is."""
-    month = Window(wanted.end - PERIODS["monthly"], wanted.end, job=wanted.job)
-    window = replace(month, start=wanted.start)
+    """All that there is, and why the rest could not be had, within `LONGEST_REPORT`. `say` is told
+    how far it is."""
+    until = time.monotonic() + LONGEST_REPORT
     found = await _registry(wanted)
-    questions = metrics.BY_PERIOD[wanted.period]
-    measured = await _measured(wanted, window, questions, say)
+    registered = found if isinstance(found, Registered) else None
+    month = Window(wanted.end - PERIODS["monthly"], wanted.end)
+    server, window = _Server(wanted, until, say), replace(month, start=wanted.start)
+    await server.look_for_own(window, registered)
+    measured = await server.measured(window, metrics.BY_PERIOD[wanted.period])
     budget = Measured(month, {})
     if wanted.period == "daily":
-        objectives = metrics.of_objectives(wanted.spec.objectives)
-        budget = await _measured(wanted, month, objectives, say)
-    history = History(wanted, wanted.start - BASELINE, measured, budget)
-    if isinstance(found, Registered):
-        history = replace(history, registered=found)
-        if wanted.period == "weekly":
-            history = replace(history, reactions=await _reactions(history, say))
-    else:
-        history = replace(history, registry_problem=found)
-    return replace(history, sources=tuple(_sources(history)))
+        budget = await server.measured(month, metrics.of_objectives(wanted.spec.objectives))
+    history = History(wanted, wanted.start - BASELINE, measured, budget, registered)
+    if registered is None:
+        history = replace(history, registry_problem=str(found))
+    elif wanted.period == "weekly":
+        history = replace(history, reactions=await _reactions(history, server))
+    return replace(history, sources=tuple(_sources(history, server.own.left_out)))
 
 
-async def _measured(
-    wanted: Wanted, window: Window, questions: metrics.Questions, say: Say
-) -> Measured:
-    if not wanted.prometheus:
-        why = Answer(problem="nobody told its address (--prometheus)")
-        return Measured(window, dict.fromkeys(questions, why))
-    asked = metrics.with_step(questions, window)
-    server = Prometheus(wanted.prometheus, LONGEST_METRICS)
-    window, answers = await server.read(window, list(dict.fromkeys(asked.values())), say)
-    return Measured(window, {name: answers[one] for name, one in asked.items()})
+class _Server:
+    """The Prometheus that was named, which is asked until `until` of the monotonic clock."""
+
+    def __init__(self, wanted: Wanted, until: float, say: Say) -> None:
+        self._wanted = wanted
+        self._until = until
+        self._say = say
+        self._problem = "" if wanted.prometheus else "nobody told its address (--prometheus)"
+        self.own = Own() if wanted.job is None else Own(wanted.job)
+
+    async def look_for_own(self, window: Window, registered: Registered | None) -> None:
+        """From then on ask for this fleet's series alone."""
+        if self._problem or self._wanted.job is not None:
+            return
+        _, answers = await self._read(window, [TOLD, JOBS])
+        if all(answer.problem for answer in answers.values()):
+            self._problem = answers[TOLD].problem  # to ask for the rest would only take its time
+            return
+        try:
+            self.own = own_series(answers[TOLD], answers[JOBS], registered)
+        except Ambiguous as error:
+            self._problem = str(error)
+
+    async def measured(self, window: Window, questions: metrics.Questions) -> Measured:
+        """The answers to these; one that was not had is an answer with its problem."""
+        window = replace(window, job=self.own.job, instance=self.own.instance)
+        if self._problem:
+            why = Answer(problem=self._problem)
+            return Measured(window, dict.fromkeys(questions, why))
+        asked = metrics.with_step(questions, window)
+        window, answers = await self._read(window, list(dict.fromkeys(asked.values())))
+        return Measured(window, {name: answers[one] for name, one in asked.items()})
+
+    async def _read(
+        self, window: Window, asked: list[Asked]
+    ) -> tuple[Window, Mapping[Asked, Answer]]:
+        left = min(LONGEST_METRICS, self._until - time.monotonic())
+        return await Prometheus(self._wanted.prometheus, left).read(window, asked, self._say)
 
 
-async def _reactions(history: History, say: Say) -> list[Reaction]:
-    """The minutes around the latest steps in which the group grew, as far as there is time."""
+async def _reactions(history: History, server: _Server) -> list[Reaction]:
+    """The minutes around the latest steps in which the group grew."""
     if history.registered is None or history.registered.left_out:
         return []
     found = steps(history.registered.boots, history.start, history.end)
@@ -82,14 +113,10 @@ async def _reactions(history: History, say: Say) -> list[Reaction]:
     rules = [rule for rule in history.spec.group.policies if rule.is_scale_out]
     before = BEFORE_A_STEP + max((rule.duration for rule in rules), default=0.0)
     around: list[Reaction] = []
-    until = time.monotonic() + LONGEST_METRICS
     for step in reversed(grown):
-        if time.monotonic() > until:
-            break
         end = min(step.at + AFTER_A_STEP, history.end)
         window = replace(history.measured.window, start=step.at - before, end=end)
-        told_of = await _measured(history.wanted, window, metrics.AROUND_A_STEP, say)
-        around.append(Reaction(step, told_of))
+        around.append(Reaction(step, await server.measured(window, metrics.AROUND_A_STEP)))
     return around
 
 
@@ -136,7 +163,7 @@ async def _told(db: Any, wanted: Wanted) -> Registered:
     )
 
 
-def _sources(history: History) -> list[str]:
+def _sources(history: History, left_out: str) -> list[str]:
     wanted, window = history.wanted, history.measured.window
     where = f"Prometheus {shown_address(wanted.prometheus)}" if wanted.prometheus else "Prometheus"
     answered = [name for name, answer in history.measured.answers.items() if answer.whole]
@@ -149,6 +176,7 @@ def _sources(history: History) -> list[str]:
     )
     found = f"{where}: {len(answered)} of {len(history.measured.answers)} questions answered"
     found += f", scraped every {told(window.interval, 's')}" if answered else ""
+    found += f", without {left_out}" if left_out else ""
     told_of = [found + "".join(f"; {problem}" for problem in problems[:3])]
     if history.registered is None:
         return [*told_of, f"registry: {history.registry_problem}"]
