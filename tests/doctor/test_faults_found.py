@@ -3,14 +3,24 @@
 `UPDATE_GOLDEN=1` writes the table of docs/doctor.md anew.
 """
 
+import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from photo_fleet.local_fleet.commands_here import ELSEWHERE
 from tests.doctor import rates_page
 from tests.doctor.faults.fault import Fault
 from tests.doctor.ground import Ground
 from tests.doctor.rates import FAULTS, all_done, done, ground_for_faults
+from tests.photo_fleet.local_stage import fleet_command
+from tests.service import eventually
 
 MOST_MISSED = 5
 """Of all: what a busy machine makes of some."""
@@ -32,12 +42,54 @@ def test_nothing_is_found_before_anything_is_done(on: Ground) -> None:
 
 @needs
 @pytest.mark.slow
+def test_its_folder_is_enough_for_a_report(on: Ground) -> None:
+    """Young as it is, nothing of it fails."""
+
+    def whole() -> dict[str, Any]:
+        """The report, once Prometheus has seen the instances."""
+        done = fleet_command("report", "daily", "--json", "--data", str(on.up.data))
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report if report["counts"]["unknown"] <= 1 else {}
+
+    report = eventually(whole, 60, 1)
+    assert report["fleet"] == "stage"
+    prometheus, registry = report["sources"]
+    assert re.search(r"(\d+) of \1 questions answered, scraped every 2 s", prometheus)
+    assert "3 boots" in registry
+    assert report["counts"]["fail"] == 0
+    health = report["lines"][0]
+    assert (health["verdict"] == "pass") == health["answer"].startswith("3 instances"), health
+    commands = {one["command"] for one in report["lines"]}
+    assert f"photo-fleet doctor --data {on.up.data} --only restarts" in commands
+
+
+@needs
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [one for one in FAULTS if one.slow], ids=lambda one: f"{one.code}: {one.name}"
 )
 def test_a_fault_is_found(fault: Fault, on: Ground) -> None:
     result = done(fault, on)
     assert result.right, str(result)
+    for one in on.told["findings"]:
+        works(one["command"])
+
+
+def works(command: str) -> None:
+    """It can be pasted here, whatever it then finds, or says that it is for others."""
+    if command.endswith(f"# {ELSEWHERE}"):
+        return
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
+    shown = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PATH": path},
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+    finds = (0, 1) if command.startswith("photo-fleet ") else (0,)
+    assert shown.returncode in finds, (command, shown.stderr)
 
 
 @needs

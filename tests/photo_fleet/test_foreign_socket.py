@@ -8,6 +8,7 @@ import pytest
 from photo_fleet.local_fleet.control import NoFleet, ask
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.reach import reach_of
+from photo_fleet.spec.loading import SpecError
 
 FOREIGN = [
     b"", b"{}\n", b"[]\n", b"null\n", b"1\n", b'["done"]\n', b"HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -41,3 +42,28 @@ async def test_a_fleet_whose_watchers_nobody_knows_is_reached(
     layout.spec.write_text("")
     async with await answered(layout.control, b'{"done": true, "watchers": %b}\n' % watchers):
         assert (await reach_of(layout)).prometheus == ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (None, ["is not there: the release that started this fleet kept no spec; end that fleet"]),
+        ("[drain]\ngrase = 1\n", ["drain.grase is not a key", "if another release wrote it, end"]),
+    ],
+)
+async def test_what_another_release_runs_is_told_with_what_to_do(
+    tmp_path: Path, spec: str | None, told: list[str]
+) -> None:
+    layout = Layout(tmp_path)
+    layout.prepare()
+    (layout.secret_files / "database-url").write_text("postgresql://u:p@127.0.0.1/x")
+    if spec is not None:
+        layout.spec.write_text(spec)
+    async with await answered(layout.control, b'{"done": true, "watchers": {}}\n'):
+        with pytest.raises(SpecError) as refused:
+            await reach_of(layout)
+    assert len(refused.value.problems) == len(told)
+    for problem, words in zip(refused.value.problems, told, strict=True):
+        assert problem.file == str(layout.spec)
+        assert words in problem.text
+    assert "`photo-fleet up` of this release" in refused.value.problems[-1].text

@@ -15,7 +15,7 @@ from photo_base.environment import Variable, read
 from photo_base.log_lines import one_line
 from photo_base.processes import CannotStart
 from photo_fleet.balancer.database_address import Unusable
-from photo_fleet.commands.sources import add_sources, reached
+from photo_fleet.commands.sources import add_sources, commands_here, reached
 from photo_fleet.commands.spec_file import add_spec_file, problems
 from photo_fleet.commands.values import address, duration
 from photo_fleet.doctor.diagnosis import Diagnosis
@@ -113,7 +113,9 @@ def run(options: argparse.Namespace) -> int:
 async def _visit(options: argparse.Namespace) -> Diagnosis:
     reach = await _reach(options, os.environ)
     seen = await look_around(reach, STAGES, lambda names: progress(f"looking at {names}"))
-    return Diagnosis.of(reach.spec_name, seen, RULES, options.only)
+    told = Diagnosis.of(reach.spec_name, seen, RULES, options.only)
+    commands = commands_here(options, reach.prometheus)
+    return commands.diagnosis(told) if commands else told
 
 
 async def _reach(options: argparse.Namespace, environ: Mapping[str, str]) -> Reach:

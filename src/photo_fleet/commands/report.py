@@ -3,6 +3,7 @@ operator's check list."""
 
 import argparse
 import asyncio
+import dataclasses
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from photo_base.log_lines import printable
 from photo_base.processes import CannotStart
 from photo_base.whole_file import replace, unwritable
 from photo_fleet.balancer.database_address import Unusable
-from photo_fleet.commands.sources import add_sources, reached
+from photo_fleet.commands.sources import add_sources, commands_here, reached
 from photo_fleet.commands.spec_file import add_spec_file
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.report.conclusion import conclusion, headline
@@ -115,7 +116,16 @@ async def _read(options: argparse.Namespace, environ: Mapping[str, str]) -> Repo
             "nothing to read from: name --prometheus, --database-url, or --data of a fleet here"
         )
     history = await read_history(wanted, lambda done: progress(f"Prometheus: {done}"))
-    return report_of(history, time.time())
+    report = report_of(history, time.time())
+    if commands := commands_here(options, wanted.prometheus):
+        lines = (
+            dataclasses.replace(
+                one, command=commands.command(one.command), todo=commands.prose(one.todo)
+            )
+            for one in report.lines
+        )
+        return dataclasses.replace(report, lines=tuple(lines))
+    return report
 
 
 async def _wanted(options: argparse.Namespace, environ: Mapping[str, str]) -> Wanted:

@@ -11,6 +11,7 @@ from photo_fleet.balancer.database_address import VARIABLE, DatabaseAddress, Unu
 from photo_fleet.commands.spec_file import spec_of
 from photo_fleet.commands.values import address
 from photo_fleet.doctor.reach import Reach
+from photo_fleet.local_fleet.commands_here import CommandsHere
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.reach import reach_of
 
@@ -50,3 +51,10 @@ async def reached(options: argparse.Namespace, environ: Mapping[str, str]) -> Re
     if options.database_url:
         reach = replace(reach, database=DatabaseAddress(options.database_url, environ))
     return replace(reach, prometheus=options.prometheus or reach.prometheus)
+
+
+def commands_here(options: argparse.Namespace, prometheus: str) -> CommandsHere | None:
+    """What is to be said of commands; None in production, as which rules say them."""
+    if options.data is None:
+        return None
+    return CommandsHere(Layout(options.data.absolute()), prometheus)
