@@ -361,8 +361,12 @@ LOST = {'photo_api_log_lines_lost_total{process="web",way="sink"}': 12.0}
     ],
 )
 def test_lines_lost_before_the_time_that_is_looked_at(values: Any, found: bool) -> None:
-    series = Answer((Series({"way": "sink"}, values),) if values else ())
-    look = PrometheusLook("http://p", Window(NOW - 3600, NOW), {"log_lines_lost": series})
+    ours, theirs = ({"job": job, "instance": "10.0.0.1:8000"} for job in ("ours", "theirs"))
+    series = [Series({**theirs, "way": "sink"}, ((NOW - 600, 1.0), (NOW, 99.0)))]
+    series += [Series({**ours, "way": "sink"}, values)] if values else []
+    info = [Series({**ours, "boot_id": "10.0.0.1"}, ()), Series({**theirs, "boot_id": "x"}, ())]
+    told = {"log_lines_lost": Answer(tuple(series)), "info": Answer(tuple(info))}
+    look = PrometheusLook("http://p", Window(NOW - 3600, NOW), told)
     findings, unknown = said("log-lines-lost", seen(server(numbers=LOST), look=look))
     assert (bool(findings), unknown) == (found, [])
 

@@ -1,6 +1,7 @@
 """What the doctor finds wrong with nginx's members: of a real nginx and a real registry."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -168,7 +169,7 @@ def test_a_member_that_hangs_or_gives_no_sign(
         ill.backend.behaviour = before
     stage.registered(ill, silent=50)
     told = stage.findings()["member-silent"]
-    assert f"{ill.name} (ready) gave its last sign of life 50 s ago" in told.evidence
+    assert re.search(rf"{ill.name} \(ready\) gave its last sign of life 5\d s ago", told.evidence)
     assert told.subjects == (ill.name,)
 
 

@@ -155,6 +155,8 @@ def test_hosts_with_different_members(watched: Watched) -> None:
         group = f"http://{watched.gateway}/metrics/job/photo-fleet-balance/instance/{host}"
         assert httpx.put(group, content=f"photo_fleet_members {number}\n").is_success
     eventually(lambda: len(watched.prometheus.query("photo_fleet_members")) == 2, 10)
+    assert "members-differ" not in watched.findings(), "one follows: the other may be a stranger"
+    watched.stage.followed("nginx-2")
     told = watched.findings()["members-differ"]
     assert (told.level, told.subjects) == ("warning", ("nginx-2",))
     assert "nginx-2 1, others 2" in told.evidence

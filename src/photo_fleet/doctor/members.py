@@ -135,7 +135,7 @@ def differ(seen: Seen) -> Iterator[Finding]:
     yield from _away(registry, present)
     yield from _not_acknowledged(seen, registry, present)
     yield from _not_given(seen)
-    yield from _other_numbers(seen)
+    yield from _other_numbers(seen, len(present))
 
 
 def _away(registry: RegistryLook, present: Sequence[FollowingBalancer]) -> Iterator[Finding]:
@@ -214,8 +214,8 @@ def _not_given(seen: Seen) -> Iterator[Finding]:
         )
 
 
-def _other_numbers(seen: Seen) -> Iterator[Finding]:
-    """As nginx hosts tell Prometheus."""
+def _other_numbers(seen: Seen, balancers: int) -> Iterator[Finding]:
+    """As nginx hosts tell Prometheus, where those are not more than `balancers` of this fleet."""
     look = seen.look(PrometheusLook)
     if look is None:
         return
@@ -229,13 +229,17 @@ def _other_numbers(seen: Seen) -> Iterator[Finding]:
     )
     least = min(most.values(), default=0.0)
     if fewest and least < max(fewest.values()):
+        command = f"curl -sS '{look.address}/api/v1/query?query=photo_fleet_members'"
+        if len(most) > balancers:
+            reason = f"{len(most)} nginx hosts tell Prometheus of members, and {balancers} follow"
+            raise Unseen(f"{reason} the registry: some may be another fleet's", command)
         hosts = [host for host, number in most.items() if number == least]
         yield Finding(
             "warning",
             "members-differ",
             f"for 2 min nginx hosts have had different numbers of members: {', '.join(hosts)}"
             f" {least:.0f}, others {max(fewest.values()):.0f} (Prometheus, photo_fleet_members)",
-            f"curl -sS '{look.address}/api/v1/query?query=photo_fleet_members'",
+            command,
             "on the host with fewer: journalctl -u photo-fleet-balance says why members left",
             tuple(hosts),
         )

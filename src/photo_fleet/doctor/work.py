@@ -240,12 +240,17 @@ def log_lines_lost(seen: Seen) -> Iterator[Finding]:
 
 
 def _lost_lately(seen: Seen) -> float | None:
-    """Lines within the time that Prometheus was asked for; None when it was not, or cannot tell."""
+    """Lines of this fleet within the time that Prometheus was asked for; None when it was not, or
+    cannot tell."""
     try:
         look = seen.need(PrometheusLook)
-        series = look.series("log_lines_lost")
+        boots = {boot.boot_id for boot in seen.need(RegistryLook).instances}
+        info = [one.labels for one in look.series("info") if one.labels.get("boot_id") in boots]
+        own = {(labels.get("job"), labels.get("instance")) for labels in info}
+        told = look.series("log_lines_lost")
     except Unseen:
         return None
+    series = [one for one in told if (one.labels.get("job"), one.labels.get("instance")) in own]
     lost = 0.0
     for values in (one.values for one in series if one.values):
         began_meanwhile = values[0][0] > look.window.start + 2 * look.window.step
