@@ -280,7 +280,7 @@ def nobody_answers() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_comes_to_an_end_when_nobody_answers(tmp_path: Path) -> None:
     """Within a minute, and all of it is unknown."""
     with ExitStack() as silent:

@@ -308,7 +308,7 @@ def little_memory(megabytes: int) -> Iterator[Path]:
     pytest.skip("no control group for memory can be made here")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_kernel_ends_a_process_for_its_memory(well: Stage) -> None:
     [web] = well.service.children("photo_api.web_worker")
     with little_memory(4) as group:
@@ -369,7 +369,7 @@ def kill(service: Service) -> None:
     psutil.wait_procs(family)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_instances_are_ended_while_the_database_fails_them(well: Stage, tmp_path: Path) -> None:
     settings = well.by_wire | {"PHOTO_API_LAME_DUCK": "6"}
     with (
@@ -429,7 +429,7 @@ def test_the_database_lacks_migrations(
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_instance_takes_long_to_begin(well: Stage, tmp_path: Path) -> None:
     with serving(well.settings, tmp_path / "log", "--no-jobs") as service:
         eventually(service.is_healthy, 20)
@@ -440,9 +440,14 @@ def test_an_instance_takes_long_to_begin(well: Stage, tmp_path: Path) -> None:
         assert list(well.visit()) == []
 
 
-@pytest.mark.slow
 @pytest.mark.needs("faketime")
-@pytest.mark.parametrize(("off", "level"), [("-20s", "warning"), ("+300s", "error")])
+@pytest.mark.parametrize(
+    ("off", "level"),
+    [
+        pytest.param("-20s", "warning", marks=pytest.mark.long),
+        pytest.param("+300s", "error", marks=pytest.mark.slow),
+    ],
+)
 def test_a_clock_is_off(well: Stage, tmp_path: Path, off: str, level: str) -> None:
     with serving(well.settings | faked(off), tmp_path / "log", "--no-jobs") as service:
         eventually(service.is_healthy, 20)

@@ -6,17 +6,10 @@
 import pytest
 
 from tests.doctor import rates_page
-from tests.doctor.rates import all_visited, visited
+from tests.doctor.rates import all_visited
 from tests.doctor.sound import SOUND
 
 needs = pytest.mark.needs("nginx", "prometheus", "prometheus-pushgateway")
-
-
-@needs
-@pytest.mark.slow
-def test_nothing_is_found_of_a_fleet_that_is_used() -> None:
-    result = visited(next(one for one in SOUND if one.name == "two instances, uploads"))
-    assert (result.problem, result.findings) == ("", {})
 
 
 @needs

@@ -2,7 +2,9 @@
 
 import pytest
 
+from photo_fleet.dashboard.panel import series
 from photo_fleet.dashboard.readings import Answer, Series
+from photo_fleet.dashboard.window import Window
 from photo_fleet.report.boots import Boot
 from photo_fleet.report.history import Registered
 from photo_fleet.report.own_series import Ambiguous, Own, own_series
@@ -70,3 +72,9 @@ def test_a_registry_that_was_not_read_as_a_whole_tells_jobs_apart_alone() -> Non
     cut = Registered(OURS.boots, left_out="more boots than are read")
     found = own_series(told("p 1:80 a1", "p 2:80 b1", "q 3:80 c1"), jobs("p", "q"), cut)
     assert found == Own("p", left_out="the jobs q")
+
+
+def test_what_is_asked_is_of_these_alone() -> None:
+    window = Window(0, 60, job=r"p\.1|q", instance=r"10\.0\.1\.1:80")
+    asked = window.expression(series("up"))
+    assert asked == r'up{job=~"p\\.1|q",instance=~"10\\.0\\.1\\.1:80"}'

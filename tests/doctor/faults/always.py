@@ -419,6 +419,7 @@ FAULTS = (
                 "    server_tokens off;",
             )
         ),
+        slow=True,
     ),
     Fault(
         "proxies-open",
@@ -506,7 +507,7 @@ FAULTS = (
         lambda ground: kept_objects(ground, 70, "9 hours"),
         patience=20,
     ),
-    Fault("jobs-dead", "a job of another kind is dead", broken_file, COUNTED_WITHIN, slow=True),
+    Fault("jobs-dead", "a job of another kind is dead", broken_file, COUNTED_WITHIN),
     Fault("jobs-dead", "25 jobs are dead", lambda ground: dead_jobs(ground, 25), COUNTED_WITHIN),
     Fault(
         "queue-old",
