@@ -61,7 +61,7 @@ def empty(settings: dict[str, str]) -> None:
     """Leave nothing of a test, once nobody works on it any more."""
     eventually(lambda: not ask(settings, "SELECT 1 FROM jobs WHERE state <> 'dead'"), 30)
 
-    async def delete(db: Database, store: S3Store) -> None:
+    async def delete(db: Database, store: ObjectStore) -> None:
         await db.execute("TRUNCATE users, photos, unreferenced_objects, jobs, job_turns CASCADE")
         if keys := [item.key async for item in store.list("")]:
             await store.delete(keys)

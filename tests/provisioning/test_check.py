@@ -9,8 +9,8 @@ import pytest
 
 from photo_api.settings.loading import load
 from photo_api.storage.swift_requests import Answer, Asked, SwiftRequests
-from tests.openstack import keystone as v3
-from tests.openstack.keystone import Keystone
+from photo_local.keystone import USER
+from tests.openstack.keystone import PASSWORD, Keystone
 from tests.openstack.keystone_v2 import KeystoneV2
 from tests.openstack.swift import Swift, ask
 from tests.provisioning.conftest import SWIFT_SLOWLY
@@ -113,8 +113,8 @@ async def test_a_real_keystone(
     own = {
         "SWIFT_URL": f"{swift.url}/v1/AUTH_{real.project}",
         "SWIFT_AUTH_URL": f"{real.url}/v3",
-        "SWIFT_USER": v3.USER,
-        "SWIFT_PASSWORD": v3.PASSWORD,
+        "SWIFT_USER": USER,
+        "SWIFT_PASSWORD": PASSWORD,
         "SWIFT_PROJECT_ID": real.project,
     }
     settings = on_own_swift | {f"PHOTO_API_{key}": value for key, value in own.items()}
