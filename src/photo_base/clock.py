@@ -1,9 +1,11 @@
-"""How far another clock is from ours, as one exchange can tell."""
+"""How far another clock is from ours, as one exchange can tell, and how late we are ourselves."""
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,12 @@ async def measured(tell: Callable[[], Awaitable[float]], times: int) -> Offset:
 def surest(offsets: list[Offset]) -> Offset:
     """The one with the least uncertainty; the list has one at least."""
     return min(offsets, key=lambda one: one.uncertainty)
+
+
+def busy() -> float:
+    """Seconds so far in which this thread had something to do: it ran, or waited for a processor
+    (proc(5): the first fields of schedstat)."""
+    with suppress(OSError, ValueError, IndexError):
+        ran, waited = Path("/proc/thread-self/schedstat").read_text().split()[:2]
+        return (int(ran) + int(waited)) / 1e9
+    return time.thread_time()

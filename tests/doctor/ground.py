@@ -266,8 +266,10 @@ class Ground:
             " OR NOT EXISTS (SELECT FROM instances i WHERE i.boot_id = e.boot_id)"
         )
 
-    def forget_metrics(self) -> None:
-        """Prometheus knows nothing any more, and is started again by the fleet."""
+    def forget_traffic(self) -> None:
+        """nginx's log tells of no request any more, and Prometheus, which the fleet starts again,
+        of nothing."""
+        Path(self.places.access_log).write_text("")
         for process in self.up.processes():
             with suppress(psutil.Error):
                 if "prometheus" in Path(process.exe()).name and self._is_its(process):

@@ -113,11 +113,11 @@ def all_done() -> Iterator[Done]:
 
 def sound_again(on: Ground, code: str) -> Mapping[str, str]:
     """What is found before anything is done: not this code, if that can be had."""
-    until, metrics = time.monotonic() + SOUND_AGAIN, True
+    until, traffic = time.monotonic() + SOUND_AGAIN, True
     while code in (found := on.findings()) and time.monotonic() < until:
-        if metrics and time.monotonic() > until - SOUND_AGAIN / 2:
-            on.forget_metrics()
-            metrics = False
+        if traffic and time.monotonic() > until - SOUND_AGAIN / 2:
+            on.forget_traffic()
+            traffic = False
         time.sleep(1)
     assert code not in found, f"it is found before anything is done: {found[code]}"
     return found

@@ -356,6 +356,7 @@ LOST = {'photo_api_log_lines_lost_total{process="web",way="sink"}': 12.0}
         (((NOW - 3600, 12.0), (NOW, 12.0)), False),
         (((NOW - 3600, 2.0), (NOW, 12.0)), True),
         (((NOW - 3600, 90.0), (NOW - 60, 0.0), (NOW, 0.0)), False),
+        (((NOW - 3600, 90.0), (NOW - 60, 12.0), (NOW, 12.0)), True),  # since it began anew
         (((NOW - 600, 12.0), (NOW, 12.0)), True),  # of an instance that began meanwhile
         ((), True),
     ],

@@ -18,7 +18,7 @@ from photo_fleet.doctor.machines import uneven as machines_uneven
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.traffic import _tied_clients, pinned, single, uneven
 from photo_fleet.doctor.watched import ghosts, unscraped
-from photo_fleet.spec.fleet import Balancer, Fleet, Group
+from photo_fleet.spec.fleet import Balancer, Fleet, Group, Metrics
 
 NOW = 1_790_000_000.0
 STEP = 15
@@ -77,6 +77,7 @@ def scraped(
     """Sums of requests by instance; None is a look at which it was not there."""
     return {
         "info": [Series(target(n, boot_id=f"b{n}"), ((NOW, 1.0),)) for n in totals],
+        "heard": [Series(target(n, boot_id=f"b{n}"), ((NOW, NOW - 1),)) for n in totals],
         "requests": [Series(target(n), over(values)) for n, values in totals.items()],
         "ready": [
             Series(target(n), over([None if v is None else 1.0 for v in values]))
@@ -171,7 +172,7 @@ def test_without_prometheus_a_cloud_s_traffic_is_unknown() -> None:
 def test_an_answer_that_is_not_whole_is_unknown() -> None:
     told = seen([boot(1), boot(2)], {})
     look = told.need(PrometheusLook)
-    half = replace(look, answers={**look.answers, "info": Answer(warning="a store is away")})
+    half = replace(look, answers={**look.answers, "heard": Answer(warning="a store is away")})
     with pytest.raises(Unseen, match="a store is away"):
         found(
             unscraped,
@@ -205,6 +206,40 @@ def test_all_are_unseen() -> None:
     assert "of 2 ready instances (registry) Prometheus at http://p:9090 sees none of them" in (
         none.evidence
     )
+
+
+def test_one_that_has_no_target_any_more_is_seen_no_more() -> None:
+    """Prometheus shows what it was told last for five minutes; and for no moment what it could not
+    scrape just now."""
+    boots = [boot(1), boot(2), boot(3)]
+    last = {1: NOW - 12, 2: NOW - 100, 3: NOW - 120}
+    shown = {
+        "info": [Series(target(n, boot_id=f"b{n}"), ((NOW, 1.0),)) for n in (2,)],
+        "heard": [Series(target(n, boot_id=f"b{n}"), ((NOW, at),)) for n, at in last.items()],
+        "up": [Series(target(n), ((NOW, float(n == 2)),)) for n in last],
+    }
+    nginx = Fleet(metrics=Metrics(interval=STEP))
+    [told] = found(unscraped, seen(boots, shown, nginx))
+    assert told.subjects == ("10.0.1.2", "10.0.1.3")
+    assert "ready for 58 min: told last 100 s ago, no target of this address" in told.evidence
+    assert "told last 2 min ago, its scrapes fail" in told.evidence
+    assert found(unscraped, seen(boots, shown, Fleet(metrics=Metrics(interval=60)))) == []
+
+
+def test_a_group_that_nobody_renews() -> None:
+    """Of an instance that the registry does not have; its fleet's last one ended a moment ago."""
+    boots = [boot(1), boot(2, "lost", 200)]
+
+    def groups(ages: Mapping[int, float]) -> Seen:
+        pushed = [Series(target(n), ((NOW, NOW - age),)) for n, age in ages.items()]
+        return seen(boots, {"pushed": pushed})
+
+    [ghost] = found(ghosts, groups({1: 5, 2: 90, 9: 90}))
+    assert ghost.subjects == ("10.0.1.9:8000",)
+    assert "last pushed 90 s ago" in ghost.evidence
+    assert found(ghosts, groups({1: 5, 9: 40})) == [], "another push may come"
+    assert found(ghosts, groups({1: 5, 8: 5, 9: 90})) == [], "another fleet pushes there, too"
+    assert len(found(ghosts, groups({1: 5, 8: 5, 9: 400}))) == 1
 
 
 def test_a_deploy_may_change_the_workers() -> None:

@@ -147,7 +147,11 @@ def test_a_group_that_stays_at_the_pushgateway(watched: Watched) -> None:
     assert "series-ghost" not in watched.findings(pushing)
     assert httpx.delete(group).is_success
     eventually(lambda: len(watched.prometheus.query("photo_api_info")) == 3, 10)
-    assert "no push of it" in watched.findings(pushing)["instance-unscraped"].evidence
+    unseen = stage.toys[2]
+    stage.registered(unseen)
+    told = watched.findings(pushing)["instance-unscraped"]
+    assert unseen.name in told.subjects
+    assert "no push of it" in told.evidence
 
 
 def test_hosts_with_different_members(watched: Watched) -> None:
@@ -198,7 +202,7 @@ def test_connections_stay_where_they_began(watched: Watched) -> None:
         metrics=Metrics(interval=1),
     )
     asyncio.run(_asked_over_pinned_connections(old, young))
-    found = watched.findings(cloud, 60)
+    found = eventually(lambda: watched.findings(cloud, 60), 10)
     assert set(found) == {"connections-pinned"}
     told = found["connections-pinned"]
     assert told.subjects == (young.name,)

@@ -3,19 +3,16 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
+from photo_fleet.doctor.counted import counted, more
 from photo_fleet.doctor.in_service import in_service_since, ready
 from photo_fleet.doctor.looks.access_log import AccessLogLook
 from photo_fleet.doctor.looks.edge import EdgeLook
-from photo_fleet.doctor.looks.prometheus import PrometheusLook
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.spread import Slice, Spread, spread_of
 
 MOST_SLICES = 360
-LATE_PUSH = 60.0
-"""Seconds after which what an instance has pushed stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,46 +76,16 @@ def _by_log(
 def _by_prometheus(
     seen: Seen, boots: Mapping[str, Boot], since: Mapping[str, float]
 ) -> tuple[list[Slice], str, str]:
-    look = seen.need(PrometheusLook)
-    stale = {
-        one.labels.get("instance")
-        for one in look.series("pushed")
-        if one.values and look.window.end - one.values[-1][1] > LATE_PUSH
-    }
-    targets = {
-        _target(one.labels): one.labels["boot_id"]
-        for one in look.series("info")
-        if one.labels.get("boot_id") in boots and one.labels.get("instance") not in stale
-    }
-    totals, serving = (
-        {
-            targets[_target(one.labels)]: dict(one.values)
-            for one in look.series(name)
-            if _target(one.labels) in targets
-        }
-        for name in ("requests", "ready")
-    )
-    slices = []
-    times = sorted({at for values in serving.values() for at in values})
-    for before, at in pairwise(times):
-        there = frozenset(
-            boot
-            for boot, values in serving.items()
-            if values.get(before) == values.get(at) == 1 and since[boot] <= before
+    found = counted(seen, boots, since)
+    totals, look = found.sums("requests"), found.look
+    slices = [
+        Slice(
+            {boot: more(totals.get(boot, {}), one) for boot in one.serving},
+            one.serving,
+            one.blurred,
         )
-        requests = {boot: _more(totals.get(boot, {}), before, at) for boot in there}
-        slices.append(Slice(requests, there))
+        for one in found.stretches
+    ]
     query = 'sum by (instance) (increase(http_requests_total{handler!~".*/health.*"}[1h]))'
     command = f"curl -sS {look.address}/api/v1/query --data-urlencode 'query={query}'"
     return slices, f"Prometheus at {look.address}", command
-
-
-def _more(totals: Mapping[float, float], before: float, at: float) -> float:
-    """Requests between two looks at a sum. It begins anew with an instance, and has no series
-    before its first request."""
-    first, last = totals.get(before, 0.0), totals.get(at, totals.get(before, 0.0))
-    return last - first if last >= first else last
-
-
-def _target(labels: Mapping[str, str]) -> tuple[str, str]:
-    return labels.get("job", ""), labels.get("instance", "")

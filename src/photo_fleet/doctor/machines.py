@@ -1,13 +1,21 @@
 """Rules about what instances of one group can do, each."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.in_service import names, ready
 from photo_fleet.doctor.looking import Rule
+from photo_fleet.doctor.looks.access_log import AccessLogLook
 from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.looks.servers import Server, ServersLook
+from photo_fleet.doctor.machine_speed import (
+    Numbers,
+    Pairs,
+    late,
+    processor_time_at_once,
+    processor_time_since_starts,
+)
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.words import listed
 from photo_fleet.spec.kinds import is_number
@@ -16,39 +24,35 @@ LESS = 0.8
 """Of the usual: a machine with so much memory is another one."""
 SLOWER = 2.0
 """Times the usual processor time of a request."""
-LEAST_REQUESTS, LEAST_RATE = 1000.0, 2.0
-"""Fewer, or fewer a second since the start, than these: then what an instance does without any
-request counts, too."""
 WITH_TOKEN = "PHOTO_API_OPS_TOKEN_FILE=… photo-fleet doctor"  # noqa: S105  (a command)
-CPU, REQUESTS = "photo_api_cpu_seconds_total", "http_requests_total"
-
-Numbers = Mapping[str, float]
-"""By boot."""
 
 
 def uneven(seen: Seen) -> Iterator[Finding]:
-    """Workers, processors, memory or the processor time of a request differ within a release."""
+    """Workers, processors, memory, the processor time of a request or the wait for an answer differ
+    within a release."""
     registry, servers = seen.need(RegistryLook), seen.need(ServersLook).servers
     boots = {boot.boot_id: boot for boot in _of_one_release(ready(registry))}
     asked = {one.boot.boot_id: one for one in servers if one.boot.boot_id in boots}
     processors = _configured(asked, "processors")
     told, odd = [], dict[str, Boot]()
-    for what, numbers, differs in (
-        ("web workers (registry)", _workers(boots), _other),
-        ("processors (/health/detailed)", processors, _other),
-        ("bytes of memory (/health/detailed)", _configured(asked, "memory_bytes"), _less),
-        ("ms of processor time a request (/metrics)", _milliseconds(asked, registry), _slower),
+    for what, different in (
+        ("web workers (registry)", _different(_workers(boots), _other)),
+        ("processors (/health/detailed)", _different(processors, _other)),
+        (
+            "bytes of memory (/health/detailed)",
+            _different(_configured(asked, "memory_bytes"), _less),
+        ),
+        _costly(seen, boots, asked),
+        _late(seen, boots),
     ):
-        if len(numbers) < 2:
-            continue
-        usual = statistics.median_low(numbers.values())
-        different = {boot: number for boot, number in numbers.items() if differs(number, usual)}
         if different:
             odd |= {boot: boots[boot] for boot in different}
             shown = ", ".join(
-                f"{boots[boot].instance} {number:,.4g}" for boot, number in different.items()
+                f"{boots[boot].instance} {number:,.4g}" for boot, (number, _) in different.items()
             )
-            told.append(f"{what}: {shown}; usual {usual:,.4g}")
+            told.append(
+                f"{what}: {shown}; usual {min(usual for _, usual in different.values()):,.4g}"
+            )
     if told:
         yield Finding(
             "warning",
@@ -57,12 +61,48 @@ def uneven(seen: Seen) -> Iterator[Finding]:
             'curl -sS -H "Authorization: Bearer $PHOTO_API_OPS_TOKEN"'
             f" http://{next(iter(odd.values())).place}/health/detailed",
             "give all machines of the group one size (the launch template's type, the number of"
-            " workers); equal shares of requests overload the weakest first",
+            " workers) and a processor of their own (steal in top, credits of the cloud); equal"
+            " shares of requests overload the weakest first",
             names(odd.values()),
         )
     unasked = [boot for boot in boots.values() if boot.boot_id not in processors]
     if len(boots) > 1 and unasked:
         raise Unseen(f"{listed(names(unasked))} told no processors and memory", WITH_TOKEN)
+
+
+def _costly(
+    seen: Seen, boots: Mapping[str, Boot], servers: Mapping[str, Server]
+) -> tuple[str, Pairs]:
+    """Milliseconds."""
+    try:
+        source, pairs = "Prometheus", processor_time_at_once(seen, boots)
+        found = {boot: pair for boot, pair in pairs.items() if _slower(*pair)}
+    except Unseen:
+        source = "/metrics"
+        numbers = processor_time_since_starts(servers, seen.need(RegistryLook))
+        found = dict(_different(numbers, _slower))
+    return f"ms of processor time a request ({source})", _milliseconds(found)
+
+
+def _late(seen: Seen, boots: Mapping[str, Boot]) -> tuple[str, Pairs]:
+    """Milliseconds; none without nginx's log."""
+    log = seen.look(AccessLogLook)
+    if log is None:
+        return "", {}
+    return f"ms until the answer to a read, median ({log.file})", _milliseconds(
+        late(seen, boots, log)
+    )
+
+
+def _different(numbers: Numbers, differs: Callable[[float, float], bool]) -> Pairs:
+    if len(numbers) < 2:
+        return {}
+    usual = statistics.median_low(numbers.values())
+    return {boot: (number, usual) for boot, number in numbers.items() if differs(number, usual)}
+
+
+def _milliseconds(seconds: Pairs) -> Pairs:
+    return {boot: (1000 * number, 1000 * usual) for boot, (number, usual) in seconds.items()}
 
 
 def _of_one_release(boots: Sequence[Boot]) -> list[Boot]:
@@ -80,23 +120,6 @@ def _configured(servers: Mapping[str, Server], name: str) -> Numbers:
     return {boot_id: float(value) for boot_id, value in told.items() if is_number(value)}
 
 
-def _milliseconds(servers: Mapping[str, Server], registry: RegistryLook) -> Numbers:
-    found = {}
-    for boot_id, server in servers.items():
-        metrics, age = server.metrics, registry.now - server.boot.started_at
-        if metrics is None or age <= 0:
-            continue
-        spent = metrics.value(CPU, process="web") or 0.0
-        requests = sum(
-            number
-            for labels, number in metrics.samples(REQUESTS)
-            if "/health" not in labels.get("handler", "")
-        )
-        if requests >= LEAST_REQUESTS and requests / age >= LEAST_RATE and spent:
-            found[boot_id] = 1000 * spent / requests
-    return found
-
-
 def _other(number: float, usual: float) -> bool:
     return number != usual
 
@@ -106,7 +129,7 @@ def _less(number: float, usual: float) -> bool:
 
 
 def _slower(number: float, usual: float) -> bool:
-    return number / usual >= SLOWER
+    return number >= SLOWER * usual > 0
 
 
 RULES = (Rule("machines-uneven", uneven),)

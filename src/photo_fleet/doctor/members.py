@@ -335,7 +335,10 @@ def no_answer(seen: Seen) -> Iterator[Finding]:
             "start it, or start it anew when it hangs: systemctl restart photo-fleet-nginx",
         )
     elif edge.status is None:
-        raise Unseen("nobody has told nginx's address", "photo-fleet doctor --edge URL")
+        raise Unseen(
+            "nobody has told nginx's address, or this machine was too busy to ask it",
+            "photo-fleet doctor --edge URL",
+        )
 
 
 def panic(seen: Seen) -> Iterator[Finding]:

@@ -39,7 +39,6 @@ STAGES: tuple[tuple[Look, ...], ...] = (
         Look(RegistryLook, "registry", registry.take),
         Look(NginxLook, "nginx's files", nginx.take),
         Look(EdgeLook, "nginx's members", edge.take),
-        Look(AccessLogLook, "nginx's access log", access_log.take),
         Look(PrometheusLook, "Prometheus", prometheus.take),
         Look(UnitsLook, "units", units.take),
         Look(HostLook, "this host", host.take),
@@ -52,6 +51,8 @@ STAGES: tuple[tuple[Look, ...], ...] = (
     # What instances tell the addresses of.
     (Look(StoreLook, "the object store", store.take),),
     (Look(CertificatesLook, "certificates", certificates.take),),
+    # What takes this process's own time: while it reads a long log, answers would be heard late.
+    (Look(AccessLogLook, "nginx's access log", access_log.take),),
 )
 """Looks of a stage see what the stages before it saw."""
 

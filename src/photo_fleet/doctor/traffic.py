@@ -41,9 +41,9 @@ def uneven(seen: Seen) -> Iterator[Finding]:
     found = [(one, _off(one, seen)) for one in distributions(seen)]
     found = [(one, off) for one, off in found if off and not _by_age(one, off, seen)]
     if found:
-        one, off = max(found, key=lambda pair: max(abs(share.ratio - 1) for share in pair[1]))
+        one, off = max(found, key=lambda pair: max(abs(share.sure - 1) for share in pair[1]))
         yield Finding(
-            "error" if one.spread.shares[0].ratio >= SEVERE else "warning",
+            "error" if max(share.sure for share in one.spread.shares) >= SEVERE else "warning",
             "traffic-uneven",
             _told(one),
             one.command,

@@ -1,7 +1,9 @@
 """Rules about what Prometheus has of the fleet, held against the registry."""
 
 from collections.abc import Iterator
+from math import inf
 
+from photo_fleet.dashboard.readings import Series
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.in_service import names, ready
 from photo_fleet.doctor.looking import Rule
@@ -10,8 +12,8 @@ from photo_fleet.doctor.looks.registry import Boot, RegistryLook
 from photo_fleet.doctor.seen import Seen
 from photo_fleet.doctor.words import span
 
-SCRAPES = 5
-"""Within which a new instance has been seen."""
+SCRAPES, LEAST_PATIENCE = 5, 10.0
+"""Scrapes, and seconds, within which a new instance has been seen."""
 CLOUD_REFRESH = 60.0
 """Seconds between two looks of Prometheus at a cloud's list of machines."""
 PUSHES = 60.0
@@ -19,24 +21,30 @@ PUSHES = 60.0
 
 
 def unscraped(seen: Seen) -> Iterator[Finding]:
-    """Ready, and of this boot there is no series: neither scraped nor pushed."""
+    """Ready, and of this boot there is no series that goes on: neither scraped nor pushed."""
     registry, look = seen.need(RegistryLook), seen.need(PrometheusLook)
-    due = _watched_by_now(seen, registry, look)
-    known = {one.labels.get("boot_id") for one in look.series("info")}
-    lacking = [boot for boot in due if boot.boot_id not in known]
+    patience = _patience(seen, look)
+    due = [boot for boot in ready(registry) if registry.now - boot.changed_at > patience]
+    age = {
+        one.labels.get("boot_id"): look.window.end - one.values[-1][1]
+        for one in look.series("heard")
+        if one.values
+    }
+    lacking = [boot for boot in due if age.get(boot.boot_id, inf) > patience]
     if not lacking:
         return
     pushes = bool(seen.spec.metrics.pushgateway)
-    up = {one.labels.get("instance"): one.values[-1][1] for one in look.series("up") if one.values}
+    failing = {one.labels.get("instance") for one in look.series("up") if _is_zero(one)}
+
+    def why(boot: Boot) -> str:
+        last = f"told last {span(age[boot.boot_id])} ago, " if boot.boot_id in age else ""
+        if pushes:
+            return f"{last}no push of it"
+        return last + ("its scrapes fail" if boot.place in failing else "no target of this address")
+
     told = "; ".join(
-        f"{boot.instance} ({boot.place}), ready for {span(registry.now - boot.changed_at)}: "
-        + (
-            "no push of it"
-            if pushes
-            else "its scrapes fail"
-            if boot.place in up
-            else "no target of this address"
-        )
+        f"{boot.instance} ({boot.place}), ready for {span(registry.now - boot.changed_at)}:"
+        f" {why(boot)}"
         for boot in lacking[:10]
     )
     all_of = "none of them" if len(lacking) == len(due) else f"{len(lacking)} not"
@@ -55,14 +63,16 @@ def unscraped(seen: Seen) -> Iterator[Finding]:
     )
 
 
-def _watched_by_now(seen: Seen, registry: RegistryLook, look: PrometheusLook) -> list[Boot]:
-    """Ready for long enough that Prometheus, by whatever way, has heard of it."""
-    patience = SCRAPES * max(seen.spec.metrics.interval, look.window.interval)
+def _is_zero(series: Series) -> bool:
+    return series.values[-1:] != () and series.values[-1][1] == 0
+
+
+def _patience(seen: Seen, look: PrometheusLook) -> float:
+    """Seconds in which Prometheus, by whatever way, has heard of one that is ready."""
+    scrapes = max(LEAST_PATIENCE, SCRAPES * max(seen.spec.metrics.interval, look.window.interval))
     if seen.spec.metrics.pushgateway:
-        patience += PUSHES
-    elif seen.spec.balancer.kind == "cloud":
-        patience += CLOUD_REFRESH
-    return [boot for boot in ready(registry) if registry.now - boot.changed_at > patience]
+        return scrapes + PUSHES
+    return scrapes + (CLOUD_REFRESH if seen.spec.balancer.kind == "cloud" else 0.0)
 
 
 def ghosts(seen: Seen) -> Iterator[Finding]:
@@ -83,10 +93,8 @@ def ghosts(seen: Seen) -> Iterator[Finding]:
     for one in look.series("info"):
         if (boot := ended.get(one.labels.get("boot_id", ""))) is not None:
             told[boot.place] = f"{boot.state} for {span(registry.now - boot.changed_at)}"
-    for one in look.series("pushed"):
-        age = look.window.end - one.values[-1][1] if one.values else 0.0
-        place = one.labels.get("instance", "")
-        if age > LOOKED_BACK and place not in lately and one.labels.get("job") == "photo-api":
+    for place, age in _groups_left(registry, look).items():
+        if place not in lately:
             told[place] = f"last pushed {span(age)} ago"
     pushed = {one.labels.get("instance") for one in look.series("pushed")} & told.keys()
     for place in _dead_targets(registry, look) - lately:
@@ -107,6 +115,20 @@ def ghosts(seen: Seen) -> Iterator[Finding]:
             else "take them out of Prometheus's targets (files, the cloud's tags)",
             tuple(told),
         )
+
+
+def _groups_left(registry: RegistryLook, look: PrometheusLook) -> dict[str, float]:
+    """Places whose group at the Pushgateway nobody has renewed, and for how long. Of one that the
+    registry does not have at all a few pushes suffice, unless another fleet pushes there too."""
+    known = {boot.place for boot in registry.instances}
+    ages = {
+        one.labels.get("instance", ""): look.window.end - one.values[-1][1]
+        for one in look.series("pushed")
+        if one.values and one.labels.get("job") == "photo-api"
+    }
+    shared = any(age <= PUSHES for place, age in ages.items() if place not in known)
+    for_ours = {place: LOOKED_BACK if place in known or shared else PUSHES for place in ages}
+    return {place: age for place, age in ages.items() if age > for_ours[place]}
 
 
 def _dead_targets(registry: RegistryLook, look: PrometheusLook) -> set[str]:

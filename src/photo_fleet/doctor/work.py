@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from photo_fleet.doctor.counted import growth
 from photo_fleet.doctor.finding import Finding
 from photo_fleet.doctor.looking import Rule
 from photo_fleet.doctor.looks.prometheus import PrometheusLook
@@ -255,7 +256,7 @@ def _lost_lately(seen: Seen) -> float | None:
     for values in (one.values for one in series if one.values):
         began_meanwhile = values[0][0] > look.window.start + 2 * look.window.step
         lost += values[0][1] if began_meanwhile else 0.0
-        lost += sum(max(0.0, later - before) for (_, before), (_, later) in pairwise(values))
+        lost += sum(growth(before, later) for (_, before), (_, later) in pairwise(values))
     return lost if series else None
 
 

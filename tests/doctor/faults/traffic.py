@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +16,7 @@ from uuid import uuid4
 import httpx
 import psutil
 
+from photo_fleet.doctor.in_service import admission
 from photo_fleet.local_fleet.control import ask
 from photo_fleet.spec.loading import load
 from tests.doctor.faults.fault import Fault
@@ -26,11 +28,13 @@ from tests.service import eventually
 READ = "/api/photos/"
 SCRAPES = 6.0
 """Seconds in which Prometheus has looked twice, at the fleet's interval."""
+LOOK = 15.0
+"""Seconds between two looks of the doctor at what Prometheus has of an hour."""
 
 
 @contextmanager
 def one_gets_more(ground: Ground) -> Iterator[None]:
-    """Somebody sends to an instance past nginx."""
+    """Somebody sends to an instance past nginx, of which Prometheus alone tells."""
     for _ in range(3):
         ground.bodies(READ, 1.0)
         requests(f"http://{ground.address(ground.serving()[0]['name'])}", READ, 2.0)
@@ -59,12 +63,19 @@ CLOUD = {
 
 @contextmanager
 def pinned(ground: Ground, instances: int) -> Iterator[None]:
-    """Behind a cloud's balancer on connections clients stay where they began, at so many of the
-    instances, when another one has come."""
-    chosen = [ground.address(one["name"]) for one in ground.serving()][:instances]
+    """Behind a cloud's balancer on connections clients stay where they began, at so many instances
+    that were there before the others. The last one has been let in, idle connections have ended
+    since, and Prometheus has seen it at two looks."""
+    serving = [one["name"] for one in ground.serving()]
+    for name in serving[instances:]:
+        ground.order(do="drain", name=name)
+    ground.whole()
+    chosen = [ground.address(name) for name in serving[:instances]]
     short = {"service__keep_alive": 10.0, "balancer__keep_alive": 5.0}
-    with ground.beside("127.0.1.72"), ground.spec(**CLOUD, **short):
-        time.sleep(12)
+    probes = {"health_check__interval": 5.0, "health_check__timeout": 2.0}
+    with ground.beside("127.0.1.72"), ground.spec(**CLOUD, **short, **probes):
+        began = admission(load(ground.layout.spec)) + short["service__keep_alive"]
+        time.sleep(began + 2 * LOOK)
         for _ in range(3):
             for address in chosen:
                 requests(f"http://{address}", READ, 1.5, clients=2)
@@ -131,12 +142,16 @@ def second_front(ground: Ground, number: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def hanging_under_load(ground: Ground, words: str) -> Iterator[None]:
-    """An instance hangs while requests come and go on coming."""
+    """An instance hangs, and people go on coming: those who wait for it keep nobody away."""
     pids = family(ground.serving()[0]["pid"], words)
-    loading = again_and_again(lambda: requests(ground.up.url, READ, 2.0, clients=12))
-    with stopped([ground.up.process.pid, *pids]), loading:
-        time.sleep(9)
-        yield
+    with ThreadPoolExecutor(120) as people:
+
+        def somebody() -> None:
+            people.submit(httpx.get, f"{ground.up.url}{READ}", timeout=10)
+
+        with stopped([ground.up.process.pid, *pids]), again_and_again(somebody, 0.1):
+            time.sleep(12)
+            yield
 
 
 @contextmanager
@@ -275,7 +290,7 @@ def metrics_for_others(ground: Ground) -> Iterator[None]:
 
 @contextmanager
 def pushed(ground: Ground, name: str) -> Iterator[None]:
-    """The Pushgateway has a group of an instance that is gone."""
+    """The Pushgateway has a group of an instance that is gone: nobody pushes to it again."""
     gateway = ground.up.status()["watchers"]["Pushgateway"]
     url = f"{gateway}/metrics/job/photo-api/instance/{name}"
     text = (
@@ -293,11 +308,24 @@ def pushed(ground: Ground, name: str) -> Iterator[None]:
 
 @contextmanager
 def slow_machine(ground: Ground) -> Iterator[None]:
-    """An instance's machine gives it a fifth of the time."""
+    """Others take most of the time of an instance's machine."""
     with halting(ground.serving()[0]["pid"], 0.2, 0.05):
-        for _ in range(3):
-            ground.bodies(READ, 3.0)
-            time.sleep(1)
+        ground.bodies(READ, 40.0)
+        yield
+
+
+@contextmanager
+def slow_processor(ground: Ground) -> Iterator[None]:
+    """An instance's processor takes several times as long for the same."""
+    folder = ground.up.data.parent / "slow-processor"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if any('web_worker' in word for word in sys.orig_argv):\n"
+        "    sys.setprofile(lambda *_: sum(range(40)))\n"
+    )
+    with ground.replaced(PYTHONPATH=str(folder)):
+        ground.bodies(READ, 60.0)
         yield
 
 
@@ -307,7 +335,7 @@ GHOST = [
 ]
 
 FAULTS = (
-    Fault("traffic-uneven", "somebody sends to one instance past nginx", one_gets_more, 15),
+    Fault("traffic-uneven", "somebody sends to one instance past nginx", one_gets_more, 40),
     Fault("traffic-uneven", "nginx leaves one out for a while", one_gets_nothing, 15),
     Fault(
         "balancing-sticky",
@@ -329,8 +357,8 @@ FAULTS = (
             (r"^(\s+)server 0\.0\.0\.1;.*", r"\1server 0.0.0.1;\n\1hash $remote_addr consistent;")
         ),
     ),
-    Fault("connections-pinned", "clients stay at two of three", lambda g: pinned(g, 2), 15),
-    Fault("connections-pinned", "clients stay at the first", lambda g: pinned(g, 1), 15),
+    Fault("connections-pinned", "clients stay at two of three", lambda g: pinned(g, 2), 40),
+    Fault("connections-pinned", "clients stay at the first", lambda g: pinned(g, 1), 40),
     Fault(
         "member-missing",
         "a member taken out of nginx by hand",
@@ -395,7 +423,7 @@ FAULTS = (
         patience=20,
     ),
     Fault("instance-unscraped", "an instance hides its metrics", metrics_for_others, 10),
-    Fault("series-ghost", "a group in the Pushgateway", lambda g: pushed(g, "127.0.1.77"), 10),
+    Fault("series-ghost", "a group in the Pushgateway", lambda g: pushed(g, "127.0.1.77"), 75),
     Fault(
         "series-ghost",
         "a target in Prometheus by hand",
@@ -409,4 +437,5 @@ FAULTS = (
         patience=15,
     ),
     Fault("machines-uneven", "a machine with a fifth of the time", slow_machine, 15),
+    Fault("machines-uneven", "a machine with a slow processor", slow_processor, 20),
 )

@@ -17,6 +17,7 @@ import httpx
 from photo_base.log_lines import one_line
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.state import STATE
+from photo_fleet.doctor.looks.clock import busy
 from photo_fleet.doctor.looks.nginx_syntax import SyntaxProblem, parsed
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
@@ -25,6 +26,7 @@ from photo_fleet.render.places import Places
 from photo_fleet.spec.kinds import is_number
 
 PATIENCE = 5.0
+SILENT_TIMES, MOST_TIMES = 2, 4
 LARGEST = 1024 * 1024
 """Bytes that are read of an answer or a file; of the error log it is the end of it."""
 LARGEST_NUMBER = 10**15
@@ -124,9 +126,16 @@ async def take(reach: Reach, seen: Seen) -> EdgeLook:
 
 
 async def _health(edge: str) -> tuple[int | None, int | None, str]:
-    """Status, members and why there is no answer, which must be so twice."""
-    told = await _asked_once(edge)
-    return await _asked_once(edge) if told[2] else told
+    """Status, members and why there is no answer, which must be so twice. A time in which this
+    process itself had no processor tells nothing of nginx."""
+    silent = 0
+    for _ in range(MOST_TIMES):
+        was_busy = busy()
+        told = await _asked_once(edge)
+        silent += busy() - was_busy < PATIENCE / 4
+        if not told[2] or silent == SILENT_TIMES:
+            return told
+    return None, None, ""
 
 
 async def _asked_once(edge: str) -> tuple[int | None, int | None, str]:

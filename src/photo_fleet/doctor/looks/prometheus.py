@@ -18,6 +18,8 @@ LOOKED_BACK = 300.0
 AT_END: Mapping[str, str] = MappingProxyType(
     {
         "info": 'photo_api_info{job=~"$job"}',
+        "heard": 'timestamp(photo_api_info{job=~"$job"})'
+        f' or max_over_time(timestamp(photo_api_info{{job=~"$job"}})[{LOOKED_BACK:.0f}s:5s])',
         "up": 'up{job=~"$job"}',
         "down": f'max_over_time(up{{job=~"$job"}}[{LOOKED_BACK:.0f}s]) == 0',
         "pushed": 'push_time_seconds{job=~"$job"}',
@@ -26,7 +28,8 @@ AT_END: Mapping[str, str] = MappingProxyType(
     }
 )
 """PromQL of what is asked at the end of the window, by name. The dashboard's variables may be
-used."""
+used. `heard` is when `info` was told last: `info` is still shown when its target has gone, and no
+more when one scrape failed; then `heard` may be 5 s too early."""
 
 OVER: Mapping[str, str] = MappingProxyType(
     {
@@ -36,6 +39,8 @@ OVER: Mapping[str, str] = MappingProxyType(
         ' and on (job, instance) photo_api_info{job=~"$job"}',
         "log_lines_lost": "sum by (job, instance, way)"
         ' (photo_api_log_lines_lost_total{job=~"$job"})',
+        "processor": "sum by (job, instance)"
+        ' (photo_api_cpu_seconds_total{job=~"$job",process="web"})',
         "ready": 'min by (job, instance) (photo_api_ready{job=~"$job"})',
     }
 )

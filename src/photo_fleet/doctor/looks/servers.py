@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from photo_api.contract import HEALTH_PATH, LIVE_PATH, METRICS_PATH
-from photo_base.clock import Offset, offset, surest
+from photo_base.clock import Offset, busy, offset, surest
 from photo_base.http_probe import Unreachable
 from photo_base.log_lines import one_line, redacted
 from photo_fleet.balancer.probes import ask, failed
@@ -186,7 +185,7 @@ async def _ask(
     bodies: list[Told] = []
     clocks: list[Offset] = []
     while not _enough(asked, times):
-        at, began, busy = time.time(), time.monotonic(), _busy()
+        at, began, was_busy = time.time(), time.monotonic(), busy()
         try:
             status, body = _parsed(await ask(boot.place, path, patience))
         except OSError as error:
@@ -198,7 +197,7 @@ async def _ask(
                 reached=asked.reached or not isinstance(error, Unreachable),
             )
             continue
-        took, heard = time.monotonic() - began - (_busy() - busy), time.time()
+        took, heard = time.monotonic() - began - (busy() - was_busy), time.time()
         asked = replace(
             asked,
             status=status,
@@ -307,12 +306,3 @@ def _part(told: Told, name: str) -> Told | None:
 
 def _is_check(told: object) -> bool:
     return isinstance(told, dict) and isinstance(told.get("ok"), bool)
-
-
-def _busy() -> float:
-    """Seconds so far in which this thread had something to do: it ran, or waited for a processor
-    (proc(5): the first fields of schedstat)."""
-    with suppress(OSError, ValueError, IndexError):
-        ran, waited = Path("/proc/thread-self/schedstat").read_text().split()[:2]
-        return (int(ran) + int(waited)) / 1e9
-    return time.thread_time()
