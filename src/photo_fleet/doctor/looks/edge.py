@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
+from photo_base.clock import busy
 from photo_base.log_lines import one_line
 from photo_fleet.balancer.nginx_members import NginxSocket, NginxUnavailable
 from photo_fleet.balancer.state import STATE
-from photo_fleet.doctor.looks.clock import busy
 from photo_fleet.doctor.looks.nginx_syntax import SyntaxProblem, parsed
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
