@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -19,28 +18,59 @@ from photo_api.photos import adoption, late_uploads, reconcile
 from photo_api.photos.upload_queries import new_photo_id, note_object
 from photo_api.storage.s3 import S3Store
 from tests import service
-from tests.own_stage import ask, database_of, holds, own_bucket, own_database, store_of
-from tests.service import User, eventually, heic, jpeg, running_service
+from tests.own_stage import (
+    ask,
+    database_of,
+    empty_database,
+    holds,
+    own_bucket,
+    own_database,
+    store_of,
+)
+from tests.service import Service, User, eventually, heic, jpeg, running_service
 
 T = TypeVar("T")
 
 
-@pytest.fixture
-def settings(
-    stack: dict[str, Any], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, str]]:
-    """A service's settings with a database and a bucket of its own, also as our environment."""
-    with own_database(stack, own_bucket(stack, environ)) as settings:
-        for name in [name for name in os.environ if name.startswith("PHOTO_API_")]:
-            monkeypatch.delenv(name)
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        yield settings
+@pytest.fixture(scope="module")
+def running(
+    stack: dict[str, Any], environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service with a database and a bucket of the module's own. It sweeps once, at its start."""
+    changed = environ | {"PHOTO_API_SWEEP_INTERVAL": "3600"}
+    with (
+        own_database(stack, own_bucket(stack, changed)) as settings,
+        running_service(settings, tmp_path_factory.mktemp("reconcile")) as running,
+    ):
+        yield running
 
 
 @pytest.fixture
-def user(settings: dict[str, str], tmp_path: Path) -> Iterator[User]:
-    with running_service(settings, tmp_path) as running, running.new_user() as user:
+def settings(running: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The service's, also as our environment; its database and bucket are empty."""
+    for name in [name for name in os.environ if name.startswith("PHOTO_API_")]:
+        monkeypatch.delenv(name)
+    for name, value in running.environ.items():
+        monkeypatch.setenv(name, value)
+    yield running.environ
+    empty(running.environ)
+
+
+def empty(settings: dict[str, str]) -> None:
+    """Leave nothing of a test, once nobody works on it any more."""
+    eventually(lambda: not ask(settings, "SELECT 1 FROM jobs WHERE state <> 'dead'"), 30)
+
+    async def delete(db: Database, store: S3Store) -> None:
+        await db.execute("TRUNCATE users, photos, unreferenced_objects, jobs, job_turns CASCADE")
+        if keys := [item.key async for item in store.list("")]:
+            await store.delete(keys)
+
+    with_both(settings, delete)
+
+
+@pytest.fixture
+def user(running: Service, settings: dict[str, str]) -> Iterator[User]:
+    with running.new_user() as user:
         yield user
 
 
@@ -469,8 +499,10 @@ def test_what_cannot_be_reached_is_exit_code_2(
     assert "Traceback" not in ended.stderr
 
 
-def test_a_database_without_our_schema_is_exit_code_2(settings: dict[str, str]) -> None:
-    ask(settings, "DROP TABLE photos CASCADE")
-    ended = service.cli(settings, "reconcile")
+def test_a_database_without_our_schema_is_exit_code_2(
+    stack: dict[str, Any], environ: dict[str, str]
+) -> None:
+    with empty_database(stack, environ) as settings:
+        ended = service.cli(settings, "reconcile")
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
