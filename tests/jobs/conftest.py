@@ -1,4 +1,4 @@
-"""A database, a user and workers that no other test shares."""
+"""A database for each module, which each test leaves empty; workers that no other test shares."""
 
 import subprocess
 import sys
@@ -11,21 +11,20 @@ import asyncpg
 import pytest
 
 from tests.jobs.stage import LEASE, Worker, end
-from tests.own_stage import own_database
-from tests.service import User, die_with_parent, eventually, running_service
+from tests.own_stage import forget_all, own_database
+from tests.service import die_with_parent, eventually
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
     with own_database(stack, environ | {"PHOTO_API_JOB_LEASE": str(LEASE)}) as settings:
         yield settings
 
 
-@pytest.fixture
-def user(settings: dict[str, str], tmp_path: Path) -> Iterator[User]:
-    """Somebody on a service that leaves jobs to workers."""
-    with running_service(settings, tmp_path, "--no-jobs") as service, service.new_user() as user:
-        yield user
+@pytest.fixture(autouse=True)
+def _empty(settings: dict[str, str]) -> Iterator[None]:
+    yield
+    forget_all(settings)
 
 
 @pytest.fixture

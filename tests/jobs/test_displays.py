@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -13,30 +13,14 @@ from PIL import Image
 from photo_api.photos import remaking
 from photo_api.photos.remaking import enqueue_displays, remake
 from photo_api.registry import leases
-from tests.jobs.stage import LEASE, Worker
+from tests.jobs.stage import Worker
 from tests.jobs.test_shared_files import image as shared_image
 from tests.jobs.test_shared_files import is_cacheable, jobs, share, working
-from tests.own_stage import ask, database_of, own_database
+from tests.own_stage import ask, database_of
 from tests.photographs import cat, good
 from tests.photographs import heic as photograph
 from tests.renditions.test_images import difference
-from tests.service import Service, User, eventually, heic, jpeg
-
-
-@pytest.fixture(scope="module")
-def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    with own_database(stack, environ | {"PHOTO_API_JOB_LEASE": str(LEASE)}) as settings:
-        yield settings
-
-
-@pytest.fixture
-def user(settings: dict[str, str], own_service: Service) -> Iterator[User]:
-    """Somebody new, when all other jobs are forgotten."""
-    ask(settings, "DELETE FROM jobs")
-    ask(settings, "DELETE FROM photos")
-    with own_service.new_user() as user:
-        yield user
-
+from tests.service import User, eventually, heic, jpeg
 
 FULL = ("", "auto", "display")
 SMALL = ("preview", "thumbnail")

@@ -2,7 +2,7 @@
 jobs of users."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,11 +18,11 @@ from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import RenditionJob
 from photo_api.renditions.rereading import READER, UNREAD, MetadataJob, enqueue_unread
 from photo_api.settings.loading import load
-from tests.jobs.stage import LEASE, handling
+from tests.jobs.stage import handling
 from tests.metadata_blocks import jpeg_with, segment, short, text, tiff
 from tests.outages.faulty_store import faulty_store
-from tests.own_stage import ask, at_work, database_of, execute, own_database, store_of
-from tests.service import Service, User, eventually
+from tests.own_stage import ask, at_work, database_of, execute, store_of
+from tests.service import User, eventually
 
 EDITED = jpeg_with(
     segment(
@@ -36,20 +36,6 @@ FORGET = (
     "UPDATE photos SET metadata_reader = 0, taken_at = '2025-01-01T00:00:00',"
     """ exif = '{"taken_at": "2025-01-01T00:00:00", "camera": "Canon EOS R6"}'"""
 )
-
-
-@pytest.fixture(scope="module")
-def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    with own_database(stack, environ | {"PHOTO_API_JOB_LEASE": str(LEASE)}) as settings:
-        yield settings
-
-
-@pytest.fixture
-def user(settings: dict[str, str], own_service: Service) -> Iterator[User]:
-    with own_service.new_user() as user:
-        yield user
-    all_done = f"DELETE FROM jobs; UPDATE photos SET metadata_reader = {READER}"
-    asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], all_done))
 
 
 @asynccontextmanager

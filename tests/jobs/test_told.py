@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +17,20 @@ from photo_api.supervisor.control_channel import socket_pair
 from photo_api.telemetry.failures import bug
 from photo_base.postgres import FAILURES
 from tests.jobs.stage import Worker
-from tests.own_stage import ask, execute
+from tests.own_stage import ask, execute, own_database
 from tests.service import eventually
+
+
+@pytest.fixture
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    """With a database for each test, which it may break."""
+    with own_database(stack, environ) as settings:
+        yield settings
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> None:
+    """Nobody uses it afterwards."""
 
 
 def _said(worker: Worker, message: str) -> list[dict[str, Any]]:

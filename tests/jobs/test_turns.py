@@ -198,6 +198,8 @@ def test_a_small_photo_passes_thirty_large_ones(
     assert len(before) <= 1, "what was at work, and it may have begun just then"
     waiting = "SELECT count(*) FROM jobs WHERE user_id = $1 AND state = 'queued'"
     assert ask(settings, waiting, user.account["id"])[0][0] >= 10
+    ask(settings, "DROP FUNCTION note_lease CASCADE")
+    ask(settings, "DROP TABLE begun")
 
 
 async def test_who_lost_a_turn_gets_one_and_comes_first(connections: list[Any]) -> None:

@@ -75,6 +75,7 @@ def test_a_frozen_worker_s_late_result_is_refused(
     keys = "SELECT thumbnail_key, preview_key FROM photos WHERE id = $1"
     [kept] = ask(settings, keys, photo_id)
     assert kept["thumbnail_key"].endswith("-2-thumbnail.webp")
+    asyncio.run(execute(settings["PHOTO_API_DATABASE_URL"], "DROP FUNCTION block CASCADE"))
     frozen.resume()
     eventually(lambda: "job was taken over; result dropped" in first.log)
     assert ask(settings, keys, photo_id) == [kept]
