@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Most tests wait most of the time; two processes, each with a database and a store of its own.
-BESIDE = -n 2 --dist loadfile
+# Tests wait half of the time, so more processes than cores, each with a database and a store of its own;
+# two for slow ones, which stage whole fleets.
+BESIDE = -n 3 --dist loadfile
+BESIDE_FEW = -n 2 --dist loadfile
 
 .PHONY: run fleet drill demo test test-slow test-long fuzz lint bench lock clean
 
@@ -28,10 +30,10 @@ test: lint
 	@exec $(BIN)/pytest $(BESIDE) -m "not slow and not long"
 
 test-slow: $(VENV)/.dev
-	@exec $(BIN)/pytest $(BESIDE) -m slow
+	@exec $(BIN)/pytest $(BESIDE_FEW) -m slow
 
 test-long: $(VENV)/.dev
-	@exec $(BIN)/pytest $(BESIDE) -m long
+	@exec $(BIN)/pytest $(BESIDE_FEW) -m long
 
 # Hostile inputs that nobody thought of: make fuzz MINUTES=30. What is found ends it, with the input.
 fuzz: $(VENV)/.dev
