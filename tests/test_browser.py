@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pillow_heif
 import pytest
-from playwright.sync_api import Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from photo_local.bucket import BucketAdmin
 from tests.own_stage import own_database
@@ -50,23 +49,32 @@ class Browsing:
         return {url.hostname for url in urls if url.scheme not in ("data", "blob")}
 
 
-@pytest.fixture
-def browsing() -> Iterator[Browsing]:
+@pytest.fixture(scope="module")
+def browser(service: Service, front_end: tuple[str, Service]) -> Iterator[Browser]:
+    """Chromium, for all tests here. While it runs, nobody in this thread has an event loop of their
+    own, so what needs one is started before it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
         )
-        page = browser.new_page()
-        browsing = Browsing(page, [], [])
-        page.on("request", lambda request: browsing.requests.append(request))
-        page.on("requestfailed", lambda request: browsing.complaints.append(request.url))
-        page.on("pageerror", lambda error: browsing.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda line: browsing.complaints.append(line.text) if line.type == "error" else None,
-        )
-        yield browsing
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def browsing(browser: Browser) -> Iterator[Browsing]:
+    """A page that shares neither cache nor storage with another's."""
+    page = browser.new_page()
+    browsing = Browsing(page, [], [])
+    page.on("request", lambda request: browsing.requests.append(request))
+    page.on("requestfailed", lambda request: browsing.complaints.append(request.url))
+    page.on("pageerror", lambda error: browsing.complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda line: browsing.complaints.append(line.text) if line.type == "error" else None,
+    )
+    yield browsing
+    page.close()
 
 
 def test_the_documentation_lists_all_operations_offline(
@@ -106,11 +114,10 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def serve_page(tmp_path: Path) -> Iterator[Callable[[], str]]:
+@pytest.fixture(scope="module")
+def serve_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """Serve an empty page on an origin of its own."""
-    folder = tmp_path / "pages"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("pages")
     (folder / "index.html").write_text('<!DOCTYPE html><link rel="icon" href="data:,"><p>Front end')
     servers: list[ThreadingHTTPServer] = []
 
@@ -127,26 +134,34 @@ def serve_page(tmp_path: Path) -> Iterator[Callable[[], str]]:
         server.server_close()
 
 
-@pytest.fixture
-def origin(serve_page: Callable[[], str]) -> str:
-    """Where the front end lives: the service and the bucket know it."""
-    return serve_page()
-
-
-@pytest.fixture
-def api(
-    stack: dict[str, Any], environ: dict[str, str], origin: str, tmp_path: Path
-) -> Iterator[User]:
-    """Somebody on a service with that front end, and with a database and a bucket of its own."""
-    bucket = f"own-{uuid4().hex}"
+@pytest.fixture(scope="module")
+def front_end(
+    stack: dict[str, Any],
+    environ: dict[str, str],
+    serve_page: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, Service]]:
+    """Where a front end lives, and the service that knows it, as its bucket does."""
+    origin, bucket = serve_page(), f"own-{uuid4().hex}"
     keys = (stack["access_key"], stack["secret_key"])
     BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare([origin])
     changed = environ | {"PHOTO_API_CORS_ORIGINS": origin, "PHOTO_API_S3_BUCKET": bucket}
     with (
         own_database(stack, changed) as settings,
-        running_service(settings, tmp_path) as service,
-        service.new_user() as user,
+        running_service(settings, tmp_path_factory.mktemp("front-end")) as service,
     ):
+        yield origin, service
+
+
+@pytest.fixture
+def origin(front_end: tuple[str, Service]) -> str:
+    return front_end[0]
+
+
+@pytest.fixture
+def api(front_end: tuple[str, Service]) -> Iterator[User]:
+    """Somebody on the front end's service."""
+    with front_end[1].new_user() as user:
         yield user
 
 
