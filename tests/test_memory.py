@@ -75,21 +75,14 @@ def test_the_peak_is_seen() -> None:
         process.stdin.write("\n")
 
 
-def test_a_large_upload_raises_memory_by_a_few_parts(fresh: tuple[Service, User]) -> None:
-    service, user = fresh
-    data, album = large_jpeg(), user.album()["id"]
-    peak = Peak(web_worker(service))
-    assert user.post_photo(data, album).status_code == 201
-    assert peak.rise <= ALLOWED
-
-
-def test_three_in_a_row_raise_it_no_further(fresh: tuple[Service, User]) -> None:
+def test_large_uploads_raise_memory_by_a_few_parts(fresh: tuple[Service, User]) -> None:
+    """The first of them, and the next no further."""
     service, user = fresh
     data, album = large_jpeg(), user.album()["id"]
     peak = Peak(web_worker(service))
     for _ in range(3):
         assert user.post_photo(data, album).status_code == 201
-    assert peak.rise <= ALLOWED
+        assert peak.rise <= ALLOWED
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import psutil
-import pytest
 
 from tests.embedded.servers import all_gone, eventually
 from tests.embedded.test_dev import Dev, serving, starting
@@ -60,18 +59,19 @@ def _upload(user: User, album: int, *, direct: bool) -> tuple[int, bytes]:
     return presigned["photo_id"], content
 
 
-@pytest.mark.parametrize("program", ["web_worker", "job_worker", "renditions.child"])
-def test_a_killed_process_is_mended(data: Path, program: str) -> None:
+def test_a_killed_process_is_mended(data: Path) -> None:
+    """One kind after the other, by one `photo-api dev`."""
     with serving(data) as dev, User(dev.url) as user:
         user.rendered(user.upload()["id"])
-        victim = by_command(dev, program)
-        assert victim is not None
-        orphans = victim.children(recursive=True)
-        victim.kill()
-        assert all_gone([victim, *orphans], 5)
-        assert eventually(dev.healthy, 10)
-        assert user.rendered(user.upload()["id"])["renditions"] == "ready"
-        assert by_command(dev, program) is not None
+        for program in ("web_worker", "job_worker", "renditions.child"):
+            victim = by_command(dev, program)
+            assert victim is not None, program
+            orphans = victim.children(recursive=True)
+            victim.kill()
+            assert all_gone([victim, *orphans], 5), program
+            assert eventually(dev.healthy, 10), program
+            assert user.rendered(user.upload()["id"])["renditions"] == "ready"
+            assert by_command(dev, program) is not None
 
 
 def test_ctrl_c_lets_a_short_request_finish(data: Path) -> None:
