@@ -36,6 +36,9 @@ def uploaded(user: User) -> dict[int, bytes]:
     album, content = user.album()["id"], jpeg(200, 200)
     presigned = user.presign(album, content)
     put(presigned, content).raise_for_status()
+    wanted = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x, y"}
+    page = {"Origin": "http://localhost:5173", **wanted}
+    assert httpx.options(presigned["upload_url"], headers=page).is_success, "a browser may, too"
     user.confirm(presigned["photo_id"]).raise_for_status()
     other = jpeg(210, 210)
     return {presigned["photo_id"]: content, user.upload(other, album)["id"]: other}

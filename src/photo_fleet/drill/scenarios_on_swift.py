@@ -24,7 +24,7 @@ KEYSTONE = (
     ),
     Scenario(
         "keystone-down-boot", "An instance starts while Keystone does not answer", Gate.OUTAGE,
-        (Step(8, "keystone-down-boot", {"seconds": 15}),), 60, core=False,
+        (Step(8, "keystone-down-boot", {"seconds": 25}),), 70, core=False,
     ),
     Scenario(
         "tokens-expire-alone", "Tokens of the store end while Keystone does not answer",

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from photo_base.tasks import cancel
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.process_tree import stopped
@@ -23,9 +24,13 @@ async def lose_keystone(scene: Scene, *, seconds: float) -> Fault:
 
 
 async def grow_without_keystone(scene: Scene, *, seconds: float) -> Fault:
-    """The same while another instance starts, which has no token yet; then it comes back."""
-    began = scene.now()
-    with stopped([scene.stage.keystone_pid]):
-        await scene.stage.resized(len(scene.stage.serving()) + 1)
-        await asyncio.sleep(seconds)
+    """The same while another instance starts, which has no token yet; ends when it serves."""
+    began, stage = scene.now(), scene.stage
+    growing = asyncio.create_task(stage.resized(len(stage.serving()) + 1))
+    try:
+        with stopped([stage.keystone_pid]):
+            await asyncio.sleep(seconds)
+        await growing
+    finally:
+        await cancel(growing)
     return scene.span("keystone-down-boot", began)
