@@ -16,7 +16,7 @@ from photo_api.provisioning.swift_urls import try_keys
 from photo_api.settings.loading import Settings
 from photo_api.storage.base import StoreRefused
 from photo_api.storage.plain_requests import PlainRequests
-from photo_api.storage.swift_requests import Asked, SwiftRequests
+from photo_api.storage.swift_requests import SLOW, Asked, SwiftRequests
 
 BY_HAND = (
     "by hand, as a user who owns the account (in Swift's operator_roles): make the container, its"
@@ -79,7 +79,7 @@ async def _container(
         if answer.status == 404 and dry_run:
             return Finding("container", "planned", f"{name} would be made"), {}
         if answer.status == 404:
-            answer = await requests.ask(Asked("PUT", place))
+            answer = await requests.ask(Asked("PUT", place, timeout=SLOW))
             if answer.status in (201, 202):
                 return Finding("container", "made", name), {}
         told = f"the store answers {answer.status}"
@@ -92,7 +92,7 @@ async def _set(requests: SwiftRequests, name: str, headers: Mapping[str, str]) -
     """Why these could not be set; Swift drops in silence those that only an owner may."""
     place = quote(name, safe="")
     try:
-        answer = await requests.ask(Asked("POST", place, headers))
+        answer = await requests.ask(Asked("POST", place, headers, timeout=SLOW))
         if answer.status not in (201, 202, 204):
             return f"the store answers {answer.status}"
         found = (await requests.ask(Asked("HEAD", place))).headers

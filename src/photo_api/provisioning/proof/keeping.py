@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from photo_api.provisioning.proof.attack import Attack
-from photo_api.provisioning.proof.outcomes import Outcome
+from photo_api.provisioning.proof.outcomes import Outcome, served
 from photo_api.provisioning.proof.stage import TYPE, Stage
 from photo_api.provisioning.proof.uploads import CONTENT
 from photo_api.storage.base import ObjectMissing
@@ -50,6 +50,9 @@ async def large(stage: Stage) -> Outcome:
     for key, what in ((source, "the stream"), (target, "its copy")):
         if await store.get(key) != expected:
             return Outcome("fails", f"{what} has other bytes")
+    got = served(await stage.ask("GET", stage.read_url(source)), expected, "GET by its URL")
+    if got.state != "holds":
+        return got
     await store.delete([source, target])
     if left := await stage.large.left(source) + await stage.large.left(target):
         return Outcome("fails", f"its deletion leaves {left} {stage.large.parts}")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from photo_api.cloud.sigv4 import quote_path
 from photo_api.delivery.base import UrlSigner
 from photo_api.delivery.opening import open_signer
-from photo_api.provisioning.proof.pieces import Large, Multipart, SegmentsApart
+from photo_api.provisioning.proof.pieces import InSegments, Large, Multipart
 from photo_api.provisioning.proof.stage import AsOwner, Stage
 from photo_api.provisioning.s3_requests import BucketRequests
 from photo_api.provisioning.swift_rules import public_account
@@ -23,6 +23,7 @@ from photo_api.storage.plain_requests import PlainAnswer, PlainRequests
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers, containers_of
 from photo_api.storage.swift_requests import Asked, SwiftRequests
+from photo_api.storage.swift_segments import Segments
 from photo_api.storage.url_keys import Digest, UrlKeySource
 
 WINDOW = 60
@@ -94,7 +95,7 @@ def _on_s3(
 
 def _on_swift(settings: Settings, requests: SwiftRequests) -> _Access:
     names = containers_of(settings.swift)
-    apart = Containers(names.photos, names.staging, f"{names.photos}-prove")
+    together = Containers(names.photos, names.staging, names.photos)
 
     def place(key: str) -> str:
         return f"{quote(names.of(key), safe='')}/{quote(key)}"
@@ -103,6 +104,7 @@ def _on_swift(settings: Settings, requests: SwiftRequests) -> _Access:
         answer = await requests.ask(Asked(method, place(key)))
         return PlainAnswer(answer.status, answer.headers, answer.body)
 
-    large = SwiftStore(requests, apart, segment_size=SEGMENT, largest=SEGMENT + 1)
+    large = SwiftStore(requests, together, segment_size=SEGMENT, largest=SEGMENT + 1)
+    segments = Segments(requests, together.segments, SEGMENT)
     base = public_account(settings.swift)
-    return _Access(SegmentsApart(large, requests, apart.segments), as_owner, base, place)
+    return _Access(InSegments(large, segments), as_owner, base, place)

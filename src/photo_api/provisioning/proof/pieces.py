@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 from photo_api.provisioning.s3_requests import BucketRequests, said
 from photo_api.storage.base import ObjectStore, StoreUnavailable
-from photo_api.storage.swift_requests import Asked, SwiftRequests
 from photo_api.storage.swift_segments import Segments
 
 
@@ -55,23 +54,18 @@ class Multipart:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentsApart:
-    """Those in a container that nobody else uses: the service's own would be taken for a sign that
-    there are large objects."""
+class InSegments:
+    """Those in the photos' container: its key opens no other, so that elsewhere no URL would read
+    them."""
 
     store: ObjectStore
-    requests: SwiftRequests
-    container: str
+    segments: Segments
     parts: str = "segments"
 
     async def left(self, key: str) -> int:
-        return len(await Segments(self.requests, self.container, 1).names(key))
+        return len(await self.segments.names(key))
 
     async def clean(self, keys: Sequence[str]) -> list[str]:
-        segments = Segments(self.requests, self.container, 1)
         for key in keys:
-            await segments.discard(key)
-        answer = await self.requests.ask(Asked("DELETE", quote(self.container, safe="")))
-        if answer.status in (204, 404):
-            return []
-        return [f"the container {self.container} ({answer.status})"]
+            await self.segments.discard(key)
+        return [f"segments of {key}" for key in keys if await self.left(key)]
