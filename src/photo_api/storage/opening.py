@@ -36,9 +36,11 @@ async def open_store(
     store = S3Store(
         settings.endpoint, settings.bucket, settings.region, credentials, settings.authorities
     )
-    async with guarded(store, counts or Counts()) as careful:
-        yield careful
-    await store.aclose()
+    try:
+        async with guarded(store, counts or Counts()) as careful:
+            yield careful
+    finally:  # also of a command that is interrupted, whose end would abort otherwise
+        await store.aclose()
 
 
 @asynccontextmanager
