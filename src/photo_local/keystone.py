@@ -21,7 +21,7 @@ PROJECT, USER = "photos", "photo-api"
 ADMIN = "admin"
 """The name of who may do everything, and of that one's project."""
 
-_SERVER = Path(__file__).with_name("keystone_server.py")
+_SERVER = Path(__file__).parents[2] / "scripts/keystone_server.py"
 
 _CONFIG = """
 [DEFAULT]

@@ -21,7 +21,7 @@ SHORTEST_LIFE, LONGEST_LIFE = 30.0, 24 * 3600.0
 """Seconds for which a token is used that Keystone has just given, however old it says that it is:
 the store knows better, and nobody is asked without an end. None is for ever."""
 PATIENCE = 8.0
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 """Seconds without a question after the first failure, and after many."""
 
 
