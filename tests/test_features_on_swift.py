@@ -72,12 +72,12 @@ def mina(service: Service) -> Iterator[User]:
         yield user
 
 
-def objects(settings: dict[str, str], container: str = "") -> set[str]:
-    """The keys of the photos' objects; or the names of those in another container."""
+def objects(settings: dict[str, str], prefix: str) -> set[str]:
+    """The keys that begin with it."""
 
     async def listed() -> set[str]:
-        store = store_of(settings | ({"PHOTO_API_SWIFT_CONTAINER": container} if container else {}))
-        found = {info.key async for info in store.list("") if not info.key.startswith("staging/")}
+        store = store_of(settings)
+        found = {info.key async for info in store.list(prefix)}
         await store.aclose()
         return found
 
@@ -133,18 +133,17 @@ def test_a_large_photo_is_deleted_with_its_segments(mina: User, settings: dict[s
     data = jpeg() + bytes(6 * MIB)
     photo_id = mina.upload(data)["id"]
     mina.rendered(photo_id)
-    [[key]] = ask(settings, "SELECT object_key FROM photos WHERE id = $1", photo_id)
-    segments = f"{settings['PHOTO_API_SWIFT_CONTAINER']}-segments"
-    assert len(objects(settings, segments)) == 4
+    assert len(objects(settings, "segments/")) == 4
     assert mina.api.get(f"/photos/{photo_id}/image", follow_redirects=True).content == data
-    mine = {name for name in objects(settings) if f"/{photo_id}/" in name}
+    path = f"/{mina.account['id']}/{photo_id}/"
+    mine = objects(settings, f"photos{path}") | objects(settings, f"renditions{path}")
     assert len(mine) == 3
     mina.api.delete(f"/photos/{photo_id}").raise_for_status()
     due = "UPDATE unreferenced_objects SET delete_after = now() WHERE object_key = ANY ($1)"
     ask(settings, due, mine)
-    eventually(lambda: not mine & objects(settings), 20)
-    eventually(lambda: objects(settings, segments) == set(), 5)
-    assert key in mine
+    eventually(lambda: not objects(settings, f"photos{path}"), 20)
+    assert not objects(settings, f"renditions{path}")
+    eventually(lambda: not objects(settings, "segments/"), 5)
 
 
 def test_reconcile_finds_an_orphan_and_moves_it_away(
@@ -170,9 +169,8 @@ def test_reconcile_finds_an_orphan_and_moves_it_away(
     assert json.loads(capsys.readouterr().out)["orphans"] == [orphan]
     assert cli.main(["reconcile", "--json", "--repair", "--force"]) == 0
     assert json.loads(capsys.readouterr().out)["quarantined"] == [orphan]
-    found = objects(settings)
-    assert orphan not in found
-    assert f"quarantine/{orphan}" in found
+    assert not objects(settings, f"photos/{mina.account['id']}/77/")
+    assert objects(settings, "quarantine/") == {f"quarantine/{orphan}"}
     assert mina.photo(photo_id)["renditions"] == "ready"
 
 

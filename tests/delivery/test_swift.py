@@ -18,6 +18,7 @@ from photo_api.storage.url_keys import Digest, UrlKeys, UrlKeySource
 from tests.delivery.test_s3 import Clock
 from tests.openstack.account import PHOTOS_KEY, STAGING_KEY, make_containers, open_account, prepare
 from tests.openstack.swift import Swift, ask
+from tests.storage.test_contract import MIB, content, stream
 
 WINDOW = 3600
 ANOTHER = "0123456789abcdef0123456789abcdef"
@@ -155,6 +156,19 @@ async def test_a_read_url_gives_the_bytes_with_their_headers(
     assert answer.headers["expires"]
     assert (part.status_code, part.content) == (206, b"234")
     assert (head.status_code, head.headers["content-length"]) == (200, "10")
+
+
+@on_swift
+async def test_a_large_object_is_read_by_its_url(swift: Swift, prefix: str) -> None:
+    """A URL opens one container: what a large object consists of must be there too."""
+    containers, size = await make_containers(swift), 6 * MIB
+    async with open_account(swift, containers, segment_size=MIB, largest=size) as (store, _):
+        await store.put(prefix + "x", stream(size), content_type="image/webp")
+        assert (await store.head(prefix + "x")).size == size
+    url = signer_of(swift, containers).read(prefix + "x", filename="x").url
+    whole, part = httpx.get(url), httpx.get(url, headers={"Range": f"bytes={MIB - 1}-{MIB}"})
+    assert (whole.status_code, whole.content) == (200, content(size))
+    assert (part.status_code, part.content) == (206, content(size)[MIB - 1 : MIB + 1])
 
 
 @on_swift

@@ -87,7 +87,7 @@ async def test_what_a_webp_cannot_hold_is_shown_as_a_jpeg(
     async with working(settings, "renditions", "display"):
         await asyncio.to_thread(eventually, lambda: has_display(user, wide), 30)
     full = shown(user, wide)
-    assert full.headers["Content-Disposition"] == 'inline; filename="photo.jpg"'
+    assert full.headers["Content-Disposition"].startswith('inline; filename="photo.jpg"')
     picture = Image.open(io.BytesIO(full.content))
     assert (full.headers["Content-Type"], picture.format) == ("image/jpeg", "JPEG")
     assert picture.size == (16_384, 64)

@@ -26,10 +26,9 @@ STAGING_KEY = "c07e2d94b1a84f5f9e3d6c8b7a012f34"
 
 
 async def make_containers(swift: Swift) -> Containers:
-    """Two that nobody else uses, each with a key for its signed URLs; that of segments is made by
-    who needs it."""
+    """Two that nobody else uses, each with a key for its signed URLs."""
     name = f"photos-{uuid4().hex}"
-    found = Containers(name, f"{name}-staging", f"{name}-segments")
+    found = Containers(name, f"{name}-staging", name)
     await prepare(swift, found.photos, PHOTOS_KEY)
     await prepare(swift, found.staging, STAGING_KEY)
     return found

@@ -162,11 +162,6 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         "error",
         {"store.kind": "swift", "store.swift.container": "photos-staging"},
     ),
-    (
-        "swift-containers",
-        "error",
-        {"store.kind": "swift", "store.swift.staging_container": "photos-segments"},
-    ),
     ("store-unused", "warning", {"store.swift.account": "https://swift.example.org/v1/AUTH_1"}),
     ("store-unused", "warning", {"store.kind": "swift", "service.store": "http://10.0.0.5:8333"}),
     (

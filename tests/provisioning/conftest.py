@@ -34,7 +34,7 @@ def keystone(swift: Swift) -> Iterator[KeystoneV2]:
 @pytest.fixture
 def on_own_swift(environ: dict[str, str], swift: Swift, keystone: KeystoneV2) -> dict[str, str]:
     name = f"own-{uuid4().hex}"
-    containers = Containers(name, f"{name}-staging", f"{name}-segments")
+    containers = Containers(name, f"{name}-staging", name)
     return on_swift(environ, swift, containers, keystone)
 
 

@@ -155,19 +155,6 @@ async def test_origins_that_an_operator_has_chosen_stay(
     assert headers(swift, on_own_swift)[origin] == FRONT
 
 
-@pytest.mark.slow
-async def test_segments_get_a_container_where_photos_may_be_larger(
-    on_own_swift: dict[str, str], swift: Swift
-) -> None:
-    larger = {"UPLOAD_MAX_SIZE": str(3 * 1024**2), "SWIFT_SEGMENT_SIZE": str(1024**2)}
-    await init(on_own_swift)
-    assert "-segments" in (await check(on_own_swift, larger)).one("container", "wrong")
-    await init(on_own_swift, larger)
-    assert (await check(on_own_swift, larger)).code == 0
-    found = headers(swift, on_own_swift, "-segments")
-    assert not [name for name in found if "temp-url" in name or "access-control" in name]
-
-
 async def test_who_may_not_is_told_what_to_do(settings: dict[str, str]) -> None:
     no = {"S3_SECRET_KEY": "d05b7c1e94a26f83e1907bd4c58f20a7"}
     if settings.get("PHOTO_API_STORE") == "swift":

@@ -213,7 +213,7 @@ def other_pipeline(environ: dict[str, str], tmp_path: Path) -> Iterator[dict[str
     with asyncio.Runner() as runner:
         swift = OtherPipeline(tmp_path / "swift")
         runner.run(swift.start())
-        names = Containers("photos", "photos-staging", "photos-segments")
+        names = Containers("photos", "photos-staging", "photos")
         with in_a_thread(KeystoneV2(swift.sign_in)) as keystone:
             yield on_swift(environ, swift, names, keystone)
         runner.run(swift.stop())

@@ -31,7 +31,8 @@ class Large:
         return ask(method, f"{account}/{place}", body, X_Auth_Token=token, **headers)
 
     def segments(self) -> list[str]:
-        return self.ask("GET", self.containers.segments).body.decode().split()
+        place = f"{self.containers.segments}?prefix=segments/"
+        return self.ask("GET", place).body.decode().split()
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ async def test_a_large_upload_that_is_broken_off_leaves_no_segments(large: Large
 async def test_segments_that_were_left_are_discarded_and_no_others(large: Large) -> None:
     await large.store.put("photos/x", stream(7 * MIB), content_type="image/png")
     whole = large.segments()
-    digest = whole[0].split("/")[0]
-    left = f"{large.containers.segments}/{digest}/0123456789abcdef/00000000"
+    digest = whole[0].split("/")[1]
+    left = f"{large.containers.segments}/segments/{digest}/0123456789abcdef/00000000"
     assert large.ask("PUT", left, b"left").status == 201
     await large.store.discard_parts("photos/x")
     assert large.segments() == whole
@@ -134,9 +135,6 @@ async def test_without_large_objects_nothing_is_asked_about_segments(
         await store.put(prefix + "x", stream(7 * MIB), content_type="image/png")
         await store.delete([prefix + "x"])
         assert not store._had_segments
-    token, account = swift.sign_in()
-    found = ask("HEAD", f"{account}/{containers.segments}", X_Auth_Token=token)
-    assert found.status == 404
 
 
 async def test_those_that_were_made_under_other_settings_leave_none(large: Large) -> None:

@@ -33,7 +33,7 @@ class Way:
 
     def segments(self) -> list[str]:
         token, account = self.swift.sign_in()
-        url = f"{account}/{self.containers.segments}"
+        url = f"{account}/{self.containers.segments}?prefix=segments/"
         return ask("GET", url, X_Auth_Token=token).body.decode().split()
 
     async def unknown(self, call: Awaitable[object], only: str) -> None:

@@ -47,7 +47,7 @@ async def init_container(
     what was: sign with a new key only later than that. Raises `StoreUnavailable` while nothing
     answers."""
     made, current = await _container(requests, wanted.name, dry_run=dry_run)
-    if made.state == "wrong" or not wanted.keys:  # nobody has URLs to that of segments
+    if made.state == "wrong":
         return [made]
     plans = {"keys": plan_keys(current, wanted), "cors": plan_cors(current, wanted)}
     headers = {name: value for plan in plans.values() for name, value in plan.headers.items()}

@@ -46,13 +46,10 @@ def wanted_containers(settings: Settings, *, exact: bool = False) -> list[Wanted
     from the service to the store has no origin to tell; only configured pages may upload."""
     swift, names = settings.swift, containers_of(settings.swift)
     uploads = as_stores_know(settings.http.cors_origins)
-    found = [
+    return [
         Wanted(names.photos, swift.url_keys, (ANY,), exact),
         Wanted(names.staging, swift.staging_url_keys, uploads, exact),
     ]
-    if settings.uploads.max_size > swift.segment_size:
-        found.append(Wanted(names.segments, (), ()))
-    return found
 
 
 def public_account(swift: SwiftSettings) -> str:

@@ -105,8 +105,8 @@ class SwiftSettings:
     )
     segment_size: int = setting(
         "SWIFT_SEGMENT_SIZE",
-        "bytes; where photos may be larger, they become static large objects, whose segments are in"
-        " the container SWIFT_CONTAINER with `-segments` added",
+        "bytes; where photos may be larger, they become static large objects, whose segments are"
+        " with the photos, under `segments/`",
         default=str(1024**3),
         parse=integer(1024**2, 5 * 1024**3),
     )
@@ -169,8 +169,8 @@ def missing(values: Mapping[str, Any]) -> Iterator[str]:
 def contradictions(values: Mapping[str, Any]) -> Iterator[str]:
     """What does not fit, where Swift is the store."""
     photos, staging = values["swift.container"], values["swift.staging_container"]
-    if len({photos, staging, f"{photos}-segments"}) < 3:
-        yield f"{PREFIX}SWIFT_STAGING_CONTAINER must be another container than the others"
+    if photos == staging:
+        yield f"{PREFIX}SWIFT_STAGING_CONTAINER must be another container than SWIFT_CONTAINER"
     if set(values["swift.url_keys"]) & set(values["swift.staging_url_keys"]):
         yield (
             f"{PREFIX}SWIFT_STAGING_URL_KEYS must be other keys than {PREFIX}SWIFT_URL_KEYS: who"

@@ -102,7 +102,7 @@ def buckets_of(settings: Settings) -> set[str]:
     if settings.store != "swift":
         return {settings.s3.bucket}
     names = containers_of(settings.swift)
-    return {names.photos, names.staging, names.segments}
+    return {names.photos, names.staging}
 
 
 def in_bucket(settings: Settings, name: str) -> Settings:

@@ -21,7 +21,7 @@ from photo_api.storage.streams import first_part, nothing
 from photo_api.storage.swift_bulk import Bulk
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.swift_requests import SLOW, Answer, Asked, SwiftRequests
-from photo_api.storage.swift_segments import Segments
+from photo_api.storage.swift_segments import SEGMENTS, Segments
 
 PAGE = 1000
 DELETED_AT_ONCE = 100
@@ -49,7 +49,8 @@ class SwiftStore:
     ) -> None:
         self._requests = requests
         self._containers = containers
-        self._segments = Segments(requests, containers.segments, segment_size)
+        there = containers.segments == containers.photos
+        self._segments = Segments(requests, containers.segments, segment_size, there=there)
         self._makes_segments = largest > segment_size
         self._had_segments, self._looked_again = False, float("-inf")
         self._looking = asyncio.Lock()
@@ -150,7 +151,8 @@ class SwiftStore:
         both = [names.photos, names.staging] if not prefix else [names.of(prefix)]
         for container in dict.fromkeys(both):
             async for info in self._listed(container, prefix):
-                yield info
+                if prefix or not info.key.startswith(SEGMENTS):
+                    yield info
 
     async def ping(self) -> None:
         """Look at the container of photos."""

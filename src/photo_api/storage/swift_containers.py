@@ -15,6 +15,8 @@ class Containers:
     photos: str
     staging: str
     segments: str
+    """Where those of large objects are: with the photos, as a temporary URL opens one container and
+    no other, also where an object consists of others."""
 
     def of(self, key: str) -> str:
         """Where the object with this key is."""
@@ -24,4 +26,4 @@ class Containers:
 def containers_of(settings: SwiftSettings) -> Containers:
     """The configured ones."""
     photos = settings.container
-    return Containers(photos, settings.staging_container, f"{photos}-segments")
+    return Containers(photos, settings.staging_container, segments=photos)

@@ -20,25 +20,29 @@ from photo_api.storage.swift_requests import SLOW, Asked, SwiftRequests
 
 log = logging.getLogger(__name__)
 
+SEGMENTS = "segments/"
+"""What all their names begin with."""
 MOST = 1000
 """Segments of one object, as in a Swift as it comes."""
 PAGE = 1000
 
 
 class Segments:
-    """Those of all large objects, in a container of their own, at most `size` bytes each: by a
-    digest of the object's key, so that no key is the beginning of another, and by upload."""
+    """Those of all large objects, at most `size` bytes each: by a digest of the object's key, so
+    that no key is the beginning of another, and by upload. Their container is made where it is not
+    `there`."""
 
-    def __init__(self, requests: SwiftRequests, container: str, size: int) -> None:
+    def __init__(
+        self, requests: SwiftRequests, container: str, size: int, there: bool = False
+    ) -> None:
         self._requests = requests
         self._container = container
         self._size = size
-        self._is_there = False
+        self._is_there = there
 
     async def exist(self) -> bool:
-        """Whether there is a container for any."""
-        asked = Asked("HEAD", quote(self._container, safe=""))
-        return (await self._requests.ask(asked)).status != 404
+        """Whether there are any."""
+        return bool(await self._names(SEGMENTS, "", most=1))
 
     async def put(
         self, key: str, place: str, chunks: AsyncIterator[bytes], headers: Mapping[str, str]
@@ -50,7 +54,7 @@ class Segments:
         await self._make_container()
         begun: list[str] = []
         try:
-            manifest = await self._upload(f"{_digest(key)}/{upload}", chunks, begun)
+            manifest = await self._upload(f"{_of(key)}{upload}", chunks, begun)
         except BaseException:
             await asyncio.shield(self._left(begun))
             raise
@@ -84,20 +88,20 @@ class Segments:
         answer = await self._requests.ask(Asked("GET", place, query="multipart-manifest=get"))
         try:
             name: str = json.loads(answer.body)[0]["name"]
-            return name.split("/")[3]
+            return name.split("/")[4]
         except (ValueError, LookupError, TypeError, AttributeError):
             raise StoreUnavailable("a manifest is not one to go by") from None
 
     async def names(self, key: str) -> list[str]:
         """Those of all uploads to `key`, of a container that may be missing; at most a page."""
-        return await self._names(f"{_digest(key)}/", "")
+        return await self._names(_of(key), "")
 
     async def discard(self, key: str, *, kept: str = "") -> None:
         """Delete the segments of all uploads to `key`, but for that of the upload `kept`."""
         marker = ""
-        while names := await self._names(f"{_digest(key)}/", marker):
+        while names := await self._names(_of(key), marker):
             for name in names:
-                if not kept or name.split("/")[1] != kept:
+                if not kept or name.split("/")[2] != kept:
                     await self._delete(name)
             marker = names[-1]
 
@@ -142,10 +146,10 @@ class Segments:
             for name in names:
                 await self._delete(name)
 
-    async def _names(self, prefix: str, marker: str) -> list[str]:
+    async def _names(self, prefix: str, marker: str, most: int = PAGE) -> list[str]:
         """Those after `marker`; a short page is not the last, an empty one is."""
         begin, after = quote(prefix, safe=""), quote(marker, safe="")
-        query = f"format=json&limit={PAGE}&prefix={begin}&marker={after}"
+        query = f"format=json&limit={most}&prefix={begin}&marker={after}"
         asked = Asked("GET", quote(self._container, safe=""), query=query, timeout=SLOW)
         answer = await self._requests.ask(asked)
         if answer.status == 404:
@@ -159,8 +163,8 @@ class Segments:
         return names
 
 
-def _digest(key: str) -> str:
-    return sha256(key.encode()).hexdigest()[:32]
+def _of(key: str) -> str:
+    return f"{SEGMENTS}{sha256(key.encode()).hexdigest()[:32]}/"
 
 
 class _Cut:

@@ -36,14 +36,12 @@ def credentials(fleet: Fleet) -> Iterator[Contradiction]:
 def containers(fleet: Fleet) -> Iterator[Contradiction]:
     """What clients upload to has a key of its own, and so a container."""
     swift = fleet.store.swift
-    taken = (swift.container, f"{swift.container}-segments")
-    if fleet.store.kind != "swift" or swift.staging_container not in taken:
+    if fleet.store.kind != "swift" or swift.staging_container != swift.container:
         return
     yield Contradiction(
         "error",
         "swift-containers",
-        f'store.swift.staging_container "{swift.staging_container}" is the container of the photos'
-        " or of their segments",
+        f'store.swift.staging_container "{swift.staging_container}" is the container of the photos',
         "an instance does not start: who may upload could read and replace photos",
         ({"store.swift.staging_container": f"{swift.container}-staging"},),
     )
