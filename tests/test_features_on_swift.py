@@ -46,6 +46,8 @@ def service(
     settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     with running_service(settings, tmp_path_factory.mktemp("on-swift")) as running:
+        with running.new_user() as first:
+            recovered(first)  # a busy Keystone takes longer for a first token than a start waits
         yield running
 
 
