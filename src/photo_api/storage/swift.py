@@ -50,7 +50,7 @@ class SwiftStore:
         self._requests = requests
         self._containers = containers
         there = containers.segments == containers.photos
-        self._segments = Segments(requests, containers.segments, segment_size, there=there)
+        self._segments = Segments(requests, containers.segments, segment_size, there)
         self._makes_segments = largest > segment_size
         self._had_segments, self._looked_again = False, float("-inf")
         self._looking = asyncio.Lock()
