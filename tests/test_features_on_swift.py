@@ -23,7 +23,7 @@ from tests.outages.test_storage import recovered, refused
 from tests.own_stage import ask, endpoint_in, own_database, reached_at, store_of
 from tests.service import Service, User, eventually, jpeg, put, running_service
 
-pytestmark = [pytest.mark.needs("memcached"), pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.needs("memcached"), pytest.mark.timeout(180)]
 
 MIB = 1024 * 1024
 NAME = "제주 바다.jpg"

@@ -84,4 +84,4 @@ async def _container(requests: SwiftRequests, wanted: Wanted) -> list[Finding]:
     if access := public_access(answer.headers):
         fix = f"take that entry away: every URL that clients get is signed ({access})"
         found.append(Finding("public", "wrong", f"{name} has an access list for everybody", fix))
-    return [*found, judging.keys(wanted, answer.headers)] if wanted.keys else found
+    return [*found, judging.keys(wanted, answer.headers)]
