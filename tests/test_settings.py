@@ -53,7 +53,9 @@ def test_what_must_be_given_is_named(name: str) -> None:
     ("name", "value", "word"),
     [
         ("PHOTO_API_DATABASE_POOL", "many", "DATABASE_POOL"),
+        ("PHOTO_API_DATABASE_POOL", "", "a whole number between 1 and 500"),
         ("PHOTO_API_DATABASE_POOL", "0", "between 1 and 500"),
+        ("PHOTO_API_LAME_DUCK", "", "a number between"),
         ("PHOTO_API_MODE", "prod", "production, development"),
         ("PHOTO_API_DATABASE_URL", "mysql://x", "postgresql://"),
         ("PHOTO_API_DATABASE_URL", "postgresql://u@h/d?sslmode=verify_full", "sslmode of"),
@@ -147,9 +149,15 @@ def test_what_development_does_not_refuse_is_told_by_name_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["LOG_LOKI_URL", "LOG_OTLP_URL", "LOG_NHN_URL", "TRACE_OTLP_URL", "PUSHGATEWAY"]
+    "name",
+    [
+        *("LOG_LOKI_URL", "LOG_OTLP_URL", "LOG_NHN_URL", "TRACE_OTLP_URL", "PUSHGATEWAY"),
+        *("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "SWIFT_URL", "SWIFT_PUBLIC_ENDPOINT"),
+        *("SWIFT_AUTH_URL", "PUBLIC_URL", "METADATA_URL", "AUTOSCALING_URL"),
+    ],
 )
-def test_no_address_of_a_sink_holds_a_secret(name: str) -> None:
+def test_no_address_holds_a_secret(name: str) -> None:
+    """They are shown, and put into URLs that clients get."""
     with pytest.raises(SettingsError) as refused:
         load(USABLE | {f"PHOTO_API_{name}": "https://photo-api:3e7f90c1b2d4@10.0.0.7"})
     assert "must not hold a secret" in str(refused.value)
@@ -296,9 +304,15 @@ def test_who_swift_cannot_be_asked_as(environ: dict[str, str], reason: str) -> N
     [
         ("URL", "https://swift.example.org", "must end with /v1/"),
         ("URL", "https://swift.example.org/v1/", "must end with /v1/"),
+        ("URL", "https://swift.example.org/v1/..", "must end with /v1/"),
+        ("URL", "https://swift.example.org/v1/AUTH_1234%2fphotos", "must end with /v1/"),
+        ("URL", "https://swift.example.org/v1/AUTH_사진", "must end with /v1/"),
+        ("URL", "https://swift.example.org//v1/AUTH_1234", "must end with /v1/"),
         ("PUBLIC_ENDPOINT", "https://swift.example.org/v1/AUTH_1234", "without a path"),
         ("AUTH_URL", "https://keystone.example.org", "must end with /v3 or /v2.0"),
         ("CONTAINER", "a/b", "without a slash"),
+        ("CONTAINER", "..", "not . or .."),
+        ("STAGING_CONTAINER", ".", "not . or .."),
         ("STAGING_CONTAINER", "photos", "another container"),
         ("URL_KEYS", "short", "32 ASCII characters"),
         ("URL_KEYS", "8e5b1c7702f94d3ab6e8d1f04c9a2735," * 2, "two different ones"),

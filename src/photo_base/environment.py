@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from photo_base.origins import as_browsers_send
@@ -16,6 +16,7 @@ from photo_base.origins import as_browsers_send
 PREFIX = "PHOTO_API_"
 
 Network = IPv4Network | IPv6Network
+N = TypeVar("N", int, float)
 
 LONGEST_SECRET = 64 * 1024
 """Characters of a secret's file; a device would never end."""
@@ -34,7 +35,7 @@ def text(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """With a host and a port that there can be."""
+    """With a host and a port that there can be, and without a secret, for addresses are shown."""
     no = ValueError("must be an http:// or https:// address such as https://photos.example.org")
     try:
         parts = urlsplit(value)
@@ -44,6 +45,8 @@ def url(value: str) -> str:
     whole = parts.scheme in ("http", "https") and host and value.isprintable() and " " not in value
     if not whole or parts.query or parts.fragment:
         raise no
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a secret: that has a setting of its own")
     try:
         port = parts.port
     except ValueError:
@@ -64,8 +67,6 @@ ADDED = ("/loki/api/v1/push", "/v1/logs", "/v1/traces", "/v2/log", "/metrics")
 def collector(value: str) -> str:
     """Where something is sent whose secret, if any, is a setting of its own."""
     address = url(value)
-    if "@" in urlsplit(value).netloc:
-        raise ValueError("must not hold a secret: that has a setting of its own")
     for path in ADDED:
         if address.endswith(path):
             raise ValueError(f"must not end with {path}, which is added to it")
@@ -113,11 +114,18 @@ def optional_authorities(file: str) -> str:
     return found
 
 
+def _as(kind: Callable[[str], N], value: str) -> N | None:
+    try:
+        return kind(value)
+    except ValueError:
+        return None
+
+
 def number(low: float, high: float) -> Callable[[str], float]:
     def parse(value: str) -> float:
-        number = float(value)
-        if not low <= number <= high:
-            raise ValueError(f"must be between {low:g} and {high:g}")
+        number = _as(float, value)
+        if number is None or not low <= number <= high:
+            raise ValueError(f"must be a number between {low:g} and {high:g}")
         return number
 
     return parse
@@ -125,8 +133,8 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 def integer(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        number = int(value)
-        if not low <= number <= high:
+        number = _as(int, value)
+        if number is None or not low <= number <= high:
             raise ValueError(f"must be a whole number between {low} and {high}")
         return number
 

@@ -156,13 +156,13 @@ async def test_origins_that_an_operator_has_chosen_stay(
 
 
 async def test_who_may_not_is_told_what_to_do(settings: dict[str, str]) -> None:
-    no = {"S3_SECRET_KEY": "d05b7c1e94a26f83e1907bd4c58f20a7"}
+    no, fix = {"S3_SECRET_KEY": "d05b7c1e94a26f83e1907bd4c58f20a7"}, "by hand"
     if settings.get("PHOTO_API_STORE") == "swift":
-        no = {"SWIFT_PASSWORD": "another"}
+        no, fix = {"SWIFT_PASSWORD": "another"}, "look at PHOTO_API_SWIFT_USER, _PASSWORD"
     told = await init(settings, no)
     assert told.code == 1
     [found] = [one for one in told.findings if one["state"] == "wrong"]
-    assert "by hand" in found["fix"]
+    assert fix in found["fix"]
 
 
 async def test_a_store_that_does_not_answer_is_unknown(on_s3: dict[str, str]) -> None:

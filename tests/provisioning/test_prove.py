@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from photo_api.provisioning.proof import pieces
 from photo_api.provisioning.proof import stage as stages
+from photo_api.provisioning.proof.keeping import LARGE, stream
 from photo_api.provisioning.proof.opening import open_stage
 from photo_api.provisioning.proof.outcomes import Outcome
 from photo_api.provisioning.proof.proving import ATTACKS, Proof, prove, tried
@@ -248,6 +250,37 @@ async def test_what_an_earlier_run_left_goes_and_nothing_else(
         async with opened(on_s3) as stage:
             await outcome(stage, "upload")
         assert set(await objects(killed)) == set(others)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("memcached")
+async def test_containers_of_others_stay_and_those_of_killed_runs_go(
+    on_own_swift: dict[str, str], swift: Swift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs at once, of which one is killed in the middle of a stream."""
+    await init(on_own_swift)
+    token, account = swift.sign_in()
+    photos = f"{account}/{load(on_own_swift).swift.container}"
+    for foreign in ("-prove", "-prove-mine", f"-prove-{'a' * 16}x"):
+        assert ask("PUT", photos + foreign, X_Auth_Token=token).status == 201
+
+    def there() -> set[str]:
+        names = ask("GET", account, X_Auth_Token=token).body.decode().split()
+        ours = load(on_own_swift).swift.container
+        return {name.removeprefix(ours) for name in names if name.startswith(f"{ours}-prove")}
+
+    async with open_stage(load(on_own_swift)) as killed:
+        key = killed.large_photo()
+        await killed.large.store.put(key, stream(LARGE), content_type="image/jpeg")
+        async with opened(on_own_swift) as stage:
+            assert (await outcome(stage, "large")).state == "holds"
+        assert len(there()) == 4, "it may run still"
+        assert await killed.large.left(key) > 0
+        for module in (stages, pieces):
+            monkeypatch.setattr(module, "OLD", timedelta(seconds=-60))
+        async with opened(on_own_swift) as stage:
+            assert (await outcome(stage, "large")).state == "holds"
+        assert there() == {"-prove", "-prove-mine", f"-prove-{'a' * 16}x"}
 
 
 async def test_what_cannot_be_removed_is_told(on_s3: dict[str, str]) -> None:

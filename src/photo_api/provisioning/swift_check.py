@@ -12,7 +12,7 @@ from photo_api.provisioning.looking import (
     look_at_cors,
     unless_unknown,
 )
-from photo_api.provisioning.swift_rules import Wanted, public_access, wanted_containers
+from photo_api.provisioning.swift_rules import WHO, Wanted, public_access, wanted_containers
 from photo_api.provisioning.swift_urls import try_keys
 from photo_api.settings.loading import Settings
 from photo_api.settings.swift import SwiftSettings
@@ -59,8 +59,7 @@ async def _keystone(swift: SwiftSettings) -> list[Finding]:
     try:
         token, urls = await asyncio.to_thread(look_at, account_of(swift))
     except StoreRefused as error:
-        fix = "look at PHOTO_API_SWIFT_USER, _PASSWORD, _PROJECT_ID and _USER_DOMAIN_ID"
-        return [Finding("credentials", "wrong", str(error), fix)]
+        return [Finding("credentials", "wrong", str(error), WHO)]
     return [
         Finding("credentials", "ok", "Keystone gives a token"),
         judging.token(token.life),

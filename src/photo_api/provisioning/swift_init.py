@@ -6,6 +6,7 @@ from urllib.parse import quote
 from photo_api.provisioning.findings import Finding
 from photo_api.provisioning.looking import unless_unknown
 from photo_api.provisioning.swift_rules import (
+    WHO,
     Plan,
     Wanted,
     plan_cors,
@@ -14,7 +15,7 @@ from photo_api.provisioning.swift_rules import (
 )
 from photo_api.provisioning.swift_urls import try_keys
 from photo_api.settings.loading import Settings
-from photo_api.storage.base import StoreRefused
+from photo_api.storage.base import SignInRefused, StoreRefused
 from photo_api.storage.plain_requests import PlainRequests
 from photo_api.storage.swift_requests import SLOW, Asked, SwiftRequests
 
@@ -31,7 +32,7 @@ async def init_account(
     found = []
     for wanted in wanted_containers(settings, exact=exact):
         found += await init_container(requests, wanted, dry_run=dry_run)
-        if found[-1].code == "container" and found[-1].state == "wrong":
+        if found[-1].code in ("container", "credentials") and found[-1].state == "wrong":
             return found  # who may not make one, may not make the next
     told = "Swift has no such rules: the sweep deletes what is staged and was not confirmed"
     found.append(Finding("lifecycle", "left", told))
@@ -83,6 +84,8 @@ async def _container(
             if answer.status in (201, 202):
                 return Finding("container", "made", name), {}
         told = f"the store answers {answer.status}"
+    except SignInRefused as error:
+        return Finding("credentials", "wrong", str(error), WHO), {}
     except StoreRefused as error:
         told = str(error)
     return Finding("container", "wrong", f"{name}: {told}", BY_HAND), {}

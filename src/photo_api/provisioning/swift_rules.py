@@ -11,6 +11,10 @@ from photo_api.settings.swift import SwiftSettings
 from photo_api.storage.swift_containers import containers_of
 from photo_base.origins import ANY, as_stores_know
 
+WHO = (
+    "look at PHOTO_API_SWIFT_USER, _PASSWORD, _PROJECT_ID and _USER_DOMAIN_ID, or at"
+    " _APPLICATION_CREDENTIAL_ID and _SECRET"
+)
 META = "X-Container-Meta-"
 KEYS = (f"{META}Temp-URL-Key", f"{META}Temp-URL-Key-2")
 ORIGINS = f"{META}Access-Control-Allow-Origin"

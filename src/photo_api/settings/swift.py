@@ -16,6 +16,8 @@ from photo_base.environment import (
 )
 
 SHORTEST_KEY = 32
+DOTS = (".", "..")
+"""What browsers take out of a path."""
 NEEDED = ("url", "url_keys", "staging_url_keys", "auth_url")
 CREDENTIAL = ("credential_id", "credential_secret")
 BY_PASSWORD = ("user", "password", "project")
@@ -23,9 +25,11 @@ BY_PASSWORD = ("user", "password", "project")
 
 
 def optional_account(value: str) -> str:
-    if value and not re.search(r"/v1/[^/]+$", urlsplit(optional_url(value)).path):
+    address = optional_url(value)
+    account = re.search(r"[^/]/v1/([\w.:~-]+)$", address, re.ASCII)
+    if address and (account is None or account[1] in DOTS):
         raise ValueError("must end with /v1/ and the account, such as /v1/AUTH_1234")
-    return optional_url(value)
+    return address
 
 
 def optional_origin(value: str) -> str:
@@ -41,8 +45,8 @@ def optional_keystone(value: str) -> str:
 
 
 def container_name(value: str) -> str:
-    if not value or "/" in value or len(value.encode()) > 240:
-        raise ValueError("must be a name without a slash, of at most 240 bytes")
+    if not value or value in DOTS or "/" in value or len(value.encode()) > 220:
+        raise ValueError("must be a name without a slash, of at most 220 bytes, and not . or ..")
     return value
 
 

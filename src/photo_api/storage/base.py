@@ -22,6 +22,10 @@ class StoreRefused(StoreUnavailable):
     """The store refuses the credentials (401, 403). It says so of objects that it has as well."""
 
 
+class SignInRefused(StoreRefused):
+    """Who gives the credentials' tokens refuses them: nobody has asked the store."""
+
+
 class StoreDown(StoreUnavailable):
     """Everything in the store fails, so this call was not made or given up: nobody's object is to
     blame."""

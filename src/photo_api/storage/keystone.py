@@ -22,7 +22,7 @@ from keystoneauth1.identity import v2, v3
 from keystoneauth1.session import Session
 from requests.adapters import BaseAdapter
 
-from photo_api.storage.base import StoreRefused, StoreUnavailable
+from photo_api.storage.base import SignInRefused, StoreUnavailable
 from photo_api.storage.timely import open_within
 from photo_api.storage.tokens import Token
 from photo_base.tasks import beside
@@ -111,7 +111,7 @@ def _translated(account: Account) -> Iterator[None]:
         who = "application credential" if account.credential[0] else "user or the password"
         if isinstance(error, NotFound) and not account.credential[0]:
             raise StoreUnavailable("Keystone is not at its address (404)") from None
-        raise StoreRefused(f"Keystone refuses the {who} ({error.http_status})") from None
+        raise SignInRefused(f"Keystone refuses the {who} ({error.http_status})") from None
     except (ClientException, requests.RequestException, HTTPException, OSError) as error:
         cause = error.reason if isinstance(error, URLError) else error
         told = getattr(error, "http_status", None) or type(cause).__name__

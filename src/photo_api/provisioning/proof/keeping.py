@@ -41,12 +41,12 @@ async def large(stage: Stage) -> Outcome:
     """A stream of several parts or segments, its copy, and the deletion of both."""
     source, target = stage.large_photo(), stage.large_photo()
     store = stage.large.store
-    await store.put(source, _stream(LARGE), content_type=TYPE)
+    await store.put(source, stream(LARGE), content_type=TYPE)
     info = await store.head(source)
     if info.size != LARGE:
         return Outcome("fails", f"{LARGE} bytes were streamed, HEAD tells {info.size}")
     await store.copy(source, target, content_type=TYPE)
-    expected = b"".join([piece async for piece in _stream(LARGE)])
+    expected = b"".join([piece async for piece in stream(LARGE)])
     for key, what in ((source, "the stream"), (target, "its copy")):
         if await store.get(key) != expected:
             return Outcome("fails", f"{what} has other bytes")
@@ -62,7 +62,7 @@ async def large(stage: Stage) -> Outcome:
 async def broken_off(stage: Stage) -> Outcome:
     key, store = stage.large_photo(), stage.large.store
     with suppress(_Broken):
-        await store.put(key, _stream(LARGE, broken=True), content_type=TYPE)
+        await store.put(key, stream(LARGE, broken=True), content_type=TYPE)
     if await _is_there(stage, key):
         return Outcome("fails", "a stream that was broken off is an object")
     if left := await stage.large.left(key):
@@ -74,7 +74,7 @@ class _Broken(Exception):
     """The client went away."""
 
 
-async def _stream(size: int, *, broken: bool = False) -> AsyncIterator[bytes]:
+async def stream(size: int, *, broken: bool = False) -> AsyncIterator[bytes]:
     for at in range(0, size, PIECE):
         yield at.to_bytes(8) * (min(PIECE, size - at) // 8) + b"!" * (min(PIECE, size - at) % 8)
     if broken:

@@ -7,11 +7,11 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from photo_api.delivery.base import SignedUpload, UrlSigner
-from photo_api.provisioning.proof.pieces import Large
+from photo_api.provisioning.proof.pieces import OLD, Large
 from photo_api.settings.loading import Settings
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
 from photo_api.storage.plain_requests import PlainAnswer, PlainRequests
@@ -20,8 +20,6 @@ from photo_api.storage.url_keys import Digest
 
 PREFIX = "prove/"
 OURS = re.compile(rf"(?:{STAGING})?{PREFIX}[0-9a-f]{{32}}/[0-9a-f]{{16}}(?:/[a-z.]+)?")
-OLD = timedelta(hours=1)
-"""After which objects are those of a run that was killed."""
 TYPE = "image/jpeg"
 SLOW = 20.0
 EXPIRES_IN = 300
