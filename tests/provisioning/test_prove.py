@@ -16,9 +16,7 @@ from typing import Any
 
 import pytest
 
-from photo_api.provisioning.proof import pieces
 from photo_api.provisioning.proof import stage as stages
-from photo_api.provisioning.proof.keeping import LARGE, stream
 from photo_api.provisioning.proof.opening import open_stage
 from photo_api.provisioning.proof.outcomes import Outcome
 from photo_api.provisioning.proof.proving import ATTACKS, Proof, prove, tried
@@ -28,12 +26,13 @@ from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.plain_requests import PlainAnswer
 from photo_api.storage.swift_containers import Containers
+from photo_base.tasks import cancel
 from photo_local.seaweed import BUCKET
 from tests.doctor.test_store_look import KEYS, running
 from tests.openstack.account import STAGING_KEY, on_swift
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
 from tests.openstack.swift import Swift, ask
-from tests.provisioning.conftest import FRONT, SECOND_KEY
+from tests.provisioning.conftest import FRONT, SECOND_KEY, SWIFT_SLOWLY
 from tests.provisioning.running import init
 from tests.provisioning.test_check import readable
 from tests.provisioning.test_init import change, put_rules
@@ -252,35 +251,32 @@ async def test_what_an_earlier_run_left_goes_and_nothing_else(
         assert set(await objects(killed)) == set(others)
 
 
-@pytest.mark.slow
-@pytest.mark.needs("memcached")
-async def test_containers_of_others_stay_and_those_of_killed_runs_go(
-    on_own_swift: dict[str, str], swift: Swift, monkeypatch: pytest.MonkeyPatch
+@SWIFT_SLOWLY
+async def test_pieces_of_a_run_that_was_killed_go_with_a_later_one(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two runs at once, of which one is killed in the middle of a stream."""
-    await init(on_own_swift)
-    token, account = swift.sign_in()
-    photos = f"{account}/{load(on_own_swift).swift.container}"
-    for foreign in ("-prove", "-prove-mine", f"-prove-{'a' * 16}x"):
-        assert ask("PUT", photos + foreign, X_Auth_Token=token).status == 201
+    await init(settings)
+    async with open_stage(load(settings)) as killed:
+        key, store = await killed.large_photo(), killed.large.store
+        putting = asyncio.create_task(store.put(key, stalled(), content_type="image/jpeg"))
+        async with asyncio.timeout(30):
+            while not await killed.large.left(key):
+                await asyncio.sleep(0.1)
+        async with opened(settings):
+            pass
+        assert await killed.large.left(key), "it may run still"
+        monkeypatch.setattr(stages, "OLD", timedelta(seconds=-60))
+        async with opened(settings):
+            pass
+        assert not await killed.large.left(key)
+        assert await objects(killed) == []
+        await cancel(putting)
 
-    def there() -> set[str]:
-        names = ask("GET", account, X_Auth_Token=token).body.decode().split()
-        ours = load(on_own_swift).swift.container
-        return {name.removeprefix(ours) for name in names if name.startswith(f"{ours}-prove")}
 
-    async with open_stage(load(on_own_swift)) as killed:
-        key = killed.large_photo()
-        await killed.large.store.put(key, stream(LARGE), content_type="image/jpeg")
-        async with opened(on_own_swift) as stage:
-            assert (await outcome(stage, "large")).state == "holds"
-        assert len(there()) == 4, "it may run still"
-        assert await killed.large.left(key) > 0
-        for module in (stages, pieces):
-            monkeypatch.setattr(module, "OLD", timedelta(seconds=-60))
-        async with opened(on_own_swift) as stage:
-            assert (await outcome(stage, "large")).state == "holds"
-        assert there() == {"-prove", "-prove-mine", f"-prove-{'a' * 16}x"}
+async def stalled() -> AsyncIterator[bytes]:
+    """Some of it, and then no more."""
+    yield bytes(6 * 1024 * 1024)
+    await asyncio.Event().wait()
 
 
 async def test_what_cannot_be_removed_is_told(on_s3: dict[str, str]) -> None:

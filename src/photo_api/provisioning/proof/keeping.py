@@ -39,7 +39,7 @@ async def deleted(stage: Stage) -> Outcome:
 
 async def large(stage: Stage) -> Outcome:
     """A stream of several parts or segments, its copy, and the deletion of both."""
-    source, target = stage.large_photo(), stage.large_photo()
+    source, target = await stage.large_photo(), await stage.large_photo()
     store = stage.large.store
     await store.put(source, stream(LARGE), content_type=TYPE)
     info = await store.head(source)
@@ -60,7 +60,7 @@ async def large(stage: Stage) -> Outcome:
 
 
 async def broken_off(stage: Stage) -> Outcome:
-    key, store = stage.large_photo(), stage.large.store
+    key, store = await stage.large_photo(), stage.large.store
     with suppress(_Broken):
         await store.put(key, stream(LARGE, broken=True), content_type=TYPE)
     if await _is_there(stage, key):

@@ -4,14 +4,14 @@ prefix of their own."""
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from photo_api.delivery.base import SignedUpload, UrlSigner
-from photo_api.provisioning.proof.pieces import OLD, Large
+from photo_api.provisioning.proof.pieces import Large
 from photo_api.settings.loading import Settings
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
 from photo_api.storage.plain_requests import PlainAnswer, PlainRequests
@@ -20,6 +20,10 @@ from photo_api.storage.url_keys import Digest
 
 PREFIX = "prove/"
 OURS = re.compile(rf"(?:{STAGING})?{PREFIX}[0-9a-f]{{32}}/[0-9a-f]{{16}}(?:/[a-z.]+)?")
+OLD = timedelta(hours=1)
+"""After which objects are those of a run that was killed."""
+PIECES = "/pieces"
+"""Ends the key of what tells the next run of pieces, should this one be killed."""
 TYPE = "image/jpeg"
 SLOW = 20.0
 EXPIRES_IN = 300
@@ -34,7 +38,7 @@ AsOwner = Callable[[str, str], Awaitable[PlainAnswer]]
 class Stage:
     """`base` is the address that clients get, without what `place` gives for a key: bucket or
     container, and key. `signer_at` makes a signer whose clock is so many seconds off. `kept` are
-    all keys that may have an object, `large_ones` those that may have pieces."""
+    all keys that may have an object."""
 
     settings: Settings
     store: ObjectStore
@@ -47,7 +51,6 @@ class Stage:
     digest: Digest = "sha256"
     run: str = field(default_factory=lambda: secrets.token_hex(16))
     kept: list[str] = field(default_factory=list)
-    large_ones: list[str] = field(default_factory=list)
 
     @property
     def is_swift(self) -> bool:
@@ -65,9 +68,10 @@ class Stage:
         """The same for what is confirmed."""
         return self._kept(f"{PREFIX}{self.run}/{secrets.token_hex(8)}")
 
-    def large_photo(self) -> str:
-        """The same for what is made of pieces."""
-        self.large_ones.append(key := self.photo())
+    async def large_photo(self) -> str:
+        """The same for what is made of pieces. Raises `StoreUnavailable`."""
+        key = self.photo()
+        await self.store.put_bytes(self._kept(key + PIECES), b"pieces", content_type=TYPE)
         return key
 
     def address(self, key: str) -> str:
@@ -122,14 +126,25 @@ class Stage:
         still."""
         try:
             async with asyncio.timeout(CLEANING):
-                kept = [*self.kept, *await self._left_before()]
-                for at in range(0, len(kept), AT_ONCE):
-                    with suppress(StoreUnavailable, ObjectMissing):
-                        await self.store.delete(kept[at : at + AT_ONCE])
-                left = await self.large.clean(self.large_ones)
+                left = await self._throw_away(self.kept)
+                left += await self._throw_away(await self._left_before())
                 return [*left, *[key async for key in self._still()]]
         except (StoreUnavailable, TimeoutError):
             return sorted(self.kept)
+
+    async def _throw_away(self, keys: Sequence[str]) -> list[str]:
+        """Delete these; which pieces are left. What tells of those goes last."""
+        marks = [key for key in keys if key.endswith(PIECES)]
+        await self._delete([key for key in keys if key not in marks])
+        left = await self.large.clean([key.removesuffix(PIECES) for key in marks])
+        if not left:
+            await self._delete(marks)
+        return left
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        for at in range(0, len(keys), AT_ONCE):
+            with suppress(StoreUnavailable, ObjectMissing):
+                await self.store.delete(keys[at : at + AT_ONCE])
 
     async def _still(self) -> AsyncIterator[str]:
         for prefix in (f"{STAGING}{PREFIX}{self.run}/", f"{PREFIX}{self.run}/"):
