@@ -130,18 +130,27 @@ async def test_a_store_that_is_down_leaves_it_to_be_done(
     assert user.photo(photo_id)["exif"] == ANEW
 
 
-async def test_an_original_that_is_lost_keeps_what_was_read(
+async def test_an_original_that_is_not_found_keeps_what_was_read_and_is_read_when_it_is(
     settings: dict[str, str], user: User
 ) -> None:
     [photo_id] = await read_by_0_1_0(settings, user)
     [row] = await asyncio.to_thread(
         ask, settings, "SELECT object_key FROM photos WHERE id = $1", photo_id
     )
-    await store_of(settings).delete([row["object_key"]])
+    store, key = store_of(settings), row["object_key"]
+    await store.delete([key])
     async with maintained(settings), working(settings):
+        await asyncio.to_thread(eventually, lambda: missed(settings), 30)
+        assert user.photo(photo_id)["exif"] == AS_IN_0_1_0
+        await store.put_bytes(key, EDITED, content_type="image/jpeg")
         await asyncio.to_thread(eventually, lambda: not unread(settings), 30)
-    assert user.photo(photo_id)["exif"] == AS_IN_0_1_0
+    assert user.photo(photo_id)["exif"] == ANEW
     assert not await asyncio.to_thread(waiting, settings)
+
+
+def missed(settings: dict[str, str]) -> bool:
+    """Whether a job has looked for its original in vain."""
+    return any("ObjectMissing" in (job["error"] or "") for job in waiting(settings))
 
 
 async def test_users_jobs_come_first(

@@ -7,7 +7,7 @@ from typing import TypeVar
 from photo_api.jobs.queue import Job
 from photo_api.jobs.runner import Postponed
 from photo_api.renditions.decoder import Decoder, DecoderDied, NoProcess, Refused
-from photo_api.storage.base import ObjectMissing, ObjectStore
+from photo_api.storage.base import ObjectStore
 
 DEATHS = 2
 """How many decoders one photo may end before it is to blame. One that was killed says nothing of
@@ -35,7 +35,8 @@ class DecoderPool:
         self, job: Job, key: str, work: Callable[[Decoder, bytes], Awaitable[Made]]
     ) -> Made:
         """What a decoder makes of the object. Raises `PermanentFailure`, `Postponed`, what the
-        store does, and `DecoderDied` for a job that may try another."""
+        store does, also `ObjectMissing`, which a store that is short of machines says of what it
+        has, and `DecoderDied` for a job that may try another."""
         try:
             return await self._decode(await self._store.get(key), work)
         except Refused as refused:
@@ -43,8 +44,6 @@ class DecoderPool:
             raise PermanentFailure(
                 f"{refused.reason}: {refused}" if told else refused.reason
             ) from refused
-        except ObjectMissing as missing:
-            raise PermanentFailure("bytes_missing") from missing
         except NoProcess as error:
             raise Postponed(f"no decoder can be started: {error}") from error
         except DecoderDied as died:

@@ -21,7 +21,7 @@ from photo_api.photos.upload_queries import KEY_GRACE, note_object
 from photo_api.renditions.decoder import Decoder, Displayable, Rendered
 from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure, TakenBySweep
 from photo_api.renditions.rereading import READER, keep_facts
-from photo_api.storage.base import ObjectStore
+from photo_api.storage.base import ObjectMissing, ObjectStore
 from photo_api.tracing import traceparent
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,9 @@ class RenditionJob(_PhotoJob[Rendered]):
             await keep_facts(connection, job.subject_id, facts)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
-        await _mark_failed(connection, job.subject_id, f"attempts_exhausted:{cause}")
+        missing = cause == ObjectMissing.__name__
+        reason = "bytes_missing" if missing else f"attempts_exhausted:{cause}"
+        await _mark_failed(connection, job.subject_id, reason)
 
 
 async def _mark_failed(connection: Any, photo_id: int, reason: str) -> None:
