@@ -19,10 +19,10 @@ def exit_code(proofs: Sequence[Proof], left: Sequence[str]) -> int:
     return COULD_NOT if "unknown" in needed or left or not proofs else DONE
 
 
-def as_dict(proofs: Sequence[Proof], left: Sequence[str]) -> dict[str, Any]:
-    """What `--json` prints."""
+def as_dict(proofs: Sequence[Proof], left: Sequence[str], *, whole: bool) -> dict[str, Any]:
+    """What `--json` prints; of a proof that was interrupted, that not all of it is known."""
     return {
-        "ok": exit_code(proofs, left) == DONE,
+        "ok": whole and exit_code(proofs, left) == DONE,
         "properties": [
             {
                 "code": one.code,
