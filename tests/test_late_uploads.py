@@ -60,6 +60,7 @@ async def noted(db: Database, store: ObjectStore, age: float) -> int:
     return await leave_to_sweep(db, store, age, lease)
 
 
+@pytest.mark.s3_only("a PUT on Swift is as old as its begin: what was deleted since stays deleted")
 async def test_a_put_that_outlived_its_upload_is_swept(
     settings: dict[str, str],
     user: User,
