@@ -77,6 +77,8 @@ use = egg:swift#healthcheck
 [filter:cache]
 use = egg:swift#memcache
 memcache_servers = 127.0.0.1:{cache}
+# Two for each server, the default, let tokens seem unknown with many requests at once.
+memcache_max_connections = 64
 [filter:listing_formats]
 use = egg:swift#listing_formats
 [filter:bulk]
