@@ -308,9 +308,9 @@ async def test_an_interrupted_proof_cleans_up(
         until = time.monotonic() + 20
         while not await objects(stage):
             assert time.monotonic() < until
-        process.send_signal(number)
-        await asyncio.sleep(0.01)
-        process.send_signal(number)
+        for _ in range(20 if number == signal.SIGINT else 1):
+            process.send_signal(number)
+            await asyncio.sleep(0.005)
         out, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert process.returncode == code, (out, err)
         assert b"interrupted" in err
