@@ -2,22 +2,15 @@
 does not is found."""
 
 import asyncio
-import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from photo_api.provisioning.proof import stage as stages
 from photo_api.provisioning.proof.opening import open_stage
 from photo_api.provisioning.proof.outcomes import Outcome
 from photo_api.provisioning.proof.proving import ATTACKS, Proof, prove, tried
@@ -27,13 +20,12 @@ from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.plain_requests import PlainAnswer
 from photo_api.storage.swift_containers import Containers
-from photo_base.tasks import cancel
 from photo_local.seaweed import BUCKET
 from tests.doctor.test_store_look import KEYS, running
 from tests.openstack.account import STAGING_KEY, on_swift
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
 from tests.openstack.swift import Swift, ask
-from tests.provisioning.conftest import FRONT, SECOND_KEY, SWIFT_SLOWLY
+from tests.provisioning.conftest import FRONT, SECOND_KEY
 from tests.provisioning.running import init
 from tests.provisioning.test_check import readable
 from tests.provisioning.test_init import change, put_rules
@@ -232,91 +224,6 @@ def test_a_swift_whose_pipeline_has_another_order(other_pipeline: dict[str, str]
             assert (await outcome(stage, "large-broken-off")).state == "holds"
 
     asyncio.run(run())
-
-
-async def test_what_an_earlier_run_left_goes_and_nothing_else(
-    on_s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await init(on_s3)
-    async with open_stage(load(on_s3)) as killed:
-        left = [killed.photo(), killed.staging()]
-        others = ["photos/1/2", "prove/mine", f"prove/{'a' * 32}/mine", "staging/1/2/3"]
-        for key in (*left, *others):
-            await killed.store.put_bytes(key, b"x", content_type="image/jpeg")
-        async with opened(on_s3) as stage:
-            await outcome(stage, "upload")
-        assert set(await objects(killed)) == {*left, *others}, "it may run still"
-        monkeypatch.setattr(stages, "OLD", timedelta(seconds=-60))
-        async with opened(on_s3) as stage:
-            await outcome(stage, "upload")
-        assert set(await objects(killed)) == set(others)
-
-
-@SWIFT_SLOWLY
-async def test_pieces_of_a_run_that_was_killed_go_with_a_later_one(
-    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await init(settings)
-    async with open_stage(load(settings)) as killed:
-        key, store = await killed.large_photo(), killed.large.store
-        putting = asyncio.create_task(store.put(key, stalled(), content_type="image/jpeg"))
-        async with asyncio.timeout(30):
-            while not await killed.large.left(key):
-                await asyncio.sleep(0.1)
-        async with opened(settings):
-            pass
-        assert await killed.large.left(key), "it may run still"
-        monkeypatch.setattr(stages, "OLD", timedelta(seconds=-60))
-        async with opened(settings):
-            pass
-        assert not await killed.large.left(key)
-        assert await objects(killed) == []
-        await cancel(putting)
-
-
-async def stalled() -> AsyncIterator[bytes]:
-    """Some of it, and then no more."""
-    yield bytes(6 * 1024 * 1024)
-    await asyncio.Event().wait()
-
-
-async def test_what_cannot_be_removed_is_told(on_s3: dict[str, str]) -> None:
-    await init(on_s3)
-    async with opened(on_s3) as stage:
-        await outcome(stage, "upload")
-        whole = stage.store
-        stage.store = Keeping(whole)
-        left = await stage.clean()
-        assert left == stage.kept
-        assert f"could not be removed: {left[0]}" in as_text([], left)
-        assert (await outcome(stage, "deleted")).state == "unknown"
-        stage.store = whole
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-)
-async def test_an_interrupted_proof_cleans_up(
-    on_s3: dict[str, str], number: signal.Signals, code: int
-) -> None:
-    """By somebody who is impatient, too."""
-    await init(on_s3)
-    command = [sys.executable, "-m", "photo_api.cli", "storage", "prove", "--json"]
-    process = subprocess.Popen(command, env=on_s3, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    async with open_stage(load(on_s3)) as stage:
-        until = time.monotonic() + 20
-        while not await objects(stage):
-            assert time.monotonic() < until
-        for _ in range(20 if number == signal.SIGINT else 1):
-            process.send_signal(number)
-            await asyncio.sleep(0.005)
-        out, err = await asyncio.to_thread(process.communicate, timeout=30)
-        assert process.returncode == code, (out, err)
-        assert b"interrupted" in err
-        told = json.loads(out)
-        assert (told["ok"], told["left"]) == (False, [])
-        assert await objects(stage) == []
 
 
 def proof(state: Any, *, needed: bool) -> Proof:
