@@ -1,4 +1,4 @@
-"""What `photo-api storage prove` puts into a store is removed, also by who interrupts or kills it."""
+"""What `photo-api storage prove` puts there is removed, also by who interrupts or kills it."""
 
 import asyncio
 import json
