@@ -138,6 +138,20 @@ async def test_half_of_an_answer_is_none(way: Way) -> None:
         assert await read()
 
 
+async def test_a_page_of_somebody_between_is_no_object(way: Way) -> None:
+    """A balancer that is being worked on may say 200, and mean no photo."""
+    way.relay.answers(200)
+    for read in (way.store.get("x"), way.store.peek("x", 9), way.store.open("x")):
+        with pytest.raises(StoreUnavailable):
+            await read
+    with pytest.raises(StoreUnavailable):
+        await way.store.put_bytes("x", b"data", content_type="image/png")
+    with pytest.raises(StoreUnavailable):
+        await way.store.copy("x", "y", content_type="image/png")
+    with pytest.raises(StoreUnavailable):
+        await way.store.delete(["x", "y"])
+
+
 async def test_a_late_answer_is_waited_for(way: Way) -> None:
     way.relay.late(1.0)
     await way.store.put_bytes("x", b"data", content_type="image/png")

@@ -81,7 +81,9 @@ class SwiftStore:
     async def get(self, key: str) -> bytes:
         """The whole object."""
         asked = Asked("GET", self._place(key), most=_WHOLE)
-        return (await self._found(await self._requests.ask(asked), key)).body
+        answer = await self._found(await self._requests.ask(asked), key)
+        _info(key, answer.headers)  # or it is a page of somebody between
+        return answer.body
 
     async def peek(self, key: str, length: int) -> tuple[ObjectInfo, bytes]:
         """The description and first `length` bytes; only an empty object takes a second request."""
