@@ -64,6 +64,7 @@ def copy_anew(
         "Content-Type": content_type,
         "X-Amz-Copy-Source": f"/{quote_path(source)}",
         "X-Amz-Metadata-Directive": "REPLACE",
+        "X-Amz-Tagging-Directive": "REPLACE",
     }
     if etag is not None:
         headers["X-Amz-Copy-Source-If-Match"] = f'"{etag}"'
