@@ -1,9 +1,13 @@
 """Settings of what the service stands on: the database and the object store."""
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from photo_base.environment import (
+    PREFIX,
     choice,
     database_url,
     integer,
@@ -66,6 +70,13 @@ class DatabaseSettings:
         return self.direct_url or self.url
 
 
+def bucket_name(value: str) -> str:
+    """Also old names, and those of Ceph's tenants."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:-]{1,254}", value):
+        raise ValueError("must be a bucket's name: ASCII letters, digits, hyphens and dots")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class S3Settings:
     endpoint: str = setting(
@@ -80,7 +91,9 @@ class S3Settings:
         default="",
         parse=optional_url,
     )
-    bucket: str = setting("S3_BUCKET", "the bucket that holds everything", default="photos")
+    bucket: str = setting(
+        "S3_BUCKET", "the bucket that holds everything", default="photos", parse=bucket_name
+    )
     authorities: str = setting(
         "S3_CA_FILE",
         "PEM file of the authorities whose certificates the store may have besides those that the"
@@ -96,3 +109,14 @@ class S3Settings:
         secret=True,
     )
     secret_key: str = setting("S3_SECRET_KEY", "its secret key", default="", secret=True)
+
+
+def with_the_bucket(values: Mapping[str, Any]) -> Iterator[str]:
+    """Addresses that name the bucket, as consoles show them: it would be there twice, and what is
+    meant for the bucket would make an object in it."""
+    bucket = values["s3.bucket"]
+    for name in ("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"):
+        parts = urlsplit(values[name.lower().replace("_", ".", 1)])
+        in_host = (parts.hostname or "").startswith((f"{bucket}.s3.", f"{bucket}.s3-"))
+        if in_host or parts.path.endswith(f"/{bucket}"):
+            yield f"{PREFIX}{name} must not name the bucket: {PREFIX}S3_BUCKET does"

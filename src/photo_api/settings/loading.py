@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from photo_api.contract import STOP_MARGIN
 from photo_api.settings import swift
-from photo_api.settings.dependencies import DatabaseSettings, S3Settings
+from photo_api.settings.dependencies import DatabaseSettings, S3Settings, with_the_bucket
 from photo_api.settings.held_secrets import SecretFaults, faults_of_secrets
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
 from photo_api.settings.serving import (
@@ -131,7 +131,8 @@ def _missing(values: Mapping[str, Any]) -> list[str]:
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    problems = list(swift.contradictions(values)) if values["store"] == "swift" else []
+    on_swift = values["store"] == "swift"
+    problems = list(swift.contradictions(values) if on_swift else with_the_bucket(values))
     if bool(values["s3.access_key"]) != bool(values["s3.secret_key"]):
         problems.append(f"{PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY must be set together")
     if values["database.pooler"] == "transaction" and not values["database.direct_url"]:
