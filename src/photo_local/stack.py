@@ -171,6 +171,10 @@ class EmbeddedStack:
     async def _make_store(self, port: int | None, secrets: Secrets) -> "Seaweed | OpenStack":
         folder, logs = self._data / FOLDERS[self._store.kind], self._data / "logs"
         self._refuse_other_store()
+        # Before there is a folder, which would say what the data is in. Where there is one, a former
+        # server may have the port, and is ended first.
+        if port and not folder.exists() and not is_free(port):
+            raise PortTaken(PORT_VARIABLES[self._store.kind], port)
         if self._store.kind == "s3":
             return Seaweed(
                 folder,
@@ -183,8 +187,7 @@ class EmbeddedStack:
         from photo_local.openstack_account import OpenStack
         from photo_local.openstack_programs import programs
 
-        # Before there is a folder, which would say what the data is in.
-        await programs()
+        await programs()  # before there is a folder, too
         return OpenStack(
             folder,
             logs,

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -80,6 +81,20 @@ def test_data_in_seaweed_is_not_looked_for_in_swift(data: Path) -> None:
     code, printed = refusal(data, STORE="swift")
     assert (code, (data / "openstack").exists()) == (1, False)
     assert "are in its SeaweedFS: start it with STORE=s3 again" in printed
+
+
+@pytest.mark.parametrize(
+    ("store", "variable", "folder"),
+    [("swift", "SWIFT_PORT", "openstack"), ("s3", "S3_PORT", "seaweed")],
+)
+def test_a_start_that_finds_its_port_taken_does_not_say_what_the_data_is_in(
+    data: Path, store: str, variable: str, folder: str
+) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        code, printed = refusal(data, STORE=store, **{variable: str(port)})
+    assert (code, (data / folder).exists()) == (1, False)
+    assert f"{variable} {port} is taken" in printed
 
 
 @pytest.mark.slow
