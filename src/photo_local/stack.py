@@ -171,8 +171,8 @@ class EmbeddedStack:
     async def _make_store(self, port: int | None, secrets: Secrets) -> "Seaweed | OpenStack":
         folder, logs = self._data / FOLDERS[self._store.kind], self._data / "logs"
         self._refuse_other_store()
-        # Before there is a folder, which would say what the data is in. Where there is one, a former
-        # server may have the port, and is ended first.
+        # Before there is a folder, which would say what the data is in. Where there is one, a
+        # former server may have the port, and is ended first.
         if port and not folder.exists() and not is_free(port):
             raise PortTaken(PORT_VARIABLES[self._store.kind], port)
         if self._store.kind == "s3":
