@@ -11,6 +11,8 @@ import pytest
 from photo_api.storage.base import ObjectMissing, StoreUnavailable
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers
+from photo_api.storage.swift_requests import SwiftRequests
+from photo_api.storage.tokens import Token, Tokens
 from tests.openstack.account import account_of, make_containers, open_store
 from tests.openstack.keystone_v2 import KeystoneV2, serving
 from tests.openstack.swift import Swift, ask
@@ -150,6 +152,14 @@ async def test_a_page_of_somebody_between_is_no_object(way: Way) -> None:
         await way.store.copy("x", "y", content_type="image/png")
     with pytest.raises(StoreUnavailable):
         await way.store.delete(["x", "y"])
+
+    async def fetch() -> Token:
+        raise AssertionError("it is for anybody")
+
+    requests = SwiftRequests(f"{way.relay.endpoint}/v1/AUTH_test", Tokens(fetch))
+    with pytest.raises(StoreUnavailable):
+        await requests.info()
+    await requests.aclose()
 
 
 async def test_a_late_answer_is_waited_for(way: Way) -> None:

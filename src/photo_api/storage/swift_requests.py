@@ -128,7 +128,11 @@ class SwiftRequests:
             answer = await whole(await self._pool.handle_async_request(request), LONGEST_ANSWER)
         if 400 <= answer.status < 500 and answer.status not in BUSY:
             return b""
-        return answer.body if _usable("GET", answer).status == 200 else b""
+        if _usable("GET", answer).status != 200:
+            return b""
+        if not answer.body.lstrip().startswith(b"{"):  # a page of somebody between
+            raise StoreUnavailable("GET of /info: the answer is not JSON")
+        return answer.body
 
     async def prove(self, container: str) -> None:
         """Have the token tried there, unless the store has taken it just now: what follows can be
