@@ -52,7 +52,8 @@ pipeline = {name}-server
 use = egg:swift#{name}
 """
 
-# With `slo dlo copy` a COPY of a large object would copy its manifest.
+# With `slo dlo copy` a COPY of a large object would copy its manifest. There is one server of each
+# kind: a proxy that leaves it alone for a minute after ten errors, as it comes, answers nobody.
 _PROXY = """
 [DEFAULT]
 bind_ip = 127.0.0.1
@@ -68,6 +69,8 @@ pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk tempur
 use = egg:swift#proxy
 allow_account_management = true
 account_autocreate = true
+conn_timeout = 5
+error_suppression_limit = 1000000
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:gatekeeper]

@@ -1,5 +1,6 @@
 """The stage itself: a real Swift and a real Keystone, which end with who started them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -48,6 +49,27 @@ def test_its_servers_are_on_loopback_alone(swift: Swift) -> None:
         if place.status == psutil.CONN_LISTEN
     }
     assert places == {"127.0.0.1"}
+
+
+@pytest.mark.slow
+async def test_a_server_that_is_mended_is_asked_at_once(tmp_path: Path) -> None:
+    """However often it has failed: there is no other."""
+    swift = Swift(tmp_path / "own")
+    await swift.start()
+    try:
+        token, account = await asyncio.to_thread(swift.sign_in)
+
+        async def put(place: str) -> int:
+            url = f"{account}/{place}"
+            return (await asyncio.to_thread(ask, "PUT", url, b"bytes", X_Auth_Token=token)).status
+
+        assert await put("stage") == 201
+        swift.processes["object"].kill()
+        assert {await put("stage/x") for _ in range(15)} == {503}
+        await swift.start()
+        assert await put("stage/x") == 201
+    finally:
+        await swift.stop()
 
 
 def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:
