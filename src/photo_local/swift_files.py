@@ -53,7 +53,7 @@ use = egg:swift#{name}
 """
 
 # With `slo dlo copy` a COPY of a large object would copy its manifest. There is one server of each
-# kind: a proxy that leaves it alone for a minute after ten errors, as it comes, answers nobody.
+# kind: a proxy that leaves it alone for a minute after ten errors, or after a 507, answers nobody.
 _PROXY = """
 [DEFAULT]
 bind_ip = 127.0.0.1
@@ -72,7 +72,7 @@ error_suppression_interval = 1
 allow_account_management = true
 account_autocreate = true
 conn_timeout = 5
-error_suppression_limit = 1000000
+error_suppression_interval = 0
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:gatekeeper]
