@@ -67,8 +67,6 @@ pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk tempur
  copy slo dlo symlink proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
-# One node alone has no other to go to: it is asked again at once when it is back.
-error_suppression_interval = 1
 allow_account_management = true
 account_autocreate = true
 conn_timeout = 5
