@@ -61,7 +61,7 @@ async def test_a_run_whose_last_commit_is_not_over_yet_loses_no_photo_by_the_nex
 ) -> None:
     """Killed while its commit waits, for a standby say: the next run sees the photo wait, and the
     commit comes after its look."""
-    [photo_id] = await to_be_moved(settings, own_bucket(stack, environ))
+    [photo_id] = await to_be_moved(settings, await asyncio.to_thread(own_bucket, stack, environ))
     key = f"photos/1/{photo_id}/x.jpg"
     async with database_of(settings) as db:
         assert await objects._note(db, photo_id, key)
@@ -81,7 +81,7 @@ async def test_objects_that_the_store_keeps_back_stop_no_others(
     settings: dict[str, str], stack: dict[str, Any], environ: dict[str, str]
 ) -> None:
     """Archived ones say 403. More of them than make a breaker think of an outage."""
-    old = own_bucket(stack, environ)
+    old = await asyncio.to_thread(own_bucket, stack, environ)
     kept = await to_be_moved(settings, old, 8)
     sound = await to_be_moved(settings, old, 3)
     async with database_of(settings) as db:
@@ -102,7 +102,7 @@ async def test_a_store_that_goes_away_in_the_middle_ends_the_run(
     settings: dict[str, str], stack: dict[str, Any], environ: dict[str, str]
 ) -> None:
     """Or one that hands out nothing at all, though it lists; and the next run takes up the rest."""
-    old = own_bucket(stack, environ)
+    old = await asyncio.to_thread(own_bucket, stack, environ)
     waiting = await to_be_moved(settings, old, 3)
     arguments = ("import", "--bucket", bucket_in(old))
     with faulty_store(endpoint_in(settings)) as relay:

@@ -13,9 +13,12 @@ SHORTEST, LONGEST = 60.0, 90 * 86400.0
 
 
 def address(value: str) -> str:
-    """A type for argparse: where a Prometheus or an edge answers, by http or https."""
+    """A type for argparse: where a Prometheus or an edge answers, by http or https; a user and
+    password before its name are sent, and shown to nobody."""
     try:
-        httpx.URL(url(text(value))).host  # noqa: B018  (not every name can be asked for)
+        asked = httpx.URL(text(value))
+        url(value.replace(f"{asked.userinfo.decode()}@", "", 1) if asked.userinfo else value)
+        asked.host  # noqa: B018  (not every name can be asked for)
     except (ValueError, httpx.InvalidURL):
         reason = "as http://127.0.0.1:9090, with a path where it has one"
         raise argparse.ArgumentTypeError(reason) from None

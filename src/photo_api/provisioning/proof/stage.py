@@ -19,10 +19,10 @@ from photo_api.storage.swift_containers import STAGING
 from photo_api.storage.url_keys import Digest
 
 PREFIX = "prove/"
-OURS = re.compile(rf"(?:{STAGING})?{PREFIX}[0-9a-f]{{32}}/[0-9a-f]{{16}}(?:/[a-z.]+)?")
+OURS = re.compile(rf"(?:{STAGING})?{PREFIX}[0-9a-f]{{32}}/[0-9a-f]{{16}}(?:/[a-z.]+|-pieces)?")
 OLD = timedelta(hours=1)
 """After which objects are those of a run that was killed."""
-PIECES = "/pieces"
+PIECES = "-pieces"
 """Ends the key of what tells the next run of pieces, should this one be killed."""
 TYPE = "image/jpeg"
 SLOW = 20.0
