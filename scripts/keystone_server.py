@@ -1,7 +1,8 @@
 # mypy: ignore-errors
 """Keystone as one process: makes its database and the project with its user where they are missing,
 and serves. Run in its folder by the Python that has Keystone, which knows nothing of ours; its
-input is a JSON object with `port`, `project`, `user`, `password` and `admin_password`."""
+input is a JSON object with `port`, `project`, `user`, `password`, `admin_password`, and as `store`
+the address of the project's object store, if its catalogue names one."""
 
 import json
 import os
@@ -82,6 +83,23 @@ def populate(told, address):
         apis.assignment_api.add_role_to_user_and_project(
             user["id"], told["project"], made.member_role_id
         )
+    if told["store"]:
+        offer(apis.catalog_api, told["store"])
+
+
+def offer(catalog, address):
+    """Put the object store into the catalogue. It may be elsewhere than at the last start."""
+    name = {"name": "swift", "enabled": True}
+    endpoint = {"service_id": "swift", "interface": "public", "region_id": REGION}
+    try:
+        catalog.get_service("swift")
+    except exception.ServiceNotFound:
+        catalog.create_service("swift", {"id": "swift", "type": "object-store", **name})
+    try:
+        catalog.update_endpoint("swift-public", {"url": address})
+    except exception.EndpointNotFound:
+        made = {"id": "swift-public", "url": address, "enabled": True, **endpoint}
+        catalog.create_endpoint("swift-public", made)
 
 
 main()

@@ -56,17 +56,25 @@ class Passwords:
 
 class Keystone:
     """The server with its files under `folder`; its tokens live for `life` seconds. The user keeps
-    the password of the first start."""
+    the password of the first start. `store` is the address of the project's object store, for the
+    catalogue."""
 
     name = "Keystone"
 
     def __init__(
-        self, folder: Path, passwords: Passwords, *, life: int = 3600, log: Path | None = None
+        self,
+        folder: Path,
+        passwords: Passwords,
+        *,
+        life: int = 3600,
+        log: Path | None = None,
+        store: str = "",
     ) -> None:
         self._folder = folder.absolute()
         self._life = life
         self._log = log or self._folder / "keystone.log"
         self._port = free_port()
+        self._store = store
         self._running: Running | None = None
         self.passwords = passwords
         self.url = f"http://127.0.0.1:{self._port}"
@@ -83,7 +91,7 @@ class Keystone:
         Raises `CannotStart`."""
         found = await programs()
         await asyncio.to_thread(self._write_files)
-        told = {"port": self._port, "project": PROJECT, "user": USER}
+        told = {"port": self._port, "project": PROJECT, "user": USER, "store": self._store}
         told |= {"password": self.passwords.user, "admin_password": self.passwords.admin}
         program = Program(
             self.name,

@@ -19,6 +19,7 @@ from photo_base.origins import ANY, ANY_PORT
 from photo_base.processes import CannotStart
 from photo_local import keystone
 from photo_local.keystone import ADMIN, PROJECT, USER, Passwords
+from photo_local.ports import free_port
 from photo_local.swift import START_SECONDS, Swift
 from photo_local.swift_files import Identity
 
@@ -56,8 +57,15 @@ class OpenStack:
         )
         self._origins = cors_origins
         passwords = Passwords(self._secrets.admin_password, self._secrets.password)
-        log = logs / "keystone.log"
-        self._keystone = keystone.Keystone(folder / "keystone", passwords, life=token_life, log=log)
+        port = free_port() if port is None else port
+        self._account_url = f"http://127.0.0.1:{port}/v1/AUTH_{PROJECT}"
+        self._keystone = keystone.Keystone(
+            folder / "keystone",
+            passwords,
+            life=token_life,
+            log=logs / "keystone.log",
+            store=self._account_url,
+        )
         identity = Identity(self._keystone.url, ADMIN, passwords.admin, ADMIN)
         self._swift = Swift(folder / "swift", identity, port=port, logs=logs)
         self.services = (self._keystone, self._swift)
@@ -108,10 +116,6 @@ class OpenStack:
             url_key=self._secrets.url_key,
             staging_url_key=self._secrets.staging_url_key,
         )
-
-    @property
-    def _account_url(self) -> str:
-        return f"{self._swift.url}/v1/AUTH_{PROJECT}"
 
 
 async def _make_container(

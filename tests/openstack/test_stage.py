@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from photo_api.storage.keystone import Account, look_at
 from photo_local.keystone import PROJECT, USER
+from photo_local.openstack_account import OpenStack
 from tests.openstack.keystone import PASSWORD, Keystone
 from tests.openstack.swift import Swift, ask
 from tests.service import eventually
@@ -109,3 +111,19 @@ def test_a_keystone_opens_its_swift(openstack: tuple[Keystone, Swift]) -> None:
     assert account == f"{swift.url}/v1/AUTH_{keystone.project}"
     assert ask("PUT", f"{account}/stage", X_Auth_Token=token).status in (201, 202)
     assert ask("PUT", f"{account}/stage", X_Auth_Token="other").status == 401
+
+
+@pytest.mark.slow
+async def test_the_catalogue_of_a_data_folder_names_its_store_where_it_is_now(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):  # the second time at another port
+        made = OpenStack(tmp_path / "openstack", tmp_path / "logs")
+        keystone = made.services[0]
+        await keystone.start()
+        try:
+            found = made.found("")
+            account = Account(found.auth_url, found.user, found.password, found.project)
+            assert look_at(account)[1] == [found.url]
+        finally:
+            await keystone.stop()
