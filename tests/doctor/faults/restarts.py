@@ -18,7 +18,7 @@ import psutil
 
 from tests.doctor.faults.fault import Fault
 from tests.doctor.ground import Ground, again_and_again, family, stopped
-from tests.service import eventually, free_port
+from tests.service import eventually, free_port, jpeg
 
 MEMORY = Path("/sys/fs/cgroup/memory")
 DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'photo_api'"
@@ -102,7 +102,10 @@ def with_little_memory(ground: Ground, words: str) -> Iterator[None]:
     [victim] = family(ground.serving()[0]["pid"], words)
     (group / "cgroup.procs").write_text(str(victim))
     try:
-        with again_and_again(lambda: ground.bodies("/openapi.json", 2.0, clients=12)):
+        with (
+            again_and_again(lambda: ground.bodies("/openapi.json", 2.0, clients=12)),
+            photos(ground),
+        ):
             eventually(lambda: not psutil.pid_exists(victim), 60)
         yield
     finally:
@@ -110,6 +113,16 @@ def with_little_memory(ground: Ground, words: str) -> Iterator[None]:
             (MEMORY / "cgroup.procs").write_text(pid)
         eventually(lambda: not (group / "cgroup.procs").read_text().strip(), 20)
         group.rmdir()
+
+
+@contextmanager
+def photos(ground: Ground) -> Iterator[None]:
+    """Somebody uploads large ones, of which job workers make renditions."""
+    large = jpeg(1600, 1600)
+    with ground.up.new_user() as user:
+        album = user.album()["id"]
+        with again_and_again(lambda: user.upload(large, album)):
+            yield
 
 
 @contextmanager
