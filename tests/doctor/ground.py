@@ -331,7 +331,7 @@ def stopped(pids: Collection[int]) -> Iterator[None]:
 
 
 @contextmanager
-def again_and_again(act: Callable[[], None], pause: float = 0.0) -> Iterator[None]:
+def again_and_again(act: Callable[[], object], pause: float = 0.0) -> Iterator[None]:
     """In a thread, until the end."""
     stop = threading.Event()
 
