@@ -189,9 +189,8 @@ async def _confirm(state: AppState, owner_id: int, photo_id: int) -> Outcome:
     except ApiError:
         await discard(state, key)
         raise
-    except (
-        ObjectMissing
-    ):  # some of its machines do not have the copy: it says nothing of the upload
+    except ObjectMissing:
+        # Some of the store's machines do not have the copy: that says nothing of the upload.
         raise StoreUnavailable("the copy of an upload is not found yet") from None
 
 
