@@ -1,6 +1,7 @@
 """A Prometheus that does not answer, answers late, or answers something else: the page is written
 and says what could not be read, and so does the exit code."""
 
+import argparse
 import gzip
 import json
 import os
@@ -22,6 +23,7 @@ import pytest
 
 from photo_base import whole_file
 from photo_fleet.cli import main
+from photo_fleet.commands.values import address
 from photo_fleet.dashboard import prometheus
 from photo_fleet.dashboard.boards import BOARDS, EVENTS
 from photo_fleet.dashboard.chart import chart
@@ -338,3 +340,10 @@ def test_the_page_is_written_though_the_parent_closed_an_output(
             [*shell, sys.executable, "-m", "photo_fleet.cli", *usage], timeout=60, check=False
         )
     assert (done.returncode, page.exists()) == (0, True)
+
+
+def test_an_address_may_have_any_password() -> None:
+    for told in ("http://mina:p^s%20s@127.0.0.1:9090/prom", "http://127.0.0.1:9090"):
+        assert address(told) == told
+    with pytest.raises(argparse.ArgumentTypeError, match="as http://"):
+        address("http://mina:secret@:9090")

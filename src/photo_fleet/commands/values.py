@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,9 +17,9 @@ def address(value: str) -> str:
     """A type for argparse: where a Prometheus or an edge answers, by http or https; a user and
     password before its name are sent, and shown to nobody."""
     try:
-        asked = httpx.URL(text(value))
-        url(value.replace(f"{asked.userinfo.decode()}@", "", 1) if asked.userinfo else value)
-        asked.host  # noqa: B018  (not every name can be asked for)
+        parts = urlsplit(text(value))
+        url(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+        httpx.URL(value).host  # noqa: B018  (not every name can be asked for)
     except (ValueError, httpx.InvalidURL):
         reason = "as http://127.0.0.1:9090, with a path where it has one"
         raise argparse.ArgumentTypeError(reason) from None
