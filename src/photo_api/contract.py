@@ -3,7 +3,7 @@
 Standard library only: of `photo_api` the operations plane may import this alone.
 """
 
-RELEASE = "0.1.0"
+RELEASE = "0.2.0"
 
 API_PREFIX = "/api"
 DEFAULT_PORT = 8000

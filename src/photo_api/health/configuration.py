@@ -28,7 +28,7 @@ EXAMPLE: dict[str, Any] = {
     "pool": 10,
     "processors": 2,
     "memory_bytes": 8330915840,
-    "release": "0.1.0",
+    "release": "0.2.0",
     "schema": ["0001_initial"],
     "jwt_key_ids": ["2026-01"],
     "secret_key_ids": ["2026-01"],

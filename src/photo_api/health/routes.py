@@ -25,7 +25,7 @@ NO_METRICS = "the supervisor does not answer\n"
 HEALTH_EXAMPLE = {
     "status": "healthy",
     "instance": "10.0.1.10",
-    "version": "0.1.0",
+    "version": "0.2.0",
     "timestamp": "2026-01-01T00:00:00Z",
     "checks": {"database": {"ok": True, "latency_ms": 0.4, "age_ms": 120}},
 }
