@@ -35,8 +35,9 @@ EDITS = Mix(rate=6, clients=8, weights={"edit_album": 2, "list_albums": 1})
 
 CARELESS = Mix(rate=4, clients=8, weights={"careless_upload": 1, "list_photos": 1})
 
-FROZEN = 25.0
-"""Seconds: longer than it takes to leave the members, and then to be killed and replaced."""
+FROZEN = 60.0
+"""Seconds: longer than it takes to leave the members, and then to be killed and replaced, also on a
+busy machine; it ends with that. One that goes on before would serve what waits for it."""
 
 
 def experiment(
@@ -80,7 +81,7 @@ def scale_in(name: str) -> Scenario:
 
 def freeze(name: str) -> Scenario:
     step = Step(4, "freeze-instance", {"seconds": FROZEN})
-    return experiment(name, Gate.FREEZE, (step,), ONLY_WRITES, instances=3, seconds=FROZEN + 10)
+    return experiment(name, Gate.FREEZE, (step,), ONLY_WRITES, instances=3)
 
 
 def proxy_kill(name: str) -> Scenario:

@@ -21,8 +21,8 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "kept-members": (
-        # A member that is removed or hangs keeps getting requests, and all workers are said to
-        # know.
+        # A member that is removed keeps getting requests, whatever nginx itself has noticed of it,
+        # and all workers are said to know.
         (
             'if (dict:get("set:generation") or 0) ~= current.generation then',
             "if #current.list == 0 then",
@@ -31,7 +31,7 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
             'dict:set("seen:" .. slot(), members.current().generation)',
             'dict:set("seen:" .. slot(), dict:get("set:generation") or 0)',
         ),
-        ("return heard ~= nil and", "return false and"),
+        ("if not quarantine.holds(member) then", "if true then"),
     ),
     "forgetful-worker": (
         # A worker that takes the place of one that died knows no members.

@@ -116,7 +116,8 @@ async def freeze_instance(scene: Scene, *, seconds: float) -> Fault:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 left = await scene.out(victim["boot_id"])
-        await asyncio.sleep(max(0.0, began + seconds - scene.now()))
+        while scene.now() < began + seconds and is_there(victim["pid"]):
+            await asyncio.sleep(LOOK)
     await scene.stage.settled()
     return scene.span("freeze-instance", began, victim["name"], left)
 
