@@ -1,7 +1,7 @@
 """Migrations: what breaks the release that runs is refused, all else it can live with.
 
-The slow tests run the suite of one release on the schema of another: that of the last tag on this
-tree's, and, as a proof that this finds anything, this tree's on schemas that are made here.
+The slow tests run the suite of one release on the schema of another: that of the release before on
+this tree's, and, as a proof that this finds anything, this tree's on schemas that are made here.
 """
 
 import json
@@ -9,9 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,12 @@ import pytest
 from photo_api.db.migrations import BreakingMigrations, Migration, known_migrations, migrate
 from photo_api.settings.loading import load
 from tests.own_stage import ask, empty_database
+from tests.releases import previous_tree
 from tests.service import cli
 
 ROOT = Path(__file__).parent.parent
 SUBSET = ("test_albums.py", "test_accounts.py", "test_refresh.py")
-LONGEST_SUITE = 900
+LONGEST_SUITE, LONGEST_REST = 900, 3600
 
 ADDS = Migration("9001_adds", "ALTER TABLE albums ADD COLUMN note text;\n")
 INDEXES = Migration(
@@ -145,52 +144,51 @@ def run_suite(release: Path, migrate_with: Path, *tests: str) -> subprocess.Comp
     # From its sources: whatever `-m` starts there is of that release and not the installed one.
     return subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-x", "-m", "not slow and not long"),
+            *(sys.executable, "-m", "pytest", "-m", "not slow and not long"),
             *("-c", "../pyproject.toml", "--rootdir", ".."),
-            *(f"../tests/contract/{name}" for name in tests),
+            *tests,
         ],
         cwd=release / "src",
         env=os.environ | {"MIGRATE_WITH": str(migrate_with)},
         capture_output=True,
         text=True,
-        timeout=LONGEST_SUITE,
+        timeout=LONGEST_REST,
         check=False,
     )
 
 
-def last_release() -> str | None:
-    """The newest tag of a release that is not the very tree at hand."""
-    command = ["git", "tag", "--list", "v*", "--sort=-v:refname", "--no-contains", "HEAD"]
-    try:
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    tags = listed.stdout.split()
-    return tags[0] if tags else None
+def contract_tests(*names: str) -> list[str]:
+    return ["-x", *(f"../tests/contract/{name}" for name in names)]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_SUITE)
-def test_the_release_before_passes_its_suite_on_this_schema(tmp_path: Path) -> None:
-    tag = last_release()
-    if tag is None:
-        pytest.skip("no release before this one is tagged")
-    exported = subprocess.run(["git", "archive", tag], cwd=ROOT, capture_output=True, check=True)
-    with tarfile.open(fileobj=BytesIO(exported.stdout)) as archive:
-        archive.extractall(tmp_path, filter="data")
-    done = run_suite(tmp_path, ROOT / "src", "")
+def test_the_release_before_keeps_its_contract_on_this_schema(tmp_path: Path) -> None:
+    previous_tree(tmp_path)
+    done = run_suite(tmp_path, ROOT / "src", *contract_tests(""))
     assert done.returncode == 0, done.stdout[-10_000:]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(LONGEST_REST)
+def test_the_release_before_passes_all_else_on_this_schema(tmp_path: Path) -> None:
+    """But the tests of its migrations, which are about the schema that it makes itself."""
+    previous_tree(tmp_path)
+    left_out = ("--ignore=../tests/contract", "--ignore=../tests/test_migrations.py")
+    at_once = ("-n", "3", "--dist", "loadfile", "--reruns", "1")
+    done = run_suite(tmp_path, ROOT / "src", *at_once, *left_out, "../tests")
+    assert done.returncode == 0, done.stdout[-20_000:]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_SUITE)
 def test_a_compatible_schema_passes(tmp_path: Path) -> None:
-    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES), *SUBSET)
+    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES), *contract_tests(*SUBSET))
     assert done.returncode == 0, done.stdout[-10_000:]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_SUITE)
 def test_a_schema_that_breaks_the_release_is_found(tmp_path: Path) -> None:
-    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES, RENAMES), *SUBSET)
+    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES, RENAMES), *contract_tests(*SUBSET))
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-10_000:]

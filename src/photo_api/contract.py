@@ -4,6 +4,9 @@ Standard library only: of `photo_api` the operations plane may import this alone
 """
 
 RELEASE = "0.2.0"
+UPGRADES_FROM = ("0.1.0",)
+"""Releases that may serve beside this one on one database, whichever of the two migrated it: from
+them a deploy leads here, and back."""
 
 API_PREFIX = "/api"
 DEFAULT_PORT = 8000
