@@ -33,11 +33,17 @@ TEXTS = {
     "JWT_KEYS": f"a:{OLD}",
     "SECRET_KEYS": f"s:{SEALING}",
     "OPS_TOKEN": TOKEN,
+    "CDN_KEYS": "c:5a0de7c1b98f4326d7e4f1a03c8b6259",
     "LOG_LOKI_AUTH": "photos:a-word-for-loki",
     "LOG_OTLP_AUTH": "a-token-for-lines",
     "LOG_NHN_APP_KEY": "app-key-1",
     "TRACE_OTLP_AUTH": "a-token-for-spans",
     "PUSHGATEWAY_AUTH": "photo-api:a-word-for-the-gateway",
+}
+ADDRESSES = {
+    "PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:1",
+    "PHOTO_API_CDN": "nginx",
+    "PHOTO_API_CDN_URL": "https://cdn.example.org",
 }
 
 
@@ -51,7 +57,7 @@ class Files:
         for name, text in (TEXTS | texts).items():
             self.write(name, text)
         paths = {f"PHOTO_API_{name}_FILE": str(folder / name) for name in TEXTS}
-        self.secrets = SecretFiles({"PHOTO_API_S3_ENDPOINT": "http://127.0.0.1:1"} | paths)
+        self.secrets = SecretFiles(ADDRESSES | paths)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text + "\n")

@@ -115,7 +115,9 @@ DOORS = {
     "PHOTO_API_LOG_LOKI_AUTH": "123456:%s",
     "PHOTO_API_LOG_NHN_APP_KEY": "%s",
     "PHOTO_API_PUSHGATEWAY_AUTH": "photo-api:%s",
+    "PHOTO_API_CDN_KEYS": "c1:%s",
 }
+CDN = {"PHOTO_API_CDN": "nginx", "PHOTO_API_CDN_URL": "https://cdn.example.org"}
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(DOORS, 2)))
@@ -124,6 +126,7 @@ def test_no_secret_opens_two_doors(one: str, other: str) -> None:
     secret = "3e7f90c1b2d4a5866f1e0d9c8b7a4352"
     environ = USABLE | {"PHOTO_API_S3_ACCESS_KEY": "a", "PHOTO_API_S3_SECRET_KEY": "b"}
     environ |= {one: DOORS[one] % secret, other: DOORS[other] % f"x{secret.upper()}"}
+    environ |= CDN if "PHOTO_API_CDN_KEYS" in (one, other) else {}
     with pytest.raises(SettingsError) as refused:
         load(environ)
     [problem] = refused.value.problems
@@ -157,7 +160,7 @@ def test_what_development_does_not_refuse_is_told_by_name_alone() -> None:
     [
         *("LOG_LOKI_URL", "LOG_OTLP_URL", "LOG_NHN_URL", "TRACE_OTLP_URL", "PUSHGATEWAY"),
         *("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "SWIFT_URL", "SWIFT_PUBLIC_ENDPOINT"),
-        *("SWIFT_AUTH_URL", "PUBLIC_URL", "METADATA_URL", "AUTOSCALING_URL"),
+        *("CDN_URL", "SWIFT_AUTH_URL", "PUBLIC_URL", "METADATA_URL", "AUTOSCALING_URL"),
     ],
 )
 def test_no_address_holds_a_secret(name: str) -> None:

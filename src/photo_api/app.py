@@ -13,7 +13,7 @@ from photo_api.albums.routes import router as albums
 from photo_api.cloud.identity import Identity
 from photo_api.contract import API_PREFIX
 from photo_api.db.pool import follow_database
-from photo_api.delivery.opening import open_signer
+from photo_api.delivery.opening import open_reader, open_signer
 from photo_api.delivery.windows import window_within
 from photo_api.health.details import Details
 from photo_api.health.routes import router as health_routes
@@ -115,9 +115,9 @@ async def _open(
     urls = settings.delivery
 
     def delivery(readers: str, window: int, cache: int) -> Delivery:
-        signer = open_signer(settings, keys, window)
-        signer.windows.watched_by(counts, readers)
-        return Delivery(store, signer, streams=urls.mode == "stream", cache=cache)
+        reader = open_reader(live, keys, window)
+        reader.windows.watched_by(counts, readers)
+        return Delivery(store, reader, streams=urls.mode == "stream", cache=cache)
 
     for_visitors = min(urls.window, window_within(urls.share_url_ttl))
     state = AppState(
@@ -130,6 +130,7 @@ async def _open(
         store=store,
         owners=delivery("owners", urls.window, OWNERS_CACHE),
         visitors=delivery("visitors", for_visitors, for_visitors),
+        uploads=open_signer(settings, keys, urls.window),
         passwords=passwords,
         confirmations=Confirmations(),
     )

@@ -13,6 +13,7 @@ from photo_api.accounts.throttle import LoginThrottle
 from photo_api.accounts.tokens import AccessTokens, RefreshTokens
 from photo_api.cloud.identity import Identity
 from photo_api.db.pool import Database
+from photo_api.delivery.base import UploadSigner
 from photo_api.health.details import Details
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.metrics.reporting import Reporting
@@ -39,6 +40,7 @@ class AppState:
     store: ObjectStore
     owners: Delivery
     visitors: Delivery
+    uploads: UploadSigner
     passwords: Passwords
     confirmations: Confirmations
     authenticator: Authenticator = field(init=False)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -93,8 +94,10 @@ def test_urls_of_visitors_end_within_a_quarter_of_an_hour(
     for signed in (redirect.headers["Location"], photo["thumbnail_url"], photo["preview_url"]):
         assert 150 <= expiry(signed) - now <= 600
         assert kept <= 150
-        # Swift tells browsers to keep it as long as the URL works.
-        assert "max-age%3D150" in signed or "temp_url_expires" in signed
+        # Browsers keep what it leads to as long as the URL works, and no longer.
+        answer = httpx.get(signed)
+        assert "max-age" not in answer.headers.get("Cache-Control", "")
+        assert parsedate_to_datetime(answer.headers["Expires"]).timestamp() == expiry(signed)
     own = alice.photo(photo["id"])["preview_url"]
     assert expiry(own) - now > 3600, "an owner's work longer"
 

@@ -4,6 +4,7 @@ import hashlib
 import time
 from calendar import timegm
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
@@ -141,7 +142,9 @@ async def test_a_read_url_gives_the_bytes_with_their_headers(
         part = await client.get(url, headers={"Range": "bytes=2-4"})
     assert (answer.status_code, answer.content) == (200, b"0123456789")
     assert answer.headers["content-type"] == "image/webp"
-    assert answer.headers["cache-control"] == "private, max-age=3600, immutable"
+    # Not a max-age, which would count from when the URL is used, not from when it was signed.
+    assert answer.headers["cache-control"] == "private, immutable"
+    assert parsedate_to_datetime(answer.headers["expires"]).timestamp() == lifetime(url)[1]
     assert answer.headers["content-disposition"] == (
         "inline; filename=\"__ _1_ .jpg\"; filename*=UTF-8''%EB%8F%85%EB%8F%84%20%221%22%20.jpg"
     )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from photo_api.delivery.windows import UrlWindows
 
+Method = Literal["GET", "HEAD"]
+
 
 @dataclass(frozen=True, slots=True)
 class SignedUrl:
@@ -23,21 +25,42 @@ class SignedUpload:
     headers: dict[str, str]
 
 
-class UrlSigner(Protocol):
-    """Makes signed URLs on the public address; pure computation, no request to anyone."""
+class ReadSigner(Protocol):
+    """Makes URLs to read with, on the public address of the store or of a CDN before it; pure
+    computation, no request to anyone."""
 
     windows: "UrlWindows"
+
+    def read(self, key: str, *, filename: str, method: Method = "GET") -> SignedUrl:
+        """A bucketed URL: the same key, filename and method give the same URL for a while.
+
+        `filename` becomes an inline Content-Disposition of the answer, where the address can be
+        told one."""
+
+
+class UploadSigner(Protocol):
+    """Makes URLs to upload with, on the public address of the store."""
+
     binds_bytes: bool
     """Whether an upload's URL takes those of the declared size, type and digest alone; of others,
     confirming has to tell."""
-
-    def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
-        """A bucketed URL: the same key, filename and method give the same URL for a while.
-
-        `filename` becomes an inline Content-Disposition of the answer."""
 
     def upload(
         self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
     ) -> SignedUpload:
         """A URL for one PUT: where it `binds_bytes`, of exactly `size` bytes of `content_type` (and
         digest) only."""
+
+
+class StoreSigner(ReadSigner, UploadSigner, Protocol):
+    """An object store's own."""
+
+    def signed_origin(self, key: str, window: tuple[int, int]) -> str:
+        """A URL that works from the window's beginning to one window after its end, for a GET by
+        a cache before the store, which gives the answer its name and tells how long to keep it."""
+
+    def keys(self) -> object:
+        """What signs now: equal until it changes."""
+
+    def keys_end(self) -> float | None:
+        """When what signs now stops to be believed, in epoch seconds; None for never."""

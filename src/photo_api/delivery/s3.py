@@ -3,8 +3,8 @@
 import base64
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import lru_cache
-from typing import Literal
 from urllib.parse import quote
 
 from photo_api.cloud.sigv4 import (
@@ -14,17 +14,22 @@ from photo_api.cloud.sigv4 import (
     presign,
     quote_path,
 )
-from photo_api.delivery.base import SignedUpload, SignedUrl
+from photo_api.delivery.base import Method, SignedUpload
+from photo_api.delivery.bucketed import BucketedUrls
 from photo_api.delivery.disposition import inline_disposition
-from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW, UrlWindows
+from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW
 from photo_api.storage.credentials import CredentialSource
 
+CACHING = "private, immutable"
+"""Until the URL's end, which is in Expires: a max-age would count from whenever it was used."""
 
-class S3UrlSigner:
+
+class S3UrlSigner(BucketedUrls):
     """Signs for one bucket, path style. A read URL is signed as of its window's beginning, with
     `CLOCK_SKEW` at both ends."""
 
     binds_bytes = True
+    binds_method = True
 
     def __init__(
         self,
@@ -41,29 +46,14 @@ class S3UrlSigner:
         self._base = f"{public_endpoint.rstrip('/')}/{bucket}/"
         self._region = region
         self._source = credentials
-        self.windows = UrlWindows(window, clock, cache_bytes)
-        caching = f"private, max-age={window}, immutable"
-        self._query = canonical_query([("response-cache-control", caching)])
-        self._signed_with = credentials.current()
+        self._query = canonical_query([("response-cache-control", CACHING)])
+        super().__init__(window, clock, cache_bytes)
 
-    def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
-        """A URL for a GET or a HEAD, never both: S3 signs the method.
+    def keys(self) -> Credentials:
+        return self._source.current()
 
-        `valid_for` is the window, or less if the key that signs expires before."""
-        windows = self.windows
-        now, credentials = windows.clock(), self._source.current()
-        if credentials is not self._signed_with:
-            self._signed_with = credentials
-            windows.forget()
-        wanted = (key, filename, method)
-        if (found := windows.kept(wanted, now)) is not None:
-            return found
-        window = start, end = windows.at(key, now)
-        url = self._sign_read(key, filename, method, start, credentials)
-        signed_until = credentials.expires_at
-        if signed_until is None or signed_until >= end + windows.seconds:
-            return windows.keep(wanted, url, window)
-        return SignedUrl(url, max(0, min(windows.seconds, int(signed_until - now))))
+    def keys_end(self) -> float | None:
+        return self.keys().expires_at
 
     def upload(
         self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
@@ -87,17 +77,26 @@ class S3UrlSigner:
         )
         return SignedUpload(url, headers)
 
-    def _sign_read(
-        self, key: str, filename: str, method: str, start: int, credentials: Credentials
-    ) -> str:
+    def signed_origin(self, key: str, window: tuple[int, int]) -> str:
+        return self._presigned("GET", key, window, "")
+
+    def _signed(self, key: str, filename: str, method: Method, window: tuple[int, int]) -> str:
+        ends = formatdate(window[1] + self.windows.seconds + CLOCK_SKEW, usegmt=True)
+        query = (
+            f"{self._query}&response-content-disposition={_disposition(filename)}"
+            f"&response-expires={quote(ends, safe='')}"
+        )
+        return self._presigned(method, key, window, query)
+
+    def _presigned(self, method: str, key: str, window: tuple[int, int], query: str) -> str:
         return presign(
             method,
             self._base + quote_path(key),
-            credentials=credentials,
+            credentials=self.keys(),
             region=self._region,
-            now=start - CLOCK_SKEW,
+            now=window[0] - CLOCK_SKEW,
             expires_in=2 * (self.windows.seconds + CLOCK_SKEW),
-            query=f"{self._query}&response-content-disposition={_disposition(filename)}",
+            query=query,
         )
 
 

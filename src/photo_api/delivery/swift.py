@@ -4,14 +4,14 @@ import base64
 import hmac
 import time
 from collections.abc import Callable
-from typing import Literal
 from urllib.parse import quote, unquote
 
-from photo_api.delivery.base import SignedUpload, SignedUrl
+from photo_api.delivery.base import Method, SignedUpload
+from photo_api.delivery.bucketed import BucketedUrls
 from photo_api.delivery.disposition import safe_filename
-from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW, UrlWindows
+from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW
 from photo_api.storage.swift_containers import Containers
-from photo_api.storage.url_keys import Digest, UrlKeySource
+from photo_api.storage.url_keys import Digest, UrlKeys, UrlKeySource
 
 
 def signature(method: str, expires: int, path: str, key: str, digest: Digest = "sha256") -> str:
@@ -23,7 +23,7 @@ def signature(method: str, expires: int, path: str, key: str, digest: Digest = "
     return made.hex()
 
 
-class SwiftUrlSigner:
+class SwiftUrlSigner(BucketedUrls):
     """Signs for the two containers of an account, of which `account` is the path, such as
     /v1/AUTH_1234.
 
@@ -46,33 +46,29 @@ class SwiftUrlSigner:
         self._account = unquote(account)
         self._containers = containers
         self._keys = keys
-        self._signed_with = keys.current()
-        self.windows = UrlWindows(window, clock, cache_bytes)
+        super().__init__(window, clock, cache_bytes)
 
-    def read(self, key: str, *, filename: str, method: Literal["GET", "HEAD"] = "GET") -> SignedUrl:
-        """A URL for GET and HEAD; `inline`, with the file's name."""
-        windows, keys = self.windows, self._keys.current()
-        if keys is not self._signed_with:
-            self._signed_with = keys
-            windows.forget()
-        now, wanted = windows.clock(), (key, filename)
-        if (found := windows.kept(wanted, now)) is not None:
-            return found
-        window = windows.at(key, now)
-        url = self._signed("GET", key, window[1] + windows.seconds + CLOCK_SKEW)
-        name = quote(safe_filename(filename), safe="")
-        return windows.keep(wanted, f"{url}&filename={name}&inline", window)
+    def keys(self) -> UrlKeys:
+        return self._keys.current()
 
     def upload(
         self, key: str, *, content_type: str, size: int, sha256: bytes | None, expires_in: int
     ) -> SignedUpload:
         """A PUT URL. It binds neither size nor type nor digest: `content_type` is what the client
         is asked to send."""
-        url = self._signed("PUT", key, int(self.windows.clock()) + expires_in)
+        url = self._temporary("PUT", key, int(self.windows.clock()) + expires_in)
         return SignedUpload(url, {"Content-Type": content_type})
 
-    def _signed(self, method: str, key: str, expires: int) -> str:
-        keys, container = self._keys.current(), self._containers.of(key)
+    def signed_origin(self, key: str, window: tuple[int, int]) -> str:
+        return self._temporary("GET", key, window[1] + self.windows.seconds + CLOCK_SKEW)
+
+    def _signed(self, key: str, filename: str, method: Method, window: tuple[int, int]) -> str:
+        """For GET and HEAD; `inline`, with the file's name."""
+        name = quote(safe_filename(filename), safe="")
+        return f"{self.signed_origin(key, window)}&filename={name}&inline"
+
+    def _temporary(self, method: str, key: str, expires: int) -> str:
+        keys, container = self.keys(), self._containers.of(key)
         path = f"{self._account}/{container}/{key}"
         secret = keys.staging if container == self._containers.staging else keys.photos
         made = signature(method, expires, path, secret, keys.digest)

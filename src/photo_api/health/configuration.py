@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from photo_api.db.migrations import known_migrations
 from photo_api.own_process import machine_bytes
+from photo_api.settings.cdn import CdnSettings
 from photo_api.settings.held_secrets import SecretFaults
 from photo_api.settings.key_dates import date_of
 from photo_api.settings.loading import Settings
@@ -46,6 +47,12 @@ EXAMPLE: dict[str, Any] = {
         "bucket": "photos",
         "uploads": "photos",
     },
+    "cdn": {
+        "provider": "nginx",
+        "address": "https://cdn.example.org",
+        "key_ids": ["2026-01"],
+        "fallback": "store",
+    },
 }
 """Of what `configuration` tells."""
 
@@ -78,6 +85,7 @@ def configuration(state: AppState) -> dict[str, Any]:
         "trusted_proxies": [str(network) for network in settings.http.trusted_proxies],
         "cors_origins": list(settings.http.cors_origins),
         "store": _store(settings),
+        "cdn": _cdn(settings.cdn),
     }
 
 
@@ -96,10 +104,22 @@ def _store(settings: Settings) -> dict[str, str]:
     }
 
 
+def _cdn(cdn: CdnSettings) -> dict[str, Any] | None:
+    """What clients read by, if not by the store itself."""
+    if not cdn.provider:
+        return None
+    return {
+        "provider": cdn.provider,
+        "address": cdn.url,
+        "key_ids": list(cdn.keys),
+        "fallback": cdn.fallback,
+    }
+
+
 def _keys(settings: Settings) -> Iterator[dict[str, Any]]:
     """`age_s` is None where the id holds no date: nobody else knows it."""
     now = time.time()
-    for use, keys in (("jwt", settings.auth.jwt_keys), ("secret", settings.auth.secret_keys)):
+    for use, keys in settings.dated_keys().items():
         for number, kid in enumerate(keys):
             made = date_of(kid)
             age = None if made is None else round(now - made)

@@ -51,7 +51,7 @@ CHECK_OK = gauge(
 KEY_MADE = gauge(
     "photo_api_key_made_timestamp_seconds",
     "The date in the id of the key that signs, in epoch seconds; absent when its id has none.",
-    keys=one_of("jwt", "secret"),
+    keys=one_of("jwt", "secret", "cdn"),
 )
 WORKERS = gauge("photo_api_workers", "Web workers that take requests.")
 WORKER_DEATHS = counter(

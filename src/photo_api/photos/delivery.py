@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from photo_api.delivery.base import UrlSigner
+from photo_api.delivery.base import Method, ReadSigner
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.photos.formats import HARDLY_SHOWN
@@ -72,9 +72,11 @@ class Delivery:
     """How photos reach one kind of readers. `cache` is for how many seconds their browsers may
     keep bytes that were streamed to them."""
 
-    def __init__(self, store: ObjectStore, signer: UrlSigner, *, streams: bool, cache: int) -> None:
-        self.signer = signer
-        self.presenter = PhotoPresenter(None if streams else signer)
+    def __init__(
+        self, store: ObjectStore, reader: ReadSigner, *, streams: bool, cache: int
+    ) -> None:
+        self.presenter = PhotoPresenter(None if streams else reader)
+        self._reader = reader
         self._store = store
         self._streams = streams
         self._cache = cache
@@ -83,8 +85,8 @@ class Delivery:
         """The image, or where it is."""
         if self._streams:
             return await self._stream(request, file)
-        method: Literal["GET", "HEAD"] = "HEAD" if _is_head(request) else "GET"
-        signed = self.signer.read(file.key, filename=file.filename, method=method)
+        method: Method = "HEAD" if _is_head(request) else "GET"
+        signed = self._reader.read(file.key, filename=file.filename, method=method)
         max_age = min(signed.valid_for, LONGEST_REDIRECT_CACHE)
         headers = {"Location": signed.url, "Cache-Control": _cache_control(file, max_age)}
         return Response(status_code=302, headers=headers)

@@ -86,7 +86,7 @@ async def presign(
     if replayed:
         return await _presigned_before(state, owner_id, photo_id, new.sha256 if reuse else None)
     staging_key = f"staging/{owner_id}/{photo_id}/{secret}"
-    url = state.owners.signer.upload(
+    url = state.uploads.upload(
         staging_key,
         content_type=new.content_type,
         size=new.size,
@@ -142,7 +142,7 @@ async def _presigned_before(
             Code.UPLOAD_EXPIRED,
             "The upload of this Idempotency-Key has expired; begin another with a new key",
         )
-    url = state.owners.signer.upload(
+    url = state.uploads.upload(
         photo["staging_key"],
         content_type=photo["content_type"],
         size=photo["file_size"],
@@ -265,7 +265,7 @@ async def _copy_and_verify(
         raise _changed() from None
     if (await _verify(state, photo, key))[0] != content_type:
         raise _changed()
-    declared = None if state.owners.signer.binds_bytes else photo["sha256"]
+    declared = None if state.uploads.binds_bytes else photo["sha256"]
     if declared is not None and await _digest(state, key) != declared:
         text = "The bytes are others than the declared sha256 tells; begin anew"
         raise ApiError(Code.UPLOAD_MISMATCH, text)

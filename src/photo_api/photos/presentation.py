@@ -8,7 +8,7 @@ from typing import Any, Literal
 import orjson
 
 from photo_api.byte_cache import ByteCache
-from photo_api.delivery.base import UrlSigner
+from photo_api.delivery.base import ReadSigner
 from photo_api.http.json import encode
 from photo_api.http.pages import PAGE_BYTES
 from photo_api.photos.formats import EXTENSIONS
@@ -42,13 +42,13 @@ def rendition_filename(original: str, content_type: str = WEBP) -> str:
 
 class PhotoPresenter:
     """Makes P of rows, one of these for a worker. `base` stands before `/photos/…` in addresses:
-    empty for the owner, `/share/{token}` for visitors. With `signer` None (delivery by streaming)
+    empty for the owner, `/share/{token}` for visitors. With `reader` None (delivery by streaming)
     renditions have addresses of the API too."""
 
     def __init__(
-        self, signer: UrlSigner | None, clock: Callable[[], float] = time.monotonic
+        self, reader: ReadSigner | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._signer = signer
+        self._reader = reader
         self._clock = clock
         self._kept = ByteCache[tuple[int, str], Presented](KEPT_BYTES)
 
@@ -114,9 +114,9 @@ class PhotoPresenter:
     def _rendition(self, key: str | None, original: str, url: str, size: Size) -> str | None:
         if key is None:
             return None
-        if self._signer is None:
+        if self._reader is None:
             return f"{url}?size={size}"
-        return self._signer.read(key, filename=rendition_filename(original)).url
+        return self._reader.read(key, filename=rendition_filename(original)).url
 
 
 def own_image(photo_id: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from photo_api.delivery.base import UrlSigner
+from photo_api.delivery.base import StoreSigner
 from photo_api.provisioning.findings import Finding
 from photo_api.provisioning.looking import (
     Place,
@@ -21,7 +21,7 @@ CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "E
 
 
 async def check_bucket(
-    requests: BucketRequests, signer: UrlSigner, public: str, origins: Sequence[str], days: int
+    requests: BucketRequests, signer: StoreSigner, public: str, origins: Sequence[str], days: int
 ) -> list[Finding]:
     """`public` is the store's address that clients get; `days` as for `init_bucket`."""
     name, plain = quote(requests.bucket.name), requests.plain

@@ -42,10 +42,17 @@ def faults_of_secrets(values: Mapping[str, Any]) -> SecretFaults:
 
 
 def _ours(values: Mapping[str, Any]) -> dict[str, str]:
+    # Private keys of CloudFront are random, but look alike where their DER begins.
+    of_cdn = {} if values["cdn.provider"] == "cloudfront" else values["cdn.keys"]
+    by_kid = {
+        "JWT_KEYS": values["auth.jwt_keys"],
+        "SECRET_KEYS": values["auth.secret_keys"],
+        "CDN_KEYS": of_cdn,
+    }
     found = {
         f"{PREFIX}{name}, the secret of {kid!r},": secret
-        for path, name in (("auth.jwt_keys", "JWT_KEYS"), ("auth.secret_keys", "SECRET_KEYS"))
-        for kid, secret in values[path].items()
+        for name, keys in by_kid.items()
+        for kid, secret in keys.items()
     }
     found |= {
         f"{PREFIX}{name}, its key number {number},": key

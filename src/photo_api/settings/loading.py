@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import Any, Literal, cast
 
 from photo_api.contract import STOP_MARGIN
-from photo_api.settings import swift
+from photo_api.settings import cdn, swift
+from photo_api.settings.cdn import CdnSettings
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings, with_the_bucket
 from photo_api.settings.held_secrets import SecretFaults, faults_of_secrets
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
@@ -46,6 +47,7 @@ class Settings:
     http: HttpSettings
     uploads: UploadSettings
     delivery: DeliverySettings
+    cdn: CdnSettings
     jobs: JobSettings
     lifecycle: LifecycleSettings
     cloud: CloudSettings
@@ -62,6 +64,11 @@ class Settings:
         default="s3",
         parse=choice("s3", "swift"),
     )
+
+    def dated_keys(self) -> dict[str, dict[str, str]]:
+        """Those whose ids the operator chooses, by what they are for: an id may hold a date."""
+        of_cdn = {} if self.cdn.provider == "cloudfront" else self.cdn.keys
+        return {"jwt": self.auth.jwt_keys, "secret": self.auth.secret_keys, "cdn": of_cdn}
 
 
 GROUPS: Mapping[str, type[Any]] = {
@@ -145,6 +152,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     if values["lifecycle.metrics_access"] == "token" and not values["lifecycle.ops_token"]:
         problems.append(f"{PREFIX}METRICS_ACCESS=token needs {PREFIX}OPS_TOKEN")
     problems += _stop_budget(values)
+    problems += cdn.contradictions(values)
     if values["mode"] == "production":
         problems += _weak(values)
     return problems

@@ -16,8 +16,8 @@ from photo_api.metrics.metric import Metric, Values
 from photo_api.metrics.reporting import pieces
 from photo_api.own_process import resident_bytes
 from photo_api.settings.key_dates import date_of
+from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
-from photo_api.settings.serving import AuthSettings
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.slot import Slot, load_of
 
@@ -113,7 +113,7 @@ class InstanceMetrics:
             joined |= fleet
         return (
             joined
-            | _made(self._live.now.auth)
+            | _made(self._live.now)
             | {(metric.name, values): n for metric, values, n in self._own()}
         )
 
@@ -134,8 +134,9 @@ class InstanceMetrics:
         ]
 
 
-def _made(auth: AuthSettings) -> Gauges:
+def _made(settings: Settings) -> Gauges:
     """When the keys that sign were made, by their ids: where these tell it."""
-    keys = {"jwt": auth.jwt_keys, "secret": auth.secret_keys}
-    dates = {name: date_of(next(iter(known))) for name, known in keys.items() if known}
+    dates = {
+        use: date_of(next(iter(known))) for use, known in settings.dated_keys().items() if known
+    }
     return {(declared.KEY_MADE.name, (name,)): at for name, at in dates.items() if at is not None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from photo_api.cloud.sigv4 import quote_path
-from photo_api.delivery.base import UrlSigner
+from photo_api.delivery.base import StoreSigner
 from photo_api.delivery.opening import open_signer
 from photo_api.provisioning.proof.pieces import InSegments, Large, Multipart
 from photo_api.provisioning.proof.stage import AsOwner, Stage
@@ -50,7 +50,7 @@ async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
         AsyncExitStack() as more,
     ):
 
-        def signer_at(seconds: float) -> UrlSigner:
+        def signer_at(seconds: float) -> StoreSigner:
             signer = open_signer(settings, keys, WINDOW)
             signer.windows.clock = lambda: time.time() + seconds
             return signer

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from photo_api.delivery.base import SignedUpload, UrlSigner
+from photo_api.delivery.base import SignedUpload, StoreSigner
 from photo_api.provisioning.proof.pieces import Large
 from photo_api.settings.loading import Settings
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
@@ -43,7 +43,7 @@ class Stage:
     settings: Settings
     store: ObjectStore
     large: Large
-    signer_at: Callable[[float], UrlSigner]
+    signer_at: Callable[[float], StoreSigner]
     as_owner: AsOwner
     plain: PlainRequests
     base: str
@@ -57,7 +57,7 @@ class Stage:
         return self.settings.store == "swift"
 
     @property
-    def signer(self) -> UrlSigner:
+    def signer(self) -> StoreSigner:
         return self.signer_at(0)
 
     def staging(self) -> str:
