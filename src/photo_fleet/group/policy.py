@@ -55,10 +55,23 @@ def period(interval: float, factor: float) -> float:
 
 
 class PolicyEngine:
-    """Decides for one group from a reading of its instances every `interval` seconds."""
+    """Decides for one group from a reading of its instances every `interval` seconds. `covered` are
+    the seconds before a reading of which it tells too: none for a sample, all since the one before
+    for a mean of them."""
 
-    def __init__(self, group: Group, interval: float = 1.0, period: float = CLOUD_PERIOD) -> None:
+    def __init__(
+        self,
+        group: Group,
+        interval: float = 1.0,
+        period: float = CLOUD_PERIOD,
+        covered: float = 0.0,
+    ) -> None:
         self._group = group
+        self._covered = covered
+        rules = list(enumerate(group.policies))
+        self._adding = [pair for pair in rules if pair[1].is_scale_out]
+        self._removing = [pair for pair in rules if not pair[1].is_scale_out]
+        self._metrics = frozenset(rule.metric for rule in group.policies)
         self._longest_gap = interval * MISSED
         self._samples = Samples(interval, period)
         self._since: list[float | None] = [None] * len(group.policies)
@@ -101,32 +114,27 @@ class PolicyEngine:
             self._forget()
         self._observed = now
         self._samples.add(now, readings)
-        warm = [item.name for item in readings if now - item.ready_since >= self._group.warm_up]
-        self._counted = len(warm)
+        warm = [item for item in readings if now - item.ready_since >= self._group.warm_up]
+        self._counted = sum(item.alike for item in warm)
+        mean = self._samples.mean
+        means = {
+            metric: [(mean(now, item.name, metric), item.alike) for item in warm]
+            for metric in self._metrics
+        }
         for number, rule in enumerate(self._group.policies):
-            average = self._average(now, rule, warm)
+            average = _average(rule, means[rule.metric])
             self._averages[number] = average
             if average is None or not _is_beyond(rule, average):
                 self._since[number] = None
             elif self._since[number] is None:
-                self._since[number] = now
-
-    def _average(self, now: float, rule: Policy, names: Sequence[str]) -> float | None:
-        means = [self._samples.mean(now, name, rule.metric) for name in names]
-        if all(mean is None for mean in means):
-            return None
-        silent = 0.0 if rule.is_scale_out else LOADED.get(rule.metric, math.inf)
-        return sum(silent if mean is None else mean for mean in means) / len(means)
+                self._since[number] = now - self._covered
 
     def _decide(self, now: float, desired: int) -> Decision:
-        rules = list(enumerate(self._group.policies))
-        adding = [item for item in rules if item[1].is_scale_out]
-        removing = [item for item in rules if not item[1].is_scale_out]
-        if due := [item for item in adding if self._is_due(now, *item)]:
+        if due := [item for item in self._adding if self._is_due(now, *item)]:
             return self._bounded(desired, *max(due, key=lambda item: item[1].step))
-        if any(self._since[number] is not None for number, _ in adding):
+        if any(self._since[number] is not None for number, _ in self._adding):
             return Decision(0, "loaded, but not for long enough")
-        if due := [item for item in removing if self._is_due(now, *item)]:
+        if due := [item for item in self._removing if self._is_due(now, *item)]:
             return self._bounded(desired, *max(due, key=lambda item: item[1].step))
         return Decision(0, "nothing to do")
 
@@ -157,6 +165,18 @@ class PolicyEngine:
     def _forget(self) -> None:
         self._samples.clear()
         self._since = [None] * len(self._group.policies)
+
+
+def _average(rule: Policy, means: Sequence[tuple[float | None, int]]) -> float | None:
+    """Of (mean, instances that have it), the silent ones among them."""
+    if all(mean is None for mean, _ in means):
+        return None
+    silent = 0.0 if rule.is_scale_out else LOADED.get(rule.metric, math.inf)
+    total, counted = 0.0, 0
+    for mean, alike in means:
+        total += (silent if mean is None else mean) * alike
+        counted += alike
+    return total / counted
 
 
 def _is_beyond(rule: Policy, average: float) -> bool:

@@ -10,12 +10,14 @@ MISSED = 3
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One ready instance at one moment. `ready_since` is on the clock of the policy; `values` are
-    by metric, and one that could not be measured is absent."""
+    """One ready instance at one moment, or `alike` of them that are the same in all of this.
+    `ready_since` is on the clock of the policy; `values` are by metric, and one that could not be
+    measured is absent."""
 
     name: str
     ready_since: float
     values: Mapping[str, float] = field(default_factory=dict)
+    alike: int = 1
 
 
 class Samples:

@@ -3,6 +3,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from photo_fleet.replay.station import Station
+
+HOUR, MINUTE = 3600.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,57 @@ class Outcome:
     cost: float | None
     minutes_over: float
     worst: Worst
+
+
+def outcome_of(run: Run, station: Station, price: float | None) -> Outcome:
+    """Judges a run. `price` is that of an instance-hour."""
+    pairs = zip(run.demand, run.supply, strict=True)
+    known = [(needed, had) for needed, had in pairs if needed is not None]
+    share = 100 / len(known)
+    short = [(needed - had) / needed for needed, had in known if needed > had]
+    beyond = [(had - needed) / needed for needed, had in known if had > needed]
+    opposite, differs = _upsilon(run)
+    hours = sum(run.supply) * run.every / HOUR
+    return Outcome(
+        policy=run.policy,
+        theta_under=share * sum(short),
+        theta_over=share * sum(beyond),
+        tau_under=share * len(short),
+        tau_over=share * len(beyond),
+        upsilon_opposite=opposite,
+        upsilon_differs=differs,
+        changes=sum(before != after for before, after in pairwise(run.supply)),
+        instance_hours=hours,
+        cost=None if price is None else hours * price,
+        minutes_over=len(short) * run.every / MINUTE,
+        worst=_worst(run, station),
+    )
+
+
+def _upsilon(run: Run) -> tuple[float, float]:
+    moves = [
+        (_sign(later - sooner), _sign(after - before))
+        for (sooner, later), (before, after) in zip(
+            pairwise(run.demand), pairwise(run.supply), strict=True
+        )
+        if sooner is not None and later is not None
+    ]
+    share = 100 / len(moves) if moves else 0.0
+    opposite = sum(asked * given < 0 for asked, given in moves)
+    return share * opposite, share * sum(asked != given for asked, given in moves)
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
+
+
+def _worst(run: Run, station: Station) -> Worst:
+    """Of the steps with the same supply, that with the most requests is the worst."""
+    busiest: dict[int, tuple[float, int]] = {}
+    for step, (rate, had) in enumerate(zip(run.offered, run.supply, strict=True)):
+        if rate is not None and (had not in busiest or rate > busiest[had][0]):
+            busiest[had] = rate, step
+    late, _, step = max(
+        (station.late(rate, had), rate / had, step) for had, (rate, step) in busiest.items()
+    )
+    return Worst(step, late)

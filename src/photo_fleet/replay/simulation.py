@@ -1,0 +1,93 @@
+"""What a policy would have done with a traffic.
+
+A policy sees the load of a step in that step, as one does that samples every few seconds, and what
+it asks for is ready `boot` seconds after the step began, the next step at the earliest. An instance
+that is not wanted any more leaves with the step: the newest first, of those that boot before those
+that are ready.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from photo_fleet.replay.outcome import Run
+from photo_fleet.replay.station import Station
+from photo_fleet.replay.traffic import Traffic
+
+ROUNDING = 1e-9
+"""What binary fractions may add to a whole number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is the same for all policies: what an instance can do, how many there may be, and how
+    many seconds pass until a new one is ready. Each begins with the fewest."""
+
+    station: Station
+    least: int
+    most: int
+    boot: float
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a policy sees at the end of a step, `now`: the requests a second, and since when the
+    instances that served them were ready, the oldest first. `rate` is None where nobody knows;
+    `wanted` are those that it asked for last, `settled` says that none of them boots."""
+
+    now: float
+    rate: float | None
+    ready: Sequence[float]
+    wanted: int
+    settled: bool
+
+
+class Policy(Protocol):
+    """Decides how many instances there should be."""
+
+    name: str
+
+    def want(self, seen: Seen) -> int:
+        """How many, within whatever bounds; told of every step, in order."""
+
+
+def ceiling(value: float) -> int:
+    """The next whole number."""
+    return math.ceil(value - ROUNDING)
+
+
+def steps_of(seconds: float, every: float) -> int:
+    """How many steps of `every` seconds a time takes, at least one."""
+    return max(1, ceiling(seconds / every))
+
+
+def demand_of(traffic: Traffic, conditions: Conditions) -> list[int | None]:
+    """The instances that each step needs, never fewer than the group's least; more than its most
+    can be short only. Raises `Unreachable`."""
+    known = conditions.station.demands(rate for rate in traffic.rates if rate is not None)
+    floor: Mapping[float, int] = {rate: max(conditions.least, n) for rate, n in known.items()}
+    return [None if rate is None else floor[rate] for rate in traffic.rates]
+
+
+def simulate(
+    traffic: Traffic, demand: Sequence[int | None], policy: Policy, conditions: Conditions
+) -> Run:
+    """The run of one policy, which is new."""
+    least, most, every = conditions.least, conditions.most, traffic.every
+    boot = steps_of(conditions.boot, every)
+    wanted, ready, coming = least, [-math.inf] * least, deque[int]()
+    supply = []
+    for number, rate in enumerate(traffic.rates):
+        while coming and coming[0] <= number:
+            coming.popleft()
+            ready.append(number * every)
+        supply.append(len(ready))
+        seen = Seen((number + 1) * every, rate, ready, wanted, not coming)
+        want = min(most, max(least, policy.want(seen)))
+        coming.extend([number + boot] * (want - wanted))
+        for _ in range(wanted - want):
+            (coming or ready).pop()
+        wanted = want
+    return Run(policy.name, every, traffic.rates, demand, supply)
