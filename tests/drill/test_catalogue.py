@@ -16,7 +16,7 @@ from photo_fleet.drill.gates import STORE_FAULT, Gate
 from photo_fleet.drill.scenario import FROM_OUTSIDE, Scenario
 from photo_fleet.drill.scenarios import CORE, FURTHER, SCENARIOS
 from photo_fleet.drill.scenarios_on_swift import KEYSTONE, SCENARIOS_ON_SWIFT
-from photo_fleet.drill.stage.stage import LARGEST
+from photo_fleet.drill.stage.demands import LARGEST
 
 LONGEST_CORE, LONGEST_ALL, LONGEST_SHORT = 20 * 60.0, 75 * 60.0, 3 * 60.0
 """Seconds that the core, all and the short subset may take."""

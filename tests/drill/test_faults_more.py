@@ -24,7 +24,8 @@ from photo_fleet.drill.records import Upload
 from photo_fleet.drill.runner import Runner, demands_of
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.scenarios import SCENARIOS
-from photo_fleet.drill.stage.stage import Demands, Stage
+from photo_fleet.drill.stage.demands import Demands
+from photo_fleet.drill.stage.stage import Stage
 from photo_fleet.drill.target import TargetRunner, is_on_this_machine
 from photo_fleet.group.registry_view import Look, Registry
 from photo_fleet.local_fleet.fleet import _began

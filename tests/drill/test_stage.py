@@ -15,9 +15,9 @@ from photo_base.processes import send
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.runner import demands_of
 from photo_fleet.drill.scenarios import SCENARIOS
+from photo_fleet.drill.stage.demands import Demands, stage_spec
 from photo_fleet.drill.stage.http_relay import NORMAL, Behaviour, HttpRelay
 from photo_fleet.drill.stage.process_tree import children, command_line, family, is_there
-from photo_fleet.drill.stage.stage import Demands, stage_spec
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Balancer
 from tests.service import eventually, free_port

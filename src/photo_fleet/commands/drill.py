@@ -38,12 +38,23 @@ from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.local_fleet.embedded import STORES
 from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.render.places import Places
+from photo_fleet.rules.checks import check
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import load
 
 HOLDS, VIOLATED, UNUSABLE = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `drill` understands."""
+    parser.add_argument(
+        "--spec",
+        type=text,
+        metavar="FILE",
+        help="stage the fleet of this spec, by its rendered environment and nginx, in place of the"
+        " drill's own; what one machine cannot carry out is told",
+    )
+    parser.add_argument("--force", action="store_true", help="also a spec that contradicts itself")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="the further scenarios too")
     which.add_argument("--short", action="store_true", help="three minutes' worth of them")
@@ -119,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
     if not scenarios:
         return _unusable("none of these can be done from outside")
     try:
+        options.fleet = _given_spec(options)
         _check_places(options)
         drill = asyncio.run(_drill(scenarios, options))
     except (CannotStart, OSError) as error:
@@ -162,7 +174,8 @@ async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> 
             say(f"  {'holds' if item.verdict.holds else 'VIOLATED'}: {_counts(item)}")
     told = began.isoformat(timespec="seconds")
     command, machine = _command(options), _machine()
-    return Drill(told, command, RELEASE, machine, tuple(judged), tuple(unfinished))
+    done = tuple(judged), tuple(unfinished), runner.replaced
+    return Drill(told, command, RELEASE, machine, *done)
 
 
 def _forget_interrupt() -> None:
@@ -178,7 +191,15 @@ def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> R
     folder.mkdir(parents=True, exist_ok=True)
     if options.target is not None:
         return TargetRunner(options.target, folder, options.seed, overrides, say)
-    return Runner(folder, options.seed, overrides, say, watched=options.watch, store=options.store)
+    return Runner(
+        folder,
+        options.seed,
+        overrides,
+        say,
+        watched=options.watch,
+        store=options.store,
+        spec=options.fleet,
+    )
 
 
 def _report(drill: Drill, options: argparse.Namespace) -> None:
@@ -199,6 +220,25 @@ def _report(drill: Drill, options: argparse.Namespace) -> None:
         from photo_fleet.drill.report.text_tables import summary
 
         Console(highlight=False).print(summary(drill))
+
+
+def _given_spec(options: argparse.Namespace) -> Fleet | None:
+    """That of `--spec`. Raises `SpecError`, and `CannotStart` for one that contradicts itself."""
+    if options.spec is None:
+        if options.force:
+            raise CannotStart("--force is for --spec")
+        return None
+    if options.target is not None:
+        raise CannotStart("--spec stages a fleet, and --target takes one that runs")
+    fleet = load(options.spec)
+    errors = [finding for finding in check(fleet) if finding.level == "error"]
+    if errors and not options.force:
+        told = "".join(f"\n  {item.code}: {item.numbers}" for item in errors)
+        raise CannotStart(
+            f"{options.spec} contradicts itself:{told}\n--force stages it all the same;"
+            " `photo-fleet check` says what mends it"
+        )
+    return fleet
 
 
 def _check_places(options: argparse.Namespace) -> None:
@@ -233,6 +273,8 @@ def _command(options: argparse.Namespace) -> str:
     """What repeats it; where its files went does not matter."""
     words = ["photo-fleet", "drill", "--seed", str(options.seed)]
     words += [f"--{name}" for name in ("all", "short") if getattr(options, name)]
+    words += ["--spec", Path(options.spec).name] if options.spec else []
+    words += ["--force"] if options.force else []
     words += ["--watch"] if options.watch else []
     words += ["--store", options.store] if options.store != "s3" else []
     words += ["--target", options.target] if options.target else []

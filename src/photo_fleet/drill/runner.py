@@ -32,14 +32,16 @@ from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sample
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.scenarios_on_swift import ENDING, TOKEN_LIFE
-from photo_fleet.drill.stage.stage import Demands, Stage
+from photo_fleet.drill.stage.demands import Demands
+from photo_fleet.drill.stage.replaced import replaced
+from photo_fleet.drill.stage.stage import Stage
 from photo_fleet.drill.stall import Stall
 from photo_fleet.drill.verdict import Judged, judge
 from photo_fleet.drill.watch import Watch, watching
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.local_fleet.embedded import StoreKind, StoreOptions
-from photo_fleet.spec.fleet import HealthCheck
+from photo_fleet.spec.fleet import Fleet, HealthCheck
 
 SAMPLE, TOLD_EVERY = 1.0, 10
 TAIL, TAIL_OF_OUTAGE = 6.0, RECOVERED_WITHIN + 2.0
@@ -107,7 +109,8 @@ def demands_of(scenario: Scenario) -> Demands:
 
 class Runner:
     """Carries out one scenario after the other; a stage serves several as long as it stays whole.
-    Everything is kept in `folder`. `watched`: beside a Prometheus with the rules of alerts."""
+    Everything is kept in `folder`. `watched`: beside a Prometheus with the rules of alerts.
+    `spec`: of the fleet, in place of the drill's own."""
 
     def __init__(
         self,
@@ -118,7 +121,11 @@ class Runner:
         *,
         watched: bool = False,
         store: StoreKind = "s3",
+        spec: Fleet | None = None,
     ) -> None:
+        self.replaced: tuple[str, ...] = ()
+        """In what the stage differs from the spec that it was given, and why."""
+        self._spec = spec
         self._watched = watched
         self._store: StoreKind = store
         self.folder = folder
@@ -159,7 +166,8 @@ class Runner:
     async def stage_for(self, scenario: Scenario) -> Stage:
         """The one that stands, if it will do, or one built for it."""
         life = TOKEN_LIFE if scenario.name in ENDING else 3600
-        demands = replace(demands_of(scenario), store=StoreOptions(self._store, life))
+        store = StoreOptions(self._store, life)
+        demands = replace(demands_of(scenario), store=store).of(self._spec)
         if self._stage is not None and self._stage.demands == demands:
             await self._stage.resized(scenario.instances)
             return self._stage
@@ -171,6 +179,10 @@ class Runner:
         self._open.callback(log.close)
         opening = Stage.open(folder, demands, scenario.instances, lambda line: _write(log, line))
         self._stage = await self._open.enter_async_context(opening)
+        if self._spec is not None and not self.replaced:
+            self.replaced = tuple(replaced(self._spec, self._stage.carried_out))
+            for line in self.replaced:
+                self.say(f"  {line}")
         return self._stage
 
     async def _close_stage(self) -> None:

@@ -106,7 +106,8 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Drill:
     """A whole drill. `began` is an ISO 8601 time, `command` repeats the drill, `machine` says on
-    what it ran, `unfinished` what could not be carried out and why."""
+    what it ran, `unfinished` what could not be carried out and why, `replaced` in what the stage
+    differed from the spec that it was given."""
 
     began: str
     command: str
@@ -114,6 +115,7 @@ class Drill:
     machine: str
     judged: tuple[Judged, ...]
     unfinished: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:

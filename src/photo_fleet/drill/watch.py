@@ -18,7 +18,8 @@ from photo_fleet.balancer import metrics
 from photo_fleet.balancer.discovery import Targets
 from photo_fleet.drill.alarms import SHORTENED
 from photo_fleet.drill.records import Fired
-from photo_fleet.drill.stage.stage import Stage, rows_of, stage_spec
+from photo_fleet.drill.stage.demands import stage_spec
+from photo_fleet.drill.stage.stage import Stage, rows_of
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.watching import prometheus_beside
 from photo_fleet.render.alert import Windows

@@ -26,7 +26,7 @@ INTERVAL = 1.0
 """Seconds between samples, so that a shortened window still holds some."""
 
 KILL_MARGIN = 2.0
-"""Seconds beyond the grace after which a drain is taken to hang."""
+"""Seconds beyond the grace, or what the platform waits, after which a drain is taken to hang."""
 
 LONGEST_START = 120.0
 """Seconds for which an instance may be unready while the registry answers; then another one takes
@@ -184,7 +184,8 @@ class LocalGroup:
         self._backoff.forget()
 
     def leave(self, instance: Instance, cause: str) -> None:
-        """Have it drain; it is killed when it still runs after the grace and a margin."""
+        """Have it drain; it is killed when it still runs after the grace, or after what the
+        platform waits if that is less, and a margin."""
         if not instance.leaving:
             instance.leaving = cause
             self._tell(instance.name, "drain", cause)
@@ -321,7 +322,8 @@ class LocalGroup:
         self._wake.set()
 
     async def _drain(self, instance: Instance) -> None:
-        patience = self._fleet.drain.grace + KILL_MARGIN
+        drain = self._fleet.drain
+        patience = min(drain.grace, drain.kill_delay) + KILL_MARGIN
         if not await instance.process.stop((SIGTERM, patience)):
             self._tell(instance.name, "kill", f"it still drained after {patience:g} s")
 

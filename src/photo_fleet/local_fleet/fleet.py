@@ -56,11 +56,13 @@ EVENTS_SHOWN = 30
 class Stand:
     """What somebody puts in place of a fleet's parts: `between` takes where the database and the
     store are, and gives where the fleet shall look for them, `keeping` gives something in place of
-    the balancer that would keep nginx's members."""
+    the balancer that would keep nginx's members. `embedded` are a database and a store that are
+    there before the fleet and outlive it."""
 
     store: StoreOptions = field(default_factory=StoreOptions)
     between: Callable[[EmbeddedAddresses], EmbeddedAddresses] = lambda addresses: addresses
     keeping: Callable[[Balance, EmbeddedAddresses, Nginx], Keeper] = lambda balance, *_: balance
+    embedded: Embedded | None = None
 
 
 class LocalFleet:
@@ -154,8 +156,10 @@ class LocalFleet:
         layout, connections = self._layout, self._spec.database.max_connections
         tell = self.journal.tell
         origins = front_ends(self._spec, self.url)
-        embedded = await Embedded.start(layout, origins, connections, self._stand.store)
-        running.push_async_callback(embedded.stop)
+        embedded = self._stand.embedded
+        if embedded is None:
+            embedded = await Embedded.start(layout, origins, connections, self._stand.store)
+            running.push_async_callback(embedded.stop)
         addresses = self._stand.between(embedded.addresses)
         gateway = await self._watched_by("Pushgateway", gateway_beside(layout, tell), running)
         alerts = alertmanager_beside(self._spec, layout, tell)

@@ -15,8 +15,9 @@ from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import front_ends
 from photo_fleet.local_fleet.secrets import Secrets
+from photo_fleet.render import environment
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.settings import paths, settings
+from photo_fleet.spec.settings import paths
 from photo_fleet.spec.settings import secrets as instance_secrets
 
 LONGEST_MIGRATION = 600.0
@@ -38,7 +39,9 @@ class Launcher:
     ) -> None:
         self._workers = fleet.service.workers
         self._layout = layout
-        ours = settings(fleet) | _beside(fleet, layout)
+        rendered = environment.files(fleet)["photo-api.env"]
+        write(layout.environment, rendered)
+        ours = environment.variables(rendered) | _beside(fleet, layout)
         secret = {item.variable: item for item in instance_secrets(fleet)}
         removed = {f"{name}_FILE" for name in ours} | {PREFIX + name for name in secret}
         inherited = {name: value for name, value in environ.items() if name not in removed}

@@ -33,6 +33,8 @@ class Layout:
         """Of what was deployed, and of a deploy that has not ended."""
         self.spec = data / "fleet.toml"
         """What this fleet carries out: a `local_spec`."""
+        self.environment = data / "photo-api.env"
+        """That of its instances, as it is rendered for machines."""
         self.secrets = data / "fleet-secrets.json"
         self.secret_files = data / "secrets"
         """Of the instances' secrets, as on a machine with the rendered unit."""

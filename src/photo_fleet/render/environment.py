@@ -29,6 +29,7 @@ TITLES = {
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+=\[\]-]*")
 _SPECIAL = re.compile(r'(["\\$`])')
+_ESCAPED = re.compile(r'\\(["\\$`])')
 
 
 def files(fleet: Fleet) -> dict[str, str]:
@@ -52,6 +53,17 @@ def files(fleet: Fleet) -> dict[str, str]:
     lines += ["# and a running service looks at them again every 10 s:"]
     lines += [f"#   {secret.name}: {secret.meaning}" for secret in secrets(fleet)]
     return {"photo-api.env": "\n".join(lines) + "\n"}
+
+
+def variables(text: str) -> dict[str, str]:
+    """What a file of `files` gives to the service, as systemd reads it."""
+    found = {}
+    for line in text.splitlines():
+        name, is_set, value = line.partition("=")
+        if is_set and not line.startswith("#"):
+            quoted = value.startswith('"')
+            found[name] = _ESCAPED.sub(r"\1", value[1:-1]) if quoted else value
+    return found
 
 
 def notes(fleet: Fleet) -> list[str]:

@@ -17,9 +17,9 @@ from photo_api.contract import METRICS_PATH, STOP_MARGIN
 from photo_fleet.drill.evidence.logs import REQUEST_LOGGER
 from photo_fleet.drill.faults.scene import Scene
 from photo_fleet.drill.records import Fault
+from photo_fleet.drill.stage.demands import stage_spec
 from photo_fleet.drill.stage.http_relay import Behaviour
 from photo_fleet.drill.stage.sinks import LOG_TIMEOUT
-from photo_fleet.drill.stage.stage import stage_spec
 
 BEYOND = 5.0
 """Seconds that the end of a drain may take besides its budget on a busy machine."""

@@ -3,6 +3,7 @@
 format      1
 holds       whether every gate holds and all was carried out
 unfinished  what could not be carried out, and why
+replaced    in what the stage differed from the spec of --spec, and why
 began, command, release, machine
 scenarios   in the order in which they ran:
   name, title, gate, seed, holds, requests
@@ -56,6 +57,7 @@ def body(drill: Drill) -> dict[str, Any]:
         "release": drill.release,
         "machine": drill.machine,
         "unfinished": [without_secrets(text) for text in drill.unfinished],
+        "replaced": list(drill.replaced),
         "scenarios": [_scenario(item) for item in drill.judged],
     }
 

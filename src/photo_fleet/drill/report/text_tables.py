@@ -41,6 +41,7 @@ def summary(drill: Drill) -> RenderableType:
         *violation_lines(drill),
         *left_behind_lines(drill),
         *(Text(f"could not be carried out: {text}", "bold red") for text in drill.unfinished),
+        *(Text(f"staged otherwise: {text}", style="dim") for text in drill.replaced),
         _conclusion(drill),
     )
 

@@ -7,9 +7,9 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -22,6 +22,7 @@ from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import NginxSocket
 from photo_fleet.drill.evidence.objects import Account, Bucket
 from photo_fleet.drill.stage import object_store
+from photo_fleet.drill.stage.demands import SETTINGS, Demands, stage_spec
 from photo_fleet.drill.stage.http_relay import HttpRelay
 from photo_fleet.drill.stage.keepers import BalancerProcess, ProbesAlone, TwoBalancers
 from photo_fleet.drill.stage.process_tree import children, command_line
@@ -30,64 +31,30 @@ from photo_fleet.drill.stage.standby import Standby
 from photo_fleet.drill.stage.wire import Wire
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.control import ask
-from photo_fleet.local_fleet.embedded import StoreOptions
+from photo_fleet.local_fleet.embedded import Embedded
 from photo_fleet.local_fleet.fleet import LocalFleet, Stand
 from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx
-from photo_fleet.spec.fleet import Database, Drain, Fleet, Group, HealthCheck, Service
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import load
 
-SMALLEST, LARGEST = 2, 12
-CONNECTIONS_EACH = 12
 LOOK = 0.2
 LONGEST_START = 240.0
 LONGEST_SETTLING = 120.0
+"""Seconds besides the grace of an instance that leaves."""
 
 SEEN_BY_BALANCER = "seen_by_balancer"
 """A schema that a balancer in a process of its own looks into first."""
-
-SETTINGS = {"SWEEP_INTERVAL": "1", "DATABASE_POOL_WAIT": "3"}
-"""What differs from a production's settings, besides what the spec says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Demands:
-    """What a scenario wants of its stage besides its size: how the balancer learns that an instance
-    leaves, seconds between its probes and for which one waits, seconds for which an instance serves
-    on while it is asked, seconds for which an access token is valid, how many balancers there are,
-    whether the only one is a process of its own, whether the database can be replaced by a
-    standby, once, whether log lines and metrics go anywhere, and which store there is."""
-
-    removal: Literal["deregister-first", "health-only"] = "deregister-first"
-    probe_interval: float = 5.0
-    probe_timeout: float = 3.0
-    lame_duck: float = 3.0
-    access_ttl: int = 1800
-    balancers: int = 1
-    balancer_process: bool = False
-    standby: bool = False
-    sinks: bool = False
-    store: StoreOptions = StoreOptions()
-
-
-def stage_spec(demands: Demands, size: int) -> Fleet:
-    """A fleet whose size changes only when told to, and whose instances leave as soon as every
-    balancer has let go of them. Its limits by client address are a production's."""
-    return Fleet(
-        name="drill",
-        service=Service(pool=4),
-        health_check=HealthCheck(interval=demands.probe_interval, timeout=demands.probe_timeout),
-        drain=Drain(removal=demands.removal, lame_duck=demands.lame_duck, log_flush=1, grace=60),
-        group=Group(min=SMALLEST, max=LARGEST, desired=size, warm_up=0, policies=()),
-        database=Database(max_connections=CONNECTIONS_EACH * (LARGEST + 1) + 20),
-    )
 
 
 class Stage:
     """A running fleet in `folder`, reached at `url`; `addresses` lead to what all share."""
 
-    def __init__(self, folder: Path, demands: Demands, size: int) -> None:
+    def __init__(
+        self, folder: Path, demands: Demands, size: int, embedded: Embedded | None = None
+    ) -> None:
         self.folder = folder
         self.demands = demands
         self.relay = HttpRelay(_free_port())
@@ -103,12 +70,13 @@ class Stage:
         settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
         environ = {PREFIX + name: value for name, value in settings.items()}
         environ |= self.sinks.environ if demands.sinks else {}
+        self._spec = stage_spec(demands, size)
         self._fleet = LocalFleet(
-            stage_spec(demands, size),
+            self._spec,
             self._layout,
             _free_port(),
             environ={**_environ(), **environ},
-            stand=Stand(demands.store, self._put_relay_between, self._keeper_of),
+            stand=Stand(demands.store, self._put_relay_between, self._keeper_of, embedded),
         )
         self.url = self._fleet.url
         self._second = Layout(folder / "second"), _free_port()
@@ -122,19 +90,21 @@ class Stage:
     ) -> AsyncIterator["Stage"]:
         """Build it, with all instances serving. Raises `CannotStart`."""
         stage = cls(folder, demands, size)
-        stage._fleet.journal.heard = lambda item: say(str(item))
         sinks = stage.sinks.running(stage._layout) if demands.sinks else nullcontext()
-        async with sinks, stage._running_fleet():
+        async with sinks, stage.running(say):
+            await stage.settled(LONGEST_START)
             yield stage
 
     @asynccontextmanager
-    async def _running_fleet(self) -> AsyncIterator[None]:
+    async def running(self, say: Callable[[str], None]) -> AsyncIterator[None]:
+        """While this is open the fleet runs, and its journal is said; its instances may be yet to
+        come. Raises `CannotStart`."""
+        self._fleet.journal.heard = lambda item: say(str(item))
         stop = asyncio.Event()
         for item in (self.relay, self.wire, self.registry_wire):
             await item.start()
         running = self._running = asyncio.create_task(self._fleet.run(stop))
         try:
-            await self.settled(LONGEST_START)
             yield
         finally:
             stop.set()
@@ -157,9 +127,14 @@ class Stage:
     async def follow(self) -> "Standby":
         """A standby of the database, for the rest of this stage, which nobody uses afterwards.
         Raises `CannotStart`."""
-        connections = stage_spec(self.demands, SMALLEST).database.max_connections
+        connections = self._spec.database.max_connections
         self.standby = await Standby.start(self._layout, self._direct_url, connections)
         return self.standby
+
+    @property
+    def carried_out(self) -> Fleet:
+        """The spec that its nginx and its instances are rendered from."""
+        return load(self._layout.spec)
 
     @property
     def database_url(self) -> str:
@@ -285,10 +260,10 @@ class Stage:
             raise Refused(str(answer["error"]))
         return answer
 
-    async def settled(self, seconds: float = LONGEST_SETTLING) -> None:
+    async def settled(self, seconds: float | None = None) -> None:
         """Wait until as many serve as are desired, and no other is left. Raises `TimeoutError`, and
         `CannotStart` when the fleet has ended."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds or LONGEST_SETTLING + self._spec.drain.grace):
             while not self._is_settled():
                 self.check()
                 await asyncio.sleep(LOOK)
@@ -337,10 +312,10 @@ class Stage:
         return bool(status["settled"]) and everybody and self._found is not None
 
     def _keeper_of(self, balance: Balance, addresses: EmbeddedAddresses, nginx: Nginx) -> Keeper:
-        check, url = stage_spec(self.demands, SMALLEST).health_check, addresses.database_url
+        check, url = self._spec.health_check, addresses.database_url
         members = NginxSocket(nginx.members_socket)
         keeper: Keeper = balance
-        if self.demands.removal == "health-only":
+        if self._spec.drain.removal == "health-only":
             keeper = ProbesAlone(url, check, members)
         elif self.demands.balancer_process:
             # What faults put there, it sees in place of the tables of that name.
@@ -349,7 +324,7 @@ class Stage:
         elif self.demands.balancers > 1:
             layout, port = self._second
             layout.prepare()
-            spec = local_spec(stage_spec(self.demands, SMALLEST), addresses, self.url)
+            spec = local_spec(self._spec, addresses, self.url)
             other = Nginx(spec, layout, port)
             other.forget_members()
             socket, name = NginxSocket(other.members_socket), f"drill on port {port}"
