@@ -60,6 +60,8 @@ HEALTH_ONLY = {
     "drain.kill_delay": 144.0,
 }
 
+AKAMAI = {"cdn.provider": "akamai", "cdn.url": "https://cdn.example.org"}
+
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("lame-duck", "error", HEALTH_ONLY | {"drain.lame_duck": 104.0}),
     ("lame-duck", "error", {"drain.removal": "health-only"}),
@@ -180,6 +182,16 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("log-flush", "warning", {"logs.nhn": True, "drain.log_flush": 0.5}),
     ("log-flush", "warning", {"logs.file": "/var/log/photo-api/a.log", "drain.log_flush": 0.0}),
     ("cooldown", "warning", {"group.policies": (Policy("cpu", 50, 300, 1, 59), IN)}),
+    ("cdn-address", "error", {"cdn.provider": "nhn"}),
+    ("cdn-address", "error", {"cdn.url": "https://cdn.example.org"}),
+    ("cdn-tls", "warning", AKAMAI | {"cdn.url": "http://cdn.example.org"}),
+    (
+        "cdn-tls",
+        "error",
+        AKAMAI | {"cdn.url": "http://cdn.example.org", "service.public_url": "https://a.example"},
+    ),
+    ("cdn-itself", "error", AKAMAI | {"service.public_url": "https://cdn.example.org"}),
+    ("cdn-digest", "error", AKAMAI | {"cdn.provider": "nhn", "cdn.digest": "sha1"}),
 ]
 
 

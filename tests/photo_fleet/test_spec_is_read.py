@@ -27,6 +27,7 @@ SWIFT = {"store.kind": "swift"}
 TRACED = Tracing("http://10.0.0.7:4318")
 FLEETS = (
     *(Fleet(), changed(Fleet(), CLOUD), changed(Fleet(), SWIFT)),
+    changed(Fleet(), {"cdn.provider": "akamai", "cdn.url": "https://cdn.example.org"}),
     *(replace(Fleet(), balancer=STORE), replace(Fleet(), tracing=TRACED)),
 )
 

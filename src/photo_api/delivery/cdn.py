@@ -4,7 +4,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from photo_api.cloud.sigv4 import quote_path
 from photo_api.delivery.base import Method
@@ -35,7 +35,7 @@ class CdnSigner(BucketedUrls):
         digest: Digest = "sha256",
     ) -> None:
         self._url = url.rstrip("/")
-        self._path = urlsplit(self._url).path
+        self._path = unquote(urlsplit(self._url).path)
         self._current = current
         self._digest = digest
         super().__init__(window, clock, cache_bytes)

@@ -52,7 +52,7 @@ def token(
         "ip": escaped(said.ip, kept),
         "st": str(said.starts or ""),
         "exp": str(said.expires),
-        "acl": escaped(acl, kept + ACL_DELIMITER) if provider == "nhn" else acl,
+        "acl": escaped(acl, kept) if provider == "nhn" else acl,
         "id": escaped(said.session, kept),
         "data": escaped(said.data, kept),
     }
@@ -67,7 +67,7 @@ class AkamaiSigner(CdnSigner):
     """Signs the path of one object as `__token__`."""
 
     def _query(self, key: str, filename: str, expires: int, window: tuple[int, int]) -> str:
-        said = Token(expires, url=f"{self._path}/{quote_path(key)}")
+        said = Token(expires, url=quote_path(f"{self._path}/{key}"))
         return f"__token__={token(said, self._current().secret, 'akamai', self._digest)}"
 
 
@@ -75,5 +75,5 @@ class NhnSigner(CdnSigner):
     """Signs the path of one object as `token`."""
 
     def _query(self, key: str, filename: str, expires: int, window: tuple[int, int]) -> str:
-        said = Token(expires, url=f"{self._path}/{quote_path(key)}")
+        said = Token(expires, url=quote_path(f"{self._path}/{key}"))
         return f"token={token(said, self._current().secret, 'nhn')}"

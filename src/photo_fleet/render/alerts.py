@@ -11,6 +11,7 @@ from photo_fleet.render import burn_rates
 from photo_fleet.render.alert import Alert, Record, Windows
 from photo_fleet.render.burn_rates import DAY, HOUR, MINUTE, OF_API
 from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.settings import dated_keys
 
 OLDEST_JOB = 120
 MOST_ORPHANS = 100
@@ -210,7 +211,7 @@ def _ages(fleet: Fleet) -> Iterator[Alert]:
         )  # fmt: skip
         unknown += [
             f'label_replace(absent({made}{{keys="{keys}"}}), "of", "{keys} key", "", "")'
-            for keys in ("jwt", "secret")
+            for keys in dated_keys(fleet)
         ]
     if unknown:
         yield Alert(

@@ -10,6 +10,7 @@ from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.line import Curve, Plot
 from photo_fleet.report.scaling import cores_of
 from photo_fleet.rules.sizing import FULL
+from photo_fleet.spec.settings import dated_keys
 
 AT_MOST = 0.05
 """The share of the time at `group.max` from which the group would have grown further."""
@@ -156,7 +157,7 @@ def keys(history: History) -> Judgement:
     ages = {name: (history.end - at) / DAY for name, at in made.items()}
     gaps += [
         f"the age of the {name} key is not known: name its id after its date"
-        for name in ("jwt", "secret")
+        for name in dated_keys(history.spec)
         if name not in ages and spec.oldest_key
     ]
     faults = [

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
+from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.kinds import (
+    HOST,
     Count,
     Duration,
     Location,
@@ -28,8 +30,6 @@ DISCOVERY_PATH = "/targets"
 
 BALANCER_METRICS_PATH = "/metrics"
 """Where it tells of itself, at the same place."""
-
-HOST = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?"
 
 Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
@@ -372,6 +372,7 @@ class Fleet:
     name: Name = "photo-api"
     service: Service = field(default_factory=Service)
     store: Store = field(default_factory=Store)
+    cdn: Cdn = field(default_factory=Cdn)
     health_check: HealthCheck = field(default_factory=HealthCheck)
     balancer: Balancer = field(default_factory=Balancer)
     drain: Drain = field(default_factory=Drain)

@@ -24,6 +24,8 @@ SIZES = {
 }
 RATES = {"s": 1, "m": 60}
 
+HOST = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?"
+
 QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", re.ASCII)
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+)", re.ASCII)
 PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_base.environment import PREFIX
+from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.fleet import Fleet, Logs, Swift, Tracing
 from photo_fleet.spec.kinds import budget, limit
 
@@ -27,6 +28,12 @@ BEARER = "a bearer token for {}, or user:password"
 GATEWAY = {
     "basic": "photo-api:password for the Pushgateway",
     "bearer": "the Pushgateway's bearer token",
+}
+CDN_KEYS = {
+    "nginx": "kid:secret, the secret from `openssl rand -hex 32`, which signs URLs of the edge",
+    "cloudfront": "the public key's id in CloudFront, a colon, the private key as base64 of DER",
+    "akamai": "kid:key, the key in hexadecimal as its property has it",
+    "nhn": "kid:key, the encryption key in hexadecimal as the console shows it",
 }
 
 
@@ -77,6 +84,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "MAX_INSTANCES": str(fleet.group.max),
         "JOB_CONCURRENCY": str(service.job_concurrency),
         **(_swift(fleet) if fleet.store.kind == "swift" else _s3(fleet)),
+        **_cdn(fleet.cdn),
         "LOG_SINK": logs.file,
         "LOG_LOKI_URL": logs.loki,
         "LOG_LOKI_TENANT": logs.loki_tenant,
@@ -118,6 +126,17 @@ def _user(swift: Swift) -> dict[str, str]:
         "SWIFT_USER": swift.user,
         "SWIFT_PROJECT_ID": swift.project,
         "SWIFT_USER_DOMAIN_ID": swift.domain,
+    }
+
+
+def _cdn(cdn: Cdn) -> dict[str, str]:
+    if cdn.provider == "none":
+        return {}
+    return {
+        "CDN": cdn.provider,
+        "CDN_URL": cdn.url,
+        "CDN_DIGEST": cdn.digest,
+        "CDN_FALLBACK": cdn.fallback,
     }
 
 
@@ -171,6 +190,8 @@ def secrets(fleet: Fleet) -> list[Secret]:
     elif fleet.service.store_credentials == "keys":
         found.append(Secret("s3-access-key", "S3_ACCESS_KEY", "the object store's access key"))
         found.append(Secret("s3-secret-key", "S3_SECRET_KEY", "its secret key"))
+    if meaning := CDN_KEYS.get(fleet.cdn.provider):
+        found.append(Secret("cdn-keys", "CDN_KEYS", meaning))
     found += _of_collectors(fleet.logs, fleet.tracing)
     if meaning := GATEWAY.get(fleet.metrics.pushgateway_auth):
         found.append(Secret("pushgateway-auth", "PUSHGATEWAY_AUTH", meaning))
@@ -180,6 +201,12 @@ def secrets(fleet: Fleet) -> list[Secret]:
         Secret("secret-keys", "SECRET_KEYS", "kid:secret, the secret from `openssl rand -hex 32`"),
         Secret("ops-token", "OPS_TOKEN", "`openssl rand -hex 32`"),
     ]
+
+
+def dated_keys(fleet: Fleet) -> tuple[str, ...]:
+    """Uses of keys whose ids should hold a date. Those of CloudFront are given by it."""
+    of_cdn = ("cdn",) if fleet.cdn.provider in ("nginx", "akamai", "nhn") else ()
+    return ("jwt", "secret", *of_cdn)
 
 
 def _of_collectors(logs: Logs, tracing: Tracing) -> list[Secret]:
