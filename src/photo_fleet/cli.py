@@ -40,6 +40,7 @@ COMMANDS = (
     Command("dashboard", "dashboard", "show what Prometheus knows of the fleet, as one page"),
     Command("doctor", "doctor", "find what is wrong with a fleet that runs, the worst first"),
     Command("report", "report", "judge a day, a week or a month by the operator's check list"),
+    Command("replay", "replay", "see what scaling policies would have done with a traffic"),
     Command(
         "drill", "drill", "inject faults into a fleet of its own and account for every request"
     ),

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from functools import partial
 from pathlib import Path
 
 from photo_base.command_line import COULD_NOT, DONE, FAILED, decimal, progress, text
@@ -20,6 +19,7 @@ from photo_base.whole_file import replace, unwritable
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.commands.sources import add_sources, commands_here, reached
 from photo_fleet.commands.spec_file import add_spec_file
+from photo_fleet.commands.values import DEAREST, add_price
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.report.conclusion import conclusion, headline
 from photo_fleet.report.history import Wanted
@@ -32,7 +32,6 @@ from photo_fleet.report.reading import read_history
 from photo_fleet.report.times import ending
 
 MIB = 1024 * 1024
-DEAREST = 1e9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,10 +71,7 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
     costs = parser.add_argument_group("of a month: what an instance has, and what it costs")
     costs.add_argument("--cores", type=decimal(0.1, 1024), metavar="N", help="of its machine")
     costs.add_argument("--memory", type=decimal(1, 2**24), metavar="MIB", help="of its machine")
-    costs.add_argument("--price", type=decimal(0, DEAREST), metavar="N", help="of an hour of it")
-    costs.add_argument(
-        "--currency", type=partial(text, most=16), default="", metavar="NAME", help="of the price"
-    )
+    add_price(costs)
     costs.add_argument(
         "--budget", type=decimal(0, DEAREST), metavar="N", help="what the month may cost at most"
     )

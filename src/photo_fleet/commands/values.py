@@ -2,15 +2,18 @@
 
 import argparse
 import re
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 
-from photo_base.command_line import text
+from photo_base.command_line import decimal, text
 from photo_base.environment import url
 from photo_fleet.spec.kinds import Duration
 
 SHORTEST, LONGEST = 60.0, 90 * 86400.0
+DEAREST = 1e9
 
 
 def address(value: str) -> str:
@@ -26,13 +29,30 @@ def address(value: str) -> str:
     return value
 
 
+def span(shortest: float, longest: float) -> Callable[[str], float]:
+    """A type for argparse: seconds of `200ms`, `90m`, `6h` or `30d`, within these bounds."""
+    kind = Duration(shortest, longest)
+
+    def parse(value: str) -> float:
+        days = re.fullmatch(r"([0-9]{1,2})d", text(value))
+        try:
+            seconds = int(days[1]) * 86400.0 if days else kind.read(value)
+            kind.check(seconds)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{value[:40]!a} {error}") from None
+        return seconds
+
+    return parse
+
+
 def duration(value: str) -> float:
-    """A type for argparse: seconds of `90m`, `6h` or `30d`, from a minute to 90 days."""
-    kind = Duration(SHORTEST, LONGEST)
-    days = re.fullmatch(r"([0-9]{1,2})d", text(value))
-    try:
-        seconds = int(days[1]) * 86400.0 if days else kind.read(value)
-        kind.check(seconds)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{value[:40]!a} {error}") from None
-    return seconds
+    """A type for argparse: a time to look back, from a minute to 90 days."""
+    return span(SHORTEST, LONGEST)(value)
+
+
+def add_price(parser: argparse._ActionsContainer) -> None:
+    """The arguments --price and --currency."""
+    parser.add_argument("--price", type=decimal(0, DEAREST), metavar="N", help="of an hour of it")
+    parser.add_argument(
+        "--currency", type=partial(text, most=16), default="", metavar="NAME", help="of the price"
+    )

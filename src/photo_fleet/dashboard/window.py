@@ -15,13 +15,15 @@ ALL = ".+"
 @dataclass(frozen=True, slots=True)
 class Window:
     """From `start` to `end`, in epoch seconds. `interval` is the time between two scrapes; `job`
-    and `instance` are regular expressions of those that are looked at."""
+    and `instance` are regular expressions of those that are looked at; `points` is the most of them
+    that a series may have."""
 
     start: float
     end: float
     interval: float = USUAL_INTERVAL
     job: str = ALL
     instance: str = ALL
+    points: int = MOST_POINTS
 
     @property
     def seconds(self) -> float:
@@ -30,8 +32,8 @@ class Window:
 
     @property
     def step(self) -> int:
-        """Seconds between two points, at most `MOST_POINTS` of them."""
-        return max(1, math.ceil(max(self.interval, self.seconds / MOST_POINTS)))
+        """Seconds between two points."""
+        return max(1, math.ceil(max(self.interval, self.seconds / self.points)))
 
     def expression(self, expr: str) -> str:
         """PromQL of `expr`, whose variables have values; as Grafana sets them."""

@@ -1,22 +1,33 @@
 """What was asked of a service, step by step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+MOST_STEPS = 600_000
+"""A year of minutes, and some."""
+
+
+class BadTraffic(Exception):
+    """Something is no traffic; the text completes the sentence "SOURCE: …" and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Requests a second in steps of `every` seconds; None is a step of which nobody knows, which is
     not one without requests. `start` is when the first begins, in epoch seconds, where that is
-    known. Raises ValueError for what is no traffic."""
+    known. Raises `BadTraffic` where nothing was asked for, or nobody knows it."""
 
     rates: Sequence[float | None]
     every: float
     start: float | None = None
 
     def __post_init__(self) -> None:
-        if not any(rate is not None for rate in self.rates):
-            raise ValueError("of no step anybody knows what was asked for")
+        if not self.rates:
+            raise BadTraffic("it has no steps: give one number a line, the requests of that step")
+        if self.unknown == len(self.rates):
+            raise BadTraffic("of none of its steps anybody knows what was asked for")
+        if self.peak <= 0:
+            raise BadTraffic("in none of its steps anything was asked for")
 
     @property
     def peak(self) -> float:
@@ -30,8 +41,6 @@ class Traffic:
 
     def scaled(self, peak: float) -> "Traffic":
         """The same shape, with so many requests a second in its busiest step."""
-        if self.peak <= 0:
-            raise ValueError("in no step anything was asked for")
         factor = peak / self.peak
-        rates = tuple(None if rate is None else rate * factor for rate in self.rates)
-        return Traffic(rates, self.every, self.start)
+        rates = (None if rate is None else rate * factor for rate in self.rates)
+        return replace(self, rates=tuple(rates))

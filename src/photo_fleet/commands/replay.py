@@ -1,0 +1,192 @@
+"""`photo-fleet replay`: what scaling policies would have done with a traffic, before one changes
+them."""
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from photo_base.command_line import COULD_NOT, DONE, decimal, progress, text, whole_number
+from photo_base.log_lines import printable
+from photo_base.processes import CannotStart
+from photo_fleet.balancer.database_address import Unusable
+from photo_fleet.commands.spec_file import BUILT_IN, spec_of
+from photo_fleet.commands.values import add_price, address, duration, span
+from photo_fleet.dashboard.prometheus import shown_address
+from photo_fleet.dashboard.readings import Unread
+from photo_fleet.dashboard.window import ALL, Window
+from photo_fleet.local_fleet.control import NoFleet
+from photo_fleet.local_fleet.layout import Layout
+from photo_fleet.local_fleet.reach import reach_of
+from photo_fleet.replay.json_body import body
+from photo_fleet.replay.making import Replay, Replayed
+from photo_fleet.replay.measured import read_traffic
+from photo_fleet.replay.shapes import SHAPES, shape
+from photo_fleet.replay.simulation import Conditions
+from photo_fleet.replay.station import Station, Unreachable
+from photo_fleet.replay.steps_file import read_file
+from photo_fleet.replay.traffic import BadTraffic, Traffic
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.kinds import Duration
+
+PEAK = 640.0
+"""Requests a second to which a file or a shape is scaled."""
+MEASURED = "measured"
+WORKERS, OBJECTIVE = 2, 0.2
+"""Where there is no spec."""
+MONTH = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A traffic as it is there, and where."""
+
+    traffic: Traffic
+    name: str
+    peak: float | None = PEAK
+    """Requests a second to which it is scaled where nobody says otherwise."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    _add_sources(parser)
+    parser.add_argument(
+        "--every", type=span(1, 86_400), default=60.0, metavar="TIME", help="a step (1m)"
+    )
+    parser.add_argument(
+        "--peak",
+        type=_peak,
+        metavar="N",
+        help=f"requests a second in the busiest step, or `{MEASURED}` for those that there were"
+        f" ({PEAK:g}; of Prometheus `{MEASURED}`)",
+    )
+    parser.add_argument("--spec", type=text, metavar="FILE", help="the spec (fleet.toml)")
+    model = parser.add_argument_group("what an instance can do")
+    model.add_argument(
+        "--service-rate",
+        type=decimal(0.01, 1e6),
+        default=40.0,
+        metavar="N",
+        help="requests a second that one worker serves (%(default)g)",
+    )
+    model.add_argument(
+        "--workers",
+        type=whole_number(1, 64),
+        metavar="N",
+        help=f"of an instance (the spec's, {WORKERS} without one)",
+    )
+    model.add_argument(
+        "--objective",
+        type=span(0.001, 3600),
+        metavar="TIME",
+        help="in which 95 %% are to be answered (the spec's read_within, 200ms without one)",
+    )
+    model.add_argument(
+        "--boot",
+        type=span(0, 86_400),
+        default=120.0,
+        metavar="TIME",
+        help="from the decision until it serves (2m)",
+    )
+    add_price(parser)
+    parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "file", nargs="?", type=text, metavar="FILE", help="one number a line: requests in a step"
+    )
+    which.add_argument("--shape", choices=SHAPES, help="a traffic that nobody had")
+    which.add_argument(
+        "--prometheus", type=address, metavar="URL", help="what this one has counted"
+    )
+    which.add_argument(
+        "--data", type=Path, metavar="DIR", help="what that of the fleet in this folder has"
+    )
+    parser.add_argument(
+        "--since", type=duration, default=MONTH, metavar="TIME", help="of Prometheus (30d)"
+    )
+    parser.add_argument("--job", type=text, metavar="NAME", help="of Prometheus (all)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 told, 2 no usable traffic or wrong usage. Raises SpecError."""
+    try:
+        spec_name, spec, source = asyncio.run(_asked(options))
+        peak = source.peak if options.peak is None else options.peak
+        traffic = source.traffic if peak in (None, MEASURED) else source.traffic.scaled(peak)
+        conditions = _conditions(options, spec, is_told=spec_name != BUILT_IN)
+        replay = Replay(traffic, conditions, options.price)
+    except (Unread, Unreachable, NoFleet, CannotStart, Unusable) as error:
+        return _unusable(str(error))
+    except BadTraffic as error:
+        return _unusable(f"{options.file or options.shape or 'Prometheus'}: {error}")
+    except OSError as error:
+        return _unusable(f"{error.filename}: {error.strerror}")
+    found = [replay.spec(spec.group), *replay.rivals()]
+    if options.json:
+        print(json.dumps(body(replay, spec_name, source.name, found), ensure_ascii=False))
+    else:
+        _tell(replay, source, found)
+    return DONE
+
+
+def _unusable(why: str) -> int:
+    print(f"photo-fleet replay: {printable(why)}", file=sys.stderr)
+    return COULD_NOT
+
+
+async def _asked(options: argparse.Namespace) -> tuple[str, Fleet, Source]:
+    """The spec's name, the spec, and the traffic. Raises all that `run` tells of."""
+    if options.data is not None:
+        reach = await reach_of(Layout(options.data.absolute()))
+        if not reach.prometheus:
+            raise Unread(f"the fleet in {options.data} has no Prometheus that runs")
+        own = reach.spec_name, reach.spec
+        name, spec = own if options.spec is None else spec_of(options.spec)
+        return name, spec, await _counted(options, reach.prometheus)
+    name, spec = spec_of(options.spec)
+    if options.prometheus is not None:
+        return name, spec, await _counted(options, options.prometheus)
+    if options.shape is not None:
+        return name, spec, Source(shape(options.shape, options.every), options.shape)
+    return name, spec, Source(read_file(options.file, options.every), options.file)
+
+
+async def _counted(options: argparse.Namespace, url: str) -> Source:
+    every, now = int(options.every), time.time()
+    if every != options.every:
+        raise BadTraffic("its steps are whole seconds: change --every")
+    end = float(now // every * every)
+    job = ALL if options.job is None else re.escape(options.job)
+    window = Window(end - options.since, end, job=job)
+    traffic = await read_traffic(url, window, every, lambda done: progress(f"Prometheus: {done}"))
+    return Source(traffic, shown_address(url), None)
+
+
+def _conditions(options: argparse.Namespace, spec: Fleet, *, is_told: bool) -> Conditions:
+    """As the arguments say, or the spec where somebody has told one. Raises `Unreachable`."""
+    workers, objective = options.workers, options.objective
+    if workers is None:
+        workers = spec.service.workers if is_told else WORKERS
+    if objective is None:
+        within = Duration(0.001, 3600).read(spec.objectives.read_within)
+        objective = within if is_told else OBJECTIVE
+    station = Station(options.service_rate, workers, objective)
+    return Conditions(station, spec.group.min, spec.group.max, options.boot)
+
+
+def _peak(value: str) -> float | str:
+    """A type for argparse."""
+    return MEASURED if value == MEASURED else decimal(0.001, 1e6)(value)
+
+
+def _tell(replay: Replay, source: Source, found: Sequence[Replayed]) -> None:
+    for one in found:
+        print(one.outcome)
