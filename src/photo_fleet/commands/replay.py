@@ -7,9 +7,9 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import get_terminal_size
 
 from photo_base.command_line import COULD_NOT, DONE, decimal, progress, text, whole_number
 from photo_base.log_lines import printable
@@ -19,17 +19,20 @@ from photo_fleet.commands.spec_file import BUILT_IN, spec_of
 from photo_fleet.commands.values import add_price, address, duration, span
 from photo_fleet.dashboard.prometheus import shown_address
 from photo_fleet.dashboard.readings import Unread
+from photo_fleet.dashboard.units import told
 from photo_fleet.dashboard.window import ALL, Window
 from photo_fleet.local_fleet.control import NoFleet
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.reach import reach_of
+from photo_fleet.replay.front import front
 from photo_fleet.replay.json_body import body
-from photo_fleet.replay.making import Replay, Replayed
+from photo_fleet.replay.making import Replay
 from photo_fleet.replay.measured import read_traffic
 from photo_fleet.replay.shapes import SHAPES, shape
 from photo_fleet.replay.simulation import Conditions
 from photo_fleet.replay.station import Station, Unreachable
 from photo_fleet.replay.steps_file import read_file
+from photo_fleet.replay.text import text as told_as_text
 from photo_fleet.replay.traffic import BadTraffic, Traffic
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import Duration
@@ -129,11 +132,13 @@ def run(options: argparse.Namespace) -> int:
         return _unusable(f"{options.file or options.shape or 'Prometheus'}: {error}")
     except OSError as error:
         return _unusable(f"{error.filename}: {error.strerror}")
-    found = [replay.spec(spec.group), *replay.rivals()]
+    outcomes = [outcome for _, outcome in (replay.spec(spec.group), *replay.rivals())]
     if options.json:
-        print(json.dumps(body(replay, spec_name, source.name, found), ensure_ascii=False))
-    else:
-        _tell(replay, source, found)
+        print(json.dumps(body(replay, spec_name, source.name, outcomes), ensure_ascii=False))
+        return DONE
+    print(_heading(replay, source.name, spec_name))
+    near = front(spec, traffic.every, lambda other: replay.spec(other.group))
+    print(told_as_text(outcomes, near, spec.group, get_terminal_size().columns), end="")
     return DONE
 
 
@@ -187,6 +192,14 @@ def _peak(value: str) -> float | str:
     return MEASURED if value == MEASURED else decimal(0.001, 1e6)(value)
 
 
-def _tell(replay: Replay, source: Source, found: Sequence[Replayed]) -> None:
-    for one in found:
-        print(one.outcome)
+def _heading(replay: Replay, source: str, spec_name: str) -> str:
+    """What was replayed, and what is assumed."""
+    traffic, station = replay.traffic, replay.conditions.station
+    return (
+        f"{printable(source)}: {len(traffic.rates):,} steps of {told(traffic.every, 's')}, the"
+        f" busiest with {told(traffic.peak, 'reqps')}\n"
+        f"an instance: {station.workers} workers of {told(station.service_rate, 'reqps')}, ready"
+        f" {told(replay.conditions.boot, 's')} after it was asked for; 95 % to be answered within"
+        f" {told(station.objective, 's')}\n"
+        f"{printable(spec_name)}: {replay.conditions.least} to {replay.conditions.most} instances\n"
+    )

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from photo_fleet.replay.making import Replay, Replayed
+from photo_fleet.replay.making import Replay
 from photo_fleet.replay.outcome import MINUTE, Outcome
 
 
 def body(
-    replay: Replay, spec_name: str, source: str, found: Sequence[Replayed]
+    replay: Replay, spec_name: str, source: str, found: Sequence[Outcome]
 ) -> dict[str, object]:
     """What was replayed under which conditions, and all outcomes, the spec's first."""
     traffic, conditions = replay.traffic, replay.conditions
@@ -27,7 +27,7 @@ def body(
         "boot_s": conditions.boot,
         "min": conditions.least,
         "max": conditions.most,
-        "policies": [_policy(one.outcome) for one in found],
+        "policies": [_policy(one) for one in found],
     }
 
 

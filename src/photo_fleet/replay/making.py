@@ -1,7 +1,6 @@
 """From a traffic to what came of each policy. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from photo_fleet.replay.outcome import Outcome, Run, outcome_of
 from photo_fleet.replay.predictive import Predictive
@@ -15,12 +14,8 @@ OWN = "spec"
 STATIC = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a policy did, and how well."""
-
-    run: Run
-    outcome: Outcome
+Replayed = tuple[Run, Outcome]
+"""What a policy did, and how well."""
 
 
 class Replay:
@@ -47,4 +42,4 @@ class Replay:
 
     def _of(self, policy: Policy) -> Replayed:
         run = simulate(self.traffic, self._demand, policy, self.conditions)
-        return Replayed(run, outcome_of(run, self.conditions.station, self._price))
+        return run, outcome_of(run, self.conditions.station, self._price)
