@@ -84,6 +84,12 @@ def test_many_rules_share_what_may_be_tried() -> None:
     assert len(neighbours(Fleet(group=Group(policies=rules)), 60)) <= MOST_TRIED
 
 
+def test_of_a_long_traffic_fewer_are_tried() -> None:
+    one = run([3] * 500_000, [3] * 500_000)
+    found = front(SPEC, 60, lambda _: (one, outcome(one)))
+    assert len(found.others) == 4
+
+
 def test_each_is_replayed_as_the_spec_is() -> None:
     seen = list[Fleet]()
 

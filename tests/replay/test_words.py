@@ -2,6 +2,7 @@
 traffic tells."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -152,3 +153,17 @@ def test_one_instance_and_no_rule() -> None:
         "The spec came to 168 instance-hours and 0 minutes over the objective, as did all 1 rules"
         " near its own."
     ]
+
+
+def test_a_few_of_the_nearest_on_both_sides_are_told() -> None:
+    own = spells_of(TEN)
+    rules = [replace(SOONER, threshold=one) for one in range(50, 90, 2)]
+    runs = [spells_of([length] * 10) for length in (*range(5), 9, 11, *range(15, 28))]
+    pairs = list(zip(rules, runs, strict=True))
+    told = list(told_of(front_of(own, *pairs), Group()))[1:-1]
+    found = [re.search(r"\(100 → (\d+)\)", one) for one in told]
+    assert [one and one[1] for one in found] == ["160", "150", "110", "90", "40", "30"]
+    # Where all that a side has may be chance, its nearest is told of, as such.
+    chance = [(rules[0], spells_of([9] * 3 + [10] * 7)), (rules[1], spells_of([8] * 3 + [10] * 7))]
+    (only,) = list(told_of(front_of(own, *chance), Group()))[1:-1]
+    assert "that 97 instead of 100 minutes" in only

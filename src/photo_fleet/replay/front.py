@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from photo_fleet.replay.outcome import Outcome, Run
+from photo_fleet.replay.spec_policy import REPLAYED
 from photo_fleet.rules.sizing import FULL, flapping
 from photo_fleet.spec.fleet import Fleet, Policy
 
-REPLAYED = frozenset({"cpu", "in_flight"})
-"""Metrics that follow from traffic; what waits in the queue of jobs does not."""
 MOST_TRIED = 40
 """Rules that are replayed besides the spec's."""
+MOST_STEPS = 2_000_000
+"""Of all these together: of a long traffic fewer rules are tried."""
 POINTS = (0.0, -5.0, 5.0, -10.0, 10.0)
 """Percent of CPU by which a threshold differs from the spec's."""
 PARTS = (1.0, 0.8, 1.25, 0.6, 1.6)
@@ -56,14 +57,16 @@ class Front:
 def front(fleet: Fleet, step: float, replayed: Callable[[Fleet], tuple[Run, Outcome]]) -> Front:
     """Of the spec and its neighbours. `step` is the traffic's, in seconds."""
     own = Tried(None, *replayed(fleet))
-    others = tuple(Tried(rule, *replayed(other)) for rule, other in neighbours(fleet, step))
+    most = min(MOST_TRIED, MOST_STEPS // max(1, len(own.run.demand)))
+    near = neighbours(fleet, step, most)
+    others = tuple(Tried(rule, *replayed(other)) for rule, other in near)
     return Front(own, others, unbeaten([own, *others]))
 
 
-def neighbours(fleet: Fleet, step: float) -> list[tuple[Policy, Fleet]]:
+def neighbours(fleet: Fleet, step: float, most: int = MOST_TRIED) -> list[tuple[Policy, Fleet]]:
     """Rules near the spec's, each with the spec in which it stands instead of its own, the nearest
     first; none that `photo-fleet check` would refuse for flapping. Durations are whole steps of the
-    traffic, which tells no others apart."""
+    traffic, which tells no others apart. At most `most`, or one for each of the spec's."""
     rules, found = fleet.group.policies, list[tuple[Policy, Fleet]]()
     if fleet.group.min == fleet.group.max:  # no rule can change anything
         return found
@@ -75,7 +78,7 @@ def neighbours(fleet: Fleet, step: float) -> list[tuple[Policy, Fleet]]:
             changed = replace(fleet, group=replace(fleet.group, policies=policies))
             if len(list(flapping(changed))) <= allowed:
                 own.append((other, changed))
-        found += own[: MOST_TRIED // len(rules)]
+        found += own[: max(1, most // len(rules))]
     return found
 
 

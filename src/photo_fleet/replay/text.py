@@ -10,7 +10,7 @@ from photo_fleet.replay.terminal import plot
 from photo_fleet.replay.words import hours_told, minutes, rule_told, told_of
 from photo_fleet.spec.fleet import Group
 
-MOST_OF_FRONT = 12
+MOST_OF_FRONT = 9
 
 
 def text(outcomes: Sequence[Outcome], front: Front, group: Group, width: int) -> str:
@@ -26,15 +26,19 @@ def text(outcomes: Sequence[Outcome], front: Front, group: Group, width: int) ->
 
 
 def _unbeaten(front: Front, width: int) -> str:
-    """Nothing where there is nothing to choose from."""
-    if len(front.best) < 2:
+    """Those nearest to the spec; nothing where there is nothing to choose from."""
+    best, own = front.best, front.own
+    if len(best) < 2:
         return ""
-    shown = front.best[:MOST_OF_FRONT]
+    middle = sum(one.hours < own.hours for one in best)
+    first = max(0, min(middle - MOST_OF_FRONT // 2, len(best) - MOST_OF_FRONT))
+    shown = best[first : first + MOST_OF_FRONT]
     rows = [(hours_told(one.hours), minutes(one.over)) for one in shown]
     names = ["no rule beats", *(rule_told(one.rule) for one in shown)]
     lines = aligned(names, [("hours", "over"), *rows], max(width, NARROWEST))
-    more = len(front.best) - len(shown)
-    return "\n".join([*lines, *([f"and {more} dearer ones"] if more else [])]) + "\n"
+    if len(shown) < len(best):
+        lines.append(f"and {first} cheaper, {len(best) - first - len(shown)} dearer ones")
+    return "\n".join(lines) + "\n"
 
 
 def _item(told: str, width: int) -> str:

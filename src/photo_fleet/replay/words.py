@@ -4,10 +4,12 @@ Pure."""
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from photo_fleet.dashboard.units import told
-from photo_fleet.replay.front import REPLAYED, Front, Tried, beats
+from photo_fleet.replay.front import Front, Tried, beats
 from photo_fleet.replay.outcome import Run
+from photo_fleet.replay.spec_policy import REPLAYED
 from photo_fleet.spec.fleet import Group, Policy
 
 APART = 3600.0
@@ -16,7 +18,8 @@ CHANCE = 0.05
 """How often chance alone may make a difference that is told as one."""
 NEAR = 0.05
 """By how much of it a ratio may miss the half, or the double, that it is called."""
-MOST_TOLD = 6
+MOST_TOLD = 3
+"""Cheaper rules of which something is said, and dearer ones."""
 DAY, WEEK = 86400.0, 7 * 86400.0
 NAMES = {"cpu": "CPU", "in_flight": "requests in flight", "queue_age": "the oldest job's age"}
 UNITS = {"cpu": " %", "in_flight": "", "queue_age": " s"}
@@ -58,6 +61,12 @@ def spells(first: Run, second: Run) -> Spells:
         last = number
     worse = sum(one > 0 for one in found)
     return Spells(len(found), sum(one < 0 for one in found), worse)
+
+
+def differs(own: Tried, other: Tried) -> bool:
+    """Whether the traffic tells what another rule would have changed: only the cost, or the minutes
+    over the objective by more than chance explains."""
+    return own.over == other.over or spells(own.run, other.run).is_told_from_chance
 
 
 def rule_told(rule: Policy | None) -> str:
@@ -135,15 +144,25 @@ def told_of(front: Front, group: Group) -> Iterator[str]:
     own = front.own
     if front.others:
         yield _standing(front)
-        rivals = [one for one in front.best if one is not own]
-        nearest = sorted(rivals, key=lambda one: abs(one.hours - own.hours))[:MOST_TOLD]
-        for one in sorted(nearest, key=lambda one: one.hours):
-            yield sentence(own, one)
+        yield from (sentence(own, one) for one in _worth_telling(front))
     elif group.min == group.max:
         yield f"No rule changes anything where group.min is group.max ({group.max})."
     else:
         yield "The spec has no rule that follows from traffic."
     yield from _limits(own.run, group)
+
+
+def _worth_telling(front: Front) -> list[Tried]:
+    """Those nearest to the spec's cost whose difference the traffic tells, the cheapest first; on a
+    side where there is none, the nearest one, of which it does not."""
+    own = front.own
+    cheaper = [one for one in reversed(front.best) if one.hours <= own.hours and one is not own]
+    dearer = [one for one in front.best if one.hours > own.hours]
+    shown = list[Tried]()
+    for side in (cheaper, dearer):
+        telling = (one for one in side if differs(own, one))
+        shown += list(islice(telling, MOST_TOLD)) or side[:1]
+    return sorted(shown, key=lambda one: one.hours)
 
 
 def _standing(front: Front) -> str:
