@@ -3,10 +3,11 @@
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 
+import photo_api
 from photo_fleet.commands.fleet import UNFINISHED
 from tests.service import User, eventually, free_port
 
@@ -112,6 +114,28 @@ class Up:
             asks = any(word.startswith("photo_fleet") for word in told) and "up" not in told
             return not asks and any(mark in word for word in told)
         return False
+
+
+def release_tree(
+    folder: Path,
+    *,
+    cli: str = "",
+    release: str = "",
+    upgrades_from: Sequence[str] | None = None,
+    migrations: Mapping[str, str] | None = None,
+) -> Path:
+    """This tree's sources as a release of their own: with these lines before those of its command,
+    this number, these releases to come from, and these migrations besides."""
+    package, known = folder / "src/photo_api", Path(photo_api.__file__).parent
+    shutil.copytree(known, package, ignore=shutil.ignore_patterns("__pycache__"))
+    contract, command = package / "contract.py", package / "cli.py"
+    command.write_text(cli + command.read_text())
+    said = [f"RELEASE = {release!r}"] if release else []
+    said += [] if upgrades_from is None else [f"UPGRADES_FROM = {tuple(upgrades_from)!r}"]
+    contract.write_text("\n".join([contract.read_text(), *said, ""]))
+    for name, sql in (migrations or {}).items():
+        (package / f"db/sql/{name}.sql").write_text(sql)
+    return folder
 
 
 def fleet_command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,6 @@
 """A fleet that grows, shrinks and changes its release while people use it."""
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-import photo_api
 from photo_api.contract import RELEASE
 from photo_fleet.dashboard.boards import BOARDS
 from photo_fleet.dashboard.prometheus import Prometheus, everything
 from photo_fleet.dashboard.window import Window
 from tests.photo_fleet.load import People
-from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up
+from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up, release_tree
 from tests.service import eventually
 
 pytestmark = [pytest.mark.needs("nginx"), pytest.mark.slow, pytest.mark.timeout(400)]
@@ -67,7 +65,7 @@ def test_scaling_to_five_and_back_under_mixed_load_fails_no_request(up: Up) -> N
 
 
 def test_a_rolling_deploy_under_mixed_load_fails_no_request(up: Up, tmp_path: Path) -> None:
-    release = _next_release(tmp_path / "next")
+    release = release_tree(tmp_path / "next", release=NEXT_RELEASE, upgrades_from=[RELEASE])
     people = People(up.url)
     before = {item["name"] for item in up.wait_for(3)}
     with people.busy(*_everybody(people)) as ledger:
@@ -121,13 +119,3 @@ def _expect_all_kinds(people: People) -> None:
     kinds = {"GET", "GET image", "POST", "DELETE", "presign", "PUT", "confirm", "upload"}
     assert kinds | {"slow upload"} <= people.ledger.done.keys(), people.ledger.done
     assert people.ledger.done["slow upload"] >= 2
-
-
-def _next_release(folder: Path) -> Path:
-    sources = Path(photo_api.__file__).parent
-    shutil.copytree(sources, folder / "src/photo_api", ignore=shutil.ignore_patterns("__pycache__"))
-    contract = folder / "src/photo_api/contract.py"
-    text = contract.read_text()
-    assert f'RELEASE = "{RELEASE}"' in text
-    contract.write_text(text.replace(f'RELEASE = "{RELEASE}"', f'RELEASE = "{NEXT_RELEASE}"'))
-    return folder

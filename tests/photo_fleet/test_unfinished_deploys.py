@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-import photo_api
 from photo_base.processes import CannotStart
 from photo_fleet.commands.fleet import UNFINISHED
 from photo_fleet.group.instance import Release
 from photo_fleet.local_fleet.deploys import Deploys
 from tests.full_disk import full_disk
-from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up
+from tests.photo_fleet.local_stage import Up, fleet_command, fleet_up, release_tree
 from tests.service import eventually
 
 OWN = Release(1, "#1", ("photo-api",))
@@ -141,14 +140,6 @@ def releases(up: Up) -> list[str]:
     return sorted({item["release"] for item in up.status()["instances"]})
 
 
-def copy_release(folder: Path, first_line: str = "") -> Path:
-    sources = Path(photo_api.__file__).parent
-    shutil.copytree(sources, folder / "src/photo_api", ignore=shutil.ignore_patterns("__pycache__"))
-    cli = folder / "src/photo_api/cli.py"
-    cli.write_text(first_line + cli.read_text())
-    return folder
-
-
 def unfinished(up: Up, former: str) -> dict[str, Any]:
     """What `status` tells of it, as its exit code does."""
     done = fleet_command("status", "--json", "--data", str(up.data))
@@ -163,7 +154,7 @@ def unfinished(up: Up, former: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_killed_deploy_is_told_and_resumed(tmp_path: Path) -> None:
-    release = copy_release(tmp_path / "next", FAILS_THE_SECOND_TIME)
+    release = release_tree(tmp_path / "next", cli=FAILS_THE_SECOND_TIME)
     came = release / "src/photo_api/came"
     with fleet_up(tmp_path / "f") as up:
         # Killed when a newcomer starts: nothing has changed.
@@ -209,7 +200,7 @@ def test_a_killed_deploy_is_told_and_resumed(tmp_path: Path) -> None:
 @pytest.mark.timeout(400)
 def test_a_fleet_that_was_killed_in_a_deploy_tells_it_when_it_runs_again(tmp_path: Path) -> None:
     """It begins with what was deployed last as a whole."""
-    former, release = copy_release(tmp_path / "former"), copy_release(tmp_path / "next")
+    former, release = release_tree(tmp_path / "former"), release_tree(tmp_path / "next")
     (tmp_path / "f/data").mkdir(parents=True)
     Deploys(tmp_path / "f/data/deploys.json").settle(Release(7, "#7 former", (), {}, former))
     with fleet_up(tmp_path / "f") as up:

@@ -78,6 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="s3",
         help="that of the stage; with swift there are scenarios of Keystone too (%(default)s)",
     )
+    parser.add_argument(
+        "--from",
+        dest="before",
+        type=_folder,
+        metavar="DIR",
+        help="of `upgrade`: the release before, a source tree or a virtual environment (a checkout"
+        " finds it in its history)",
+    )
     parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
     parser.add_argument(
         "--self-test",
@@ -199,6 +207,7 @@ def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> R
         watched=options.watch,
         store=options.store,
         spec=options.fleet,
+        before=options.before,
     )
 
 
@@ -292,6 +301,13 @@ def _machine() -> str:
 def _unusable(text: str) -> int:
     print(f"photo-fleet drill: {text}", file=sys.stderr)
     return UNUSABLE
+
+
+def _folder(value: str) -> Path:
+    folder = Path(value).absolute()
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{folder} is no folder")
+    return folder
 
 
 def _names(value: str) -> list[str]:

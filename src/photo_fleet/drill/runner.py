@@ -33,6 +33,7 @@ from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sam
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.scenarios_on_swift import ENDING, TOKEN_LIFE
 from photo_fleet.drill.stage.demands import Demands
+from photo_fleet.drill.stage.previous import begin_with, previous_release
 from photo_fleet.drill.stage.replaced import replaced
 from photo_fleet.drill.stage.stage import Stage
 from photo_fleet.drill.stall import Stall
@@ -51,6 +52,7 @@ recovery would go unnoticed if no request came for so long."""
 LONGEST_SWEEP = 90.0
 BALANCER_APART = {"balancer-kill", "balancer-cut-registry", "balancer-cut-instance"}
 SINKS = {"sinks-down", "sinks-slow", "sinks-refuse"}
+UPGRADES = {"upgrade", "go-back"}
 FOLLOWED = {"standby-promoted", "lagging-standby-promoted", "untold-lag"}
 SHORT_TOKENS = 40
 """Seconds that an access token is valid where keys are rotated: the rotation waits for their end,
@@ -110,7 +112,8 @@ def demands_of(scenario: Scenario) -> Demands:
 class Runner:
     """Carries out one scenario after the other; a stage serves several as long as it stays whole.
     Everything is kept in `folder`. `watched`: beside a Prometheus with the rules of alerts.
-    `spec`: of the fleet, in place of the drill's own."""
+    `spec`: of the fleet, in place of the drill's own; `before`: the folder of the release before,
+    if it is not to be found in the history."""
 
     def __init__(
         self,
@@ -122,10 +125,12 @@ class Runner:
         watched: bool = False,
         store: StoreKind = "s3",
         spec: Fleet | None = None,
+        before: Path | None = None,
     ) -> None:
         self.replaced: tuple[str, ...] = ()
         """In what the stage differs from the spec that it was given, and why."""
         self._spec = spec
+        self._before = before
         self._watched = watched
         self._store: StoreKind = store
         self.folder = folder
@@ -168,6 +173,8 @@ class Runner:
         life = TOKEN_LIFE if scenario.name in ENDING else 3600
         store = StoreOptions(self._store, life)
         demands = replace(demands_of(scenario), store=store).of(self._spec)
+        if UPGRADES & {step.fault for step in scenario.steps}:
+            demands = replace(demands, release=await self._release_before())
         if self._stage is not None and self._stage.demands == demands:
             await self._stage.resized(scenario.instances)
             return self._stage
@@ -177,6 +184,8 @@ class Runner:
         self.say(f"  builds a stage with {scenario.instances} instances in {folder}")
         log = await asyncio.to_thread(_open_journal, folder)
         self._open.callback(log.close)
+        if demands.release is not None:
+            begin_with(demands.release, folder)
         opening = Stage.open(folder, demands, scenario.instances, lambda line: _write(log, line))
         self._stage = await self._open.enter_async_context(opening)
         if self._spec is not None and not self.replaced:
@@ -184,6 +193,11 @@ class Runner:
             for line in self.replaced:
                 self.say(f"  {line}")
         return self._stage
+
+    async def _release_before(self) -> Path:
+        if self._before is None:
+            self._before = await previous_release(self.folder)
+        return self._before
 
     async def _close_stage(self) -> None:
         self._stage = None
@@ -196,7 +210,8 @@ class Runner:
             watch = await self._watching(stage, scenario, beside)
             await load.prepare()
             play, at = _Play(ledger.now()), time.time()
-            scene = Scene(stage, lambda: ledger.now() - play.began, random.Random(self.seed))
+            chance = random.Random(self.seed)
+            scene = Scene(stage, lambda: ledger.now() - play.began, chance, load)
             await self._play(scene, scenario, load, play)
             requests, discrepancies = await self._reckon(stage, load, play)
             alerts = await watch.fired(at, EXPECTED.get(scenario.name, ())) if watch else None

@@ -106,6 +106,10 @@ FURTHER = tuple(replace(item, core=False) for item in (
         (Step(5, "observe", {"seconds": 40}),), 50,
     ),
     Scenario(
+        "upgrade", "A deploy from the release before to this one, and one back", Gate.LOSSLESS,
+        (Step(5, "upgrade"), Step(10, "go-back")), 90, instances=3,
+    ),
+    Scenario(
         "hang-up", "Clients that break off what they began", Gate.LOSSLESS,
         (Step(5, "hang-up", {"clients": 20, "seconds": 30}),), 45,
     ),

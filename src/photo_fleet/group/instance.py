@@ -9,18 +9,25 @@ from photo_fleet.group.choice import Candidate
 from photo_fleet.group.cpu import CpuMeter
 from photo_fleet.group.registry_view import Row
 from photo_fleet.group.replacement import Liveness
+from photo_fleet.group.succession import Carried
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """What instances are started from: the `number` grows with each deploy; `command` is that of
-    `photo-api`, without its arguments."""
+    `photo-api`, without its arguments; `carried` is what its tree said of itself, once asked."""
 
     number: int
     label: str
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    carried: Carried | None = None
+
+    @property
+    def version(self) -> str:
+        """As `0.2.0`; empty where nobody knows."""
+        return self.carried.release if self.carried else ""
 
 
 class Instance:
@@ -94,6 +101,7 @@ class Instance:
             "leaving": self.leaving,
             "member": is_member,
             "release": self.release.label,
+            "version": self.release.version,
             "release_number": self.release.number,
             "age_s": round(now - self.started, 1),
             "cpu_percent": None if self.cpu is None else round(self.cpu, 1),

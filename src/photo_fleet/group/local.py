@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from signal import SIGTERM
@@ -135,6 +136,16 @@ class LocalGroup:
         """Whether its size and release may be changed: it is settled, or what is missing cannot be
         had, because starts come to nothing. They are tried again beside any change."""
         return self.settled or (not self.deploying and self._backoff.failed_starts > 0)
+
+    @property
+    def releases(self) -> list[dict[str, object]]:
+        """Which there are among the instances that stay, and how many of each: the oldest first."""
+        counted = Counter(item.release.number for item in self.staying)
+        known = {item.release.number: item.release for item in self.staying}
+        return [
+            {"release": known[number].label, "version": known[number].version, "instances": count}
+            for number, count in sorted(counted.items())
+        ]
 
     @property
     def averages(self) -> dict[str, float]:

@@ -75,6 +75,21 @@ class Registry:
         except FAILURES:
             return None
 
+    async def migrations(self) -> frozenset[str] | None:
+        """Names of those that were applied, over a connection beside; None while the database does
+        not answer."""
+        beside = KeptConnection(self._connect)
+        try:
+            async with beside.use(TIME_BOX) as connection:
+                rows = await connection.fetch("SELECT name FROM schema_migrations")
+        except asyncpg.UndefinedTableError:
+            return frozenset()
+        except FAILURES:
+            return None
+        finally:
+            beside.drop()
+        return frozenset(row["name"] for row in rows)
+
     def close(self) -> None:
         """Let go of the connection."""
         self._connection.drop()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import LocalGroup, Refused
 from photo_fleet.group.rollout import RolledBack, roll_out
+from photo_fleet.group.succession import refusals
 from photo_fleet.local_fleet.control import Say
 from photo_fleet.local_fleet.deploys import Deploys
 from photo_fleet.local_fleet.front import NginxFront
@@ -19,6 +20,7 @@ from photo_fleet.local_fleet.launcher import Launcher
 
 LOOK = 0.2
 LONGEST_WAIT = 600.0
+MOST_REASONS = 10
 
 Request = Mapping[str, Any]
 Recorded = TypeVar("Recorded")
@@ -34,7 +36,9 @@ class Commands:
         launcher: Launcher,
         deploys: Deploys,
         status: Callable[[], dict[str, Any]],
+        applied: Callable[[], Awaitable[Collection[str] | None]],
     ) -> None:
+        self._applied = applied
         self._deploys = deploys
         self._group = group
         self._front = front
@@ -69,10 +73,12 @@ class Commands:
     async def _deploy(self, request: Request, say: Say) -> dict[str, object]:
         self._refuse_while_deploying()
         began = time.monotonic()
-        release = self._wanted(request)
+        release = await self._wanted(request)
         if release is None:
             text = f"nothing to resume: {self._group.release.label} was deployed as a whole"
             return {"text": text, "replaced": 0, "seconds": 0.0}
+        await self._refuse_unreachable(release)
+        self._refuse_while_deploying()  # another one may have begun meanwhile
         if not self._group.changeable:
             raise Refused(
                 "the group is on the way to its desired size; wait for `status` to show it"
@@ -92,23 +98,45 @@ class Commands:
         told = {"text": text, "replaced": replaced, "release": release.label}
         return {**told, "seconds": _since(began)}
 
-    def _wanted(self, request: Request) -> Release | None:
+    async def _refuse_unreachable(self, release: Release) -> None:
+        """By what both releases carry, before anything is changed. Raises `Refused`."""
+        applied = await self._applied()
+        if applied is None:
+            raise Refused(
+                "the database does not answer, so nobody knows which migrations it has; deploy when"
+                " it does"
+            )
+        assert release.carried is not None
+        present = [self._group.release, *(item.release for item in self._group.staying)]
+        serving = {item.number: item.carried for item in present if item.carried}
+        reasons = [
+            *refusals(release.carried, list(serving.values()), applied),
+            *await self._launcher.unusable_settings(release),
+        ]
+        if reasons:
+            told = "".join(f"\n  {reason}" for reason in reasons[:MOST_REASONS])
+            raise Refused(
+                f"release {release.label} ({release.version}) cannot be deployed here, and nothing"
+                f" was changed:{told}"
+            )
+
+    async def _wanted(self, request: Request) -> Release | None:
         """What is to be deployed; None when there is nothing to resume. Raises `Refused`."""
         unfinished, settled = self._deploys.unfinished, self._deploys.settled
         if request.get("back"):
             if unfinished is None or settled is None:
                 raise Refused("there is no unfinished deploy to go back from; see `status`")
-            return self._again(settled, "put it back, or deploy another with --release DIR")
+            return await self._again(settled, "put it back, or deploy another with --release DIR")
         if request.get("resume"):
             remedy = "put it back, return with --back, or deploy another with --release DIR"
-            return self._again(unfinished.release, remedy) if unfinished else None
+            return await self._again(unfinished.release, remedy) if unfinished else None
         folder = request.get("release")
-        release = self._launcher.release(Path(folder) if folder else None)
+        release = await self._launcher.release(Path(folder) if folder else None)
         return replace(release, environ={**release.environ, **request.get("environ", {})})
 
-    def _again(self, release: Release, remedy: str) -> Release:
+    async def _again(self, release: Release, remedy: str) -> Release:
         try:
-            return self._launcher.again(release)
+            return await self._launcher.again(release)
         except Refused as refused:
             raise Refused(f"release {release.label} is gone: {refused}; {remedy}") from None
 

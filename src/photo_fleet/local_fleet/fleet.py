@@ -136,6 +136,7 @@ class LocalFleet:
             "settled": group is not None and group.settled,
             "deploying": group is not None and group.deploying,
             "release": group.release.label if group else "",
+            "releases": group.releases if group else [],
             "deploy": self._deploys.describe(group.staying, group.deploying)
             if group and self._deploys
             else None,
@@ -169,8 +170,8 @@ class LocalFleet:
         secrets = load_or_create(layout.secrets)
         launcher = Launcher(spec, layout, addresses, secrets, self._environ)
         deploys = self._deploys = Deploys(layout.deploys)
-        first_release = self._first_release(launcher, deploys)
-        await launcher.migrate()
+        first_release = await self._first_release(launcher, deploys)
+        await launcher.migrate(first_release)
         nginx = Nginx(spec, layout, self._port)
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
@@ -187,7 +188,7 @@ class LocalFleet:
         registry = await _began(Registry(layout.database_address))
         group = self._group = self._make_group(registry, launcher, front, first_release)
         running.push_async_callback(group.close, self.hurry)
-        commands = Commands(group, front, launcher, deploys, self.status)
+        commands = Commands(group, front, launcher, deploys, self.status, registry.migrations)
         await running.enter_async_context(control_socket(layout.control, commands.act))
         for item in (group.run(), front.follow(), traffic.follow()):
             task = asyncio.create_task(item)
@@ -221,14 +222,18 @@ class LocalFleet:
             probe_scale=self._time_scale,
         )
 
-    def _first_release(self, launcher: Launcher, deploys: Deploys) -> Release:
-        """What was deployed last as a whole; where that is gone, or nothing was, our own."""
+    async def _first_release(self, launcher: Launcher, deploys: Deploys) -> Release:
+        """What was deployed last as a whole; where that is gone, or nothing was, our own. Raises
+        `CannotStart`."""
         former, tell = deploys.settled, self.journal.tell
         try:
-            release = launcher.again(former) if former else launcher.release(None)
-        except Refused as refused:
-            release = launcher.release(None)
-            tell("", "deploy", f"{refused}; instances start from {release.label}, that of `up`")
+            release = await (launcher.again(former) if former else launcher.release(None))
+        except Refused as gone:
+            try:
+                release = await launcher.release(None)
+            except Refused as refused:
+                raise CannotStart(str(refused)) from None
+            tell("", "deploy", f"{gone}; instances start from {release.label}, that of `up`")
         deploys.settled = release
         if told := deploys.describe((), under_way=False):
             tell("", "deploy", f"that of {told['release']} was {told['state']}: {told['mend']}")

@@ -1,17 +1,20 @@
 """How instances of a local fleet are started: the command, and an environment from the spec."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from photo_base.embedded import EmbeddedAddresses
 from photo_base.environment import PREFIX
 from photo_base.processes import CannotStart, Program, Running, write
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import Refused
+from photo_fleet.group.succession import Carried
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import front_ends
 from photo_fleet.local_fleet.secrets import Secrets
@@ -21,6 +24,21 @@ from photo_fleet.spec.settings import paths
 from photo_fleet.spec.settings import secrets as instance_secrets
 
 LONGEST_MIGRATION = 600.0
+LONGEST_ANSWER = 30.0
+LOOPBACK = "127.0.0.1"
+
+CARRIED = """
+import json
+import photo_api.contract as contract
+from photo_api.db.migrations import known_migrations
+print(json.dumps({
+    "release": contract.RELEASE,
+    "upgrades_from": getattr(contract, "UPGRADES_FROM", ()),
+    "migrations": {one.name: one.breaks or "" for one in known_migrations()},
+}))
+"""
+"""What each release's own Python says of it; the first ones name no release to come from."""
+
 READABLE = 0o640
 
 
@@ -51,16 +69,60 @@ class Launcher:
             write(layout.secret_files / secret[variable].name, text + "\n", READABLE)
         self._releases = 0
 
-    def again(self, former: Release) -> Release:
+    async def again(self, former: Release) -> Release:
         """One that was made before, perhaps by another process, with its number. Raises `Refused`
         when it is no longer there."""
         self._releases = max(self._releases, former.number)
-        found = self.release(former.folder, former.number)
+        found = await self.release(former.folder, former.number)
         return replace(found, environ={**found.environ, **former.environ})
 
-    def release(self, folder: Path | None, number: int | None = None) -> Release:
+    async def release(self, folder: Path | None, number: int | None = None) -> Release:
         """The next release, or the one with this number: that of this process, or of `folder`, a
-        source tree or a virtual environment. Raises `Refused` when it is neither."""
+        source tree or a virtual environment. Raises `Refused` when it is neither, or cannot say
+        what it carries."""
+        found = self._found(folder, number)
+        told = await self._asked(found, "-c", CARRIED)
+        try:
+            carried = Carried(
+                str(told["release"]), tuple(told["upgrades_from"]), dict(told["migrations"])
+            )
+        except (LookupError, TypeError, ValueError):
+            raise Refused(f"{found.label} is no release: it says {told!r:.200} of itself") from None
+        return replace(found, carried=carried)
+
+    async def unusable_settings(self, release: Release) -> list[str]:
+        """What it would say of the settings that its instances get; empty where it can use them.
+        Raises `Refused` when it cannot tell."""
+        told = await self._asked(release, *release.command[1:], "config", "check", "--json")
+        return [str(problem) for problem in told.get("problems", ())]
+
+    async def _asked(self, release: Release, *arguments: str) -> dict[str, Any]:
+        """The line of JSON that its Python says, with the environment of an instance."""
+        log = self._layout.logs / "release.log"
+        log.unlink(missing_ok=True)
+        program = Program(
+            f"release {release.label}",
+            [release.command[0], *arguments],
+            self._environ_of(release, LOOPBACK),
+            log,
+            self._layout.run,
+        )
+        try:
+            running = await Running.start(program, piped=True)
+        except CannotStart as error:
+            raise Refused(str(error)) from None
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER):
+                told: dict[str, Any] = json.loads(await running.first_line())
+        except (TimeoutError, ValueError):
+            said = running.last_words(1) or f"it says nothing within {LONGEST_ANSWER:g} s"
+            raise Refused(f"{release.label} is no release that can be asked: {said}") from None
+        finally:
+            running.kill()
+            await running.wait()
+        return told
+
+    def _found(self, folder: Path | None, number: int | None) -> Release:
         if number is None:
             self._releases += 1
             number = self._releases
@@ -80,11 +142,12 @@ class Launcher:
             " bin/photo-api (a virtual environment)"
         )
 
-    async def migrate(self) -> None:
-        """Bring the schema up to the release of this process. Raises `CannotStart`."""
-        command = [sys.executable, "-m", "photo_api.cli", "migrate"]
+    async def migrate(self, release: Release) -> None:
+        """Bring the schema up to the release, which knows it best. Raises `CannotStart`."""
+        command = [*release.command, "migrate"]
         log = self._layout.logs / "migrate.log"
-        program = Program("photo-api migrate", command, self._environ, log, self._layout.run)
+        environ = self._environ_of(release, LOOPBACK)
+        program = Program("photo-api migrate", command, environ, log, self._layout.run)
         running = await Running.start(program)
         try:
             code = await asyncio.wait_for(running.wait(), LONGEST_MIGRATION)
@@ -98,16 +161,20 @@ class Launcher:
     def program(self, name: str, release: Release) -> Program:
         """`photo-api serve` under this name, its address. It is killed with this process."""
         arguments = ["serve", "--host", name, "--port", "0", "--workers", str(self._workers)]
-        environ = {**self._environ, f"{PREFIX}INSTANCE_IP": name, **release.environ}
-        for variable in release.environ:
-            environ.pop(f"{variable}_FILE", None)
         return Program(
             name=name,
             command=[*release.command, *arguments, "--migrate"],
-            environ=environ,
+            environ=self._environ_of(release, name),
             log=self._layout.logs / f"{name}.log",
             folder=self._layout.run,
         )
+
+    def _environ_of(self, release: Release, name: str) -> dict[str, str]:
+        """That of an instance of this release with this address."""
+        environ = {**self._environ, f"{PREFIX}INSTANCE_IP": name, **release.environ}
+        for variable in release.environ:
+            environ.pop(f"{variable}_FILE", None)
+        return environ
 
 
 def _secret(addresses: EmbeddedAddresses, secrets: Secrets) -> dict[str, str]:

@@ -40,6 +40,7 @@ def picture(status: Status) -> RenderableType:
     """The whole: headline, instances, traffic and what happened last."""
     return Group(
         _headline(status),
+        *_releases(status.get("releases", ())),
         *_deploy(status["deploy"]),
         _instances(status["instances"]),
         *_receipts(status["receipts"]),
@@ -68,6 +69,14 @@ def _headline(status: Status) -> Text:
         told = (f"{name} {url}" for name, url in status["watchers"].items())
         text.append("\n" + "  ".join(told), "dim")
     return text
+
+
+def _releases(releases: Sequence[Status]) -> Sequence[Text]:
+    """How many instances each has, while there are several."""
+    if len(releases) < 2:
+        return ()
+    told = (f"{one['instances']} of {one['release']} ({one['version']})" for one in releases)
+    return (Text("mixed: " + ", ".join(told), "yellow"),)
 
 
 def _deploy(deploy: Status | None) -> Sequence[Text]:

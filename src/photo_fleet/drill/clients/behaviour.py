@@ -115,6 +115,14 @@ async def create_album(person: Person, chance: random.Random, due: float | None)
 
 async def new_album(person: Person, chance: random.Random, due: float | None) -> int | None:
     """Its id, or None."""
+    made = await album_under_key(person, chance, due)
+    return None if made is None else made[0]
+
+
+async def album_under_key(
+    person: Person, chance: random.Random, due: float | None
+) -> tuple[int, Call] | None:
+    """Its id, and the call that must give the very same album again; None when it was refused."""
     name = person.ledger.mint()
     call = Call(
         "create_album",
@@ -131,7 +139,7 @@ async def new_album(person: Person, chance: random.Random, due: float | None) ->
         return None
     album: int = answer.json()["id"]
     person.ledger.created(name, "album", album)
-    return album
+    return album, replace(call, fits=_has("id", album))
 
 
 async def create_share(person: Person, chance: random.Random, due: float | None) -> None:
@@ -157,8 +165,13 @@ async def view_share(person: Person, chance: random.Random, due: float) -> None:
     """A visitor with a link."""
     if person.links:
         token = chance.choice(list(person.links.values())[-NEWEST_LINKS:])
-        call = Call("view_share", "GET", f"/share/{token}", fits=_has_photos)
-        await person.visit(call, chance, due)
+        await view_link(person, token, chance, due)
+
+
+async def view_link(person: Person, token: str, chance: random.Random, due: float) -> None:
+    """A visitor with this one."""
+    call = Call("view_share", "GET", f"/share/{token}", fits=_has_photos)
+    await person.visit(call, chance, due)
 
 
 async def delete_photo(person: Person, chance: random.Random, due: float) -> None:

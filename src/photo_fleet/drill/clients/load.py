@@ -47,12 +47,9 @@ class Load:
         self._mix = mix
         self._seed = seed
         self._local = local
-        tls = ssl.create_default_context()
-        urls = (url, *others)
-        self.people = [
-            Person(number, urls[number % len(urls)], ledger, local=local, tls=tls, fresh=mix.fresh)
-            for number in range(mix.clients)
-        ]
+        self._tls = ssl.create_default_context()
+        self._urls = (url, *others)
+        self.people = [self._person(number) for number in range(mix.clients)]
         self._running = AsyncExitStack()
         self._errors: list[Exception] = []
         self._acts = _acts(mix)
@@ -81,6 +78,21 @@ class Load:
             bad = [item for item in self.ledger.requests if item.outcome.value != "ok"][:3]
             told = "; ".join(f"{item.kind} {item.outcome.value} {item.detail}" for item in bad)
             raise NotPrepared(f"{done.count(False)} of {len(done)} clients: {told}")
+
+    async def join(self) -> Person:
+        """Somebody more, whom the schedule does not know: a fault does their acts. What they are
+        promised is looked at in the end as everybody's. Raises `NotPrepared`."""
+        person = await self._running.enter_async_context(self._person(len(self.people)))
+        self.people.append(person)
+        if not await _settle_in(person, random.Random(f"{self._seed} {person.name}")):
+            raise NotPrepared(f"{person.name}, who joins later")
+        return person
+
+    def _person(self, number: int) -> Person:
+        url = self._urls[number % len(self._urls)]
+        return Person(
+            number, url, self.ledger, local=self._local, tls=self._tls, fresh=self._mix.fresh
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Acts begin at their times from now on until `stop`; returns when the last one is over.

@@ -3,7 +3,7 @@ and slow."""
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -17,33 +17,55 @@ BOUNDARY = "a-border-between-parts"
 Seconds = tuple[float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the service told of an upload that it lets in directly, and the photo it is for."""
+
+    told: Mapping[str, Any]
+    photo: Picture
+
+
 async def direct_upload(person: Person, chance: random.Random, due: float | None) -> None:
     """Presign, PUT to the store, confirm; half of the clients declare a checksum."""
+    grant = await granted_upload(person, chance, due)
+    if grant is not None and await put(person, chance, grant):
+        await confirm(person, chance, grant)
+
+
+async def granted_upload(person: Person, chance: random.Random, due: float | None) -> Grant | None:
+    """The first step of a direct upload; None when it was refused."""
     title = person.ledger.mint()
     photo = picture(title, chance)
     declared = photo if chance.random() < 0.5 else replace(photo, sha256="")
-    granted = await _presign(person, chance, due, title, declared)
-    if granted is None or not await _put(person, chance, granted, photo.data):
-        return
-    photo_id: int = granted["photo_id"]
-    confirm = _confirm(granted, fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id)
+    told = await _presign(person, chance, due, title, declared)
+    return None if told is None else Grant(told, photo)
+
+
+async def confirm(person: Person, chance: random.Random, grant: Grant) -> None:
+    """The last one: the photo counts as acknowledged from here on."""
+    photo_id: int = grant.told["photo_id"]
+    call = _confirm(grant, fits=lambda _, body: orjson.loads(body)["photo_id"] == photo_id)
     edit = person.ledger.edit(person.name, person.inbox, "add", photos=[photo_id])
-    answer = await person.act(confirm, chance)
+    answer = await person.act(call, chance)
     if answer.ok:
+        digest = grant.photo.sha256
         person.ledger.edited(edit, answer.request)
-        person.ledger.acknowledge(photo_id, person.name, photo.sha256)
-        person.photos[photo_id] = photo.sha256
+        person.ledger.acknowledge(photo_id, person.name, digest)
+        person.photos[photo_id] = digest
 
 
 async def careless_upload(person: Person, chance: random.Random, due: float | None) -> None:
     """Something else than was declared, of the declared size: it must not become a photo."""
     title = person.ledger.mint()
     text = chance.randbytes(SMALLEST)
-    granted = await _presign(person, chance, due, title, Picture(text, ""))
-    if granted is None or not await _put(person, chance, granted, text):
+    told = await _presign(person, chance, due, title, Picture(text, ""))
+    if told is None:
         return
-    confirm = _confirm(granted, expected=(), provoked=lambda status: status == 409)
-    await person.act(confirm, chance)
+    grant = Grant(told, Picture(text, ""))
+    if await put(person, chance, grant):
+        await person.act(
+            _confirm(grant, expected=(), provoked=lambda status: status == 409), chance
+        )
 
 
 async def upload(person: Person, chance: random.Random, due: float | None) -> None:
@@ -97,24 +119,23 @@ async def upload_through(
         person.photos[photo_id] = photo.sha256
 
 
-def _confirm(granted: Mapping[str, Any], **more: Any) -> Call:
-    told = {"photo_id": granted["photo_id"]}
+def _confirm(grant: Grant, **more: Any) -> Call:
+    told = {"photo_id": grant.told["photo_id"]}
     return Call("confirm", "POST", "/photos/confirm", json=told, **more)
 
 
-async def _put(
-    person: Person, chance: random.Random, granted: Mapping[str, Any], data: bytes
-) -> bool:
-    put = Call(
+async def put(person: Person, chance: random.Random, grant: Grant) -> bool:
+    """The second step: the bytes, to the address that was given; whether the store has them."""
+    call = Call(
         "put",
         "PUT",
-        granted["upload_url"],
+        grant.told["upload_url"],
         (200, 201, 204),
         target="store",
-        headers=granted["upload_headers"],
-        body=data,
+        headers=grant.told["upload_headers"],
+        body=grant.photo.data,
     )
-    return (await person.act(put, chance)).ok
+    return (await person.act(call, chance)).ok
 
 
 async def _presign(

@@ -14,6 +14,7 @@ from photo_fleet.drill.faults import (
     outside,
     promotions,
     registry_rows,
+    releases,
     sinks,
 )
 from photo_fleet.drill.faults.outside import Surroundings
@@ -25,6 +26,8 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "hang-up": outside.hang_up,
     "scale": changes.scale,
     "deploy": changes.deploy,
+    "upgrade": releases.upgrade,
+    "go-back": releases.go_back,
     "boot": changes.boot,
     "stop-while-starting": changes.stop_while_starting,
     "rotate-keys": changes.rotate_keys,

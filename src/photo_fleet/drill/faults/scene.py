@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.faults.outside import Surroundings
 from photo_fleet.drill.stage.stage import Stage
 
@@ -13,13 +14,26 @@ LONGEST_WAIT = 90.0
 
 
 class Scene(Surroundings):
-    """A stage under load. `now` is the ledger's clock; `chance` decides which part a fault hits."""
+    """A stage under `load`. `now` is the ledger's clock; `chance` decides which part a fault
+    hits."""
 
     def __init__(
-        self, stage: Stage, now: Callable[[], float], chance: random.Random | None = None
+        self,
+        stage: Stage,
+        now: Callable[[], float],
+        chance: random.Random | None = None,
+        load: Load | None = None,
     ) -> None:
         super().__init__(stage.url, now, chance or random.Random())
         self.stage = stage
+        self._load = load
+
+    @property
+    def load(self) -> Load:
+        """Raises `LookupError` where there is none."""
+        if self._load is None:
+            raise LookupError("nobody uses this stage")
+        return self._load
 
     def victim(self) -> dict[str, Any]:
         """One that serves. Raises `LookupError` when nobody does."""

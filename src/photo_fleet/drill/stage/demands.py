@@ -1,6 +1,7 @@
 """What a stage is to be like: a fleet of the drill's own, or that of somebody's spec."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from photo_base.capacity import DEPLOYED
@@ -21,8 +22,9 @@ class Demands:
     leaves, seconds between its probes and for which one waits, seconds for which an instance serves
     on while it is asked, seconds for which an access token is valid, how many balancers there are,
     whether the only one is a process of its own, whether the database can be replaced by a
-    standby, once, whether log lines and metrics go anywhere, and which store there is. With `spec`,
-    that says what it says, and the first four count for nothing."""
+    standby, once, whether log lines and metrics go anywhere, which store there is, and the folder
+    of the release that the fleet begins with, if that is not this one. With `spec`, that says what
+    it says, and the first four count for nothing."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
     probe_interval: float = 5.0
@@ -35,6 +37,7 @@ class Demands:
     sinks: bool = False
     store: StoreOptions = StoreOptions()
     spec: Fleet | None = None
+    release: Path | None = None
 
     def of(self, spec: Fleet | None) -> "Demands":
         """The same of a stage that is as this spec says, if there is one."""
