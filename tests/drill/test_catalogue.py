@@ -25,6 +25,7 @@ GATED = {
     Gate.LOSSLESS: {
         "scale-in-idle", "scale-in", "scale-in-slow", "deploy", "resize", "stop-while-starting",
         "boots", "rotate-keys", "rotate-credentials", "deregister-first", "steady", "hang-up",
+        "upgrade",
         "skew-clock", "balancer-kill", "two-balancers", "registry-lost", "balancer-cut-registry",
         "sinks-down", "sinks-slow", "sinks-refuse", "tokens-expire", "keystone-down",
     },

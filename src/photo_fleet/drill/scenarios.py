@@ -107,7 +107,7 @@ FURTHER = tuple(replace(item, core=False) for item in (
     ),
     Scenario(
         "upgrade", "A deploy from the release before to this one, and one back", Gate.LOSSLESS,
-        (Step(5, "upgrade"), Step(10, "go-back")), 90, instances=3,
+        (Step(5, "upgrade"), Step(10, "go-back")), 75, instances=3,
     ),
     Scenario(
         "hang-up", "Clients that break off what they began", Gate.LOSSLESS,
