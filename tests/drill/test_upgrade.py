@@ -17,7 +17,8 @@ from photo_fleet.drill.ledger import Ledger
 from photo_fleet.drill.runner import Broken, Runner, under
 from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.stage import previous
-from photo_fleet.drill.stage.stage import Demands, Stage
+from photo_fleet.drill.stage.demands import Demands
+from photo_fleet.drill.stage.stage import Stage
 from photo_fleet.drill.statistics import unserved
 from tests.releases import previous_tree
 
