@@ -17,8 +17,9 @@ from photo_api.jobs.queue import prune_dead
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.remaking import enqueue_displays
 from photo_api.photos.sweep import sweep
+from photo_api.registry import cdn_paths, receipts
 from photo_api.registry import queries as registry
-from photo_api.registry import receipts
+from photo_api.registry.cdn_watch import CdnWatch
 from photo_api.registry.leader import Leader, PeriodicTask
 from photo_api.registry.leases import Lease
 from photo_api.renditions.rereading import enqueue_unread
@@ -99,7 +100,9 @@ class Maintenance:
         uploads: UploadSettings,
         holder: str,
         gateway: Pushgateway | None = None,
+        cdn: CdnWatch | None = None,
     ) -> None:
+        self._cdn = cdn
         self._groups = GroupSweep(gateway) if gateway else None
         self._db = db
         self._store = store
@@ -123,6 +126,8 @@ class Maintenance:
         if self._groups is not None:
             work = self._groups.remove
             tasks.append(PeriodicTask(GROUPS_EVERY, lambda _: work(self._db)))
+        if self._cdn is not None:
+            tasks.append(PeriodicTask(self._cdn.interval, self._cdn.round))
         await self._leader.run(tasks)
 
     async def _sweep(self, lease: Lease) -> None:
@@ -166,3 +171,4 @@ async def prune(db: Database, lease: Lease) -> None:
     await prune_dead(db, lease)
     await registry.prune(db, lease)
     await receipts.prune(db, lease)
+    await cdn_paths.prune(db, lease)

@@ -91,6 +91,8 @@ class Server(uvicorn.Server):
     def _obey(self, command: str, value: str) -> None:
         if command == "checks":
             self._health.update(from_line(value))
+        elif command == "delivery":
+            self._health.delivery.update(value)
         elif command == "secrets":
             self._secrets.update(value)
         elif command == "about":

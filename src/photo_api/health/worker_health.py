@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from photo_api.cloud.identity import Identity
+from photo_api.delivery.fleet_path import FleetPath
 from photo_api.health.checks import Check, believed, found
 from photo_api.health.readiness import READY, status_of
 from photo_api.http.phase import WorkerPhase
@@ -40,6 +41,7 @@ class WorkerHealth:
         self._checks: Mapping[str, Check] = {}
         self.about: dict[str, Any] = {}
         """What the supervisor says of the instance: its port and its number of workers."""
+        self.delivery = FleetPath()
         self._ping: Callable[[], Awaitable[None]] | None = None
 
     def update(self, checks: Mapping[str, Check]) -> None:

@@ -165,6 +165,23 @@ URL_CACHE_BYTES = gauge(
     "photo_api_url_cache_bytes", "What the caches of signed URLs hold.", readers=READERS
 )
 
+STREAMED = counter(
+    "photo_api_streamed_images_total",
+    "Images that were streamed through this server, or refused since too many were.",
+    readers=READERS,
+    result=one_of("begun", "refused"),
+)
+STREAMS = gauge("photo_api_streams", "Images that are being streamed through this server.")
+CDN_PROBES = counter(
+    "photo_api_cdn_probes_total",
+    "Looks at the CDN by the one instance that makes them for the fleet.",
+    result=one_of("ok", "failed", "unknown"),
+)
+CDN_FALLBACK = gauge(
+    "photo_api_cdn_fallback",
+    "Whether this instance delivers without its CDN; absent where there is none.",
+)
+
 KINDS = one_of("renditions", "display", "shared_album", "metadata")
 
 JOB_DURATION = histogram(

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -87,6 +87,8 @@ class Registration:
         self._enlisted_at: float | None = None
         self.draining_written_at: float | None = None
         """When the registry had heard that this instance drains (monotonic)."""
+        self.after_heartbeat: Callable[[Any], Awaitable[None]] | None = None
+        """Asks the database something more over the same connection, within the same time box."""
         self._noted = asyncio.Event()
         self._busy = asyncio.Lock()
 
@@ -150,6 +152,8 @@ class Registration:
         try:
             async with self._connected(time_box) as connection:
                 gap = await self._write(connection)
+                if self.after_heartbeat is not None:
+                    await self.after_heartbeat(connection)
         except FAILURES as error:
             self._detector.heartbeat_failed()
             # Before the migration there is no registry, and readiness says so already.

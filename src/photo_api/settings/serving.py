@@ -181,6 +181,12 @@ class DeliverySettings:
         default="1000",
         parse=integer(1, 1_000_000),
     )
+    max_streams: int = setting(
+        "MAX_STREAMS",
+        "images that a worker streams at once; more wait for 2 s and then get 503",
+        default="64",
+        parse=integer(1, 100_000),
+    )
     window: int = setting(
         "URL_WINDOW",
         "seconds for which the same photo keeps the same signed URL; a URL works for one to two"

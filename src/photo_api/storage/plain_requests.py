@@ -63,9 +63,10 @@ class PlainRequests:
         headers: Mapping[str, str] = MappingProxyType({}),
         body: bytes = b"",
         timeout: float = QUICK,
+        most: int = LONGEST_ANSWER,
     ) -> PlainAnswer:
-        """One request, sent once, to a URL that is percent-encoded; at most 8 MiB of its answer.
-        Raises `StoreUnavailable` when none came."""
+        """One request, sent once, to a URL that is percent-encoded; a redirect is an answer like
+        any other. Raises `StoreUnavailable` when none came, or one of over `most` bytes."""
         parts = urlsplit(url)
         origin = httpcore.URL(f"{parts.scheme}://{parts.netloc}")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -84,7 +85,7 @@ class PlainRequests:
         with translated(method):
             response = await self._pool(url).handle_async_request(request)
             ends = _end_of_certificate(response)
-            answer: Answer = await whole(response, LONGEST_ANSWER)
+            answer: Answer = await whole(response, most)
         return PlainAnswer(answer.status, answer.headers, answer.body, ends)
 
 

@@ -138,3 +138,8 @@ class Child:
                 del self._unsent[kind]
         if self._channel.fileno() >= 0:
             loop.remove_writer(self._channel)
+
+
+def told_exit(code: int) -> str:
+    """How a process ended, for people."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"

@@ -3,10 +3,10 @@ side died.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
 all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
-`stop`, `about JSON`, `checks JSON`, `look-at-storage`, `look-at-fleet N`, `metrics-N` with a piece
-of what a worker asked for. A worker sends events: `ready`, `load JSON`, `check JSON`, `recycle`,
-`refused database`, `refused store`, `counts JSON`, `gauges JSON`, `fleet N JSON`, `scrape`;
-at its end `finished`, when it carries no request any more, and `told`, after which nothing comes.
+`stop`, `about JSON`, `checks JSON`, `delivery JSON`, `look-at-storage`, `look-at-fleet N`,
+`metrics-N` with a piece of what a worker asked for. A worker sends events: `ready`, `load JSON`,
+`check JSON`, `recycle`, `refused database`, `refused store`, `counts JSON`, `gauges JSON`,
+`fleet N JSON`, `scrape`; at its end `finished`, when it carries no request any more, and `told`, after which nothing comes.
 """
 
 import asyncio

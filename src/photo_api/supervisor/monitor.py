@@ -11,6 +11,7 @@ from photo_api.health.probe import DatabaseProbe
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import HEALTH_CHECKS
 from photo_api.supervisor.child import Child
+from photo_api.supervisor.path_follower import PathFollower
 from photo_api.supervisor.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,8 @@ STORAGE_INTERVAL = 10.0
 
 
 class Monitor:
-    """Probes the database itself, has a web worker look at the object store, and tells all workers.
-    A check whose result changes is a log line, and an event by `note(event, cause)`."""
+    """Probes the database itself, has a web worker look at the object store, and tells all workers;
+    also by which `path` the fleet delivers. A check whose result changes is a log line, and an event by `note(event, cause)`."""
 
     def __init__(
         self,
@@ -29,8 +30,10 @@ class Monitor:
         workers: Sequence[Slot],
         note: Callable[[str, str], None],
         counts: Counts,
+        path: PathFollower,
     ) -> None:
         self._counts = counts
+        self._path = path
         self._database = database
         self._workers = workers
         self._note = note
@@ -76,8 +79,10 @@ class Monitor:
         return believed(name, self._checks.get(name))
 
     def tell(self, worker: Slot | Child) -> None:
-        """Send a worker all results."""
+        """Send a worker all results, and the path."""
         worker.send(f"checks {to_line(self._checks)}")
+        if command := self._path.command():
+            worker.send(command)
 
     def _changed(self, name: str, check: Check, before: Check) -> None:
         fields = {"check": name, "ok": check.ok, "error": check.error or before.error}

@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -20,7 +19,7 @@ from photo_api.metrics.counts import Counts
 from photo_api.own_process import reap_orphans, resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings, SecretFiles
-from photo_api.supervisor.child import Child
+from photo_api.supervisor.child import Child, told_exit
 from photo_api.supervisor.control_socket import RunDirectoryError, control_socket, run_directories
 from photo_api.supervisor.drain import CUT, Drain
 from photo_api.supervisor.listening import listen
@@ -222,18 +221,21 @@ class Supervisor:
     def _make_monitor(self, registration: "Registration") -> "Monitor":
         from photo_api.health.probe import DatabaseProbe
         from photo_api.supervisor.monitor import Monitor
+        from photo_api.supervisor.path_follower import PathFollower
 
         probe = DatabaseProbe(self._settings.database)
         probe.refused = lambda: self._live.refused("database")
         self._live.follow(lambda settings: probe.use(settings.database))
+        path = PathFollower(self._settings.cdn.url, self.counts)
+        registration.after_heartbeat = path.look
         web = self._slots[: self._workers]
-        monitor = Monitor(probe, web, registration.note, self.counts)
+        monitor = Monitor(probe, web, registration.note, self.counts, path)
         self._metrics = self._make_metrics(monitor)
         about = json.dumps({"port": self.port, "workers": self._workers})
 
         def on_exit(slot: Slot, code: int) -> None:
             self._metrics.died(slot)
-            registration.note("worker_died", f"{slot.name} {_exit(code)}")
+            registration.note("worker_died", f"{slot.name} {told_exit(code)}")
 
         def on_event(slot: Slot, child: Child, event: str, value: str) -> None:
             if event == "ready":
@@ -392,7 +394,3 @@ async def _keep_house(handlers: SignalHandlers, slots: list[Slot]) -> None:
         handlers.restore()
         if os.getpid() == 1:
             reap_orphans({pid for slot in slots for pid in slot.pids})
-
-
-def _exit(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"

@@ -20,3 +20,5 @@ class Event(StrEnum):
     CONFIGURATION_REFUSED = "configuration_refused"
     SECRETS_CHANGED = "secrets_changed"
     INSTANCE_ENDED = "instance_ended"
+    CDN_FAILED = "cdn_failed"
+    CDN_BACK = "cdn_back"
