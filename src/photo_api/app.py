@@ -13,6 +13,8 @@ from photo_api.albums.routes import router as albums
 from photo_api.cloud.identity import Identity
 from photo_api.contract import API_PREFIX
 from photo_api.db.pool import follow_database
+from photo_api.delivery.base import ReadSigner
+from photo_api.delivery.cdn_state import Path
 from photo_api.delivery.opening import open_reader, open_signer
 from photo_api.delivery.windows import window_within
 from photo_api.health.details import Details
@@ -29,8 +31,9 @@ from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import fleet_gauges, statistics
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
-from photo_api.photos.delivery import Delivery
+from photo_api.photos.delivery import Delivery, Way
 from photo_api.photos.routes import router as photos
+from photo_api.photos.streams import Streams
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.routes import router as shares
@@ -114,10 +117,17 @@ async def _open(
     health.watch_storage(store.ping)
     urls = settings.delivery
 
+    streams = Streams(urls.max_streams, counts)
+
     def delivery(readers: str, window: int, cache: int) -> Delivery:
-        reader = open_reader(live, keys, window)
-        reader.windows.watched_by(counts, readers)
-        return Delivery(store, reader, streams=urls.mode == "stream", cache=cache)
+        signers: dict[Way, ReadSigner] = {"store": open_signer(settings, keys, window)}
+        if settings.cdn.provider:
+            signers["cdn"] = open_reader(live, keys, window)
+        for way, signer in signers.items():
+            signer.windows.watched_by(counts, readers, way)
+        made = Delivery(readers, store, signers, streams, cache)
+        health.delivery.follow(lambda path: made.use(_way(settings, path)))
+        return made
 
     for_visitors = min(urls.window, window_within(urls.share_url_ttl))
     state = AppState(
@@ -136,6 +146,17 @@ async def _open(
     )
     live.follow(state.use)
     return state
+
+
+def _way(settings: Settings, path: Path) -> Way:
+    """How photos are delivered while the fleet is on this path."""
+    if settings.delivery.mode == "stream":
+        return "streamed"
+    if not settings.cdn.provider:
+        return "store"
+    if path == "cdn":
+        return "cdn"
+    return "streamed" if settings.cdn.fallback == "stream" else "store"
 
 
 def _wrap(app: FastAPI, settings: Settings) -> ASGIApp:

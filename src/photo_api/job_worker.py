@@ -16,6 +16,7 @@ from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.runner import Handler, Runner
 from photo_api.maintenance import Maintenance
 from photo_api.own_process import resident_bytes
+from photo_api.registry.cdn_watch import CdnWatch, open_watch
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import DisplayJob, RenditionJob
@@ -55,9 +56,11 @@ async def _run(worker: WorkerProcess) -> None:
         db = await stack.enter_async_context(follow_database(live, "photo-api jobs", size))
         counts = worker.metrics.counts
         db.watched_by(counts, "jobs")
-        _, store = await stack.enter_async_context(follow_store(live, counts))
+        keys, store = await stack.enter_async_context(follow_store(live, counts))
+        watch = open_watch(live, keys, db, store, worker.identity, counts)
+        cdn = await stack.enter_async_context(watch)
         async with asyncio.TaskGroup() as tasks:
-            work = tasks.create_task(_work(live, db, store, worker, stack))
+            work = tasks.create_task(_work(live, db, store, worker, stack, cdn))
             if worker.draining:
                 work.cancel()  # before its first step
             reporting = tasks.create_task(_report_memory(worker))
@@ -91,6 +94,7 @@ async def _work(
     store: ObjectStore,
     worker: WorkerProcess,
     stack: AsyncExitStack,
+    cdn: CdnWatch | None,
 ) -> None:
     # An instance that declares this one lost frees its leases by the boot's id.
     jobs, holder = live.now.jobs, worker.identity.boot_id
@@ -113,7 +117,7 @@ async def _work(
         tasks.create_task(runner.run(live))
         uploads = live.now.uploads
         gateway = Pushgateway.of(live)
-        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, holder, gateway)
+        maintenance = Maintenance(db, store, jobs.sweep_interval, uploads, holder, gateway, cdn)
         tasks.create_task(maintenance.run())
 
 

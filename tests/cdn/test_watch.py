@@ -138,7 +138,8 @@ async def test_three_failures_switch_and_three_successes_switch_back(stage: Stag
     assert await stage.state() == ("cdn", 0)
     assert await stage.events() == ["cdn_failed: HTTP 502", "cdn_back"]
     second = (await cdn_paths.read(stage.db, stage.name)).probe_key
-    assert first is not None and second is not None and first != second, "it was in the cache"
+    assert None not in (first, second)
+    assert first != second, "it was in the cache"
     assert stage.counts.sums[CDN_PROBES] == {("ok",): 5, ("failed",): 4}
 
 
@@ -293,8 +294,9 @@ async def test_the_object_is_replaced_now_and_then_and_swept(stage: Stage) -> No
     await stage.rounds(watch, 2)
     second = (await cdn_paths.read(stage.db, stage.name)).probe_key
     assert first != second
-    looks = {"repair": False, "adopt": False, "force": False, "restored": True}
-    report = await reconcile(stage.db, stage.store, staged_for=0, **looks)
+    report = await reconcile(
+        stage.db, stage.store, staged_for=0, repair=False, adopt=False, force=False, restored=True
+    )
     assert report.objects >= 2
     assert report.clean, report.orphans
     assert await stage.db.fetchval(f"SELECT count(*) FROM unreferenced_objects WHERE {DUE}") == 0

@@ -33,6 +33,8 @@ def _healthy() -> dict[str, str]:
             f'photo_api_worker_deaths_total{{{one},process="web"}}': "0",
             f'photo_api_key_made_timestamp_seconds{{{one},keys="jwt"}}': "0",
             f'photo_api_key_made_timestamp_seconds{{{one},keys="secret"}}': "0",
+            f'photo_api_cdn_probes_total{{{one},result="ok"}}': "0",
+            f'photo_api_cdn_probes_total{{{one},result="unknown"}}': "0",
             f'photo_api_database_waiting{{{one},process="web"}}': "0",
             f'photo_api_database_refusals_total{{{one},process="web"}}': "7",
             f'photo_api_log_lines_lost_total{{{one},process="web",way="sink"}}': "12",
@@ -128,6 +130,13 @@ def failing(per_minute: float, objective: str = "reads") -> dict[str, str | None
 def burning(alert: str, *windows: str) -> frozenset[str]:
     severity = {"1h": "page", "6h": "page", "1d": "ticket", "3d": "ticket"}
     return frozenset(f"{alert} {severity[window]} {window}" for window in windows)
+
+
+def cdn(fallback: str, ok: str) -> dict[str, str]:
+    """A fleet with a CDN, of whose probe one instance has counted so many."""
+    probes = f"photo_api_cdn_probes_total{{{A},result="
+    told = {f"photo_api_cdn_fallback{{{one}}}": f"{fallback}x{ALL}" for one in (A, B)}
+    return told | {f'{probes}"ok"}}': ok, f'{probes}"unknown"}}': f"0+6x{ALL}"}
 
 
 QUIET = every('result="ok"', f"0+1x{ALL}") | every("http_requests_total", f"0+1x{ALL}")
@@ -226,6 +235,18 @@ FLEET = (
         },
         fires("FleetFlapping page"),
     ),
+    Case(
+        "the CDN fails, as one instance has heard first",
+        cdn("1", f"0+6x{ALL}") | {f"photo_api_cdn_fallback{{{B}}}": f"0x{ALL}"},
+        fires("CdnFailed ticket"),
+    ),
+    Case("the CDN is well", cdn("0", f"0+6x{ALL}")),
+    Case(
+        "nobody looks at the CDN any more",
+        cdn("0", f"0+6x70 420x{ALL}"),
+        fires("CdnUnknown ticket"),
+    ),
+    Case("nobody has looked at the CDN for a moment", cdn("0", f"0+6x95 570x{ALL}")),
     Case("an instance ended without a drain", LOST, fires("InstanceLost ticket")),
     Case("one was lost yesterday", LOST, minute=200),
     Case(

@@ -127,8 +127,11 @@ class History:
             ("photo_api_token_checks_total", ["ok"], round(load * 0.15)),
             ("photo_api_share_views_total", ["person", "ok"], round(load * 0.05)),
             ("photo_api_share_views_total", ["program", "ok"], round(load * 0.02)),
-            ("photo_api_read_urls_total", ["owners", "cached"], round(load * 3)),
-            ("photo_api_read_urls_total", ["owners", "signed"], round(load * 0.4)),
+            ("photo_api_read_urls_total", ["owners", "cached", "cdn"], round(load * 3)),
+            ("photo_api_read_urls_total", ["owners", "signed", "cdn"], round(load * 0.4)),
+            ("photo_api_read_urls_total", ["owners", "signed", "store"], round(load * 0.1)),
+            ("photo_api_streamed_images_total", ["visitors", "begun"], round(load * 0.01)),
+            ("photo_api_cdn_probes_total", ["ok"], 2),
             ("photo_api_health_checks_total", ["database", "ok"], 12),
             ("photo_api_health_checks_total", ["storage", "ok"], 12),
             ("photo_api_cpu_seconds_total", ["main"], self.interval * 0.01),
@@ -189,7 +192,9 @@ class History:
             told["photo_api_database_connections", (process, "in_use")] = 10 if ill else 2
             told["photo_api_database_connections", (process, "idle")] = 0 if ill else 5
         for readers in ("owners", "visitors"):
-            told["photo_api_url_cache_bytes", (readers,)] = 900_000
+            told["photo_api_url_cache_bytes", (readers, "cdn")] = 900_000
+        told["photo_api_streams", ()] = self._chance.randint(0, 2)
+        told["photo_api_cdn_fallback", ()] = 0
         return told | self._fleet(minute, begin, alive)
 
     def _fleet(self, minute: float, begin: float, alive: list[Instance]) -> Gauges:

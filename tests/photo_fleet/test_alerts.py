@@ -31,8 +31,13 @@ CLOUD = Fleet(balancer=Balancer(kind="cloud"), objectives=Objectives(oldest_key=
 FIRING = (
     'group by (alertname, severity, window, metric) (ALERTS{alertstate="firing",severity!="none"})'
 )
-TOLD_BY_OTHERS = {"photo_fleet_desired_instances", "photo_fleet_members"}
-"""Where the second is missing, ready instances count alone, and the target is watched."""
+TOLD_BY_OTHERS = {
+    "photo_api_cdn_fallback",
+    "photo_fleet_desired_instances",
+    "photo_fleet_members",
+}
+"""The first is missing where there is no CDN; where the last is, ready instances count alone, and
+the target is watched."""
 
 
 def run(*command: str) -> None:

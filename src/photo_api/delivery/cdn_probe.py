@@ -4,10 +4,12 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
-from photo_api.storage.plain_requests import PlainRequests
+
+if TYPE_CHECKING:
+    from photo_api.storage.plain_requests import PlainRequests
 
 PREFIX = "renditions/probe/"
 """Where the CDN may read. No photo's key begins so."""
@@ -49,7 +51,7 @@ class CdnProbe:
     """`url` signs a key for the CDN as it is done for clients."""
 
     def __init__(
-        self, requests: PlainRequests, store: ObjectStore, url: Callable[[str], str]
+        self, requests: "PlainRequests", store: ObjectStore, url: Callable[[str], str]
     ) -> None:
         self._requests = requests
         self._store = store

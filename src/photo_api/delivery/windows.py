@@ -41,11 +41,12 @@ class UrlWindows:
         """Bytes that are kept."""
         return self._cache.size
 
-    def watched_by(self, counts: Counts, readers: str) -> None:
-        """Have the URLs to read with and their cache counted."""
-        counts.watch(READ_URLS, readers, "cached", read=lambda: self._reused)
-        counts.watch(READ_URLS, readers, "signed", read=lambda: self._signed)
-        counts.watch(URL_CACHE_BYTES, readers, read=lambda: self._cache.size)
+    def watched_by(self, counts: Counts, readers: str, way: str) -> None:
+        """Have the URLs to read with and their cache counted: those of the `cdn`, or of the
+        `store`."""
+        counts.watch(READ_URLS, readers, "cached", way, read=lambda: self._reused)
+        counts.watch(READ_URLS, readers, "signed", way, read=lambda: self._signed)
+        counts.watch(URL_CACHE_BYTES, readers, way, read=lambda: self._cache.size)
 
     def kept(self, wanted: Wanted, now: float) -> SignedUrl | None:
         """That of the present window, if it was signed before; else the caller signs one."""

@@ -44,6 +44,13 @@ DETAILED_EXAMPLE = {
         "logs": {"ok": True, "stderr": 0, "dropped": 0},
     },
     "config": CONFIGURATION,
+    "delivery": {
+        "way": "store",
+        "path": "fallback",
+        "since": "2026-01-01T00:00:00+00:00",
+        "probed_at": "2026-01-01T00:05:10+00:00",
+        "error": "HTTP 502",
+    },
     "statistics": {"photos_ready": 184000, "jobs_dead": 0, "at": "2026-01-01T00:00:00Z"},
 }
 
@@ -81,8 +88,9 @@ async def ready(state: Anyone) -> Response:
 @router.get("/health/detailed", responses=_documented(200, 503, ready=DETAILED_EXAMPLE))
 async def detailed(request: Request, state: Anyone) -> Response:
     """Readiness with the checks of object store, jobs and log lines besides, which do not decide
-    it; jobs as they were at most 2 s ago. To the operator's token also statistics and the
-    configuration: without any secret, but with the names of those that can be guessed (`weak`) or
+    it; jobs as they were at most 2 s ago. To the operator's token also statistics, in which way
+    photos are delivered and what was found of the CDN last, and the configuration: without any
+    secret, but with the names of those that can be guessed (`weak`) or
     are the `same`, and the ages of keys as their ids tell them (`age_s`, null where one does
     not)."""
     healthy, body = state.health.readiness()
@@ -94,6 +102,7 @@ async def detailed(request: Request, state: Anyone) -> Response:
     }
     if _is_operator(request, state):
         body["config"] = configuration(state)
+        body["delivery"] = {"way": state.owners.way, **state.health.delivery.told}
         body["statistics"] = await state.details.statistics()
     return _answer(healthy, body)
 

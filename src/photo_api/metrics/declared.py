@@ -155,14 +155,19 @@ SHARE_VIEWS = counter(
     by=one_of("person", "program"),
     result=one_of("ok", "not_found", "share_expired", "failed", OTHER),
 )
+URL_WAYS = one_of("cdn", "store")
 READ_URLS = counter(
     "photo_api_read_urls_total",
     "Signed URLs that were handed out to read with, from the cache or newly signed.",
     readers=READERS,
     source=one_of("cached", "signed"),
+    way=URL_WAYS,
 )
 URL_CACHE_BYTES = gauge(
-    "photo_api_url_cache_bytes", "What the caches of signed URLs hold.", readers=READERS
+    "photo_api_url_cache_bytes",
+    "What the caches of signed URLs hold.",
+    readers=READERS,
+    way=URL_WAYS,
 )
 
 STREAMED = counter(

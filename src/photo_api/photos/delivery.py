@@ -1,17 +1,22 @@
 """How a photo's bytes reach a client: by a redirect to a signed URL, or streamed from the store."""
 
 import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from photo_api.delivery.base import Method, ReadSigner
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
+from photo_api.http.client_address import throttle_group
 from photo_api.photos.formats import HARDLY_SHOWN
 from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
+from photo_api.photos.streams import Streams
 from photo_api.storage.base import ObjectMissing, ObjectStore
 
 LONGEST_REDIRECT_CACHE = 300
@@ -68,50 +73,90 @@ def _missing(photo: Any) -> ApiError:
     return ApiError(Code.NOT_FOUND, f"This photo cannot be shown; {file}")
 
 
+Way = Literal["cdn", "store", "streamed"]
+
+
 class Delivery:
-    """How photos reach one kind of readers. `cache` is for how many seconds their browsers may
-    keep bytes that were streamed to them."""
+    """How photos reach one kind of `readers`: by the store's URLs, until `use` says otherwise.
+    `cache` is for how many seconds their browsers may keep bytes that were streamed to them."""
 
     def __init__(
-        self, store: ObjectStore, reader: ReadSigner, *, streams: bool, cache: int
+        self,
+        readers: str,
+        store: ObjectStore,
+        signers: Mapping[Way, ReadSigner],
+        streams: Streams,
+        cache: int,
     ) -> None:
-        self.presenter = PhotoPresenter(None if streams else reader)
-        self._reader = reader
+        self._readers = readers
         self._store = store
+        self._signers = signers
         self._streams = streams
         self._cache = cache
+        self.use("store")
+
+    def use(self, way: Way) -> None:
+        """Deliver in this way from now on; photos presented before are presented anew."""
+        self.way = way
+        self._signer = self._signers.get(way)
+        self.presenter = PhotoPresenter(self._signer)
 
     async def deliver(self, request: Request, file: File) -> Response:
-        """The image, or where it is."""
-        if self._streams:
+        """The image, or where it is. Raises `ApiError`, OVERLOADED among them."""
+        if self._signer is None:
             return await self._stream(request, file)
         method: Method = "HEAD" if _is_head(request) else "GET"
-        signed = self._reader.read(file.key, filename=file.filename, method=method)
+        signed = self._signer.read(file.key, filename=file.filename, method=method)
         max_age = min(signed.valid_for, LONGEST_REDIRECT_CACHE)
         headers = {"Location": signed.url, "Cache-Control": _cache_control(file, max_age)}
         return Response(status_code=302, headers=headers)
 
     async def _stream(self, request: Request, file: File) -> Response:
         try:
-            info = await self._store.head(file.key)
-            part = _part(request, info.size)
-            start, end = part or (0, info.size)
-            headers = {
-                "Content-Type": file.content_type,
-                "Content-Length": str(end - start),
-                "Content-Disposition": inline_disposition(file.filename),
-                "Accept-Ranges": "bytes",
-                "Cache-Control": _cache_control(file, self._cache),
-            }
-            if part is not None:
-                headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
-            status = 200 if part is None else 206
             if _is_head(request):
-                return Response(status_code=status, headers=headers)
-            stream = await self._store.open(file.key, start, end)
+                size = (await self._store.head(file.key)).size
+                return Response(headers=self._headers(file, size, None))
+            async with AsyncExitStack() as turn:
+                address = throttle_group(request.state.client)
+                await turn.enter_async_context(self._streams.turn(self._readers, address))
+                size = (await self._store.head(file.key)).size
+                part = _part(request, size)
+                stream = await self._store.open(file.key, *(part or (0, size)))
+                headers = self._headers(file, size, part)
+                return _InTurn(stream.chunks, 206 if part else 200, headers, turn.pop_all())
         except ObjectMissing:
             raise not_found("Photo") from None
-        return StreamingResponse(stream.chunks, status, headers)
+
+    def _headers(self, file: File, size: int, part: tuple[int, int] | None) -> dict[str, str]:
+        start, end = part or (0, size)
+        headers = {
+            "Content-Type": file.content_type,
+            "Content-Length": str(end - start),
+            "Content-Disposition": inline_disposition(file.filename),
+            "Accept-Ranges": "bytes",
+            "Cache-Control": _cache_control(file, self._cache),
+        }
+        if part is not None:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        return headers
+
+
+class _InTurn(StreamingResponse):
+    """Gives its `turn` back at its end, whichever that is."""
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        status: int,
+        headers: dict[str, str],
+        turn: AsyncExitStack,
+    ) -> None:
+        super().__init__(chunks, status, headers)
+        self._turn = turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._turn:
+            await super().__call__(scope, receive, send)
 
 
 def _is_head(request: Request) -> bool:

@@ -1,17 +1,21 @@
 """The CDN, looked at by the one process that does so for the whole fleet."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.delivery import cdn_probe
 from photo_api.delivery.cdn_probe import CdnProbe, Outcome
 from photo_api.delivery.cdn_state import judged
+from photo_api.delivery.opening import StoreKeys, open_reader
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import CDN_PROBES
 from photo_api.registry import cdn_paths
 from photo_api.registry.cdn_paths import Counted, Row
 from photo_api.registry.leases import Lease
+from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
 from photo_api.telemetry.events import Event
 
@@ -100,3 +104,24 @@ class CdnWatch:
         else:
             fields = {"event": Event.CDN_BACK}
             log.warning("the CDN is well: the fleet delivers by it", extra={"fields": fields})
+
+
+@asynccontextmanager
+async def open_watch(
+    live: LiveSettings, keys: StoreKeys, db: Any, store: ObjectStore, me: Identity, counts: Counts
+) -> AsyncIterator[CdnWatch | None]:
+    """That of the configured CDN, if there is one. It trusts the authorities that the store's
+    certificate may have besides the system's."""
+    settings = live.now
+    if not settings.cdn.provider:
+        yield None
+        return
+    # Here alone: it brings an HTTP client.
+    from photo_api.storage.plain_requests import PlainRequests
+
+    reader = open_reader(live, keys, settings.delivery.window)
+    of_store = settings.swift if settings.store == "swift" else settings.s3
+    async with PlainRequests(of_store.authorities) as requests:
+        probe = CdnProbe(requests, store, lambda key: reader.read(key, filename="probe").url)
+        interval = settings.cdn.probe_interval
+        yield CdnWatch(db, store, probe, settings.cdn.url, interval, me, counts)

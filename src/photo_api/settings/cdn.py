@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from photo_base.environment import PREFIX, choice, keys, optional_url, setting
+from photo_base.environment import PREFIX, choice, keys, number, optional_url, setting
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -67,6 +67,13 @@ class CdnSettings:
         " address, or, where clients cannot reach that, as a `stream` through this server",
         default="store",
         parse=choice("store", "stream"),
+    )
+    probe_interval: float = setting(
+        "CDN_PROBE_INTERVAL",
+        "seconds between two looks at the CDN, by one instance for all; three that fail in a row,"
+        " while the store is well, switch to the fallback",
+        default="10",
+        parse=number(0.5, 60),
     )
 
 

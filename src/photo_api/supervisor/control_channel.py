@@ -6,7 +6,8 @@ all. The supervisor sends commands: `secrets JSON`, which is there at the start,
 `stop`, `about JSON`, `checks JSON`, `delivery JSON`, `look-at-storage`, `look-at-fleet N`,
 `metrics-N` with a piece of what a worker asked for. A worker sends events: `ready`, `load JSON`,
 `check JSON`, `recycle`, `refused database`, `refused store`, `counts JSON`, `gauges JSON`,
-`fleet N JSON`, `scrape`; at its end `finished`, when it carries no request any more, and `told`, after which nothing comes.
+`fleet N JSON`, `scrape`; at its end `finished`, when it carries no request any more, and `told`,
+after which nothing comes.
 """
 
 import asyncio

@@ -22,7 +22,8 @@ STORAGE_INTERVAL = 10.0
 
 class Monitor:
     """Probes the database itself, has a web worker look at the object store, and tells all workers;
-    also by which `path` the fleet delivers. A check whose result changes is a log line, and an event by `note(event, cause)`."""
+    also by which `path` the fleet delivers. A check whose result changes is a log line, and an
+    event by `note(event, cause)`."""
 
     def __init__(
         self,

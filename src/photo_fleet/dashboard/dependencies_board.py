@@ -103,6 +103,25 @@ STORE = Section(
     ),
 )
 
+CDN = Section(
+    "CDN",
+    (
+        lines(
+            "Looks at the CDN",
+            "By one instance for all. Failed are those while the store is well; three in a row"
+            " switch.",
+            "ops",
+            (total(rate("photo_api_cdn_probes_total"), "result"), "{{result}}"),
+        ),
+        lines(
+            "Instances that deliver without it",
+            "All of them, seconds after the switch.",
+            "short",
+            (f"sum({series('photo_api_cdn_fallback')})", "fallback"),
+        ),
+    ),
+)
+
 TELLING = Section(
     "Logs, metrics and traces",
     (
@@ -173,5 +192,5 @@ DEPENDENCIES = Board(
     "photo-api-dependencies",
     "Photo API: dependencies",
     "What the fleet stands on: database, object store, and where logs and numbers go.",
-    (SEEN, DATABASE, STORE, TELLING, AGES),
+    (SEEN, DATABASE, STORE, CDN, TELLING, AGES),
 )

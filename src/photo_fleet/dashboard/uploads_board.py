@@ -155,6 +155,20 @@ PEOPLE = Section(
                 "{{readers}}: {{source}}",
             ),
         ),
+        stack(
+            "Images, by their way",
+            "URLs of the CDN or of the store, in lists and by redirects; what goes through servers,"
+            " and what they refused since too many were.",
+            "ops",
+            (total(rate("photo_api_read_urls_total"), "way"), "{{way}}"),
+            (total(rate("photo_api_streamed_images_total"), "result"), "streamed: {{result}}"),
+        ),
+        lines(
+            "Images being streamed",
+            "PHOTO_API_MAX_STREAMS bounds them in each worker.",
+            "short",
+            (total(series("photo_api_streams"), "instance"), "{{instance}}"),
+        ),
     ),
 )
 

@@ -24,7 +24,9 @@ DRAIN_EDGES = (15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 
 TRAFFIC = "photo_api:traffic:rate10m"
 METRIC = re.compile(r"\b(?:photo_(?:api|fleet)|http)_[a-z_]+\b")
-TOLD_APART = re.compile(r"photo_api_fleet_|photo_api_key_|photo_fleet_|photo_api_ready$")
+TOLD_APART = re.compile(
+    r"photo_api_fleet_|photo_api_key_|photo_api_cdn_fallback|photo_fleet_|photo_api_ready$"
+)
 """Metrics whose absence an alert of their own tells, or which only some fleets have."""
 
 
@@ -168,6 +170,7 @@ def _work(fleet: Fleet, w: Windows) -> Iterator[Alert]:
         "{{ $value }} objects and more are due to be deleted, and become more",
         "see who holds the lease maintenance, and what the store says to deletions",
     )  # fmt: skip
+    yield from _cdn(w)
     refused = (
         f"sum by (instance) (increase(photo_api_database_refusals_total[{w(5 * MINUTE)}])) > 0"
     )
@@ -183,6 +186,23 @@ def _work(fleet: Fleet, w: Windows) -> Iterator[Alert]:
         0, "ticket", "loglinesdropped",
         "{{ $labels.instance }} has lost log lines on their way to {{ $labels.way }}",
         "see what log sink fails says on standard error",
+    )  # fmt: skip
+
+
+def _cdn(w: Windows) -> Iterator[Alert]:
+    fallback, section = "photo_api_cdn_fallback", "cdnfailed-cdnunknown"
+    yield Alert(
+        "CdnFailed", f"max({fallback}) == 1", 0, "ticket", section,
+        "the CDN fails: the fleet delivers photos without it",
+        "ask /health/detailed for the error; the fleet goes back by itself when it is mended",
+    )  # fmt: skip
+    judged = f'sum(increase(photo_api_cdn_probes_total{{result!="unknown"}}[{w(10 * MINUTE)}]))'
+    yield Alert(
+        "CdnUnknown", f"count({fallback}) > 0\nunless on () ({judged} > 0)", 10 * MINUTE, "ticket",
+        section,
+        "nobody can tell whether the CDN is well: the fleet stays on the path that it is on",
+        "see whether a job worker runs, who holds the lease maintenance, and whether the store"
+        " answers",
     )  # fmt: skip
 
 
