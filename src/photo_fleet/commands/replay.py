@@ -14,6 +14,7 @@ from shutil import get_terminal_size
 from photo_base.command_line import COULD_NOT, DONE, decimal, progress, text, whole_number
 from photo_base.log_lines import printable
 from photo_base.processes import CannotStart
+from photo_base.whole_file import replace, unwritable
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.commands.spec_file import BUILT_IN, spec_of
 from photo_fleet.commands.values import add_price, address, duration, span
@@ -28,6 +29,7 @@ from photo_fleet.replay.front import front
 from photo_fleet.replay.json_body import body
 from photo_fleet.replay.making import Replay
 from photo_fleet.replay.measured import read_traffic
+from photo_fleet.replay.picture import picture
 from photo_fleet.replay.shapes import SHAPES, shape
 from photo_fleet.replay.simulation import Conditions
 from photo_fleet.replay.station import Station, Unreachable
@@ -98,6 +100,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_price(parser)
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="write a picture of what the spec would have done"
+    )
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +124,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 told, 2 no usable traffic or wrong usage. Raises SpecError."""
+    """0 told, 2 no usable traffic, wrong usage, or not written. Raises SpecError."""
+    if options.svg is not None and (reason := unwritable(options.svg)):
+        return _unusable(f"cannot write {options.svg}: {reason}")
     try:
         spec_name, spec, source = asyncio.run(_asked(options))
         peak = source.peak if options.peak is None else options.peak
@@ -132,7 +139,13 @@ def run(options: argparse.Namespace) -> int:
         return _unusable(f"{options.file or options.shape or 'Prometheus'}: {error}")
     except OSError as error:
         return _unusable(f"{error.filename}: {error.strerror}")
-    outcomes = [outcome for _, outcome in (replay.spec(spec.group), *replay.rivals())]
+    own = replay.spec(spec.group)
+    outcomes = [outcome for _, outcome in (own, *replay.rivals())]
+    if options.svg is not None:
+        try:
+            replace(options.svg, picture(own[0]))
+        except OSError as error:
+            return _unusable(f"cannot write {options.svg}: {error.strerror}")
     if options.json:
         print(json.dumps(body(replay, spec_name, source.name, outcomes), ensure_ascii=False))
         return DONE

@@ -13,7 +13,7 @@ from photo_fleet.spec.fleet import Fleet, Policy
 
 MOST_TRIED = 40
 """Rules that are replayed besides the spec's."""
-MOST_STEPS = 2_000_000
+MOST_STEPS = 1_000_000
 """Of all these together: of a long traffic fewer rules are tried."""
 POINTS = (0.0, -5.0, 5.0, -10.0, 10.0)
 """Percent of CPU by which a threshold differs from the spec's."""
@@ -83,15 +83,17 @@ def neighbours(fleet: Fleet, step: float, most: int = MOST_TRIED) -> list[tuple[
 
 
 def _near(rule: Policy, step: float) -> list[Policy]:
+    """The nearest first, in threshold and duration together."""
     is_cpu = rule.metric == "cpu"
     thresholds = [rule.threshold + one for one in POINTS]
     if not is_cpu:
         thresholds = [float(f"{rule.threshold * one:.2g}") for one in PARTS]
     steps = (max(1, round(rule.duration * one / step)) for one in TIMES)
     durations = [rule.duration, *(step * number for number in steps)]
+    pairs = product(enumerate(durations), enumerate(thresholds))
     found = (
         replace(rule, threshold=threshold, duration=duration)
-        for duration, threshold in product(durations, thresholds)
+        for (_, duration), (_, threshold) in sorted(pairs, key=lambda two: two[0][0] + two[1][0])
         if threshold > 0 and (not is_cpu or threshold < FULL)
     )
     return [one for one in dict.fromkeys(found) if one != rule]
