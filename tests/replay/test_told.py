@@ -1,5 +1,6 @@
 """What `photo-fleet replay` shows of a traffic, from the command to its picture."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,7 +27,7 @@ def test_a_crowd_is_told_with_its_limits(
     said = capsys.readouterr().out
     assert max(map(len, said.split("\n\n", 1)[1].splitlines())) <= 72
     for name in ("spec", "static-4", "step", "target-tracking", "hpa", "kpa", "predictive"):
-        assert f"\n{name} " in said
+        assert re.search(rf"(?m)^{name}( |$)", said)
     assert "░ instances needed   ━ ready by spec" in said
     assert "minutes over the objective; " in said
     assert "Of other days of a week this traffic of 24 h tells nothing." in said
