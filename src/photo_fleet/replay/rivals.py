@@ -99,7 +99,7 @@ class Hpa:
     the last 300 s. https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/"""
 
     name = "hpa"
-    tolerance, turn, stabilization = 0.1, 15.0, 300.0
+    target, tolerance, turn, stabilization = TARGET, 0.1, 15.0, 300.0
 
     def __init__(self, station: Station, every: float) -> None:
         self._capacity = station.capacity
@@ -111,7 +111,7 @@ class Hpa:
         used = _used(seen, self._capacity)
         if used is None:
             return seen.wanted
-        ratio = used / TARGET
+        ratio = used / self.target
         advised = seen.wanted
         if abs(ratio - 1) > self.tolerance + 1e-9:
             advised = min(ceiling(len(seen.ready) * ratio), self._up_to(seen.wanted))
