@@ -1,5 +1,6 @@
 """A traffic as a Prometheus has counted it: what instances were asked for, without probes."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,10 +43,9 @@ async def _rates(server: Prometheus, window: Window, every: int) -> list[float |
     if not answer.whole:
         raise Unread(answer.problem or answer.warning)
     if 2 * seen.interval > every:
-        least = told(2 * seen.interval, "s")
         raise BadTraffic(
             f"instances are scraped every {told(seen.interval, 's')}, and a step needs two"
-            f" scrapes: --every {least.replace(' ', '')} or more"
+            f" scrapes: --every {math.ceil(2 * seen.interval)}s or more"
         )
     values = answer.series[0].values if answer.series else ()
     ends = {round((at - window.start) / every): value for at, value in values}
