@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from photo_api.contract import RELEASE
 from photo_base.processes import CannotStart
 from photo_fleet.commands.fleet import UNFINISHED
 from photo_fleet.group.instance import Release
@@ -136,6 +137,15 @@ def has_newcomers(up: Up, number: int) -> Callable[[], bool]:
     return come
 
 
+def killed_when(up: Up, came: Callable[[], bool], *arguments: str) -> None:
+    """The fleet, by kill -9 in the middle of a deploy, once it has come so far."""
+    with deploying(up, *arguments):
+        eventually(came, 60, 0.1)
+        up.process.kill()
+        up.process.wait()
+    eventually(lambda: not up.processes(), 15)
+
+
 def releases(up: Up) -> list[str]:
     return sorted({item["release"] for item in up.status()["instances"]})
 
@@ -173,6 +183,10 @@ def test_a_killed_deploy_is_told_and_resumed(tmp_path: Path) -> None:
         eventually(lambda: not up.status()["deploying"], 30, 0.2)
         told = unfinished(up, "#1")
         assert (told["state"], told["have_it"], told["of"]) == ("interrupted", 1, 2)
+        counted = [(item["release"], item["instances"]) for item in up.status()["releases"]]
+        assert counted == [("#1", 1), (told["release"], 1)]
+        mixed = f"mixed: 1 of #1 ({RELEASE}), 1 of {told['release']} ({RELEASE})"
+        assert mixed in fleet_command("status", "--data", str(up.data)).stdout
         assert "2 instances serve release #1, 1 of them are new" in up.command("deploy", "--back")
         assert (releases(up), up.status()["deploy"]) == (["#1"], None)
         came.rmdir()
@@ -183,6 +197,15 @@ def test_a_killed_deploy_is_told_and_resumed(tmp_path: Path) -> None:
         assert (told["state"], told["have_it"], told["of"]) == ("failed", 1, 2)
         assert "did not become ready" in told["failure"]
         came.rmdir()
+        # Ctrl-C while it is resumed leaves it as it was.
+        with deploying(up, "--resume") as process:
+            eventually(lambda: len(up.status()["instances"]) == 3, 60, 0.2)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+        eventually(lambda: not up.status()["deploying"], 30, 0.2)
+        assert unfinished(up, "#1")["have_it"] == 1
+        up.wait_for(2)
+        shutil.rmtree(came, ignore_errors=True)
         with deploying(up, "--resume") as process:
             says(process, "one newcomer at a time")
             assert "a deploy is under way" in up.command("deploy", "--resume", expect=1)
@@ -200,20 +223,22 @@ def test_a_killed_deploy_is_told_and_resumed(tmp_path: Path) -> None:
 @pytest.mark.timeout(400)
 def test_a_fleet_that_was_killed_in_a_deploy_tells_it_when_it_runs_again(tmp_path: Path) -> None:
     """It begins with what was deployed last as a whole."""
-    former, release = release_tree(tmp_path / "former"), release_tree(tmp_path / "next")
+    former = release_tree(tmp_path / "former")
+    release = release_tree(tmp_path / "next", migrations={"9001_adds": "CREATE TABLE x ();\n"})
     (tmp_path / "f/data").mkdir(parents=True)
     Deploys(tmp_path / "f/data/deploys.json").settle(Release(7, "#7 former", (), {}, former))
     with fleet_up(tmp_path / "f") as up:
         assert (releases(up), up.status()["deploy"]) == (["#7 former"], None)
-        with deploying(up, "--release", str(release)) as process:
-            says(process, "drains")
-            up.process.kill()
-            up.process.wait()
-        eventually(lambda: not up.processes(), 15)
+        # Killed when a newcomer starts, which may have migrated or not.
+        killed_when(up, lambda: len(up.status()["instances"]) == 3, "--release", str(release))
     with fleet_up(tmp_path / "f") as up:
         told = unfinished(up, "#7 former")
         assert (told["state"], told["release"]) == ("interrupted", "#8 next")
         assert (told["have_it"], told["of"], releases(up)) == (0, 2, ["#7 former"])
+        # And when the first one drains, of what was resumed.
+        killed_when(up, lambda: len(up.status()["releases"]) == 2, "--resume")
+    with fleet_up(tmp_path / "f") as up:
+        assert unfinished(up, "#7 former")["release"] == "#8 next"
         shutil.rmtree(release)
         refused = up.command("deploy", "--resume", expect=1)
         assert "is gone" in refused
