@@ -18,7 +18,7 @@ from photo_fleet.group.local import LocalGroup
 from photo_fleet.group.registry_view import Registry
 from photo_fleet.replay.outcome import Run
 from photo_fleet.replay.simulation import Conditions, demand_of, simulate
-from photo_fleet.replay.spec_policy import SpecPolicy
+from photo_fleet.replay.spec_policy import NEVER, SpecPolicy
 from photo_fleet.replay.station import Station
 from photo_fleet.replay.traffic import Traffic
 from photo_fleet.spec.fleet import Fleet, Group, Policy
@@ -127,7 +127,7 @@ def test_steps_that_the_engine_is_not_told_of_change_nothing(
     rates = [rate for rate, steps in stretches for _ in range(steps)] + [1.0]
     run = replayed(group, rates, every, boot=120)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SpecPolicy, "_is_quiet", lambda *_: False)
+        patch.setattr(SpecPolicy, "calm", lambda *_: NEVER)
         whole = replayed(group, rates, every, boot=120)
     assert run.supply == whole.supply
 

@@ -124,7 +124,7 @@ class PolicyEngine:
         for number, rule in enumerate(self._group.policies):
             average = _average(rule, means[rule.metric])
             self._averages[number] = average
-            if average is None or not is_beyond(rule, average):
+            if average is None or not _is_beyond(rule, average):
                 self._since[number] = None
             elif self._since[number] is None:
                 self._since[number] = now - self._covered
@@ -179,8 +179,7 @@ def _average(rule: Policy, means: Sequence[tuple[float | None, int]]) -> float |
     return total / counted
 
 
-def is_beyond(rule: Policy, average: float) -> bool:
-    """Whether the rule would act if that lasted."""
+def _is_beyond(rule: Policy, average: float) -> bool:
     if rule.is_scale_out:
         return average > rule.threshold
     return average < rule.threshold

@@ -86,16 +86,18 @@ def outcome_of(run: Run, station: Station, price: float | None) -> Outcome:
 
 
 def _upsilon(run: Run) -> tuple[float, float]:
-    moves = [
-        (_sign(later - sooner), _sign(after - before))
-        for (sooner, later), (before, after) in zip(
-            pairwise(run.demand), pairwise(run.supply), strict=True
-        )
-        if sooner is not None and later is not None
-    ]
-    share = 100 / len(moves) if moves else 0.0
-    opposite = sum(asked * given < 0 for asked, given in moves)
-    return share * opposite, share * sum(asked != given for asked, given in moves)
+    steps = opposite = differs = 0
+    moves = zip(pairwise(run.demand), pairwise(run.supply), strict=True)
+    for (sooner, later), (before, after) in moves:
+        if sooner is None or later is None:
+            continue
+        steps += 1
+        if sooner != later or before != after:
+            asked, given = _sign(later - sooner), _sign(after - before)
+            opposite += asked * given < 0
+            differs += asked != given
+    share = 100 / steps if steps else 0.0
+    return share * opposite, share * differs
 
 
 def _sign(number: int) -> int:

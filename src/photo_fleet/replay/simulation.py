@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from photo_fleet.replay.outcome import Run
 from photo_fleet.replay.station import Station
@@ -53,6 +53,15 @@ class Policy(Protocol):
         """How many, within whatever bounds; told of every step, in order."""
 
 
+@runtime_checkable
+class Calm(Protocol):
+    """A policy that knows what leaves it as it is."""
+
+    def calm(self, number: int) -> tuple[float, float]:
+        """Rates between which, both excluded, a step with so many instances changes nothing in it
+        after another one like it."""
+
+
 def ceiling(value: float) -> int:
     """The next whole number."""
     return math.ceil(value - ROUNDING)
@@ -78,16 +87,29 @@ def simulate(
     least, most, every = conditions.least, conditions.most, traffic.every
     boot = steps_of(conditions.boot, every)
     wanted, ready, coming = least, [-math.inf] * least, deque[int]()
-    supply = []
-    for number, rate in enumerate(traffic.rates):
+    supply, rates = list[int](), traffic.rates
+    calm = policy.calm if isinstance(policy, Calm) else None  # a slow question
+    while (number := len(supply)) < len(rates):
         while coming and coming[0] <= number:
             coming.popleft()
             ready.append(number * every)
         supply.append(len(ready))
-        seen = Seen((number + 1) * every, rate, ready, wanted, not coming)
+        seen = Seen((number + 1) * every, rates[number], ready, wanted, not coming)
         want = min(most, max(least, policy.want(seen)))
+        if calm and want == wanted and not coming:
+            alike = _calm_steps(rates, number, *calm(wanted))
+            supply += [wanted] * (alike - 1)
         coming.extend([number + boot] * (want - wanted))
         for _ in range(wanted - want):
             (coming or ready).pop()
         wanted = want
     return Run(policy.name, every, traffic.rates, demand, supply)
+
+
+def _calm_steps(rates: Sequence[float | None], first: int, low: float, high: float) -> int:
+    """How many from the first on, which is one of them whatever it is."""
+    for number in range(first, len(rates)):
+        rate = rates[number]
+        if rate is None or not low < rate < high:
+            return max(1, number - first)
+    return len(rates) - first

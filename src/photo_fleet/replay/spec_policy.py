@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 
-from photo_fleet.group.policy import CLOUD_PERIOD, PolicyEngine, is_beyond
+from photo_fleet.group.policy import CLOUD_PERIOD, PolicyEngine
 from photo_fleet.group.samples import Reading
 from photo_fleet.replay.simulation import Seen
 from photo_fleet.replay.station import Station
@@ -14,43 +14,45 @@ REPLAYED = frozenset({"cpu", "in_flight"})
 acts here."""
 
 
+NEVER = math.inf, -math.inf
+MARGIN = 1e-9
+"""Of a threshold: what is so near to it is for the engine."""
+
+
 class SpecPolicy:
     """The rules of `group`. All instances get the same share of the requests, so that those which
     were ready for long enough are one reading. A step of a minute or more is the mean that clouds
-    compare; shorter ones are samples of it.
-
-    Of such steps the engine sees all but those that change nothing in it: one in which no rule that
-    could act is beyond its threshold, after another one like it."""
+    compare; shorter ones are samples of it."""
 
     def __init__(self, name: str, group: Group, station: Station, every: float) -> None:
         self.name = name
         self._group = group
         self._station = station
         self._whole = every >= CLOUD_PERIOD
-        self._quiet = False
         period = max(CLOUD_PERIOD, every)
         self._engine = PolicyEngine(group, every, period, every if self._whole else 0.0)
         self._proven = group.warm_up + period
         self._metrics = {rule.metric for rule in group.policies} & REPLAYED
-        self._adding = tuple(rule for rule in group.policies if rule.is_scale_out)
 
     def want(self, seen: Seen) -> int:
         """As the engine decides."""
-        values = self._values(seen)
-        was_quiet, self._quiet = self._quiet, self._whole and self._is_quiet(values, seen.wanted)
-        if was_quiet and self._quiet:
-            return seen.wanted
-        readings = self._readings(seen, values)
+        readings = self._readings(seen, self._values(seen))
         return seen.wanted + self._engine.step(seen.now, seen.wanted, readings, seen.settled).change
 
-    def _is_quiet(self, values: dict[str, float], wanted: int) -> bool:
-        """At the group's least size a rule for removing can do nothing, and what it has waited for
-        is forgotten with any change."""
-        for rule in self._adding if wanted == self._group.min else self._group.policies:
-            value = values.get(rule.metric)
-            if value is not None and is_beyond(rule, value):
-                return False
-        return bool(values)
+    def calm(self, number: int) -> tuple[float, float]:
+        """Where each step is a mean of its own, and none of the rules that could act is beyond its
+        threshold. At the group's least size a rule for removing can do nothing, and what it has
+        waited for is forgotten with any change."""
+        if not self._whole or "in_flight" in self._metrics:
+            return NEVER
+        low, high = -1.0, math.inf
+        for rule in self._group.policies:
+            edge = rule.threshold / 100 * number * self._station.capacity
+            if rule.metric == "cpu" and rule.is_scale_out:
+                high = min(high, edge * (1 - MARGIN))
+            elif rule.metric == "cpu" and number > self._group.min:
+                low = max(low, edge * (1 + MARGIN))
+        return low, high
 
     def _values(self, seen: Seen) -> dict[str, float]:
         values: dict[str, float] = {}
