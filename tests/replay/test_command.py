@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from photo_fleet.cli import main
-from photo_fleet.group.policy import PolicyEngine
 from tests.photo_fleet.test_dashboard_reading import answer, answering
 
 ALL = ["spec", "static-4", "step", "target-tracking", "hpa", "kpa", "predictive"]
@@ -123,24 +122,3 @@ def test_no_login_of_a_prometheus_is_told(hour: str, capsys: pytest.CaptureFixtu
         found = told(capsys, "--prometheus", named, "--since", "10m")
     assert found["source"] == url
     assert (found["minutes"], found["unknown_steps"], found["peak"]) == (10, 8, 2)
-
-
-def test_a_month_of_minutes_costs_the_engine_few_looks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nights at the least size, days between the thresholds: what the engine is not told of."""
-    monkeypatch.chdir(tmp_path)
-    day = [10] * 700 + [20] * 40 + [24] * 300 + [20] * 100 + [10] * 300
-    Path("month.txt").write_text("\n".join(map(str, day * 31)))
-    looks, step = 0, PolicyEngine.step
-
-    def counted(engine: PolicyEngine, *given: Any) -> Any:
-        nonlocal looks
-        looks += 1
-        return step(engine, *given)
-
-    monkeypatch.setattr(PolicyEngine, "step", counted)
-    found = told(capsys, "month.txt", "--peak", "300")
-    assert found["minutes"] == 44_640
-    assert found["policies"][0]["changes"] > 31
-    assert looks < 44_640 / 4

@@ -15,6 +15,7 @@ from photo_fleet.group import local
 from photo_fleet.group.choice import first_to_leave
 from photo_fleet.group.instance import Instance, Release
 from photo_fleet.group.local import LocalGroup
+from photo_fleet.group.policy import PolicyEngine
 from photo_fleet.group.registry_view import Registry
 from photo_fleet.replay.outcome import Run
 from photo_fleet.replay.simulation import Conditions, demand_of, simulate
@@ -154,3 +155,21 @@ def test_a_rule_for_the_queue_of_jobs_never_acts() -> None:
     rule = Policy("queue_age", 30, 60, +1, 0)
     run = replayed(Group(policies=(rule,)), [500.0] * 60, 60, boot=120)
     assert set(run.supply) == {2}
+
+
+def test_a_month_of_minutes_costs_the_engine_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nights at the least size, days between the thresholds: it is not told of what changes
+    nothing, so that a month of minutes is no matter of many seconds."""
+    day = [10.0] * 700 + [250.0] * 40 + [180.0] * 300 + [220.0] * 100 + [10.0] * 300
+    looks, step = 0, PolicyEngine.step
+
+    def counted(engine: PolicyEngine, *given: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return step(engine, *given)
+
+    monkeypatch.setattr(PolicyEngine, "step", counted)
+    run = replayed(Group(), day * 31, 60, boot=120)
+    assert len(run.supply) == 44_640
+    assert max(run.supply) > 3
+    assert looks < 44_640 / 8
