@@ -3,8 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 
 from photo_api.settings.loading import load
@@ -35,6 +40,51 @@ async def test_a_bucket_that_everybody_reads(on_s3: dict[str, str]) -> None:
     seen = await check(on_s3)
     assert (seen.code, seen.wrong) == (1, {"public"})
     assert "may read it" in seen.one("public", "wrong")
+
+
+async def test_a_token_beside_the_signature(on_s3: dict[str, str]) -> None:
+    """SeaweedFS does not mind; of one that does, as AWS, nothing is wrong."""
+    await init(on_s3)
+    assert (await check(on_s3)).states("authorization") == ["ok"]
+    upstream = load(on_s3).s3.endpoint
+    with strict_about_tokens(upstream) as address:
+        seen = await check(on_s3, {"S3_PUBLIC_ENDPOINT": address})
+    assert (seen.code, seen.states("authorization")) == (0, ["warn"])
+    assert "400 InvalidArgument" in seen.one("authorization", "warn")
+
+
+@contextmanager
+def strict_about_tokens(upstream: str) -> Iterator[str]:
+    """The store's address at which a request with two signatures gets AWS's answer."""
+
+    class Strict(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do(self) -> None:
+            bearer = self.headers.get("Authorization", "").startswith("Bearer")
+            if bearer and "X-Amz-Signature" in self.path:
+                status, body = 400, b"<Error><Code>InvalidArgument</Code></Error>"
+                headers: dict[str, str] = {}
+            else:
+                sent = list(self.headers.items())
+                asked = httpx.request(self.command, upstream + self.path, headers=sent)
+                status, body, headers = asked.status_code, asked.content, dict(asked.headers)
+            self.send_response(status)
+            for name, value in headers.items():
+                if name not in ("content-length", "connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_OPTIONS = do_HEAD = do
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Strict) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.mark.slow

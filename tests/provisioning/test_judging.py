@@ -45,6 +45,21 @@ def test_tls(address: str, ends: float | None, clients: bool, state: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("status", "detail", "state"),
+    [
+        (404, "NoSuchKey", "ok"),
+        (400, "InvalidArgument", "warn"),  # "Only one auth mechanism allowed", as AWS says
+        (403, "AccessDenied", "warn"),
+        (503, "SlowDown", "unknown"),
+    ],
+)
+def test_a_token_beside_a_signature(status: int, detail: str, state: str) -> None:
+    found = judging.authorization(status, detail)
+    assert (found.state, bool(found.fix)) == (state, state == "warn")
+    assert exit_code([found]) == (2 if state == "unknown" else 0)
+
+
+@pytest.mark.parametrize(
     ("listed", "is_list", "read", "not_found", "state"),
     [
         (403, False, 403, False, "ok"),

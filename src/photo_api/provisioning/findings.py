@@ -7,8 +7,9 @@ from typing import Any, Literal
 from photo_base.command_line import COULD_NOT, DONE, FAILED
 from photo_base.log_lines import printable
 
-State = Literal["ok", "left", "made", "planned", "wrong", "unknown"]
-"""`left` is as it was, `planned` would be made; `unknown` is what no answer came about."""
+State = Literal["ok", "left", "made", "planned", "warn", "wrong", "unknown"]
+"""`left` is as it was, `planned` would be made; `warn` is right but for some
+clients; `unknown` is what no answer came about."""
 
 WIDTH = 22
 

@@ -97,6 +97,22 @@ def signed_url(what: str, status: int, detail: str) -> Finding:
     return Finding("signed-url", "unknown", told)
 
 
+def authorization(status: int, detail: str) -> Finding:
+    """What a client gets with a good signature who sends its token along, as some do when they are
+    redirected, for an object that is not there."""
+    if status == 404:
+        told = "a client that keeps its Authorization header on a redirect is served"
+        return Finding("authorization", "ok", told)
+    told = f"with an Authorization header besides, the store answers {status} {detail}".rstrip()
+    if status in (400, 401, 403):
+        fix = (
+            "see that no client keeps that header when it follows a redirect to the store, or read"
+            " by a CDN (docs/cdn.md)"
+        )
+        return Finding("authorization", "warn", told, fix)
+    return Finding("authorization", "unknown", told)
+
+
 def token(life: float) -> Finding:
     """`life` in seconds."""
     told = f"Keystone's tokens live for {life:.0f} s"
