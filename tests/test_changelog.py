@@ -1,5 +1,5 @@
-"""CHANGELOG.md tells operators of every setting, metric, migration and key of the spec that came,
-went or has another default now: compared with the tree of the release before."""
+"""CHANGELOG.md tells operators of every setting, metric, migration, alert, event and key of the spec
+that came, went or has another default now: compared with the tree of the release before."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,8 @@ ENTRY = re.compile(r"^## (\S+)\n(.*?)(?=^## |\Z)", re.M | re.S)
 SETTING = re.compile(r"^\| `(PHOTO_API_\w+)`[^|]*\|([^|]*)\|", re.M)
 METRIC = re.compile(r"^\| `([a-z_]+)` \| (\w+) \|([^|]*)\|", re.M)
 OF_THE_FLEET = re.compile(r'"(photo_fleet_[a-z_]+)"')
+ALERT = re.compile(r'\bAlert\(\s*"(\w+)"')
+EVENT = re.compile(r'^    [A-Z_]+ = "([a-z_]+)"$', re.M)
 TABLE = re.compile(r"(?:# )?\[+([a-z_.]+)\]+")
 KEY = re.compile(r"(?:# )?([a-z_]+) = (.*)")
 
@@ -32,7 +34,9 @@ def told_of(tree: Path) -> Told:
     return {
         **_documented(SETTING, tree / "docs/settings.md"),
         **_documented(METRIC, tree / "docs/metrics.md"),
-        **dict.fromkeys(_metrics_of_the_fleet(tree / "src/photo_fleet"), ""),
+        **dict.fromkeys(_named(OF_THE_FLEET, tree / "src/photo_fleet"), ""),
+        **dict.fromkeys(_named(ALERT, tree / "src/photo_fleet/render"), ""),
+        **dict.fromkeys(_named(EVENT, tree / "src/photo_api/telemetry"), ""),
         **{file.stem: "" for file in (tree / "src/photo_api/db/sql").glob("*.sql")},
         **dict(_keys((tree / "fleet.example.toml").read_text())),
     }
@@ -42,9 +46,9 @@ def _documented(row: re.Pattern[str], file: Path) -> Told:
     return {found[1]: " ".join(found.groups()[1:]) for found in row.finditer(file.read_text())}
 
 
-def _metrics_of_the_fleet(package: Path) -> Iterator[str]:
+def _named(pattern: re.Pattern[str], package: Path) -> Iterator[str]:
     for file in package.rglob("*.py"):
-        yield from OF_THE_FLEET.findall(file.read_text())
+        yield from pattern.findall(file.read_text())
 
 
 def _keys(spec: str) -> Iterator[tuple[str, str]]:
@@ -88,6 +92,8 @@ def test_all_of_a_tree_is_read() -> None:
         ("photo_api_info", None),
         ("photo_fleet_members", ""),
         ("0001_initial", ""),
+        ("DrainStuck", ""),
+        ("login_failed", ""),
         ("name", '"photo-api"'),
         ("service.port", "8000"),
         ("balancer.rate_limits.read", None),
