@@ -1,5 +1,5 @@
-"""CHANGELOG.md tells operators of every setting, metric, migration, alert, event and key of the spec
-that came, went or has another default now: compared with the tree of the release before."""
+"""CHANGELOG.md tells operators of every setting, metric, migration, alert, event and key of the
+spec that came, went or has another default now: compared with the tree of the release before."""
 
 import re
 from collections.abc import Iterator, Mapping
