@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits
 from tests.service import eventually, free_port
 
 ANY_RATE = RateLimit(100_000, 100_000)
-UNLIMITED = RateLimits(*[ANY_RATE] * 6)
+UNLIMITED = RateLimits(*[ANY_RATE] * len(fields(RateLimits)))
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def spec(**balancer: Any) -> Fleet:
 
 def write_files(fleet: Fleet, places: Places) -> None:
     """Render, and make the folders that have to be there."""
-    for folder in (places.run, places.logs, places.temp):
+    for folder in (places.run, places.logs, places.temp, places.cache):
         Path(folder).mkdir(mode=0o700, exist_ok=True)
     for name, text in nginx.files(fleet, places).items():
         path = Path(places.prefix) / name

@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 
 from photo_api.errors import Code
-from photo_fleet.render import nginx
+from photo_fleet.render import nginx, nginx_edge
 from photo_fleet.render.nginx_errors import edge_errors
 from photo_fleet.render.nginx_members import members_file
 from photo_fleet.render.places import Places
-from photo_fleet.spec.fleet import Balancer, Fleet, RateLimit, RateLimits, Service, Tls
+from photo_fleet.spec.edge import Edge
+from photo_fleet.spec.fleet import (
+    Balancer,
+    Fleet,
+    RateLimit,
+    RateLimits,
+    Service,
+    Store,
+    Swift,
+    Tls,
+)
 from tests.photo_fleet.golden_files import assert_golden
 from tests.photo_fleet.nginx_stage import refused_configuration, short_folder, write_files
 
@@ -37,6 +47,22 @@ VARIANTS = {
     "reload": (
         Fleet(balancer=Balancer(membership="reload", store="http://10.0.0.5:8333")),
         Places(),
+    ),
+    "edge": (
+        Fleet(
+            service=Service(cors_origins=("https://www.example.org",)),
+            balancer=Balancer(store="http://10.0.0.5:8333"),
+            edge=Edge(on=True),
+        ),
+        Places(),
+    ),
+    "edge-swift": (
+        Fleet(
+            balancer=Balancer(membership="reload"),
+            store=Store("swift", Swift(account="https://swift.example.org/v1/AUTH_1234")),
+            edge=Edge(on=True, size=100 * 2**30, inactive=3600, fresh=600, slice=2**18),
+        ),
+        Places(resolver="10.0.0.2"),
     ),
 }
 
@@ -138,6 +164,7 @@ def test_a_file_of_members_is_the_same_for_the_same_set() -> None:
         (Balancer(store="10.0.0.5:8333"), "balancer.store"),
         (Balancer(store="http://10.0.0.5/folder"), "balancer.store"),
         (Balancer(store="http://10.0.0.5", bucket="api"), "balancer.bucket"),
+        (Balancer(store="http://10.0.0.5", bucket="cdn"), "balancer.bucket"),
         (Balancer(trusted_hops=("everybody",)), "everybody"),
     ],
 )
@@ -146,10 +173,22 @@ def test_what_nginx_would_misunderstand_is_refused(balancer: Balancer, complaint
         nginx.files(Fleet(balancer=balancer), Places())
 
 
+@pytest.mark.parametrize(
+    ("fleet", "complaint"),
+    [
+        (Fleet(edge=Edge(on=True)), "balancer.store"),
+        (Fleet(edge=Edge(on=True), store=Store("swift")), "store.swift.account"),
+    ],
+)
+def test_an_edge_before_no_store_is_refused(fleet: Fleet, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        nginx.files(fleet, Places())
+
+
 def test_nginx_s_errors_have_the_service_s_codes() -> None:
     """Where the service has an error of that status that says the same."""
     known = {code.wire: int(code.status) for code in Code}
-    own = {"bad_gateway": 502, "gateway_timeout": 504}
-    for error in edge_errors(Balancer()):
+    own = {"bad_gateway": 502, "gateway_timeout": 504, "link_invalid": 403, "link_expired": 410}
+    for error in (*edge_errors(Balancer()), *nginx_edge.ERRORS):
         if error.status != 414:
             assert (known | own)[error.code] == error.status

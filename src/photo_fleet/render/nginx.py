@@ -5,6 +5,7 @@ from importlib.resources import files as resources
 from ipaddress import ip_network
 
 from photo_fleet.render import nginx_members as members
+from photo_fleet.render.nginx_edge import edge_cache, edge_files, start_worker
 from photo_fleet.render.nginx_origins import origin_maps
 from photo_fleet.render.nginx_server import servers
 from photo_fleet.render.nginx_store import store_upstream
@@ -28,8 +29,9 @@ ACCESS_LOG = """log_format access escape=json
     '"seconds":$request_time,"instance":"$upstream_http_x_instance","boot":"$member","upstream":"$upstream_addr",'
     '"upstream_status":"$upstream_status","connect_seconds":"$upstream_connect_time",'
     '"header_seconds":"$upstream_header_time","response_seconds":"$upstream_response_time",'
-    '"tries":$tries}';"""
-"""Strings of `upstream…` and `…_seconds` have an entry for each try."""
+    '"tries":$tries,"cache":"$upstream_cache_status"}';"""
+"""Strings of `upstream…` and `…_seconds` have an entry for each try. `cache` is what the edge found
+of an image's first piece; empty: nobody looked."""
 
 
 NAMES = [
@@ -48,7 +50,7 @@ def files(fleet: Fleet, places: Places) -> dict[str, str]:
     page = resources("photo_fleet.render") / "pages" / "index.html"
     return {
         "nginx.conf": _configuration(fleet, places),
-        **members.lua_files(fleet.balancer),
+        **members.lua_files(fleet.balancer, edge_files(fleet)),
         **({} if members.uses_lua(fleet.balancer) else {"members.conf": no_members(fleet)}),
         "pages/index.html": page.read_text(),
     }
@@ -109,10 +111,11 @@ def _http(fleet: Fleet, places: Places) -> Lines:
         _logs(places),
         _clients(balancer, places),
         _hops(balancer),
-        _limits(balancer),
+        _limits(fleet),
         origin_maps(fleet),
-        members.members(fleet, places),
+        members.members(fleet, places, start_worker(fleet, places)),
         store_upstream(balancer, places),
+        edge_cache(fleet, places),
         members.control_server(balancer, places),
         servers(fleet, places),
     ]
@@ -224,13 +227,13 @@ def _hops(balancer: Balancer) -> Lines:
     ]
 
 
-def _limits(balancer: Balancer) -> Lines:
+def _limits(fleet: Fleet) -> Lines:
     """Per client: an IPv4 address, or an IPv6 network of 64 bits, which is what one client has."""
-    limits = balancer.rate_limits
+    limits = fleet.balancer.rate_limits
     keys = {"read": "$reading_client", "edit": "$changing_client", "upload": "$changing_client"}
     zones = [
         line
-        for name in (zone.name for zone in fields(limits))
+        for name in (zone.name for zone in fields(limits) if zone.name != "cdn" or fleet.edge.on)
         for key in (keys.get(name, "$client_key"),)
         for line in (
             f"limit_req_zone {key} zone={name}:10m rate={rate(getattr(limits, name).rate)};",

@@ -20,12 +20,13 @@ def uses_lua(balancer: Balancer) -> bool:
     return balancer.membership == "lua"
 
 
-def lua_files(balancer: Balancer) -> dict[str, str]:
+def lua_files(balancer: Balancer, more: Sequence[str] = ()) -> dict[str, str]:
     """Paths below the prefix, and their texts."""
     if not uses_lua(balancer):
         return {}
     folder = resources("photo_fleet.render") / "lua" / "photo"
-    return {f"lua/photo/{name}.lua": (folder / f"{name}.lua").read_text() for name in LUA_FILES}
+    names = (*LUA_FILES, *more)
+    return {f"lua/photo/{name}.lua": (folder / f"{name}.lua").read_text() for name in names}
 
 
 def modules(balancer: Balancer, places: Places) -> Lines:
@@ -34,10 +35,11 @@ def modules(balancer: Balancer, places: Places) -> Lines:
     return [f"load_module {places.modules}/{name};" for name in (NDK_MODULE, LUA_MODULE)]
 
 
-def members(fleet: Fleet, places: Places) -> Lines:
-    """The upstream and all that it needs beside it."""
+def members(fleet: Fleet, places: Places, workers_start: Lines) -> Lines:
+    """The upstream and all that it needs beside it. `workers_start`: what Lua does there
+    besides."""
     if uses_lua(fleet.balancer):
-        return _by_lua(fleet.balancer, places)
+        return _by_lua(fleet.balancer, places, workers_start)
     return [
         "# Without Lua: a change of members is a new file and a reload. A reload closes idle",
         "# connections of clients, and an upload that was coming in may still go to a member that",
@@ -48,7 +50,7 @@ def members(fleet: Fleet, places: Places) -> Lines:
     ]
 
 
-def _by_lua(balancer: Balancer, places: Places) -> Lines:
+def _by_lua(balancer: Balancer, places: Places, workers_start: Lines) -> Lines:
     setup = [
         'require("photo.members").setup {',
         f'    file = "{places.members_file}",',
@@ -59,6 +61,7 @@ def _by_lua(balancer: Balancer, places: Places) -> Lines:
     start = [
         'require("photo.members").start_worker()',
         f'require("photo.control").close_to_others("{places.members_socket}")',
+        *workers_start,
     ]
     upstream = [
         "server 0.0.0.1; # nginx wants one; Lua chooses",

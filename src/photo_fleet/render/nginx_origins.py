@@ -31,9 +31,10 @@ def origin_maps(fleet: Fleet) -> Lines:
     if on_any_port := origins_on_any_port(origins):
         known.append(f'"~^{on_any_port}$" $http_origin;')
     readable = ", ".join(CROSS_ORIGIN_READABLE)
-    # The store answers preflights for its own paths.
-    others = rf"/(?!{fleet.balancer.bucket}/)" if fleet.balancer.store else "/"
-    others = others.replace(".", r"\.")
+    # The store and the edge answer preflights for their own paths.
+    own = [fleet.balancer.bucket] if fleet.balancer.store else []
+    own += ["cdn"] if fleet.edge.on else []
+    others = f"/(?!(?:{'|'.join(own)})/)".replace(".", r"\.") if own else "/"
     return [
         *block(
             "map $http_origin $known_origin",

@@ -1,7 +1,9 @@
 """The object store on the balancer's own origin: signed URLs lead through here."""
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Self
 from urllib.parse import urlsplit
 
 from photo_fleet.render.nginx_text import Lines, block, plain, time
@@ -12,6 +14,7 @@ UPSTREAM = "photo_store"
 
 OURS = {
     "api",
+    "cdn",
     "docs",
     "docs-assets",
     "edge",
@@ -27,13 +30,55 @@ HIDDEN = ("Authorization", "Cookie", "Referer", "Proxy-Authorization")
 """Of the request: what proves a user's identity to us, and the address of a shared album."""
 
 
-def store_upstream(balancer: Balancer, places: Places) -> Lines:
-    """Nothing where it is looked up while running: that needs no upstream."""
-    if not balancer.store or _is_looked_up(balancer, places):
+SANDBOX = "\"default-src 'none'; style-src 'unsafe-inline'; sandbox\""
+"""What somebody uploaded is on our origin, and must not act there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """A store as nginx reaches it: a host (bracketed for IPv6) and a port; and what it is called
+    where a URL is signed for it."""
+
+    host: str
+    port: int
+    is_tls: bool
+    signed_for: str = ""
+
+    @classmethod
+    def parse(cls, text: str, key: str, signed_for: str = "") -> Self:
+        """That of `text`, the value of `key` in the spec. Raises ValueError."""
+        address = urlsplit(text)
+        is_web = address.scheme in ("http", "https")
+        if not is_web or not address.hostname or address.path.strip("/"):
+            raise ValueError(f"{key} is {text!r}: write an address such as http://10.0.0.5:8333")
+        host = plain(address.hostname, key)
+        is_tls = address.scheme == "https"
+        port = address.port or (443 if is_tls else 80)
+        shown = f"[{host}]" if ":" in host else host
+        return cls(shown, port, is_tls, plain(signed_for, key) if signed_for else "")
+
+    def is_looked_up(self, places: Places) -> bool:
+        """Whether nginx asks for its address again while it runs: that needs no upstream."""
+        try:
+            ip_address(self.host.strip("[]"))
+        except ValueError:
+            return bool(places.resolver)
+        return False
+
+
+def upstream(name: str, store: StoreAddress, balancer: Balancer, places: Places) -> Lines:
+    """Nothing where it is looked up while running."""
+    if store.is_looked_up(places):
         return []
-    host, port, _ = _address(balancer)
     kept = ["keepalive 32;", f"keepalive_timeout {time(balancer.keep_alive)};"]
-    return block(f"upstream {UPSTREAM}", [f"server {host}:{port};", *kept])
+    return block(f"upstream {name}", [f"server {store.host}:{store.port};", *kept])
+
+
+def store_upstream(balancer: Balancer, places: Places) -> Lines:
+    """Of what passes as it came."""
+    if not balancer.store:
+        return []
+    return upstream(UPSTREAM, _address(balancer), balancer, places)
 
 
 def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
@@ -53,8 +98,7 @@ def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
         "# What somebody uploaded is on our origin now: it must not act there.",
         "add_header X-Content-Type-Options nosniff always;",
         'add_header X-Robots-Tag "noindex, nofollow" always;',
-        "add_header Content-Security-Policy"
-        " \"default-src 'none'; style-src 'unsafe-inline'; sandbox\" always;",
+        f"add_header Content-Security-Policy {SANDBOX} always;",
         *(
             f"proxy_hide_header {name};"
             for name in ("X-Content-Type-Options", "Content-Security-Policy", "Set-Cookie")
@@ -69,44 +113,33 @@ def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
         "proxy_request_buffering off;",
         f"client_max_body_size {balancer.upload_limit};",
         "proxy_max_temp_file_size 0;",
-        *_destination(balancer, places),
+        *destination(UPSTREAM, _address(balancer), balancer, places),
     ]
     return [f"location = /{bucket} {{ return 404; }}", *block(f"location ^~ /{bucket}/", body)]
 
 
-def _address(balancer: Balancer) -> tuple[str, int, bool]:
-    """Host (bracketed for IPv6), port, and whether it speaks TLS."""
-    address = urlsplit(balancer.store)
-    if address.scheme not in ("http", "https") or not address.hostname or address.path.strip("/"):
-        raise ValueError(
-            f"balancer.store is {balancer.store!r}: write an address such as http://10.0.0.5:8333"
-        )
-    host = plain(address.hostname, "balancer.store")
-    is_tls = address.scheme == "https"
-    port = address.port or (443 if is_tls else 80)
-    return f"[{host}]" if ":" in host else host, port, is_tls
-
-
-def _is_looked_up(balancer: Balancer, places: Places) -> bool:
-    host = _address(balancer)[0].strip("[]")
-    try:
-        ip_address(host)
-    except ValueError:
-        return bool(places.resolver)
-    return False
-
-
-def _destination(balancer: Balancer, places: Places) -> Lines:
-    host, port, is_tls = _address(balancer)
-    scheme = "https" if is_tls else "http"
+def destination(
+    name: str, store: StoreAddress, balancer: Balancer, places: Places, target: str = ""
+) -> Lines:
+    """Where a request is passed to, `target` in place of its path and query, by the upstream of
+    this name."""
+    scheme = "https" if store.is_tls else "http"
     tls = [
         "proxy_ssl_server_name on;",
-        f"proxy_ssl_name {host};",
+        f"proxy_ssl_name {store.host};",
         "proxy_ssl_verify on;",
         "proxy_ssl_verify_depth 4;",
         f"proxy_ssl_trusted_certificate {plain(balancer.store_ca, 'balancer.store_ca')};",
     ]
-    lines = tls if is_tls else []
-    if not _is_looked_up(balancer, places):
-        return [*lines, f"proxy_pass {scheme}://{UPSTREAM};"]
-    return [*lines, f"set $store {host}:{port};", f"proxy_pass {scheme}://$store;"]
+    lines = tls if store.is_tls else []
+    if not store.is_looked_up(places):
+        return [*lines, f"proxy_pass {scheme}://{name}{target};"]
+    return [
+        *lines,
+        f"set $store {store.host}:{store.port};",
+        f"proxy_pass {scheme}://$store{target};",
+    ]
+
+
+def _address(balancer: Balancer) -> StoreAddress:
+    return StoreAddress.parse(balancer.store, "balancer.store")

@@ -23,6 +23,10 @@ class Places:
     logs: str = "/var/log/photo-fleet"
     temp: str = "/var/lib/photo-fleet"
     """Bodies of uploads while they come in."""
+    cache: str = "/var/cache/photo-fleet"
+    """What the edge keeps of the store."""
+    edge_keys: str = "/etc/photo-fleet/secrets/edge-keys.conf"
+    """What `photo-fleet edge-keys` writes: the secrets that the edge verifies with."""
     state: str = "/var/lib/photo-fleet"
     """Of what `photo-fleet balance` remembers."""
     modules: str = "/usr/lib/nginx/modules"
@@ -73,12 +77,14 @@ class Places:
     @classmethod
     def below(cls, folder: Path, port: int, address: str = "127.0.0.1") -> Self:
         """Everything below one folder of the caller's; no root needed. Its parts (`nginx`, `run`,
-        `logs`, `temp`) are to be made by the caller."""
+        `logs`, `temp`, `cache`) are to be made by the caller."""
         return cls(
             prefix=str(folder / "nginx"),
             run=str(folder / "run"),
             logs=str(folder / "logs"),
             temp=str(folder / "temp"),
+            cache=str(folder / "cache"),
+            edge_keys=str(folder / "secrets" / "edge-keys.conf"),
             state=str(folder / "balancer"),
             address=address,
             address6="",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
 from photo_fleet.spec.cdn import Cdn
+from photo_fleet.spec.edge import Edge
 from photo_fleet.spec.kinds import (
     HOST,
     Count,
@@ -193,6 +194,7 @@ class RateLimits:
     upload: RateLimit = RateLimit(50, 2000, 32)
     share: RateLimit = RateLimit(20, 100, 32)
     auth: RateLimit = RateLimit(5, 20)
+    cdn: RateLimit = RateLimit(400, 4000, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +377,7 @@ class Fleet:
     cdn: Cdn = field(default_factory=Cdn)
     health_check: HealthCheck = field(default_factory=HealthCheck)
     balancer: Balancer = field(default_factory=Balancer)
+    edge: Edge = field(default_factory=Edge)
     drain: Drain = field(default_factory=Drain)
     group: Group = field(default_factory=Group)
     database: Database = field(default_factory=Database)
