@@ -18,7 +18,7 @@ HEADLESS = re.compile(
     r"(?:^(?:[-*] )?|(?<=[.;:|] ))((?:Who|For who|Whoever|Whom)\b[^.?:|]*[.?:|])", re.M
 )
 COMMAND = re.compile(r"`(photo-api|photo-fleet) ([a-z][a-z-]*)")
-HELPED = re.compile(r"^    ([a-z]+)\b", re.M)
+HELPED = re.compile(r"^    ([a-z-]+)\b", re.M)
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
 
 

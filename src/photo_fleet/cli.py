@@ -30,6 +30,7 @@ COMMANDS = (
     Command("check", "check", "find what contradicts in the spec, with the arithmetic"),
     Command("render", "render", "write nginx, systemd and cloud-init files of the spec"),
     Command("balance", "balance", "keep nginx's members as the registry has them"),
+    Command("edge-keys", "edge_keys", "write the secrets that nginx verifies images' URLs with"),
     Command("role", "role", "print the SQL of the balancer's database role"),
     Command("up", "up", "run a whole fleet on this machine"),
     Command("status", "fleet", "show the fleet that runs here"),

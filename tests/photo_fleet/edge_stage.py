@@ -17,6 +17,7 @@ import httpx
 from photo_api.cloud.sigv4 import Credentials, presign
 from photo_api.delivery.swift import signature
 from photo_api.storage.bucket import Bucket
+from photo_fleet.render.edge_keys import key_map
 from photo_fleet.render.places import Places
 from photo_fleet.spec.edge import Edge
 from photo_fleet.spec.fleet import Fleet, Store, Swift
@@ -34,7 +35,7 @@ from tests.photo_fleet.nginx_stage import (
 )
 from tests.service import free_port
 
-KEYS = {"k2": "5f3c1a7be90d44c286e1", "k1": "0a1b2c3d4e5f60718293"}
+KEYS = {"k2": "5f3c1a7be90d44c286e1" * 2, "k1": "0a1b2c3d4e5f60718293" * 2}
 """As the edge has them; `k2` is the newer one."""
 
 LONG_AGO = 300
@@ -195,7 +196,7 @@ def secure_link(text: str) -> str:
 def write_keys(places: Places, keys: dict[str, str]) -> None:
     path = Path(places.edge_keys)
     path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(f'"kid:{kid}" "{secret}";\n' for kid, secret in keys.items()))
+    path.write_text(key_map(",".join(f"{kid}:{secret}" for kid, secret in keys.items())))
 
 
 def edge_spec(place: Place, address: str, edge: Edge, **balancer: Any) -> Fleet:

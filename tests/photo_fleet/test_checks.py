@@ -61,6 +61,8 @@ HEALTH_ONLY = {
 }
 
 AKAMAI = {"cdn.provider": "akamai", "cdn.url": "https://cdn.example.org"}
+BY_NGINX = {"cdn.provider": "nginx", "cdn.url": "https://photos.example.org/cdn", "edge.on": True}
+EDGE = BY_NGINX | {"balancer.store": "http://10.0.0.5:8333"}
 
 BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("lame-duck", "error", HEALTH_ONLY | {"drain.lame_duck": 104.0}),
@@ -164,6 +166,17 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
         "error",
         {"store.kind": "swift", "store.swift.container": "photos-staging"},
     ),
+    ("edge-balancer", "error", EDGE | {"balancer.kind": "cloud"}),
+    ("edge-store", "error", BY_NGINX),
+    ("edge-store", "error", BY_NGINX | {"store.kind": "swift"}),
+    ("edge-address", "error", EDGE | {"cdn.url": "https://cdn.example.org"}),
+    ("edge-address", "error", EDGE | {"cdn.url": "https://cdn.example.org/cdn/photos"}),
+    ("edge-unused", "warning", {"edge.on": True, "balancer.store": "http://10.0.0.5:8333"}),
+    ("edge-unused", "warning", EDGE | AKAMAI),
+    ("edge-absent", "warning", EDGE | {"edge.on": False}),
+    ("edge-disk", "error", EDGE | {"edge.disk": 11 * 2**30 - 1}),
+    ("edge-slice", "warning", EDGE | {"edge.slice": 2**24, "edge.size": 2**30 - 1}),
+    ("edge-reload", "warning", EDGE | {"balancer.membership": "reload"}),
     ("store-unused", "warning", {"store.swift.account": "https://swift.example.org/v1/AUTH_1"}),
     ("store-unused", "warning", {"store.kind": "swift", "service.store": "http://10.0.0.5:8333"}),
     (
@@ -235,6 +248,13 @@ def test_a_finding_shows_its_numbers(code: str, level: str, changes: dict[str, A
         {"balancer.connect_timeout": 29.0},
         {"balancer.kind": "cloud", "balancer.membership": "reload"},
         {"balancer.tls.certificate": "/a", "balancer.tls.key": "/b"},
+        EDGE,
+        EDGE | {"edge.disk": 11 * 2**30},
+        EDGE | {"edge.slice": 2**24, "edge.size": 2**30},
+        BY_NGINX | {"service.store": "https://s3.example.org"},
+        {"edge.disk": 1, "balancer.membership": "lua"},
+        BY_NGINX
+        | {"store.kind": "swift", "store.swift.account": "https://swift.example.org/v1/AUTH_1"},
         {"group.min": 3, "group.max": 3},
         {"database.max_connections": 197},
         {"database.max_connections": 20, "database.pooler": "transaction"},

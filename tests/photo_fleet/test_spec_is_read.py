@@ -15,6 +15,7 @@ from photo_api.contract import METRICS_PATH
 from photo_fleet.render import tree
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.changes import changed
+from photo_fleet.spec.edge import Edge
 from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Tls, Tracing
 from photo_fleet.spec.loading import load, loads
 
@@ -29,6 +30,7 @@ FLEETS = (
     *(Fleet(), changed(Fleet(), CLOUD), changed(Fleet(), SWIFT)),
     changed(Fleet(), {"cdn.provider": "akamai", "cdn.url": "https://cdn.example.org"}),
     *(replace(Fleet(), balancer=STORE), replace(Fleet(), tracing=TRACED)),
+    replace(Fleet(), balancer=STORE, edge=Edge(on=True, disk=2**40)),
 )
 
 

@@ -172,7 +172,7 @@ class LocalFleet:
         deploys = self._deploys = Deploys(layout.deploys)
         first_release = await self._first_release(launcher, deploys)
         await launcher.migrate(first_release)
-        nginx = Nginx(spec, layout, self._port)
+        nginx = Nginx(spec, layout, self._port, secrets.cdn_keys)
         nginx.forget_members()
         running.push_async_callback(nginx.stop)
         await nginx.start()

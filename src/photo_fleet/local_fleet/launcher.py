@@ -65,7 +65,10 @@ class Launcher:
         inherited = {name: value for name, value in environ.items() if name not in removed}
         files = paths(secret.values(), str(layout.secret_files))
         self._environ = inherited | ours | files
-        for variable, text in _secret(addresses, secrets).items():
+        texts = _secret(addresses, secrets)
+        if fleet.cdn.provider == "nginx":
+            texts["CDN_KEYS"] = secrets.cdn_keys
+        for variable, text in texts.items():
             write(layout.secret_files / secret[variable].name, text + "\n", READABLE)
         self._releases = 0
 

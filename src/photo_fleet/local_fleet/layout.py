@@ -27,6 +27,8 @@ class Layout:
         """Of the rendered configuration."""
         self.temp = data / "temp"
         """Of uploads that nginx is taking in."""
+        self.cache = data / "cache"
+        """Of images that nginx keeps."""
         self.balancer = data / "balancer"
         """Of what the balancer remembers."""
         self.deploys = data / "deploys.json"
@@ -55,8 +57,8 @@ class Layout:
             )
         try:
             self.data.mkdir(parents=True, exist_ok=True)
-            folders = self.run, self.logs, self.nginx, self.temp, self.balancer, self.secret_files
-            for folder in folders:
+            folders = self.run, self.logs, self.nginx, self.temp, self.cache, self.balancer
+            for folder in (*folders, self.secret_files):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise CannotStart(

@@ -4,7 +4,12 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from photo_base.embedded import EmbeddedAddresses
+from photo_fleet.spec.cdn import Cdn
+from photo_fleet.spec.edge import EDGE_PATH, GIB
 from photo_fleet.spec.fleet import Fleet, Logs, Store, Swift, Tls, Tracing
+
+EDGE_SIZE = GIB
+"""Bytes of images that a fleet in somebody's folder keeps at most."""
 
 
 def local_spec(
@@ -15,8 +20,8 @@ def local_spec(
     alertmanager: str = "",
 ) -> Fleet:
     """`fleet` with the embedded database and store in place of what it names, reached at
-    `public_url` by clients and from loopback by nginx, which passes on URLs of S3 alone. Its log
-    lines and spans go to no collector,
+    `public_url` by clients and from loopback by nginx, which passes on URLs of S3 alone and has
+    images through its edge. Its log lines and spans go to no collector,
     its metrics to the Pushgateway at `gateway` where it pushes them, and else nowhere, its
     alerts to `alertmanager`."""
     return replace(
@@ -50,6 +55,8 @@ def local_spec(
             pushgateway_ca="",
             alertmanager=alertmanager,
         ),
+        cdn=Cdn("nginx", f"{public_url}{EDGE_PATH}"),
+        edge=replace(fleet.edge, on=True, size=min(fleet.edge.size, EDGE_SIZE), disk=0, min_free=0),
         # Its keys are made with its folder, and their ids tell no date.
         objectives=replace(fleet.objectives, oldest_key=0),
         logs=Logs(),

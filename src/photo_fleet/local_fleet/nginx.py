@@ -10,8 +10,10 @@ from signal import SIGTERM
 import httpx
 
 from photo_base.processes import CannotStart, Program, Running, find_program, put_aside, write
+from photo_base.whole_file import PRIVATE
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.render import nginx as rendering
+from photo_fleet.render.edge_keys import key_map
 from photo_fleet.render.places import LUA_MODULE, NDK_MODULE, Places
 from photo_fleet.spec.fleet import Fleet
 
@@ -22,8 +24,10 @@ LONGEST_STOP = 5.0
 class Nginx:
     """Listens on `port` of loopback and passes to members and to the store."""
 
-    def __init__(self, fleet: Fleet, layout: Layout, port: int) -> None:
+    def __init__(self, fleet: Fleet, layout: Layout, port: int, cdn_keys: str) -> None:
+        """`cdn_keys` as the instances have them."""
         self._layout = layout
+        self._cdn_keys = cdn_keys
         self._port = port
         self.places = Places.below(layout.data, port)
         self._fleet = fleet
@@ -96,6 +100,7 @@ class Nginx:
             path = self._layout.nginx / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, text)
+        write(Path(self.places.edge_keys), key_map(self._cdn_keys), PRIVATE)
 
 
 def required_nginx(places: Places) -> str:

@@ -1,5 +1,6 @@
 """What all instances of one local fleet must share and nobody else may know."""
 
+import hmac
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,12 @@ class Secrets:
     jwt_key: str
     secret_key: str
     ops_token: str
+
+    @property
+    def cdn_keys(self) -> str:
+        """As the setting has them; derived, for folders of releases without an edge."""
+        derived = hmac.digest(self.secret_key.encode(), b"keys of the edge", "sha256")
+        return f"fleet:{derived.hex()}"
 
 
 def load_or_create(path: Path) -> Secrets:

@@ -15,9 +15,9 @@ from photo_fleet.render.nginx_members import uses_lua
 from photo_fleet.render.nginx_store import SANDBOX, StoreAddress, destination, upstream
 from photo_fleet.render.nginx_text import Lines, block, time
 from photo_fleet.render.places import Places
+from photo_fleet.spec.edge import EDGE_PATH
 from photo_fleet.spec.fleet import Fleet
 
-PATH = "/cdn"
 UPSTREAM = "photo_edge"
 FOLDER = "/.error/cdn"
 LUA_FILE = "edge"
@@ -133,7 +133,7 @@ def edge_cache(fleet: Fleet, places: Places) -> Lines:
         *block(
             "map $request_uri $edge_key",
             [
-                rf'"~^{PATH}/(?<edge_path>(?:photos|renditions)(?:/{segment})+)(?:\?|$)"'
+                rf'"~^{EDGE_PATH}/(?<edge_path>(?:photos|renditions)(?:/{segment})+)(?:\?|$)"'
                 " $edge_path;",
                 'default "";',
             ],
@@ -174,8 +174,8 @@ def edge_locations(fleet: Fleet, places: Places, limits: Lines) -> Lines:
         *_request(fleet, places),
     ]
     return [
-        f"location = {PATH} {{ return 404; }}",
-        *block(f"location ^~ {PATH}/", body),
+        f"location = {EDGE_PATH} {{ return 404; }}",
+        *block(f"location ^~ {EDGE_PATH}/", body),
         *_answers(),
     ]
 

@@ -10,6 +10,7 @@ from photo_api.contract import (
 )
 from photo_base.origins import ANY, ANY_PORT, origins_on_any_port
 from photo_fleet.render.nginx_text import Lines, block
+from photo_fleet.spec.edge import EDGE_PATH
 from photo_fleet.spec.fleet import Fleet
 
 PREFLIGHT = "/.error/preflight"
@@ -33,7 +34,7 @@ def origin_maps(fleet: Fleet) -> Lines:
     readable = ", ".join(CROSS_ORIGIN_READABLE)
     # The store and the edge answer preflights for their own paths.
     own = [fleet.balancer.bucket] if fleet.balancer.store else []
-    own += ["cdn"] if fleet.edge.on else []
+    own += [EDGE_PATH.strip("/")] if fleet.edge.on else []
     others = f"/(?!(?:{'|'.join(own)})/)".replace(".", r"\.") if own else "/"
     return [
         *block(

@@ -25,7 +25,7 @@ class Places:
     """Bodies of uploads while they come in."""
     cache: str = "/var/cache/photo-fleet"
     """What the edge keeps of the store."""
-    edge_keys: str = "/etc/photo-fleet/secrets/edge-keys.conf"
+    edge_keys: str = "/etc/photo-fleet/edge-keys.conf"
     """What `photo-fleet edge-keys` writes: the secrets that the edge verifies with."""
     state: str = "/var/lib/photo-fleet"
     """Of what `photo-fleet balance` remembers."""

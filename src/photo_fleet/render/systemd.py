@@ -47,6 +47,8 @@ STOP_MARGIN = 10
 
 Section = list[str]
 
+EDGE_CACHE = [f"CacheDirectory={BALANCER_USER}", "CacheDirectoryMode=0750"]
+
 
 def instance_files(fleet: Fleet) -> dict[str, str]:
     """The units of an instance's machine: the service, and the worker that only runs jobs; and the
@@ -87,6 +89,11 @@ def notes(fleet: Fleet) -> list[str]:
         f" {BALANCE_DATABASE} (its role: `photo-fleet role`; root:{BALANCE_GROUP}, 0640), and"
         " photo-fleet.sysusers.conf in /etc/sysusers.d (then `systemd-sysusers`)"
     ]
+    if fleet.edge.on:
+        found.append(
+            "the edge refuses every URL until each nginx host has the secrets of cdn-keys:"
+            f" `photo-fleet edge-keys --user {BALANCER_USER}` writes {Places().edge_keys} from them"
+        )
     if fleet.balancer.tls.key:
         found.append(
             f"nginx runs as {BALANCER_USER} and reads {fleet.balancer.tls.key} at every reload:"
@@ -107,6 +114,7 @@ def _nginx(fleet: Fleet, places: Places) -> str:
         f"ExecReload={program} -t -q",
         "ExecReload=/bin/kill -HUP $MAINPID",
         *_shared_folders(),
+        *(EDGE_CACHE if fleet.edge.on else []),
         "",
         "# Workers finish what they carry; QUIT means that to nginx, and TERM the opposite.",
         "KillMode=mixed",

@@ -7,7 +7,7 @@ brings an error that was not there, unless every remedy does.
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from photo_fleet.rules import balancing, health, reading, sizing, stopping, storing, watching
+from photo_fleet.rules import balancing, edge, health, reading, sizing, stopping, storing, watching
 from photo_fleet.rules.findings import Contradiction, Finding
 from photo_fleet.spec.changes import Changes, changed, is_possible, told
 from photo_fleet.spec.fleet import Fleet
@@ -17,7 +17,7 @@ Rule = Callable[[Fleet], Iterator[Contradiction]]
 RULES: tuple[Rule, ...] = (
     *(*stopping.RULES, *health.RULES, *balancing.RULES),
     *(*watching.RULES, *sizing.RULES, *storing.RULES),
-    *reading.RULES,
+    *(*reading.RULES, *edge.RULES),
 )
 
 

@@ -7,6 +7,9 @@ from photo_fleet.spec.kinds import Duration, Size
 
 MIB, GIB, TIB = 2**20, 2**30, 2**40
 
+EDGE_PATH = "/cdn"
+"""Of images, below the address under which people reach the service."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:

@@ -37,6 +37,7 @@ from photo_fleet.local_fleet.front import Keeper
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx
+from photo_fleet.local_fleet.secrets import load_or_create
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import load
 
@@ -325,7 +326,8 @@ class Stage:
             layout, port = self._second
             layout.prepare()
             spec = local_spec(self._spec, addresses, self.url)
-            other = Nginx(spec, layout, port)
+            keys = load_or_create(self._layout.secrets).cdn_keys
+            other = Nginx(spec, layout, port, keys)
             other.forget_members()
             socket, name = NginxSocket(other.members_socket), f"drill on port {port}"
             second = Balance(
