@@ -133,6 +133,8 @@ class EdgeStage:
     relay: Relay
     server: Backend
     servers: Backends
+    http: httpx.Client
+    """Of a browser: it keeps its connections."""
 
     @property
     def fetched(self) -> int:
@@ -225,8 +227,11 @@ def edge_stage(
         fleet = edge_spec(place, server.address, edge or Edge(on=True, min_free=0), **balancer)
         places = Places.below(folder, free_port())
         write_keys(places, KEYS)
-        with running_front(fleet, folder=folder, places=places) as front:
-            yield EdgeStage(front, place, relay, server, servers)
+        with (
+            running_front(fleet, folder=folder, places=places) as front,
+            httpx.Client(timeout=30) as http,
+        ):
+            yield EdgeStage(front, place, relay, server, servers, http)
 
 
 def path_of(url: str) -> str:

@@ -336,6 +336,8 @@ def die_with_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    # As Python has it itself: a limit of a file's size is to be an error of writing.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 def _is_up(front: Front) -> bool:

@@ -33,6 +33,7 @@ from photo_fleet.drill.records import Discrepancies, Fault, Record, Request, Sam
 from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.scenarios_on_swift import ENDING, TOKEN_LIFE
 from photo_fleet.drill.stage.demands import Demands
+from photo_fleet.drill.stage.edge_cache import forget_images
 from photo_fleet.drill.stage.previous import begin_with, previous_release
 from photo_fleet.drill.stage.replaced import replaced
 from photo_fleet.drill.stage.stage import Stage
@@ -283,6 +284,7 @@ class Runner:
         self.say("  reconciles")
         await stage.settled()
         left = await sweep_now(stage.database_url, LONGEST_SWEEP)
+        await asyncio.to_thread(forget_images, stage.folder)
         logs = await asyncio.to_thread(read_logs, stage.access_logs, stage.instance_logs)
         evidence = await gather(load, stage.database_url, stage.bucket, logs)
         faults = [_later(fault, play.began) for fault in play.faults]

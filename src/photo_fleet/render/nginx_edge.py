@@ -43,10 +43,12 @@ HIDDEN = (
     *("Content-Security-Policy", "Strict-Transport-Security", "Access-Control-Allow-Origin"),
     *("Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"),
     *("Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"),
+    *("Seaweed-X-Amz-ETag", "Seaweed-X-Amz-Owner"),
     *("X-Amz-Request-Id", "X-Amz-Id-2", "X-Amz-Version-Id", "X-Amz-Server-Side-Encryption"),
     *("X-Trans-Id", "X-Openstack-Request-Id", "X-Timestamp", "X-Object-Meta-Mtime"),
 )
-"""Of the store's answer: what is for whoever asked first, and what the store tells of itself."""
+"""Of the store's answer: what is for whoever asked first, and what known stores tell of themselves.
+With Lua clients get no header that it does not name."""
 
 IGNORED = (
     *("Cache-Control", "Expires", "Set-Cookie", "Vary", "X-Accel-Expires", "X-Accel-Redirect"),

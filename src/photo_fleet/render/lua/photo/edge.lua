@@ -21,8 +21,26 @@ function edge.watch_room(file, bytes)
   assert(ngx.timer.every(EVERY, look, file, bytes))
 end
 
--- Before the head of an answer is sent.
+local TOLD = {
+  ["accept-ranges"] = true,
+  ["connection"] = true,
+  ["content-length"] = true,
+  ["content-range"] = true,
+  ["content-type"] = true,
+  ["etag"] = true,
+  ["last-modified"] = true,
+}
+
+-- Of the store's headers clients get these alone, whatever else stores may have.
+local function keep_only_told()
+  for name in pairs(ngx.resp.get_headers(0)) do
+    if not TOLD[name:lower()] then ngx.header[name] = nil end
+  end
+end
+
+-- Before the head of an answer is sent; nginx adds ours afterwards.
 function edge.answer()
+  keep_only_told()
   if dict:get(ROOM) then ngx.var.edge_no_room = "1" end
   local left = (tonumber(ngx.var.arg_expires) or 0) - ngx.time()
   if left > 0 then ngx.var.edge_caching = "private, max-age=" .. left end
