@@ -137,22 +137,28 @@ def test_every_command_is_told_by_help(capsys: pytest.CaptureFixture[str]) -> No
         assert re.search(rf"^    {command.name}\s+{command.help[:10]}", told, re.M)
 
 
+GOOD = {
+    "database-url": "postgresql://photos:b1946ac92492d2347c6235b4d2611184@db/photos",
+    "s3-access-key": "photos",
+    "s3-secret-key": "591785b794601e212b260e25925636fd",
+    "jwt-keys": "a:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
+    "secret-keys": "a:7d4e0b93a1f65c28e9307b6df184c25a",
+    "ops-token": "3e7f90c1b2d4a5866f1e0d9c8b7a4352",
+}
+
+
+def put_secrets(folder: Path) -> None:
+    for name, text in GOOD.items():
+        (folder / name).write_text(text + "\n")
+
+
 def test_the_secrets_of_instances_are_looked_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good = {
-        "database-url": "postgresql://photos:b1946ac92492d2347c6235b4d2611184@db/photos",
-        "s3-access-key": "photos",
-        "s3-secret-key": "591785b794601e212b260e25925636fd",
-        "jwt-keys": "a:9f3c1d5e7a8b4260c1d2e3f4a5b69788",
-        "secret-keys": "a:7d4e0b93a1f65c28e9307b6df184c25a",
-        "ops-token": "3e7f90c1b2d4a5866f1e0d9c8b7a4352",
-    }
-    for name, text in good.items():
-        (tmp_path / name).write_text(text + "\n")
+    put_secrets(tmp_path)
     assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 0
     (tmp_path / "jwt-keys").write_text("a:photo-api-secret-key-2024-production-1")
-    (tmp_path / "ops-token").write_text(good["s3-secret-key"].upper())
+    (tmp_path / "ops-token").write_text(GOOD["s3-secret-key"].upper())
     assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 1
     told = capsys.readouterr().out
     assert "error secrets: PHOTO_API_JWT_KEYS, the secret of 'a', is not random" in told
@@ -167,6 +173,30 @@ def test_the_secrets_of_instances_are_looked_at(
     (tmp_path / "jwt-keys").unlink()
     assert main(["check", MENDED, "--secrets", str(tmp_path)]) == 1
     assert "jwt-keys cannot be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("provider", "keys", "told"),
+    [
+        ("akamai", "2026-11:5a0de7c1b98f", "secrets of 32 characters or more"),
+        ("akamai", "2026-11:not-hexadecimal-c1b98f4326d7e4f1a0", "must be hexadecimal"),
+        ("cloudfront", "K2JCJMDEHXQW5F:5a0de7c1b98f4326d7e4f1a03c8b6259", "openssl pkcs8"),
+        ("nhn", None, "cdn-keys cannot be read"),
+    ],
+)
+def test_the_keys_of_a_cdn_are_looked_at(
+    provider: str, keys: str | None, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_secrets(tmp_path)
+    spec = tmp_path / "fleet.toml"
+    cdn = f'[cdn]\nprovider = "{provider}"\nurl = "https://cdn.example.org"\n'
+    spec.write_text(f"{Path(MENDED).read_text()}\n{cdn}")
+    if keys is not None:
+        (tmp_path / "cdn-keys").write_text(keys)
+    assert main(["check", str(spec), "--secrets", str(tmp_path)]) == 1
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "CDN_KEYS" in one]
+    assert told in line
+    assert "5a0de7c1b98f" not in line
 
 
 def spec_of(service: Service, folder: Path, **changes: str) -> str:

@@ -40,7 +40,7 @@ class BucketedUrls(ABC):
         """A bucketed URL. `valid_for` is the window, or less if the key that signs ends before."""
         windows = self.windows
         now, keys = windows.clock(), self.keys()
-        if keys != self._signed_with:
+        if keys is not self._signed_with and keys != self._signed_with:
             self._signed_with = keys
             windows.forget()
         wanted = (key, filename, method if self.binds_method else "GET")
