@@ -1,4 +1,4 @@
-"""A spec with a CDN: settings that the service takes, the secret, and who looks at the keys' age."""
+"""A spec with a CDN: settings that the service takes, the secret, and who knows the keys' age."""
 
 import pytest
 
