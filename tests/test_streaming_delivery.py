@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from time import sleep
@@ -17,6 +17,7 @@ from PIL import Image
 
 from photo_api.renditions.jpeg import without_metadata
 from tests.fuzzing import fuzzed
+from tests.metrics.scraping import scrape
 from tests.service import Service, User, eventually, heic, jpeg, running_service
 from tests.test_memory import ALLOWED, LARGE, MB, Peak, web_worker
 
@@ -259,7 +260,9 @@ def test_shared_images(carol: User, streaming: Service, data: bytes) -> None:
 
 
 @contextmanager
-def half_read(service: Service, user: User, path: str) -> Iterator[socket.socket]:
+def half_read(
+    service: Service, user: User, path: str, forwarded: str = "127.0.0.1"
+) -> Iterator[socket.socket]:
     """A download whose reader has taken only the beginning so far."""
     address = urlsplit(service.url)
     with socket.socket() as connection:
@@ -268,6 +271,7 @@ def half_read(service: Service, user: User, path: str) -> Iterator[socket.socket
         connection.connect((address.hostname, address.port))
         connection.sendall(
             f"GET /api{path} HTTP/1.1\r\nHost: photos\r\nConnection: close\r\n"
+            f"X-Forwarded-For: {forwarded}\r\n"
             f"Authorization: {user.api.headers['Authorization']}\r\n\r\n".encode()
         )
         assert connection.recv(1024).startswith(b"HTTP/1.1 200")
@@ -299,3 +303,28 @@ def test_a_reader_that_goes_away_is_no_error(carol: User, streaming: Service) ->
     assert carol.api.get("/auth/me").status_code == 200
     eventually(lambda: '"route":"/api/photos/{photo_id}/image"' in streaming.log)
     assert "Traceback" not in streaming.log
+
+
+def test_only_so_many_are_streamed_at_once(start_service: Callable[..., Service]) -> None:
+    """Half of them to one address. Others wait for a moment and are told when to come again."""
+    service = start_service("--no-jobs", DELIVERY="stream", MAX_STREAMS="2")
+    with service.new_user() as user:
+        path = user.upload(jpeg() + bytes(20 * MB))["url"]
+
+        def ask(address: str, method: str = "GET") -> httpx.Response:
+            headers = {"X-Forwarded-For": address, "Range": "bytes=0-9"}
+            return user.api.request(method, path, headers=headers)
+
+        with half_read(service, user, path):
+            refused = ask("127.0.0.1")
+            assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+            assert refused.headers["Retry-After"] == "2"
+            assert ask("10.1.1.1").status_code == 206
+            assert ask("127.0.0.1", "HEAD").status_code == 200
+            with half_read(service, user, path, "10.1.1.2"):
+                assert ask("10.1.1.3").status_code == 503
+                eventually(lambda: scrape(service.url).total("photo_api_streams") == 2)
+        eventually(lambda: ask("127.0.0.1").status_code == 206)
+        refusals = "photo_api_streamed_images_total"
+        eventually(lambda: scrape(service.url).total(refusals, result="refused") == 2)
+        eventually(lambda: scrape(service.url).total("photo_api_streams") == 0)

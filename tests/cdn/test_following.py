@@ -2,22 +2,28 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from photo_api.contract import HEARTBEAT
 from tests.cdn.plain_edge import PlainEdge
 from tests.metrics.scraping import scrape
-from tests.own_stage import ask, endpoint_in, own_bucket, own_database
+from tests.own_stage import ask, endpoint_in, execute, own_bucket, own_database
 from tests.service import Service, User, eventually, running_service
 
 FOLLOWED = 10.0
 """What docs/cdn.md promises."""
+
+HOLDER = """SELECT port FROM leases JOIN instances ON boot_id::text = holder
+WHERE name = 'maintenance'"""
 
 SWITCHED = 30.0
 """Three looks half a second apart, after the lease was got and the schema found; on a busy
@@ -50,83 +56,162 @@ def in_a_thread(edge: PlainEdge) -> Iterator[PlainEdge]:
         running.join(10)
 
 
-Start = Callable[..., Service]
+@dataclass
+class Fleet:
+    """Two instances, of which the second streams where the first gives out the store's URLs; and
+    somebody with a photo."""
+
+    settings: dict[str, str]
+    edge: PlainEdge
+    store: str
+    first: Service
+    second: Service
+    user: User
+    photo: dict[str, Any]
+
+    @property
+    def both(self) -> tuple[Service, Service]:
+        return self.first, self.second
+
+    def path(self) -> str:
+        rows = ask(self.settings, "SELECT path FROM cdn_paths")
+        return str(rows[0][0]) if rows else "none"
+
+    def until(self, path: str) -> None:
+        eventually(lambda: self.path() == path, SWITCHED)
+
+    def ways(self, service: Service) -> tuple[str, str]:
+        """Where an instance sends for the photo: by its redirect, and in lists."""
+        headers = {"Authorization": self.user.api.headers["Authorization"]}
+        with httpx.Client(base_url=f"{service.url}/api", headers=headers) as api:
+            image = api.get(self.photo["url"])
+            listed = api.get("/photos/").json()[0]["thumbnail_url"]
+        direct = image.headers["Location"] if image.status_code == 302 else f"{image.status_code}"
+        return place(direct), place(listed)
+
+    def follow(self, service: Service, way: str) -> None:
+        eventually(lambda: self.ways(service) == (way, way), FOLLOWED)
+
+    def events(self) -> list[tuple[str, str | None]]:
+        query = "SELECT event, cause FROM instance_events WHERE event LIKE 'cdn%' ORDER BY id"
+        return [tuple(row) for row in ask(self.settings, query)]
+
+
+def place(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.netloc:
+        return f"{parts.scheme}://{parts.netloc}"
+    return "streamed" if address == "200" or address.startswith("/photos/") else address
+
+
+@pytest.fixture(scope="module")
+def instances(
+    settings: dict[str, str], edge: PlainEdge, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    of_edge = {f"PHOTO_API_{name}": value for name, value in edge.settings.items()}
+    common = settings | of_edge | {"PHOTO_API_SWEEP_INTERVAL": "1"}
+    streams = common | {"PHOTO_API_CDN_FALLBACK": "stream"}
+    folders = [tmp_path_factory.mktemp("instance") for _ in range(2)]
+    with (
+        running_service(common, folders[0]) as first,
+        running_service(streams, folders[1], "--workers", "2") as second,
+        first.new_user() as user,
+    ):
+        photo = user.rendered(user.upload()["id"])
+        yield Fleet(settings, edge, endpoint_in(settings), first, second, user, photo)
 
 
 @pytest.fixture
-def start(settings: dict[str, str], edge: PlainEdge, tmp_path: Path) -> Iterator[Start]:
-    """Start an instance of the fleet, with more settings (without prefix)."""
-    edge.fails = None
-    ask(settings, "DELETE FROM cdn_paths")
-    with ExitStack() as running:
-
-        def start(*arguments: str, **more: str) -> Service:
-            changed = {f"PHOTO_API_{name}": value for name, value in (edge.settings | more).items()}
-            folder = tmp_path / f"service-{len(list(tmp_path.iterdir()))}"
-            folder.mkdir()
-            return running.enter_context(running_service(settings | changed, folder, *arguments))
-
-        yield start
-
-
-def path_of(settings: dict[str, str]) -> str:
-    rows = ask(settings, "SELECT path FROM cdn_paths")
-    return str(rows[0][0]) if rows else "none"
-
-
-def until_path(settings: dict[str, str], path: str) -> None:
-    eventually(lambda: path_of(settings) == path, SWITCHED)
-
-
-def origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def where(service: Service, user: User, photo: dict[str, Any]) -> tuple[str, str]:
-    """The origins to which an instance sends for a photo: by its redirect, and in lists."""
-    headers = {"Authorization": user.api.headers["Authorization"]}
-    with httpx.Client(base_url=f"{service.url}/api", headers=headers) as api:
-        image = api.get(photo["url"])
-        listed = api.get("/photos/").json()[0]["thumbnail_url"]
-    direct = origin(image.headers["Location"]) if image.status_code == 302 else "streamed"
-    return direct, origin(listed) if "://" in listed else "streamed"
+def fleet(instances: Fleet) -> Iterator[Fleet]:
+    """On its CDN, as if that had never failed."""
+    yield instances
+    instances.edge.fails = None
+    for statement in ("DELETE FROM cdn_paths", "DELETE FROM instance_events"):
+        ask(instances.settings, statement)
 
 
 @pytest.mark.slow
-def test_a_fleet_leaves_its_cdn_and_comes_back(
-    settings: dict[str, str], edge: PlainEdge, start: Start
-) -> None:
-    first, second = start(), start("--no-jobs", "--workers", "2")
-    store = endpoint_in(settings)
-    with first.new_user() as user:
-        photo = user.rendered(user.upload()["id"])
-        for service in (first, second):
-            assert where(service, user, photo) == (edge.url, edge.url)
-            assert user.api.get(photo["url"], follow_redirects=True).status_code == 200
-        until_path(settings, "cdn")
-        edge.fails = 502
-        until_path(settings, "fallback")
-        for service in (first, second):
-            eventually(lambda: where(service, user, photo) == (store, store), FOLLOWED)  # noqa: B023
-            eventually(lambda: scrape(service.url).total("photo_api_cdn_fallback") == 1, FOLLOWED)  # noqa: B023
-        assert user.api.get(photo["url"], follow_redirects=True).status_code == 200
-        told = detailed(second)["delivery"]
+def test_a_fleet_leaves_its_cdn_and_comes_back(fleet: Fleet, tmp_path: Path) -> None:
+    for service in fleet.both:
+        assert fleet.ways(service) == (fleet.edge.url, fleet.edge.url)
+    image = fleet.user.api.get(fleet.photo["url"], follow_redirects=True)
+    assert (image.status_code, fleet.edge.statuses[200] > 0) == (200, True)
+    fleet.until("cdn")
+    fleet.edge.fails = 502
+    fleet.until("fallback")
+    fleet.follow(fleet.first, fleet.store)
+    fleet.follow(fleet.second, "streamed")
+    image = fleet.user.api.get(fleet.photo["url"], follow_redirects=True)
+    assert image.status_code == 200
+    for service in fleet.both:
+        told = detailed(service)["delivery"]
         assert (told["path"], told["error"]) == ("fallback", "HTTP 502")
-        third = start("--no-jobs")
-        eventually(lambda: where(third, user, photo) == (store, store), FOLLOWED)
-        edge.fails = None
-        until_path(settings, "cdn")
-        for service in (first, second, third):
-            eventually(lambda: where(service, user, photo) == (edge.url, edge.url), FOLLOWED)  # noqa: B023
-    assert detailed(second)["delivery"]["path"] == "cdn"
-    events = ask(settings, "SELECT event, cause FROM instance_events WHERE event LIKE 'cdn%'")
-    assert [tuple(row) for row in events] == [("cdn_failed", "HTTP 502"), ("cdn_back", None)]
-    assert '"event":"cdn_failed"' in first.log
-    assert '"event":"cdn_back"' in first.log
+        assert scrape(service.url).total("photo_api_cdn_fallback") == 1
+    with running_service(fleet.first.environ, tmp_path, "--no-jobs") as third:
+        fleet.follow(third, fleet.store)
+    fleet.edge.fails = None
+    fleet.until("cdn")
+    for service in fleet.both:
+        fleet.follow(service, fleet.edge.url)
+        assert detailed(service)["delivery"]["path"] == "cdn"
+    assert fleet.events() == [("cdn_failed", "HTTP 502"), ("cdn_back", None)]
+    logs = fleet.first.log + fleet.second.log
+    assert logs.count('"event":"cdn_failed"') == logs.count('"event":"cdn_back"') == 1
+    urls = "photo_api_read_urls_total"
+    counted = scrape(fleet.first.url)
+    assert min(counted.total(urls, way=way) for way in ("cdn", "store")) > 0
+    streamed = scrape(fleet.second.url).total("photo_api_streamed_images_total", result="begun")
+    assert streamed > 0
+
+
+@pytest.mark.slow
+def test_who_was_stopped_while_it_looked_changes_nothing_when_it_comes_back(fleet: Fleet) -> None:
+    fleet.until("cdn")
+    [[port]] = ask(fleet.settings, HOLDER)
+    [holder] = [one for one in fleet.both if one.url.endswith(f":{port}")]
+    [jobs] = holder.children("photo_api.job_worker")
+    fleet.edge.fails = 502
+    in_a_row = "SELECT in_a_row FROM cdn_paths"
+    eventually(lambda: ask(fleet.settings, in_a_row)[0][0] > 0, SWITCHED)
+    jobs.suspend()
+    try:
+        fleet.until("fallback")
+        fleet.edge.fails = None
+        fleet.until("cdn")
+    finally:
+        jobs.resume()
+    results = "SELECT results FROM cdn_paths"
+    before = ask(fleet.settings, results)[0][0]
+    eventually(lambda: ask(fleet.settings, results)[0][0] > before + 6, SWITCHED)
+    assert fleet.events() == [("cdn_failed", "HTTP 502"), ("cdn_back", None)]
+
+
+@pytest.mark.slow
+def test_without_its_database_an_instance_keeps_what_it_knows(
+    fleet: Fleet, stack: dict[str, Any]
+) -> None:
+    fleet.until("cdn")
+    fleet.edge.fails = 503
+    fleet.until("fallback")
+    fleet.follow(fleet.first, fleet.store)
+    name = urlsplit(fleet.settings["PHOTO_API_DATABASE_URL"]).path[1:]
+    admit = f"ALTER DATABASE {name} ALLOW_CONNECTIONS {{}}"
+    asyncio.run(execute(stack["superuser_url"], admit.format("false")))
+    try:
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
+        asyncio.run(execute(stack["superuser_url"], end.format(name)))
+        eventually(lambda: not fleet.first.is_healthy())
+        fleet.edge.fails = None
+        sleep(1.5 * HEARTBEAT)
+        told = detailed(fleet.first)["delivery"]
+        assert (told["way"], told["path"]) == ("store", "fallback")
+    finally:
+        asyncio.run(execute(stack["superuser_url"], admit.format("true")))
+    fleet.until("cdn")
+    fleet.follow(fleet.first, fleet.edge.url)
 
 
 def detailed(service: Service) -> dict[str, Any]:
-    headers = {"Authorization": "Bearer b7e151628aed2a6abf7158809cf4f3c7"}
+    headers = {"Authorization": f"Bearer {service.environ['PHOTO_API_OPS_TOKEN']}"}
     found: dict[str, Any] = httpx.get(f"{service.url}/health/detailed", headers=headers).json()
     return found
