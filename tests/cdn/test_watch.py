@@ -209,6 +209,24 @@ async def test_who_comes_back_late_counts_nothing(
     assert await stage.state() == ("fallback", 0)
 
 
+async def test_a_result_counts_upon_the_one_that_it_was_made_after(stage: Stage) -> None:
+    """Two look at once, and the one that began first ends last."""
+    one, other = stage.new_watch("a"), stage.new_watch("b")
+    await stage.rounds(one, 1)
+    await stage.cdn.behave(BAD)
+    await stage.rounds(one, 2)
+    await asyncio.sleep(INTERVAL)
+
+    async def succeed() -> None:
+        await stage.cdn.behave(NORMAL)
+        await other.round(stage.lease)
+        assert await stage.state() == ("cdn", 0)
+
+    await meanwhile(stage, one, succeed)
+    assert await stage.state() == ("cdn", 0)
+    assert await stage.events() == []
+
+
 async def test_a_database_whose_clock_was_changed_is_no_reason_to_switch(stage: Stage) -> None:
     watch = stage.new_watch("a")
     await stage.rounds(watch, 1)
