@@ -7,6 +7,7 @@ from math import ceil
 
 from photo_api.delivery.opening import open_signer
 from photo_api.photos.late_uploads import staged_for
+from photo_api.provisioning.cdn_check import check_cdn
 from photo_api.provisioning.findings import Finding, as_dict, as_text, exit_code
 from photo_api.provisioning.looking import unless_unknown
 from photo_api.provisioning.s3_check import check_bucket
@@ -52,13 +53,19 @@ async def check_command(settings: Settings, *, as_json: bool) -> int:
         swift = settings.swift
         async with open_requests(swift) as (account, _), PlainRequests(swift.authorities) as plain:
             found = await check_account(settings, account, plain, public_account(swift))
-            return _tell(found, as_json)
+            return _tell(found + await _cdn(settings), as_json)
     s3 = settings.s3
     async with _bucket(settings) as requests:
         signer = open_signer(settings, requests.bucket.credentials, WINDOW)
         public, days = s3.public_endpoint or s3.endpoint, days_until_gone(settings)
         found = await check_bucket(requests, signer, public, settings.http.cors_origins, days)
-        return _tell(found, as_json)
+        return _tell(found + await _cdn(settings), as_json)
+
+
+async def _cdn(settings: Settings) -> list[Finding]:
+    if not settings.cdn.provider:
+        return []
+    return await unless_unknown("cdn", check_cdn(settings))
 
 
 def days_until_gone(settings: Settings) -> int:

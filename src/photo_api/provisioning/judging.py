@@ -10,6 +10,7 @@ from photo_api.provisioning.swift_rules import Wanted, held_keys
 from photo_base.clock import Offset
 
 SHORTEST_CERTIFICATE = 7 * 86400.0
+CACHE_HEADERS = ("x-cache", "x-cache-status", "x-cache-remote", "cache-status")
 SHORTEST_TOKEN = 120.0
 """Seconds. A token is renewed after three quarters of its life at the earliest."""
 
@@ -190,3 +191,47 @@ def cors_of_strangers(*, allowed: bool, wanted: bool) -> Finding:
     return Finding(
         "cors", "ok", f"pages of other origins may {'also' if allowed else 'not'} upload"
     )
+
+
+def cdn_read(status: int, *, same: bool) -> Finding:
+    """An object, asked for as clients do."""
+    if status == 200 and same:
+        return Finding("cdn", "ok", "it gives what is signed for")
+    told = f"it answers {status} to a URL of ours" if status != 200 else "it gives other bytes"
+    fix = (
+        "look at PHOTO_API_CDN_URL and PHOTO_API_CDN_KEYS, the clock, what the CDN may read, and"
+        " its origin's path (docs/cdn.md)"
+    )
+    return Finding("cdn", "wrong", told, fix)
+
+
+def cdn_refusal(what: str, status: int) -> Finding:
+    """What must be refused, and whether in the CDN's cache or not."""
+    if _refusal(status):
+        return Finding("cdn", "ok", f"{what}: refused ({status})")
+    if status in (200, 206):
+        fix = (
+            "have it verify each request before it looks into its cache, and read photos/ and"
+            " renditions/ alone (docs/cdn.md)"
+        )
+        return Finding("cdn", "wrong", f"{what}: it gives the object", fix)
+    return Finding("cdn", "unknown", f"{what}: it answers {status}")
+
+
+def was_cached(headers: Mapping[str, str]) -> bool | None:
+    """Whether the CDN says that it had this; None where it says nothing."""
+    told = " ".join(headers.get(name, "") for name in CACHE_HEADERS).lower()
+    if "hit" in told or int(headers["age"] if headers.get("age", "").isdecimal() else 0) > 0:
+        return True
+    return False if "miss" in told else None
+
+
+def cdn_cache(found: bool | None) -> Finding:
+    """Whether an object was found with another token than that by which it was fetched."""
+    if found is None:
+        told = "it does not say whether it finds an object with another token in its cache"
+        return Finding("cdn-cache", "warn", told, "look at the share of hits that it counts itself")
+    if found:
+        return Finding("cdn-cache", "ok", "it finds an object with another token in its cache")
+    fix = "leave the query out of its cache key: the path alone is the object (docs/cdn.md)"
+    return Finding("cdn-cache", "wrong", "it fetches an object anew for each token", fix)

@@ -121,6 +121,13 @@ async def allowed(plain: PlainRequests, place: Place, origin: str, method: str) 
     return 200 <= answer.status < 300 and leave(answer.headers, origin, method)
 
 
+async def look_at_authorization(plain: PlainRequests, url: str) -> list[Finding]:
+    """As a client that was redirected to this URL, of an object that is not there, and shows the
+    API's token to whoever it comes to. Raises `StoreUnavailable`."""
+    answer = await plain.ask("GET", url, {"Authorization": "Bearer of-nobody"})
+    return [judging.authorization(answer.status, code_of(answer))]
+
+
 async def try_url(plain: PlainRequests, what: str, url: str, method: str = "GET") -> list[Finding]:
     """A signed URL of an object that is not there. Raises `StoreUnavailable`."""
     answer = await plain.ask(method, url)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from photo_api.delivery.base import StoreSigner
-from photo_api.provisioning import judging
 from photo_api.provisioning.findings import Finding
 from photo_api.provisioning.looking import (
     Place,
     look_at_addresses,
+    look_at_authorization,
     look_at_cors,
     nowhere,
     try_url,
@@ -17,7 +17,6 @@ from photo_api.provisioning.looking import (
 from photo_api.provisioning.s3_requests import BucketRequests, code_of, said
 from photo_api.provisioning.s3_rules import NotRules, faults_of_lifecycle
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.plain_requests import PlainRequests
 
 CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken")
 
@@ -36,15 +35,9 @@ async def check_bucket(
         url = signer.read(nowhere(), filename="photo").url
         found += await unless_unknown("signed-url", try_url(plain, "at clients' address", url))
         if found[-1].state == "ok":
-            found += await unless_unknown("authorization", _with_a_token(plain, url))
+            found += await unless_unknown("authorization", look_at_authorization(plain, url))
         found += await unless_unknown("cors", look_at_cors(plain, outer, outer, origins))
     return found
-
-
-async def _with_a_token(plain: PlainRequests, url: str) -> list[Finding]:
-    """As a client that was redirected there and shows the API's token to whoever it comes to."""
-    answer = await plain.ask("GET", url, {"Authorization": "Bearer of-nobody"})
-    return [judging.authorization(answer.status, code_of(answer))]
 
 
 async def _bucket(requests: BucketRequests) -> list[Finding]:

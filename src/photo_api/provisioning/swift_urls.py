@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from photo_api.delivery.opening import open_signer
 from photo_api.provisioning import judging
 from photo_api.provisioning.findings import Finding
-from photo_api.provisioning.looking import nowhere, try_url
+from photo_api.provisioning.looking import look_at_authorization, nowhere, try_url
 from photo_api.settings.loading import Settings
 from photo_api.storage.plain_requests import PlainRequests
 from photo_api.storage.swift_containers import STAGING
@@ -34,6 +34,10 @@ async def try_keys(
             accepted = one
             break
     found = [judging.digest(swift.digest, allowed, accepted or "")]
+    if accepted is not None:
+        keys = UrlKeySource(UrlKeys(_key(swift.url_keys, 0), "", accepted))
+        url = open_signer(settings, keys, WINDOW).read(nowhere(), filename="photo").url
+        found += await look_at_authorization(plain, url)
     for at in range(max(len(swift.url_keys), len(swift.staging_url_keys))):
         found += await _try(settings, plain, at, accepted or candidates[0], staging=True)
     return found
