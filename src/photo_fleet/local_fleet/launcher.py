@@ -116,8 +116,10 @@ class Launcher:
             raise Refused(str(error)) from None
         try:
             async with asyncio.timeout(LONGEST_ANSWER):
-                told: dict[str, Any] = json.loads(await running.first_line())
-        except (TimeoutError, ValueError):
+                told = json.loads(await running.first_line())
+            if not isinstance(told, dict):
+                raise TypeError
+        except (TimeoutError, ValueError, TypeError, RecursionError):
             said = running.last_words(1) or f"it says nothing within {LONGEST_ANSWER:g} s"
             raise Refused(f"{release.label} is no release that can be asked: {said}") from None
         finally:
