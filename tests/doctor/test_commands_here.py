@@ -55,6 +55,10 @@ SECRETS = "'/tmp/my fleet/secrets/"
             "photo-fleet dashboard '/tmp/my fleet/fleet.toml' --prometheus http://127.0.0.1:9090"
             " --html --since 7d",
         ),
+        (
+            "photo-fleet replay --prometheus http://127.0.0.1:9090 --since 30d",
+            "photo-fleet replay --data '/tmp/my fleet' --since 30d",
+        ),
         ("systemctl cat photo-api.service", f"systemctl cat photo-api.service  # {ELSEWHERE}"),
         ("grep -n upstream /tmp/x/nginx.conf", "grep -n upstream /tmp/x/nginx.conf"),
     ],

@@ -9,6 +9,7 @@ from photo_fleet.replay.front import MOST_TRIED, Tried, beats, front, neighbours
 from photo_fleet.replay.outcome import Outcome, Run
 from photo_fleet.rules.sizing import flapping
 from photo_fleet.spec.fleet import Fleet, Group, Policy
+from tests.fuzzing import examples
 from tests.replay.runs import outcome, run, tried
 
 SPEC = Fleet()
@@ -23,6 +24,7 @@ def came_to(hours: float, over: float) -> Tried:
 POINTS = st.tuples(st.integers(0, 20).map(float), st.integers(0, 20).map(float))
 
 
+@examples(60)
 @given(st.lists(POINTS, min_size=1, max_size=60))
 def test_nothing_beats_what_is_in_the_front_and_something_beats_all_else(
     points: list[tuple[float, float]],

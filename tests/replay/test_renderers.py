@@ -6,7 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from photo_fleet.replay.picture import LONGEST_NAME, picture
@@ -14,6 +14,7 @@ from photo_fleet.replay.table import table
 from photo_fleet.replay.terminal import NEEDED, READY, plot
 from photo_fleet.replay.text import text
 from photo_fleet.spec.fleet import Group, Policy
+from tests.fuzzing import examples
 from tests.replay.runs import front_of, outcome, run, spells_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,8 +38,8 @@ def test_a_short_run_in_signs() -> None:
     ]
 
 
+@examples(40)
 @given(DEMANDS, st.integers(0, 260), st.integers(0, 100))
-@settings(max_examples=50)
 def test_it_fits_whatever_there_is(demand: list[int | None], width: int, supply: int) -> None:
     one = run(demand, [supply] * len(demand), "x" * supply)
     lines = plot(one, width).splitlines()

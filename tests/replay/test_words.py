@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from photo_fleet.replay.words import rule_told, sentence, spells, told_of
 from photo_fleet.spec.fleet import Group, Policy
+from tests.fuzzing import examples
 from tests.replay.runs import front_of, run, spells_of, tried
 
 SOONER = Policy("cpu", 65, 180, +1, 300)
@@ -77,6 +78,7 @@ def test_nearly_all_is_not_all() -> None:
     assert "cut the minutes over the objective by 99.9 % (3,000 → 1)." in sentence(own, other)
 
 
+@examples(60)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=20),
 )

@@ -1,6 +1,8 @@
 """Fleets whose reports are known: what a sound one tells Prometheus, and one with which everything
 is wrong."""
 
+import math
+
 from tests.report.histories import DAY, LE, NAMES, Fleet, alive
 
 API = 'method="GET",handler="/api/photos"'
@@ -136,7 +138,7 @@ def month(job: str, end: float, told: float = 1.0) -> Fleet:
     fleet = Fleet(job, 30 * DAY, 150, 2 * DAY, told)
     _always(fleet, photo_api_ready=1, photo_api_workers=1)
     fleet.grow('photo_api_cpu_seconds_total{process="web"}', 0.45)
-    fleet.grow(f'http_requests_total{{{API},status="200"}}', 2.0)
+    fleet.grow(f'http_requests_total{{{API},status="200"}}', 20.0)
     fleet.add('photo_api_resident_memory_bytes{process="web"}', lambda at: 0.4 * GIB)
     fleet.add("photo_api_fleet_photo_bytes", lambda at: 1e12 + 1e4 * at, TELLS)
     fleet.add("photo_api_fleet_orphan_bytes", lambda at: 1e9, TELLS)
@@ -157,3 +159,17 @@ def bad_month(job: str, end: float) -> Fleet:
         key = f'photo_api_key_made_timestamp_seconds{{keys="{name}"}}'
         fleet.add(key, lambda at: end - 500 * DAY, TELLS)
     return fleet
+
+
+def tides(job: str, end: float) -> Fleet:
+    """A month whose traffic comes and goes with each day: a tenth to all of 60 requests a second of
+    each instance, which take 15 ms each."""
+    fleet = Fleet(job, 30 * DAY, 150, 2 * DAY)
+    _always(fleet, photo_api_ready=1, photo_api_workers=1)
+
+    def asked(at: float) -> float:
+        turn = 2 * math.pi / DAY
+        return 33.0 * at - 27.0 * math.sin(turn * at) / turn
+
+    fleet.add(f'http_requests_total{{{API},status="200"}}', asked)
+    return fleet.add('photo_api_cpu_seconds_total{process="web"}', lambda at: 0.015 * asked(at))

@@ -17,7 +17,7 @@ OF_THE_GUIDE: dict[Period, dict[str, tuple[str, ...]]] = {
         "analysis of the patterns of health check failures": ("health-patterns",),
     },
     "monthly": {
-        "optimisation of the autoscaling policy": ("sizes", "headroom"),
+        "optimisation of the autoscaling policy": ("sizes", "replay", "headroom"),
         "review of the size of instances": ("cpu-size", "memory-size"),
         "optimisation of cost": ("cost", "idle-hours"),
     },

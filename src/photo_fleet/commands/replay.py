@@ -31,7 +31,7 @@ from photo_fleet.replay.making import Replay
 from photo_fleet.replay.measured import read_traffic
 from photo_fleet.replay.picture import picture
 from photo_fleet.replay.shapes import SHAPES, shape
-from photo_fleet.replay.simulation import Conditions
+from photo_fleet.replay.simulation import BOOT, Conditions
 from photo_fleet.replay.station import Station, Unreachable
 from photo_fleet.replay.steps_file import read_file
 from photo_fleet.replay.text import text as told_as_text
@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--boot",
         type=span(0, 86_400),
-        default=120.0,
+        default=BOOT,
         metavar="TIME",
         help="from the decision until it serves (2m)",
     )

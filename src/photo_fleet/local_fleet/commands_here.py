@@ -67,6 +67,7 @@ class CommandsHere:
             (_GIVEN.pattern, lambda _: ""),
             (r"\bphoto-fleet (doctor|status|report \w+)\b", lambda one: f"{one[0]} --data {data}"),
             (r"\bphoto-fleet dashboard\b", lambda one: f"{one[0]} {spec}{server}"),
+            (r"(\bphoto-fleet replay) --prometheus \S+", lambda one: f"{one[1]} --data {data}"),
             (r"\bphoto-fleet check(?= --probe)", lambda one: f"{asked}{one[0]} {spec}"),
             (
                 r"\bphoto-fleet (check|render)(?=$|[;,]| --(?!probe))",

@@ -17,14 +17,20 @@ AT_ONCE = MOST_VALUES - 1
 """Steps that one answer may have, with the one before them that no window is without."""
 
 
-async def read_traffic(url: str, window: Window, every: int, say: Callable[[str], None]) -> Traffic:
-    """The requests a second in each whole step of the window up to its end. A step of which
-    Prometheus has no samples is unknown. Raises `Unread`, and `BadTraffic`, also where instances
-    are scraped too seldom for such steps."""
+async def read_traffic(
+    url: str,
+    window: Window,
+    every: int,
+    say: Callable[[str], None],
+    longest: float = LONGEST_READING,
+) -> Traffic:
+    """The requests a second in each whole step of the window up to its end, read within `longest`
+    seconds. A step of which Prometheus has no samples is unknown. Raises `Unread`, and
+    `BadTraffic`, also where instances are scraped too seldom for such steps."""
     steps = int(window.seconds // every)
     if not 0 < steps <= MOST_STEPS:
         raise BadTraffic(f"the time has {steps} steps, not 1 to {MOST_STEPS}: change --every")
-    start, until = window.end - steps * every, time.monotonic() + LONGEST_READING
+    start, until = window.end - steps * every, time.monotonic() + longest
     rates: list[float | None] = []
     while len(rates) < steps:
         first = start + len(rates) * every

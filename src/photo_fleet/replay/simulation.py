@@ -16,6 +16,8 @@ from photo_fleet.replay.outcome import Run
 from photo_fleet.replay.station import Station
 from photo_fleet.replay.traffic import Traffic
 
+BOOT = 120.0
+"""Seconds until a new instance is ready, where nobody says otherwise."""
 ROUNDING = 1e-9
 """What binary fractions may add to a whole number."""
 

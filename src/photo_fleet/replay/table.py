@@ -33,7 +33,7 @@ NUMBERS = (
     Number("hours", "of instances", 0, lambda o: hours_told(o.instance_hours)),
     Number("cost", "of these", 0, lambda o: "" if o.cost is None else f"{o.cost:,.2f}"),
     Number("over", "minutes over the objective", 0, lambda o: minutes(o.minutes_over)),
-    Number("worst", "% late in the worst step", 1, lambda o: f"{100 * o.worst.late:.3g}"),
+    Number("worst", "% late in the worst step", 1, lambda o: _worst(o.worst.late)),
 )
 
 
@@ -74,3 +74,7 @@ def _name(policy: str) -> str:
 
 def _part(percent: float) -> str:
     return f"{percent:.2f}" if percent < 10 else f"{percent:.1f}"
+
+
+def _worst(late: float) -> str:
+    return _part(100 * late) if late < 0.1 else f"{100 * late:.0f}"

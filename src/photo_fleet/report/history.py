@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from photo_fleet.dashboard.readings import Answer, Series, Values
 from photo_fleet.dashboard.window import Window
+from photo_fleet.replay.traffic import Traffic
 from photo_fleet.report.boots import Boot, Step
 from photo_fleet.report.line import PERIODS, Period
 from photo_fleet.report.metrics import MAY_BE_NONE
@@ -134,7 +135,7 @@ class Reaction:
 class History:
     """Of the time from `start` to `end`. `baseline` is when the days before it begin that it is
     compared with. `budget` is measured over the 30 days up to `end`. What could not be read has its
-    reason in `registry_problem` or in its answer of `measured`."""
+    reason in `registry_problem`, in `counted_problem`, or in its answer of `measured`."""
 
     wanted: Wanted
     baseline: float
@@ -143,6 +144,8 @@ class History:
     registered: Registered | None = None
     registry_problem: str = ""
     reactions: Sequence[Reaction] = ()
+    counted: Traffic | None = None
+    counted_problem: str = "they were not asked for"
     sources: tuple[str, ...] = ()
 
     @property
@@ -169,6 +172,14 @@ class History:
         if self.registered.left_out:
             raise Missing(f"the registry: {self.registered.left_out}")
         return self.registered
+
+    @property
+    def traffic(self) -> Traffic:
+        """The requests of each minute, or longer step, since the fleet began. Raises Missing when
+        they could not be read."""
+        if self.counted is None:
+            raise Missing(f"Prometheus (the requests of each minute): {self.counted_problem}")
+        return self.counted
 
     @property
     def born(self) -> float:

@@ -8,6 +8,7 @@ from photo_fleet.report.ends import LEAVING
 from photo_fleet.report.history import History, Missing
 from photo_fleet.report.item import Item, Judgement, table
 from photo_fleet.report.line import Curve, Plot
+from photo_fleet.report.replayed import REPLAYED
 from photo_fleet.report.scaling import cores_of
 from photo_fleet.rules.sizing import FULL
 from photo_fleet.spec.settings import dated_keys
@@ -187,6 +188,7 @@ ITEMS = (
         "photo-fleet check --strict",
         time_at_size,
     ),
+    REPLAYED,
     Item(
         "headroom",
         "Would the group have stood the loss of one at its peaks?",

@@ -1,6 +1,7 @@
 """Reads what a report needs, bounded in time, points, rows and bytes, and all of it by the times
 that are asked about: `--at` a past moment gives what it would have given then."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,9 +12,11 @@ import asyncpg
 from photo_base.postgres import FAILURES, only_reading, reason
 from photo_fleet.balancer.database_address import Unusable
 from photo_fleet.dashboard.prometheus import Asked, Prometheus, shown_address
-from photo_fleet.dashboard.readings import Answer
+from photo_fleet.dashboard.readings import Answer, Unread
 from photo_fleet.dashboard.units import told
 from photo_fleet.dashboard.window import Window
+from photo_fleet.replay.measured import read_traffic
+from photo_fleet.replay.traffic import BadTraffic, Traffic
 from photo_fleet.report import metrics, queries
 from photo_fleet.report.boots import steps
 from photo_fleet.report.history import Count, Fails, History, Measured, Reaction, Registered, Wanted
@@ -30,6 +33,10 @@ CONNECTING = 5.0
 """Seconds for each visit of a source."""
 LONGEST_REPORT = 150.0
 """Seconds for all of them, however many there are: what has not come by then is unknown."""
+LONGEST_REPLAY = 15.0
+"""Seconds of these that are left for replaying the month's traffic when it has come."""
+STEP, SCRAPES = 60.0, 4
+"""Of that traffic: seconds of a step, which is longer where fewer scrapes than these are in it."""
 
 MOST_REACTIONS = 12
 BEFORE_A_STEP, AFTER_A_STEP = 1200.0, 900.0
@@ -61,6 +68,11 @@ async def read_history(wanted: Wanted, say: Say) -> History:
         history = replace(history, registry_problem=str(found))
     elif wanted.period == "weekly":
         history = replace(history, reactions=await _reactions(history, server))
+    if wanted.period == "monthly":
+        lived = replace(measured.window, start=max(wanted.start, history.born))
+        counted = await server.traffic(lived)
+        told_of = {"counted_problem": counted} if isinstance(counted, str) else {"counted": counted}
+        history = replace(history, **told_of)
     return replace(history, sources=tuple(_sources(history, server.own.left_out)))
 
 
@@ -96,6 +108,17 @@ class _Server:
         asked = metrics.with_step(questions, window)
         window, answers = await self._read(window, list(dict.fromkeys(asked.values())))
         return Measured(window, {name: answers[one] for name, one in asked.items()})
+
+    async def traffic(self, window: Window) -> Traffic | str:
+        """The requests of each step, or why they could not be had."""
+        if self._problem:
+            return self._problem
+        every = int(STEP * math.ceil(SCRAPES * window.interval / STEP))
+        left = min(LONGEST_METRICS, self._until - LONGEST_REPLAY - time.monotonic())
+        try:
+            return await read_traffic(self._wanted.prometheus, window, every, self._say, left)
+        except (BadTraffic, Unread) as error:
+            return str(error)
 
     async def _read(
         self, window: Window, asked: list[Asked]
