@@ -67,6 +67,11 @@ def store_outage(name: str, seconds: float = SECONDS, load: Mix = UPLOADS) -> Sc
     return experiment(name, Gate.OUTAGE, (step,), load, seconds=seconds)
 
 
+def edge_alone(name: str) -> Scenario:
+    step = Step(4, "edge-alone", {"seconds": 5})
+    return experiment(name, Gate.EDGE, (step,), READS, seconds=24)
+
+
 def observed(name: str, load: Mix) -> Scenario:
     return experiment(name, Gate.LOSSLESS, (Step(4, "observe", {"seconds": 4}),), load)
 

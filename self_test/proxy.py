@@ -33,6 +33,14 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         ("if not quarantine.holds(member) then", "if true then"),
     ),
+    "forgetful-edge": (
+        # The edge asks the store for each image.
+        ("proxy_cache photo_edge;", "proxy_cache off;"),
+    ),
+    "trusting-edge": (
+        # Whoever has had a URL once may read for ever.
+        ('if ($secure_link = "0") { return 410; }', ""),
+    ),
     "forgetful-worker": (
         # A worker that takes the place of one that died knows no members.
         (

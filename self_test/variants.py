@@ -14,6 +14,7 @@ from self_test.experiments import (
     WRITES,
     comparison,
     cut_one,
+    edge_alone,
     experiment,
     failover,
     freeze,
@@ -278,6 +279,20 @@ VARIANTS: Sequence[Variant] = (
         proxy_breaks=("forgetful-worker",),
     ),
     Variant(
+        "forgetful-edge",
+        "the edge keeps no image",
+        edge_alone("forgetful-edge"),
+        "unkept",
+        proxy_breaks=("forgetful-edge",),
+    ),
+    Variant(
+        "trusting-edge",
+        "the edge takes no notice of the end of a URL",
+        edge_alone("trusting-edge"),
+        "unkept",
+        proxy_breaks=("trusting-edge",),
+    ),
+    Variant(
         "exit-at-pause",
         "the server ends at once on SIGTERM while the balancer takes no connections",
         pause("exit-at-pause"),
@@ -316,6 +331,12 @@ VARIANTS: Sequence[Variant] = (
         "sound-outage",
         "nothing is broken, and the store is away for a while",
         store_outage("sound-outage"),
+        None,
+    ),
+    Variant(
+        "sound-edge",
+        "nothing is broken, and the edge alone is there",
+        edge_alone("sound-edge"),
         None,
     ),
     Variant(

@@ -44,6 +44,7 @@ class Gate(Enum):
     FREEZE = "freeze"
     OUTAGE = "outage"
     FAILOVER = "failover"
+    EDGE = "edge"
     COMPARISON = "comparison"
 
 
@@ -147,14 +148,25 @@ def freeze(record: Record) -> list[Violation]:
 def outage(record: Record) -> list[Violation]:
     """Something that all need was away: the service refuses, cleanly, and comes back by itself.
     Requests to a store that is itself down are nobody's fault."""
+    store_is_down = any(fault.name.startswith(STORE_FAULT) for fault in record.faults)
+    return _outage(record, lambda _: store_is_down)
+
+
+def edge(record: Record) -> list[Violation]:
+    """As an outage, of the store too: what its edge has not cannot be served for as long. What it
+    has is served, which the fault itself asks for, byte by byte."""
+    return _outage(record, lambda item: _overlaps(record.faults, item, lambda fault: fault.ended))
+
+
+def _outage(record: Record, is_excused: Callable[[Request], bool]) -> list[Violation]:
+    """`is_excused` is asked of what the store did not serve."""
     to_api = [item for item in record.requests if item.target == "api"]
     to_store = [item for item in record.requests if item.target != "api" and unserved(item)]
-    store_is_down = any(fault.name.startswith(STORE_FAULT) for fault in record.faults)
     return [
         *_always(record),
         *_by_ending([item for item in to_api if ending(item) is not Ending.REFUSED]),
         *_found("refused-without-outage", _refused_without(record.faults, to_api)),
-        *_found("store-failed", [] if store_is_down else to_store),
+        *_found("store-failed", [item for item in to_store if not is_excused(item)]),
         *_not_recovered(record),
         *_refused_after(record.faults, to_api),
     ]
@@ -189,6 +201,7 @@ GATES: dict[Gate, Rules] = {
     Gate.FREEZE: freeze,
     Gate.OUTAGE: outage,
     Gate.FAILOVER: failover,
+    Gate.EDGE: edge,
     Gate.COMPARISON: comparison,
 }
 

@@ -169,6 +169,10 @@ FURTHER = tuple(replace(item, core=False) for item in (
         (Step(5, "database-cut-one", {"seconds": 10}),), 75, instances=3,
     ),
     Scenario(
+        "edge-alone", "API and store are away, and the edge serves what it has, for 20 seconds",
+        Gate.EDGE, (Step(8, "edge-alone", {"seconds": 20}),), 60,
+    ),
+    Scenario(
         "store-readonly", "The object store refuses writes for 60 seconds", Gate.OUTAGE,
         (Step(8, "store-answer", {"status": 507, "seconds": 60, "writes": 1}),), 85,
     ),

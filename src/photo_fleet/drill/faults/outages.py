@@ -33,7 +33,7 @@ DRIVE_OUT = """
 async def restart_database(scene: Scene) -> Fault:
     """PostgreSQL's fast shutdown, which cuts everybody's connection, and a start at once."""
     began = scene.now()
-    await _ended(scene, scene.stage.database_pid, SIGINT)
+    await ended(scene, scene.stage.database_pid, SIGINT)
     await database_answers(scene)
     return scene.span("database-restart", began)
 
@@ -42,7 +42,7 @@ async def stop_database(scene: Scene, *, seconds: float) -> Fault:
     """The same, with so long before the start."""
     stage, began = scene.stage, scene.now()
     with stopped([stage.keeper_pid]):  # which else would start it again
-        await _ended(scene, stage.database_pid, SIGINT)
+        await ended(scene, stage.database_pid, SIGINT)
         await asyncio.sleep(max(0.0, began + seconds - scene.now()))
     await database_answers(scene)
     return scene.span("database-stop", began)
@@ -121,7 +121,7 @@ async def _standby(scene: Scene, name: str) -> None:
 async def restart_store(scene: Scene) -> Fault:
     """The object store dies and is started again at once."""
     stage, began = scene.stage, scene.now()
-    await _ended(scene, stage.store_pid, SIGKILL)
+    await ended(scene, stage.store_pid, SIGKILL)
     await scene.until(stage.store_answers)
     return scene.span("store-restart", began)
 
@@ -131,7 +131,7 @@ async def stop_store(scene: Scene, *, seconds: float) -> Fault:
     stage, began = scene.stage, scene.now()
     pid = stage.store_pid
     with stopped([stage.keeper_pid]):  # which else would start it again
-        await _ended(scene, pid, SIGKILL)
+        await ended(scene, pid, SIGKILL)
         await asyncio.sleep(max(0.0, began + seconds - scene.now()))
     await scene.until(stage.store_answers)
     return scene.span("store-stop", began)
@@ -165,7 +165,8 @@ async def _store_is(scene: Scene, behaviour: Behaviour, name: str, seconds: floa
     return scene.span(name, began)
 
 
-async def _ended(scene: Scene, pid: int, number: Signals) -> None:
+async def ended(scene: Scene, pid: int, number: Signals) -> None:
+    """Send the signal, and wait for the end. Raises `TimeoutError`."""
     send([pid], number)
     await scene.until(lambda: not is_there(pid))
 

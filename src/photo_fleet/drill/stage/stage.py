@@ -295,6 +295,11 @@ class Stage:
         found: dict[str, str] = json.loads(self._layout.secrets.read_text())
         return found
 
+    @property
+    def cdn_secret(self) -> str:
+        """With which URLs for the edge are signed."""
+        return load_or_create(self._layout.secrets).cdn_keys.partition(":")[2]
+
     async def store_answers(self) -> bool:
         """Whether the store takes requests."""
         return await object_store.answers(self.addresses)
