@@ -52,6 +52,9 @@ LOST_AFTER = 20.0
 """Seconds without a heartbeat after which an instance may be declared lost, and after which nobody
 waits for a balancer any more."""
 
+CDN_PROBE_PREFIX = "renditions/probe/"
+"""Of the keys of objects that are there to be fetched through the CDN. No photo's key begins so."""
+
 LARGEST_UPLOAD = 50 * 1024 * 1024
 """Bytes of a photo that the service takes, unless it is told otherwise."""
 

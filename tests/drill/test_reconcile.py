@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from photo_api.contract import CDN_PROBE_PREFIX
 from photo_fleet.drill.clients.load import Load
 from photo_fleet.drill.clients.mix import Mix
 from photo_fleet.drill.evidence.downloads import Download
@@ -182,6 +183,7 @@ def test_each_discrepancy_is_found_and_named_alone(
 @pytest.mark.parametrize(
     "evidence",
     [
+        replace(SOUND, objects=SOUND.objects | {f"{CDN_PROBE_PREFIX}{7:032x}"}),
         # Passed on once more after a refusal, or seen by both logs: executed once.
         executed(("POST", "i", 503, "server"), ("POST", "j", 201, "server")),
         executed(("POST", "i", 201, "server"), ("POST", "i:80", 201, "nginx")),

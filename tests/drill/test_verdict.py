@@ -38,6 +38,7 @@ FAULTS = {
     Gate.PAUSE: Fault("balancer-pause", BEGAN, BEGAN + 1, HIT),
     Gate.FREEZE: Fault("freeze-instance", BEGAN, ENDED, HIT, left=BEGAN + 4),
     Gate.OUTAGE: Fault("database-stop", BEGAN, ENDED),
+    Gate.EDGE: Fault("edge-alone", BEGAN, ENDED),
     Gate.FAILOVER: Fault("lagging-standby-promoted", BEGAN, ENDED, behind=BEGAN - 5),
     Gate.COMPARISON: Fault("remove-by-health", BEGAN, ENDED, HIT),
 }
@@ -64,6 +65,11 @@ EXCUSED: dict[Gate, list[Request]] = {
         make(9, 69, **LOST),
         make(13.5, 40, **{**FAILED, "instance": HIT}, **WRITE),
         make(13.5, 21, **{**CUT, "instance": HIT}),
+    ],
+    Gate.EDGE: [
+        make(12, **REFUSED),
+        make(12, **FAILED, **STORE),
+        make(12, **REFUSED, **STORE),
     ],
     Gate.OUTAGE: [
         make(12, **REFUSED),
@@ -119,6 +125,13 @@ FORBIDDEN: list[tuple[Gate, str, Request]] = [
     (Gate.FREEZE, "elsewhere", make(9, 9.9, **FAILED)),
     (Gate.FREEZE, "elsewhere", make(12, **UNHEARD)),
     (Gate.FREEZE, "elsewhere", make(12, **FAILED, **STORE)),
+    (Gate.EDGE, "failed", make(12, **FAILED)),
+    (Gate.EDGE, "cut", make(12, **CUT)),
+    (Gate.EDGE, "lost", make(12, 72, **LOST, **WRITE)),
+    (Gate.EDGE, "store-failed", make(9, **FAILED, **STORE)),
+    (Gate.EDGE, "store-failed", make(ENDED + 2, **REFUSED, **STORE)),
+    (Gate.EDGE, "refused-without-outage", make(9, **REFUSED)),
+    (Gate.EDGE, "not-recovered", make(ENDED + 5, **REFUSED, kind="login")),
     (Gate.OUTAGE, "failed", make(12, **FAILED)),
     (Gate.OUTAGE, "cut", make(12, **CUT)),
     (Gate.OUTAGE, "lost", make(12, 72, **LOST, **WRITE)),

@@ -25,7 +25,7 @@ __all__ = ["bucket"]
 
 pytestmark = pytest.mark.needs("nginx")
 
-PHOTOS, PEOPLE, AT_ONCE = 12, 60, 6
+PHOTOS, PEOPLE, AT_ONCE = 8, 50, 6
 PREVIEWS, ORIGINALS = 5, 1
 WINDOW = 10
 """Seconds: each person comes a window after the one before."""

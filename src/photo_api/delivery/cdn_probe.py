@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from photo_api.contract import CDN_PROBE_PREFIX
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
 
 if TYPE_CHECKING:
     from photo_api.storage.plain_requests import PlainRequests
-
-PREFIX = "renditions/probe/"
-"""Where the CDN may read. No photo's key begins so."""
 
 TIME_BOX = 5.0
 """Seconds for an answer, of the CDN and again of the store."""
@@ -34,7 +32,7 @@ class Outcome:
 
 def new_key() -> str:
     """One for an object that no CDN has in its cache yet."""
-    return f"{PREFIX}{secrets.token_hex(16)}"
+    return f"{CDN_PROBE_PREFIX}{secrets.token_hex(16)}"
 
 
 def bytes_of(key: str) -> bytes:
