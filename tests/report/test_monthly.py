@@ -157,7 +157,7 @@ def test_the_month_s_own_traffic_is_replayed(wanted: Wanted, registry: str) -> N
     assert "where a worker serves 66.7/s and a new instance is ready after 2 min" in found.answer
     policies = [row[0] for row in found.tables[0].rows]
     assert policies[:2] == ["spec", "static-4"]
-    assert float(found.tables[0].rows[1][-1]) == pytest.approx(144, abs=0.1)
+    assert float(found.tables[0].rows[1][3]) == pytest.approx(144, abs=0.1)
     needed, ready = found.plots[0].curves
     assert {value for _, value in needed.points} <= {2.0, 3.0, 4.0}
     assert 30 < len(ready.points) <= 240
@@ -186,3 +186,10 @@ def test_of_less_than_the_month_nothing_is_told(wanted: Wanted, registry: str) -
         found = line_of(REPLAYED, lacking)
         assert (found.verdict, found.answer, found.tables) == ("unknown", "", ())
         assert reason in found.why_unknown
+
+
+def test_a_fleet_of_this_minute_has_no_traffic_yet(wanted: Wanted, registry: str) -> None:
+    note(registry, wanted.end, [alive("10.0.1.10", 20 / DAY, takes=5)])
+    found = line(asked(replace(wanted, job="tides")), "replay")
+    assert found.verdict == "unknown"
+    assert "the fleet is younger than 10 min" in found.why_unknown

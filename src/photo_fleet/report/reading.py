@@ -114,6 +114,8 @@ class _Server:
         if self._problem:
             return self._problem
         every = int(STEP * math.ceil(SCRAPES * window.interval / STEP))
+        if window.seconds < every:
+            return f"the fleet is younger than {told(every, 's')}"
         left = min(LONGEST_METRICS, self._until - LONGEST_REPLAY - time.monotonic())
         try:
             return await read_traffic(self._wanted.prometheus, window, every, self._say, left)

@@ -110,20 +110,22 @@ def _is_worth_a_change(own: Tried, other: Tried) -> bool:
 
 def _rivals(outcomes: Sequence[Outcome]) -> Table:
     priced = any(one.cost is not None for one in outcomes)
-    headings = ("policy", "% missing", "% beyond need", "changes", "hours", "minutes over")
     rows = [
         (
             one.policy,
-            f"{one.theta_under:.2f}",
-            f"{one.theta_over:.1f}",
-            f"{one.changes}",
             hours_told(one.instance_hours),
             minutes(one.minutes_over),
             *([f"{one.cost:.2f}"] if one.cost is not None else []),
+            f"{one.theta_under:.2f}",
+            f"{one.theta_over:.1f}",
+            f"{one.changes:,}",
         )
         for one in outcomes
     ]
-    return table((*headings, "cost") if priced else headings, rows)
+    cost = ["cost"] * priced
+    return table(
+        ("policy", "hours", "minutes over", *cost, "% missing", "% beyond need", "changes"), rows
+    )
 
 
 def _plot(run: Run, began: float) -> Plot:
