@@ -42,7 +42,7 @@ GATED = {
         "tokens-expire-alone", "store-stop",
     },
     Gate.FAILOVER: {"lagging-standby-promoted"},
-    Gate.EDGE: {"edge-alone"},
+    Gate.EDGE: {"cdn-down", "edge-alone"},
     Gate.COMPARISON: {"health-only"},
 }  # fmt: skip
 

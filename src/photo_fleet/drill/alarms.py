@@ -38,6 +38,7 @@ EXPECTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "standby-promoted": SECONDS_OUT,
         "lagging-standby-promoted": SECONDS_OUT,
         "sinks-down": ("LogLinesDropped",),
+        "cdn-down": ("CdnFailed",),
     }
 )
 """By scenario; the others shall raise none, for what they do is over before anybody could act."""

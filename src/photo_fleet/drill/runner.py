@@ -97,6 +97,8 @@ def demands_of(scenario: Scenario) -> Demands:
     if "kill-draining-worker" in faults:
         # A balancer that says that it sends nothing more would end the lame duck.
         return Demands(removal="health-only", probe_interval=1.0, lame_duck=LONG_LAME_DUCK)
+    if "cdn-down" in faults:
+        return Demands(probe_cdn=1.0)
     if SINKS & faults:
         return Demands(sinks=True)
     if FOLLOWED & faults:

@@ -169,6 +169,10 @@ FURTHER = tuple(replace(item, core=False) for item in (
         (Step(5, "database-cut-one", {"seconds": 10}),), 75, instances=3,
     ),
     Scenario(
+        "cdn-down", "The edge answers with errors, and the store is well", Gate.EDGE,
+        (Step(8, "cdn-down", {"seconds": 12}),), 55,
+    ),
+    Scenario(
         "edge-alone", "API and store are away, and the edge serves what it has, for 20 seconds",
         Gate.EDGE, (Step(8, "edge-alone", {"seconds": 20}),), 60,
     ),

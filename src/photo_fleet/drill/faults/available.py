@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from photo_fleet.drill.faults import (
     balancers,
+    cdn,
     changes,
     clocks,
     credentials,
@@ -63,6 +64,7 @@ AVAILABLE: Mapping[str, Callable[..., Awaitable[Fault]]] = {
     "store-answer": outages.store_answers,
     "store-hang": outages.store_hangs,
     "store-slow": outages.store_is_slow,
+    "cdn-down": cdn.fail_cdn,
     "edge-alone": edge.serve_alone,
     "tokens-expire": keystone.outlive_tokens,
     "keystone-down": keystone.lose_keystone,

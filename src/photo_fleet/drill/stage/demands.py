@@ -22,8 +22,9 @@ class Demands:
     leaves, seconds between its probes and for which one waits, seconds for which an instance serves
     on while it is asked, seconds for which an access token is valid, how many balancers there are,
     whether the only one is a process of its own, whether the database can be replaced by a
-    standby, once, whether log lines and metrics go anywhere, which store there is, and the folder
-    of the release that the fleet begins with, if that is not this one. With `spec`, that says what
+    standby, once, whether log lines and metrics go anywhere, which store there is, the folder of
+    the release that the fleet begins with, if that is not this one, and seconds between
+    two looks at the CDN, if others than usual. With `spec`, that says what
     it says, and the first four count for nothing."""
 
     removal: Literal["deregister-first", "health-only"] = "deregister-first"
@@ -38,6 +39,7 @@ class Demands:
     store: StoreOptions = StoreOptions()
     spec: Fleet | None = None
     release: Path | None = None
+    probe_cdn: float | None = None
 
     def of(self, spec: Fleet | None) -> "Demands":
         """The same of a stage that is as this spec says, if there is one."""

@@ -38,6 +38,7 @@ from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.local_fleet.local_spec import local_spec
 from photo_fleet.local_fleet.nginx import Nginx
 from photo_fleet.local_fleet.secrets import load_or_create
+from photo_fleet.spec.edge import EDGE_PATH
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import load
 
@@ -69,6 +70,8 @@ class Stage:
         self._running: asyncio.Task[None] | None = None
         self.sinks = Sinks(_free_port)
         settings = {**SETTINGS, "ACCESS_TTL": str(demands.access_ttl)}
+        if demands.probe_cdn is not None:  # which a release before knows not to read
+            settings["CDN_PROBE_INTERVAL"] = str(demands.probe_cdn)
         environ = {PREFIX + name: value for name, value in settings.items()}
         environ |= self.sinks.environ if demands.sinks else {}
         self._spec = stage_spec(demands, size)
@@ -229,13 +232,25 @@ class Stage:
         its end too, when nginx is told to reload."""
         address = f"listen {urlsplit(self.url).netloc} "
         nowhere = f"listen unix:{self._layout.run / 'nobody.sock'} "
+        with self._reconfigured(address, nowhere):
+            yield
+
+    @contextmanager
+    def without_edge(self) -> Iterator[None]:
+        """The same, with an error in place of every image of the edge."""
+        location = f"location ^~ {EDGE_PATH}/ {{"
+        with self._reconfigured(location, f"{location} return 503;"):
+            yield
+
+    @contextmanager
+    def _reconfigured(self, words: str, others: str) -> Iterator[None]:
         files = [path for path in self._layout.nginx.rglob("*") if path.is_file()]
-        before = {path: text for path in files if address in (text := path.read_text())}
+        before = {path: text for path in files if words in (text := path.read_text())}
         if not before:
-            raise LookupError(f"nginx's configuration does not say {address!r}")
+            raise LookupError(f"nginx's configuration does not say {words!r}")
         try:
             for path, text in before.items():
-                path.write_text(text.replace(address, nowhere))
+                path.write_text(text.replace(words, others))
             yield
         finally:
             for path, text in before.items():
