@@ -167,11 +167,17 @@ def test_the_kpa_s_stable_window_is_a_minute_and_its_panic_window_six_seconds() 
 
 
 def test_predictive_knows_the_second_day_what_comes_on_the_first() -> None:
-    """Every day at noon all come at once, for half an hour."""
-    day = [60.0] * 720 + [500.0] * 30 + [60.0] * 690
-    found = supply(Predictive(CONDITIONS, 60), day * 8)
-    missing = [sum(one < 7 for one in found[at : at + 30]) for at in range(720, 8 * 1440, 1440)]
-    assert missing[0] > 3 * missing[-1]
+    """Every day at noon all come at once, for half an hour; from the fifth day on at six."""
+    noon = [60.0] * 720 + [500.0] * 30 + [60.0] * 690
+    evening = [60.0] * 1080 + [500.0] * 30 + [60.0] * 330
+    found = supply(Predictive(CONDITIONS, 60), noon * 4 + evening * 16)
+    days = [found[at : at + 1440] for at in range(0, 20 * 1440, 1440)]
+    missing = [sum(one < 7 for one in day[720:750]) for day in days[:4]]
+    assert missing[0] > 3 * missing[1]
+    missing = [sum(one < 7 for one in day[1080:1110]) for day in days[4:]]
+    assert missing[0] > 3 * missing[-1], "it learns"
+    assert max(days[4][720:750]) > 5
+    assert max(days[-1][720:750]) < 4, "and forgets"
 
 
 def test_a_replay_has_all_policies_and_judges_them_alike() -> None:

@@ -1,8 +1,9 @@
 """The spec's rules in a replay are those of the local group: one engine, the same decisions."""
 
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from photo_fleet.group.local import LocalGroup
 from photo_fleet.group.policy import PolicyEngine
 from photo_fleet.group.registry_view import Registry
 from photo_fleet.replay.outcome import Run
-from photo_fleet.replay.simulation import Conditions, demand_of, simulate
+from photo_fleet.replay.simulation import Conditions, Seen, demand_of, simulate
 from photo_fleet.replay.spec_policy import NEVER, SpecPolicy
 from photo_fleet.replay.station import Station
 from photo_fleet.replay.traffic import Traffic
@@ -36,6 +37,7 @@ GROUP = Group(
         Policy("cpu", 30, 60, -1, 45),
     ),
 )
+BOOT = 20
 RELEASE = Release(1, "one", ("photo-api",))
 
 
@@ -52,13 +54,12 @@ class Driven:
 
     group: LocalGroup
     clock: SimpleNamespace
-    boot: int
 
     def second(self, number: int, rate: float | None) -> int:
         """How many served in it; afterwards the group decides, and its wish is carried out."""
         items = self.group.staying
         for item in items:
-            if item.ready_since is None and number - item.started >= self.boot:
+            if item.ready_since is None and number - item.started >= BOOT:
                 item.state, item.ready_since = "ready", float(number)
         ready = [item for item in items if item.ready]
         for item in ready:
@@ -81,21 +82,23 @@ class Driven:
         self.group.instances[name] = Instance(name, self.group._boots, RELEASE, own, 1.0, now)
 
 
-@pytest.fixture
-def driven(monkeypatch: pytest.MonkeyPatch) -> Driven:
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    nothing = cast(Any, None)
-    fleet = Fleet(group=GROUP)
-    group = LocalGroup(
-        fleet, nothing, cast(Registry, nothing), nothing, lambda *_: None, release=RELEASE
-    )
-    world = Driven(group, clock, boot=20)
-    for _ in range(GROUP.min):
-        world.add(-1000.0)
-    for item in group.instances.values():
-        item.state, item.ready_since = "ready", -1000.0
-    return world
+def driven(group: Group, rates: Sequence[float | None]) -> list[int]:
+    """How many instances of a local group served in each second of a trace."""
+    clock, nothing = SimpleNamespace(now=0.0), cast(Any, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        world = Driven(
+            LocalGroup(
+                *(Fleet(group=group), nothing, cast(Registry, nothing), nothing, lambda *_: None),
+                release=RELEASE,
+            ),
+            clock,
+        )
+        for _ in range(group.min):
+            world.add(-1000.0)
+        for item in world.group.instances.values():
+            item.state, item.ready_since = "ready", -1000.0
+        return [world.second(number, rate) for number, rate in enumerate(rates)]
 
 
 def sample_trace() -> list[float | None]:
@@ -105,19 +108,33 @@ def sample_trace() -> list[float | None]:
     return [*rates, *[20.0] * 600, *[150.0] * 120, *[None] * 5, *[10.0] * 300]
 
 
-def test_a_trace_gives_the_local_group_and_a_replay_the_same_decisions(driven: Driven) -> None:
+def test_a_trace_gives_the_local_group_and_a_replay_the_same_decisions() -> None:
     rates = sample_trace()
-    lived = [driven.second(number, rate) for number, rate in enumerate(rates)]
-    run = replayed(GROUP, rates, every=1, boot=20)
+    lived = driven(GROUP, rates)
     assert len(set(lived)) > 3, "nothing would have been shown"
-    assert list(run.supply) == lived
+    assert list(replayed(GROUP, rates, every=1, boot=BOOT).supply) == lived
 
 
-LEVELS = st.one_of(st.none(), st.sampled_from([0.0, 48.0, 112.0, 168.0, 300.0]), st.floats(0, 500))
+LEVELS = st.one_of(
+    st.none(), st.sampled_from([0.0, 48.0, 65.0, 90.0, 112.0, 168.0, 300.0]), st.floats(0, 500)
+)
 STRETCHES = st.lists(st.tuples(LEVELS, st.integers(1, 15)), min_size=1, max_size=25)
 SLOW = Group(
     min=2, max=6, warm_up=120, policies=(Policy("cpu", 70, 180, +2, 300), GROUP.policies[2])
 )
+
+
+@given(st.lists(st.tuples(LEVELS, st.integers(1, 90)), min_size=1, max_size=10))
+@settings(max_examples=25, deadline=None)
+def test_any_trace_gives_both_the_same_decisions(
+    stretches: list[tuple[float | None, int]],
+) -> None:
+    """The rules are so fast that a newcomer counts before a whole minute of it is known."""
+    hasty = replace(
+        GROUP, policies=tuple(replace(one, duration=5, cooldown=8) for one in GROUP.policies)
+    )
+    rates = [rate for rate, seconds in stretches for _ in range(seconds)] + [1.0]
+    assert list(replayed(hasty, rates, every=1, boot=BOOT).supply) == driven(hasty, rates)
 
 
 @given(STRETCHES, st.sampled_from([Group(), SLOW, GROUP]), st.sampled_from([60.0, 300.0]))
@@ -173,3 +190,10 @@ def test_a_month_of_minutes_costs_the_engine_few_looks(monkeypatch: pytest.Monke
     assert len(run.supply) == 44_640
     assert max(run.supply) > 3
     assert looks < 44_640 / 8
+
+
+def test_those_that_were_ready_for_long_enough_are_one_reading_and_others_their_own() -> None:
+    """As long as the warm-up and the minute that is averaged, here 70 s."""
+    policy = SpecPolicy("spec", GROUP, STATION, 1)
+    found = policy._readings(Seen(100.0, 1.0, [-math.inf, 30.0, 31.0, 95.0], 4, True), {})
+    assert [(one.ready_since, one.alike) for one in found] == [(-math.inf, 2), (31, 1), (95, 1)]
