@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
+from photo_api.contract import RELEASE
 from photo_api.jobs import statistics
 from photo_api.maintenance import LEASE
 from photo_api.registry import leases
@@ -172,7 +173,7 @@ def found(ill: Running) -> Visit:
         ("queue-old", "warning", "the oldest renditions job has been waiting for 20 min"),
         ("renditions-missing", "error", "2 photos have no thumbnail"),
         ("log-lines-lost", "warning", "lines of 1 instances were lost on their way to sink"),
-        ("versions-mixed", "warning", "1 of 0.0.9, 1 of 0.1.0 ready, for 5 h"),
+        ("versions-mixed", "warning", f"1 of 0.0.9, 1 of {RELEASE} ready, for 5 h"),
     ],
 )
 def test_what_is_wrong_is_found(found: Visit, code: str, level: str, words: str) -> None:
