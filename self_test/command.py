@@ -16,7 +16,7 @@ from self_test.proof import dumps, listing, prove, proven, summary
 from self_test.variants import UnknownVariant, chosen
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
-NOT_FOR_IT = ("all", "short", "html", "rate", "mix", "target", "spec", "force")
+NOT_FOR_IT = ("all", "short", "html", "rate", "mix", "target", "spec", "force", "markdown")
 
 
 def self_test(options: argparse.Namespace) -> int:

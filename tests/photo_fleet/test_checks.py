@@ -78,7 +78,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("read-timeout", "error", {"balancer.send_timeout": 31.0}),
     ("read-timeout", "error", {"service.longest_request": 31.0}),
     ("read-timeout", "error", {"drain.in_flight_wait": 0.0}),
-    ("longest-request", "warning", {"balancer.read_timeout": 20.0}),
+    ("longest-request", "error", {"balancer.read_timeout": 20.0}),
     ("replace-on", "error", {"group.replace_on": "/health"}),
     ("replace-on", "error", {"group.replace_on": "/"}),
     ("health-path", "error", HEALTH_ONLY | {"health_check.path": "/health/live"}),

@@ -2,12 +2,8 @@
 
 import argparse
 import asyncio
-import os
-import platform
 import shlex
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -21,6 +17,7 @@ from photo_base.environment import url
 from photo_base.line_output import LineOutput, as_text
 from photo_base.processes import CannotStart, find_program
 from photo_base.whole_file import replace, unwritable
+from photo_fleet.commands.drill_place import forget_interrupt, kept_or_temporary, machine, saying
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
     UnknownScenario,
@@ -93,6 +90,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prove the drill: broken variants of a fleet must each make their gate fail",
     )
     parser.add_argument(
+        "--prove-check",
+        type=whole_number(1, 1000),
+        metavar="N",
+        help="prove `photo-fleet check`: of N generated specs those that it passes lose nothing at"
+        " a scale-in and a deploy, and those that it refuses lose what a spec that differs in one"
+        " key serves (about half a minute each)",
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="with --prove-check: its table for a page"
+    )
+    parser.add_argument(
         "--seed",
         type=whole_number(0, 2**53),
         default=DEFAULT_SEED,
@@ -118,6 +126,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when all gates hold, 1 when one does not or a scenario could not be carried out, 2 for
     wrong usage."""
+    if options.prove_check:
+        return _prove_check(options)
+    if options.markdown:
+        return _unusable("--markdown is for --prove-check")
     if options.self_test:
         return _self_test(options)
     catalogue = SCENARIOS_ON_SWIFT if options.store == "swift" else SCENARIOS
@@ -147,6 +159,19 @@ def run(options: argparse.Namespace) -> int:
     return HOLDS if drill.holds else VIOLATED
 
 
+def _prove_check(options: argparse.Namespace) -> int:
+    from photo_fleet.commands.prove_check import prove, unfit
+
+    if wrong := unfit(options):
+        return _unusable(wrong)
+    try:
+        _check_places(options)
+        holds = prove(options)
+    except (CannotStart, OSError) as error:
+        return _unusable(str(error))
+    return HOLDS if holds else VIOLATED
+
+
 def _self_test(options: argparse.Namespace) -> int:
     checkout = Path(__file__).parents[3]
     if not (checkout / "self_test" / "command.py").is_file():
@@ -158,12 +183,8 @@ def _self_test(options: argparse.Namespace) -> int:
 async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> Drill:
     """Of what was carried out until it was interrupted, if it was."""
     began, judged, unfinished = datetime.now(UTC), list[Judged](), list[str]()
-    start = time.monotonic()
     sys.stderr = as_text(LineOutput(sys.stderr.fileno()))  # whose reader holds up no load
-
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
-
+    say = saying()
     async with AsyncExitStack() as running:
         runner = await running.enter_async_context(_runner(options, running, say))
         for scenario in scenarios:
@@ -174,29 +195,20 @@ async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> 
                 say(f"  could not be carried out: {error}")
                 continue
             except asyncio.CancelledError:
-                _forget_interrupt()
+                forget_interrupt()
                 unfinished.append(f"{scenario.name}, and what would come after it: interrupted")
                 say("  interrupted; reports what was done so far")
                 break
             judged.append(item)
             say(f"  {'holds' if item.verdict.holds else 'VIOLATED'}: {_counts(item)}")
     told = began.isoformat(timespec="seconds")
-    command, machine = _command(options), _machine()
     done = tuple(judged), tuple(unfinished), runner.replaced
-    return Drill(told, command, RELEASE, machine, *done)
-
-
-def _forget_interrupt() -> None:
-    """What `asyncio.run` cancels on Ctrl-C may end in peace; a second one ends it at once."""
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()
+    return Drill(told, _command(options), RELEASE, machine(), *done)
 
 
 def _runner(options: argparse.Namespace, running: AsyncExitStack, say: Say) -> Runner:
     overrides = Overrides(options.rate, options.mix)
-    folder = options.keep.absolute() if options.keep else _temporary(running)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = kept_or_temporary(options.keep, running)
     if options.target is not None:
         return TargetRunner(options.target, folder, options.seed, overrides, say)
     return Runner(
@@ -260,16 +272,12 @@ def _check_places(options: argparse.Namespace) -> None:
             raise CannotStart("--watch needs Prometheus: apt-get install prometheus")
     elif options.watch:
         raise CannotStart("--watch cannot see into a fleet that was not staged")
-    page: Path | None = options.html
+    page: Path | None = options.html or options.markdown
     if page is not None and (reason := unwritable(page)):
         raise CannotStart(f"cannot write {page}: {reason}")
     kept: Path | None = options.keep
     if kept is not None and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
         raise CannotStart(f"{kept} is not an empty folder; choose another --keep")
-
-
-def _temporary(running: AsyncExitStack) -> Path:
-    return Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
 
 
 def _counts(item: Judged) -> str:
@@ -292,10 +300,6 @@ def _command(options: argparse.Namespace) -> str:
     mix = options.mix or {}
     words += ["--mix", ",".join(f"{act}={weight:g}" for act, weight in mix.items())] if mix else []
     return shlex.join(words)
-
-
-def _machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
 
 
 def _unusable(text: str) -> int:

@@ -118,6 +118,8 @@ class Runner:
     `spec`: of the fleet, in place of the drill's own; `before`: the folder of the release before,
     if it is not to be found in the history."""
 
+    tail = TAIL
+
     def __init__(
         self,
         folder: Path,
@@ -159,7 +161,7 @@ class Runner:
             record = await self.observe(scenario)
             whole = record.discrepancies == Discrepancies()
         except (ExceptionGroup, *FAILURES) as error:
-            raise Broken(f"{scenario.name}: {_words(error)}") from error
+            raise Broken(f"{scenario.name}: {words(error)}") from error
         finally:
             # What one scenario broke is not held against the next.
             used_up = self._stage is not None and self._stage.standby is not None
@@ -250,7 +252,7 @@ class Runner:
         async with play.stall.measured(), _beside(self._watch(scene, load, play)), under(load):
             for step in scenario.steps:
                 play.faults.append(await self.carry_out(scene, step, load))
-            tail = TAIL_OF_OUTAGE if scenario.gate is Gate.OUTAGE else TAIL
+            tail = TAIL_OF_OUTAGE if scenario.gate is Gate.OUTAGE else self.tail
             over = max(scenario.seconds, scene.now() + tail)
             await asyncio.sleep(over - scene.now())
 
@@ -363,9 +365,10 @@ def _told(counts: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts)
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """Of an error and of those that it holds, in a line."""
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(_words(item) for item in error.exceptions)
+        return "; ".join(words(item) for item in error.exceptions)
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

@@ -23,13 +23,14 @@ RULES: tuple[Rule, ...] = (
 
 def check(fleet: Fleet) -> list[Finding]:
     """Everything that contradicts, errors first, otherwise in the order of `RULES`."""
-    everything = _contradictions(fleet)
+    everything = contradictions(fleet)
     errors = {found.code for found in everything if found.level == "error"}
     findings = [_finding(fleet, found, errors) for found in everything]
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 
-def _contradictions(fleet: Fleet) -> list[Contradiction]:
+def contradictions(fleet: Fleet) -> list[Contradiction]:
+    """The same without remedies, in the order of `RULES`."""
     return list(chain.from_iterable(rule(fleet) for rule in RULES))
 
 
@@ -52,7 +53,7 @@ def _errors_after(fleet: Fleet, way: Changes, code: str) -> set[str] | None:
     """The errors that are there after a change; None when it is impossible or does not mend."""
     if not way or not is_possible(fleet, way):
         return None
-    after = _contradictions(changed(fleet, way))
+    after = contradictions(changed(fleet, way))
     if any(found.code == code for found in after):
         return None
     return {found.code for found in after if found.level == "error"}

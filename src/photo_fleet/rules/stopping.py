@@ -103,10 +103,11 @@ def stop_budget(fleet: Fleet) -> Iterator[Contradiction]:
 def _budget(fleet: Fleet) -> float:
     """Seconds from the stop order to the end when a longest request has just begun."""
     beyond = max(0.0, fleet.service.longest_request - fleet.drain.in_flight_wait)
-    return _service_budget(fleet.drain) + beyond
+    return service_budget(fleet.drain) + beyond
 
 
-def _service_budget(drain: Drain) -> float:
+def service_budget(drain: Drain) -> float:
+    """Seconds from the stop order to the end, as the service itself counts them at its start."""
     return drain.lame_duck + drain.in_flight_wait + drain.log_flush + STOP_MARGIN
 
 
@@ -114,7 +115,7 @@ def with_grace(fleet: Fleet, changes: Changes) -> Changes:
     """`changes`, and the grace and kill delay that they need."""
     wider, after = dict(changes), changed(fleet, changes)
     was_enough = _budget(fleet) <= fleet.drain.grace
-    needed = _budget(after) if was_enough else _service_budget(after.drain)
+    needed = _budget(after) if was_enough else service_budget(after.drain)
     grace = max(after.drain.grace, float(ceil(needed)))
     if grace > after.drain.grace:
         wider["drain.grace"] = grace
@@ -170,7 +171,7 @@ def longest_request(fleet: Fleet) -> Iterator[Contradiction]:
     if patience >= longest:
         return
     yield Contradiction(
-        "warning",
+        "error",
         "longest-request",
         f"balancer.read_timeout {patience:g}s < service.longest_request {longest:g}s",
         f"after {patience:g} s the client gets 504 for a request that the service goes on to do",

@@ -48,6 +48,13 @@ class Logs:
     receipts: tuple[Mapping[str, Any], ...] = ()
 
 
+def last_words(files: Iterable[Path]) -> str:
+    """The last line of the log that was written last; empty without any."""
+    last = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
+    lines = last.read_text(encoding="utf-8", errors="replace").split("\n") if last else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 def server_executions(lines: Iterable[bytes]) -> Iterator[Execution]:
     """Of an instance's log in JSON; whatever else is in it is left out."""
     for told in _objects(lines):

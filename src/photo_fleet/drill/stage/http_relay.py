@@ -23,8 +23,8 @@ CODES = {429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """How the server behaves: `pass`, `refuse` connections, `hang` without an answer, `answer`
-    everything (or `only_writes`) with `status`, or be `slow` by `delay` seconds for each
-    request."""
+    with `status`, or be `slow` by `delay` seconds for each request; the last two to everything, or
+    to `only_writes`."""
 
     manner: Literal["pass", "refuse", "hang", "answer", "slow"] = "pass"
     status: int = 503
@@ -76,13 +76,14 @@ class HttpRelay(Listener):
         """Do to a request that begins as the server is to behave; whether it goes on to the server.
         Raises `OSError` when its connection is to be closed."""
         behaviour = self._behaviour
-        if behaviour.manner == "answer" and not (behaviour.only_writes and _is_read(chunk)):
+        spared = behaviour.only_writes and _is_read(chunk)
+        if behaviour.manner == "answer" and not spared:
             await connection.answer(chunk, behaviour.status)
             return False
         if behaviour.manner == "hang":
             await self._changed.wait()
             raise ConnectionAbortedError
-        if behaviour.manner == "slow":
+        if behaviour.manner == "slow" and not spared:
             await asyncio.sleep(behaviour.delay)
         return True
 

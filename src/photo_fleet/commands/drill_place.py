@@ -1,0 +1,50 @@
+"""Where drills run and what they say meanwhile."""
+
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from photo_fleet.drill.runner import Say
+
+
+class Running(Protocol):
+    """What ends things later: an `ExitStack`, of either kind."""
+
+    def enter_context(self, cm: AbstractContextManager[Any]) -> Any:
+        """Enter it now, and leave it at the end."""
+
+
+def saying() -> Say:
+    """Writes to standard error, with the seconds since now."""
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    return say
+
+
+def forget_interrupt() -> None:
+    """What `asyncio.run` cancels on Ctrl-C may end in peace; a second one ends it at once."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
+
+
+def kept_or_temporary(kept: Path | None, running: Running) -> Path:
+    """The folder of what a drill writes."""
+    if kept is None:
+        return Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept.absolute()
+
+
+def machine() -> str:
+    """On what a drill ran."""
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}"
