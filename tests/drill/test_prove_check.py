@@ -126,13 +126,23 @@ def test_a_proof_that_was_broken_off_holds_nothing() -> None:
 
 
 def test_of_a_run_it_counts_what_was_not_served_and_what_was_sent_again() -> None:
-    record, scenario = quiet_run(), scenario_of(SOUND)
-    assert seen(record, scenario, (), 1).serves
+    record = quiet_run()
+    assert seen(record, SOUND, (), 1).serves
     [first, second, *rest] = record.requests
     lost = replace(first, outcome=Outcome.FAILED, status=502)
     again = {first.id, second.id, "another load's"}
-    saw = seen(replace(record, requests=(lost, second, *rest)), scenario, again, 1)
+    saw = seen(replace(record, requests=(lost, second, *rest)), SOUND, again, 1)
     assert (saw.unserved, saw.again, saw.loses) == ({"failed": 1}, 1, True)
+
+
+def test_what_took_longer_than_the_spec_allows_counts_for_nothing() -> None:
+    record = quiet_run()
+    [first, *rest] = record.requests
+    longest = SOUND.fleet.service.longest_request
+    lost = replace(first, outcome=Outcome.FAILED, status=504, ended=first.sent + longest)
+    saw = seen(replace(record, requests=(lost, *rest)), SOUND, (), 1)
+    assert (saw.serves, saw.beyond) == (True, 1)
+    assert saw.words.endswith("all served; 1 took longer than longest_request")
 
 
 def test_the_table_has_a_row_for_each_spec() -> None:

@@ -1,13 +1,12 @@
 """What a drill saw of a spec, and what that makes of `check`'s verdict. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from photo_fleet.drill.check_proof.specs import Case
-from photo_fleet.drill.gates import violations
+from photo_fleet.drill.gates import Gate, violations
 from photo_fleet.drill.records import Record
-from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.statistics import unserved
 
 BEHIND = 1.0
@@ -29,13 +28,17 @@ class Conclusion(Enum):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One fleet's run. `unserved` are requests by how they ended, `others` what else its gate
-    forbids, `again` requests that nginx sent to a second instance and that were served. `nobody`
-    is why no instance ever served, empty where some did. `stall` and `seconds` are the drill's."""
+    forbids, `again` requests that nginx sent to a second instance and that were served. `beyond`
+    are those that were not served and took longer than the spec says that a request may, on a
+    machine that stood still: the spec promises nothing for them, and they count for nothing.
+    `nobody` is why no instance ever served, empty where some did. `stall` and `seconds` are the
+    drill's."""
 
     requests: int = 0
     unserved: Mapping[str, int] = field(default_factory=dict)
     others: Mapping[str, int] = field(default_factory=dict)
     again: int = 0
+    beyond: int = 0
     nobody: str = ""
     stall: float = 0.0
     seconds: float = 0.0
@@ -54,22 +57,25 @@ class Seen:
         if self.nobody:
             return f"nobody is served: {self.nobody}"
         counts = {**self.unserved, **self.others}
-        if not counts:
-            return f"{self.requests} requests, all served"
         told = ", ".join(f"{name} × {number}" for name, number in counts.items())
-        return f"{self.requests} requests: {told}"
+        late = f"; {self.beyond} took longer than longest_request" if self.beyond else ""
+        return f"{self.requests} requests{f': {told}' if told else ', all served'}{late}"
 
 
-def seen(record: Record, scenario: Scenario, again: Collection[str], seconds: float) -> Seen:
-    """What the record tells, by the gate of its scenario; `again` are ids of requests that nginx
-    sent to a second instance, whether or not the first took the connection."""
-    found = {item.rule: item.count for item in violations(scenario.gate, record)}
+def seen(record: Record, case: Case, again: Collection[str], seconds: float) -> Seen:
+    """What the record tells; `again` are ids of requests that nginx sent to a second instance,
+    whether or not the first took the connection."""
+    longest, sent = case.fleet.service.longest_request, len(record.requests)
+    kept = [one for one in record.requests if not unserved(one) or one.ended - one.sent < longest]
+    record = replace(record, requests=tuple(kept))
+    found = {item.rule: item.count for item in violations(Gate.LOSSLESS, record)}
     served = [item for item in record.requests if not unserved(item)]
     return Seen(
         requests=len(record.requests),
         unserved={rule: count for rule, count in found.items() if rule in NOT_SERVED},
         others={rule: count for rule, count in found.items() if rule not in NOT_SERVED},
         again=sum(item.id in again for item in served),
+        beyond=sent - len(kept),
         stall=record.stall,
         seconds=seconds,
     )

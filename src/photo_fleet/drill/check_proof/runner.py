@@ -126,7 +126,7 @@ class ProofRunner(Runner):
         finally:
             self._stage = None
         again = {item.request_id for item in logs.passages if len(item.upstreams) > 1}
-        return seen(record, scenario, again, time.monotonic() - began)
+        return seen(record, case, again, time.monotonic() - began)
 
     async def stage_for(self, scenario: Scenario) -> Stage:
         assert self._stage is not None
@@ -194,7 +194,7 @@ def scenario_of(case: Case) -> Scenario:
         load = replace(load, weights={**EVERYDAY, "slow_upload": 3}, slow=(wait + 2, wait + 3))
     elif case.load == "rush":
         seconds, held = 0.0, 1.0
-        load = Mix(rate=50, clients=25, weights=READS)
+        load = Mix(rate=30, clients=20, weights=READS)
     steps = (
         Step(1, "long-requests", {"seconds": seconds, "wait": held}),
         Step(1, "scale", {"to": 1}),
