@@ -13,7 +13,7 @@ import pytest
 
 from photo_fleet.drill.check_proof import tables
 from photo_fleet.drill.check_proof.reasons import NOT_SHOWN, PARTLY, SHOWN, refusals, shown_by
-from photo_fleet.drill.check_proof.result import Conclusion, Proof, Result, Seen, seen
+from photo_fleet.drill.check_proof.result import Conclusion, Proof, Result, Seen, is_doubtful, seen
 from photo_fleet.drill.check_proof.runner import scenario_of
 from photo_fleet.drill.check_proof.specs import BREAKING, ONE_IN, VALUES, Case, cases
 from photo_fleet.drill.records import Outcome
@@ -117,6 +117,18 @@ def test_what_follows_from_what_was_seen(
     proof = Proof("", "", "", "", 1, (result,))
     assert proof.holds is (conclusion.value in ("serves", "loses", "retried"))
     assert ("nginx sent 3 again" in result.words) is (conclusion is Conclusion.RETRIED)
+
+
+def test_once_more_is_tried_what_chance_or_a_busy_machine_may_have_decided() -> None:
+    assert is_doubtful(Result(REFUSED, SERVED, SERVED))
+    assert is_doubtful(Result(SOUND, replace(LOST, stall=2.0)))
+    for sure in (
+        Result(SOUND, LOST),
+        Result(SOUND, SERVED),
+        Result(REFUSED, LOST, SERVED),
+        Result(REFUSED, SERVED, LOST),
+    ):
+        assert not is_doubtful(sure)
 
 
 def test_a_proof_that_was_broken_off_holds_nothing() -> None:

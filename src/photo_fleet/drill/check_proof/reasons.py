@@ -15,7 +15,7 @@ ANSWERING = 1.0
 """Seconds of a longest request of the drill that are not the store's."""
 
 
-ENOUGH = 1.0
+ENOUGH = 2.0
 """Seconds for which requests must have come that are under way at the wrong moment."""
 
 
@@ -60,6 +60,7 @@ show. A request takes no longer than the spec says that it may."""
 
 TIMELY = "it is about how soon illness is found, and here nobody is ill"
 OUTAGE = "it takes an outage of the database, which refuses requests by itself"
+IMAGES = "no image comes from a CDN while instances change"
 METRICS = "it is about metrics and log lines, and costs no request"
 STORE = "the stage has a store of its own"
 SIZE = "the size changes only when the drill says so"
@@ -80,6 +81,14 @@ NOT_SHOWN: Mapping[str, str] = {
     "n-plus-one": "it takes the load at which the group would have grown",
     "connections": "one database with room for all serves every spec",
     **dict.fromkeys(
+        (
+            *("cdn-address", "cdn-digest", "cdn-itself", "cdn-tls"),
+            *("edge-absent", "edge-address", "edge-balancer", "edge-disk"),
+            *("edge-reload", "edge-slice", "edge-store", "edge-unused"),
+        ),
+        IMAGES,
+    ),
+    **dict.fromkeys(
         ("swift-passed-through", "swift-credentials", "swift-containers", "store-unused"), STORE
     ),
     **dict.fromkeys(
@@ -97,7 +106,7 @@ PARTLY = {
     " with health-only its margin is for clocks and networks that a stage has not",
     "stop-budget": "by service.longest_request alone it comes with read-timeout",
     "read-timeout": "of the balancer's timeouts alone it is about requests that take longer than"
-    " service.longest_request says; and that must be more than the wait by 3 s",
+    " service.longest_request says; and that must be more than the wait by 4 s",
     "kill-delay": "where requests in flight have ended by then",
     "upload-buffering": "with health-only uploads would have to outlast the lame duck too",
 }

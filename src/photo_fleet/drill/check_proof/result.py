@@ -129,6 +129,14 @@ class Result:
         return f"spec {self.case.twin}: {self.twin.words if self.twin else 'did not run'}"
 
 
+def is_doubtful(result: Result) -> bool:
+    """Whether it is worth a second run."""
+    late = result.seen is not None and result.seen.stall > BEHIND
+    if result.conclusion is Conclusion.WRONG:
+        return late
+    return result.conclusion is Conclusion.UNSEEN and result.twin is not None and result.twin.serves
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """All of it. `wanted` is how many specs were asked for; one that is broken off has fewer."""

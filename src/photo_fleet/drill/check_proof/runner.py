@@ -15,7 +15,7 @@ import httpx
 from photo_base.processes import CannotStart
 from photo_base.tasks import cancel
 from photo_fleet.drill.check_proof.reasons import ANSWERING
-from photo_fleet.drill.check_proof.result import BEHIND, Result, Seen, seen
+from photo_fleet.drill.check_proof.result import Result, Seen, is_doubtful, seen
 from photo_fleet.drill.check_proof.specs import Case
 from photo_fleet.drill.clients.load import NotPrepared
 from photo_fleet.drill.clients.mix import Mix, Overrides
@@ -98,12 +98,13 @@ class ProofRunner(Runner):
 
     async def tried(self, case: Case) -> Result:
         """What came of it. A spec that passes and loses something while the drill itself stood
-        still is tried once more."""
+        still is tried once more, and one that is refused and shows nothing, since chance decides
+        whether a request is under way at the wrong moment."""
         twin = self._seen.get(case.twin or 0)
         try:
             found = await self._bounded(case)
-            if case.broken is None and not found.serves and found.stall > BEHIND:
-                self.say(f"  {found.words}, and the drill was {found.stall:.1f} s late: once more")
+            if is_doubtful(Result(case, found, twin)):
+                self.say(f"  {found.words}; the drill was {found.stall:.1f} s late: once more")
                 found = await self._bounded(case)
         except TimeoutError:
             return Result(case, None, twin, "it did not come to its end in time")

@@ -23,6 +23,8 @@ WHY = {
     "group": "the size changes only when a scenario says so",
     "database.max_connections": "room for as many instances as scenarios want",
     "database": "no pooler stands before the database",
+    "cdn": "nginx of the stage is its CDN, with little room",
+    "edge": "nginx of the stage is its CDN, with little room",
     "metrics": NOBODY,
     "logs": NOBODY,
     "tracing": NOBODY,
