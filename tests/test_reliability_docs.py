@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from photo_fleet.drill.alarms import EXPECTED, SHORTENED
+from photo_fleet.drill.check_proof.reasons import NOT_SHOWN, PARTLY
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.scenarios import SCENARIOS
 from self_test.variants import VARIANTS
@@ -87,3 +88,11 @@ def test_the_backtest_of_alerts_tells_of_scenarios_and_of_what_they_should_raise
         named = set() if should.strip() == "none" else set(should.strip().split(", "))
         assert named == set(EXPECTED.get(name.strip(), ())), name
     assert f"{SHORTENED:g} times shorter" in DOCUMENT.read_text()
+
+
+def test_findings_that_no_drill_shows_are_named_with_the_reason() -> None:
+    for code in first_cells("findings"):
+        for name in re.findall(r"`([a-z0-9-]+)`", code):
+            assert name in (PARTLY if code.endswith("in part") else NOT_SHOWN)
+    named = {name for cell in first_cells("findings") for name in re.findall(r"`([^`]+)`", cell)}
+    assert named == NOT_SHOWN.keys() | PARTLY.keys()

@@ -40,19 +40,19 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
 """What is drawn, and from what: seconds and bytes, as the spec has them. A wrong value of each key
 is there where there is one."""
 
-BREAKING = (
-    "drain.in_flight_wait",
-    "drain.grace",
-    "balancer.read_timeout",
-    "drain.kill_delay",
-    "drain.lame_duck",
-    "balancer.buffer_uploads",
-    "service.longest_request",
-    "drain.removal",
-    "balancer.upload_limit",
-    "health_check.path",
-)
-"""Keys of which a single value has a spec refused for a reason that a drill shows."""
+BREAKING: Mapping[str, str] = {
+    "drain.in_flight_wait": "read-timeout",
+    "drain.grace": "stop-budget",
+    "balancer.read_timeout": "longest-request",
+    "drain.kill_delay": "kill-delay",
+    "drain.lame_duck": "lame-duck",
+    "balancer.buffer_uploads": "upload-buffering",
+    "service.longest_request": "read-timeout",
+    "drain.removal": "lame-duck",
+    "balancer.upload_limit": "upload-limit",
+    "health_check.path": "health-path",
+}
+"""Keys of which a single value has a spec refused, and the code of it that a drill shows."""
 
 Load = Literal["longest", "slow-clients", "rush"]
 LOADS: Mapping[str, Load] = {
@@ -168,7 +168,11 @@ def _pair(chance: random.Random, fixed: Changes, keys: list[str]) -> tuple[Fleet
     for draw in range(MOST_SPECS):
         fleet = _passing(chance, fixed)
         for key in keys[:1] if draw < MOST_SPECS - 1 else [*keys, *BREAKING]:
-            values = [value for value in VALUES[key] if shown_by(changed(fleet, {key: value}))]
+            values = [
+                value
+                for value in VALUES[key]
+                if BREAKING[key] in shown_by(changed(fleet, {key: value}))
+            ]
             if values:
                 if key in keys:
                     keys.remove(key)
