@@ -65,6 +65,21 @@ def test_neighbours_are_near_few_and_sound() -> None:
         assert not list(flapping(fleet))
 
 
+def test_what_would_flap_is_not_tried() -> None:
+    narrow = replace(
+        SPEC.group, policies=(Policy("cpu", 60, 300, +1, 300), Policy("cpu", 36, 600, -1, 300))
+    )
+    found = neighbours(Fleet(group=narrow), 60)
+    assert {rule.threshold for rule, _ in found if not rule.is_scale_out} == {26, 31, 36}
+    assert {rule.threshold for rule, _ in found if rule.is_scale_out} == {55, 60, 65, 70}
+    assert not any(list(flapping(fleet)) for _, fleet in found)
+    # Beside one that flaps by itself there are others all the same.
+    flaps = replace(
+        narrow, policies=(narrow.policies[0], replace(narrow.policies[1], threshold=50))
+    )
+    assert neighbours(Fleet(group=flaps), 60)
+
+
 def test_durations_are_steps_of_the_traffic() -> None:
     for step in (60.0, 600.0, 7200.0):
         durations = {rule.duration for rule, _ in neighbours(SPEC, step)}

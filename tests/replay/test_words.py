@@ -169,3 +169,28 @@ def test_a_few_of_the_nearest_on_both_sides_are_told() -> None:
     chance = [(rules[0], spells_of([9] * 3 + [10] * 7)), (rules[1], spells_of([8] * 3 + [10] * 7))]
     (only,) = list(told_of(front_of(own, *chance), Group()))[1:-1]
     assert "that 97 instead of 100 minutes" in only
+
+
+DAYS = ([4] * 30 + [2] * 570) * 10
+USUAL = [3] * 10 + [4] * 20 + [3] * 570
+
+
+def test_what_is_better_at_the_same_cost_is_told() -> None:
+    own, better = run(DAYS, USUAL * 10), run(DAYS, ([4] * 30 + [3] * 560 + [2] * 10) * 10)
+    told = list(told_of(front_of(own, (SOONER, better)), Group()))
+    assert told[1] == (
+        "CPU > 65 % for 3 min would cost the same and leave none of the minutes over the objective"
+        " (100 → 0)."
+    )
+
+
+def test_a_cost_alone_is_told_before_what_may_be_chance() -> None:
+    own, cheaper = run(DAYS, USUAL * 10), run(DAYS, ([3] * 10 + [4] * 20 + [2] * 570) * 10)
+    luckier = run(DAYS, [*([3] * 9 + [4] * 21 + [3] * 565 + [2] * 5), *USUAL * 9])
+    near = replace(SOONER, threshold=75)
+    told = list(told_of(front_of(own, (near, luckier), (SOONER, cheaper)), Group()))
+    assert told[1] == (
+        "CPU > 65 % for 3 min would cost 31 % less and leave the minutes over the objective as they"
+        " are (100)."
+    )
+    assert len(told) == 3, "and what the traffic does not tell"
