@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from photo_fleet.dashboard.units import told
 from photo_fleet.render.burn_rates import EDGES
 from photo_fleet.replay.columns import columns
-from photo_fleet.replay.front import Front, Tried, front
+from photo_fleet.replay.front import Front, front
 from photo_fleet.replay.making import Replay
 from photo_fleet.replay.outcome import Outcome, Run
 from photo_fleet.replay.simulation import BOOT, Conditions
 from photo_fleet.replay.station import Station, Unreachable
-from photo_fleet.replay.words import differs, hours_told, minutes, sentence, told_of
+from photo_fleet.replay.words import hours_told, minutes, sentence, told_of
 from photo_fleet.report.coverage import age_told, prometheus_gaps
 from photo_fleet.report.history import WHOLE, History, Missing
 from photo_fleet.report.item import Item, Judgement, table
@@ -20,9 +20,9 @@ from photo_fleet.report.scaling import cores_of
 
 TOO_LONG = 0.01
 """The share of the time for which the spec's rules may be over the objective."""
-CHEAPER, FEWER = 0.9, 0.5
-"""Of the instance-hours at no more minutes over the objective, or of these at no more cost and by
-more than chance: a rule that comes to so little is worth a change."""
+CHEAPER = 0.9
+"""Of the spec's instance-hours, at no more minutes over the objective: a rule that comes to so few
+is worth a change."""
 BUSIEST = 0.1
 """The share of points, those with the most requests, by which a worker's rate is told: in others
 processors are busy with what they do without any request."""
@@ -95,17 +95,11 @@ def _faults(found: Front, station: Station) -> Iterator[str]:
     share = own.outcome.tau_under / 100
     if share > TOO_LONG:
         yield f"{share:.1%} of the time over {told(station.objective, 's')}"
-    worth = [one for one in found.others if _is_worth_a_change(own, one)]
+    worth = [
+        one for one in found.others if one.hours <= CHEAPER * own.hours and one.over <= own.over
+    ]
     if worth:
         yield sentence(own, min(worth, key=lambda one: (one.hours, one.over))).rstrip(".")
-
-
-def _is_worth_a_change(own: Tried, other: Tried) -> bool:
-    if other.hours > own.hours or other.over > own.over:
-        return False
-    if other.hours <= CHEAPER * own.hours:
-        return True
-    return own.over > 0 and other.over <= FEWER * own.over and differs(own, other)
 
 
 def _rivals(outcomes: Sequence[Outcome]) -> Table:
