@@ -2,6 +2,7 @@
 
 import base64
 import json
+from secrets import token_hex
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -37,12 +38,42 @@ def test_a_cdn_is_an_address_and_keys(provider: str) -> None:
     assert (cdn.fallback, cdn.digest) == ("store", "sha256")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://cdn.example.org:443/a/", "https://cdn.example.org/a"),
+        ("http://cdn.example.org:80", "http://cdn.example.org"),
+        ("http://cdn.example.org:443/a", "http://cdn.example.org:443/a"),
+        ("http://[::1]:8080/a:80", None),
+        ("https://[::1]:8443/a", "https://[::1]:8443/a"),
+    ],
+)
+def test_its_address_is_kept_as_browsers_ask_for_it(given: str, kept: str | None) -> None:
+    if kept is None:
+        assert "as browsers write it" in " ".join(problems(CDN="nginx", CDN_URL=given))
+    else:
+        found = load(USABLE | CDN | {"PHOTO_API_CDN": "nginx", "PHOTO_API_CDN_URL": given})
+        assert found.cdn.url == kept
+
+
 def der(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> str:
     made = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return base64.b64encode(made).decode()
 
 
 PEM = base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqG\n").decode()
+
+
+ADDRESSES_NOBODY_ASKS_FOR = (
+    *(
+        "cdn.example.org/a/../b",
+        "cdn.example.org/./a",
+        "cdn.example.org//a",
+        "cdn.example.org/a%2fb",
+    ),
+    *("cdn.example.org/a?", 'cdn.example.org/"a', "cdn.example.org/a\\b", "cdn.example.org/é"),
+    *("CDN.example.org", "사진.example.org", "*.example.org"),
+)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +86,12 @@ PEM = base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCC
         ({"CDN": "nginx", "CDN_URL": "cdn.example.org"}, "such as https://"),
         ({"CDN": "nginx", "CDN_URL": "https://u:p@cdn.example.org"}, "must not hold a secret"),
         ({"CDN": "nginx", "CDN_URL": "https://cdn.example.org/?a=b"}, "such as https://"),
+        *[
+            ({"CDN": "cloudfront", "CDN_URL": f"https://{rest}"}, "must be as browsers write it")
+            for rest in ADDRESSES_NOBODY_ASKS_FOR
+        ],
+        ({"CDN": "nginx", "CDN_KEYS": f"a:{GOOD},A:{GOOD[::-1]}"}, "in capital letters alone"),
+        ({"CDN": "nginx", "CDN_KEYS": f"a:{token_hex(600)}"}, "at most 1024"),
         ({"CDN": "nginx", "CDN_KEYS": "k:short"}, "32 characters or more"),
         ({"CDN": "nginx", "CDN_KEYS": "a b:" + GOOD}, "key ids of letters"),
         ({"CDN": "nginx", "CDN_KEYS": "a&b:" + GOOD}, "key ids of letters"),

@@ -3,6 +3,7 @@
 The parsers raise ValueError with words that complete the sentence "PHOTO_API_X …".
 """
 
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,24 @@ def url(value: str) -> str:
 
 def optional_url(value: str) -> str:
     return url(value) if value else ""
+
+
+AS_BROWSERS_WRITE = (
+    r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?"
+    r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*"
+)
+"""An address that reaches a server as it is written: what is signed is what is asked for."""
+
+
+def optional_signed_url(value: str) -> str:
+    """Of what is signed together with its address."""
+    address = optional_url(value)
+    if address and not re.fullmatch(AS_BROWSERS_WRITE, address, re.ASCII):
+        raise ValueError(
+            "must be as browsers write it: the host in small letters (xn--… for others), and in the"
+            " path letters, digits and ._~- alone, no part of it empty, . or .."
+        )
+    return re.sub(r"^(?:(https://[^/]+):443|(http://[^/]+):80)(?=/|$)", r"\1\2", address)
 
 
 ADDED = ("/loki/api/v1/push", "/v1/logs", "/v1/traces", "/v2/log", "/metrics")

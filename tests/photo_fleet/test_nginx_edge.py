@@ -194,6 +194,32 @@ def test_who_has_it_already_gets_no_bytes(stage: EdgeStage) -> None:
     assert "max-age" in again.headers["Cache-Control"]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"If-Match": '"other"'}, {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}],
+)
+def test_who_wants_it_only_as_it_was_is_told_that_it_is_not(
+    stage: EdgeStage, asked: dict[str, str]
+) -> None:
+    key, data = stage.object()
+    for _ in range(2):
+        told = stage.http.get(stage.url(key), headers=asked)
+        assert status_of(told) == (412, "precondition_failed")
+    assert stage.http.get(stage.url(key)).content == data
+
+
+@pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host"])
+def test_what_was_signed_for_the_edge_passes_by_it_alone(stage: EdgeStage, header: str) -> None:
+    key, data = stage.object()
+    signed = stage.place.query(stage.host, key)
+    beside = f"{stage.front.url}{stage.place.inside}/{key}?{signed}"
+    assert stage.http.get(stage.url(key, query=signed)).content == data
+    assert stage.http.get(beside, headers={header: stage.host}).status_code in (403, 404)
+    host = urlsplit(stage.front.url).netloc
+    clients = f"{beside.partition('?')[0]}?{stage.place.query(host, key)}"
+    assert stage.http.get(clients).content == data
+
+
 def test_fifty_at_once_are_one_fetch(stage: EdgeStage) -> None:
     key, data = stage.object()
     urls = [stage.url(key) for _ in range(50)]

@@ -188,7 +188,8 @@ def test_an_edge_before_no_store_is_refused(fleet: Fleet, complaint: str) -> Non
 def test_nginx_s_errors_have_the_service_s_codes() -> None:
     """Where the service has an error of that status that says the same."""
     known = {code.wire: int(code.status) for code in Code}
-    own = {"bad_gateway": 502, "gateway_timeout": 504, "link_invalid": 403, "link_expired": 410}
+    own = {"bad_gateway": 502, "gateway_timeout": 504, "precondition_failed": 412}
+    own |= {"link_invalid": 403, "link_expired": 410}
     for error in (*edge_errors(Balancer()), *nginx_edge.ERRORS):
         if error.status != 414:
             assert (known | own)[error.code] == error.status

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from photo_base.environment import PREFIX, choice, keys, number, optional_url, setting
+from photo_base.environment import PREFIX, choice, keys, number, optional_signed_url, setting
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 """What stands in a URL as it is."""
-EDGE_SECRET = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
+EDGE_SECRET = re.compile(r"[A-Za-z0-9._~+/=-]{32,1024}", re.ASCII)
 """What stands in nginx's configuration as it is."""
 RSA_BITS = 2048
 """CloudFront takes no others."""
@@ -43,7 +43,7 @@ class CdnSettings:
         "the CDN's address in the URLs that clients get, under which an object has its key as path;"
         " needed with CDN",
         default="",
-        parse=optional_url,
+        parse=optional_signed_url,
     )
     keys: dict[str, str] = setting(
         "CDN_KEYS",
@@ -101,7 +101,9 @@ def private_key(secret: str) -> "RSAPrivateKey | EllipticCurvePrivateKey":
 
 def _of_edge(secret: str) -> None:
     if not EDGE_SECRET.fullmatch(secret):
-        raise ValueError("have letters, digits and ._~+/=- alone; `openssl rand -hex 32` makes one")
+        raise ValueError(
+            "have letters, digits and ._~+/=- alone, at most 1024; `openssl rand -hex 32` makes one"
+        )
 
 
 def _hexadecimal(secret: str) -> None:
@@ -135,6 +137,8 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[str]:
             f"{PREFIX}CDN={provider} redirects clients and {PREFIX}DELIVERY=stream never does:"
             f" remove one of them ({PREFIX}CDN_FALLBACK=stream streams while the CDN fails)"
         )
+    if provider == "nginx" and len({kid.lower() for kid in given}) < len(given):
+        yield f"{PREFIX}CDN_KEYS has ids that differ in capital letters alone: nginx sees one id"
     for kid, secret in given.items():
         try:
             FORMS[provider](secret)

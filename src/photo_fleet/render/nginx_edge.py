@@ -68,7 +68,7 @@ ALWAYS = [
 ]
 REFUSED = [*ALWAYS, "add_header Cache-Control no-store always;"]
 
-NO_SUCH_PART = 416
+NO_SUCH_PART, NOT_AS_DEMANDED = 416, 412
 
 ERRORS = (
     EdgeError(
@@ -81,6 +81,7 @@ ERRORS = (
     EdgeError(404, "not_found", "Not found"),
     EdgeError(405, "method_not_allowed", "This method is not allowed here"),
     EdgeError(410, "link_expired", "This address has expired: ask the API for a new one"),
+    EdgeError(NOT_AS_DEMANDED, "precondition_failed", "The image is not as the request demands"),
     EdgeError(413, "too_large", "A request for an image has no body"),
     EdgeError(NO_SUCH_PART, "range_not_satisfiable", "The image has no such part"),
     EdgeError(429, "too_many_requests", "Too many requests from this address", 1),
@@ -89,7 +90,7 @@ ERRORS = (
         "storage_unavailable",
         "The store of the images does not answer; try again",
         2,
-        (409, 412, 500, 501, 502, 504, 507),
+        (409, 500, 501, 502, 504, 507),
     ),
 )
 """What clients are told in place of what nginx or the store says."""
@@ -111,6 +112,18 @@ def edge_store(fleet: Fleet) -> StoreAddress:
     signed_for = fleet.service.store or balancer.store
     address = balancer.store or fleet.service.store
     return StoreAddress.parse(address, "balancer.store", _signed_host(signed_for))
+
+
+def only_edge_s(fleet: Fleet) -> str:
+    """The name of the store in signatures that are the edge's alone; empty where there is none, and
+    where clients' have the same."""
+    edge, service, balancer = fleet.edge, fleet.service, fleet.balancer
+    if not edge.on or fleet.store.kind != "s3" or not balancer.store:
+        return ""
+    name = edge_store(fleet).signed_for
+    # Without public_url nobody knows whether another address of the store is this balancer's.
+    is_ours = service.store in ("", balancer.store) or service.public_url
+    return name if is_ours and name != _signed_host(service.public_url) else ""
 
 
 def _signed_host(address: str) -> str:
@@ -286,6 +299,8 @@ def _answers() -> Lines:
         headers = [
             *REFUSED,
             *([f"add_header Retry-After {later} always;"] if later is not None else []),
+            # nginx closes the connection after it, and by itself does not say so.
+            *(["keepalive_timeout 0;"] if error.status == NOT_AS_DEMANDED else []),
         ]
         if error.status == NO_SUCH_PART:
             again = "# nginx has put the headers of an image on it already, or the store refused."

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from photo_fleet.render import nginx_errors as errors
 from photo_fleet.render import nginx_origins as origins
-from photo_fleet.render.nginx_edge import edge_locations
+from photo_fleet.render.nginx_edge import edge_locations, only_edge_s
 from photo_fleet.render.nginx_members import UPSTREAM, edge_health
 from photo_fleet.render.nginx_store import store_location
 from photo_fleet.render.nginx_text import Lines, block, plain, time
@@ -102,7 +102,7 @@ def _body(fleet: Fleet, places: Places) -> Lines:
         _api_locations(balancer),
         _health_locations(balancer),
         _docs_locations(balancer),
-        store_location(balancer, places, OF_THE_STORE),
+        store_location(balancer, places, OF_THE_STORE, only_edge_s(fleet)),
         edge_locations(fleet, places, _limits("cdn", balancer)),
         _pages(places),
         ["location / { return 404; }"],

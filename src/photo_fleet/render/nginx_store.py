@@ -26,9 +26,13 @@ OURS = {
 }
 """First parts of paths that are not the store's."""
 
-HIDDEN = ("Authorization", "Cookie", "Referer", "Proxy-Authorization")
-"""Of the request: what proves a user's identity to us, and the address of a shared album."""
-
+HIDDEN = (
+    *("Authorization", "Cookie", "Referer", "Proxy-Authorization"),
+    *("Forwarded", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto"),
+    "X-Forwarded-Prefix",
+)
+"""Of the request: what proves a user's identity to us, the address of a shared album, and what
+stores take for the name that a URL was signed for in place of Host."""
 
 SANDBOX = "\"default-src 'none'; style-src 'unsafe-inline'; sandbox\""
 """What somebody uploaded is on our origin, and must not act there."""
@@ -81,9 +85,9 @@ def store_upstream(balancer: Balancer, places: Places) -> Lines:
     return upstream(UPSTREAM, _address(balancer), balancer, places)
 
 
-def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
+def store_location(balancer: Balancer, places: Places, headers: Lines, not_for: str = "") -> Lines:
     """Signed reads and writes of one bucket. The signature covers path, query and Host, so these
-    pass as they came."""
+    pass as they came, but for what was signed `not_for` clients: for the store by this name."""
     if not balancer.store:
         return []
     bucket = plain(balancer.bucket, "balancer.bucket")
@@ -94,6 +98,7 @@ def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
         f'if ($request_uri !~ "^/{re.escape(bucket)}/") {{ return 404; }}',
         "if ($is_signed = 0) { return 404; }",
         "if ($request_method !~ ^(?:GET|HEAD|PUT|OPTIONS)$) { return 405; }",
+        *_unless_for(not_for),
         *headers,
         "# What somebody uploaded is on our origin now: it must not act there.",
         "add_header X-Content-Type-Options nosniff always;",
@@ -116,6 +121,15 @@ def store_location(balancer: Balancer, places: Places, headers: Lines) -> Lines:
         *destination(UPSTREAM, _address(balancer), balancer, places),
     ]
     return [f"location = /{bucket} {{ return 404; }}", *block(f"location ^~ /{bucket}/", body)]
+
+
+def _unless_for(name: str) -> Lines:
+    if not name:
+        return []
+    return [
+        "# What the edge alone passes on, to whoever it has verified.",
+        f'if ($http_host ~* "^{re.escape(name)}(?::80|:443)?$") {{ return 404; }}',
+    ]
 
 
 def destination(

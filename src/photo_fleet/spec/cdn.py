@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from photo_fleet.spec.kinds import HOST, Location
+from photo_base.environment import AS_BROWSERS_WRITE
+from photo_fleet.spec.kinds import Location
 
-CdnAddress = Annotated[str, Location(rf"({HOST}(/[A-Za-z0-9/_.-]*)?)?", "https://cdn.example.org")]
+CdnAddress = Annotated[str, Location(rf"(?:{AS_BROWSERS_WRITE}/?)?", "https://cdn.example.org")]
 
 
 @dataclass(frozen=True, slots=True)
