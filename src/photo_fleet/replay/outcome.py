@@ -64,17 +64,16 @@ def outcome_of(run: Run, station: Station, price: float | None) -> Outcome:
     """Judges a run. `price` is that of an instance-hour."""
     pairs = zip(run.demand, run.supply, strict=True)
     known = [(needed, had) for needed, had in pairs if needed is not None]
-    share = 100 / len(known)
     short = [(needed - had) / needed for needed, had in known if needed > had]
     beyond = [(had - needed) / needed for needed, had in known if had > needed]
     opposite, differs = _upsilon(run)
     hours = sum(run.supply) * run.every / HOUR
     return Outcome(
         policy=run.policy,
-        theta_under=share * sum(short),
-        theta_over=share * sum(beyond),
-        tau_under=share * len(short),
-        tau_over=share * len(beyond),
+        theta_under=100 * sum(short) / len(known),
+        theta_over=100 * sum(beyond) / len(known),
+        tau_under=100 * len(short) / len(known),
+        tau_over=100 * len(beyond) / len(known),
         upsilon_opposite=opposite,
         upsilon_differs=differs,
         changes=sum(before != after for before, after in pairwise(run.supply)),
@@ -96,8 +95,7 @@ def _upsilon(run: Run) -> tuple[float, float]:
             asked, given = _sign(later - sooner), _sign(after - before)
             opposite += asked * given < 0
             differs += asked != given
-    share = 100 / steps if steps else 0.0
-    return share * opposite, share * differs
+    return 100 * opposite / max(1, steps), 100 * differs / max(1, steps)
 
 
 def _sign(number: int) -> int:
