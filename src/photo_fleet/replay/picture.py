@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 955, 115, 400
 """Of the plot, in the picture's coordinates; below it are its times and the lane of shortage."""
 LANE, LANE_HEIGHT = 448, 22
 MOST_COLUMNS = RIGHT - LEFT
-LONGEST_NAME = 22
+LONGEST_NAME = 28
 """Letters for which there is room."""
 
 STYLE = """
@@ -100,8 +100,8 @@ def _legend(title: str, name: str) -> str:
     return (
         f'<text class="heading" x="{LEFT}" y="46">{title}</text>'
         f'<rect class="needed" x="{LEFT}" y="72" width="32" height="18"/>'
-        f'<text x="{LEFT + 42}" y="88">needed by the traffic</text>'
-        f'<path class="there" d="M490 81h32"/><text x="532" y="88">ready by {escape(name)}</text>'
+        f'<text x="{LEFT + 42}" y="88">needed</text>'
+        f'<path class="there" d="M300 81h32"/><text x="342" y="88">ready by {escape(name)}</text>'
     )
 
 
