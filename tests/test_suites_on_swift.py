@@ -33,6 +33,7 @@ SUITES = {
         "renditions/test_heic.py",
     ],
     "delivery": [
+        "cdn",
         "contract/test_photos.py",
         "contract/test_isolation.py",
         "test_streaming_delivery.py",
