@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from photo_fleet.cli import main
+from photo_fleet.render import nginx, systemd, tree
 from photo_fleet.render.edge_keys import key_map
+from photo_fleet.render.places import Places
+from photo_fleet.spec.edge import Edge
+from photo_fleet.spec.fleet import Balancer, Fleet
 
 ONE, OTHER = "5f3c1a7be90d44c2" * 4, "0a1b2c3d4e5f6071" * 4
 
@@ -58,3 +62,18 @@ def test_the_command_writes_it_for_its_user(
     assert main([*arguments, "--user", "nobody-of-this-name"]) == 1
     assert out.read_text() == before
     assert os.listdir(tmp_path) == [out.name]
+
+
+def test_nginx_s_unit_has_a_place_for_images_where_there_is_an_edge() -> None:
+    fleet = Fleet(balancer=Balancer(store="http://10.0.0.5:8333"), edge=Edge(on=True))
+    unit = "photo-fleet-nginx.service"
+    assert "CacheDirectory=photo-fleet\n" in systemd.balancer_files(fleet)[unit]
+    assert "CacheDirectory" not in systemd.balancer_files(Fleet())[unit]
+    assert any("edge-keys" in note for note in systemd.notes(fleet))
+
+
+def test_no_secret_is_in_what_is_rendered() -> None:
+    fleet = Fleet(balancer=Balancer(store="http://10.0.0.5:8333"), edge=Edge(on=True))
+    told = nginx.files(fleet, Places())["nginx.conf"]
+    assert "include /etc/photo-fleet/edge-keys.con[f];" in told
+    assert not [name for name in tree.files(fleet) if "keys" in name]
