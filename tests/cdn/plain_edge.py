@@ -66,7 +66,7 @@ class PlainEdge(Listener):
         pieces = [piece for piece in query.split("&") if piece.partition("=")[0] not in OWN]
         own = dict(parse_qsl(query))
         name = quote(own.get("filename", ""), safe="")
-        signed = secure_link(f"{own.get('expires')}{path} {name} {SECRET}")
+        signed = secure_link(f"{own.get('expires')}{path} {name} {'&'.join(pieces)} {SECRET}")
         if path.startswith("/staging/") and not self.reads_all:
             return 403, b""
         if not self.first and path in self._kept:

@@ -102,7 +102,8 @@ class Cdn:
     def _by_secure_link(self, path: str, raw: str, query: dict[str, str], now: float) -> bool:
         secret = dict(self.keys).get(query["kid"])
         name = dict(pair.split("=", 1) for pair in raw.split("&"))["filename"]
-        text = f"{query['expires']}{unquote(path)} {name} {secret}"
+        stores = raw.partition(f"&filename={name}&")[2]
+        text = f"{query['expires']}{unquote(path)} {name} {stores} {secret}"
         made = base64.b64encode(hashlib.md5(text.encode()).digest(), b"-_").decode()
         is_ours = secret is not None and made.rstrip("=") == query["md5"]
         return is_ours and int(query["expires"]) > now

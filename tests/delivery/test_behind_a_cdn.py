@@ -49,7 +49,7 @@ http {{
         location ~ ^/cdn/(?<key>.*)$ {{
             if ($secret = "") {{ return 403; }}
             secure_link $arg_md5,$arg_expires;
-            secure_link_md5 "$secure_link_expires$uri $arg_filename $secret";
+            secure_link_md5 "$secure_link_expires$uri $arg_filename $stores $secret";
             if ($secure_link = "") {{ return 403; }}
             if ($secure_link = "0") {{ return 410; }}
             proxy_set_header Host {store};

@@ -166,8 +166,8 @@ class EdgeStage:
         expires = int(time.time()) + life
         path, shown = f"/cdn/{key}", quote(name, safe="")
         known = KEYS.get(kid, "") if secret is None else secret
-        made = secure_link(f"{expires}{path} {shown} {known}")
         stores = self.place.query(self.host, key) if query is None else query
+        made = secure_link(f"{expires}{path} {shown} {stores} {known}")
         return (
             f"{self.front.url}{path}?expires={expires}&kid={kid}&md5={made}"
             f"&filename={shown}&{stores}"

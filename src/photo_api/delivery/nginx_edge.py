@@ -1,7 +1,7 @@
 """URLs of nginx as a cache before the store ("ngx_http_secure_link_module" in nginx's manual).
 
-The query proves two things: to the edge, that the URL is ours (`expires`, `kid`, `md5` and the
-file's name); to the store, when the edge has not the object and passes the rest on, that whoever
+The query proves two things: to the edge, that all of the URL is ours (`expires`, `kid`, `md5` and
+the file's name); to the store, when the edge has not the object and passes the rest on, that whoever
 asks may read it. So the edge needs no credentials of the store.
 """
 
@@ -49,6 +49,6 @@ class NginxEdgeSigner(CdnSigner):
     def _query(self, key: str, filename: str, expires: int, window: tuple[int, int]) -> str:
         kid, secret = self._current()
         name = quote(safe_filename(filename), safe="")
-        made = secure_link(f"{expires}{self._path}/{key} {name} {secret}")
         stores = self._origin.signed_origin(key, window).partition("?")[2]
+        made = secure_link(f"{expires}{self._path}/{key} {name} {stores} {secret}")
         return f"expires={expires}&kid={kid}&md5={made}&filename={name}&{stores}"

@@ -220,7 +220,8 @@ def _verified() -> Lines:
         'if ($edge_secret = "") { return 403; }',
         'if ($edge_query = "") { return 403; }',
         "secure_link $arg_md5,$arg_expires;",
-        'secure_link_md5 "$secure_link_expires$uri $arg_filename $edge_secret";',
+        "# With what the store is asked by: else each changed one would be passed on.",
+        'secure_link_md5 "$secure_link_expires$uri $arg_filename $edge_query $edge_secret";',
         'if ($secure_link = "") { return 403; }',
         'if ($secure_link = "0") { return 410; }',
     ]
