@@ -1,8 +1,8 @@
 """URLs of nginx as a cache before the store ("ngx_http_secure_link_module" in nginx's manual).
 
 The query proves two things: to the edge, that all of the URL is ours (`expires`, `kid`, `md5` and
-the file's name); to the store, when the edge has not the object and passes the rest on, that whoever
-asks may read it. So the edge needs no credentials of the store.
+the file's name); to the store, when the edge has not the object and passes the rest on, that
+whoever asks may read it. So the edge needs no credentials of the store.
 """
 
 import base64
