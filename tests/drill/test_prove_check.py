@@ -155,6 +155,8 @@ def test_what_took_longer_than_the_spec_allows_counts_for_nothing() -> None:
     saw = seen(replace(record, requests=(lost, *rest)), SOUND, (), 1)
     assert (saw.serves, saw.beyond) == (True, 1)
     assert saw.words.endswith("all served; 1 took longer than longest_request")
+    slow = replace(lost, kind="slow_upload")
+    assert seen(replace(record, requests=(slow, *rest)), SOUND, (), 1).loses
 
 
 def test_the_table_has_a_row_for_each_spec() -> None:

@@ -6,11 +6,14 @@ from enum import Enum
 
 from photo_fleet.drill.check_proof.specs import Case
 from photo_fleet.drill.gates import Gate, violations
-from photo_fleet.drill.records import Record
+from photo_fleet.drill.records import Record, Request
 from photo_fleet.drill.statistics import unserved
 
 BEHIND = 1.0
 """Seconds by which the drill itself may be late before a loss may be its own."""
+
+SLOW = "slow_upload"
+"""The kind of the requests of slow clients."""
 
 NOT_SERVED = frozenset({"refused", "failed", "cut", "lost"})
 
@@ -65,8 +68,8 @@ class Seen:
 def seen(record: Record, case: Case, again: Collection[str], seconds: float) -> Seen:
     """What the record tells; `again` are ids of requests that nginx sent to a second instance,
     whether or not the first took the connection."""
-    longest, sent = case.fleet.service.longest_request, len(record.requests)
-    kept = [one for one in record.requests if not unserved(one) or one.ended - one.sent < longest]
+    sent = len(record.requests)
+    kept = [one for one in record.requests if not unserved(one) or not _is_beyond(case, one)]
     record = replace(record, requests=tuple(kept))
     found = {item.rule: item.count for item in violations(Gate.LOSSLESS, record)}
     served = [item for item in record.requests if not unserved(item)]
@@ -79,6 +82,12 @@ def seen(record: Record, case: Case, again: Collection[str], seconds: float) -> 
         stall=record.stall,
         seconds=seconds,
     )
+
+
+def _is_beyond(case: Case, request: Request) -> bool:
+    """What a slow client sends takes as long as the client wants."""
+    longest = case.fleet.service.longest_request
+    return request.ended - request.sent >= longest and request.kind != SLOW
 
 
 @dataclass(frozen=True, slots=True)
