@@ -29,7 +29,8 @@ LEAST_NAMES, MOST_NAMES = 10, 1024
 """MiB."""
 
 LONGEST_FETCH = 10
-"""Seconds after which others do not wait any longer for what one of them fetches."""
+"""Seconds after which others do not wait any longer for what one of them fetches, and after which a
+store that says nothing is away."""
 
 SIGNED = {
     "s3": "X-Amz-[A-Za-z-]+=[A-Za-z0-9%._~-]*(?:&X-Amz-[A-Za-z-]+=[A-Za-z0-9%._~-]*)*",
@@ -39,7 +40,7 @@ SIGNED = {
 
 HIDDEN = (
     *("Set-Cookie", "Cache-Control", "Expires", "Pragma", "Vary", "Content-Disposition", "Link"),
-    *("Refresh", "X-Request-ID", "X-Robots-Tag", "X-Content-Type-Options"),
+    *("Refresh", "ETag", "X-Request-ID", "X-Robots-Tag", "X-Content-Type-Options"),
     *("Content-Security-Policy", "Strict-Transport-Security", "Access-Control-Allow-Origin"),
     *("Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"),
     *("Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"),
@@ -48,7 +49,10 @@ HIDDEN = (
     *("X-Trans-Id", "X-Openstack-Request-Id", "X-Timestamp", "X-Object-Meta-Mtime"),
 )
 """Of the store's answer: what is for whoever asked first, and what known stores tell of themselves.
-With Lua clients get no header that it does not name."""
+With Lua clients get no header that it does not name.
+
+ETag, because nginx breaks off an answer whose pieces differ in it, and for the same bytes it is
+another one after a store was moved or restored. Browsers ask again by Last-Modified."""
 
 IGNORED = (
     *("Cache-Control", "Expires", "Set-Cookie", "Vary", "X-Accel-Expires", "X-Accel-Redirect"),
@@ -56,7 +60,7 @@ IGNORED = (
 )
 """What the store cannot order."""
 
-READABLE = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After"
+READABLE = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, Retry-After"
 
 ALWAYS = [
     "add_header X-Request-ID $request_id_or_own always;",
@@ -90,7 +94,7 @@ ERRORS = (
         "storage_unavailable",
         "The store of the images does not answer; try again",
         2,
-        (409, 500, 501, 502, 504, 507),
+        (*range(300, 309), 409, 500, 501, 502, 504, 507),
     ),
 )
 """What clients are told in place of what nginx or the store says."""
@@ -199,7 +203,7 @@ def start_worker(fleet: Fleet, places: Places) -> Lines:
     """For Lua: what each worker does from its start on."""
     if not edge_files(fleet):
         return []
-    return [f'require("photo.edge").watch_room("{places.cache}/room", {fleet.edge.slice})']
+    return [f'require("photo.edge").watch_room("{places.cache}/cdn/room", {fleet.edge.slice})']
 
 
 def _glob(places: Places) -> str:
@@ -234,7 +238,8 @@ def _cached(fleet: Fleet) -> Lines:
         f"proxy_cache {UPSTREAM};",
         "# Neither who asks nor by which signature.",
         "proxy_cache_key $uri$edge_slice;",
-        f"proxy_cache_valid 200 206 {time(edge.fresh)};",
+        "# A piece is a 206. A store that answers otherwise is somebody else with a page.",
+        f"proxy_cache_valid 206 {time(edge.fresh)};",
         "proxy_cache_revalidate on;",
         "proxy_cache_background_update on;",
         "# Whatever the store says: who asks may see what is here.",
@@ -244,6 +249,7 @@ def _cached(fleet: Fleet) -> Lines:
         "proxy_cache_lock on;",
         f"proxy_cache_lock_age {LONGEST_FETCH}s;",
         f"proxy_cache_lock_timeout {LONGEST_FETCH}s;",
+        f"proxy_read_timeout {LONGEST_FETCH}s;",
         f"proxy_ignore_headers {' '.join(IGNORED)};",
         "# What is not kept goes straight through, none to the disk.",
         "proxy_max_temp_file_size 0;",

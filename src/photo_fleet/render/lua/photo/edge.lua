@@ -27,7 +27,6 @@ local TOLD = {
   ["content-length"] = true,
   ["content-range"] = true,
   ["content-type"] = true,
-  ["etag"] = true,
   ["last-modified"] = true,
 }
 
@@ -41,6 +40,17 @@ end
 -- Before the head of an answer is sent; nginx adds ours afterwards.
 function edge.answer()
   keep_only_told()
+  -- Each request to the store is for a part: any other success is somebody's page in its place.
+  local stores = (ngx.var.upstream_status or ""):match("2%d%d$")
+  if stores and stores ~= "206" then
+    ngx.status = 503
+    ngx.header["Cache-Control"], ngx.header["Retry-After"] = "no-store", 2
+    return
+  end
+  -- nginx answers nothing else on this connection until it has looked again for what is old.
+  if ngx.var.upstream_cache_status == "STALE" and ngx.req.http_version() < 2 then
+    ngx.header["Connection"] = "close"
+  end
   if dict:get(ROOM) then ngx.var.edge_no_room = "1" end
   local left = (tonumber(ngx.var.arg_expires) or 0) - ngx.time()
   if left > 0 then ngx.var.edge_caching = "private, max-age=" .. left end
