@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 class Carried:
     """What the tree of a release says of itself: `upgrades_from` are the releases that it may serve
     beside, `migrations` those that it knows, each with why it breaks the release before, which is
-    empty where it does not."""
+    empty where it does not, `settings` the names of those that it knows, without prefix."""
 
     release: str
     upgrades_from: tuple[str, ...] = ()
     migrations: Mapping[str, str] = field(default_factory=dict)
+    settings: frozenset[str] = frozenset()
 
 
 def refusals(

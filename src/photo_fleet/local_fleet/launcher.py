@@ -26,15 +26,19 @@ from photo_fleet.spec.settings import secrets as instance_secrets
 LONGEST_MIGRATION = 600.0
 LONGEST_ANSWER = 30.0
 LOOPBACK = "127.0.0.1"
+EDGE = "CDN"
+"""With this begin the names of settings by which instances hand out URLs of the edge."""
 
 CARRIED = """
 import json
 import photo_api.contract as contract
 from photo_api.db.migrations import known_migrations
+from photo_api.settings.loading import variables
 print(json.dumps({
     "release": contract.RELEASE,
     "upgrades_from": getattr(contract, "UPGRADES_FROM", ()),
     "migrations": {one.name: one.breaks or "" for one in known_migrations()},
+    "settings": [one.name for _, one in variables()],
 }))
 """
 """What each release's own Python says of it; the first ones name no release to come from."""
@@ -87,7 +91,10 @@ class Launcher:
         told = await self._asked(found, "-c", CARRIED)
         try:
             carried = Carried(
-                str(told["release"]), tuple(told["upgrades_from"]), dict(told["migrations"])
+                str(told["release"]),
+                tuple(told["upgrades_from"]),
+                dict(told["migrations"]),
+                frozenset(told["settings"]),
             )
         except (LookupError, TypeError, ValueError):
             raise Refused(f"{found.label} is no release: it says {told!r:.200} of itself") from None
@@ -175,8 +182,15 @@ class Launcher:
         )
 
     def _environ_of(self, release: Release, name: str) -> dict[str, str]:
-        """That of an instance of this release with this address."""
-        environ = {**self._environ, f"{PREFIX}INSTANCE_IP": name, **release.environ}
+        """That of an instance of this release with this address. The edge is this machine's own,
+        and no setting for a release that knows none: its images come from the store."""
+        known = release.carried is None or EDGE in release.carried.settings
+        usual = {
+            variable: value
+            for variable, value in self._environ.items()
+            if known or not variable.startswith(PREFIX + EDGE)
+        }
+        environ = {**usual, f"{PREFIX}INSTANCE_IP": name, **release.environ}
         for variable in release.environ:
             environ.pop(f"{variable}_FILE", None)
         return environ
