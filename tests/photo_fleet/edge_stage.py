@@ -234,5 +234,15 @@ def edge_stage(
             yield EdgeStage(front, place, relay, server, servers, http)
 
 
+def status_of(answer: httpx.Response) -> tuple[int, str]:
+    """An error's status and code; its body is the house's."""
+    body = answer.json()
+    assert set(body) == {"detail", "code", "request_id"}
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    return answer.status_code, body["code"]
+
+
 def path_of(url: str) -> str:
     return urlsplit(url).path

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from photo_api.storage.bucket import Bucket
 from photo_fleet.spec.edge import Edge
-from tests.photo_fleet.edge_stage import EdgeStage, edge_stage, in_bucket
+from tests.photo_fleet.edge_stage import EdgeStage, edge_stage, in_bucket, status_of
 from tests.service import eventually
 from tests.storage.conftest import bucket
 
@@ -27,16 +26,6 @@ SLICE = 64 * 1024
 def stage(bucket: Bucket) -> Iterator[EdgeStage]:
     with edge_stage(in_bucket(bucket), Edge(on=True, min_free=0, slice=SLICE)) as made:
         yield made
-
-
-def status_of(answer: httpx.Response) -> tuple[int, str]:
-    """An error's status and code; its body is the house's."""
-    body = answer.json()
-    assert set(body) == {"detail", "code", "request_id"}
-    assert body["request_id"] == answer.headers["X-Request-ID"]
-    assert "no-store" in answer.headers["Cache-Control"]
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    return answer.status_code, body["code"]
 
 
 def test_what_was_fetched_once_is_served_to_whoever_has_a_url(stage: EdgeStage) -> None:
@@ -196,32 +185,6 @@ def test_who_has_it_already_gets_no_bytes(stage: EdgeStage) -> None:
     assert "max-age" in again.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [{"If-Match": '"other"'}, {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}],
-)
-def test_who_wants_it_only_as_it_was_is_told_that_it_is_not(
-    stage: EdgeStage, asked: dict[str, str]
-) -> None:
-    key, data = stage.object()
-    for _ in range(2):
-        told = stage.http.get(stage.url(key), headers=asked)
-        assert status_of(told) == (412, "precondition_failed")
-    assert stage.http.get(stage.url(key)).content == data
-
-
-@pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host"])
-def test_what_was_signed_for_the_edge_passes_by_it_alone(stage: EdgeStage, header: str) -> None:
-    key, data = stage.object()
-    signed = stage.place.query(stage.host, key)
-    beside = f"{stage.front.url}{stage.place.inside}/{key}?{signed}"
-    assert stage.http.get(stage.url(key, query=signed)).content == data
-    assert stage.http.get(beside, headers={header: stage.host}).status_code in (403, 404)
-    host = urlsplit(stage.front.url).netloc
-    clients = f"{beside.partition('?')[0]}?{stage.place.query(host, key)}"
-    assert stage.http.get(clients).content == data
-
-
 def test_fifty_at_once_are_one_fetch(stage: EdgeStage) -> None:
     key, data = stage.object()
     urls = [stage.url(key) for _ in range(50)]
@@ -305,43 +268,6 @@ def test_what_is_kept_tells_nothing_of_who_asked_first(stage: EdgeStage) -> None
         assert not [
             name for name in headers if "amz" in name or name.startswith(("x-accel", "x-own"))
         ]
-
-
-@pytest.mark.parametrize(
-    ("stores", "told"),
-    [
-        (403, (403, "link_invalid")),
-        (401, (403, "link_invalid")),
-        (404, (404, "not_found")),
-        (429, (429, "too_many_requests")),
-        *[(status, (503, "storage_unavailable")) for status in (500, 502, 503, 504, 507)],
-    ],
-)
-def test_errors_of_the_store_are_told_and_not_kept(
-    stage: EdgeStage, stores: int, told: tuple[int, str]
-) -> None:
-    key, data = stage.object()
-    stage.relay.status = stores
-    try:
-        refused = stage.http.get(stage.url(key))
-    finally:
-        stage.relay.status = 0
-    assert status_of(refused) == told
-    assert ("Retry-After" in refused.headers) == (told[0] in (429, 503))
-    assert stage.http.get(stage.url(key)).content == data
-
-
-def test_what_the_store_does_not_have_is_asked_for_again(stage: EdgeStage) -> None:
-    key = "photos/1/42/later.webp"
-    assert status_of(stage.http.get(stage.url(key))) == (404, "not_found")
-    stage.place.put(key, b"x", "image/webp")
-    assert stage.http.get(stage.url(key)).content == b"x"
-
-
-def test_a_signature_that_the_store_refuses_is_told_as_such(stage: EdgeStage) -> None:
-    key, _ = stage.object()
-    foreign = stage.place.query("elsewhere.example.org", key)
-    assert status_of(stage.http.get(stage.url(key, query=foreign))) == (403, "link_invalid")
 
 
 def test_pages_elsewhere_may_read_and_ask_first(stage: EdgeStage) -> None:

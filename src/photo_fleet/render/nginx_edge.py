@@ -74,6 +74,12 @@ REFUSED = [*ALWAYS, "add_header Cache-Control no-store always;"]
 
 NO_SUCH_PART, NOT_AS_DEMANDED = 416, 412
 
+NOT_AN_OBJECT = (
+    *(*range(300, 309), 402, 406, 407, 415, 417, 418, *range(421, 427), 428, 451),
+    *range(520, 531),
+)
+"""Of what stands before a store."""
+
 ERRORS = (
     EdgeError(
         403,
@@ -94,7 +100,7 @@ ERRORS = (
         "storage_unavailable",
         "The store of the images does not answer; try again",
         2,
-        (*range(300, 309), 409, 500, 501, 502, 504, 507),
+        (*NOT_AN_OBJECT, 409, *range(500, 503), *range(504, 512)),
     ),
 )
 """What clients are told in place of what nginx or the store says."""
@@ -170,6 +176,11 @@ def edge_cache(fleet: Fleet, places: Places) -> Lines:
         *block(
             "map $slice_range $edge_slice",
             ["volatile;", f'"" bytes=0-{edge.slice - 1};', "default $slice_range;"],
+        ),
+        "# Of an answer without either nobody knows whether it was cut.",
+        *block(
+            'map "$upstream_http_content_length$upstream_http_transfer_encoding" $edge_no_end',
+            ["volatile;", '"" 1;', 'default "";'],
         ),
         *block(
             "map $arg_filename $edge_disposition",
@@ -262,13 +273,13 @@ def _headers(by_lua: bool) -> Lines:
         f"set $edge_caching {caching};",
         'set $edge_no_room "";',
         *block("header_filter_by_lua_block", ['require("photo.edge").answer()']),
-        "proxy_no_cache $edge_no_room;",
     ]
     return [
         *(f"proxy_hide_header {name};" for name in HIDDEN),
         *ALWAYS,
         "add_header Content-Disposition $edge_disposition;",
         *(lua if by_lua else []),
+        f"proxy_no_cache $edge_no_end{' $edge_no_room' if by_lua else ''};",
         f"add_header Cache-Control {'$edge_caching' if by_lua else caching};",
     ]
 
