@@ -15,7 +15,8 @@ from photo_fleet.group.succession import Carried
 @dataclass(frozen=True, slots=True)
 class Release:
     """What instances are started from: the `number` grows with each deploy; `command` is that of
-    `photo-api`, without its arguments; `carried` is what its tree said of itself, once asked."""
+    `photo-api`, without its arguments; `carried` is what its tree said of itself, once asked, and
+    `digest` that of its files, empty where nobody looked."""
 
     number: int
     label: str
@@ -23,6 +24,7 @@ class Release:
     environ: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     carried: Carried | None = None
+    digest: str = ""
 
     @property
     def version(self) -> str:

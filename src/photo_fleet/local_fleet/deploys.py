@@ -51,6 +51,12 @@ class Deploys:
                 " release is wanted; put back a copy, or move it away and deploy again"
             ) from None
 
+    @property
+    def last_number(self) -> int:
+        """The highest that a release has here; 0 where there is none."""
+        known = (self.settled, self.unfinished and self.unfinished.release)
+        return max((release.number for release in known if release), default=0)
+
     def begin(self, release: Release) -> Callable[[], None]:
         """Before the first change. Raises OSError, and nothing has begun then. What it gives is
         called where nothing was changed: it puts back what was here before."""
@@ -119,6 +125,7 @@ def _stored(release: Release) -> dict[str, object]:
         "command": list(release.command),
         "environ": dict(release.environ),
         "folder": str(release.folder) if release.folder else None,
+        "digest": release.digest,
     }
 
 
@@ -132,4 +139,5 @@ def _release(stored: Mapping[str, Any]) -> Release:
         tuple(command),
         {str(name): str(value) for name, value in stored["environ"].items()},
         Path(folder) if folder is not None else None,
+        digest=str(stored.get("digest", "")),  # releases before did not write it
     )

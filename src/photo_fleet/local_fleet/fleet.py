@@ -168,8 +168,10 @@ class LocalFleet:
         spec = local_spec(self._spec, addresses, self.url, gateway, alertmanager)
         write(layout.spec, toml_text.text(spec))
         secrets = load_or_create(layout.secrets)
-        launcher = Launcher(spec, layout, addresses, secrets, self._environ)
         deploys = self._deploys = Deploys(layout.deploys)
+        launcher = Launcher(
+            spec, layout, addresses, secrets, self._environ, last_number=deploys.last_number
+        )
         first_release = await self._first_release(launcher, deploys)
         await launcher.migrate(first_release)
         nginx = Nginx(spec, layout, self._port, secrets.cdn_keys)

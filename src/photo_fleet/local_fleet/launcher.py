@@ -31,10 +31,19 @@ EDGE = "CDN"
 
 CARRIED = """
 import json
+from hashlib import sha256
+from pathlib import Path
 import photo_api.contract as contract
 from photo_api.db.migrations import known_migrations
 from photo_api.settings.loading import variables
+digest, root = sha256(), Path(contract.__file__).parents[1]
+for package in ("photo_api", "photo_base"):
+    for file in sorted((root / package).rglob("*")):
+        if file.is_file() and file.parent.name != "__pycache__":
+            digest.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode())
+            digest.update(file.read_bytes())
 print(json.dumps({
+    "digest": digest.hexdigest(),
     "release": contract.RELEASE,
     "upgrades_from": getattr(contract, "UPGRADES_FROM", ()),
     "migrations": {one.name: one.breaks or "" for one in known_migrations()},
@@ -49,7 +58,7 @@ READABLE = 0o640
 class Launcher:
     """Makes releases and the programs that are instances of `fleet`, a `local_spec`. PHOTO_API_
     variables of this process reach the instances, unless the spec or the stage decides about
-    them."""
+    them. Releases get numbers after `last_number`, for the ones up to it are known already."""
 
     def __init__(
         self,
@@ -58,6 +67,8 @@ class Launcher:
         addresses: EmbeddedAddresses,
         secrets: Secrets,
         environ: Mapping[str, str],
+        *,
+        last_number: int = 0,
     ) -> None:
         self._workers = fleet.service.workers
         self._layout = layout
@@ -74,13 +85,16 @@ class Launcher:
             texts["CDN_KEYS"] = secrets.cdn_keys
         for variable, text in texts.items():
             write(layout.secret_files / secret[variable].name, text + "\n", READABLE)
-        self._releases = 0
+        self._releases = last_number
 
     async def again(self, former: Release) -> Release:
-        """One that was made before, perhaps by another process, with its number. Raises `Refused`
+        """One that was made before, perhaps by another process, with its number; with a new one
+        where its files have changed, for instances of before do not have these. Raises `Refused`
         when it is no longer there."""
         self._releases = max(self._releases, former.number)
         found = await self.release(former.folder, former.number)
+        if former.digest and found.digest != former.digest:
+            found = await self.release(former.folder)
         return replace(found, environ={**found.environ, **former.environ})
 
     async def release(self, folder: Path | None, number: int | None = None) -> Release:
@@ -96,9 +110,12 @@ class Launcher:
                 dict(told["migrations"]),
                 frozenset(told["settings"]),
             )
+            digest = str(told["digest"])
         except (LookupError, TypeError, ValueError):
             raise Refused(f"{found.label} is no release: it says {told!r:.200} of itself") from None
-        return replace(found, carried=carried)
+        if not carried.migrations:
+            raise Refused(f"{found.label} has no migrations, so files of it are missing")
+        return replace(found, carried=carried, digest=digest)
 
     async def unusable_settings(self, release: Release) -> list[str]:
         """What it would say of the settings that its instances get; empty where it can use them.
