@@ -155,6 +155,21 @@ def test_what_needs_the_store_is_refused_and_the_rest_goes_on(
     assert '"level":"error"' not in service.log.lower().replace(" ", "")
 
 
+def test_an_image_whose_store_fails_within_it_is_cut_and_no_fault_of_ours(
+    dora: User, service: Service, faulty: FaultyStore
+) -> None:
+    url = dora.upload(jpeg() + bytes(40 * 1024 * 1024))["url"]
+    with dora.api.stream("GET", url) as answer:
+        pieces = answer.iter_raw()
+        assert next(pieces)
+        faulty.refuses()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+    eventually(lambda: "an image is cut" in service.log)
+    assert "unhandled error" not in service.log
+    assert "Traceback" not in service.log
+
+
 @FAILING
 def test_a_large_upload_in_parts_is_refused_too(
     fault: Callable[[FaultyStore], None], dora: User, faulty: FaultyStore

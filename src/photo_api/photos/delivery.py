@@ -1,5 +1,6 @@
 """How a photo's bytes reach a client: by a redirect to a signed URL, or streamed from the store."""
 
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -17,7 +18,9 @@ from photo_api.http.client_address import throttle_group
 from photo_api.photos.formats import HARDLY_SHOWN
 from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
 from photo_api.photos.streams import Streams
-from photo_api.storage.base import ObjectMissing, ObjectStore
+from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 LONGEST_REDIRECT_CACHE = 300
 """Seconds a browser may keep a redirect, whatever its URL's validity: after that it asks again, and
@@ -142,7 +145,8 @@ class Delivery:
 
 
 class _InTurn(StreamingResponse):
-    """Gives its `turn` back at its end, whichever that is."""
+    """Gives its `turn` back at its end, whichever that is. Where the store fails within the image
+    it leaves the answer short of its length, which the server then cuts."""
 
     def __init__(
         self,
@@ -156,7 +160,10 @@ class _InTurn(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._turn:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+            except StoreUnavailable as error:
+                log.warning("an image is cut: %s", error)
 
 
 def _is_head(request: Request) -> bool:
