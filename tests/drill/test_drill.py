@@ -44,6 +44,7 @@ def test_the_list_is_there_for_machines_too() -> None:
         (["--only", "no-such-thing"], "the scenarios here are"),
         (["--short", "--all"], "not allowed with"),
         (["--rate", "0"], "from 0.1 to 1000"),
+        (["--only", "steady", "--from", "/"], "--from is for the scenario `upgrade`"),
         (["--mix", "dance=1"], "is no act; there are list_photos, "),
         (["--mix", "upload=often"], "is no weight"),
         (["--mix", "upload=0"], "above 0"),

@@ -96,7 +96,9 @@ def test_text_tells_each_policy_and_what_is_not_known(
         ("hour.txt --objective 10ms", "raise the objective or the service rate"),
         ("hour.txt --peak 1e6", "lower the peak or raise the service rate"),
         ("--prometheus http://127.0.0.1:1 --every 1500ms", "whole seconds"),
-        ("--prometheus http://127.0.0.1:1", "cannot be reached"),
+        ("--prometheus http://127.0.0.1:1", "photo-fleet replay: Prometheus: it cannot be reached"),
+        ("hour.txt --since 1d", "--since: only with --prometheus or --data"),
+        ("--shape ramp --since 1d --job a", "--since, --job: only with --prometheus or --data"),
         ("--data .", "photo-fleet up"),
     ],
 )

@@ -172,6 +172,17 @@ def test_a_prometheus_without_requests_or_without_an_answer_is_none(server: str)
         asyncio.run(read_traffic(half, window, 3600, lambda _: None))
 
 
+def test_a_prometheus_that_tells_of_fewer_than_no_requests_is_not_believed() -> None:
+    def negative(asked: dict[str, str]) -> tuple[int, bytes]:
+        if "end" not in asked:
+            return answer([])
+        first, end = float(asked["start"]), float(asked["end"])
+        return answer([{"metric": {}, "values": [[first, "5"], [first + 60, "-80"], [end, "5"]]}])
+
+    with answering(negative) as url, pytest.raises(BadTraffic, match="fewer than no requests"):
+        asyncio.run(read_traffic(url, Window(END - 600, END), 60, lambda _: None))
+
+
 def test_more_steps_than_may_be_are_refused_before_anybody_is_asked() -> None:
     window = Window(END - (traffic.MOST_STEPS + 1), END)
     with pytest.raises(BadTraffic, match="change --every"):

@@ -17,7 +17,13 @@ from photo_base.environment import url
 from photo_base.line_output import LineOutput, as_text
 from photo_base.processes import CannotStart, find_program
 from photo_base.whole_file import replace, unwritable
-from photo_fleet.commands.drill_place import forget_interrupt, kept_or_temporary, machine, saying
+from photo_fleet.commands.drill_place import (
+    forget_interrupt,
+    interrupted_by_sigterm,
+    kept_or_temporary,
+    machine,
+    saying,
+)
 from photo_fleet.drill.catalogue import (
     DEFAULT_SEED,
     UnknownScenario,
@@ -40,6 +46,7 @@ from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import load
 
 HOLDS, VIOLATED, UNUSABLE = 0, 1, 2
+UPGRADE = "upgrade"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,6 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when all gates hold, 1 when one does not or a scenario could not be carried out, 2 for
     wrong usage."""
+    interrupted_by_sigterm()
     if options.prove_check:
         return _prove_check(options)
     if options.markdown:
@@ -149,6 +157,8 @@ def run(options: argparse.Namespace) -> int:
         return HOLDS
     if not scenarios:
         return _unusable("none of these can be done from outside")
+    if options.before and not any(item.name == UPGRADE for item in scenarios):
+        return _unusable(f"--from is for the scenario `{UPGRADE}`: --only {UPGRADE}, or --all")
     try:
         options.fleet = _given_spec(options)
         _check_places(options)

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 from photo_fleet.drill.runner import Say
@@ -35,6 +37,20 @@ def forget_interrupt() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()
+
+
+def interrupted_by_sigterm() -> None:
+    """The first SIGTERM, of `timeout` or of a job that was cancelled, does what Ctrl-C does: what a
+    drill has on the disk goes with it. A second one ends it at once."""
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # a shell's background job, which knows no Ctrl-C
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def kept_or_temporary(kept: Path | None, running: Running) -> Path:

@@ -26,6 +26,7 @@ NOT_FOR_IT = (
 def unfit(options: argparse.Namespace) -> str:
     """What is wrong with the options, in words; empty when nothing is."""
     given = [f"--{name.replace('_', '-')}" for name in NOT_FOR_IT if getattr(options, name)]
+    given += ["--from"] if options.before else []
     given += ["--store swift"] if options.store != "s3" else []
     return f"{', '.join(given)}: not with --prove-check" if given else ""
 

@@ -117,9 +117,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--data", type=Path, metavar="DIR", help="what that of the fleet in this folder has"
     )
-    parser.add_argument(
-        "--since", type=duration, default=MONTH, metavar="TIME", help="of Prometheus (30d)"
-    )
+    parser.add_argument("--since", type=duration, metavar="TIME", help="of Prometheus (30d)")
     parser.add_argument("--job", type=text, metavar="NAME", help="of Prometheus (all)")
 
 
@@ -127,6 +125,8 @@ def run(options: argparse.Namespace) -> int:
     """0 told, 2 no usable traffic, wrong usage, or not written. Raises SpecError."""
     if options.svg is not None and (reason := unwritable(options.svg)):
         return _unusable(f"cannot write {options.svg}: {reason}")
+    if unfit := _of_prometheus_alone(options):
+        return _unusable(f"{unfit}: only with --prometheus or --data")
     try:
         spec_name, spec, source = asyncio.run(_asked(options))
         peak = source.peak if options.peak is None else options.peak
@@ -153,6 +153,13 @@ def run(options: argparse.Namespace) -> int:
     near = front(spec, traffic.every, lambda other: replay.spec(other.group))
     print(told_as_text(outcomes, near, spec.group, get_terminal_size().columns), end="")
     return DONE
+
+
+def _of_prometheus_alone(options: argparse.Namespace) -> str:
+    """What was given and says nothing of a file or a shape; empty where there is nothing such."""
+    if options.prometheus is not None or options.data is not None:
+        return ""
+    return ", ".join(f"--{one}" for one in ("since", "job") if getattr(options, one) is not None)
 
 
 def _unusable(why: str) -> int:
@@ -183,8 +190,12 @@ async def _counted(options: argparse.Namespace, url: str) -> Source:
         raise BadTraffic("its steps are whole seconds: change --every")
     end = float(now // every * every)
     job = ALL if options.job is None else re.escape(options.job)
-    window = Window(end - options.since, end, job=job)
-    traffic = await read_traffic(url, window, every, lambda done: progress(f"Prometheus: {done}"))
+    window = Window(end - (options.since or MONTH), end, job=job)
+    try:
+        read = read_traffic(url, window, every, lambda done: progress(f"Prometheus: {done}"))
+        traffic = await read
+    except Unread as error:
+        raise Unread(f"Prometheus: {error}") from None
     return Source(traffic, shown_address(url), None)
 
 

@@ -26,6 +26,8 @@ class Traffic:
             raise BadTraffic("it has no steps: give one number a line, the requests of that step")
         if self.unknown == len(self.rates):
             raise BadTraffic("of none of its steps anybody knows what was asked for")
+        if any(rate is not None and not rate >= 0 for rate in self.rates):
+            raise BadTraffic("in one of its steps fewer than no requests were asked for")
         if self.peak <= 0:
             raise BadTraffic("in none of its steps anything was asked for")
 
