@@ -57,9 +57,10 @@ def test_the_command_writes_it_for_its_user(
     for content in (b"a:short", b"\xff\xfe", b"a" * 70_000):
         keys.write_bytes(content)
         assert main(arguments) == 1
+    keys.write_text(f"another:{ONE}")
+    assert main([*arguments, "--user", "nobody-of-this-name"]) == 1
     keys.unlink()
     assert main(arguments) == 1
-    assert main([*arguments, "--user", "nobody-of-this-name"]) == 1
     assert out.read_text() == before
     assert os.listdir(tmp_path) == [out.name]
 

@@ -46,9 +46,9 @@ def run(options: argparse.Namespace) -> int:
         if len(setting) > LONGEST_FILE:
             raise ValueError(f"it has more than {LONGEST_FILE} bytes")
         made = key_map(setting.decode())
+        user = pwd.getpwnam(options.user) if options.user else None
         replace(options.out, made, PRIVATE)
-        if options.user:
-            user = pwd.getpwnam(options.user)
+        if user:
             os.chown(options.out, user.pw_uid, user.pw_gid)
     except OSError as error:
         print(f"photo-fleet edge-keys: {error.filename}: {error.strerror}", file=sys.stderr)

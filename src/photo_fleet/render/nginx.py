@@ -126,7 +126,8 @@ def _logs(places: Places) -> Lines:
     return [
         "# A request's line in the error log shows its URL and its referrer, and so signatures and",
         "# tokens of shares: what went wrong with a request is in the access log, without them.",
-        f"error_log {places.error_log} crit;",
+        "# `crit` is such a line too: of a file that could not be written.",
+        f"error_log {places.error_log} emerg;",
         *block(
             "map $uri $logged_path",
             [

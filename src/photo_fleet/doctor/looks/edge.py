@@ -34,8 +34,8 @@ PLAIN = {"Accept-Encoding": "identity"}
 MOST_MEMBERS, MOST_NOTICES = 1000, 2000
 LONGEST_TEXT = 200
 LEFT_OUT = re.compile(
-    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[crit\] .*?member (\S+) is left out for \d+ s: (.*?)"
-    r"(?:, context: .*)?"
+    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(?:crit|emerg)\] .*?member (\S+) is left out for"
+    r" \d+ s: (.*?)(?:, context: .*)?"
 )
 """As nginx's own clock and `render/lua/photo/quarantine.lua` write it."""
 

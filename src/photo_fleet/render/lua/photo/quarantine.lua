@@ -20,7 +20,7 @@ local function asked_key(id)
 end
 
 local function report(_, id, cause)
-  ngx.log(ngx.CRIT, "member ", id, " is left out for ", LENGTH, " s: ", cause)
+  ngx.log(ngx.EMERG, "member ", id, " is left out for ", LENGTH, " s: ", cause)
 end
 
 local function begin(id, cause)
