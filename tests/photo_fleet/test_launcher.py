@@ -1,12 +1,14 @@
 """What a local fleet tells the instances of a release: each gets the settings that it knows."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from photo_api.contract import RELEASE
 from photo_base.embedded import EmbeddedAddresses
+from photo_base.processes import CannotStart
 from photo_fleet.group.instance import Release
 from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.deploys import Deploys
@@ -86,3 +88,23 @@ async def test_a_release_without_migrations_is_none(tmp_path: Path) -> None:
     (tree / "src/photo_api/db/sql").mkdir()
     with pytest.raises(Refused, match="files of it are missing"):
         await launcher(tmp_path / "data").release(tree)
+
+
+async def test_nothing_starts_from_files_that_are_gone(tmp_path: Path) -> None:
+    """Python would find this tree's code in their place, under their name."""
+    made, tree = launcher(tmp_path / "data"), release_tree(tmp_path / "next")
+    release = await made.release(tree)
+    assert made.program("127.0.0.1", release).environ["PYTHONPATH"] == str(tree / "src")
+    shutil.rmtree(tree)
+    with pytest.raises(CannotStart, match=r"is gone: .*next is no release"):
+        made.program("127.0.0.1", release)
+
+
+async def test_a_virtual_environment_that_came_or_went_is_another_release(tmp_path: Path) -> None:
+    made, tree = launcher(tmp_path / "data"), release_tree(tmp_path / "next")
+    release = await made.release(tree)
+    (tree / "bin").mkdir()
+    (tree / "bin/python").symlink_to(sys.executable)
+    (tree / "bin/photo-api").touch()
+    with pytest.raises(CannotStart, match="has another Python than before"):
+        made.program("127.0.0.1", release)

@@ -52,7 +52,8 @@ class Launcher(Protocol):
     """How an instance is started."""
 
     def program(self, name: str, release: Release) -> Program:
-        """The process that serves under this name, which is its address too."""
+        """The process that serves under this name, which is its address too. Raises `CannotStart`
+        when the release is gone."""
 
 
 Tell = Callable[[str, str, str], None]

@@ -34,7 +34,7 @@ async def roll_out(
     group.deploying = True
     try:
         while _next_old(group, release) is not None:
-            newcomer = await _arrived(group, front, release, start_limit)
+            newcomer = await _arrived(group, front, release, start_limit, say)
             if newcomer is None:
                 raise RolledBack(_failure(group, former, release, start_limit))
             group.adopt(newcomer)
@@ -58,13 +58,14 @@ def _next_old(group: LocalGroup, release: Release) -> Instance | None:
 
 
 async def _arrived(
-    group: LocalGroup, front: Front, release: Release, limit: float
+    group: LocalGroup, front: Front, release: Release, limit: float, say: Callable[[str], None]
 ) -> Instance | None:
     """A new instance, once it gets requests; None when it died or took too long, and was told to
-    go."""
+    go, or could not even be started, which is said."""
     try:
         newcomer = await group.start(release, on_trial=True)
-    except CannotStart:
+    except CannotStart as error:
+        say(str(error))
         return None
     deadline = time.monotonic() + limit
     try:

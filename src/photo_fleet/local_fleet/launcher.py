@@ -188,7 +188,9 @@ class Launcher:
             raise CannotStart(f"cannot migrate, see {log}:\n{running.last_words()}")
 
     def program(self, name: str, release: Release) -> Program:
-        """`photo-api serve` under this name, its address. It is killed with this process."""
+        """`photo-api serve` under this name, its address. It is killed with this process. Raises
+        `CannotStart` when the files of the release are gone."""
+        self._still_there(release)
         arguments = ["serve", "--host", name, "--port", "0", "--workers", str(self._workers)]
         return Program(
             name=name,
@@ -197,6 +199,15 @@ class Launcher:
             log=self._layout.logs / f"{name}.log",
             folder=self._layout.run,
         )
+
+    def _still_there(self, release: Release) -> None:
+        """Without its tree Python would find our own code in its place. Raises `CannotStart`."""
+        try:
+            found = self._found(release.folder, release.number)
+        except Refused as gone:
+            raise CannotStart(f"release {release.label} is gone: {gone}") from None
+        if release.folder and found.command != release.command:
+            raise CannotStart(f"release {release.label} has another Python than before")
 
     def _environ_of(self, release: Release, name: str) -> dict[str, str]:
         """That of an instance of this release with this address. The edge is this machine's own,
