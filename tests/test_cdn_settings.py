@@ -100,6 +100,7 @@ ADDRESSES_NOBODY_ASKS_FOR = (
         ({"CDN": "akamai", "CDN_KEYS": "k:" + "x" + GOOD[1:]}, "hexadecimal"),
         ({"CDN": "nhn", "CDN_KEYS": "k:" + GOOD + "0"}, "even number of digits"),
         ({"CDN": "cloudfront"}, "as base64 of its DER on one line: `openssl pkcs8"),
+        ({"CDN": "cloudfront", "CDN_KEYS": f"K1:{base64.b64decode(PEM).decode()}"}, "not PEM, but"),
         ({"CDN": "cloudfront", "CDN_KEYS": f"K1:{PEM}"}, "as base64 of its DER on one line"),
         (
             {

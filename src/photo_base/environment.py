@@ -247,7 +247,8 @@ def read(
         if not text and variable.default is None:
             raise ValueError(f"must be set: {variable.doc}")
         if not text.isprintable():
-            raise ValueError("must be one line, without control characters")
+            pem = ": not PEM, but the base64 of its DER" if "-----BEGIN" in text else ""
+            raise ValueError(f"must be one line, without control characters{pem}")
         return variable.parse(text)
     except (ValueError, OSError) as error:
         # A secret's text must not reach a log by way of int()'s or float()'s message.
