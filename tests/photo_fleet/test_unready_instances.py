@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from photo_base.processes import Program
+from photo_base.processes import CannotStart, Program
 from photo_fleet.group.instance import Instance, Release
 from photo_fleet.group.local import LocalGroup
 from photo_fleet.group.registry_view import Registry
@@ -37,6 +37,7 @@ class Stage:
         self.url = url
         self.folder = folder
         self.unwell: Callable[[Instance], bool] = lambda _: False
+        self.gone: set[int] = set()
         self.requests = 1.0
         self.told: list[tuple[str, str, str]] = []
         rare = HealthCheck(interval=3600)  # nobody would answer a probe
@@ -51,6 +52,8 @@ class Stage:
         )
 
     def program(self, name: str, release: Release) -> Program:
+        if release.number in self.gone:
+            raise CannotStart(f"release {release.label} is gone")
         return Program(name, ("sleep", "600"), {}, self.folder / f"{name}.log", self.folder)
 
     def is_member(self, boot_id: str) -> bool:
@@ -152,6 +155,36 @@ async def test_a_broken_release_stops_the_deploy_also_while_one_instance_is_miss
         stage.unwell = lambda _: False
         await stage.until(lambda: stage.group.settled)
         assert stage.serving == ["first"] * 3
+
+
+async def test_going_back_holds_for_those_to_come_too(url: str, tmp_path: Path) -> None:
+    """Also where the only instance of the other release has died, so that none is replaced."""
+    async with running(url, tmp_path, replace(Group(), desired=2)) as stage:
+        await stage.until(lambda: stage.group.settled)
+        stage.gone = {SECOND.number}
+        stage.group.release = SECOND
+        stage.group.kill(stage.group.staying[0])
+        await stage.until(lambda: len(stage.serving) == 1 and bool(stage.said("failed")))
+        assert await roll_out(stage.group, stage, FIRST, 20, lambda _: None) == 0
+        assert stage.group.release is FIRST
+        await stage.until(lambda: stage.serving == ["first"] * 2)
+
+
+async def test_where_nobody_serves_a_deploy_still_has_to_bring_somebody(
+    url: str, tmp_path: Path
+) -> None:
+    async with running(url, tmp_path, replace(Group(), desired=2)) as stage:
+        await stage.until(lambda: stage.group.settled)
+        stage.gone = {FIRST.number}
+        for item in stage.group.staying:
+            stage.group.kill(item)
+        await stage.until(lambda: not stage.group.instances)
+        stage.unwell = lambda item: item.release is SECOND
+        with pytest.raises(RolledBack, match="it is gone, and nobody serves"):
+            await roll_out(stage.group, stage, SECOND, 1, lambda _: None)
+        stage.unwell = lambda _: False
+        assert await roll_out(stage.group, stage, SECOND, 20, lambda _: None) == 1
+        await stage.until(lambda: stage.serving == ["second"] * 2)
 
 
 def boots(stage: Stage) -> list[int]:

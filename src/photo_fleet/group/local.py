@@ -192,8 +192,13 @@ class LocalGroup:
     def adopt(self, newcomer: Instance) -> None:
         """A deploy's newcomer has proven its release: it counts, and others are started from it."""
         newcomer.on_trial = False
-        self.release = newcomer.release
+        self.go_on_with(newcomer.release)
+
+    def go_on_with(self, release: Release) -> None:
+        """Whoever is missing is started from it, at once."""
+        self.release = release
         self._backoff.forget()
+        self._wake.set()
 
     def leave(self, instance: Instance, cause: str) -> None:
         """Have it drain; it is killed when it still runs after the grace, or after what the

@@ -33,7 +33,8 @@ async def roll_out(
     missing = max(0, group.desired - len(group.staying))
     group.deploying = True
     try:
-        while _next_old(group, release) is not None:
+        # Where nobody serves, one of it has to prove itself all the same.
+        while _next_old(group, release) is not None or not group.staying:
             newcomer = await _arrived(group, front, release, start_limit, say)
             if newcomer is None:
                 raise RolledBack(_failure(group, former, release, start_limit))
@@ -46,6 +47,8 @@ async def roll_out(
                 say(f"{newcomer.name} serves {release.label}; {old.name} drains")
                 group.leave(old, f"deploy of {release.label}")
                 await _gone(group, old)
+        if group.release.number != release.number:
+            group.go_on_with(release)  # all that stay have it, and the other's newcomers are gone
     finally:
         group.deploying = False
     return replaced
@@ -89,6 +92,8 @@ async def _gone(group: LocalGroup, instance: Instance) -> None:
 def _failure(group: LocalGroup, former: Release, release: Release, limit: float) -> str:
     why = f"an instance of {release.label} did not become ready within {limit:g} s, or died"
     have_it = sum(item.release.number == release.number for item in group.staying)
+    if not group.staying:
+        return f"{why}; it is gone, and nobody serves"
     if not have_it:
         return f"{why}; it is gone, and {former.label} serves on unchanged"
     return (
