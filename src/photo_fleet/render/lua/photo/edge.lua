@@ -4,12 +4,14 @@ local dict = ngx.shared.photo_edge_room
 
 local EVERY = 1 -- seconds
 local ROOM = "no_room"
+local CHUNK = string.rep("\0", 65536)
 
 local function look(premature, file, bytes)
   if premature or ngx.worker.exiting() then return end
   -- nginx cuts an answer that it cannot write to the cache, so it must not begin to.
   local opened = io.open(file, "wb")
-  local written = opened and opened:write(string.rep("\0", bytes))
+  local written = opened
+  for _ = 1, math.ceil(bytes / #CHUNK) do written = written and opened:write(CHUNK) end
   local closed = opened and opened:close()
   os.remove(file)
   dict:set(ROOM, not (written and closed))
