@@ -222,6 +222,7 @@ def test_sigterm_ends_it_as_an_interrupt_does_with_the_table_so_far_and_leaves_n
         while "check passes" not in (line := running.stderr.readline()):
             assert line, "it ended by itself"
         running.send_signal(signal.SIGTERM)
+        running.send_signal(signal.SIGTERM)  # as `timeout` does
         output, errors = running.communicate(timeout=60)
         assert running.returncode == 1, errors
         told = json.loads(output)

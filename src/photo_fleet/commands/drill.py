@@ -133,7 +133,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when all gates hold, 1 when one does not or a scenario could not be carried out, 2 for
     wrong usage."""
-    interrupted_by_sigterm()
     if options.prove_check:
         return _prove_check(options)
     if options.markdown:
@@ -192,6 +191,7 @@ def _self_test(options: argparse.Namespace) -> int:
 
 async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> Drill:
     """Of what was carried out until it was interrupted, if it was."""
+    interrupted_by_sigterm()
     began, judged, unfinished = datetime.now(UTC), list[Judged](), list[str]()
     sys.stderr = as_text(LineOutput(sys.stderr.fileno()))  # whose reader holds up no load
     say = saying()

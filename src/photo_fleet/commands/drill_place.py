@@ -14,6 +14,9 @@ from typing import Any, Protocol
 
 from photo_fleet.drill.runner import Say
 
+SECOND_SIGNAL = 1.0
+"""A signal this many seconds after the first is a second one: `timeout` sends two at once."""
+
 
 class Running(Protocol):
     """What ends things later: an `ExitStack`, of either kind."""
@@ -40,15 +43,20 @@ def forget_interrupt() -> None:
 
 
 def interrupted_by_sigterm() -> None:
-    """The first SIGTERM, of `timeout` or of a job that was cancelled, does what Ctrl-C does: what a
-    drill has on the disk goes with it. A second one ends it at once."""
+    """From now on SIGTERM, of `timeout` or of a job that was cancelled, does to the task that calls
+    this what Ctrl-C does, so that what a drill has on the disk goes with it. A second one ends it
+    at once."""
+    task, loop, began = asyncio.current_task(), asyncio.get_running_loop(), list[float]()
+    assert task is not None
 
-    def interrupt(_: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        handler = signal.getsignal(signal.SIGINT)
-        if not callable(handler):  # a shell's background job, which knows no Ctrl-C
-            raise KeyboardInterrupt
-        handler(signal.SIGINT, frame)
+    def interrupt(number: int, _: FrameType | None) -> None:
+        if began and time.monotonic() - began[0] < SECOND_SIGNAL:
+            return
+        if began:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        began.append(time.monotonic())
+        loop.call_soon_threadsafe(task.cancel)
 
     signal.signal(signal.SIGTERM, interrupt)
 

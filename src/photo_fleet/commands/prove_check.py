@@ -11,7 +11,13 @@ from pathlib import Path
 from photo_api.contract import RELEASE
 from photo_base.line_output import LineOutput, as_text
 from photo_base.whole_file import replace
-from photo_fleet.commands.drill_place import forget_interrupt, kept_or_temporary, machine, saying
+from photo_fleet.commands.drill_place import (
+    forget_interrupt,
+    interrupted_by_sigterm,
+    kept_or_temporary,
+    machine,
+    saying,
+)
 from photo_fleet.drill.check_proof.result import Proof, Result
 from photo_fleet.drill.check_proof.runner import ProofRunner
 from photo_fleet.drill.check_proof.specs import cases
@@ -46,6 +52,7 @@ def prove(options: argparse.Namespace) -> bool:
 
 
 async def _proof(options: argparse.Namespace) -> Proof:
+    interrupted_by_sigterm()
     began = datetime.now(UTC).isoformat(timespec="seconds")
     sys.stderr = as_text(LineOutput(sys.stderr.fileno()))  # whose reader holds up no load
     found: list[Result] = []
