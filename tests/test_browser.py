@@ -107,6 +107,25 @@ def test_the_reference_renders_offline(service: Service, browsing: Browsing) -> 
     assert browsing.hosts == {"127.0.0.1"}
 
 
+def test_the_next_user_of_a_browser_gets_nothing_that_it_kept_of_the_one_before(
+    service: Service, browsing: Browsing
+) -> None:
+    first, second = User(service.url), User(service.url)
+    photo = first.upload(jpeg())
+    page = browsing.page
+    page.goto(f"{service.url}/docs")
+    asked = """([url, token]) => fetch(url, {
+        headers: {Authorization: `Bearer ${token}`}, redirect: "manual"
+    }).then(answer => answer.type)"""
+
+    def ask(user: User) -> str:
+        url = f"/api/photos/{photo['id']}/image"
+        return str(page.evaluate(asked, [url, user.tokens["access_token"]]))
+
+    kept = "opaqueredirect"
+    assert [ask(user) for user in (first, second, first)] == [kept, "basic", kept]
+
+
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a folder and says nothing of it."""
 

@@ -26,6 +26,9 @@ LONGEST_REDIRECT_CACHE = 300
 """Seconds a browser may keep a redirect, whatever its URL's validity: after that it asks again, and
 learns of a photo that has been deleted or a share that has been revoked."""
 
+OF_WHOM = {"Vary": "Authorization"}
+"""What a browser keeps is of the user who asked: the next one who logs in there gets none of it."""
+
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
@@ -111,7 +114,8 @@ class Delivery:
         method: Method = "HEAD" if _is_head(request) else "GET"
         signed = self._signer.read(file.key, filename=file.filename, method=method)
         max_age = min(signed.valid_for, LONGEST_REDIRECT_CACHE)
-        headers = {"Location": signed.url, "Cache-Control": _cache_control(file, max_age)}
+        caching = _cache_control(file, max_age)
+        headers = {**OF_WHOM, "Location": signed.url, "Cache-Control": caching}
         return Response(status_code=302, headers=headers)
 
     async def _stream(self, request: Request, file: File) -> Response:
@@ -133,6 +137,7 @@ class Delivery:
     def _headers(self, file: File, size: int, part: tuple[int, int] | None) -> dict[str, str]:
         start, end = part or (0, size)
         headers = {
+            **OF_WHOM,
             "Content-Type": file.content_type,
             "Content-Length": str(end - start),
             "Content-Disposition": inline_disposition(file.filename),
