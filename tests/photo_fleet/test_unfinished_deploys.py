@@ -106,7 +106,8 @@ def test_status_tells_of_it_also_while_no_fleet_runs(tmp_path: Path) -> None:
     take_back = begun(tmp_path / "deploys.json")
     done = fleet_command("status", "--data", str(tmp_path))
     assert done.returncode == 2
-    assert "the deploy of #2 next has not ended: `photo-fleet deploy --resume`" in done.stderr
+    command = f"`photo-fleet deploy --resume --data {tmp_path}`"
+    assert f"the deploy of #2 next has not ended: {command} finishes it" in done.stderr
     take_back()
     assert "deploy of" not in fleet_command("status", "--data", str(tmp_path)).stderr
 
@@ -159,8 +160,10 @@ def unfinished(up: Up, former: str) -> dict[str, Any]:
     done = fleet_command("status", "--json", "--data", str(up.data))
     assert done.returncode == UNFINISHED, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(done.stdout)["deploy"]
-    shown = fleet_command("status", "--data", str(up.data)).stdout
-    assert f"photo-fleet deploy --resume finishes it, --back returns to {former}" in shown
+    shown = " ".join(fleet_command("status", "--data", str(up.data)).stdout.split())
+    command = f"photo-fleet deploy --resume --data {up.data}"
+    assert f"{command} finishes it, --back returns to {former}" in shown
+    assert told["mend"] == command
     return told
 
 

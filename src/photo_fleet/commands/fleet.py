@@ -88,13 +88,13 @@ def run(options: argparse.Namespace) -> int:
 def _left_behind(layout: Layout) -> str:
     """Of a fleet that does not run: whether a deploy of it has not ended."""
     try:
-        unfinished = Deploys(layout.deploys).unfinished
+        deploys = Deploys(layout.deploys)
     except CannotStart as error:
         return f"\n{error}"
-    if unfinished is None:
+    if deploys.unfinished is None:
         return ""
-    told = f"the deploy of {unfinished.release.label} has not ended"
-    return f"\n{told}: `photo-fleet deploy --resume` finishes it, --back returns, once it runs"
+    told = f"the deploy of {deploys.unfinished.release.label} has not ended"
+    return f"\n{told}: `{deploys.command('--resume')}` finishes it, --back returns, once it runs"
 
 
 def _request(options: argparse.Namespace) -> dict[str, object]:

@@ -98,5 +98,5 @@ def _failure(group: LocalGroup, former: Release, release: Release, limit: float)
         return f"{why}; it is gone, and {former.label} serves on unchanged"
     return (
         f"{why}; {have_it} others of it serve, the rest is of another release:"
-        " `photo-fleet deploy --resume` tries again, `--back` returns"
+        " `deploy --resume` tries again, `--back` returns"
     )

@@ -91,7 +91,7 @@ class Commands:
         except BaseException as error:
             self._broken_off(release, take_back, error)
             raise
-        after = f"all instances serve {release.label}; `photo-fleet deploy --resume` notes it later"
+        after = f"all instances serve {release.label}; `deploy --resume` notes it later"
         self._recorded(partial(self._deploys.settle, release), after)
         size = len(self._group.staying)
         text = f"{size} instances serve release {release.label}, {replaced} of them are new"

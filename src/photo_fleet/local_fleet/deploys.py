@@ -4,6 +4,7 @@ A deploy may be broken off at any moment, with its command, with the fleet or wi
 asks later finds here which release is wanted, and which one was deployed as a whole before."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -99,9 +100,13 @@ class Deploys:
             "have_it": releases.count(wanted.number),
             "of": len(releases),
             "failure": why,
-            "mend": None if under_way else "photo-fleet deploy --resume",
-            "undo": None if under_way else "photo-fleet deploy --back",
+            "mend": None if under_way else self.command("--resume"),
+            "undo": None if under_way else self.command("--back"),
         }
+
+    def command(self, option: str) -> str:
+        """What finishes an unfinished deploy or returns from it, as it can be pasted anywhere."""
+        return f"photo-fleet deploy {option} --data {shlex.quote(str(self._path.parent))}"
 
     def _write(self, unfinished: Unfinished | None) -> None:
         assert self.settled is not None
