@@ -91,7 +91,9 @@ def test_of_whatever_spec_the_rendered_files_are_what_it_says(changes: dict[str,
 
 
 def test_a_spec_that_contradicts_is_told_as_check_tells_it() -> None:
-    with host(changed(Fleet(), {"balancer.keep_alive": 75.0, "balancer.read_timeout": 20.0})) as it:
+    with host(
+        changed(Fleet(), {"balancer.keep_alive": 75.0, "balancer.buffer_uploads": False})
+    ) as it:
         found = it.only("spec-contradicts")
         assert "service.keep_alive 75s ≤ balancer.keep_alive 75s" in found.evidence
         assert "set service.keep_alive to 90s" in found.fix

@@ -21,6 +21,7 @@ import httpx
 import orjson
 import pytest
 
+from photo_api.contract import RELEASE
 from photo_api.telemetry.events import Event
 from photo_api.telemetry.logs import TextFormatter
 from photo_base.log_lines import HIDDEN, LONGEST_LINE, JsonLines, redact
@@ -55,7 +56,7 @@ def test_a_request_s_line_tells_who_asked_what_of_whom(service: Service, alice: 
         "logger": "photo_api.access",
         "message": "request",
         "instance": answer.headers["X-Instance"],
-        "version": "0.1.0",
+        "version": RELEASE,
         "process": "web-1",
         "request_id": "a-line",
         "user_id": alice.account["id"],
