@@ -51,6 +51,24 @@ UPGRADE = "upgrade"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `drill` understands."""
+    _add_fleet(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="the further scenarios too")
+    which.add_argument("--short", action="store_true", help="three minutes' worth of them")
+    which.add_argument(
+        "--only", type=_names, default=[], metavar="NAME,…", help="these, as --list shows them"
+    )
+    parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
+    _add_proofs(parser)
+    _add_load(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="leave ledgers, logs and the fleets' files there"
+    )
+
+
+def _add_fleet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spec",
         type=text,
@@ -59,12 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " drill's own; what one machine cannot carry out is told",
     )
     parser.add_argument("--force", action="store_true", help="also a spec that contradicts itself")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--all", action="store_true", help="the further scenarios too")
-    which.add_argument("--short", action="store_true", help="three minutes' worth of them")
-    which.add_argument(
-        "--only", type=_names, default=[], metavar="NAME,…", help="these, as --list shows them"
-    )
     parser.add_argument(
         "--target",
         type=_address,
@@ -90,7 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of `upgrade`: the release before, a source tree or a virtual environment (a checkout"
         " finds it in its history)",
     )
-    parser.add_argument("--list", action="store_true", help="show the scenarios and run none")
+
+
+def _add_proofs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--self-test",
         action="store_true",
@@ -107,6 +121,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="with --prove-check: its table for a page"
     )
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         type=whole_number(0, 2**53),
@@ -122,11 +139,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ACT=N,…",
         help="what clients do, and how often in proportion (as each scenario says); acts: "
         + ", ".join(EVERYDAY),
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the result as a page")
-    parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="leave ledgers, logs and the fleets' files there"
     )
 
 
