@@ -1,7 +1,6 @@
 """`photo-fleet drill --self-test`, with `--list`, `--only`, `--seed`, `--keep` and `--json`."""
 
 import argparse
-import asyncio
 import sys
 import tempfile
 import time
@@ -10,10 +9,10 @@ from pathlib import Path
 
 from photo_base.command_line import missing
 from photo_base.processes import CannotStart
-from photo_fleet.commands.drill_place import interrupted_by_sigterm
+from photo_fleet.commands.drill_place import run_until_told
 from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.render.places import Places
-from self_test.proof import Result, dumps, listing, prove, proven, summary
+from self_test.proof import dumps, listing, prove, proven, summary
 from self_test.variants import UnknownVariant, chosen
 
 PROVEN, UNPROVEN, UNUSABLE = 0, 1, 2
@@ -51,11 +50,7 @@ def self_test(options: argparse.Namespace) -> int:
         if kept is None:
             kept = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
 
-        async def proof() -> list[Result]:
-            interrupted_by_sigterm()
-            return await prove(variants, kept.absolute(), options.seed, say)
-
-        results = asyncio.run(proof())
+        results = run_until_told(prove(variants, kept.absolute(), options.seed, say))
     print(dumps(results) if options.json else summary(results), end="")
     return PROVEN if proven(results) else UNPROVEN
 

@@ -5,7 +5,6 @@ commands finds its name in `options.command`, and before that in `parser.get_def
 """
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -68,7 +67,7 @@ def _run(arguments: list[str]) -> int:
     except SpecError as error:
         print(shown(error), file=sys.stderr)
         return COULD_NOT
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         return INTERRUPTED
 
 

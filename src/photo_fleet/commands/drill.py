@@ -19,9 +19,9 @@ from photo_base.processes import CannotStart, find_program
 from photo_base.whole_file import replace, unwritable
 from photo_fleet.commands.drill_place import (
     forget_interrupt,
-    interrupted_by_sigterm,
     kept_or_temporary,
     machine,
+    run_until_told,
     saying,
 )
 from photo_fleet.drill.catalogue import (
@@ -173,7 +173,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         options.fleet = _given_spec(options)
         _check_places(options)
-        drill = asyncio.run(_drill(scenarios, options))
+        drill = run_until_told(_drill(scenarios, options))
     except (CannotStart, OSError) as error:
         return _unusable(str(error))
     _report(drill, options)
@@ -203,7 +203,6 @@ def _self_test(options: argparse.Namespace) -> int:
 
 async def _drill(scenarios: Sequence[Scenario], options: argparse.Namespace) -> Drill:
     """Of what was carried out until it was interrupted, if it was."""
-    interrupted_by_sigterm()
     began, judged, unfinished = datetime.now(UTC), list[Judged](), list[str]()
     sys.stderr = as_text(LineOutput(sys.stderr.fileno()))  # whose reader holds up no load
     say = saying()

@@ -7,12 +7,15 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from photo_fleet.drill.runner import Say
+
+Result = TypeVar("Result")
 
 SECOND_SIGNAL = 1.0
 """A signal this many seconds after the first is a second one: `timeout` sends two at once."""
@@ -42,10 +45,22 @@ def forget_interrupt() -> None:
     task.uncancel()
 
 
-def interrupted_by_sigterm() -> None:
-    """From now on SIGTERM, of `timeout` or of a job that was cancelled, does to the task that calls
-    this what Ctrl-C does, so that what a drill has on the disk goes with it. A second one ends it
-    at once."""
+def run_until_told(work: Coroutine[Any, Any, Result]) -> Result:
+    """`asyncio.run`, which SIGTERM, of `timeout` or of a job that was cancelled, ends as Ctrl-C
+    does, so that what a drill has on the disk goes with it. A second one ends it at once. Raises
+    KeyboardInterrupt for both."""
+
+    async def listening() -> Result:
+        _cancelled_by_sigterm()
+        return await work
+
+    try:
+        return asyncio.run(listening())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _cancelled_by_sigterm() -> None:
     task, loop, began = asyncio.current_task(), asyncio.get_running_loop(), list[float]()
     assert task is not None
 

@@ -13,9 +13,9 @@ from photo_base.line_output import LineOutput, as_text
 from photo_base.whole_file import replace
 from photo_fleet.commands.drill_place import (
     forget_interrupt,
-    interrupted_by_sigterm,
     kept_or_temporary,
     machine,
+    run_until_told,
     saying,
 )
 from photo_fleet.drill.check_proof.result import Proof, Result
@@ -39,7 +39,7 @@ def unfit(options: argparse.Namespace) -> str:
 
 def prove(options: argparse.Namespace) -> bool:
     """Run it and tell; whether each spec did as `check` says of it. Raises `CannotStart`."""
-    proof = asyncio.run(_proof(options))
+    proof = run_until_told(_proof(options))
     if options.markdown is not None:
         replace(options.markdown, markdown(proof))
     if options.json:
@@ -52,7 +52,6 @@ def prove(options: argparse.Namespace) -> bool:
 
 
 async def _proof(options: argparse.Namespace) -> Proof:
-    interrupted_by_sigterm()
     began = datetime.now(UTC).isoformat(timespec="seconds")
     sys.stderr = as_text(LineOutput(sys.stderr.fileno()))  # whose reader holds up no load
     found: list[Result] = []
