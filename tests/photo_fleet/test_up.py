@@ -225,11 +225,14 @@ def test_kill_9_of_up_leaves_no_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_release_that_does_not_start_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    dies, hangs = tmp_path / "dies", tmp_path / "hangs"
-    _copy_release(dies, "raise SystemExit('this release is broken')\n")
-    _copy_release(hangs, "import time\ntime.sleep(600)\n")
+    unusable, dies, hangs = tmp_path / "unusable", tmp_path / "dies", tmp_path / "hangs"
+    _copy_release(unusable, "raise SystemExit('this release is broken')\n")
+    _copy_release(dies, "import sys\nif 'serve' in sys.argv: raise SystemExit('no')\n")
+    _copy_release(hangs, "import sys, time\nif 'serve' in sys.argv: time.sleep(600)\n")
     with fleet_up(tmp_path / "f") as up:
         before = {item["name"] for item in up.serving()}
+        told = up.command("deploy", "--release", str(unusable), expect=1)
+        assert "this release is broken" in told
         told = up.command("deploy", "--release", str(dies), expect=1)
         assert "serves on unchanged" in told
         told = up.command("deploy", "--release", str(hangs), "--start-limit", "6", expect=1)
