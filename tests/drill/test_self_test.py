@@ -212,7 +212,7 @@ def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], to
 
 @pytest.mark.needs("nginx")
 @pytest.mark.slow
-@pytest.mark.timeout(920)
+@pytest.mark.timeout(1020)
 def test_broken_fleets_make_exactly_their_gates_fail(tmp_path: Path) -> None:
     """One for each gate, the one that loses what it acknowledged, and one of whose damage no client
     learns."""
@@ -229,10 +229,11 @@ def test_broken_fleets_make_exactly_their_gates_fail(tmp_path: Path) -> None:
         "trusting-edge": "unkept",
     }
     assert {item.scenario.gate for item in chosen(list(names))} == set(Gate) - {Gate.COMPARISON}
-    done = self_test("--only", ",".join(names), "--json", seconds=900)
+    # Where nothing is broken the edge's gate holds: it is not by a fault of its own that it fails.
+    done = self_test("--only", ",".join([*names, "sound-edge"]), "--json", seconds=1000)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = {item["name"]: item for item in json.loads(done.stdout)["variants"]}
-    assert set(told) == set(names)
+    assert set(told) == {*names, "sound-edge"}
     counts = {
         name: {one["rule"]: one["count"] for one in item["violations"]}
         for name, item in told.items()

@@ -147,7 +147,8 @@ def _worthless(one: Handed, secret: str) -> Iterator[tuple[str, int, str]]:
     parts = urlsplit(one.url)
     past = str(int(time.time()) - 60)
     told: Mapping[str, str] = dict(part.partition("=")[::2] for part in parts.query.split("&"))
-    signed = f"{past}{parts.path} {told['filename']} {secret}"
+    stores = parts.query.partition(f"&filename={told['filename']}&")[2]
+    signed = f"{past}{parts.path} {told['filename']} {stores} {secret}"
     made = hashlib.md5(signed.encode(), usedforsecurity=False).digest()
     valid = base64.urlsafe_b64encode(made).decode().rstrip("=")
     yield SIGNATURE.sub(valid, EXPIRES.sub(past, one.url)), 410, "it has expired"
