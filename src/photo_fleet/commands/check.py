@@ -9,7 +9,14 @@ from pathlib import Path
 
 from photo_base.command_line import text
 from photo_base.environment import PREFIX
-from photo_fleet.commands.spec_file import BUILT_IN, DEFAULT_FILE, add_spec_file, problems, spec_of
+from photo_fleet.commands.spec_file import (
+    BUILT_IN,
+    DEFAULT_FILE,
+    add_spec_file,
+    add_target,
+    problems,
+    targeted,
+)
 from photo_fleet.render.cloud_init import ports
 from photo_fleet.render.environment import SECRETS
 from photo_fleet.rules.checks import check
@@ -25,6 +32,7 @@ FINE, CONTRADICTS, UNUSABLE = 0, 1, 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_spec_file(parser)
+    add_target(parser)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     parser.add_argument(
@@ -47,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The exit code: 0 nothing or warnings only, 1 errors, 2 no usable spec or no server."""
     try:
-        name, fleet = spec_of(options.file)
+        name, fleet = targeted(options)
     except SpecError as error:
         if not options.json:
             raise

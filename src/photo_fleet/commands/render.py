@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from photo_fleet.commands.spec_file import add_spec_file, spec_of
+from photo_fleet.commands.spec_file import add_spec_file, add_target, targeted
 from photo_fleet.render import tree
 from photo_fleet.render.folder import Differences, FolderError, compare, write
 from photo_fleet.rules.checks import check
@@ -20,6 +20,7 @@ DONE, FAILED, UNUSABLE = 0, 1, 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_spec_file(parser)
+    add_target(parser)
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="where to write the files"
     )
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """The exit code: 0 done (or, with `--check`, nothing to do), 1 refused or DIR differs, 2 no
     usable spec."""
     try:
-        name, fleet = spec_of(options.file)
+        name, fleet = targeted(options)
     except SpecError as error:
         if not options.json:
             raise

@@ -117,4 +117,19 @@ def tls(fleet: Fleet) -> Iterator[Contradiction]:
     )
 
 
-RULES = (keep_alive, connecting, membership, buffering, upload_limit, tls)
+def cloud_group(fleet: Fleet) -> Iterator[Contradiction]:
+    """A cloud's group puts its members into that cloud's balancer."""
+    cloud = fleet.group.cloud
+    if cloud == "none" or fleet.balancer.kind == "cloud":
+        return
+    yield Contradiction(
+        "error",
+        "group-cloud",
+        f'group.cloud "{cloud}" with balancer.kind "nginx"',
+        f"the group of {cloud} makes its instances members of the cloud's own balancer: nginx would"
+        " stand beside it, and no number of its own would hold",
+        ({"balancer.kind": "cloud"}, {"group.cloud": "none"}),
+    )
+
+
+RULES = (keep_alive, connecting, membership, cloud_group, buffering, upload_limit, tls)

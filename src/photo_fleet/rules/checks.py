@@ -4,20 +4,30 @@ A remedy is tried before it is proposed: what does not remove its finding is not
 brings an error that was not there, unless every remedy does.
 """
 
-from collections.abc import Callable, Iterator
 from itertools import chain
 
-from photo_fleet.rules import balancing, edge, health, reading, sizing, stopping, storing, watching
-from photo_fleet.rules.findings import Contradiction, Finding
+from photo_fleet.rules import (
+    aws,
+    balancing,
+    edge,
+    health,
+    nhn,
+    openstack,
+    reading,
+    sizing,
+    stopping,
+    storing,
+    watching,
+)
+from photo_fleet.rules.findings import Contradiction, Finding, Rule
 from photo_fleet.spec.changes import Changes, changed, is_possible, told
 from photo_fleet.spec.fleet import Fleet
-
-Rule = Callable[[Fleet], Iterator[Contradiction]]
 
 RULES: tuple[Rule, ...] = (
     *(*stopping.RULES, *health.RULES, *balancing.RULES),
     *(*watching.RULES, *sizing.RULES, *storing.RULES),
     *(*reading.RULES, *edge.RULES),
+    *(*aws.RULES, *openstack.RULES, *nhn.RULES),
 )
 
 

@@ -1,11 +1,14 @@
 """What a check has found: the numbers, what follows from them, and what mends it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from photo_fleet.spec.changes import Changes
+from photo_fleet.spec.fleet import Fleet
 
 Level = Literal["error", "warning"]
+Rule = Callable[[Fleet], Iterator["Contradiction"]]
 
 
 @dataclass(frozen=True, slots=True)

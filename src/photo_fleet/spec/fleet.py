@@ -266,6 +266,9 @@ class Policy:
         return self.step > 0
 
 
+Cloud = Literal["none", "aws", "openstack", "nhn"]
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
     """The driver that runs instances as processes of one machine."""
@@ -287,6 +290,8 @@ class Group:
         Policy("cpu", 70, 300, +1, 300),
         Policy("cpu", 30, 600, -1, 300),
     )
+    cloud: Cloud = "none"
+    """Whose engine scales, behind that cloud's own balancer; `none`: nobody's that we render."""
     local: Local = Local()
 
 
