@@ -7,7 +7,7 @@ from urllib.request import Request
 
 import pytest
 
-from photo_api.storage.timely import open_within
+from photo_api.cloud.timely import open_within
 from photo_base.proxies import proxy_of
 from tests.service import eventually, free_port, jpeg, put, running_service, serving
 

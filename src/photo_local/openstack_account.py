@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from photo_api.cloud.keystone import Account
 from photo_api.provisioning.swift_init import init_container
 from photo_api.provisioning.swift_rules import Wanted
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.keystone import Account, Keystone
+from photo_api.storage.keystone import Keystone
 from photo_api.storage.swift_requests import SwiftRequests
 from photo_api.storage.tokens import Tokens
 from photo_base import kept_secrets

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from functools import cache
 from uuid import uuid4
 
+from photo_api.cloud.keystone import Account
 from photo_api.provisioning.swift_init import init_container
 from photo_api.provisioning.swift_rules import Wanted
 from photo_api.settings.loading import Settings, load
-from photo_api.storage.keystone import Account, Keystone, fetch_token
+from photo_api.storage.keystone import Keystone, fetch_token
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers, containers_of
 from photo_api.storage.swift_requests import SwiftRequests

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from photo_api.storage.keystone import Account, look_at
+from photo_api.cloud.keystone import Account
+from photo_api.storage.keystone import look_at
 from photo_local.keystone import PROJECT, USER
 from photo_local.openstack_account import OpenStack
 from tests.openstack.keystone import PASSWORD, Keystone

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from photo_api.cloud.keystone import Account
 from photo_api.storage import keystone as ours
 from photo_api.storage import tokens
 from photo_api.storage.base import ObjectMissing, StoreRefused, StoreUnavailable
-from photo_api.storage.keystone import Account, fetch_token
+from photo_api.storage.keystone import fetch_token
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.tokens import Tokens

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from photo_api.storage import keystone as module
+from photo_api.cloud import keystone as module
+from photo_api.cloud.keystone import Account
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.keystone import Account, fetch_token
+from photo_api.storage.keystone import fetch_token
 from tests.openstack.account import account_of
 from tests.openstack.keystone_v2 import KeystoneV2, serving
 
@@ -147,7 +148,8 @@ async def test_nobodys_end_waits_for_a_keystone_that_hangs() -> None:
     hangs = Odd(b"", b" ", 0.05)
     script = """
 import asyncio
-from photo_api.storage.keystone import Account, Keystone
+from photo_api.cloud.keystone import Account
+from photo_api.storage.keystone import Keystone
 async def main():
     asyncio.create_task(Keystone(Account("URL", "u", "p", "t")).fetch())
     await asyncio.sleep(0.3)

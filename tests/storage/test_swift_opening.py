@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from photo_api.cloud.keystone import Account
 from photo_api.settings.loading import Settings, load
 from photo_api.settings.secrets import LiveSettings
 from photo_api.storage import swift_opening
 from photo_api.storage.base import StoreRefused, StoreUnavailable
-from photo_api.storage.keystone import Account, fetch_token
+from photo_api.storage.keystone import fetch_token
 from photo_api.storage.opening import follow_store
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.swift_requests import Asked, SwiftRequests

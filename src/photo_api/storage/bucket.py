@@ -13,9 +13,9 @@ from urllib.request import Request
 from xml.etree import ElementTree
 
 from photo_api.cloud.sigv4 import quote_path, sign_request
+from photo_api.cloud.timely import open_within
 from photo_api.storage.base import ObjectChanged, ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.credentials import CredentialSource
-from photo_api.storage.timely import open_within
 
 _TIMEOUT, _COPY_TIMEOUT = 5.0, 20.0
 _LONGEST_ANSWER = 4 * 1024 * 1024

@@ -1,55 +1,14 @@
-"""Tokens of OpenStack's identity service, by keystoneauth1, which is synchronous and takes a tenth
-of a second to import: in a thread, and only where Swift is configured."""
+"""Tokens for the store, of OpenStack's identity service. What is wrong with them is the store's
+failure to whoever needs it."""
 
-import io
-import re
-import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import partial
-from http.client import HTTPException
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request
 
-import requests
-from keystoneauth1.access import AccessInfo
-from keystoneauth1.exceptions import ClientException, NotFound, Unauthorized
-from keystoneauth1.identity import v2, v3
-from keystoneauth1.session import Session
-from requests.adapters import BaseAdapter
-
+from photo_api.cloud.keystone import Account, NoToken, Refused, sign_in
 from photo_api.storage.base import SignInRefused, StoreUnavailable
-from photo_api.storage.timely import open_within
 from photo_api.storage.tokens import Token
 from photo_base.tasks import beside
-
-TIMEOUT = 6.0
-"""Seconds in which an answer must have come to its end."""
-
-LONGEST_ANSWER = 1024 * 1024
-"""Bytes of it; a catalogue of many services and regions has a tenth of that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whose tokens they are. `auth_url` ends in /v2.0 or /v3. `project` is an id, which version 2.0
-    calls tenant, or `project_name` a name, in version 3 one of the domain `project_domain`;
-    `domain` is the user's. Domains are ids. An application credential, its id and secret, has user
-    and project of its own."""
-
-    auth_url: str
-    user: str = ""
-    password: str = field(default="", repr=False)
-    project: str = ""
-    domain: str = "default"
-    project_name: str = ""
-    project_domain: str = "default"
-    credential: tuple[str, str] = field(default=("", ""), repr=False)
-    authorities: str = ""
 
 
 class Keystone:
@@ -74,131 +33,21 @@ class Keystone:
 def fetch_token(account: Account) -> Token:
     """Ask for a new one. Blocks. Raises `StoreRefused` when it is not who it says, and
     `StoreUnavailable`; neither quotes the answer."""
-    with _translated(account):
-        return _token(*_access(account))
+    return look_at(account, "")[0]
 
 
-def look_at(account: Account) -> tuple[Token, list[str]]:
+def look_at(account: Account, service: str = "object-store") -> tuple[Token, list[str]]:
     """The same, and the addresses of object stores in the catalogue that comes with it."""
-    with _translated(account):
-        access, answered_at = _access(account)
-        found = access.service_catalog.get_endpoints_data(service_type="object-store")
-        urls = [str(one.url) for several in found.values() for one in several if one.url]
-        return _token(access, answered_at), urls
-
-
-def _access(account: Account) -> tuple[AccessInfo, float]:
-    """What Keystone gives, and when, by its own clock."""
-    carrier = _Carrier(account.authorities)
-    access: AccessInfo = _plugin(account).get_access(_session(carrier))
-    return access, carrier.answered_at
-
-
-def _token(access: AccessInfo, answered_at: float) -> Token:
-    value = access.auth_token or ""
-    if not re.fullmatch("[!-~]+", value):  # it goes into a header
-        raise StoreUnavailable("Keystone gave no token")
-    return Token(value, _life(access, answered_at))
+    with _translated():
+        signed = sign_in(account, service)
+    return Token(signed.token, signed.life), list(signed.addresses)
 
 
 @contextmanager
-def _translated(account: Account) -> Iterator[None]:
-    """keystoneauth1's errors as the store's."""
+def _translated() -> Iterator[None]:
     try:
         yield
-    except (Unauthorized, NotFound) as error:
-        # Of version 3, which says 404 of a credential that is gone, and where it is not at all.
-        who = "application credential" if account.credential[0] else "user or the password"
-        if isinstance(error, NotFound) and not account.credential[0]:
-            raise StoreUnavailable("Keystone is not at its address (404)") from None
-        raise SignInRefused(f"Keystone refuses the {who} ({error.http_status})") from None
-    except (ClientException, requests.RequestException, HTTPException, OSError) as error:
-        cause = error.reason if isinstance(error, URLError) else error
-        told = getattr(error, "http_status", None) or type(cause).__name__
-        raise StoreUnavailable(f"Keystone gives no token ({told})") from None
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        kind = type(error).__name__
-        raise StoreUnavailable(f"Keystone's answer is not one to go by ({kind})") from None
-    except RecursionError:
-        raise StoreUnavailable("Keystone's answer is not one to go by (its depth)") from None
-
-
-def _plugin(account: Account) -> Any:
-    url, (credential, secret) = account.auth_url, account.credential
-    if credential:
-        return v3.ApplicationCredential(
-            url, application_credential_id=credential, application_credential_secret=secret
-        )
-    user, password = account.user, account.password
-    project, name = account.project or None, account.project_name or None
-    if url.endswith("/v2.0"):
-        return v2.Password(url, user, password, tenant_id=project, tenant_name=name)
-    return v3.Password(
-        url,
-        username=user,
-        password=password,
-        user_domain_id=account.domain,
-        project_id=project,
-        project_name=name,
-        project_domain_id=account.project_domain if name else None,
-    )
-
-
-def _session(carrier: "_Carrier") -> Session:
-    own = requests.Session()
-    own.trust_env = False  # or it takes passwords from ~/.netrc
-    own.mount("http://", carrier)
-    own.mount("https://", carrier)
-    return Session(session=own, redirect=False, collect_timing=False)
-
-
-class _Carrier(BaseAdapter):
-    """Carries requests as those to the store are: by the same proxy, to whom the same authorities
-    vouch for. An answer ends in time, and within a length: those of `requests` itself need not."""
-
-    def __init__(self, authorities: str) -> None:
-        super().__init__()
-        self._context = ssl.create_default_context()
-        if authorities:
-            self._context.load_verify_locations(cadata=authorities)
-        self.answered_at = time.time()
-        """When the last answer was given, by the clock of who gave it, where that is told."""
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """Raises OSError and HTTPException, and `StoreUnavailable` for an answer too long."""
-        headers = {str(name): str(value) for name, value in request.headers.items()}
-        sent = request.body
-        body = sent.encode() if isinstance(sent, str) else sent if isinstance(sent, bytes) else None
-        asked = Request(str(request.url), body, headers, method=request.method)
-        try:
-            with open_within(asked, TIMEOUT, self._context) as opened:
-                return self._answer(request, opened)
-        except HTTPError as error:
-            with error:
-                return self._answer(request, error)
-
-    def _answer(self, request: requests.PreparedRequest, opened: Any) -> requests.Response:
-        body = opened.read(LONGEST_ANSWER + 1)
-        if len(body) > LONGEST_ANSWER:
-            raise StoreUnavailable(f"Keystone: an answer of over {LONGEST_ANSWER} bytes")
-        if date := opened.headers["Date"]:
-            self.answered_at = parsedate_to_datetime(date).timestamp()
-        answer = requests.Response()
-        answer.status_code, answer.raw, answer.encoding = opened.status, io.BytesIO(body), "utf-8"
-        answer.headers.update(opened.headers.items())
-        answer.request, answer.url = request, str(request.url)
-        return answer
-
-    def close(self) -> None:
-        """Nothing is kept."""
-
-
-def _life(access: AccessInfo, answered_at: float) -> float:
-    """By Keystone's own clock."""
-    if (expires := access.expires) is None:
-        raise ValueError("no expiry")
-    try:
-        issued = access.issued
-    except LookupError:  # which version 2.0 need not say
-        issued = None
-    return expires.timestamp() - (issued.timestamp() if issued is not None else answered_at)
+    except Refused as error:
+        raise SignInRefused(str(error)) from None
+    except NoToken as error:
+        raise StoreUnavailable(str(error)) from None

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import quote
 
+from photo_api.cloud.keystone import Account
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.swift import SwiftSettings
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.keystone import Account, Keystone
+from photo_api.storage.keystone import Keystone
 from photo_api.storage.shared_token import SharedToken
 from photo_api.storage.swift import SwiftStore
 from photo_api.storage.swift_containers import containers_of
