@@ -1,0 +1,22 @@
+"""What others find again in the stack, whose name is the spec's `name`."""
+
+TEMPLATE = "template.yaml"
+
+GROUP = "group"
+"""The group's resource. Its physical id is the stack of the members."""
+
+POOL = "pool"
+"""The balancer's pool, and the output with its id."""
+
+MEMBERS = "members"
+"""Output: by member's name the id of its server."""
+
+ADDRESSES = "addresses"
+"""Output: by member's name the address of its server, which the registry calls the instance."""
+
+POOL_MEMBERS = "pool_members"
+"""Output: by member's name the id of its member in the pool."""
+
+INITIAL_SIZE = "initial_size"
+"""Parameter: the size at creation. Every later update clears it: see
+docs/decisions/0035-heat-drops-what-is-marked.md."""
