@@ -3,9 +3,9 @@
 Written against, in Amazon's documentation: "Use the Instance Metadata Service to access instance
 metadata", "Instance metadata categories", "Retrieve security credentials from instance metadata"
 and "Spot Instance interruption notices" (EC2 user guide), "Retrieve the target lifecycle state
-through instance metadata" (EC2 Auto Scaling user guide), "CompleteLifecycleAction" and "Common
-Errors" (EC2 Auto Scaling API reference, version 2011-01-01). And in OpenStack's: "Metadata service"
-(Nova user guide), with its EC2-compatible tree that wants no token.
+through instance metadata" (EC2 Auto Scaling user guide). And in OpenStack's: "Metadata service"
+(Nova user guide), with its EC2-compatible tree that wants no token. The API of Auto Scaling is
+`tests/autoscaling_api.py`.
 
 Session tokens are enforced (401), and signatures are checked with botocore.
 """
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Literal
@@ -33,16 +34,20 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from photo_api.settings.instance import CloudSettings
+from tests.autoscaling_api import TerminationHook, answer, error
 
 ROLE = "photo-role"
 ERROR_CODES = {403: "AccessDenied", 500: "InternalFailure", 503: "ServiceUnavailable"}
-API_NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
+Lost = Literal["before", "after"]
 
 
 class FakeCloud(ThreadingHTTPServer):
     """The attributes are what it answers; tests change them. `status` other than 200 is answered to
     everything below meta-data, 500 to the items in `broken`; `delay` (seconds) comes before every
-    answer; `api_statuses` are answered by the API, one to each request, before it works."""
+    answer; `api_statuses` are answered by the API, one to each request, before it works: a status,
+    or that and a code. `lost` answers never come: of requests that were not obeyed (`before`), or
+    were (`after`). `clock` is how many seconds the API is ahead of this machine. `hook` is what the
+    API knows of; `requests` are those that it has read."""
 
     daemon_threads = True
     block_on_close = False
@@ -63,14 +68,22 @@ class FakeCloud(ThreadingHTTPServer):
         self.access_key = "ASIAIOSFODNN7EXAMPLE"
         self.secret_key = secrets.token_hex(20)
         self.session_token = secrets.token_hex(30)
-        self.api_statuses: deque[int] = deque()
+        self.api_statuses: deque[int | tuple[int, str]] = deque()
+        self.lost: deque[Lost] = deque()
+        self.clock = 0.0
+        self.hook = TerminationHook()
         self.asked: list[str] = []
-        self.completed: list[dict[str, str]] = []
+        self.requests: list[dict[str, str]] = []
         self.tokens: dict[str, float] = {}
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def terminate(self) -> None:
+        """What the group does to the machine, once its balancer has let go of it."""
+        self.target_state = "Terminated"
+        self.hook.open()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are none of our business."""
@@ -164,21 +177,24 @@ class _Handler(BaseHTTPRequestHandler):
         """The Auto Scaling API."""
         self._begin()
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        lost = self.server.lost.popleft() if self.server.lost else None
+        status, text = self._obey(body) if lost != "before" else (0, "")
+        if lost:
+            self.close_connection = True
+        else:
+            date = formatdate(time.time() + self.server.clock, usegmt=True)
+            self._answer(status, text, {"Date": date})
+
+    def _obey(self, body: bytes) -> tuple[int, str]:
         if self.server.api_statuses:
-            status = self.server.api_statuses.popleft()
-            return self._error(status, ERROR_CODES.get(status, "Throttling"))
+            told = self.server.api_statuses.popleft()
+            status, code = told if isinstance(told, tuple) else (told, "")
+            return error(status, code or ERROR_CODES.get(status, "Throttling"))
         if not self._is_signed(body):
-            return self._error(403, "SignatureDoesNotMatch")
+            return error(403, "SignatureDoesNotMatch")
         form = dict(parse_qsl(body.decode(), strict_parsing=True))
-        if (form.get("Action"), form.get("Version")) != ("CompleteLifecycleAction", "2011-01-01"):
-            return self._error(400, "InvalidAction")
-        if form.get("InstanceId") != self.server.instance_id or (
-            self.server.target_state != "Terminated"
-        ):
-            return self._error(400, "ValidationError")
-        self.server.completed.append(form)
-        result = "<CompleteLifecycleActionResult/>"
-        self._xml(200, "CompleteLifecycleActionResponse", result)
+        self.server.requests.append(form)
+        return answer(dict(form), self.server.hook, self.server.instance_id)
 
     def _is_signed(self, body: bytes) -> bool:
         """Whether botocore, given the same request and key, signs it likewise."""
@@ -186,8 +202,10 @@ class _Handler(BaseHTTPRequestHandler):
         date = self.headers.get("X-Amz-Date", "19700101T000000Z")
         token = self.headers.get("X-Amz-Security-Token", "")
         moment = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        fresh = abs((datetime.now(UTC) - moment).total_seconds()) < 300
-        headers = {"Content-Type": self.headers["Content-Type"]}
+        fresh = abs(time.time() + self.server.clock - moment.timestamp()) < 300
+        names = sent.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+        kept = set(names) - {"host", "x-amz-date", "x-amz-security-token"}
+        headers = {name: self.headers[name] for name in kept}
         request = AWSRequest("POST", self.server.url + self.path, headers=headers, data=body)
         key = Credentials(self.server.access_key, self.server.secret_key, self.server.session_token)
         with mock.patch.object(
@@ -198,15 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
         return (
             fresh
             and hmac.compare_digest(token, self.server.session_token)
-            and hmac.compare_digest(sent.replace(",", ", "), theirs)
+            and hmac.compare_digest(sent.replace(" ", ""), theirs.replace(" ", ""))
         )
-
-    def _error(self, status: int, code: str) -> None:
-        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>…</Message></Error>"
-        self._xml(status, "ErrorResponse", error)
-
-    def _xml(self, status: int, name: str, content: str) -> None:
-        self._answer(status, f'<{name} xmlns="{API_NAMESPACE}">{content}</{name}>')
 
     def _begin(self) -> None:
         self.server.asked.append(f"{self.command} {self.path}")
@@ -214,8 +225,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, text: str = "", headers: dict[str, str] | None = None) -> None:
         body = text.encode()
-        self.send_response(status)
-        for name, value in (headers or {}).items():
+        self.send_response_only(status)
+        headers = {"Date": self.date_time_string(), **(headers or {})}
+        for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -233,6 +245,7 @@ def cloud_settings(metadata_url: str, **changes: Any) -> CloudSettings:
         notice_interval=0.1,
         autoscaling_group="photos",
         lifecycle_hook="drain",
+        lifecycle_heartbeat=30.0,
         autoscaling_url=metadata_url,
     )
     return replace(settings, **changes)

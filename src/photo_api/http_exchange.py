@@ -19,11 +19,13 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer with any status. `retry_after` is the header of that name, or empty."""
+    """An HTTP answer with any status. `retry_after` and `date` are the headers of those names, or
+    empty."""
 
     status: int
     body: str
     retry_after: str = ""
+    date: str = ""
 
 
 class Exchange:
@@ -43,7 +45,8 @@ class Exchange:
         default = PORTS[parts.scheme]
         self.port = parts.port or default
         self._most, self._left = most, 2 * most
-        self._status, self._body, self._retry_after = 0, b"", ""
+        self._status, self._body = 0, b""
+        self._retry_after, self._date = "", ""
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_ANSWER)
         own_headers = {
             "Host": parts.netloc.rpartition("@")[2].removesuffix(f":{default}"),
@@ -75,9 +78,8 @@ class Exchange:
             self._connection.receive_data(received)
             while (event := self._connection.next_event()) is not h11.NEED_DATA:
                 if isinstance(event, h11.EndOfMessage):
-                    return Answer(
-                        self._status, self._body.decode(errors="replace"), self._retry_after
-                    )
+                    body = self._body.decode(errors="replace")
+                    return Answer(self._status, body, self._retry_after, self._date)
                 self._take(event)
         except h11.ProtocolError as error:
             raise ValueError(type(error).__name__) from None
@@ -86,7 +88,9 @@ class Exchange:
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Response):
             self._status = event.status_code
-            self._retry_after = str(dict(event.headers).get(b"retry-after", b""), "latin-1")
+            headers = dict(event.headers)
+            self._retry_after = str(headers.get(b"retry-after", b""), "latin-1")
+            self._date = str(headers.get(b"date", b""), "latin-1")
         elif isinstance(event, h11.Data):
             self._body += event.data
             if len(self._body) > self._most:

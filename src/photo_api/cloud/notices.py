@@ -1,30 +1,16 @@
-"""Amazon's notice that it will terminate this machine, and our answer that it may go on.
+"""Amazon's notice that it will terminate this machine.
 
 Read from "Retrieve the target lifecycle state through instance metadata" (EC2 Auto Scaling user
-guide) and "Spot Instance interruption notices" (EC2 user guide); answered as in
-"CompleteLifecycleAction" (EC2 Auto Scaling API reference).
+guide) and "Spot Instance interruption notices" (EC2 user guide). Rebalance recommendations are no
+notice: a group that acts on one terminates the machine by its hook.
 """
 
 import asyncio
 import logging
-import random
 import re
-import time
-from contextlib import suppress
 from typing import Final
-from urllib.parse import urlencode
 
-from photo_api.cloud.credentials import fetch_role_credentials
-from photo_api.cloud.metadata import (
-    REGION,
-    InstanceMetadata,
-    Metadata,
-    NoAnswer,
-    ask,
-    json_object,
-)
-from photo_api.cloud.sigv4 import sign_request
-from photo_api.http_exchange import Answer
+from photo_api.cloud.metadata import InstanceMetadata, NoAnswer, json_object
 from photo_api.settings.instance import CloudSettings
 
 log = logging.getLogger(__name__)
@@ -32,12 +18,6 @@ log = logging.getLogger(__name__)
 TERMINATING: Final = ("Terminated", "Warmed:Terminated")
 SPOT_ACTIONS: Final = ("terminate", "stop", "hibernate")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-
-COMPLETION_LIMIT = 5.0
-"""Seconds that completing the lifecycle action may take, retries and all."""
-
-PAUSES = (0.0, 0.25, 0.5, 1.0)
-"""Seconds before each try, give or take a half."""
 
 
 async def notice(cloud: CloudSettings) -> str:
@@ -64,7 +44,7 @@ async def notice(cloud: CloudSettings) -> str:
 
 async def _look(metadata: InstanceMetadata) -> str | None:
     """The notice in either place; a failure of one does not hide the other's."""
-    answers = await asyncio.gather(_state(metadata), _spot(metadata), return_exceptions=True)
+    answers = await asyncio.gather(group_state(metadata), _spot(metadata), return_exceptions=True)
     failed: BaseException | None = None
     for answer in answers:
         if isinstance(answer, str):
@@ -75,7 +55,9 @@ async def _look(metadata: InstanceMetadata) -> str | None:
     return None
 
 
-async def _state(metadata: InstanceMetadata) -> str | None:
+async def group_state(metadata: InstanceMetadata) -> str | None:
+    """What an Auto Scaling group does to this machine, in words; None when it does not terminate
+    it. Raises `NoAnswer`."""
     state = await metadata.get("autoscaling/target-lifecycle-state")
     return f"target-lifecycle-state {state}" if state in TERMINATING else None
 
@@ -89,85 +71,3 @@ async def _spot(metadata: InstanceMetadata) -> str | None:
     if action not in SPOT_ACTIONS:
         raise NoAnswer("an unknown spot instance-action")
     return f"spot {action} at {at}" if _TIME.fullmatch(at) else f"spot {action}"
-
-
-async def complete_lifecycle_action(
-    cloud: CloudSettings, metadata: Metadata | None, region: str | None
-) -> bool:
-    """Tell the Auto Scaling group that its termination hook need wait for this machine no longer;
-    whether that was accepted, which is known within `COMPLETION_LIMIT` seconds.
-
-    Does nothing without a group in the settings, or when the group is not terminating this machine:
-    then no action is open. The region is that of the metadata, for a configured one (`region`) may
-    be a name of the operator's own; that one is used where the metadata has none. Never raises.
-    """
-    if not cloud.autoscaling_group or metadata is None or metadata.provider != "aws":
-        return False
-    signed_region = metadata.region or region or ""
-    if not REGION.fullmatch(signed_region):
-        log.error("lifecycle action not completed: no region is known")
-        return False
-    service = InstanceMetadata(cloud.metadata_url)
-    failure = "no answer in time"
-    with suppress(TimeoutError):
-        async with asyncio.timeout(COMPLETION_LIMIT):
-            for pause in PAUSES:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-                try:
-                    answer = await _complete(cloud, service, metadata.instance_id, signed_region)
-                except NoAnswer as error:
-                    failure = str(error)
-                    continue
-                if answer is None:
-                    return False
-                if answer.status == 200:
-                    log.info("lifecycle action completed", extra={"fields": {"status": 200}})
-                    return True
-                failure = f"status {answer.status} {_code(answer)}"
-                if answer.status in (401, 403):
-                    break
-    log.error("lifecycle action not completed: %s", failure)
-    return False
-
-
-async def _complete(
-    cloud: CloudSettings, service: InstanceMetadata, instance_id: str, region: str
-) -> Answer | None:
-    """The API's answer; None when there is nothing to complete."""
-    if await _state(service) is None:
-        return None
-    url = (cloud.autoscaling_url or autoscaling_endpoint(region)) + "/"
-    form = {
-        "Action": "CompleteLifecycleAction",
-        "Version": "2011-01-01",
-        "AutoScalingGroupName": cloud.autoscaling_group,
-        "LifecycleHookName": cloud.lifecycle_hook,
-        "LifecycleActionResult": "CONTINUE",
-        "InstanceId": instance_id,
-    }
-    body = urlencode(form).encode()
-    credentials = await fetch_role_credentials(service)
-    headers = sign_request(
-        "POST",
-        url,
-        {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
-        body,
-        credentials,
-        region,
-        time.time(),
-        "autoscaling",
-    )
-    return await ask("POST", url, headers, body)
-
-
-def autoscaling_endpoint(region: str) -> str:
-    """The Auto Scaling API of a region, as "Amazon EC2 Auto Scaling endpoints and quotas" in the
-    AWS General Reference lists them."""
-    china = ".cn" if region.startswith("cn-") else ""
-    return f"https://autoscaling.{region}.amazonaws.com{china}"
-
-
-def _code(answer: Answer) -> str:
-    """The error's code out of the XML answer, if there is one."""
-    found = re.search(r"<Code>([A-Za-z.]{1,64})</Code>", answer.body)
-    return found[1] if found else ""

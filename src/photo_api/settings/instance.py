@@ -131,11 +131,19 @@ class CloudSettings:
     )
     autoscaling_group: str = setting(
         "AUTOSCALING_GROUP",
-        "the AWS Auto Scaling group whose termination hook is completed after the drain; empty:"
-        " none",
+        "the AWS Auto Scaling group whose termination hook is completed after the drain; the"
+        " instance role needs `autoscaling:RecordLifecycleActionHeartbeat` and"
+        " `autoscaling:CompleteLifecycleAction` on the group's ARN; empty: none",
         default="",
     )
     lifecycle_hook: str = setting("LIFECYCLE_HOOK", "the name of that termination hook", default="")
+    lifecycle_heartbeat: float = setting(
+        "LIFECYCLE_HEARTBEAT",
+        "seconds of that hook's heartbeat timeout, or fewer: it is extended at each third of them"
+        " for as long as the drain lasts, up to `PHOTO_API_GRACE`",
+        default="30",
+        parse=number(3, 7200),
+    )
     autoscaling_url: str = setting(
         "AUTOSCALING_URL",
         "the Auto Scaling API; empty: that of the region",

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
-from photo_api.cloud.metadata import Metadata, look_up_late
+from photo_api.cloud.metadata import Metadata
 from photo_api.health.readiness import READY, phase_of, status_of
 from photo_api.http.phase import Phase
 from photo_api.metrics.counts import Counts
@@ -31,6 +31,7 @@ from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
 from photo_api.supervisor.systemd import notify
+from photo_api.supervisor.termination import Termination
 from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
 from photo_base.tasks import cancel
 
@@ -79,7 +80,7 @@ class Supervisor:
         self._started = False
         self._without_workers = 0.0  # seconds
         self._identity = identity
-        self._metadata = metadata
+        self._termination = Termination(secrets.settings, metadata)
         self._slots: list[Slot] = []
         self.port = port
         self.counts = Counts()
@@ -118,7 +119,7 @@ class Supervisor:
                 await cancel(*helpers, *running)
                 told = drain.tell_end(self._cause, failed=self._failed)
                 await asyncio.gather(told, self._end_pushing())
-        await self._complete_termination()
+        await self._termination.complete(self._end_now)
         return 0 if clean and not self._failed else 1
 
     def _watched(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
@@ -298,31 +299,14 @@ class Supervisor:
             work.append(_endless(self._pushing.run()))
         if self._migrate:
             work.append(migrate_at_start(self._live))
-        work.append(self._follow_notices(registration))
+
+        def learned(region: str) -> None:
+            self._identity = replace(self._identity, region=region)
+            registration.learn_region(region)
+
+        work.append(self._termination.follow(self.stop, learned))
+        work.append(self._termination.keep_open(self._stop))
         return work
-
-    async def _follow_notices(self, registration: "Registration") -> None:
-        if self._metadata is None:
-            self._metadata = await look_up_late(self._settings.cloud)
-            if self._metadata and self._metadata.region and not self._identity.region:
-                self._identity = replace(self._identity, region=self._metadata.region)
-                registration.learn_region(self._metadata.region)
-        if not self._is_on_amazon():
-            return
-        from photo_api.cloud.notices import notice
-
-        self.stop(await notice(self._settings.cloud))
-
-    async def _complete_termination(self) -> None:
-        """The Auto Scaling group may be terminating this machine, and wait for its drain."""
-        from photo_api.cloud.notices import complete_lifecycle_action
-
-        if self._is_on_amazon():
-            region = self._identity.region
-            await complete_lifecycle_action(self._settings.cloud, self._metadata, region)
-
-    def _is_on_amazon(self) -> bool:
-        return self._metadata is not None and self._metadata.provider == "aws"
 
     async def _serve_control(self) -> None:
         configured = self._settings.lifecycle.run_dir

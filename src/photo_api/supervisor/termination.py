@@ -1,0 +1,61 @@
+"""What Amazon and this instance tell each other about its end: the notice, and whether the Auto
+Scaling group need wait for the drain."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from photo_api.cloud.metadata import Metadata, look_up_late
+from photo_api.settings.loading import Settings
+from photo_base.tasks import first
+
+if TYPE_CHECKING:
+    from photo_api.cloud.lifecycle_action import LifecycleAction
+
+
+class Termination:
+    """`metadata` is None where none has answered yet. Elsewhere than on Amazon, or without a group
+    in the settings, it does nothing."""
+
+    def __init__(self, settings: Settings, metadata: Metadata | None) -> None:
+        self._settings = settings
+        self._metadata = metadata
+        self._action: LifecycleAction | None = None
+        self._begun = asyncio.Event()
+        self._until = 0.0
+
+    async def follow(self, stop: Callable[[str], None], learned: Callable[[str], None]) -> None:
+        """Call `stop` at a notice, and `learned` with a region that became known late."""
+        cloud, region = self._settings.cloud, self._settings.lifecycle.region
+        if self._metadata is None:
+            self._metadata = await look_up_late(cloud)
+            if self._metadata and self._metadata.region and not region:
+                learned(self._metadata.region)
+        if self._metadata is None or self._metadata.provider != "aws":
+            return
+        # Imported by those alone that need it.
+        from photo_api.cloud.lifecycle_action import LifecycleAction
+        from photo_api.cloud.notices import notice
+
+        if cloud.autoscaling_group:
+            self._action = LifecycleAction(cloud, self._metadata, region)
+        self._begun.set()
+        stop(await notice(cloud))
+
+    async def keep_open(self, draining: asyncio.Event) -> None:
+        """Once it drains, whoever began that: have the group wait, for the grace at most."""
+        await draining.wait()
+        self._until = time.monotonic() + self._settings.lifecycle.grace
+        await self._begun.wait()
+        if self._action:
+            await self._action.keep_open(self._until)
+
+    async def complete(self, end_now: asyncio.Event) -> None:
+        """After the drain: the group may go on. Briefly when the drain was broken off."""
+        if self._action is None:
+            return
+        if end_now.is_set():
+            await self._action.complete()
+        else:
+            await first(self._action.complete(self._until), end_now.wait())
