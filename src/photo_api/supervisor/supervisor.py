@@ -80,7 +80,7 @@ class Supervisor:
         self._started = False
         self._without_workers = 0.0  # seconds
         self._identity = identity
-        self._termination = Termination(secrets.settings, metadata)
+        self._termination = Termination(secrets.settings, secrets.environ, metadata)
         self._slots: list[Slot] = []
         self.port = port
         self.counts = Counts()

@@ -3,23 +3,34 @@ Scaling group need wait for the drain."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from photo_api.cloud.metadata import Metadata, look_up_late
 from photo_api.settings.loading import Settings
+from photo_api.supervisor.systemd import notify
 from photo_base.tasks import first
 
 if TYPE_CHECKING:
     from photo_api.cloud.lifecycle_action import LifecycleAction
+
+GROUP_LATE = 60.0
+"""Seconds beyond the grace for which the group may be late to wait for this machine: Amazon does
+not say how soon it does when its balancer has done its own draining."""
+
+SPARE = 10.0
+"""Seconds more that systemd is asked for."""
 
 
 class Termination:
     """`metadata` is None where none has answered yet. Elsewhere than on Amazon, or without a group
     in the settings, it does nothing."""
 
-    def __init__(self, settings: Settings, metadata: Metadata | None) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], metadata: Metadata | None
+    ) -> None:
         self._settings = settings
+        self._environ = environ
         self._metadata = metadata
         self._action: LifecycleAction | None = None
         self._begun = asyncio.Event()
@@ -57,5 +68,8 @@ class Termination:
             return
         if end_now.is_set():
             await self._action.complete()
-        else:
-            await first(self._action.complete(self._until), end_now.wait())
+            return
+        until = self._until + GROUP_LATE
+        left = max(0.0, until - time.monotonic()) + SPARE
+        notify(self._environ, f"EXTEND_TIMEOUT_USEC={left * 1_000_000:.0f}")
+        await first(self._action.complete(until), end_now.wait())

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.edge import EDGE_PATH, GIB
-from photo_fleet.spec.fleet import Fleet, Logs, Tls, Tracing
-from photo_fleet.spec.store import Store, Swift
+from photo_fleet.spec.fleet import Fleet, Logs, Store, Swift, Tls, Tracing
 
 EDGE_SIZE = GIB
 """Bytes of images that a fleet in somebody's folder keeps at most."""
