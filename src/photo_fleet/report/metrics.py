@@ -11,7 +11,9 @@ from photo_fleet.dashboard.objectives import COUNTED, DURATION, FAILED, OF_API, 
 from photo_fleet.dashboard.panel import increase, series, total
 from photo_fleet.dashboard.prometheus import Asked
 from photo_fleet.dashboard.window import Window
+from photo_fleet.render import group_load
 from photo_fleet.render.burn_rates import EDGES
+from photo_fleet.render.group_load import CPU, READY
 from photo_fleet.report.line import Period
 from photo_fleet.spec.fleet import Objectives
 
@@ -22,8 +24,7 @@ SAMPLED = "30s"
 PEAK = "5m"
 """Over which a processor's use is averaged before peaks are looked for."""
 
-READY, REQUESTS = "photo_api_ready", "http_requests_total"
-CPU, MEMORY = "photo_api_cpu_seconds_total", "photo_api_resident_memory_bytes"
+REQUESTS, MEMORY = "http_requests_total", "photo_api_resident_memory_bytes"
 NOT_ALL_WELL = 'result!~"ok|broken_off"'
 
 
@@ -131,7 +132,7 @@ WEEKLY: Questions = EVERY | {
 _WEB = f"({_now('photo_api_workers')} > 0)"
 """Instances that serve, and do not run jobs only."""
 _CORES = f"(sum by (instance) (rate({series(CPU)}[{PEAK}])) and {_WEB})"
-_SERVING = f"count({_now(READY)} == 1 and {_WEB})"
+_SERVING = group_load.serving(series)
 _PEAKS = f"[$__range:{PEAK}]"
 
 MONTHLY: Questions = (
@@ -170,9 +171,9 @@ MONTHLY: Questions = (
 )
 
 AROUND_A_STEP: Questions = {
-    "cpu": Asked(f"sum(rate({series(CPU)}[$__rate_interval])) / {_SERVING}"),
-    "in_flight": Asked(f"avg({_now('http_requests_in_flight')})"),
-    "queue_age": Asked(f"max({series('photo_api_fleet_oldest_job_seconds')})"),
+    "cpu": Asked(group_load.cores(series, "$__rate_interval")),
+    "in_flight": Asked(group_load.in_flight(series)),
+    "queue_age": Asked(group_load.queue_age(series)),
     "answered": Asked(
         total(series(REQUESTS, f'status=~"2..",{OF_API}'), "instance"),
     ),

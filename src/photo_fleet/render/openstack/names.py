@@ -8,6 +8,9 @@ GROUP = "group"
 POOL = "pool"
 """The balancer's pool, and the output with its id."""
 
+LISTENER, MONITOR = "listener", "health_monitor"
+"""Resources of the balancer, and outputs with their ids."""
+
 MEMBERS = "members"
 """Output: by member's name the id of its server."""
 
@@ -20,3 +23,6 @@ POOL_MEMBERS = "pool_members"
 INITIAL_SIZE = "initial_size"
 """Parameter: the size at creation. Every later update clears it: see
 docs/decisions/0035-heat-drops-what-is-marked.md."""
+
+SCALE_IN_URL = "scale_in_url"
+"""Hidden parameter: where alarms ask for a scale-in."""
