@@ -23,6 +23,7 @@ TITLES = {
     "PHOTO_API_LOG_SINK": LOGS,
     "PHOTO_API_LOG_LOKI_URL": LOGS,
     "PHOTO_API_LOG_OTLP_URL": LOGS,
+    "PHOTO_API_AUTOSCALING_GROUP": "Whose termination hook waits for the drain",
     "PHOTO_API_TRACE_OTLP_URL": "Which requests are sampled, and where their spans go",
 }
 """Above the first variable of each section."""

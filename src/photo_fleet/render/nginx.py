@@ -11,6 +11,7 @@ from photo_fleet.render.nginx_server import servers
 from photo_fleet.render.nginx_store import store_upstream
 from photo_fleet.render.nginx_text import Lines, block, rate, time
 from photo_fleet.render.places import Places
+from photo_fleet.render.request_classes import READING
 from photo_fleet.spec.fleet import Balancer, Fleet
 
 RENDERED = "# Rendered from the fleet spec: change it there."
@@ -248,10 +249,8 @@ def _limits(fleet: Fleet) -> Lines:
         ),
         'map $written_hop $client_key { "" $address_key; default $written_hop; }',
         "# What has no key is not counted.",
-        'map $request_method $reading_client { "~^(?:GET|HEAD|OPTIONS)$" $client_key;'
-        ' default ""; }',
-        'map $request_method $changing_client { "~^(?:GET|HEAD|OPTIONS)$" "";'
-        " default $client_key; }",
+        f'map $request_method $reading_client {{ "~{READING}" $client_key; default ""; }}',
+        f'map $request_method $changing_client {{ "~{READING}" ""; default $client_key; }}',
         *zones,
         "limit_req_status 429;",
         "limit_conn_zone $changing_client zone=forms:10m;",

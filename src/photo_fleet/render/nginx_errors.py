@@ -44,6 +44,11 @@ def edge_errors(balancer: Balancer) -> list[EdgeError]:
     ]
 
 
+def edge_error(balancer: Balancer, status: int) -> EdgeError:
+    """The one with this status, for whatever else answers before an instance does."""
+    return next(error for error in edge_errors(balancer) if error.status == status)
+
+
 def error_pages(balancer: Balancer) -> Lines:
     """Which location answers which error. `=` leaves the status to the location."""
     lines = []
@@ -74,8 +79,12 @@ def _own_headers(fleet: Fleet, error: EdgeError, headers: Lines) -> Lines:
 
 def refusal(error: EdgeError) -> str:
     """The directive that answers with this error."""
-    body = {"detail": error.detail, "code": error.code, "request_id": "$request_id_or_own"}
-    return f"return {error.status} '{json.dumps(body)}';"
+    return f"return {error.status} '{refusal_body(error, request_id='$request_id_or_own')}';"
+
+
+def refusal_body(error: EdgeError, **more: str) -> str:
+    """As JSON. `request_id` is for what has one."""
+    return json.dumps({"detail": error.detail, "code": error.code, **more})
 
 
 def _answer(error: EdgeError, headers: Lines) -> Lines:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from photo_fleet.render import nginx_errors as errors
 from photo_fleet.render import nginx_origins as origins
+from photo_fleet.render import request_classes as paths
 from photo_fleet.render.nginx_edge import edge_locations, only_edge_s
 from photo_fleet.render.nginx_members import UPSTREAM, edge_health
 from photo_fleet.render.nginx_store import store_location
@@ -176,20 +177,18 @@ def _api_locations(balancer: Balancer) -> Lines:
         f"limit_conn forms {FORMS_OF_CLIENT};",
     )
     of_strangers = ("gzip off;", f"client_max_body_size {LARGEST_OF_STRANGERS};")
-    image = r'~ "^/api/(?:photos/[^/]+|share/[^/]+/photos/[^/]+)/image/?$"'
-    direct = r'~ "^/api/photos/(?:presigned-url|confirm)/?$"'
     return [
         "# nginx would lead from a prefix without its slash to the one with it.",
         "location = /api { return 404; }",
         *_limited("/api/", OTHERS, balancer),
         "# Compressed, an answer's length tells of the tokens in it.",
         *_limited("/api/auth", OTHERS, balancer, *of_strangers),
-        *_limited(r'~ "^/api/auth/(?:login|register)/?$"', ("auth",), balancer, *of_strangers),
+        *_limited(f'~ "{paths.LOGIN}"', ("auth",), balancer, *of_strangers),
         *_limited("= /api/photos", UPLOADS, balancer, *form),
         *_limited("= /api/photos/", UPLOADS, balancer, *form),
-        *_limited(direct, UPLOADS, balancer),
+        *_limited(f'~ "{paths.DIRECT_UPLOAD}"', UPLOADS, balancer),
         *_limited("/api/share", ("share",), balancer),
-        *_limited(image, ("image",), balancer),
+        *_limited(f'~ "{paths.IMAGE}"', ("image",), balancer),
     ]
 
 

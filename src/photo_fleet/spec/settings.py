@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_base.environment import PREFIX
+from photo_fleet.spec.aws import group_name, hook_name
 from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.fleet import Fleet, Logs, Swift, Tracing
 from photo_fleet.spec.kinds import budget, limit
@@ -91,6 +92,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "LOG_OTLP_URL": logs.otlp,
         "LOG_CA_FILE": logs.ca,
         **_tracing(fleet),
+        **_termination(fleet),
     }
     return {PREFIX + name: value for name, value in found.items() if value}
 
@@ -151,6 +153,13 @@ def _tracing(fleet: Fleet) -> dict[str, str]:
         "TRACE_STRANGERS": f"{tracing.strangers / fleet.service.workers:.3g}",
         "TRACE_STORE": "on" if tracing.store else "off",
     }
+
+
+def _termination(fleet: Fleet) -> dict[str, str]:
+    """The hook of AWS that waits for an instance's drain."""
+    if fleet.group.cloud != "aws":
+        return {}
+    return {"AUTOSCALING_GROUP": group_name(fleet), "LIFECYCLE_HOOK": hook_name(fleet)}
 
 
 def absent(fleet: Fleet) -> dict[str, str]:
