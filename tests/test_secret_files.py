@@ -28,6 +28,7 @@ TEXTS = {
     "SWIFT_PASSWORD": "a-password-for-keystone",
     "SWIFT_APPLICATION_CREDENTIAL_ID": "credential-1",
     "SWIFT_APPLICATION_CREDENTIAL_SECRET": "another-hidden-1",
+    "MEMBER_PASSWORD": "a-password-for-the-balancer",
     "SWIFT_URL_KEYS": "8e5b1c7702f94d3ab6e8d1f04c9a2735",
     "SWIFT_STAGING_URL_KEYS": "d3a7f6120b9c48e5917fe2c8b05d6a43",
     "JWT_KEYS": f"a:{OLD}",

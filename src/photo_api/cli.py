@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from photo_api.cloud.arguments import add_member
 from photo_api.contract import DEFAULT_PORT
 from photo_api.provisioning.arguments import add_storage
 from photo_api.settings.loading import load, table
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(commands.add_parser("jobs", help="list jobs, or retry dead ones"))
     _add_renditions(commands.add_parser("renditions", help="make missing renditions again"))
     _add_users(commands.add_parser("users", help="activate or deactivate an account"))
+    add_member(commands.add_parser("member", help="leave the cloud's load balancer, or return"))
     add_storage(commands.add_parser("storage", help="set up the object store, or look at it"), _ask)
     _add_config(commands.add_parser("config", help="check or list the settings"))
     return parser

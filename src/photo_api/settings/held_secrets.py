@@ -73,13 +73,17 @@ def _theirs(values: Mapping[str, Any]) -> dict[str, str]:
         for path, name in (("direct_url", "DATABASE_DIRECT_URL"), ("url", "DATABASE_URL"))
     }
     collectors = {values[path].rpartition(":")[2]: f"{PREFIX}{name}" for path, name in COLLECTORS}
+    # NHN Cloud has one password of its API for each person.
+    users = {
+        values["member.password"]: f"{PREFIX}MEMBER_PASSWORD",
+        values["swift.password"]: f"{PREFIX}SWIFT_PASSWORD",
+    }
     return _given(
         {
             STORE_NAME: values["s3.access_key"],
             f"{PREFIX}S3_SECRET_KEY": values["s3.secret_key"],
-            f"{PREFIX}SWIFT_PASSWORD": values["swift.password"],
             f"{PREFIX}SWIFT_APPLICATION_CREDENTIAL_SECRET": values["swift.credential_secret"],
-            **{name: secret for secret, name in (passwords | collectors).items()},
+            **{name: secret for secret, name in (passwords | collectors | users).items()},
         }
     )
 

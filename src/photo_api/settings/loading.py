@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from photo_api.contract import STOP_MARGIN
 from photo_api.settings import cdn, swift
@@ -17,6 +17,7 @@ from photo_api.settings.cdn import CdnSettings
 from photo_api.settings.dependencies import DatabaseSettings, S3Settings, with_the_bucket
 from photo_api.settings.held_secrets import SecretFaults, faults_of_secrets
 from photo_api.settings.instance import CloudSettings, LifecycleSettings, LogSettings
+from photo_api.settings.member import MemberSettings
 from photo_api.settings.serving import (
     AuthSettings,
     DeliverySettings,
@@ -35,6 +36,8 @@ from photo_base.environment import (
     setting,
 )
 
+G = TypeVar("G", LifecycleSettings, MemberSettings)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -51,6 +54,7 @@ class Settings:
     jobs: JobSettings
     lifecycle: LifecycleSettings
     cloud: CloudSettings
+    member: MemberSettings
     logs: LogSettings
     mode: Literal["production", "development"] = setting(
         "MODE",
@@ -102,6 +106,18 @@ def load(environ: Mapping[str, str]) -> Settings:
     }
     own = {path: value for path, value in values.items() if "." not in path}
     return Settings(**own, **groups)
+
+
+def load_alone(kind: type[G], environ: Mapping[str, str]) -> G:
+    """One group of them, for a command that needs no other: what is wrong with the rest does not
+    keep it from its work. Raises `SettingsError`."""
+    problems: list[str] = []
+    values = {
+        item.name: read(item.metadata["variable"], environ, problems) for item in fields(kind)
+    }
+    if problems:
+        raise SettingsError(problems)
+    return kind(**values)
 
 
 class HeldSecrets:
