@@ -19,7 +19,7 @@ from photo_fleet.doctor.looks.servers import Server, ServersLook
 from photo_fleet.doctor.looks.store import StoreLook
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen
-from photo_fleet.spec import fleet as fleet_module
+from photo_fleet.spec import store as store_module
 from photo_fleet.spec.fleet import Balancer, Fleet, Service
 from photo_local.bucket import BucketAdmin
 from photo_local.seaweed import BUCKET, REGION, Seaweed
@@ -183,10 +183,10 @@ def test_a_swift(swift: Swift) -> None:
     told |= {"bucket": containers.photos, "uploads": containers.staging}
     server = Server(BOOT, config={"store": told, "cors_origins": [FRONT]})
 
-    named = fleet_module.Swift(
+    named = store_module.Swift(
         account=account, container=containers.photos, staging_container=containers.staging
     )
-    spec = Fleet(service=Service(cors_origins=(FRONT,)), store=fleet_module.Store("swift", named))
+    spec = Fleet(service=Service(cors_origins=(FRONT,)), store=store_module.Store("swift", named))
 
     def judged() -> dict[str, str]:
         before = Seen(Fleet(), 0, {ServersLook: ServersLook((server,))})

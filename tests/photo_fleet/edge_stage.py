@@ -20,8 +20,9 @@ from photo_api.storage.bucket import Bucket
 from photo_fleet.render.edge_keys import key_map
 from photo_fleet.render.places import Places
 from photo_fleet.spec.edge import Edge
-from photo_fleet.spec.fleet import Fleet, Store, Swift
+from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.fleet import Service as ServiceSpec
+from photo_fleet.spec.store import Store, Swift
 from tests.openstack.account import PHOTOS_KEY
 from tests.photo_fleet.nginx_stage import (
     Backend,

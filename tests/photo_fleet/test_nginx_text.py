@@ -17,10 +17,9 @@ from photo_fleet.spec.fleet import (
     RateLimit,
     RateLimits,
     Service,
-    Store,
-    Swift,
     Tls,
 )
+from photo_fleet.spec.store import Store, Swift
 from tests.photo_fleet.golden_files import assert_golden
 from tests.photo_fleet.nginx_stage import refused_configuration, short_folder, write_files
 

@@ -14,9 +14,9 @@ from photo_fleet.cli import main
 from photo_fleet.render import cloud_init, nginx
 from photo_fleet.render.places import Places
 from photo_fleet.rules.checks import check
-from photo_fleet.spec.fleet import Store
 from photo_fleet.spec.loading import SpecError, loads
 from photo_fleet.spec.settings import absent, secrets, settings
+from photo_fleet.spec.store import Store
 from tests.photo_fleet.golden_files import assert_golden
 from tests.photo_fleet.local_stage import fleet_up
 from tests.service import eventually, jpeg, put

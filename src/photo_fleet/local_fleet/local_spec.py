@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from photo_base.embedded import EmbeddedAddresses
 from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.edge import EDGE_PATH, GIB
-from photo_fleet.spec.fleet import Fleet, Logs, Store, Swift, Tls, Tracing
+from photo_fleet.spec.fleet import Fleet, Logs, Tls, Tracing
+from photo_fleet.spec.store import Store, Swift
 
 EDGE_SIZE = GIB
 """Bytes of images that a fleet in somebody's folder keeps at most."""

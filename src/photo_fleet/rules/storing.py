@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from photo_fleet.rules.findings import Contradiction
-from photo_fleet.spec.fleet import Fleet, Swift
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.store import Swift
 
 
 def passed_through(fleet: Fleet) -> Iterator[Contradiction]:

@@ -13,6 +13,7 @@ from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.edge import Edge
 from photo_fleet.spec.kinds import (
     HOST,
+    Address,
     Count,
     Duration,
     Location,
@@ -25,6 +26,7 @@ from photo_fleet.spec.kinds import (
     Text,
     Threshold,
 )
+from photo_fleet.spec.store import Store
 
 DISCOVERY_PATH = "/targets"
 """Where `photo-fleet balance` tells Prometheus its targets."""
@@ -36,10 +38,6 @@ Name = Annotated[str, Text("[a-z0-9][a-z0-9-]{0,62}", "photo-api")]
 Path = Annotated[str, Text("/[A-Za-z0-9/_.~-]*", "/health")]
 File = Annotated[str, Text("/[A-Za-z0-9/_.+-]+", "/etc/ssl/photos.pem")]
 OptionalFile = Annotated[str, Text("(/[A-Za-z0-9/_.+-]+)?", "/etc/ssl/photos.pem")]
-Address = Annotated[
-    str,
-    Location(rf"({HOST})?", "http://10.0.0.5:8333"),
-]
 Collector = Annotated[
     str,
     Location(
@@ -51,19 +49,6 @@ Tenant = Annotated[str, Text("[A-Za-z0-9!_.*'()-]{0,150}", "photos")]
 """As Loki allows it."""
 ServerName = Annotated[str, Text("[A-Za-z0-9._*-]+( [A-Za-z0-9._*-]+)*", "photos.example.org")]
 Bucket = Annotated[str, Text("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "photos")]
-Account = Annotated[
-    str,
-    Location(
-        rf"({HOST}(/[A-Za-z0-9_.-]+)*/v1/[A-Za-z0-9_.:-]+)?", "https://swift.example.org/v1/AUTH_1"
-    ),
-]
-Keystone = Annotated[
-    str, Location(rf"({HOST}(/[A-Za-z0-9_.-]+)*/(v3|v2\.0))?", "https://keystone.example.org/v3")
-]
-Container = Annotated[str, Text("[A-Za-z0-9._-]{1,240}", "photos")]
-User = Annotated[str, Text("[A-Za-z0-9._@+-]{0,255}", "photo-api")]
-Project = Annotated[str, Text("[A-Za-z0-9._-]{0,64}", "7c1f5a0e9b8d4c6f")]
-Domain = Annotated[str, Text("[A-Za-z0-9._-]{1,64}", "default")]
 Region = Annotated[str, Text("[a-z0-9][a-z0-9-]*", "us-east-1")]
 CloudRegion = Annotated[str, Text("[A-Za-z0-9-]{0,63}", "ap-northeast-2")]
 Package = Annotated[
@@ -124,35 +109,6 @@ class Service:
     its image brings, or a wheel's address with its hash (`https://….whl#sha256=…`)."""
     secrets_hook: File = "/usr/local/sbin/photo-api-secrets"
     """Program of the machine's image that fetches the secrets into the folder that it is given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Swift:
-    """An account of OpenStack's object store, and who gets its tokens from Keystone."""
-
-    account: Account = ""
-    """Its address as an instance reaches it; empty: set on the machine."""
-    public: Address = ""
-    """The store's address in the URLs that clients get; empty: that of `account`."""
-    container: Container = "photos"
-    staging_container: Container = "photos-staging"
-    digest: Literal["auto", "sha1", "sha256", "sha512"] = "auto"
-    auth: Keystone = ""
-    """Keystone's address; empty: set on the machine, as user and project."""
-    user: User = ""
-    project: Project = ""
-    """Its id, which version 2.0 calls tenant."""
-    domain: Domain = "default"
-    credentials: Literal["password", "application"] = "password"
-    """`application`: an application credential, which has user and project of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """Which kind of object store there is. What S3 needs is with `Service` and `Balancer`."""
-
-    kind: Literal["s3", "swift"] = "s3"
-    swift: Swift = Swift()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from ipaddress import ip_network
 from math import ceil, floor
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
 
 from photo_base.environment import optional_collector
 from photo_base.origins import as_browsers_send
@@ -277,3 +277,9 @@ class Origins(Kind):
         if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
             raise ValueError('must be a list of origins such as ["https://photos.example.org"]')
         return tuple(dict.fromkeys(as_browsers_send(item.rstrip("/")) for item in raw))
+
+
+Address = Annotated[
+    str,
+    Location(rf"({HOST})?", "http://10.0.0.5:8333"),
+]

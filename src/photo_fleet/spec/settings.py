@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from photo_base.environment import PREFIX
 from photo_fleet.spec.aws import group_name, hook_name
 from photo_fleet.spec.cdn import Cdn
-from photo_fleet.spec.fleet import Fleet, Logs, Swift, Tracing
+from photo_fleet.spec.fleet import Fleet, Logs, Tracing
 from photo_fleet.spec.kinds import budget, limit
+from photo_fleet.spec.store import Swift
 
 EXAMPLES = {
     "PHOTO_API_TRUSTED_PROXIES": "10.0.0.0/8",

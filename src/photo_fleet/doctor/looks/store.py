@@ -15,7 +15,8 @@ from photo_base.preflight import LOOKS_SIGNED, STRANGER, leave, preflight, sent_
 from photo_fleet.doctor.looks.servers import ServersLook, Told
 from photo_fleet.doctor.reach import Reach
 from photo_fleet.doctor.seen import Seen, Unseen
-from photo_fleet.spec.fleet import Fleet, Swift
+from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.store import Swift
 
 PATIENCE, LONGEST = 4.0, 15.0
 """Seconds for an answer, and for all of one address."""
