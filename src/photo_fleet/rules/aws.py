@@ -1,5 +1,243 @@
-"""What AWS cannot do of the spec, or does otherwise than it says."""
+"""What AWS cannot do of the spec, or does otherwise than it says.
 
-from photo_fleet.rules.findings import Rule
+Ranges are those of the API references of Elastic Load Balancing (2015-12-01), EC2 Auto Scaling
+(2011-01-01), CloudWatch (2010-08-01) and WAF (2019-07-29).
+"""
 
-RULES: tuple[Rule, ...] = ()
+from collections.abc import Iterator
+from dataclasses import fields
+from math import ceil
+from typing import Final
+
+from photo_fleet.render.aws.firewall import LEAST, WINDOWS, limit_of
+from photo_fleet.render.aws.numbers import PERIOD, periods
+from photo_fleet.rules.findings import Contradiction, Rule
+from photo_fleet.rules.stopping import with_grace
+from photo_fleet.spec.changes import Changes, changed
+from photo_fleet.spec.fleet import Fleet
+
+HEALTH_CHECK: Final = {
+    "interval": (5, 300),
+    "timeout": (2, 120),
+    "healthy": (2, 10),
+    "unhealthy": (2, 10),
+}
+HOOK: Final = (30, 7200)
+SECONDS: Final = ("interval", "timeout")
+
+USUAL_OUT, USUAL_IN = 70.0, 30.0
+"""Percent of CPU, as the spec's own defaults have it."""
+
+QUICK: Final[Changes] = {
+    "health_check.interval": 5.0,
+    "health_check.timeout": 2.0,
+    "health_check.unhealthy": 2,
+}
+"""The quickest check that AWS has."""
+
+
+def health_check(fleet: Fleet) -> Iterator[Contradiction]:
+    """A target group's numbers have ranges, and are whole."""
+    told: list[str] = []
+    way: dict[str, float] = {}
+    for name, (least, most) in HEALTH_CHECK.items():
+        value = getattr(fleet.health_check, name)
+        if least <= value <= most and not value % 1:
+            continue
+        unit = "s" if name in SECONDS else ""
+        told.append(
+            f"health_check.{name} {value:g}{unit} is not a whole number from {least} to {most}"
+        )
+        nearest = min(max(ceil(value), least), most)
+        way[f"health_check.{name}"] = float(nearest) if unit else nearest
+    if told:
+        yield Contradiction(
+            "error",
+            "aws-health-check",
+            "; ".join(told),
+            "AWS refuses the target group, and the stack is not made",
+            (way,),
+        )
+
+
+def hook(fleet: Fleet) -> Iterator[Contradiction]:
+    """The hook that waits for a drain waits for half a minute at the least."""
+    delay, least = fleet.drain.kill_delay, HOOK[0]
+    if delay >= least:
+        return
+    yield Contradiction(
+        "error",
+        "aws-hook",
+        f"drain.kill_delay {delay:g}s < {least}s, the shortest heartbeat timeout of a hook",
+        "AWS refuses the group, and the stack is not made",
+        ({"drain.kill_delay": float(least)},),
+    )
+
+
+def deregistration(fleet: Fleet) -> Iterator[Contradiction]:
+    """A leaving instance may still be a target when its hook opens: AWS does not say."""
+    drain, check = fleet.drain, fleet.health_check
+    slowest = check.slowest_removal
+    if drain.removal == "health-only" or drain.lame_duck >= slowest:
+        return
+    quick = changed(fleet, QUICK).health_check.slowest_removal
+    ways: list[Changes] = [with_grace(fleet, {"drain.lame_duck": slowest})]
+    if quick <= drain.lame_duck:
+        ways.append(QUICK)
+    yield Contradiction(
+        "warning",
+        "aws-deregistration",
+        f"health_check.unhealthy {check.unhealthy} × health_check.interval {check.interval:g}s"
+        f" + health_check.timeout {check.timeout:g}s = {slowest:g}s > drain.lame_duck"
+        f" {drain.lame_duck:g}s",
+        "AWS's documents do not say whether a leaving instance is taken out of its target group"
+        " before its hook opens: if it is not, the balancer finds out by its health check, and"
+        f" {slowest - drain.lame_duck:g} s of its requests meet a closed port (502)",
+        tuple(ways),
+    )
+
+
+def idle_timeout(fleet: Fleet) -> Iterator[Contradiction]:
+    """The balancer has one timeout for idle connections and for instances that are silent."""
+    keep_alive, longest = fleet.balancer.keep_alive, fleet.service.longest_request
+    if keep_alive >= longest:
+        return
+    enough = float(ceil(longest))
+    yield Contradiction(
+        "error",
+        "aws-idle-timeout",
+        f"balancer.keep_alive {keep_alive:g}s < service.longest_request {longest:g}s: it is how"
+        " long the balancer waits for an answer, too",
+        f"after {keep_alive:g} s the client gets 504 for a request that the service goes on to do",
+        (
+            {"balancer.keep_alive": enough},
+            {"balancer.keep_alive": enough, "service.keep_alive": enough + 15},
+            {"service.longest_request": keep_alive},
+        ),
+    )
+
+
+def metrics(fleet: Fleet) -> Iterator[Contradiction]:
+    """CloudWatch knows what machines and balancers do, and nothing of what an instance counts."""
+    told: list[str] = []
+    way: dict[str, str | float] = {}
+    for place, policy in enumerate(fleet.group.policies):
+        if policy.metric == "cpu":
+            continue
+        key = f"group.policies[{place}]"
+        told.append(f'{key}.metric is "{policy.metric}"')
+        way[f"{key}.metric"] = "cpu"
+        way[f"{key}.threshold"] = USUAL_OUT if policy.is_scale_out else USUAL_IN
+    if told:
+        yield Contradiction(
+            "error",
+            "aws-metric",
+            f"{', '.join(told)}; of an instance CloudWatch has the CPU alone, as long as nobody"
+            " publishes more",
+            "the template leaves the rule out, and the group does not act on it",
+            (way,),
+        )
+
+
+def alarm_period(fleet: Fleet) -> Iterator[Contradiction]:
+    """An alarm counts minutes."""
+    told: list[str] = []
+    way: dict[str, float] = {}
+    for place, policy in enumerate(fleet.group.policies):
+        minutes = float(periods(policy) * PERIOD)
+        if policy.duration != minutes:
+            key = f"group.policies[{place}].duration"
+            told.append(f"{key} {policy.duration:g}s is no multiple of {PERIOD}s")
+            way[key] = minutes
+    if told:
+        yield Contradiction(
+            "error",
+            "aws-alarm",
+            f"{', '.join(told)}, in which CloudWatch has its values",
+            "the alarm waits for longer than the rule says",
+            (way,),
+        )
+
+
+def rates(fleet: Fleet) -> Iterator[Contradiction]:
+    """WAF counts over minutes, and takes no lower limit than 10."""
+    window = WINDOWS[-1]
+    for item in fields(fleet.balancer.rate_limits):
+        rate = getattr(fleet.balancer.rate_limits, item.name)
+        if item.name == "cdn" or limit_of(rate):
+            continue
+        key = f"balancer.rate_limits.{item.name}"
+        allowed = rate.rate * window + rate.burst
+        yield Contradiction(
+            "warning",
+            "aws-rate",
+            f"{key}.rate {rate.rate:g}/s × {window}s + burst {rate.burst} = {allowed:.4g}"
+            f" < {LEAST}, WAF's lowest limit in its longest window",
+            f"an address gets {LEAST} such requests in {window // 60} minutes, more than the spec"
+            " says",
+            ({f"{key}.burst": LEAST},),
+        )
+
+
+def hops(fleet: Fleet) -> Iterator[Contradiction]:
+    """WAF counts who connects, and nobody else can be believed: it goes by the first address of
+    X-Forwarded-For, which any client chooses."""
+    networks = fleet.balancer.trusted_hops
+    if not networks:
+        return
+    yield Contradiction(
+        "warning",
+        "aws-trusted-hops",
+        f"balancer.trusted_hops {', '.join(networks)}: an Application Load Balancer has no such"
+        " thing",
+        "all who come by a hop share its address: their rates are one, and the log names the hop",
+        ({"balancer.trusted_hops": ()},),
+    )
+
+
+def uploads(fleet: Fleet) -> Iterator[Contradiction]:
+    """An Application Load Balancer passes on bytes as they come."""
+    if not fleet.balancer.buffer_uploads:
+        return
+    wait = fleet.drain.in_flight_wait
+    yield Contradiction(
+        "warning",
+        "aws-buffering",
+        "balancer.buffer_uploads is true, and an Application Load Balancer holds nothing back",
+        f"an upload by form that takes longer than {wait:g} s is cut when its instance leaves;"
+        " uploads to the store itself, by signed URLs, are not",
+        ({"balancer.buffer_uploads": False},),
+    )
+
+
+def store(fleet: Fleet) -> Iterator[Contradiction]:
+    """The template's balancer has instances behind it and nothing else."""
+    address = fleet.balancer.store
+    if not address:
+        return
+    yield Contradiction(
+        "error",
+        "aws-store",
+        f'balancer.store "{address}": the template\'s balancer does not pass a store through',
+        "signed URLs lead to the balancer, which answers 404 to every upload and image",
+        ({"balancer.store": "", "service.store": fleet.service.store or address},),
+    )
+
+
+def _on_aws(rule: Rule) -> Rule:
+    def found(fleet: Fleet) -> Iterator[Contradiction]:
+        if fleet.group.cloud == "aws":
+            yield from rule(fleet)
+
+    return found
+
+
+RULES: tuple[Rule, ...] = tuple(
+    map(
+        _on_aws,
+        (
+            *(health_check, hook, deregistration, idle_timeout, metrics, alarm_period),
+            *(rates, hops, uploads, store),
+        ),
+    )
+)

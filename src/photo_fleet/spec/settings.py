@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from photo_base.environment import PREFIX
-from photo_fleet.spec.aws import group_name, hook_name
+from photo_fleet.spec.aws import group_name, hook_name, hook_timeout
 from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.fleet import Fleet, Logs, Tracing
 from photo_fleet.spec.kinds import budget, limit
@@ -160,7 +160,11 @@ def _termination(fleet: Fleet) -> dict[str, str]:
     """The hook of AWS that waits for an instance's drain."""
     if fleet.group.cloud != "aws":
         return {}
-    return {"AUTOSCALING_GROUP": group_name(fleet), "LIFECYCLE_HOOK": hook_name(fleet)}
+    return {
+        "AUTOSCALING_GROUP": group_name(fleet),
+        "LIFECYCLE_HOOK": hook_name(fleet),
+        "LIFECYCLE_HEARTBEAT": str(hook_timeout(fleet)),
+    }
 
 
 def absent(fleet: Fleet) -> dict[str, str]:
