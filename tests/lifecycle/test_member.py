@@ -21,8 +21,7 @@ import pytest
 from photo_api.cloud import member as module
 from photo_api.cloud.member import NotAtAll, NotNow, Place, Pool, bring
 from photo_api.cloud.member_command import member_command
-from photo_api.settings.loading import load_alone
-from photo_api.settings.member import MemberSettings
+from photo_api.settings.member import load_member
 from photo_base.environment import SettingsError
 from tests.openstack.keystone_v2 import PASSWORD, KeystoneV2
 from tests.openstack.load_balancer import BALANCER, LoadBalancer, running, settings
@@ -39,7 +38,7 @@ class World:
 
     def pool(self, **changed: str) -> Pool:
         environ = settings(self.balancer, self.keystone) | changed
-        return Pool(load_alone(MemberSettings, environ))
+        return Pool(load_member(environ))
 
     def bring(self, *, up: bool, seconds: float = 10.0, **changed: str) -> bool:
         """Whether there is a member, which is as it should be then."""
@@ -201,7 +200,7 @@ def service() -> Iterator[Service]:
 
 
 def environ_of(world: World, changed: Mapping[str, str]) -> dict[str, str]:
-    own = {"PHOTO_API_INSTANCE_IP": HERE.address}
+    own = {"PHOTO_API_MEMBER_ADDRESS": HERE.address}
     return settings(world.balancer, world.keystone) | own | dict(changed)
 
 

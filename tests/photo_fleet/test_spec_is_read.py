@@ -18,6 +18,7 @@ from photo_fleet.spec.changes import changed
 from photo_fleet.spec.edge import Edge
 from photo_fleet.spec.fleet import Balancer, Drain, Fleet, Tls, Tracing
 from photo_fleet.spec.loading import load, loads
+from photo_fleet.spec.targets import for_target
 
 ROOT = Path(__file__).parent.parent.parent
 LONGEST_WAY = 15
@@ -31,6 +32,7 @@ FLEETS = (
     changed(Fleet(), {"cdn.provider": "akamai", "cdn.url": "https://cdn.example.org"}),
     *(replace(Fleet(), balancer=STORE), replace(Fleet(), tracing=TRACED)),
     replace(Fleet(), balancer=STORE, edge=Edge(on=True, disk=2**40)),
+    for_target(Fleet(), "nhn"),
 )
 
 

@@ -29,6 +29,7 @@ from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_f
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Logs, Service, Tls
 from photo_fleet.spec.settings import secrets
+from photo_fleet.spec.targets import for_target
 from tests.own_stage import own_database
 from tests.photo_fleet.confinement import settings
 from tests.photo_fleet.golden_files import assert_golden
@@ -69,6 +70,8 @@ VARIANTS = {
         ),
     ),
 }
+
+VARIANTS["nhn"] = for_target(Fleet(), "nhn")
 
 
 def all_units(fleet: Fleet) -> dict[str, str]:

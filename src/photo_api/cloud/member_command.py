@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from http.client import HTTPException
-from ipaddress import ip_address
 from typing import Literal
 from urllib.request import Request
 
@@ -17,11 +16,8 @@ from photo_api.cloud.identity import own_address
 from photo_api.cloud.member import NotAtAll, NotNow, Place, Pool, bring
 from photo_api.cloud.timely import open_within
 from photo_api.contract import HEALTH_PATH
-from photo_api.settings.instance import LifecycleSettings
-from photo_api.settings.loading import load_alone
-from photo_api.settings.member import MemberSettings, missing
+from photo_api.settings.member import MemberSettings, load_member
 from photo_base.command_line import DONE, FAILED
-from photo_base.environment import SettingsError
 from photo_base.tasks import beside
 
 PROBE, READY_PAUSE = 2.0, 1.0
@@ -50,10 +46,8 @@ async def member_command(
 ) -> int:
     """The exit code: 0 the balancer does so, or has no such member to send to; 1 nobody knows that
     it does after `within` seconds, or it cannot. Raises SettingsError."""
-    settings = load_alone(MemberSettings, environ)
-    if problems := list(missing(settings)):
-        raise SettingsError(problems)
-    place = Place(_address(load_alone(LifecycleSettings, environ).instance_ip), port)
+    settings = load_member(environ)
+    place = Place(settings.address or own_address(), port)
     began = time.monotonic()
     work = partial(_work, settings, place, action, began + within)
     try:
@@ -94,13 +88,6 @@ def _wait_until_ready(port: int, until: float) -> None:
         if time.monotonic() + READY_PAUSE >= until:
             raise NotNow(f"{HEALTH_PATH} of this machine does not answer 200")
         time.sleep(READY_PAUSE)
-
-
-def _address(configured: str) -> str:
-    try:
-        return str(ip_address(configured))
-    except ValueError:  # a name for people
-        return own_address()
 
 
 def _tell(told: Told, place: Place, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 from photo_api.contract import STOP_MARGIN
 from photo_api.settings import cdn, swift
@@ -35,8 +35,6 @@ from photo_base.environment import (
     read,
     setting,
 )
-
-G = TypeVar("G", LifecycleSettings, MemberSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +104,6 @@ def load(environ: Mapping[str, str]) -> Settings:
     }
     own = {path: value for path, value in values.items() if "." not in path}
     return Settings(**own, **groups)
-
-
-def load_alone(kind: type[G], environ: Mapping[str, str]) -> G:
-    """One group of them, for a command that needs no other: what is wrong with the rest does not
-    keep it from its work. Raises `SettingsError`."""
-    problems: list[str] = []
-    values = {
-        item.name: read(item.metadata["variable"], environ, problems) for item in fields(kind)
-    }
-    if problems:
-        raise SettingsError(problems)
-    return kind(**values)
 
 
 class HeldSecrets:

@@ -1,11 +1,19 @@
 """Settings of the instance's own member in a cloud's load balancer, and who may change it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 
 from photo_api.settings.swift import optional_keystone
-from photo_base.environment import PREFIX, optional_authorities, optional_url, setting
+from photo_base.environment import (
+    PREFIX,
+    SettingsError,
+    optional_authorities,
+    optional_url,
+    read,
+    setting,
+)
 
 NEEDED = ("network_url", "pool", "auth_url", "user", "password", "project")
 
@@ -14,6 +22,13 @@ def optional_id(value: str) -> str:
     if value and not re.fullmatch("[A-Za-z0-9-]{1,64}", value):
         raise ValueError("must be an id of letters, digits and hyphens, at most 64")
     return value
+
+
+def optional_address(value: str) -> str:
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        raise ValueError("must be an IP address") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,12 @@ class MemberSettings:
         "id of the load balancer's pool (NHN Cloud: member group)",
         default="",
         parse=optional_id,
+    )
+    address: str = setting(
+        "MEMBER_ADDRESS",
+        "the instance's address in that pool; empty: that of the default route",
+        default="",
+        parse=optional_address,
     )
     auth_url: str = setting(
         "MEMBER_AUTH_URL",
@@ -54,9 +75,18 @@ class MemberSettings:
     )
 
 
-def missing(settings: MemberSettings) -> Iterator[str]:
-    """What is not given, without which no member can be changed."""
+def load_member(environ: Mapping[str, str]) -> MemberSettings:
+    """These alone, all that is needed of them: what is wrong with another setting keeps nobody in
+    the balancer, or out of it. Raises `SettingsError`."""
+    problems: list[str] = []
+    values = {
+        item.name: read(item.metadata["variable"], environ, problems)
+        for item in fields(MemberSettings)
+    }
     for item in fields(MemberSettings):
-        if item.name in NEEDED and not getattr(settings, item.name):
-            variable = item.metadata["variable"]
-            yield f"{PREFIX}{variable.name} must be set: {variable.doc}"
+        variable = item.metadata["variable"]
+        if item.name in NEEDED and values[item.name] == "":
+            problems.append(f"{PREFIX}{variable.name} must be set: {variable.doc}")
+    if problems:
+        raise SettingsError(problems)
+    return MemberSettings(**values)

@@ -24,7 +24,7 @@ from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.stopping import longest_stay
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import SpecError
-from photo_fleet.spec.settings import absent, paths, secrets, settings
+from photo_fleet.spec.settings import absent, of_the_machine, paths, settings
 
 FINE, CONTRADICTS, UNUSABLE = 0, 1, 2
 
@@ -85,7 +85,7 @@ def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
         told.pop(f"{PREFIX}{name}", None)  # it is on the machines
     asked = subprocess.run(
         [sys.executable, "-m", "photo_api.cli", "config", "check", "--json"],
-        env=ours | told | paths(secrets(fleet), str(folder)),
+        env=ours | told | paths(of_the_machine(fleet), str(folder)),
         stdout=subprocess.PIPE,
         check=False,
     )

@@ -45,6 +45,8 @@ def local_spec(
             bucket=addresses.bucket or fleet.balancer.bucket,
             tls=Tls(),
         ),
+        # Its group is that of this machine.
+        group=replace(fleet.group, cloud="none"),
         database=replace(fleet.database, pooler="none"),
         # A gateway that the spec names is that of the real fleet.
         metrics=replace(

@@ -9,9 +9,9 @@ import shlex
 
 from photo_fleet.render import environment
 from photo_fleet.render.environment import ENVIRONMENT, SECRETS, SECRETS_GROUP
-from photo_fleet.render.systemd import instance_files
+from photo_fleet.render.systemd import MEMBER_UNIT, instance_files
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.settings import secrets
+from photo_fleet.spec.settings import of_the_machine
 
 INSTALLER = "/usr/local/sbin/photo-api-install"
 UNIT = "photo-api.service"
@@ -99,7 +99,12 @@ def files(fleet: Fleet) -> dict[str, str]:
         "packages: [python3, python3-venv]",
         "write_files:",
         *_file(ENVIRONMENT, "0600", environment.files(fleet)["photo-api.env"]),
-        *_file(f"/etc/systemd/system/{UNIT}", "0644", units[UNIT]),
+        *(
+            line
+            for name in (UNIT, MEMBER_UNIT)
+            if name in units
+            for line in _file(f"/etc/systemd/system/{name}", "0644", units[name])
+        ),
         *_file("/etc/sysusers.d/photo-api.conf", "0644", units[GROUPS]),
         *_file(INSTALLER, "0700", installer(fleet)),
         "runcmd:",
@@ -121,7 +126,7 @@ def ports(fleet: Fleet) -> str:
 
 def notes(fleet: Fleet) -> list[str]:
     """What the machine's image and the network have to bring."""
-    names = ", ".join(secret.name for secret in secrets(fleet))
+    names = ", ".join(secret.name for secret in of_the_machine(fleet))
     return [
         f"cloud-init: the image must bring {fleet.service.secrets_hook}, which is called with the"
         f" folder {SECRETS} and writes these files into it: {names}",
@@ -136,7 +141,7 @@ def installer(fleet: Fleet) -> str:
         hook=shlex.quote(fleet.service.secrets_hook),
         secrets=SECRETS,
         group=SECRETS_GROUP,
-        names=" ".join(secret.name for secret in secrets(fleet)),
+        names=" ".join(secret.name for secret in of_the_machine(fleet)),
         unit=UNIT,
     )
 

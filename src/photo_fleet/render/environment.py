@@ -4,7 +4,7 @@ come from."""
 import re
 
 from photo_fleet.spec.fleet import Fleet
-from photo_fleet.spec.settings import absent, secrets, settings
+from photo_fleet.spec.settings import absent, of_the_machine, settings
 
 SECRETS = "/etc/photo-api/secrets"
 SECRETS_GROUP = "photo-api-secrets"
@@ -17,6 +17,7 @@ LOGS = "Where log lines go besides the journal"
 TITLES = {
     "PHOTO_API_MODE": "Absent and published secrets are refused",
     "PHOTO_API_LAME_DUCK": "How an instance leaves (seconds)",
+    "PHOTO_API_MEMBER_AUTH_URL": "Who takes it out of the load balancer before that, and where",
     "PHOTO_API_KEEP_ALIVE": "HTTP",
     "PHOTO_API_PUSHGATEWAY": "Metrics by push (seconds)",
     "PHOTO_API_DATABASE_POOL": "What all instances share",
@@ -52,7 +53,7 @@ def files(fleet: Fleet) -> dict[str, str]:
     access = f"2750 root:{SECRETS_GROUP}, each file 0640"
     lines += ["", f"# Secrets are files in {SECRETS} ({access}),"]
     lines += ["# and a running service looks at them again every 10 s:"]
-    lines += [f"#   {secret.name}: {secret.meaning}" for secret in secrets(fleet)]
+    lines += [f"#   {secret.name}: {secret.meaning}" for secret in of_the_machine(fleet)]
     return {"photo-api.env": "\n".join(lines) + "\n"}
 
 

@@ -11,7 +11,8 @@ from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import limit
-from photo_fleet.spec.settings import paths, secrets
+from photo_fleet.spec.nhn import LEAVES_WITHIN
+from photo_fleet.spec.settings import MEMBER, paths, secrets
 
 PROGRAMS = "/opt/photo-api/bin"
 NGINX = "/usr/sbin/nginx"
@@ -42,6 +43,10 @@ LOG_SHIPPERS = (
 START_LIMIT = 90
 """Seconds until READY=1: the processes run then, whether or not the database is there yet."""
 
+MEMBER_UNIT = "photo-api-member.service"
+RETURN_WITHIN = START_LIMIT - 10
+"""Seconds in which an instance that is ready has been put back, or its unit tries again."""
+
 STOP_MARGIN = 10
 """Seconds beyond the longest request, at which nginx cuts what is left, that it gets to end."""
 
@@ -59,6 +64,7 @@ def instance_files(fleet: Fleet) -> dict[str, str]:
         f" --workers {service.workers} --migrate"
     )
     return {
+        **({MEMBER_UNIT: _member(fleet)} if fleet.leaves_by_itself else {}),
         "photo-api.service": _instance(fleet, "photo-api", "instance", serve, service.port),
         "photo-api-worker.service": _instance(
             fleet, "photo-api-worker", "worker (jobs only)", _worker(fleet.logs.file)
@@ -206,6 +212,7 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
         "Type=notify",
         "NotifyAccess=main",
         f"ExecStart={command}",
+        *_leaving(fleet, port),
         "# The workers are replaced one by one.",
         "ExecReload=/bin/kill -HUP $MAINPID",
         f"EnvironmentFile={ENVIRONMENT}",
@@ -233,7 +240,60 @@ def _instance(fleet: Fleet, name: str, what: str, command: str, port: int = 0) -
         *sandbox(write_execute=False, umask="0077", own_users=not _is_privileged(port)),
         *_capabilities(port),
     ]
-    return _unit(_description(f"Photo API {what}"), service)
+    returns = [f"Wants={MEMBER_UNIT}"] if fleet.leaves_by_itself and port else []
+    return _unit(_description(f"Photo API {what}", *returns), service)
+
+
+def _leaving(fleet: Fleet, port: int) -> Section:
+    """systemd.service(5): ExecStop= has ended before the main process hears SIGTERM, has a
+    TimeoutStopSec of its own, and is not run when that process has died."""
+    if not fleet.leaves_by_itself or not port:
+        return []
+    within = limit(LEAVES_WITHIN)
+    return [
+        "# Before SIGTERM: nobody else tells the load balancer. Where it cannot be told, the drain",
+        "# goes on, and health checks find out.",
+        f"ExecStop=-/usr/bin/env {_member_password()}"
+        f" {PROGRAMS}/photo-api member out --port {port} --within {within}",
+    ]
+
+
+def _member(fleet: Fleet) -> str:
+    """What puts an instance back that had left the load balancer, as before a reboot. It leaves by
+    the instance's own unit, which knows an end from a crash."""
+    port = fleet.service.port
+    service = [
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+        f"ExecStart={PROGRAMS}/photo-api member in --port {port} --within {RETURN_WITHIN}",
+        f"EnvironmentFile={ENVIRONMENT}",
+        f"EnvironmentFile=-{SITE}",
+        f"Environment={_member_password()}",
+        f"SupplementaryGroups={SECRETS_GROUP}",
+        "",
+        f"TimeoutStartSec={START_LIMIT}",
+        "# An instance that is out serves nobody: again for as long as it takes.",
+        "Restart=on-failure",
+        "RestartSec=15",
+        "# 2: the configuration cannot be used.",
+        "RestartPreventExitStatus=2",
+        "",
+        "DynamicUser=yes",
+        *sandbox(write_execute=False, umask="0077", own_users=True),
+        *_capabilities(),
+    ]
+    description = _description(
+        "Photo API member of the load balancer",
+        "# It ends before the instance does, so that none that leaves is put back.",
+        "BindsTo=photo-api.service",
+        after=("photo-api.service",),
+    )
+    return _unit(description, service, install=False)
+
+
+def _member_password() -> str:
+    [variable] = paths([MEMBER], SECRETS).items()
+    return "=".join(variable)
 
 
 def _worker(file: str) -> str:
@@ -282,11 +342,11 @@ def _description(text: str, *more: str, after: tuple[str, ...] = ()) -> Section:
     ]
 
 
-def _unit(description: Section, service: Section) -> str:
+def _unit(description: Section, service: Section, *, install: bool = True) -> str:
     sections = [
         ["# Rendered from the fleet spec: change it there, or by a drop-in (systemctl edit)."],
         ["[Unit]", *description],
         ["[Service]", *service],
-        ["[Install]", "WantedBy=multi-user.target"],
+        *([["[Install]", "WantedBy=multi-user.target"]] if install else []),
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"

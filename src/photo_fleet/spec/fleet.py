@@ -26,6 +26,7 @@ from photo_fleet.spec.kinds import (
     Text,
     Threshold,
 )
+from photo_fleet.spec.nhn import Nhn
 from photo_fleet.spec.store import Store
 
 DISCOVERY_PATH = "/targets"
@@ -248,6 +249,7 @@ class Group:
     )
     cloud: Cloud = "none"
     """Whose engine scales, behind that cloud's own balancer; `none`: nobody's that we render."""
+    nhn: Nhn = Nhn()
     local: Local = Local()
 
 
@@ -346,3 +348,9 @@ class Fleet:
     objectives: Objectives = field(default_factory=Objectives)
     logs: Logs = field(default_factory=Logs)
     tracing: Tracing = field(default_factory=Tracing)
+
+    @property
+    def leaves_by_itself(self) -> bool:
+        """Whether an instance takes itself out of the balancer before its end, for nobody else
+        does."""
+        return self.group.cloud == "nhn" and self.drain.removal == "deregister-first"

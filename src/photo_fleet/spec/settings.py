@@ -21,9 +21,14 @@ EXAMPLES = {
     "PHOTO_API_SWIFT_AUTH_URL": "https://keystone.example.org/v3",
     "PHOTO_API_SWIFT_USER": "photo-api",
     "PHOTO_API_SWIFT_PROJECT_ID": "1234",
+    "PHOTO_API_MEMBER_AUTH_URL": "https://api-identity-infrastructure.nhncloudservice.com/v2.0",
+    "PHOTO_API_MEMBER_NETWORK_URL": "https://kr1-api-network-infrastructure.nhncloudservice.com",
+    "PHOTO_API_MEMBER_POOL": "522a5681-fc4c-4b0b-85ec-bf7777c48a57",
+    "PHOTO_API_MEMBER_USER": "photo-api",
+    "PHOTO_API_MEMBER_PROJECT_ID": "1234",
 }
-"""Settings that a spec may leave to the machine, without which an instance does not start or does
-not know its clients."""
+"""Settings that a spec may leave to the machine, without which an instance does not start, does not
+know its clients, or does not leave its balancer."""
 
 
 BEARER = "a bearer token for {}, or user:password"
@@ -57,6 +62,11 @@ CREDENTIAL = (
     ),
     Secret("swift-credential-secret", "SWIFT_APPLICATION_CREDENTIAL_SECRET", "its secret"),
 )
+MEMBER = Secret(
+    "member-password",
+    "MEMBER_PASSWORD",
+    "the API password of the user that takes instances out of the load balancer",
+)
 SWIFT = (
     Secret("swift-url-keys", "SWIFT_URL_KEYS", "`openssl rand -hex 32`, which signs URLs"),
     Secret("swift-staging-url-keys", "SWIFT_STAGING_URL_KEYS", "another, for uploads"),
@@ -72,6 +82,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "DRAIN_WAIT": limit(drain.in_flight_wait),
         "LOG_FLUSH": limit(drain.log_flush),
         "GRACE": budget(drain.grace),
+        **_member(fleet),
         "KEEP_ALIVE": str(math.ceil(service.keep_alive)),
         "TRUSTED_PROXIES": ",".join(balancer.networks),
         "PUBLIC_URL": service.public_url,
@@ -96,6 +107,19 @@ def settings(fleet: Fleet) -> dict[str, str]:
         **_termination(fleet),
     }
     return {PREFIX + name: value for name, value in found.items() if value}
+
+
+def _member(fleet: Fleet) -> dict[str, str]:
+    nhn = fleet.group.nhn
+    if not fleet.leaves_by_itself:
+        return {}
+    return {
+        "MEMBER_AUTH_URL": nhn.auth,
+        "MEMBER_NETWORK_URL": nhn.network,
+        "MEMBER_POOL": nhn.pool,
+        "MEMBER_USER": nhn.user,
+        "MEMBER_PROJECT_ID": nhn.project,
+    }
 
 
 def _s3(fleet: Fleet) -> dict[str, str]:
@@ -189,6 +213,9 @@ def absent(fleet: Fleet) -> dict[str, str]:
             "PHOTO_API_S3_PUBLIC_ENDPOINT": service.public_url or not balancer.store,
             "PHOTO_API_S3_ENDPOINT": service.store or balancer.store,
         }
+    if fleet.leaves_by_itself:
+        given = _member(fleet)
+        told |= {f"{PREFIX}{name}": value for name, value in given.items()}
     return {name: EXAMPLES[name] for name, value in told.items() if not value}
 
 
@@ -215,6 +242,11 @@ def secrets(fleet: Fleet) -> list[Secret]:
         Secret("secret-keys", "SECRET_KEYS", "kid:secret, the secret from `openssl rand -hex 32`"),
         Secret("ops-token", "OPS_TOKEN", "`openssl rand -hex 32`"),
     ]
+
+
+def of_the_machine(fleet: Fleet) -> list[Secret]:
+    """Those, and what is for other programs of its machine."""
+    return [*secrets(fleet), *([MEMBER] if fleet.leaves_by_itself else [])]
 
 
 def dated_keys(fleet: Fleet) -> tuple[str, ...]:
