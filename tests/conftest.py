@@ -1,11 +1,7 @@
 """Real PostgreSQL, real SeaweedFS and the real service, started once for all tests."""
 
-import json
 import os
-import select
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from glob import glob
@@ -23,6 +19,7 @@ from tests.openstack.running import running_openstack, running_swift
 from tests.openstack.swift import Swift
 from tests.own_stage import OpenStore, database_of, store_of
 from tests.service import Service, User, running_service
+from tests.stack import running_stack
 
 ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
 
@@ -59,26 +56,8 @@ def _program(name: str) -> str | None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Addresses of an embedded database and store that end with this process."""
-    data = tmp_path_factory.mktemp("stack")
-    with (data / "stack.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "photo_local.command"),
-                *("--data", str(data), "--test", "--with-parent"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            start_new_session=True,
-        )
-    assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], 60)
-    line = process.stdout.readline() if ready else ""
-    assert line, f"the embedded stack did not start: {(data / 'stack.log').read_text()}"
-    yield json.loads(line)
-    process.terminate()
-    process.wait(10)
+    with running_stack(tmp_path_factory.mktemp("stack")) as addresses:
+        yield addresses
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import httpx
 
@@ -80,6 +81,8 @@ class People:
     def __init__(self, url: str) -> None:
         self._url = url
         self.ledger = Ledger()
+        self.acknowledged: dict[int, str] = {}
+        """Photos of whose upload they have been told, with the SHA-256 of their bytes."""
         self._user = User(url)
         self._album = self._user.album()["id"]
         self._photo = self._user.upload(album_id=self._album)["id"]
@@ -136,16 +139,18 @@ class People:
         url = granted["upload_url"]
         note("PUT", 200, lambda: store.put(url, content=line(data), headers=headers))
         photo = {"photo_id": granted["photo_id"]}
-        note("confirm", 200, lambda: api.post("/photos/confirm", json=photo))
+        note("confirm", 200, lambda: api.post("/photos/confirm", json=photo)).raise_for_status()
+        self.acknowledged[granted["photo_id"]] = sha256(data).hexdigest()
 
     def uploader(self, pause: float = 0.3) -> tuple[Callable[[], None], float]:
         """Through the server."""
         api = self._client()
 
         def act() -> None:
-            form = {"album_id": str(self._album)}
-            file = {"file": ("photo.jpg", jpeg(300, 200), "image/jpeg")}
-            self.ledger.note("upload", 201, lambda: api.post("/photos/", data=form, files=file))
+            form, data = {"album_id": str(self._album)}, jpeg(300, 200)
+            file = {"file": ("photo.jpg", data, "image/jpeg")}
+            post = lambda: api.post("/photos/", data=form, files=file)  # noqa: E731
+            self._keep(self.ledger.note("upload", 201, post), data)
 
         return act, pause
 
@@ -154,18 +159,33 @@ class People:
         api = self._client()
 
         def act() -> None:
-            body = _form(self._album, jpeg(300, 200))
+            data = jpeg(300, 200)
+            body = _form(self._album, data)
             headers = {
                 "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
                 "Content-Length": str(len(body)),
             }
-            self.ledger.note(
+            answer = self.ledger.note(
                 "slow upload",
                 201,
                 lambda: api.post("/photos/", content=_slowly(body), headers=headers),
             )
+            self._keep(answer, data)
 
         return act, 0.1
+
+    def _keep(self, answer: httpx.Response, data: bytes) -> None:
+        if answer.is_success:
+            self.acknowledged[answer.json()["id"]] = sha256(data).hexdigest()
+
+    def lost(self) -> list[int]:
+        """Acknowledged photos that are not what was uploaded, or are not there."""
+        with self._client() as api, httpx.Client(timeout=60) as store:
+            return [
+                photo
+                for photo, digest in self.acknowledged.items()
+                if sha256(_original(api, store, photo)).hexdigest() != digest
+            ]
 
     def writer(self, pause: float = 0.1) -> tuple[Callable[[], None], float]:
         """Makes albums and deletes them."""
@@ -198,6 +218,12 @@ class People:
         broken = [thread.broke for thread in threads if thread.broke is not None]
         assert not broken, broken
         assert not any(thread.is_alive() for thread in threads)
+
+
+def _original(api: httpx.Client, store: httpx.Client, photo: int) -> bytes:
+    """Its bytes; nothing when it is not there."""
+    found = api.get(f"/photos/{photo}/image", params={"size": "original"})
+    return store.get(found.headers["Location"]).content if found.is_redirect else b""
 
 
 def _slowly(data: bytes) -> Iterator[bytes]:

@@ -200,8 +200,18 @@ def test_the_installer_installs_fetches_secrets_and_starts(machine: Machine, pac
         "start photo-api.service",
     ]
 
+    leave_as_a_killed_pip_does(machine)
     again = machine.install(package)
     assert again.returncode == 0, again.stderr
+    says = subprocess.run([machine.home / "bin/photo-api"], capture_output=True, text=True)
+    assert says.stdout == "photo-api\n", says.stderr
+
+
+def leave_as_a_killed_pip_does(machine: Machine) -> None:
+    """Wheels whose metadata come first (those of maturin) count as installed before they are."""
+    for left in ("needed.py", "needed-1.dist-info/RECORD"):
+        next(machine.home.glob(f"lib/*/site-packages/{left}")).unlink()
+    (machine.home / ".whole").unlink()
 
 
 @pytest.mark.slow

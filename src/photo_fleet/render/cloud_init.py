@@ -72,8 +72,11 @@ for name in {names}; do
 done
 [ "${{1:-}}" != secrets ] || exit 0
 
-# The service runs as a user of its own, which must be able to read its program.
+# The service runs as a user of its own, which must be able to read its program. pip takes for whole
+# what it was killed over, so that is made anew.
 umask 022
+[ -e "$home/.whole" ] || rm -rf "$home"
+rm -f "$home/.whole"
 python3 -m venv "$home"
 tries=5
 until install_package; do
@@ -82,6 +85,7 @@ until install_package; do
   sleep 10
 done
 [ -x "$home/bin/photo-api" ] || fail "$package does not bring the command photo-api"
+touch "$home/.whole"
 
 systemctl daemon-reload
 systemctl enable {unit}
