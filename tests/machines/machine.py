@@ -1,6 +1,6 @@
-"""A machine that boots: systemd as process 1 of a container of systemd-nspawn, on the changes of its
-own over an image that nobody changes. It shares the network of the tests, so that the servers beside
-it on loopback are its servers. It ends with its parent, however that one ends.
+"""A machine that boots: systemd as process 1 of a container of systemd-nspawn, on its own changes
+over an image that nobody changes. It shares the network of the tests, so that the servers beside it
+on loopback are its servers. It ends with its parent, however that one ends.
 """
 
 import os
@@ -47,21 +47,24 @@ class Booted:
 
     def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """As root on it."""
-        entered = ["nsenter", f"--target={self._init()}", "--mount", "--uts", "--ipc", "--pid"]
-        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return subprocess.run(
-            [*entered, "env", "-i", path, "LC_ALL=C.UTF-8", *command],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+            self._entered(command), capture_output=True, text=True, timeout=timeout, check=False
         )
+
+    def begin(self, *command: str) -> subprocess.Popen[bytes]:
+        """The same, without waiting for its end; nobody hears what it says."""
+        nobody = subprocess.DEVNULL
+        return subprocess.Popen(self._entered(command), stdout=nobody, stderr=nobody)
 
     def says(self, *command: str) -> str:
         """What it prints; it must succeed."""
         done = self.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+    def log_of_cloud_init(self) -> str:
+        """The end of what its modules and their programs have printed."""
+        return self.run("tail", "-n", "50", "/var/log/cloud-init-output.log").stdout
 
     def has_started(self) -> bool:
         """Whether nothing is left to do of its boot; asked early, it cannot even be entered."""
@@ -75,6 +78,11 @@ class Booted:
         """As its owner's console does: systemd stops all units in their order."""
         [nspawn] = psutil.Process(self.process.pid).children()
         nspawn.send_signal(signal.SIGTERM)
+
+    def _entered(self, command: tuple[str, ...]) -> list[str]:
+        enter = ["nsenter", f"--target={self._init()}", "--mount", "--uts", "--ipc", "--pid"]
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return [*enter, "env", "-i", path, "LC_ALL=C.UTF-8", *command]
 
     def _init(self) -> int:
         """Its process 1, as seen from here; 0 while there is none."""
@@ -107,9 +115,9 @@ class Machine:
         else:
             shutil.copy(source, self._place(path))
 
-    def read(self, path: str) -> str:
-        """Of what has changed since the image."""
-        return (self._folder / "changes" / path.lstrip("/")).read_text(errors="replace")
+    def changed(self, pattern: str) -> list[Path]:
+        """What matches, of what differs from the image."""
+        return list((self._folder / "changes").glob(pattern.lstrip("/")))
 
     @contextmanager
     def booted(self) -> Iterator[Booted]:
