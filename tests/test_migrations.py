@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ import pytest
 
 from photo_api.db.migrations import BreakingMigrations, Migration, known_migrations, migrate
 from photo_api.settings.loading import load
+from scripts.previous_release import previous
 from tests.own_stage import ask, empty_database
-from tests.releases import previous_tree
-from tests.service import cli
+from tests.releases import THIS, Checkout, previous_checkout
+from tests.service import cli, die_with_parent
 
 ROOT = Path(__file__).parent.parent
 SUBSET = ("test_albums.py", "test_accounts.py", "test_refresh.py")
@@ -139,56 +139,75 @@ def test_the_command_names_what_it_refuses(
     assert json.loads(allowed.stdout) == {"applied": [ADDS.name, RENAMES.name]}
 
 
-def run_suite(release: Path, migrate_with: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """Tests of the release in this folder, on the schema that other sources make."""
-    # From its sources: whatever `-m` starts there is of that release and not the installed one.
+def run_suite(
+    release: Checkout, migrate_with: Path, *tests: str
+) -> subprocess.CompletedProcess[str]:
+    """Tests of that release, from its root as its developers run them, on the schema that other
+    sources make."""
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-m", "not slow and not long"),
-            *("-c", "../pyproject.toml", "--rootdir", ".."),
-            *tests,
-        ],
-        cwd=release / "src",
+        [release.python, "-m", "pytest", "-m", "not slow and not long", *tests],
+        cwd=release.folder,
         env=os.environ | {"MIGRATE_WITH": str(migrate_with)},
         capture_output=True,
         text=True,
         timeout=LONGEST_REST,
+        preexec_fn=die_with_parent,
         check=False,
     )
 
 
 def contract_tests(*names: str) -> list[str]:
-    return ["-x", *(f"../tests/contract/{name}" for name in names)]
+    return ["-x", *(f"tests/contract/{name}" for name in names)]
+
+
+WHICH = (
+    "import photo_api, importlib.metadata as m; print(m.version('photo-api'), photo_api.__file__)"
+)
+"""Told by a Python: the release that is installed, and the one that it imports."""
+
+
+@pytest.fixture(scope="module")
+def before() -> Iterator[Checkout]:
+    """The release before this one."""
+    with previous_checkout() as checkout:
+        yield checkout
+
+
+@pytest.mark.slow
+def test_whatever_the_release_before_starts_is_of_that_release(before: Checkout) -> None:
+    """From any folder: a program of its tests does not become one of this tree unseen."""
+    told = subprocess.check_output([before.python, "-c", WHICH], cwd="/", text=True).split()
+    assert told == [previous(ROOT).release, f"{before.folder}/src/photo_api/__init__.py"]
+    program = (before.python.parent / "photo-api").read_text()
+    assert program.startswith(f"#!{before.python}\n")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_SUITE)
-def test_the_release_before_keeps_its_contract_on_this_schema(tmp_path: Path) -> None:
-    previous_tree(tmp_path)
-    done = run_suite(tmp_path, ROOT / "src", *contract_tests(""))
+def test_the_release_before_keeps_its_contract_on_this_schema(before: Checkout) -> None:
+    done = run_suite(before, ROOT / "src", *contract_tests(""))
     assert done.returncode == 0, done.stdout[-10_000:]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(LONGEST_REST)
-def test_the_release_before_passes_all_else_on_this_schema(tmp_path: Path) -> None:
+def test_the_release_before_passes_all_else_on_this_schema(before: Checkout) -> None:
     """But the tests of its migrations, which are about the schema that it makes itself."""
-    previous_tree(tmp_path)
-    left_out = ("--ignore=../tests/contract", "--ignore=../tests/test_migrations.py")
+    left_out = ("--ignore=tests/contract", "--ignore=tests/test_migrations.py")
     at_once = ("-n", "3", "--dist", "loadfile", "--reruns", "1")
-    done = run_suite(tmp_path, ROOT / "src", *at_once, *left_out, "../tests")
+    done = run_suite(before, ROOT / "src", *at_once, *left_out)
     assert done.returncode == 0, done.stdout[-20_000:]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_SUITE)
 def test_a_compatible_schema_passes(tmp_path: Path) -> None:
-    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES), *contract_tests(*SUBSET))
+    done = run_suite(THIS, sources_with(tmp_path, ADDS, INDEXES), *contract_tests(*SUBSET))
     assert done.returncode == 0, done.stdout[-10_000:]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_SUITE)
 def test_a_schema_that_breaks_the_release_is_found(tmp_path: Path) -> None:
-    done = run_suite(ROOT, sources_with(tmp_path, ADDS, INDEXES, RENAMES), *contract_tests(*SUBSET))
+    done = run_suite(THIS, sources_with(tmp_path, ADDS, INDEXES, RENAMES), *contract_tests(*SUBSET))
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-10_000:]
