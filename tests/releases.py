@@ -57,7 +57,8 @@ def _install(folder: Path) -> Path:
     packages = next(environment.glob("lib/python*/site-packages"))
     # A folder that a .pth names comes after what is installed there, and its own .pth are not read:
     # those would bring this release's sources.
-    (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    shared = [item for item in sys.path if Path(item).name == packages.name]
+    (packages / "shared.pth").write_text("\n".join(shared))
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python))
     how = ("--no-deps", "--no-build-isolation", "--no-index", "--editable", str(folder))
     subprocess.run([*pip, "install", "-q", *how], check=True, timeout=120)

@@ -160,9 +160,9 @@ def contract_tests(*names: str) -> list[str]:
     return ["-x", *(f"tests/contract/{name}" for name in names)]
 
 
-WHICH = (
-    "import photo_api, importlib.metadata as m; print(m.version('photo-api'), photo_api.__file__)"
-)
+WHICH = """\
+import photo_api, importlib.metadata
+print(importlib.metadata.version("photo-api"), photo_api.__file__)"""
 """Told by a Python: the release that is installed, and the one that it imports."""
 
 
