@@ -2,14 +2,13 @@
 
 import argparse
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from photo_base.command_line import missing
 from photo_base.processes import CannotStart
-from photo_fleet.commands.drill_place import run_until_told
+from photo_fleet.commands.drill_place import kept_or_temporary, run_until_told
 from photo_fleet.local_fleet.nginx import required_nginx
 from photo_fleet.render.places import Places
 from self_test.proof import dumps, listing, prove, proven, summary
@@ -47,10 +46,8 @@ def self_test(options: argparse.Namespace) -> int:
         print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     with ExitStack() as running:
-        if kept is None:
-            kept = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
-
-        results = run_until_told(prove(variants, kept.absolute(), options.seed, say))
+        folder = kept_or_temporary(kept, running)
+        results = run_until_told(prove(variants, folder, options.seed, say))
     print(dumps(results) if options.json else summary(results), end="")
     return PROVEN if proven(results) else UNPROVEN
 

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 from photo_fleet.drill.alarms import EXPECTED, SHORTENED
-from photo_fleet.drill.check_proof.reasons import NOT_SHOWN, PARTLY
+from photo_fleet.drill.check_proof.reasons import NOT_SHOWN, PARTLY, SHOWN
+from photo_fleet.drill.check_proof.specs import BREAKING, VALUES
 from photo_fleet.drill.gates import Gate
 from photo_fleet.drill.scenarios import SCENARIOS
+from photo_fleet.spec.changes import changed
+from photo_fleet.spec.fleet import Fleet
 from self_test.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
@@ -96,3 +99,36 @@ def test_findings_that_no_drill_shows_are_named_with_the_reason() -> None:
             assert name in (PARTLY if code.endswith("in part") else NOT_SHOWN)
     named = {name for cell in first_cells("findings") for name in re.findall(r"`([^`]+)`", cell)}
     assert named == NOT_SHOWN.keys() | PARTLY.keys()
+
+
+def test_the_proof_of_check_says_which_keys_are_drawn() -> None:
+    """A key without a table is one of the table before it."""
+    _, _, proof = DOCUMENT.read_text().partition("### The proof of check\n")
+    told, _, _ = proof.partition(" Drawn are ")[2].partition("; the values are in")
+    table, keys = "", list[str]()
+    for word in re.findall(r"`([a-z_.]+)`", told):
+        table = word.rpartition(".")[0] or table
+        keys.append(f"{table}.{word.rpartition('.')[2]}")
+    assert sorted(keys) == sorted(VALUES)
+    for key, values in VALUES.items():
+        assert changed(Fleet(), {key: values[0]}), key
+
+
+def test_the_proof_of_check_shows_each_kind_that_is_generated() -> None:
+    """In turn a spec that passes, and one that differs from it in a key."""
+    _, _, table = DOCUMENT.read_text().partition("\n| no. | spec (seconds) |")
+    rows = [line.split("|")[1:] for line in table.partition("\n\n")[0].splitlines()[2:]]
+    kinds, codes = set[str](), set[str]()
+    for place, (number, spec, verdict, *_) in enumerate(rows, start=1):
+        assert int(number) == place
+        if place % 2:
+            assert verdict.strip() == "passes", number
+            continue
+        told = re.match(rf" {place - 1} with ([a-z_.]+) to ", spec)
+        assert told, spec
+        kinds.add(told[1])
+        refused = verdict.strip().removeprefix("refuses: ").replace("*", "").split(", ")
+        assert BREAKING[told[1]] in refused, number
+        codes |= set(refused)
+    assert kinds == set(BREAKING)
+    assert codes <= SHOWN.keys() | NOT_SHOWN.keys()

@@ -241,4 +241,4 @@ def test_a_file_without_an_end_is_not_read_to_it() -> None:
     problems: list[str] = []
     environ = {"PHOTO_FLEET_DATABASE_URL_FILE": "/dev/zero"}
     read(DATABASE_URL, environ, problems, "PHOTO_FLEET_")
-    assert "characters" in problems[0]
+    assert "bytes" in problems[0]

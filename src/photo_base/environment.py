@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from photo_base.given_file import read_given
 from photo_base.origins import as_browsers_send
 
 PREFIX = "PHOTO_API_"
@@ -20,7 +21,8 @@ Network = IPv4Network | IPv6Network
 N = TypeVar("N", int, float)
 
 LONGEST_SECRET = 64 * 1024
-"""Characters of a secret's file; a device would never end."""
+MOST_CERTIFICATES = 4 * 1024 * 1024
+"""Bytes of a file; a device would never end."""
 
 
 class SettingsError(Exception):
@@ -125,7 +127,10 @@ def database_password(address: str) -> str:
 def optional_authorities(file: str) -> str:
     """The certificates in it."""
     try:
-        found = Path(file).read_text(encoding="ascii") if file else ""
+        body = read_given(file, MOST_CERTIFICATES) if file else b""
+        if len(body) > MOST_CERTIFICATES:
+            raise ValueError("more than it may have")
+        found = body.decode("ascii")
         if file:
             ssl.create_default_context(cadata=found)
     except (OSError, ValueError) as error:  # of which ssl.SSLError is both
@@ -266,12 +271,12 @@ def _raw(variable: Variable, name: str, environ: Mapping[str, str]) -> str:
             raise ValueError(f"must not be set together with {name}_FILE")
         path = Path(environ[name + "_FILE"])
         try:
-            with path.open(encoding="utf-8") as file:
-                text = file.read(LONGEST_SECRET + 1)
+            body = read_given(path, LONGEST_SECRET)
+            text = "" if len(body) > LONGEST_SECRET else body.decode()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise ValueError(f"file {path} cannot be read: {reason}") from None
-        if len(text) > LONGEST_SECRET:
-            raise ValueError(f"file {path} cannot be read: more than {LONGEST_SECRET} characters")
+        if len(body) > LONGEST_SECRET:
+            raise ValueError(f"file {path} cannot be read: more than {LONGEST_SECRET} bytes")
         return text.strip()
     return environ.get(name, variable.default or "")

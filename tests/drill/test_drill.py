@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from photo_api.contract import RELEASE, UPGRADES_FROM
 from photo_fleet.cli import main
 
 DRILL = [sys.executable, "-m", "photo_fleet.cli", "drill"]
@@ -55,6 +56,27 @@ def test_the_list_is_there_for_machines_too() -> None:
 def test_wrong_usage_is_told_before_anything_is_started(arguments: list[str], told: str) -> None:
     done = drill(*arguments)
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_what_is_no_release_before_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not once a stage stands on another release than one would believe."""
+    told = ["drill", "--only", "upgrade", "--from"]
+    assert main([*told, str(tmp_path)]) == 2
+    assert f"--from: {tmp_path} is no release: it has neither" in capsys.readouterr().err
+    package = tmp_path / "src" / "photo_api"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "cli.py").touch()
+    for contract, why in (
+        ("raise SystemExit('torn')", "is no release that can be asked; it says torn"),
+        (f"RELEASE = {RELEASE!r}", f"holds '{RELEASE}', and no deploy leads from that"),
+        ("RELEASE = '0.0.1'", f"name the folder of {' or '.join(UPGRADES_FROM)}"),
+    ):
+        (package / "contract.py").write_text(contract)
+        assert main([*told, str(tmp_path)]) == 2
+        assert why in capsys.readouterr().err
 
 
 def test_a_drill_is_not_watched_without_prometheus_or_from_outside(

@@ -320,7 +320,7 @@ def test_a_file_that_parsers_give_up_is_told(text: str) -> None:
 
 
 def test_a_file_without_an_end_is_not_read_to_it() -> None:
-    with pytest.raises(SpecError, match="characters"):
+    with pytest.raises(SpecError, match="bytes"):
         load(Path("/dev/zero"))
 
 

@@ -53,10 +53,11 @@ def test_json_has_all_policies_and_what_was_assumed(
 
 def test_the_spec_says_what_no_argument_says(hour: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("fleet.toml").write_text(
-        '[service]\nworkers = 4\n[objectives]\nread_within = "500ms"\n[group]\nmin = 3\nmax = 5\n'
+        '[service]\nworkers = 4\n[objectives]\nread_within = "500ms"\n[group]\nmin = 2\nmax = 3\n'
     )
     found = told(capsys, hour)
-    assert (found["workers"], found["objective_s"], found["min"], found["max"]) == (4, 0.5, 3, 5)
+    assert (found["workers"], found["objective_s"], found["min"], found["max"]) == (4, 0.5, 2, 3)
+    assert [one["name"] for one in found["policies"]] == ALL
     found = told(capsys, hour, "--workers", "1", "--objective", "1s", "--boot", "0s")
     assert (found["workers"], found["objective_s"], found["boot_s"]) == (1, 1, 0)
 

@@ -1,6 +1,7 @@
 """The rules that the spec's are compared with do what their makers write."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -143,6 +144,17 @@ def test_the_hpa_comes_down_to_the_highest_of_the_last_five_minutes() -> None:
     assert seen(Hpa(STATION, 60), [0.5, *[0.3] * 6], 10) == [9, 9, 9, 9, 9, 5, 5]
 
 
+def test_the_hpa_goes_by_what_is_ready_and_not_by_what_boots() -> None:
+    """Of 20, of which 14 are ready, 21 are asked for: 1.05 of the target, were all counted."""
+    need, capacity = 21 * 0.6, STATION.capacity
+    lately = [Seen(60.0 * n, need * capacity, [0.0] * 14, 20, False) for n in range(1, 8)]
+    hpa = Hpa(STATION, 60)
+    assert [hpa.want(one) for one in lately] == [21] * 7
+    hpa, few = Hpa(STATION, 60), [replace(one, rate=10 * capacity) for one in lately]
+    hpa.want(lately[0])
+    assert [hpa.want(one) for one in few] == [20] * 4 + [17] * 3, "they are given up after 300 s"
+
+
 def test_the_hpa_does_not_come_down_while_nothing_is_known() -> None:
     assert seen(Hpa(STATION, 60), [0.3] * 6 + [None] * 3, 10)[6:] == [10] * 3
 
@@ -178,6 +190,15 @@ def test_predictive_knows_the_second_day_what_comes_on_the_first() -> None:
     assert missing[0] > 3 * missing[-1], "it learns"
     assert max(days[4][720:750]) > 5
     assert max(days[-1][720:750]) < 4, "and forgets"
+
+
+@pytest.mark.parametrize("bounds", [(1, 3), (2, 4), (4, 9), (6, 9)])
+def test_static_4_is_four_whatever_the_bounds(bounds: tuple[int, int]) -> None:
+    replay = Replay(Traffic([100.0] * 9, 60), Conditions(STATION, *bounds, 120), None)
+    run, outcome = next(replay.rivals())
+    assert (run.policy, outcome.policy) == ("static-4", "static-4")
+    assert set(run.supply[2:]) == {4}
+    assert run.supply[0] == min(4, bounds[0])
 
 
 def test_a_replay_has_all_policies_and_judges_them_alike() -> None:

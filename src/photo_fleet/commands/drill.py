@@ -36,6 +36,7 @@ from photo_fleet.drill.runner import Broken, Runner, Say
 from photo_fleet.drill.scenario import Scenario
 from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.scenarios_on_swift import SCENARIOS_ON_SWIFT
+from photo_fleet.drill.stage.previous import refuse_no_former
 from photo_fleet.drill.target import TargetRunner
 from photo_fleet.drill.verdict import Drill, Judged
 from photo_fleet.local_fleet.embedded import STORES
@@ -285,6 +286,8 @@ def _given_spec(options: argparse.Namespace) -> Fleet | None:
 
 def _check_places(options: argparse.Namespace) -> None:
     """Rather now than after an hour. Raises `CannotStart`."""
+    if options.before is not None:
+        refuse_no_former(options.before)
     if options.target is None:
         if lack := missing("local"):
             raise CannotStart(lack)

@@ -5,7 +5,6 @@ import os
 import platform
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
+from photo_fleet.drill.own_folder import own_folder, remove_left
 from photo_fleet.drill.runner import Say
 
 Result = TypeVar("Result")
@@ -77,9 +77,11 @@ def _cancelled_by_sigterm() -> None:
 
 
 def kept_or_temporary(kept: Path | None, running: Running) -> Path:
-    """The folder of what a drill writes."""
+    """The folder of what a drill writes. What drills that were killed have left goes."""
+    for folder in remove_left():
+        print(f"removed {folder}, of a drill that was killed", file=sys.stderr)
     if kept is None:
-        return Path(running.enter_context(tempfile.TemporaryDirectory(prefix="photo-drill-")))
+        return Path(running.enter_context(own_folder()))
     kept.mkdir(parents=True, exist_ok=True)
     return kept.absolute()
 

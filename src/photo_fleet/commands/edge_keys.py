@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from photo_base.command_line import text
+from photo_base.given_file import read_given
 from photo_base.whole_file import PRIVATE, replace
 from photo_fleet.render.edge_keys import key_map
 from photo_fleet.render.environment import SECRETS
@@ -41,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The exit code: 0 written, 1 refused. No secret is printed."""
     try:
-        with options.keys.open("rb") as file:
-            setting = file.read(LONGEST_FILE + 1)
+        setting = read_given(options.keys, LONGEST_FILE)
         if len(setting) > LONGEST_FILE:
             raise ValueError(f"it has more than {LONGEST_FILE} bytes")
         made = key_map(setting.decode())

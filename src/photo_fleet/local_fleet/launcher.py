@@ -53,6 +53,7 @@ print(json.dumps({
 """What each release's own Python says of it; the first ones name no release to come from."""
 
 READABLE = 0o640
+MODULE = ("-m", "photo_api.cli")
 
 
 class Launcher:
@@ -155,21 +156,11 @@ class Launcher:
         if number is None:
             self._releases += 1
             number = self._releases
-        module = ("-m", "photo_api.cli")
         if folder is None:
-            return Release(number, f"#{number}", (sys.executable, *module))
-        folder = folder.absolute()
-        label = f"#{number} {folder.name}"
-        for python in (folder / "bin/python", folder / ".venv/bin/python"):
-            if python.is_file() and (python.parent / "photo-api").is_file():
-                return Release(number, label, (str(python), *module), folder=folder)
-        if (folder / "src/photo_api/cli.py").is_file():
-            environ = {"PYTHONPATH": str(folder / "src")}
-            return Release(number, label, (sys.executable, *module), environ, folder)
-        raise Refused(
-            f"{folder} is no release: it has neither src/photo_api (a source tree) nor"
-            " bin/photo-api (a virtual environment)"
-        )
+            return Release(number, f"#{number}", (sys.executable, *MODULE))
+        python, environ = python_of(folder.absolute())
+        label = f"#{number} {folder.absolute().name}"
+        return Release(number, label, (python, *MODULE), environ, folder.absolute())
 
     async def migrate(self, release: Release) -> None:
         """Bring the schema up to the release, which knows it best. Raises `CannotStart`."""
@@ -222,6 +213,20 @@ class Launcher:
         for variable in release.environ:
             environ.pop(f"{variable}_FILE", None)
         return environ
+
+
+def python_of(folder: Path) -> tuple[str, dict[str, str]]:
+    """The Python that runs the release in this folder, and its variables for that. Raises `Refused`
+    where there is none."""
+    for python in (folder / "bin/python", folder / ".venv/bin/python"):
+        if python.is_file() and (python.parent / "photo-api").is_file():
+            return str(python), {}
+    if (folder / "src/photo_api/cli.py").is_file():
+        return sys.executable, {"PYTHONPATH": str(folder / "src")}
+    raise Refused(
+        f"{folder} is no release: it has neither src/photo_api (a source tree) nor bin/photo-api"
+        " (a virtual environment)"
+    )
 
 
 def _secret(addresses: EmbeddedAddresses, secrets: Secrets) -> dict[str, str]:

@@ -117,6 +117,8 @@ def _remove(folder: Path, path: str) -> None:
 
 def _read(path: Path) -> bytes | None:
     try:
+        if path.exists() and not path.is_file():
+            raise FolderError(f"{path} is no file: move it away, or render into another folder")
         return path.read_bytes()
     except FileNotFoundError:
         return None

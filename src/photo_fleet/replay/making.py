@@ -1,6 +1,7 @@
 """From a traffic to what came of each policy. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from photo_fleet.replay.outcome import Outcome, Run, outcome_of
 from photo_fleet.replay.predictive import Predictive
@@ -12,7 +13,7 @@ from photo_fleet.spec.fleet import Group
 
 OWN = "spec"
 STATIC = 4
-
+"""Instances, whatever the group's bounds: what that many would have done, under the name for it."""
 
 Replayed = tuple[Run, Outcome]
 """What a policy did, and how well."""
@@ -35,11 +36,12 @@ class Replay:
         """All that the spec's rules are compared with."""
         conditions, every = self.conditions, self.traffic.every
         station = conditions.station
-        yield self._of(Static(min(conditions.most, max(conditions.least, STATIC))))
+        least, most = min(conditions.least, STATIC), max(conditions.most, STATIC)
+        yield self._of(Static(STATIC), replace(conditions, least=least, most=most))
         for kind in (Step, TargetTracking, Hpa, Kpa):
             yield self._of(kind(station, every))
         yield self._of(Predictive(conditions, every))
 
-    def _of(self, policy: Policy) -> Replayed:
-        run = simulate(self.traffic, self._demand, policy, self.conditions)
+    def _of(self, policy: Policy, conditions: Conditions | None = None) -> Replayed:
+        run = simulate(self.traffic, self._demand, policy, conditions or self.conditions)
         return run, outcome_of(run, self.conditions.station, self._price)

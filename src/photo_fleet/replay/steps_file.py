@@ -2,8 +2,8 @@
 nobody knows; a line that begins with `#` is none, nor are empty lines at the end."""
 
 import re
-from pathlib import Path
 
+from photo_base.given_file import read_given
 from photo_fleet.replay.traffic import MOST_STEPS, BadTraffic, Traffic
 
 MIB = 1024 * 1024
@@ -18,8 +18,7 @@ WHAT = "write the requests of that step, 0 or more, or - where nobody knows"
 
 def read_file(path: str, every: float) -> Traffic:
     """Raises `BadTraffic` for what is none, and OSError."""
-    with Path(path).open("rb") as file:
-        body = file.read(MOST_BYTES + 1)
+    body = read_given(path, MOST_BYTES)
     if len(body) > MOST_BYTES:
         raise BadTraffic(f"it has more than {MOST_BYTES // MIB} MiB: give it in larger steps")
     return parse(body.decode("utf-8-sig", errors="replace"), every)

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
+from photo_base.given_file import read_given
 from photo_base.log_lines import one_line, redact
 from photo_fleet.spec import toml_lines
 from photo_fleet.spec.fleet import Fleet
@@ -19,7 +20,7 @@ from photo_fleet.spec.kinds import Choice, Kind, Switch, Threshold
 
 LONGEST_SHOWN = 60
 LONGEST_FILE = 1024 * 1024
-"""Characters; a device would never end."""
+"""Bytes; a device would never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,15 @@ def load(path: Path | str) -> Fleet:
     """The spec in a file. Raises `SpecError`, also when the file cannot be read."""
     name = str(path)
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            text = file.read(LONGEST_FILE + 1)
+        body = read_given(path, LONGEST_FILE)
+        if len(body) > LONGEST_FILE:
+            raise SpecError([Problem(name, 0, "", f"has more than {LONGEST_FILE} bytes")])
+        text = body.decode()
     except OSError as error:
         raise SpecError([Problem(name, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         problem = Problem(name, 0, "", f"is no UTF-8 text: byte {error.start} is wrong")
         raise SpecError([problem]) from error
-    if len(text) > LONGEST_FILE:
-        raise SpecError([Problem(name, 0, "", f"has more than {LONGEST_FILE} characters")])
     return loads(text, name)
 
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
+from photo_api.contract import RELEASE, UPGRADES_FROM
 from photo_base.processes import CannotStart, Program, Running
 from photo_fleet.group.instance import Release
+from photo_fleet.group.local import Refused
 from photo_fleet.local_fleet.deploys import Deploys
+from photo_fleet.local_fleet.launcher import LONGEST_ANSWER, python_of
 from photo_fleet.local_fleet.layout import Layout
 
 SCRIPT = Path(__file__).parents[4] / "scripts" / "previous_release.py"
@@ -15,6 +19,38 @@ SCRIPT = Path(__file__).parents[4] / "scripts" / "previous_release.py"
 
 LONGEST_SEARCH = 120.0
 GIVE = "name the folder of that release with --from"
+WHICH = "import photo_api.contract; print(photo_api.contract.RELEASE)"
+TOLD = 200
+"""Characters of its own words in a message."""
+
+
+def refuse_no_former(folder: Path) -> None:
+    """Before anything is staged. Raises `CannotStart` where the folder holds no release from which
+    a deploy leads to this one."""
+    try:
+        python, environ = python_of(folder)
+    except Refused as error:
+        raise CannotStart(f"--from: {error}") from None
+    try:
+        done = subprocess.run(
+            [python, "-c", WHICH],
+            cwd="/",
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_ANSWER,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotStart(f"--from: {folder} cannot be asked for its release: {error}") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1][:TOLD]
+        raise CannotStart(f"--from: {folder} is no release that can be asked; it says {said}")
+    if (release := done.stdout.strip()[:TOLD]) not in UPGRADES_FROM:
+        raise CannotStart(
+            f"--from: {folder} holds {release!a}, and no deploy leads from that to {RELEASE}: name"
+            f" the folder of {' or '.join(UPGRADES_FROM)}"
+        )
 
 
 async def previous_release(folder: Path) -> Path:
