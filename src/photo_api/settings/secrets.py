@@ -14,6 +14,7 @@ from pathlib import Path
 
 from photo_api.settings.loading import Settings, load, variables
 from photo_base.environment import PREFIX, SettingsError
+from photo_base.given_file import read_given
 
 AGREE_AFTER = 1.0
 """Seconds between two looks that have to agree."""
@@ -173,8 +174,7 @@ def _read(path: Path) -> tuple[str | None, str]:
     try:
         if not path.is_file():
             return None, f"{path} is no file"
-        with path.open("rb") as file:
-            text = file.read(LONGEST + 1).decode().strip()
+        text = read_given(path, LONGEST).decode().strip()
     except OSError as error:
         return None, f"{path} cannot be read: {error.strerror}"
     except UnicodeDecodeError:
