@@ -149,6 +149,30 @@ async def test_an_answer_that_was_lost_is_no_failure(
     assert "lifecycle action over, completed by a request whose answer was lost" in caplog.text
 
 
+async def test_an_answer_that_was_lost_of_an_action_that_nobody_saw_is_not_told_as_a_failure(
+    cloud: FakeCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud.lost.append("after")
+    assert not await action_of(cloud).complete()
+    assert cloud.hook.results == ["CONTINUE"]
+    assert "lifecycle action perhaps completed: an answer was lost, and none is open" in caplog.text
+    assert "not completed" not in caplog.text
+
+
+async def test_a_request_that_was_lost_before_it_was_obeyed_is_repeated(cloud: FakeCloud) -> None:
+    cloud.lost.extend(["before", "before"])
+    assert await action_of(cloud).complete()
+    assert cloud.hook.results == ["CONTINUE"]
+
+
+@pytest.mark.slow
+async def test_a_slow_metadata_service_cuts_no_request(cloud: FakeCloud) -> None:
+    """All that is asked before the request takes almost as long as tries may begin."""
+    cloud.delay = 1.1
+    assert await action_of(cloud).complete(time.monotonic() + 60)
+    assert posts(cloud) == 1
+
+
 async def test_an_action_that_timed_out_is_told_as_over(
     cloud: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -232,6 +256,7 @@ async def test_failures_that_last_are_given_up_within_the_limit(
     assert "lifecycle action not completed: ConnectionRefusedError" in caplog.text
 
 
+@pytest.mark.slow
 async def test_an_outage_of_the_api_is_waited_out(cloud: FakeCloud) -> None:
     cloud.api_statuses.extend([503] * 5)
     assert await action_of(cloud).complete(time.monotonic() + 60)

@@ -11,14 +11,20 @@ import logging
 import random
 import re
 import time
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Final
 from urllib.parse import urlencode
 
 from photo_api.cloud.credentials import fetch_role_credentials
-from photo_api.cloud.metadata import REGION, InstanceMetadata, Metadata, NoAnswer, ask
+from photo_api.cloud.metadata import (
+    REGION,
+    REQUEST_TIMEOUT,
+    InstanceMetadata,
+    Metadata,
+    NoAnswer,
+    ask,
+)
 from photo_api.cloud.notices import group_state
 from photo_api.cloud.sigv4 import sign_request
 from photo_api.http_exchange import Answer
@@ -26,8 +32,11 @@ from photo_api.settings.instance import CloudSettings
 
 log = logging.getLogger(__name__)
 
-LIMIT = 5.0
-"""Seconds that telling the group something may take, retries and all."""
+TRIES = 5.0
+"""Seconds in which tries to tell the group something begin; a request of one is not cut then."""
+
+LIMIT = TRIES + REQUEST_TIMEOUT
+"""Seconds that telling it something may take, retries and all."""
 
 PAUSES = (0.0, 0.25, 0.5, 1.0)
 """Seconds before each try, give or take a half."""
@@ -107,6 +116,8 @@ class LifecycleAction:
             log.info("lifecycle action over, completed by a request whose answer was lost")
         elif is_over:
             log.warning("lifecycle action over: its timeout has passed, or somebody completed it")
+        elif outcome is Outcome.NONE_OPEN and self._may_be_completed:
+            log.warning("lifecycle action perhaps completed: an answer was lost, and none is open")
         elif outcome is not Outcome.NOT_TERMINATING:
             log.error("lifecycle action not completed: %s", reason)
         return outcome is Outcome.ACCEPTED or is_over
@@ -114,23 +125,28 @@ class LifecycleAction:
     async def _tell(self, action: str, result: str = "") -> tuple[Outcome, str]:
         """What came of it, and why in words."""
         outcome, reason = Outcome.FAILED, "no answer in time"
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LIMIT):
-                for pause in PAUSES:
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-                    outcome, reason = await self._try(action, result)
-                    if outcome is not Outcome.FAILED:
-                        break
+        until = asyncio.get_running_loop().time() + TRIES
+        for pause in PAUSES:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            if asyncio.get_running_loop().time() >= until:
+                break
+            outcome, reason = await self._try(action, result, until)
+            if outcome is not Outcome.FAILED:
+                break
         return outcome, reason
 
-    async def _try(self, action: str, result: str) -> tuple[Outcome, str]:
+    async def _try(self, action: str, result: str, until: float) -> tuple[Outcome, str]:
         if not REGION.fullmatch(self._region):
             return Outcome.REFUSED, "no region is known"
         try:
-            if await group_state(self._service) is None:
-                return Outcome.NOT_TERMINATING, "the group is not terminating this machine"
-            self._is_terminating = True
-            url, headers, body = await self._signed(action, result)
+            async with asyncio.timeout_at(until):
+                if await group_state(self._service) is None:
+                    return Outcome.NOT_TERMINATING, "the group is not terminating this machine"
+                self._is_terminating = True
+                url, headers, body = await self._signed(action, result)
+        except (NoAnswer, TimeoutError) as error:
+            return Outcome.FAILED, str(error) or "the metadata service is slow"
+        try:
             before = self._may_be_completed
             self._may_be_completed = before or bool(result)  # until an answer tells
             answer = await ask("POST", url, headers, body)
