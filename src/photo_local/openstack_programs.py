@@ -15,7 +15,7 @@ _SCRIPT = Path(__file__).parents[2] / "scripts/openstack-packages"
 
 async def programs() -> Path:
     """The folder of `swift-proxy-server` and of the `python` that has Keystone. The first call on a
-    machine takes half a minute, and says so. Raises `CannotStart`."""
+    machine takes a minute, and says so. Raises `CannotStart`."""
     if not _SCRIPT.exists():
         raise CannotStart(
             "Swift and Keystone are started from a source tree of Photo API only: its"

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from photo_fleet.render import cloud_init
 from photo_fleet.render.openstack import alarms, instance, template
-from photo_fleet.render.openstack.balancer import settings
+from photo_fleet.render.openstack.balancer import settings, whole_seconds
 from photo_fleet.rules.checks import check, contradictions
 from photo_fleet.spec.changes import changed
-from photo_fleet.spec.fleet import Fleet, Policy
+from photo_fleet.spec.fleet import Fleet, HealthCheck, Policy
 from photo_fleet.spec.targets import for_target
 from tests.photo_fleet.golden_files import assert_golden
 
@@ -51,6 +53,20 @@ def test_octavia_s_times_are_milliseconds_that_it_takes() -> None:
     told = settings(most)["listener"]
     assert told["--timeout-client-data"] == "3600000"
     assert told["--timeout-member-data"] == "124"
+
+
+@given(
+    st.floats(0.1, 86_400).map(lambda value: round(value, 3)),
+    st.floats(0.1, 3600).map(lambda value: round(value, 3)),
+)
+def test_a_probe_ends_before_the_next_or_the_spec_is_refused(
+    interval: float, timeout: float
+) -> None:
+    probes = HealthCheck(interval=interval, timeout=timeout)
+    fleet = dataclasses.replace(FLEET, health_check=probes)
+    refused = {found.code for found in contradictions(fleet) if found.level == "error"}
+    delay, wait = whole_seconds(probes)
+    assert 1 <= wait < delay or refused & {"health-overlap", "openstack-probes"}
 
 
 MINUTES = 30
