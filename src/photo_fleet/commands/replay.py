@@ -10,13 +10,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
+from textwrap import wrap
 
 from photo_base.command_line import COULD_NOT, DONE, decimal, progress, text, whole_number
 from photo_base.log_lines import printable
 from photo_base.processes import CannotStart
 from photo_base.whole_file import replace, unwritable
 from photo_fleet.balancer.database_address import Unusable
-from photo_fleet.commands.spec_file import BUILT_IN, spec_of
+from photo_fleet.commands.spec_file import BUILT_IN, add_target, spec_of
 from photo_fleet.commands.values import add_price, address, duration, span
 from photo_fleet.dashboard.prometheus import shown_address
 from photo_fleet.dashboard.readings import Unread
@@ -29,15 +30,18 @@ from photo_fleet.replay.front import front
 from photo_fleet.replay.json_body import body
 from photo_fleet.replay.making import Replay
 from photo_fleet.replay.measured import read_traffic
+from photo_fleet.replay.nhn import caveats
 from photo_fleet.replay.picture import picture
 from photo_fleet.replay.shapes import SHAPES, shape
 from photo_fleet.replay.simulation import BOOT, Conditions
 from photo_fleet.replay.station import Station, Unreachable
 from photo_fleet.replay.steps_file import read_file
+from photo_fleet.replay.table import NARROWEST
 from photo_fleet.replay.text import text as told_as_text
 from photo_fleet.replay.traffic import BadTraffic, Traffic
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import Duration
+from photo_fleet.spec.targets import for_target
 
 PEAK = 640.0
 """Requests a second to which a file or a shape is scaled."""
@@ -71,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f" ({PEAK:g}; of Prometheus `{MEASURED}`)",
     )
     parser.add_argument("--spec", type=text, metavar="FILE", help="the spec (fleet.toml)")
+    add_target(parser)
     model = parser.add_argument_group("what an instance can do")
     model.add_argument(
         "--service-rate",
@@ -129,6 +134,7 @@ def run(options: argparse.Namespace) -> int:
         return _unusable(f"{unfit}: only with --prometheus or --data")
     try:
         spec_name, spec, source = asyncio.run(_asked(options))
+        spec = for_target(spec, options.target) if options.target else spec
         peak = source.peak if options.peak is None else options.peak
         traffic = source.traffic if peak in (None, MEASURED) else source.traffic.scaled(peak)
         conditions = _conditions(options, spec, is_told=spec_name != BUILT_IN)
@@ -146,12 +152,16 @@ def run(options: argparse.Namespace) -> int:
             replace(options.svg, picture(own[0]))
         except OSError as error:
             return _unusable(f"cannot write {options.svg}: {error.strerror}")
+    left_out = caveats(spec.group, replay.conditions.boot)
     if options.json:
-        print(json.dumps(body(replay, spec_name, source.name, outcomes), ensure_ascii=False))
+        told = body(replay, spec_name, source.name, outcomes, left_out)
+        print(json.dumps(told, ensure_ascii=False))
         return DONE
-    print(_heading(replay, source.name, spec_name))
+    width = get_terminal_size().columns
+    lines = [line for one in left_out for line in wrap(one, max(width, NARROWEST))]
+    print("\n".join([_heading(replay, source.name, spec_name), *lines]) + "\n")
     near = front(spec, traffic.every, lambda other: replay.spec(other.group))
-    print(told_as_text(outcomes, near, spec.group, get_terminal_size().columns), end="")
+    print(told_as_text(outcomes, near, spec.group, width), end="")
     return DONE
 
 
@@ -225,5 +235,5 @@ def _heading(replay: Replay, source: str, spec_name: str) -> str:
         f"an instance: {station.workers} workers of {told(station.service_rate, 'reqps')}, ready"
         f" {told(replay.conditions.boot, 's')} after it was asked for; 95 % to be answered within"
         f" {told(station.objective, 's')}\n"
-        f"{printable(spec_name)}: {replay.conditions.least} to {replay.conditions.most} instances\n"
+        f"{printable(spec_name)}: {replay.conditions.least} to {replay.conditions.most} instances"
     )

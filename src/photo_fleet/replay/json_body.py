@@ -8,9 +8,10 @@ from photo_fleet.replay.outcome import MINUTE, Outcome
 
 
 def body(
-    replay: Replay, spec_name: str, source: str, found: Sequence[Outcome]
+    replay: Replay, spec_name: str, source: str, found: Sequence[Outcome], left_out: Sequence[str]
 ) -> dict[str, object]:
-    """What was replayed under which conditions, and all outcomes, the spec's first."""
+    """What was replayed under which conditions, all outcomes, the spec's first, and what is left
+    out of them."""
     traffic, conditions = replay.traffic, replay.conditions
     station = conditions.station
     return {
@@ -27,6 +28,7 @@ def body(
         "boot_s": conditions.boot,
         "min": conditions.least,
         "max": conditions.most,
+        "caveats": list(left_out),
         "policies": [_policy(one) for one in found],
     }
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from photo_fleet.replay.nhn import NhnPolicy
 from photo_fleet.replay.outcome import Outcome, Run, outcome_of
 from photo_fleet.replay.predictive import Predictive
 from photo_fleet.replay.rivals import Hpa, Kpa, Static, Step, TargetTracking
@@ -29,8 +30,9 @@ class Replay:
         self._demand = demand_of(traffic, conditions)
 
     def spec(self, group: Group, name: str = OWN) -> Replayed:
-        """The rules of a spec, its own or with changed numbers."""
-        return self._of(SpecPolicy(name, group, self.conditions.station, self.traffic.every))
+        """The rules of a spec, its own or with changed numbers, as its cloud carries them out."""
+        kind = NhnPolicy if group.cloud == "nhn" else SpecPolicy
+        return self._of(kind(name, group, self.conditions.station, self.traffic.every))
 
     def rivals(self) -> Iterator[Replayed]:
         """All that the spec's rules are compared with."""

@@ -3,7 +3,7 @@
 A policy sees the load of a step in that step, as one does that samples every few seconds, and what
 it asks for is ready `boot` seconds after the step began, the next step at the earliest. An instance
 that is not wanted any more leaves with the step: the newest first, of those that boot before those
-that are ready.
+that are ready, or of a platform that does so the oldest.
 """
 
 import math
@@ -64,6 +64,13 @@ class Calm(Protocol):
         after another one like it."""
 
 
+@runtime_checkable
+class OldestFirst(Protocol):
+    """A policy of a platform on which the oldest instances leave, while younger ones boot."""
+
+    oldest_first: bool
+
+
 def ceiling(value: float) -> int:
     """The next whole number."""
     return math.ceil(value - ROUNDING)
@@ -90,6 +97,7 @@ def simulate(
     boot = steps_of(conditions.boot, every)
     wanted, ready, coming = least, [-math.inf] * least, deque[int]()
     supply, rates = list[int](), traffic.rates
+    oldest = isinstance(policy, OldestFirst) and policy.oldest_first
     calm = policy.calm if isinstance(policy, Calm) else None  # a slow question
     while (number := len(supply)) < len(rates):
         while coming and coming[0] <= number:
@@ -103,7 +111,10 @@ def simulate(
             supply += [wanted] * (alike - 1)
         coming.extend([number + boot] * (want - wanted))
         for _ in range(wanted - want):
-            (coming or ready).pop()
+            if oldest and len(ready) > 1:  # of none the group would have nothing to measure
+                ready.pop(0)
+            else:
+                (coming or ready).pop()
         wanted = want
     return Run(policy.name, every, traffic.rates, demand, supply)
 

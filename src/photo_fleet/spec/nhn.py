@@ -12,6 +12,10 @@ PoolId = Annotated[str, Text("[A-Za-z0-9-]{0,64}", "522a5681-fc4c-4b0b-85ec-bf77
 LEAVES_WITHIN = 20.0
 """Seconds that an instance gets to leave its load balancer before it is told to end."""
 
+FAILED_AFTER = 180.0
+"""Seconds without metrics after which Auto Scale replaces an instance ("Console Guide": auto
+healing)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Nhn:
