@@ -83,8 +83,8 @@ def calls(resources: Mapping[str, Mapping[str, Any]]) -> Iterator[Call]:
 
 def _group(_: str, found: dict[str, Any], resource: Mapping[str, Any]) -> Iterator[Call]:
     name = found["AutoScalingGroupName"]
-    for size in ("MinSize", "MaxSize", "DesiredCapacity"):
-        found[size] = int(found[size])
+    sizes = ("MinSize", "MaxSize", "DesiredCapacity")
+    found |= {size: int(found[size]) for size in sizes if size in found}
     found["VPCZoneIdentifier"] = ",".join(found["VPCZoneIdentifier"])
     yield "autoscaling", "CreateAutoScalingGroup", found
     for hook in found["LifecycleHookSpecificationList"]:
@@ -247,7 +247,8 @@ def _beyond_models(operation: str, found: Mapping[str, Any]) -> Iterator[str]:
         case "CreateAutoScalingGroup":
             policy = found["InstanceMaintenancePolicy"]
             yield from _percentages(policy)
-            if not found["MinSize"] <= found["DesiredCapacity"] <= found["MaxSize"]:
+            desired = found.get("DesiredCapacity", found["MinSize"])
+            if not found["MinSize"] <= desired <= found["MaxSize"]:
                 yield "its sizes are out of order"
         case "StartInstanceRefresh":
             yield from _percentages(found["Preferences"])

@@ -151,6 +151,12 @@ def test_the_group_is_scaled_by_rules_or_holds_a_target() -> None:
     assert [name for name in of_jobs if name.startswith("Rule")] == ["Rule2", "Rule2Alarm"]
 
 
+def test_a_deploy_leaves_the_size_alone_unless_it_is_asked_for() -> None:
+    """Else it would end what the group's rules have added."""
+    assert "DesiredCapacity" not in stack()["Group"]["Properties"]
+    assert stack(Size="desired")["Group"]["Properties"]["DesiredCapacity"] == "3"
+
+
 def test_machines_tell_their_metadata_to_themselves_alone() -> None:
     launched = stack()["LaunchTemplate"]["Properties"]["LaunchTemplateData"]
     assert launched["MetadataOptions"]["HttpTokens"] == "required"

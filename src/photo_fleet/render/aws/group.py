@@ -2,7 +2,7 @@
 
 from photo_fleet.render import cloud_init
 from photo_fleet.render.aws import numbers
-from photo_fleet.render.aws.intrinsics import Resource, attribute, ref
+from photo_fleet.render.aws.intrinsics import Resource, attribute, ref, where
 from photo_fleet.render.aws.scaling import REFRESH_ALARMS
 from photo_fleet.render.prometheus import TAG
 from photo_fleet.render.yaml_text import Node
@@ -43,7 +43,7 @@ def _group(fleet: Fleet) -> Resource:
         # A target group takes targets when a balancer has it; alarms stop a deploy that exist.
         "DependsOn": ["Https", *REFRESH_ALARMS],
         "Properties": {
-            **_as_texts(numbers.group(fleet)),
+            **_of_template(numbers.group(fleet)),
             "VPCZoneIdentifier": ref("InstanceSubnets"),
             "LaunchTemplate": {
                 "LaunchTemplateId": ref("LaunchTemplate"),
@@ -59,13 +59,14 @@ def _group(fleet: Fleet) -> Resource:
                 "Strategy": "Rolling",
                 "Preferences": {**numbers.refresh(fleet), "SkipMatching": True},
             },
-            # How many there are is the group's business, unless the spec's bounds change.
+            # Where somebody adds scheduled actions, they keep what they have set.
             "AutoScalingScheduledAction": {"IgnoreUnmodifiedGroupSizeProperties": True},
         },
     }
 
 
-def _as_texts(group: numbers.Parameters) -> numbers.Parameters:
-    """CloudFormation has the sizes as texts."""
-    sizes = ("MinSize", "MaxSize", "DesiredCapacity")
-    return {key: str(value) if key in sizes else value for key, value in group.items()}
+def _of_template(group: numbers.Parameters) -> numbers.Parameters:
+    """CloudFormation has the sizes as texts. How many there are wanted is told when that is asked
+    for, or each change of the group would take back what its rules have added."""
+    found = {**group, "MinSize": str(group["MinSize"]), "MaxSize": str(group["MaxSize"])}
+    return {**found, "DesiredCapacity": where("IsSized", str(group["DesiredCapacity"]))}

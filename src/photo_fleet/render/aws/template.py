@@ -36,6 +36,7 @@ def template(fleet: Fleet) -> Resource:
         "Conditions": {
             "HasPrometheus": _is_given("PrometheusSecurityGroup"),
             "HasSecrets": _is_given("SecretsArn"),
+            "IsSized": {"Fn::Equals": [ref("Size"), "desired"]},
             "ByRules": {"Fn::Equals": [ref("TargetCpu"), 0]},
             "ByTarget": {"Fn::Not": [{"Condition": "ByRules"}]},
         },
@@ -127,6 +128,13 @@ _PARAMETERS: Final[Resource] = {
         "The security group of who scrapes the instances; empty: nobody does",
         Default="",
         AllowedPattern="(sg-[0-9a-f]+)?",
+    ),
+    "Size": _parameter(
+        "String",
+        "desired: the group gets the spec's group.desired, as at the first deploy; kept: it stays"
+        " as large as it is",
+        Default="kept",
+        AllowedValues=["kept", "desired"],
     ),
     "TargetCpu": _parameter(
         "Number",
