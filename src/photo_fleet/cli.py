@@ -38,6 +38,7 @@ COMMANDS = (
     Command("deploy", "fleet", "replace its instances one at a time"),
     Command("drain", "fleet", "end one of its instances gracefully"),
     Command("kill", "fleet", "end one of its instances at once, as a drill"),
+    Command("group", "group", "shrink a cloud's group without losing a request"),
     Command("dashboard", "dashboard", "show what Prometheus knows of the fleet, as one page"),
     Command("doctor", "doctor", "find what is wrong with a fleet that runs, the worst first"),
     Command("report", "report", "judge a day, a week or a month by the operator's check list"),

@@ -25,7 +25,12 @@ from photo_fleet.render.environment import SECRETS, SECRETS_GROUP
 from photo_fleet.render.environment import files as environment_files
 from photo_fleet.render.nginx import files as nginx_files
 from photo_fleet.render.places import Places
-from photo_fleet.render.systemd import BALANCE_GROUP, balancer_files, instance_files
+from photo_fleet.render.systemd import (
+    BALANCE_GROUP,
+    balancer_files,
+    instance_files,
+    scale_in_files,
+)
 from photo_fleet.rules.checks import check
 from photo_fleet.spec.fleet import Balancer, Database, Drain, Fleet, Logs, Service, Tls
 from photo_fleet.spec.settings import secrets
@@ -77,9 +82,14 @@ VARIANTS["nhn"] = for_target(Fleet(), "nhn")
 def all_units(fleet: Fleet) -> dict[str, str]:
     return {
         name: text
-        for name, text in (instance_files(fleet) | balancer_files(fleet)).items()
+        for name, text in (
+            instance_files(fleet) | balancer_files(fleet) | scale_in_files(GROUP)
+        ).items()
         if name.endswith(".service")
     }
+
+
+GROUP = for_target(Fleet(), "openstack")
 
 
 def instance_units(fleet: Fleet) -> list[str]:
@@ -92,6 +102,11 @@ def test_units_and_environment_are_exactly_these(variant: str) -> None:
     fleet = VARIANTS[variant]
     rendered = instance_files(fleet) | balancer_files(fleet) | environment_files(fleet)
     assert_golden(f"systemd/{variant}", rendered)
+
+
+def test_the_unit_that_scales_in_is_exactly_this() -> None:
+    assert_golden("systemd/openstack", scale_in_files(GROUP))
+    assert scale_in_files(Fleet()) == {}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -23,12 +22,12 @@ from photo_fleet.balancer.follow import Balance
 from photo_fleet.balancer.nginx_members import Nginx, NginxSocket
 from photo_fleet.balancer.state import StateInUse
 from photo_fleet.commands.spec_file import add_spec_file, spec_of
+from photo_fleet.commands.values import listening_place
 from photo_fleet.spec.fleet import Fleet
 
 SOCKET = Path("/run/photo-fleet/members.sock")
 STATE = Path("/var/lib/photo-fleet")
 
-PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
 ONCE_WITHIN = 30.0
 """Seconds that `--once` gives the database, nginx and all probes together, beyond their own
 timeouts."""
@@ -139,14 +138,6 @@ def _discovery(
     return Discovery(
         *place, token, lambda: known_to(balance), lambda: metrics.text(balance, certificate)
     )
-
-
-def listening_place(value: str) -> tuple[str, int]:
-    """A type for argparse: `host:port`, an IPv6 address in brackets."""
-    place = PLACE.fullmatch(text(value))
-    if place and 0 < int(place[3]) < 65_536:
-        return place[1] or place[2], int(place[3])
-    raise argparse.ArgumentTypeError(f"{value!r} is no host:port such as 10.0.0.5:9099")
 
 
 async def _once(balance: Balance, fleet: Fleet, as_json: bool) -> int:

@@ -15,6 +15,8 @@ from photo_fleet.spec.kinds import Duration
 SHORTEST, LONGEST = 60.0, 90 * 86400.0
 DEAREST = 1e9
 
+PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
+
 
 def address(value: str) -> str:
     """A type for argparse: where a Prometheus or an edge answers, by http or https; a user and
@@ -27,6 +29,14 @@ def address(value: str) -> str:
         reason = "as http://127.0.0.1:9090, with a path where it has one"
         raise argparse.ArgumentTypeError(reason) from None
     return value
+
+
+def listening_place(value: str) -> tuple[str, int]:
+    """A type for argparse: `host:port`, an IPv6 address in brackets."""
+    place = PLACE.fullmatch(text(value))
+    if place and 0 < int(place[3]) < 65_536:
+        return place[1] or place[2], int(place[3])
+    raise argparse.ArgumentTypeError(f"{value!r} is no host:port such as 10.0.0.5:9099")
 
 
 def span(shortest: float, longest: float) -> Callable[[str], float]:

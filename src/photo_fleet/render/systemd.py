@@ -25,6 +25,12 @@ BALANCE_DATABASE = "/etc/photo-fleet/secrets/database-url"
 BALANCE_DISCOVERY = "/etc/photo-fleet/secrets/discovery-token"
 DISCOVERY_PORT = 80
 
+OPENSTACK = "/etc/photo-fleet/openstack.env"
+CREDENTIAL_FILE = "/etc/photo-fleet/secrets/openstack-secret"
+ALARM_FILE = "/etc/photo-fleet/secrets/scale-in-token"
+SCALE_IN_PLACE = "127.0.0.1:9711"
+"""Where the receiver of alarms listens, behind TLS."""
+
 BALANCER_USER = "photo-fleet"
 """nginx and `photo-fleet balance` share it, for they share a socket and a file."""
 
@@ -86,8 +92,26 @@ def balancer_files(fleet: Fleet, places: Places | None = None) -> dict[str, str]
     }
 
 
+def scale_in_files(fleet: Fleet) -> dict[str, str]:
+    """The unit of the host that shrinks OpenStack's group; nothing for other groups."""
+    if fleet.group.cloud != "openstack":
+        return {}
+    return {
+        "photo-fleet-scale-in.service": _scale_in(),
+        "photo-fleet-scale-in.sysusers.conf": f"g {BALANCE_GROUP} -\n",
+    }
+
+
 def notes(fleet: Fleet) -> list[str]:
     """What the hosts must have besides the units."""
+    if fleet.group.cloud == "openstack":
+        return [
+            f"the host of photo-fleet-scale-in.service needs the spec as {SPEC}, OS_AUTH_URL,"
+            f" OS_APPLICATION_CREDENTIAL_ID and OS_REGION_NAME in {OPENSTACK}, and in files that"
+            f" the group {BALANCE_GROUP} may read the credential's secret ({CREDENTIAL_FILE}), the"
+            f" registry's address ({BALANCE_DATABASE}; its role: `photo-fleet role`) and the"
+            f" alarm's token ({ALARM_FILE}); before {SCALE_IN_PLACE} something that speaks TLS"
+        ]
     if fleet.balancer.kind != "nginx":
         return []
     found = [
@@ -185,6 +209,28 @@ def _balance(fleet: Fleet, places: Places) -> str:
         "Before=photo-fleet-nginx.service",
     )
     return _unit(description, service)
+
+
+def _scale_in() -> str:
+    service = [
+        "Type=exec",
+        f"ExecStart={PROGRAMS}/photo-fleet group scale-in {SPEC} --listen {SCALE_IN_PLACE}",
+        f"EnvironmentFile={OPENSTACK}",
+        f"Environment=OS_APPLICATION_CREDENTIAL_SECRET_FILE={CREDENTIAL_FILE}",
+        f"Environment=PHOTO_FLEET_DATABASE_URL_FILE={BALANCE_DATABASE}",
+        f"Environment=PHOTO_FLEET_SCALE_IN_TOKEN_FILE={ALARM_FILE}",
+        f"SupplementaryGroups={BALANCE_GROUP}",
+        "",
+        "# What is under way stands in the cloud, and is finished after the next start.",
+        "TimeoutStopSec=15",
+        "",
+        *_restart("# 2: it cannot be used as it is configured.", "2"),
+        "",
+        "DynamicUser=yes",
+        *sandbox(write_execute=False, own_users=True, umask="0077"),
+        *_capabilities(),
+    ]
+    return _unit(_description("Photo API scale-in of OpenStack's group"), service)
 
 
 def _shared_folders() -> Section:

@@ -19,6 +19,7 @@ def files(fleet: Fleet) -> dict[str, str]:
     trees = {
         "systemd": systemd.instance_files(fleet)
         | systemd.balancer_files(fleet)
+        | systemd.scale_in_files(fleet)
         | environment.files(fleet),
         "cloud-init": cloud_init.files(fleet),
         "prometheus": prometheus.files(fleet),
