@@ -21,6 +21,7 @@ from photo_fleet.render.cloud_init import ports
 from photo_fleet.render.environment import SECRETS
 from photo_fleet.rules.checks import check
 from photo_fleet.rules.findings import Finding
+from photo_fleet.rules.nhn import limits
 from photo_fleet.rules.stopping import longest_stay
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import SpecError
@@ -126,6 +127,7 @@ def _body(name: str, fleet: Fleet, findings: list[Finding], ok: bool) -> dict[st
         "problems": [],
         "findings": [finding.body() for finding in findings],
         "ports": ports(fleet),
+        "limits": limits(fleet),
         "sick": {"failing_s": longest_stay(fleet), "hanging_s": longest_stay(fleet, hangs=True)},
     }
 
@@ -138,6 +140,8 @@ def _tell(name: str, fleet: Fleet, findings: list[Finding], strict: bool) -> Non
         print(f"  so that: {finding.consequence}")
         print(f"  mend it: {finding.remedy}")
     print(f"ports: {ports(fleet)}")
+    for limit in limits(fleet):
+        print(f"limit: {limit}")
     failing, hanging = longest_stay(fleet), longest_stay(fleet, hangs=True)
     print(
         "sick: one that alone is sick, as without its database, gets requests for up to"

@@ -63,6 +63,7 @@ OUTAGE = "it takes an outage of the database, which refuses requests by itself"
 IMAGES = "no image comes from a CDN while instances change"
 METRICS = "it is about metrics and log lines, and costs no request"
 STORE = "the stage has a store of its own"
+CLOUD = "the group of a stage is that of this machine"
 SIZE = "the size changes only when the drill says so"
 
 NOT_SHOWN: Mapping[str, str] = {
@@ -87,6 +88,13 @@ NOT_SHOWN: Mapping[str, str] = {
             *("edge-reload", "edge-slice", "edge-store", "edge-unused"),
         ),
         IMAGES,
+    ),
+    **dict.fromkeys(
+        (
+            *("nhn-name", "nhn-metric", "nhn-duration", "nhn-policies"),
+            *("nhn-probes", "nhn-stop", "nhn-member"),
+        ),
+        CLOUD,
     ),
     **dict.fromkeys(
         ("swift-passed-through", "swift-credentials", "swift-containers", "store-unused"), STORE
