@@ -81,6 +81,7 @@ def test_what_must_be_given_is_named(name: str) -> None:
         ("PHOTO_API_OPS_TOKEN", "9f3c1d5e7a8b4260c1d2e3f4a5b69788", "is the same as"),
         ("PHOTO_API_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0", "nearly everybody"),
         ("PHOTO_API_TRUSTED_PROXIES", "::/0", "nearly everybody"),
+        ("PHOTO_API_TRUSTED_PROXIES", "fe80::%eth0/64", "has a zone"),
         ("PHOTO_API_JWT_KEYS", "k1:" + "a" * 32, "not random"),
         ("PHOTO_API_SECRET_KEYS", "s1:" + "0123456789" * 4 + ",s1:" + "9876543210" * 4, "twice"),
         ("PHOTO_API_TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES"),

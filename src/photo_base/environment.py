@@ -205,12 +205,19 @@ WIDEST = {4: 8, 6: 7}
 """The shortest prefixes that stand for one's own: 10.0.0.0/8 and fc00::/7."""
 
 
+def network(value: str) -> Network:
+    """Without a zone, in which Python takes any character, and which is of one machine only."""
+    if "%" in value:
+        raise ValueError(f"{value!r} has a zone: leave out % and what follows")
+    return ip_network(value)
+
+
 def networks(value: str) -> tuple[Network, ...]:
-    found = tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-    for network in found:
-        if network.prefixlen < WIDEST[network.version]:
+    found = tuple(network(part.strip()) for part in value.split(",") if part.strip())
+    for one in found:
+        if one.prefixlen < WIDEST[one.version]:
             raise ValueError(
-                f"{network} is nearly everybody: name the networks that your balancers are in"
+                f"{one} is nearly everybody: name the networks that your balancers are in"
             )
     return found
 

@@ -301,6 +301,12 @@ def test_text_that_could_break_out_of_a_rendered_file_is_refused(text: str) -> N
     assert "has not the form of" in told
 
 
+@pytest.mark.parametrize("key", ["networks", "trusted_hops"])
+def test_a_network_is_no_place_for_other_text(key: str) -> None:
+    (told,) = problems(f'[balancer]\n{key} = ["fe80::1%a b; return 200"]')
+    assert "has a zone" in told
+
+
 def test_a_problem_shows_neither_control_characters_nor_novels() -> None:
     (told,) = problems(f'name = "\\u001b[2J{"x" * 1000}"')
     assert "\x1b" not in told

@@ -9,11 +9,10 @@ import json
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from ipaddress import ip_network
 from math import ceil, floor
 from typing import Annotated, Any, TypeGuard
 
-from photo_base.environment import optional_collector
+from photo_base.environment import network, optional_collector
 from photo_base.origins import as_browsers_send
 
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -263,7 +262,7 @@ class Networks(Kind):
             raise ValueError('must be a list of networks such as ["10.0.0.0/8"]')
         for item in raw:
             try:
-                ip_network(item)
+                network(item)
             except ValueError as error:
                 raise ValueError(f"holds no network: {error}") from error
         return tuple(raw)
