@@ -58,6 +58,7 @@ lock:
 	uv export -q --no-header --no-emit-project --all-extras --group build --group dev -o requirements-dev.txt
 	uv export -q --no-header --no-annotate --only-group demo | awk '/^scikit-image/{on=1} on{print} on && !/\\$$/{exit}' > requirements-demo.txt
 	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 tests/openstack/packages.in -o requirements-openstack.txt
+	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 tests/openstack/heat.in -c requirements-openstack.txt $$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements-openstack.txt) -o requirements-heat.txt
 	rm uv.lock
 
 clean:
@@ -69,5 +70,5 @@ $(VENV)/.run: requirements-run.txt scripts/setup
 $(VENV)/.demo: requirements-demo.txt $(VENV)/.run
 	@PYTHON=$(PYTHON) scripts/setup demo
 
-$(VENV)/.dev: requirements-dev.txt requirements-demo.txt requirements-openstack.txt scripts/setup scripts/debian-packages scripts/openstack-packages
+$(VENV)/.dev: requirements-dev.txt requirements-demo.txt requirements-openstack.txt requirements-heat.txt scripts/setup scripts/debian-packages scripts/openstack-packages
 	@PYTHON=$(PYTHON) scripts/setup dev

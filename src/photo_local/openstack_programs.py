@@ -13,9 +13,10 @@ from photo_base.processes import CannotStart
 _SCRIPT = Path(__file__).parents[2] / "scripts/openstack-packages"
 
 
-async def programs() -> Path:
-    """The folder of `swift-proxy-server` and of the `python` that has Keystone. The first call on a
-    machine takes a minute, and says so. Raises `CannotStart`."""
+async def programs(*besides: str) -> Path:
+    """The folder of `swift-proxy-server` and of the `python` that has Keystone; with `heat`, of one
+    that has Heat besides. The first call on a machine takes a minute, and says so. Raises
+    `CannotStart`."""
     if not _SCRIPT.exists():
         raise CannotStart(
             "Swift and Keystone are started from a source tree of Photo API only: its"
@@ -23,7 +24,7 @@ async def programs() -> Path:
         )
     environ = os.environ | {"PYTHON": sys.executable}
     process = await asyncio.create_subprocess_exec(
-        _SCRIPT, env=environ, stdout=PIPE, start_new_session=True
+        _SCRIPT, *besides, env=environ, stdout=PIPE, start_new_session=True
     )
     try:
         printed, _ = await process.communicate()

@@ -61,7 +61,7 @@ class Heat:
 @contextmanager
 def running_heat() -> Iterator[Heat]:
     """One, for as many questions as there are."""
-    python = asyncio.run(programs()) / "python"
+    python = asyncio.run(programs("heat")) / "python"
     with subprocess.Popen(
         [python, "-P", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
