@@ -1,4 +1,4 @@
-"""`photo-fleet check`: what contradicts in a spec, for people and for machines."""
+"""`photo-fleet check`: what contradicts in a spec, or in what runs, for people and for machines."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from photo_base.command_line import text
+from photo_base.command_line import missing, text
 from photo_base.environment import PREFIX
 from photo_fleet.commands.spec_file import (
     BUILT_IN,
@@ -20,14 +20,19 @@ from photo_fleet.commands.spec_file import (
 from photo_fleet.render.cloud_init import ports
 from photo_fleet.render.environment import SECRETS
 from photo_fleet.rules.checks import check
-from photo_fleet.rules.findings import Finding
+from photo_fleet.rules.findings import UNREAD, Finding
 from photo_fleet.rules.nhn import limits
 from photo_fleet.rules.stopping import longest_stay
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.loading import SpecError
 from photo_fleet.spec.settings import absent, of_the_machine, paths, settings
+from photo_fleet.spec.targets import for_target
 
 FINE, CONTRADICTS, UNUSABLE = 0, 1, 2
+
+
+class Unasked(Exception):
+    """What runs cannot be compared; the message says why and what to do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " is taken from the environment",
     )
     parser.add_argument(
+        "--against",
+        choices=("aws",),
+        help="also compare what this cloud has of the group with the spec; by the usual environment"
+        " of the cloud's own tools",
+    )
+    parser.add_argument(
+        "--region", type=text, metavar="NAME", help="of --against (AWS_REGION, or AWS's own files)"
+    )
+    parser.add_argument(
         "--secrets",
         type=Path,
         nargs="?",
@@ -54,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code: 0 nothing or warnings only, 1 errors, 2 no usable spec or no server."""
+    """The exit code: 0 nothing or warnings only, 1 errors, 2 no usable spec, no server, or parts
+    of a cloud that could not be read."""
     try:
         name, fleet = targeted(options)
     except SpecError as error:
@@ -65,17 +80,25 @@ def run(options: argparse.Namespace) -> int:
     findings = check(fleet)
     if options.secrets is not None:
         findings = _secrets(fleet, options.secrets) + findings
-    if options.probe is not None:
-        differences = _probed(fleet, options.probe, options.json)
-        if differences is None:
-            return UNUSABLE
-        findings += differences
+    try:
+        if options.probe is not None:
+            findings += _probed(fleet, options.probe)
+        if options.against is not None:
+            findings += _against_aws(fleet, options)
+    except Unasked as error:
+        if options.json:
+            problem = {"file": "", "line": 0, "key": "", "text": str(error)}
+            print(json.dumps({"ok": False, "problems": [problem], "findings": []}))
+        else:
+            print(error, file=sys.stderr)
+        return UNUSABLE
     fails = any(finding.level == "error" or options.strict for finding in findings)
+    is_whole = all(finding.code != UNREAD for finding in findings)
     if options.json:
-        print(json.dumps(_body(name, fleet, findings, not fails), ensure_ascii=False))
+        print(json.dumps(_body(name, fleet, findings, is_whole and not fails), ensure_ascii=False))
     else:
         _tell(name, fleet, findings, options.strict)
-    return CONTRADICTS if fails else FINE
+    return CONTRADICTS if fails else FINE if is_whole else UNUSABLE
 
 
 def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
@@ -96,25 +119,36 @@ def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:
     ]
 
 
-def _probed(fleet: Fleet, url: str, as_json: bool) -> list[Finding] | None:
-    """What differs at the server; None, and told, when it cannot be asked."""
+def _probed(fleet: Fleet, url: str) -> list[Finding]:
+    """What differs at the server. Raises `Unasked`."""
     from photo_fleet.rules.server import ProbeError, compare, reported
 
     token = os.environ.get("PHOTO_API_OPS_TOKEN", "")
+    if not token:
+        raise Unasked(
+            "PHOTO_API_OPS_TOKEN is not set: a server tells its configuration only to those"
+            " who have it"
+        )
     try:
-        if not token:
-            raise ProbeError(
-                "PHOTO_API_OPS_TOKEN is not set: a server tells its configuration only to those"
-                " who have it"
-            )
         return compare(fleet, reported(url, token))
     except ProbeError as error:
-        if as_json:
-            problem = {"file": "", "line": 0, "key": "", "text": str(error)}
-            print(json.dumps({"ok": False, "problems": [problem], "findings": []}))
-        else:
-            print(error, file=sys.stderr)
-        return None
+        raise Unasked(str(error)) from error
+
+
+def _against_aws(fleet: Fleet, options: argparse.Namespace) -> list[Finding]:
+    """What differs in AWS. Raises `Unasked`."""
+    if lack := missing("aws"):
+        raise Unasked(f"photo-fleet check --against aws: {lack}")
+    from photo_fleet.drift.asking import Aws
+    from photo_fleet.drift.findings import drift
+    from photo_fleet.drift.group import NoGroup
+
+    if fleet.group.cloud not in ("none", "aws"):
+        raise Unasked(f'group.cloud is "{fleet.group.cloud}": its group is none of AWS')
+    try:
+        return drift(for_target(fleet, "aws"), Aws(options.region or os.environ.get("AWS_REGION")))
+    except NoGroup as error:
+        raise Unasked(str(error)) from error
 
 
 def _body(name: str, fleet: Fleet, findings: list[Finding], ok: bool) -> dict[str, object]:

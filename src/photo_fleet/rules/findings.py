@@ -8,6 +8,9 @@ from photo_fleet.spec.changes import Changes
 from photo_fleet.spec.fleet import Fleet
 
 Level = Literal["error", "warning"]
+UNREAD = "aws-unread"
+"""The code of what a cloud did not tell: it may be as the spec says, or not."""
+
 Rule = Callable[[Fleet], Iterator["Contradiction"]]
 
 
