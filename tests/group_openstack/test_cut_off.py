@@ -54,9 +54,9 @@ async def again(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-async def test_cut_off_at_every_second_request(own: dict[str, str], role: str) -> None:
+async def test_cut_off_at_every_third_request(own: dict[str, str], role: str) -> None:
     """Whatever was asked is done or not, which the one that comes next cannot know."""
-    for number in range(1, 100, 2):
+    for number in range(1, 100, 3):
         async with staged(own, role) as stage:
             hold(stage, number)
             run = asyncio.create_task(stage.run())
@@ -108,11 +108,11 @@ async def test_killed_at_each_request_that_writes(stage: Stage, tmp_path: Path, 
 async def test_two_commands_and_what_is_told(stage: Stage, tmp_path: Path) -> None:
     """By hand, twice at the same time: one less each, one after the other."""
     both = [await command(stage, tmp_path, "--now", "--json") for _ in range(2)]
-    codes = sorted([await asyncio.wait_for(one.wait(), 60) for one in both])
-    assert codes in ([0, 0], [0, 1])
-    assert len(stage.cloud.machines) == 4 - codes.count(0)
-    assert stage.brutal == []
+    codes = [await asyncio.wait_for(one.wait(), 60) for one in both]
     told = tmp_path.joinpath("log").read_text()
+    assert codes == [0, 0], told
+    assert len(stage.cloud.machines) == 2
+    assert stage.brutal == []
     assert '{"removed": {"address": "10.0.0.4:8000", "left": 3, "resumed": false' in told
 
 

@@ -108,14 +108,13 @@ async def test_an_alarm_that_repeats_itself_waits_for_the_cooldown(stage: Stage)
 
 
 async def test_two_at_once_remove_one_each_and_one_after_the_other(stage: Stage) -> None:
-    both = await asyncio.gather(stage.run(), stage.run(now=True), return_exceptions=True)
-    assert all(not isinstance(one, BaseException) or isinstance(one, Refusal) for one in both)
+    leaving: list[int] = []
+    stage.cloud.meddle = lambda *_: leaving.append(sum(not m.weight for m in stage.cloud.machines))
+    both = await asyncio.gather(stage.run(now=True), stage.run(now=True))
+    assert sorted(one.left for one in both) == [2, 3]
     assert "another scale-in is under way: waiting for its end" in stage.said
     assert stage.brutal == []
-    gone = len(stage.cloud.deleted)
-    assert gone == sum(not isinstance(one, Refusal) for one in both)
-    puts = [path for method, path in stage.cloud.writes if method == "PUT"]
-    assert len(puts) == gone  # never two that leave at the same time
+    assert max(leaving) == 1
 
 
 async def test_nobody_is_removed_who_has_not_said_that_it_stopped(

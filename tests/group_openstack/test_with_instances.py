@@ -49,26 +49,29 @@ async def balancer(cloud: FakeOpenstack) -> AsyncIterator[str]:
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
 
 
 @contextmanager
 def in_a_thread(cloud: FakeOpenstack) -> Iterator[str]:
     """The balancer on an event loop of its own."""
-    loop, ready, place = asyncio.new_event_loop(), threading.Event(), []
-    ended = asyncio.Event()
+    ready, place = threading.Event(), []
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def run() -> None:
+        ended = asyncio.Event()
+        loops.append((asyncio.get_running_loop(), ended))
         async with balancer(cloud) as url:
             place.append(url)
             ready.set()
             await ended.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     assert ready.wait(10)
     yield place[0]
+    loop, ended = loops[0]
     loop.call_soon_threadsafe(ended.set)
     thread.join(10)
 
