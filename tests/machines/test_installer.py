@@ -10,12 +10,13 @@ from tests.machines.stage import BOOTS, PINNED, USER_DATA, WHEELS, Stage, is_rea
 from tests.photo_fleet.test_cloud_init import written
 from tests.service import eventually, free_port
 
-pytestmark = [pytest.mark.long, *BOOTS]
+pytestmark = [*BOOTS]
 
 HOME = "/opt/photo-api"
 FOREIGN = b"somebody else's"
 
 
+@pytest.mark.long
 def test_it_refuses_a_false_wheel_and_survives_a_kill(stage: Stage) -> None:
     """The package is a wheel of the image this time, and pip's configuration names the folder."""
     port = free_port()
@@ -50,6 +51,7 @@ def kill_amid_installing(booted: Booted) -> None:
     assert booted.run("test", "-e", f"{HOME}/.whole").returncode == 1
 
 
+@pytest.mark.slow
 def test_cloud_init_understands_the_user_data_of_every_cloud(stage: Stage) -> None:
     """By its own schema, and by the files that it writes."""
     machine = stage.machine("photo-3", stage.fleet(8000, PINNED))
