@@ -90,7 +90,8 @@ def stubbed(told: Mapping[str, list[Answer]]) -> Aws:
 def _of_autoscaling(said: dict[str, dict[str, Any]]) -> list[Answer]:
     [group] = said[types.GROUP].values()
     hooks = group.pop("LifecycleHookSpecificationList")
-    group |= {size: int(group[size]) for size in ("MinSize", "MaxSize", "DesiredCapacity")}
+    group |= {size: int(group[size]) for size in ("MinSize", "MaxSize")}
+    group["DesiredCapacity"] = group["MinSize"]  # what scaling has made of it
     group |= {"VPCZoneIdentifier": "subnet-1", "AvailabilityZones": [], "DefaultCooldown": 300}
     group |= {"HealthCheckGracePeriod": 0, "CreatedTime": 0, "SuspendedProcesses": []}
     group["Instances"] = [_instance(number, group["LaunchTemplate"]) for number in range(3)]

@@ -19,6 +19,8 @@ def deploy(template: Mapping[str, Any], client: Client) -> dict[str, Any]:
         for key, resource in resources.items():
             if resource["Type"] == of and resource.get("Condition") != "ByTarget":
                 said = resolved(resource.get("Properties", {}), known)
+                if "DesiredCapacity" in said:  # a parameter says whether it is told
+                    said["DesiredCapacity"] = said["MinSize"]
                 unknown = [path for path, value in flat(said) if _is_unknown(value)]
                 assert unknown == [], (key, unknown)
                 known |= ORDER[of](client, key, f"photo-api-{key}-1A2B3C", said)

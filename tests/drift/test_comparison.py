@@ -1,7 +1,9 @@
 """`photo-fleet check --against aws` on what botocore's models allow: each number in turn."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,3 +262,16 @@ def test_a_value_of_aws_moves_no_terminal() -> None:
     [finding] = findings_of(replace(thing, live=live | {"HealthCheckType": "\x1b[2J" + "x" * 999}))
     assert "\x1b" not in finding.numbers
     assert len(finding.numbers) < 400
+
+
+@pytest.mark.parametrize("guide", ["docs/clouds.md", "docs/ko/clouds.md"])
+def test_the_documents_allow_what_is_asked_and_no_more(guide: str) -> None:
+    [policy] = re.findall(
+        r"```json\n(\{\n  \"Version\".*?Describe.*?)```", Path(guide).read_text(), re.S
+    )
+    [statement] = json.loads(policy)["Statement"]
+    given = answers(TEMPLATE)
+    asked = [operation for of_service in given.values() for operation, _ in of_service]
+    actions = {action.partition(":")[2].lower() for action in statement["Action"]}
+    # To tell which list stands before a balancer AWS wants the permission to read the list.
+    assert actions - {"getwebacl"} == {name.replace("_", "") for name in asked}
