@@ -176,6 +176,23 @@ async def test_while_it_serves_it_is_put_back_when_another_is_lost(stage: Stage)
         await stage.run(resume=True)
 
 
+async def test_one_that_is_in_the_pool_again_is_not_stopped(stage: Stage) -> None:
+    """The answer to putting it back is lost, and then nothing is lacking any more."""
+    machine, other = stage.cloud.machines[3], stage.cloud.machines[0]
+    machine.weight, machine.tags, other.operating = 0, [TAG], "ERROR"
+
+    def meddle(_: int, method: str, __: str) -> str | None:
+        if method == "PUT":
+            other.operating = "ONLINE"
+            return "lost"
+        return None
+
+    stage.cloud.meddle = meddle
+    with pytest.raises(Refusal, match="is in the pool again, and its server was not stopped"):
+        await stage.run()
+    assert (machine.weight, machine.stops) == (1, 0)
+
+
 async def test_octavia_and_heat_at_work_are_waited_for(stage: Stage) -> None:
     stage.cloud.pending = 0.3
     stage.cloud.pending_until = time.time() + 0.5

@@ -272,12 +272,15 @@ class ScaleIn:
         if leaver.row is None or not leaver.row.ready:
             return
         seen = await self._group.look()
+        member = _still(seen, leaver)
+        if member is None:
+            return
+        if not member.leaving:  # a request to put it back was obeyed and not answered
+            raise Refusal(f"{member.address} is in the pool again, and its server was not stopped")
         rows = await self._registry.rows([one.place for one in seen.members])
-        if lack := self._lack(seen, rows, leaver.member):
-            member = _still(seen, leaver)
-            if member is not None:
-                await self._group.put_back(seen, member)
-            raise Refusal(f"{leaver.member.address} is put back into the pool: {lack}")
+        if lack := self._lack(seen, rows, member):
+            await self._group.put_back(seen, member)
+            raise Refusal(f"{member.address} is put back into the pool: {lack}")
 
     async def _marked(self, leaver: _Leaver) -> bool | None:
         seen = await self._group.look()
