@@ -1,5 +1,6 @@
 """What the cloud tells about a machine is found, checked, and never waited for beyond the limit."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from photo_api.cloud import metadata as module
 from photo_api.cloud.identity import identify, own_address
 from photo_api.cloud.metadata import (
     SESSION_SECONDS,
@@ -15,6 +17,7 @@ from photo_api.cloud.metadata import (
     NoAnswer,
     ask,
     look_up,
+    look_up_late,
 )
 from photo_api.http_exchange import MAX_ANSWER
 from photo_api.settings.instance import LifecycleSettings
@@ -210,3 +213,21 @@ def test_looking_up_imports_no_http_client() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"http.client", "urllib.request", "email", "httpx", "obstore", "asyncpg", "fastapi"}
     assert not heavy & set(done.stdout.split())
+
+
+async def test_metadata_that_are_away_for_long_are_asked_for_where_a_group_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would terminate a machine that does not hear of it."""
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(module, "LATEST", 0.05)
+    with running_cloud("aws") as cloud:
+        cloud.status = 503
+        settings = cloud_settings(cloud.url)
+        assert await look_up_late(replace(settings, autoscaling_group="")) is None
+        waiting = asyncio.create_task(look_up_late(settings))
+        await asyncio.sleep(0.3)
+        cloud.status = 200
+        found = await asyncio.wait_for(waiting, 20)
+    assert found is not None
+    assert found.provider == "aws"

@@ -22,7 +22,7 @@ def cloud() -> Iterator[FakeCloud]:
 
 
 async def noticed(cloud: FakeCloud, seconds: float = 20.0) -> str:
-    return await asyncio.wait_for(notice(cloud_settings(cloud.url)), seconds)
+    return (await asyncio.wait_for(notice(cloud_settings(cloud.url)), seconds)).what
 
 
 async def looks(cloud: FakeCloud, number: int) -> None:
@@ -36,18 +36,18 @@ async def looks(cloud: FakeCloud, number: int) -> None:
 @pytest.mark.parametrize("state", ["Terminated", "Warmed:Terminated"])
 async def test_a_group_that_terminates_the_machine_is_noticed(cloud: FakeCloud, state: str) -> None:
     cloud.target_state = state
-    assert await noticed(cloud) == f"termination notice: target-lifecycle-state {state}"
+    assert await noticed(cloud) == f"target-lifecycle-state {state}"
 
 
 @pytest.mark.parametrize("action", ["terminate", "stop", "hibernate"])
 async def test_a_spot_interruption_is_noticed(cloud: FakeCloud, action: str) -> None:
     cloud.target_state, cloud.spot = None, SPOT % action
-    assert await noticed(cloud) == f"termination notice: spot {action} at 2026-09-18T08:22:00Z"
+    assert await noticed(cloud) == f"spot {action} at 2026-09-18T08:22:00Z"
 
 
 async def test_a_spot_interruption_at_an_odd_time_is_noticed_all_the_same(cloud: FakeCloud) -> None:
     cloud.spot = '{"action": "terminate", "time": "soon\\nand more"}'
-    assert await noticed(cloud) == "termination notice: spot terminate"
+    assert await noticed(cloud) == "spot terminate"
 
 
 async def test_without_a_notice_it_is_waited_on(cloud: FakeCloud) -> None:
@@ -85,9 +85,9 @@ async def test_a_forgotten_session_hides_no_notice(cloud: FakeCloud) -> None:
 
 async def test_a_place_that_fails_does_not_hide_what_the_other_says(cloud: FakeCloud) -> None:
     cloud.target_state, cloud.spot = "Terminated", "<html>"
-    assert await noticed(cloud) == "termination notice: target-lifecycle-state Terminated"
+    assert await noticed(cloud) == "target-lifecycle-state Terminated"
     cloud.broken, cloud.spot = {"autoscaling/target-lifecycle-state"}, SPOT % "terminate"
-    assert (await noticed(cloud)).startswith("termination notice: spot terminate")
+    assert (await noticed(cloud)).startswith("spot terminate")
 
 
 def served(

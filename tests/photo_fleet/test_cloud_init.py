@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -82,7 +83,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tries = 1
+        self.tries, self.patience = 1, 300.0
         self.source = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder / "index")}
         self.hook, self.bin = folder / "hook", folder / "bin"
         self.secrets, self.home = folder / "secrets", folder / "home"
@@ -113,6 +114,8 @@ class Machine:
         script = script.replace("/opt/photo-api", str(self.home))
         script = script.replace("/etc/photo-api/secrets", str(self.secrets))
         script = script.replace("photo-api-secrets", self.group)
+        script = script.replace("/run/photo-api-install", str(self.folder / "install"))
+        script = script.replace("timeout -k 10 300", f"timeout -k 10 {self.patience}")
         environ = {"PATH": f"{self.bin}:/usr/bin:/bin", **self.source}
         return subprocess.run(
             ["sh", "-c", script, "install", *arguments],
@@ -200,11 +203,34 @@ def test_the_installer_installs_fetches_secrets_and_starts(machine: Machine, pac
         "start photo-api.service",
     ]
 
+    assert_whole_without_an_index(machine, package)
     leave_as_a_killed_pip_does(machine)
-    again = machine.install(package)
+    again, other = at_once(machine, package)
     assert again.returncode == 0, again.stderr
+    assert other.returncode == 0, other.stderr
     says = subprocess.run([machine.home / "bin/photo-api"], capture_output=True, text=True)
     assert says.stdout == "photo-api\n", says.stderr
+
+
+def assert_whole_without_an_index(machine: Machine, package: Path) -> None:
+    """What is whole is left alone, however often, when there is nothing to install from."""
+    away = package.rename(package.with_suffix(".away"))
+    for _ in range(2):
+        done = machine.install(package)
+        assert done.returncode == 1
+        assert f"{package} is missing" in done.stderr
+        assert (machine.home / "bin/photo-api").exists()
+    away.rename(package)
+    index = (machine.folder / "index").rename(machine.folder / "away")
+    done = machine.install(package)
+    assert done.returncode == 0, done.stderr
+    index.rename(machine.folder / "index")
+
+
+def at_once(machine: Machine, package: Path) -> list[subprocess.CompletedProcess[str]]:
+    """Two runs, of which neither may take away what the other makes."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(machine.install, [package] * 2))
 
 
 def leave_as_a_killed_pip_does(machine: Machine) -> None:
@@ -262,8 +288,34 @@ def test_the_installer_starts_nothing_without_its_secrets(machine: Machine, pack
     machine.program("hook", 'echo x > "$1/jwt-keys"')
     done = machine.install(package)
     assert done.returncode == 1
-    assert f"has not written {machine.secrets}/database-url" in done.stderr
+    assert f"{machine.hook} has not written database-url" in done.stderr
     assert machine.orders == []
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (': > "$1/jwt-keys"', "has not written database-url"),
+        ('echo half > "$1/jwt-keys"; exit 3', "failed"),
+        ('echo half > "$1/jwt-keys"; sleep 60', "took"),
+        ('echo half > "$1/jwt-keys"; kill -9 $PPID', "failed"),
+    ],
+)
+def test_a_service_keeps_the_secrets_that_it_has_when_no_new_ones_come(
+    body: str, told: str, machine: Machine
+) -> None:
+    assert machine.install("no-such-package", "secrets").returncode == 0
+    (machine.folder / "bin/sleep").unlink()
+    machine.program("hook", body)
+    machine.patience = 0.5
+    done = machine.install("no-such-package", "secrets")
+    assert done.returncode == 1
+    assert told in done.stderr
+    for name in machine.names.split():
+        assert (machine.secrets / name).read_text() == f"of {name}\n"
+    machine.program("hook", f'for name in {machine.names}; do echo "new $name" > "$1/$name"; done')
+    assert machine.install("no-such-package", "secrets").returncode == 0
+    assert sorted(file.name for file in machine.secrets.iterdir()) == sorted(machine.names.split())
 
 
 @pytest.mark.parametrize("body", ["exit 3", None])

@@ -25,7 +25,7 @@ from photo_api.cloud.metadata import (
     NoAnswer,
     ask,
 )
-from photo_api.cloud.notices import group_state
+from photo_api.cloud.notices import of_group
 from photo_api.cloud.sigv4 import sign_request
 from photo_api.http_exchange import Answer
 from photo_api.settings.instance import CloudSettings
@@ -56,19 +56,26 @@ _EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 
 class Outcome(Enum):
     """What came of it. `NONE_OPEN`: the group knows no action for this machine, not yet or not any
-    more. `REFUSED` will not change by asking again, `FAILED` may."""
+    more. `REFUSED` does not change at once: rights and keys take a while to be known everywhere.
+    `FAILED` may, and `HOPELESS` never does."""
 
     ACCEPTED = auto()
     NOT_TERMINATING = auto()
     NONE_OPEN = auto()
     REFUSED = auto()
+    HOPELESS = auto()
     FAILED = auto()
+
+
+ASKED_AGAIN: Final = (Outcome.NONE_OPEN, Outcome.REFUSED, Outcome.FAILED)
+NOT_EXTENDED: Final = (Outcome.REFUSED, Outcome.HOPELESS, Outcome.FAILED)
 
 
 class LifecycleAction:
     """The termination action of the group and hook in `cloud`, for the machine that `metadata`
     describes. `region` is used where the metadata has none: a configured one may be a name of the
-    operator's own."""
+    operator's own. `is_terminating`: the group was heard to terminate the machine, which does not
+    change any more, whatever the metadata say later."""
 
     def __init__(self, cloud: CloudSettings, metadata: Metadata, region: str | None) -> None:
         self._cloud = cloud
@@ -76,7 +83,7 @@ class LifecycleAction:
         self._instance_id = metadata.instance_id
         self._region = metadata.region or region or ""
         self._clock_off = 0.0
-        self._is_terminating = False
+        self.is_terminating = False
         self._was_open = False
         self._may_be_completed = False
 
@@ -90,7 +97,7 @@ class LifecycleAction:
             if result != told and outcome is Outcome.ACCEPTED:
                 fields = {"heartbeat_s": self._cloud.lifecycle_heartbeat}
                 log.info("lifecycle action extended", extra={"fields": fields})
-            elif result != told and outcome in (Outcome.REFUSED, Outcome.FAILED):
+            elif result != told and outcome in NOT_EXTENDED:
                 log.warning("lifecycle action not extended: %s", reason)
             told = result
             await asyncio.sleep(min(pause, left))
@@ -106,7 +113,7 @@ class LifecycleAction:
         while True:
             outcome, reason = await self._tell("CompleteLifecycleAction", "CONTINUE")
             is_over = outcome is Outcome.NONE_OPEN and self._was_open
-            may_change = outcome in (Outcome.NONE_OPEN, Outcome.FAILED) and self._is_terminating
+            may_change = outcome in ASKED_AGAIN and self.is_terminating
             if is_over or not may_change or time.monotonic() + ASK_AGAIN + LIMIT > until:
                 break
             await asyncio.sleep(ASK_AGAIN)
@@ -137,12 +144,12 @@ class LifecycleAction:
 
     async def _try(self, action: str, result: str, until: float) -> tuple[Outcome, str]:
         if not REGION.fullmatch(self._region):
-            return Outcome.REFUSED, "no region is known"
+            return Outcome.HOPELESS, "no region is known"
         try:
             async with asyncio.timeout_at(until):
-                if await group_state(self._service) is None:
+                if not self.is_terminating and await of_group(self._service) is None:
                     return Outcome.NOT_TERMINATING, "the group is not terminating this machine"
-                self._is_terminating = True
+                self.is_terminating = True
                 url, headers, body = await self._signed(action, result)
         except (NoAnswer, TimeoutError) as error:
             return Outcome.FAILED, str(error) or "the metadata service is slow"

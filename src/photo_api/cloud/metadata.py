@@ -7,6 +7,7 @@ instance metadata" in the EC2 user guide) and OpenStack's ("Metadata service" in
 import asyncio
 import json
 import logging
+import math
 import re
 import ssl
 import time
@@ -28,7 +29,8 @@ RENEW_BEFORE = 60.0
 """Seconds before a session's end from when the next one is begun."""
 
 FIRST_PAUSE, LONGEST_PAUSE, LATEST = 1.0, 30.0, 600.0
-"""Seconds between questions to a service that was silent at start, and how long they go on."""
+"""Seconds between questions to a service that was silent at start, and how long they go on where
+no group is named, so that there may be none."""
 
 REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
 _INSTANCE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -64,8 +66,10 @@ async def look_up(cloud: CloudSettings) -> Metadata | None:
 
 async def look_up_late(cloud: CloudSettings) -> Metadata | None:
     """The same for a machine whose network comes up after this service: asked for again, ever more
-    seldom, for `LATEST` seconds; None where nothing has answered by then."""
-    pause, until = FIRST_PAUSE, time.monotonic() + LATEST
+    seldom, for `LATEST` seconds; None where nothing has answered by then. For ever where a group is
+    named: it would terminate a machine that does not hear of it."""
+    latest = math.inf if cloud.autoscaling_group else LATEST
+    pause, until = FIRST_PAUSE, time.monotonic() + latest
     while cloud.metadata_url and time.monotonic() < until:
         await asyncio.sleep(pause)
         if found := await _look_up(cloud):

@@ -8,6 +8,7 @@ notice: a group that acts on one terminates the machine by its hook.
 import asyncio
 import logging
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from photo_api.cloud.metadata import InstanceMetadata, NoAnswer, json_object
@@ -20,10 +21,18 @@ SPOT_ACTIONS: Final = ("terminate", "stop", "hibernate")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
-async def notice(cloud: CloudSettings) -> str:
-    """Wait, for ever if need be, until this machine is told that it will be terminated; the cause
-    in words. Looks every `cloud.notice_interval` seconds; a metadata service that does not answer
-    is asked on, with one warning for each time it fails."""
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """In words, and whether it is the group that terminates the machine."""
+
+    what: str
+    of_group: bool = False
+
+
+async def notice(cloud: CloudSettings) -> Notice:
+    """Wait, for ever if need be, until this machine is told that it will be terminated. Looks every
+    `cloud.notice_interval` seconds; a metadata service that does not answer is asked on, with one
+    warning for each time it fails."""
     metadata = InstanceMetadata(cloud.metadata_url)
     silent = False
     while True:
@@ -38,16 +47,16 @@ async def notice(cloud: CloudSettings) -> str:
                 log.info("termination notices can be read again")
             silent = False
             if found is not None:
-                return f"termination notice: {found}"
+                return found
         await asyncio.sleep(cloud.notice_interval)
 
 
-async def _look(metadata: InstanceMetadata) -> str | None:
+async def _look(metadata: InstanceMetadata) -> Notice | None:
     """The notice in either place; a failure of one does not hide the other's."""
-    answers = await asyncio.gather(group_state(metadata), _spot(metadata), return_exceptions=True)
+    answers = await asyncio.gather(of_group(metadata), _spot(metadata), return_exceptions=True)
     failed: BaseException | None = None
     for answer in answers:
-        if isinstance(answer, str):
+        if isinstance(answer, Notice):
             return answer
         failed = failed or answer
     if failed is not None:
@@ -55,14 +64,14 @@ async def _look(metadata: InstanceMetadata) -> str | None:
     return None
 
 
-async def group_state(metadata: InstanceMetadata) -> str | None:
-    """What an Auto Scaling group does to this machine, in words; None when it does not terminate
-    it. Raises `NoAnswer`."""
+async def of_group(metadata: InstanceMetadata) -> Notice | None:
+    """That an Auto Scaling group terminates this machine; None when it does not. Raises
+    `NoAnswer`."""
     state = await metadata.get("autoscaling/target-lifecycle-state")
-    return f"target-lifecycle-state {state}" if state in TERMINATING else None
+    return Notice(f"target-lifecycle-state {state}", True) if state in TERMINATING else None
 
 
-async def _spot(metadata: InstanceMetadata) -> str | None:
+async def _spot(metadata: InstanceMetadata) -> Notice | None:
     text = await metadata.get("spot/instance-action")
     if text is None:
         return None
@@ -70,4 +79,4 @@ async def _spot(metadata: InstanceMetadata) -> str | None:
     action, at = found.get("action"), str(found.get("time"))
     if action not in SPOT_ACTIONS:
         raise NoAnswer("an unknown spot instance-action")
-    return f"spot {action} at {at}" if _TIME.fullmatch(at) else f"spot {action}"
+    return Notice(f"spot {action} at {at}" if _TIME.fullmatch(at) else f"spot {action}")

@@ -2,17 +2,20 @@
 Scaling group need wait for the drain."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from photo_api.cloud.metadata import Metadata, look_up_late
+from photo_api.cloud.metadata import Metadata, look_up, look_up_late
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.systemd import notify
 from photo_base.tasks import first
 
 if TYPE_CHECKING:
     from photo_api.cloud.lifecycle_action import LifecycleAction
+
+log = logging.getLogger(__name__)
 
 GROUP_LATE = 60.0
 """Seconds beyond the grace for which the group may be late to wait for this machine: Amazon does
@@ -46,13 +49,21 @@ class Termination:
         if self._metadata is None or self._metadata.provider != "aws":
             return
         # Imported by those alone that need it.
-        from photo_api.cloud.lifecycle_action import LifecycleAction
         from photo_api.cloud.notices import notice
 
-        if cloud.autoscaling_group:
-            self._action = LifecycleAction(cloud, self._metadata, region)
+        self._name_action(self._metadata)
         self._begun.set()
-        stop(await notice(cloud))
+        heard = await notice(cloud)
+        if self._action and heard.of_group:
+            self._action.is_terminating = True
+        stop(f"termination notice: {heard.what}")
+
+    def _name_action(self, metadata: Metadata) -> None:
+        from photo_api.cloud.lifecycle_action import LifecycleAction
+
+        cloud = self._settings.cloud
+        if cloud.autoscaling_group and metadata.provider == "aws":
+            self._action = LifecycleAction(cloud, metadata, self._settings.lifecycle.region)
 
     async def keep_open(self, draining: asyncio.Event) -> None:
         """Once it drains, whoever began that: have the group wait, for the grace at most."""
@@ -64,6 +75,8 @@ class Termination:
 
     async def complete(self, end_now: asyncio.Event) -> None:
         """After the drain: the group may go on. Briefly when the drain was broken off."""
+        if self._settings.cloud.autoscaling_group and self._metadata is None:
+            await self._look_once_more()
         if self._action is None:
             return
         if end_now.is_set():
@@ -73,3 +86,10 @@ class Termination:
         left = max(0.0, until - time.monotonic()) + SPARE
         notify(self._environ, f"EXTEND_TIMEOUT_USEC={left * 1_000_000:.0f}")
         await first(self._action.complete(until), end_now.wait())
+
+    async def _look_once_more(self) -> None:
+        """Metadata that never answered may have come back since they were asked for last."""
+        if metadata := await look_up(self._settings.cloud):
+            self._name_action(metadata)
+        else:
+            log.warning("nobody knows whether the group waits: there are no metadata")

@@ -17,6 +17,10 @@ INSTALLER = "/usr/local/sbin/photo-api-install"
 UNIT = "photo-api.service"
 GROUPS = "photo-api.sysusers.conf"
 
+LOCK = "/run/photo-api-install.lock"
+PATIENCE = 300
+"""Seconds that the program for the secrets may take, and another run of the installer."""
+
 LARGEST = 16 * 1024
 """Bytes of user data that every cloud takes (AWS has the lowest limit)."""
 
@@ -59,33 +63,55 @@ install_package() {{
 
 [ -x "$hook" ] || fail "$hook is missing: the machine's image must bring it"
 
+# One run at a time. What it starts holds this too, so a killed run's pip ends first; the hook may
+# leave a process behind, and holds it not.
+exec 9>{lock}
+flock -w {patience} 9 || fail "another run goes on"
+
 systemd-sysusers
 umask 077
 mkdir -p "$secrets"
 chgrp {group} "$secrets"
 chmod 2750 "$secrets"
-"$hook" "$secrets" || fail "$hook failed"
+# A service that runs sees no file that is not whole.
+new=$secrets/.new
+rm -rf "$new"
+mkdir "$new"
+timeout -k 10 {patience} "$hook" "$new" 9>&- || fail "$hook failed, or took {patience} s"
 for name in {names}; do
-  [ -s "$secrets/$name" ] || fail "$hook has not written $secrets/$name"
-  chgrp {group} "$secrets/$name"
-  chmod 640 "$secrets/$name"
+  [ -s "$new/$name" ] || fail "$hook has not written $name"
 done
+for file in "$new"/*; do
+  chgrp {group} "$file"
+  chmod 640 "$file"
+done
+sync "$new"/*
+mv -f "$new"/* "$secrets"
+rmdir "$new"
 [ "${{1:-}}" != secrets ] || exit 0
 
-# The service runs as a user of its own, which must be able to read its program. pip takes for whole
-# what it was killed over, so that is made anew.
+# The service runs as a user of its own, which must be able to read its program. What is whole
+# stays as it is, without a network too. What pip was killed over it takes for whole: that is made
+# anew.
 umask 022
-[ -e "$home/.whole" ] || rm -rf "$home"
-rm -f "$home/.whole"
-python3 -m venv "$home"
-tries=5
-until install_package; do
-  tries=$((tries - 1))
-  [ "$tries" -gt 0 ] || fail "$package cannot be installed"
-  sleep 10
-done
-[ -x "$home/bin/photo-api" ] || fail "$package does not bring the command photo-api"
-touch "$home/.whole"
+case "$package" in /*) [ -s "$package" ] || fail "$package is missing" ;; esac
+made=$home/.whole
+same=$(echo "$package"; cat "$package" "${{package%.txt}}-build.txt" 2>/dev/null | sha256sum)
+if [ "$(cat "$made" 2>/dev/null)" != "$same" ]; then
+  [ -e "$made" ] || rm -rf "$home"
+  rm -f "$made"
+  python3 -m venv "$home"
+  tries=5
+  until install_package; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || fail "$package cannot be installed"
+    sleep 10
+  done
+  [ -x "$home/bin/photo-api" ] || fail "$package does not bring the command photo-api"
+  sync
+  echo "$same" > "$made.new"
+  mv "$made.new" "$made"
+fi
 
 systemctl daemon-reload
 systemctl enable {unit}
@@ -145,6 +171,8 @@ def installer(fleet: Fleet) -> str:
         hook=shlex.quote(fleet.service.secrets_hook),
         secrets=SECRETS,
         group=SECRETS_GROUP,
+        lock=LOCK,
+        patience=PATIENCE,
         names=" ".join(secret.name for secret in of_the_machine(fleet)),
         unit=UNIT,
     )
