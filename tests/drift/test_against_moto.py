@@ -167,7 +167,9 @@ def test_a_partial_answer_is_neither_fine_nor_an_error(
     server.spoil("DescribePolicies", "throttle")
     line = ["check", "fleet.example.toml", "--against", "aws"]
     assert main(line) == 2
-    assert "unknown: the policy Rule1 could not be read" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "unknown: the policy Rule1 could not be read" in told
+    assert told.endswith("; 3 of them are unknown\n")
     assert main([*line, "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["ok"] is False
 

@@ -185,6 +185,8 @@ def _tell(name: str, fleet: Fleet, findings: list[Finding], strict: bool) -> Non
     errors, warnings = levels.count("error"), levels.count("warning")
     counted = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
     also = "; with --strict warnings are errors" if strict and warnings else ""
+    unread = sum(finding.code == UNREAD for finding in findings)
+    also += f"; {unread} of them are unknown" if unread else ""
     print(f"{name}: {counted}{also}")
 
 
