@@ -53,6 +53,28 @@ def test_the_mended_guide_passes_unless_warnings_count(capsys: pytest.CaptureFix
     assert "with --strict warnings are errors" in capsys.readouterr().out
 
 
+REFUSED = {
+    "user data": (
+        "[service]\ncors_origins = " + json.dumps([f"https://w{n}.example.org" for n in range(500)])
+    ),
+    "nearly everybody": '[balancer]\nnetworks = ["0.0.0.0/0"]',
+    "balancer.bucket": '[balancer]\nstore = "http://10.0.0.5"\nbucket = "api"',
+}
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_what_instances_or_render_refuse_does_not_pass(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text(REFUSED[word])
+    assert main(["check", "--json", str(file)]) == 1
+    errors = [
+        one for one in json.loads(capsys.readouterr().out)["findings"] if one["level"] == "error"
+    ]
+    assert any(word in one["numbers"] for one in errors), errors
+
+
 def test_machines_get_all_of_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--json", GUIDE]) == 1
     body = json.loads(capsys.readouterr().out)

@@ -131,6 +131,16 @@ def test_a_group_has_one_policy_to_grow_by() -> None:
     ]
 
 
+def test_a_rule_that_cannot_be_entered_is_not_one_of_cpu() -> None:
+    """Also with `render --force`."""
+    of_jobs = Policy("queue_age", 90, 300, +1, 300)
+    fleet = changed(TOLD, {"group.policies": (of_jobs, *TOLD.group.policies)})
+    sheet = console.files(fleet)["console.md"]
+    assert [row[2] for row in rows(sheet) if row[0] == "Condition"] == [
+        f"`group.policies[{place}].threshold, group.policies[{place}].duration`" for place in (1, 2)
+    ]
+
+
 def test_whoever_leaves_by_himself_has_to_know_where() -> None:
     assert codes(NHN) == {"nhn-member": "warning"}
     assert codes(changed(NHN, {"drain.removal": "health-only"})) == {}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from photo_base.command_line import missing, text
-from photo_base.environment import PREFIX
+from photo_base.environment import PREFIX, networks
 from photo_fleet.commands.spec_file import (
     BUILT_IN,
     DEFAULT_FILE,
@@ -17,6 +17,7 @@ from photo_fleet.commands.spec_file import (
     problems,
     targeted,
 )
+from photo_fleet.render import tree
 from photo_fleet.render.cloud_init import ports
 from photo_fleet.render.environment import SECRETS
 from photo_fleet.rules.checks import check
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
             raise
         print(json.dumps({"ok": False, "problems": problems(error), "findings": []}))
         return UNUSABLE
-    findings = check(fleet)
+    findings = check(fleet) + _refused(fleet)
     if options.secrets is not None:
         findings = _secrets(fleet, options.secrets) + findings
     try:
@@ -99,6 +100,23 @@ def run(options: argparse.Namespace) -> int:
     else:
         _tell(name, fleet, findings, options.strict)
     return CONTRADICTS if fails else FINE if is_whole else UNUSABLE
+
+
+def _refused(fleet: Fleet) -> list[Finding]:
+    """What instances refuse to start with, and what `render` refuses to write, such as user data
+    that are larger than clouds take."""
+    found = []
+    try:
+        networks(",".join(fleet.balancer.networks))
+    except ValueError as error:
+        told = f"balancer.networks: {error}"
+        found.append(Finding("error", "networks", told, "no instance starts", "narrow them"))
+    try:
+        tree.files(fleet)
+    except ValueError as error:
+        nothing = "`photo-fleet render` writes nothing"
+        found.append(Finding("error", "render", str(error), nothing, "shorten or change it"))
+    return found
 
 
 def _secrets(fleet: Fleet, folder: Path) -> list[Finding]:

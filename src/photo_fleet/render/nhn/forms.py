@@ -130,7 +130,7 @@ def _listener(fleet: Fleet) -> Form:
             Row(Words("SSL Certificate", "SSL 인증서"), OWN),
         ),
         Words(
-            f"The timeout is below service.keep_alive ({fleet.service.keep_alive:g} s), so that no request"
+            f"The timeout has to be below service.keep_alive ({fleet.service.keep_alive:g} s), so that no request"
             " goes out on a connection that an instance is closing. Clients get the same one:"
             f" balancer.client_keep_alive ({balancer.client_keep_alive:g} s) cannot be entered. A dedicated"
             " load balancer takes up to 480000 connections.",
@@ -311,7 +311,8 @@ def _policies(fleet: Fleet) -> Iterator[Form]:
         (False, "Scale-in policy", "감축 정책"),
     ):
         pairs = list(enumerate(fleet.group.policies))
-        rules = [(place, rule) for place, rule in pairs if rule.is_scale_out is is_out]
+        cpu = [(place, rule) for place, rule in pairs if rule.metric == "cpu"]  # the others: check
+        rules = [(place, rule) for place, rule in cpu if rule.is_scale_out is is_out]
         if not rules:
             continue
         place, first = rules[0]
