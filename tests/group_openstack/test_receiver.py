@@ -154,7 +154,7 @@ async def test_what_is_unfinished_is_gone_on_with(monkeypatch: pytest.MonkeyPatc
         ({"OS_AUTH_URL": ""}, "OS_AUTH_URL must be set: Keystone's address"),
         ({"OS_AUTH_URL": "nowhere"}, "OS_AUTH_URL must be an http:// or https:// address"),
         ({"OS_APPLICATION_CREDENTIAL_SECRET": ""}, "OS_APPLICATION_CREDENTIAL_SECRET must be set"),
-        ({"PHOTO_FLEET_DATABASE_URL": ""}, "PHOTO_FLEET_DATABASE_URL must be set"),
+        ({"PHOTO_FLEET_DATABASE_URL": ""}, "as postgresql://user:password@host:5432/name"),
         ({"PHOTO_FLEET_SCALE_IN_TOKEN": "short"}, "PHOTO_FLEET_SCALE_IN_TOKEN must hold 32 to"),
     ],
 )
@@ -180,3 +180,12 @@ def test_wrong_settings_are_told(
     printed = capsys.readouterr()
     assert told in printed.err
     assert secret not in printed.err + printed.out
+
+
+def test_a_spec_that_cannot_be_used_is_told_to_machines_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["group", "scale-in", str(tmp_path / "fleet.toml"), "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["unfinished"] is False
+    assert "cannot be read" in told["error"]

@@ -269,6 +269,6 @@ async def test_wrong_credentials_and_stacks_are_told(
         await scale_in.run(Order())
     assert "another" not in str(told.value)
     stage.role = "postgresql://nobody:hush@127.0.0.1:9/none"
-    monkeypatch.setattr("photo_fleet.group.openstack.scale_in.REMOVED_WITHIN", -200.0)
+    monkeypatch.setattr("photo_fleet.group.openstack.scale_in.LOOK_WITHIN", 0.0)
     with pytest.raises(Refusal, match="database does not"):
         await stage.run()

@@ -18,6 +18,7 @@ from photo_fleet.balancer.database_address import DatabaseAddress, Unusable
 from photo_fleet.commands.spec_file import add_spec_file, spec_of
 from photo_fleet.commands.values import listening_place
 from photo_fleet.spec.fleet import Fleet
+from photo_fleet.spec.loading import SpecError
 
 DONE, FAILED, UNUSABLE, UNFINISHED = 0, 1, 2, 3
 
@@ -56,11 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 removed, 1 nothing was begun, 2 not usable as called, 3 begun and not finished. Raises
-    SpecError."""
-    _, fleet = spec_of(options.file)
+    SpecError where nobody wants JSON."""
     try:
+        _, fleet = spec_of(options.file)
         work = _listening(options, fleet) if options.listen else _by_hand(options, fleet)
     except Unusable as error:
+        return _told(options, str(error), UNUSABLE)
+    except SpecError as error:
+        if not options.json:
+            raise
         return _told(options, str(error), UNUSABLE)
     return work()
 
@@ -142,9 +147,11 @@ def _log(line: str) -> None:
 
 
 def _told(options: argparse.Namespace, why: str, code: int) -> int:
+    # What is not usable quotes no answer, and its example of an address is to be read.
+    told = why if code == UNUSABLE else shown(why)
     if options.json:
-        print(json.dumps({"error": shown(why), "unfinished": code == UNFINISHED}))
-    print(f"photo-fleet group scale-in: {shown(why)}", file=sys.stderr)
+        print(json.dumps({"error": told, "unfinished": code == UNFINISHED}))
+    print(f"photo-fleet group scale-in: {told}", file=sys.stderr)
     return code
 
 

@@ -129,7 +129,9 @@ class ScaleIn:
 
     async def _begin(self, order: Order) -> Member:
         """The one that is unfinished, or the choice."""
-        await self._until("the lock", self.stop_within + REMOVED_WITHIN, self._lock)
+        if not await self._until("the registry", LOOK_WITHIN, self._registry.lock):
+            self._say("another scale-in is under way: waiting for its end")
+            await self._until("the lock", self.stop_within + REMOVED_WITHIN, self._lock)
         seen = await self._until("the first look", LOOK_WITHIN, self._group.look)
         if seen.changing:
             self._say(f"the stack is {seen.status}: waiting for its end")
@@ -145,10 +147,7 @@ class ScaleIn:
         self._said = line
 
     async def _lock(self) -> bool | None:
-        if await self._registry.lock():
-            return True
-        self._say("another scale-in is under way: waiting for its end")
-        return None
+        return await self._registry.lock() or None
 
     async def _settled(self) -> Seen | None:
         seen = await self._group.look()
