@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from photo_fleet.group.openstack.scale_in import Order, Refusal, Unfinished
-from photo_fleet.group.openstack.stack import TAG
+from photo_fleet.group.openstack.stack import TAG, Seen, StackGroup
 from tests.group_openstack.fake_answers import Machine
 from tests.group_openstack.fake_openstack import FakeOpenstack
 from tests.group_openstack.stage import SHORT, Stage
@@ -150,6 +150,43 @@ async def test_a_row_of_a_former_server_with_the_address_is_no_word(
     assert stage.cloud.deleted == []
 
 
+async def test_a_row_of_an_earlier_boot_of_this_server_is_no_word(stage: Stage) -> None:
+    """As after a restore of the registry: the boot that serves has not written itself again yet."""
+    await stage.connection.execute("UPDATE instances SET state='stopped' WHERE address='10.0.0.4'")
+    deleted: list[tuple[int, str]] = []
+    stage.cloud.on_delete = lambda one: deleted.append((one.stops, one.status))
+    stage.cloud.on_stop = lambda _: time.sleep(0.5)
+    assert (await stage.run(instance="10.0.0.4")).left == 3
+    assert deleted == [(1, "SHUTOFF")]
+
+
+@pytest.mark.parametrize("lacks", [range(1, 3), range(3, 6), range(7, 12), range(1, 1000)])
+async def test_what_a_list_of_heat_lacks_is_not_gone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lacks: range
+) -> None:
+    """Some of its answers after the choice do not have the member."""
+    for bound in ("OUT_WITHIN", "REMOVED_WITHIN"):
+        monkeypatch.setattr(f"photo_fleet.group.openstack.scale_in.{bound}", 2.0)
+    looks = 0
+    look = StackGroup.look
+
+    async def partial(group: StackGroup) -> Seen:
+        nonlocal looks
+        seen = await look(group)
+        looks += bool(stage.said)
+        left = [one for one in seen.members if looks not in lacks or one.address != NEWEST]
+        return replace(seen, members=tuple(left))
+
+    monkeypatch.setattr(StackGroup, "look", partial)
+    if len(lacks) > 100:
+        with pytest.raises(Unfinished):
+            await stage.run()
+        assert (stage.cloud.machines[3].stops, stage.cloud.deleted) == (0, [])
+        return
+    assert (await stage.run()).left == 3
+    one_is_gone(stage)
+
+
 async def test_an_instance_that_hangs_is_waited_for_within_a_bound(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +254,34 @@ async def test_no_answer_says_nothing(stage: Stage, fate: str) -> None:
     stage.cloud.meddle = meddle
     assert (await stage.run()).left == 3
     one_is_gone(stage)
+
+
+async def test_what_is_not_found_for_the_moment_is_not_gone(stage: Stage) -> None:
+    """404 to the first of each request that writes, and twice of the server before its stop."""
+    tried: list[str] = []
+
+    def meddle(number: int, method: str, path: str) -> str | None:
+        tried.append(path)
+        if "/servers/" in path and method == "GET":
+            return "404" if tried.count(path) < 3 else None
+        return "404" if method != "GET" and tried.count(path) == 1 else None
+
+    stage.cloud.meddle = meddle
+    stage.cloud.pending = 0.0
+    assert (await stage.run()).left == 3
+    one_is_gone(stage)
+
+
+async def test_a_server_that_somebody_has_deleted_is_removed(stage: Stage) -> None:
+    """Its instance says nothing any more."""
+    await stage.connection.execute(
+        "UPDATE instances SET heartbeat_at = now() - interval '1 minute' WHERE address = '10.0.0.4'"
+    )
+    await stage.connection.execute("UPDATE instances SET state='lost' WHERE address='10.0.0.4'")
+    server = stage.cloud.machines[3].server
+    stage.cloud.meddle = lambda _, __, path: "404" if server in path else None
+    assert (await stage.run(instance="10.0.0.4")).left == 3
+    assert [one.address for one in stage.cloud.deleted] == ["10.0.0.4"]
 
 
 async def test_a_token_that_has_ended_is_renewed(stage: Stage) -> None:

@@ -9,7 +9,6 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -56,8 +55,8 @@ class Busy(NoAnswer):
     """Refused for now (409): something of it is changing."""
 
 
-class Missing(Exception):
-    """There is no such thing (404)."""
+class Missing(NoAnswer):
+    """There is no such thing (404), or not any more: what is has to be looked at too."""
 
 
 class Refused(Exception):
@@ -138,10 +137,13 @@ class Cloud:
 
     async def get(self, service: Service, path: str) -> Answer:
         """Asked a few times. Raises `NoAnswer`, `Missing`, `Refused`."""
-        for _ in range(READS - 1):
-            with suppress(NoAnswer):
+        for last in (*[False] * (READS - 1), True):
+            try:
                 return await self.ask(service, "GET", path)
-        return await self.ask(service, "GET", path)
+            except NoAnswer as error:
+                if last or isinstance(error, Missing):
+                    raise
+        raise AssertionError
 
     async def ask(
         self, service: Service, method: str, path: str, body: object | None = None

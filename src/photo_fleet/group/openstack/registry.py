@@ -32,9 +32,14 @@ class Row:
     age: float
 
     @property
+    def lives(self) -> bool:
+        """It has said so lately, and not that it stopped."""
+        return self.state != "stopped" and self.age < LOST_AFTER
+
+    @property
     def ready(self) -> bool:
         """It serves, and has said so lately."""
-        return self.state == "ready" and self.age < LOST_AFTER
+        return self.state == "ready" and self.lives
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class _Leaver:
 
     member: Member
     row: Row | None = None
+    lived: str = ""
+    """The boot that had not stopped yet when it was seen."""
     off_since: float | None = None
     state: str = "not looked at yet"
     updates: int = 0
@@ -233,7 +235,9 @@ class ScaleIn:
     async def _out(self, leaver: _Leaver) -> bool | None:
         seen = await self._group.look()
         member = _still(seen, leaver)
-        if member is None or (member.leaving and not member.pending):
+        if member is None:
+            return await self._is_away(leaver) or None
+        if member.leaving and not member.pending:
             return True
         if not member.leaving:
             if not await self._registry.holds():
@@ -245,47 +249,61 @@ class ScaleIn:
         """The registry says so of a boot of this server, or the server is not there any more."""
         member = leaver.member
         server = await self._group.server(member)
-        if server is None:
-            return True
         row = (await self._registry.rows([member.place])).get(member.place)
+        if server is None:  # which Nova may say of one that it does not find for the moment
+            leaver.state = f"Nova has no such server, the registry says {row and row.state}"
+            return row is None or not row.lives or None
         if row is not None and row.started_at < server.created:
             row = None  # of a server that had the address before
         leaver.row = row
         said = row.state if row else "nothing"
         leaver.state = f"the registry says {said}, Nova says {server.status} {server.task}".rstrip()
+        is_off = server.status == "SHUTOFF" and not server.task
         if row is not None and row.state == "stopped":
-            return True
-        if server.status == "SHUTOFF" and not server.task:
+            # Of a boot that has been seen alive: else the registry may know of an earlier one only,
+            # as after a restore.
+            if is_off or row.boot_id == leaver.lived:
+                return True
+        elif row is not None:
+            leaver.lived = row.boot_id
+        if is_off:
             leaver.off_since = leaver.off_since or time.monotonic()
             if order.accept_lost:
                 return True
             if time.monotonic() - leaver.off_since > SILENT_FOR:
                 raise Unfinished(_never_said(leaver))
-        if server.status == "ACTIVE" and not server.task:
-            await self._may_stop(leaver)
+        if server.status == "ACTIVE" and not server.task and await self._may_stop(leaver):
             await self._group.stop(member)
         return None
 
-    async def _may_stop(self, leaver: _Leaver) -> None:
-        """While it serves, it can still be put back. Raises `Refusal` when it was."""
-        if leaver.row is None or not leaver.row.ready:
-            return
+    async def _may_stop(self, leaver: _Leaver) -> bool:
+        """Not while it is in the pool, or nobody knows. While it serves, it can still be put back.
+        Raises `Refusal` when it was."""
         seen = await self._group.look()
         member = _still(seen, leaver)
         if member is None:
-            return
+            return False
         if not member.leaving:  # a request to put it back was obeyed and not answered
             raise Refusal(f"{member.address} is in the pool again, and its server was not stopped")
+        if leaver.row is None or not leaver.row.ready:
+            return True
         rows = await self._registry.rows([one.place for one in seen.members])
         if lack := self._lack(seen, rows, member):
             await self._group.put_back(seen, member)
             raise Refusal(f"{member.address} is put back into the pool: {lack}")
+        return True
+
+    async def _is_away(self, leaver: _Leaver) -> bool:
+        """Whether what Heat does not list is not there: a list may lack some of it."""
+        return await self._group.server(leaver.member) is None
 
     async def _marked(self, leaver: _Leaver) -> bool | None:
         seen = await self._group.look()
         member = _still(seen, leaver)
-        if member is None or member.failed or seen.changing:
-            return True if member is None or member.failed else None
+        if member is None:
+            return await self._is_away(leaver) or None
+        if member.failed or seen.changing:
+            return member.failed or None
         await self._group.mark(seen, member)
         return None
 
@@ -294,7 +312,7 @@ class ScaleIn:
         if seen.changing:
             return None
         if _still(seen, leaver) is None:
-            return len(seen.members)
+            return len(seen.members) if await self._is_away(leaver) else None
         others = [one.name for one in seen.members if one.failed and one.name != leaver.member.name]
         if others:
             raise Refused(

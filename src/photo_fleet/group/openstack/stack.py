@@ -24,6 +24,9 @@ unfinished one, whoever began, and one without weight and without it is somebody
 
 REASON = "drained by photo-fleet group scale-in"
 
+DELETED = ("DELETED", "SOFT_DELETED")
+"""Nova's word of servers that it still shows for a while."""
+
 UNFIT = ("ERROR", "OFFLINE")
 """Operating statuses of a member that Octavia sends nothing to."""
 
@@ -151,6 +154,8 @@ class StackGroup:
             return None
         with _understood():
             found = answer.body["server"]
+            if found["status"] in DELETED:
+                return None
             task = found.get("OS-EXT-STS:task_state") or ""
             return Server(str(found["status"]), str(task), _time(found["created"]).timestamp())
 
