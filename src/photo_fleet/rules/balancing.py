@@ -72,8 +72,9 @@ def membership(fleet: Fleet) -> Iterator[Contradiction]:
 
 
 def buffering(fleet: Fleet) -> Iterator[Contradiction]:
-    """Slow clients hold the balancer and not an instance."""
-    if fleet.balancer.buffer_uploads:
+    """Slow clients hold the balancer and not an instance. Balancers of clouds hold nothing back,
+    whatever the spec says."""
+    if fleet.balancer.buffer_uploads or fleet.group.cloud != "none":
         return
     wait = fleet.drain.in_flight_wait
     slowest = f"{fleet.balancer.upload_limit / wait / 1000:.0f} kB/s" if wait else "any speed"
