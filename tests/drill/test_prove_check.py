@@ -1,6 +1,7 @@
 """The proof of `photo-fleet check`: its generated specs, what it concludes of what a drill saw, and
 two specs of each kind for real."""
 
+import ast
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from photo_fleet.spec.changes import PART, changed
 from tests.drill.handmade import quiet_run
 from tests.photo_fleet.test_checks import BROKEN
 
+ROOT = Path(__file__).parent.parent.parent
 LONGEST = 20.0
 SERVED = Seen(requests=100)
 LOST = Seen(requests=100, unserved={"failed": 3})
@@ -73,8 +76,25 @@ def test_a_seed_repeats_the_specs() -> None:
     assert len(generated(5)) == 5
 
 
+def codes_in_rules() -> set[str]:
+    """Of every `Contradiction` that a rule makes: their second argument."""
+    calls = (
+        node
+        for path in (ROOT / "src/photo_fleet/rules").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Contradiction"
+    )
+    return {ast.literal_eval(call.args[1]) for call in calls if is_text(call.args[1])}
+
+
+def is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def test_each_code_of_check_is_shown_or_says_why_not() -> None:
-    assert {code for code, _, _ in BROKEN} <= SHOWN.keys() | NOT_SHOWN.keys()
+    told = SHOWN.keys() | NOT_SHOWN.keys()
+    assert {code for code, _, _ in BROKEN} <= told
+    assert codes_in_rules() <= told
     assert not SHOWN.keys() & NOT_SHOWN.keys()
     assert PARTLY.keys() <= SHOWN.keys()
     assert all(NOT_SHOWN.values())
