@@ -77,6 +77,16 @@ def test_a_member_that_is_as_it_should_be_starts_no_balancer_anew(world: World) 
     assert world.balancer.changes == 0
 
 
+def test_every_member_of_its_place_leaves_and_returns(world: World) -> None:
+    """Nobody is sent here by another of the same address, on whatever page it stands."""
+    balancer = world.balancer
+    balancer.page = 1
+    own = {world.own, balancer.add(HERE.address, HERE.port)}
+    for up in (False, True):
+        assert world.bring(up=up)
+        assert {balancer.members[key]["admin_state_up"] for key in own} == {up}
+
+
 def test_it_waits_for_the_balancer_to_do_it(world: World) -> None:
     world.balancer.takes = 0.4
     began = time.monotonic()
@@ -276,8 +286,7 @@ def test_the_fake_says_what_the_guide_says(world: World) -> None:
     """A member that is changed twice in a row meets a balancer that is being changed."""
     world.balancer.takes = 30
     pool = world.pool()
-    member = pool.find(HERE)
-    assert member is not None
+    [member] = pool.find(HERE)
     pool.change(member, up=False)
     with pytest.raises(NotNow, match="409"):
         pool.change(member, up=True)

@@ -48,6 +48,17 @@ def test_the_load_balancer_is_told_before_sigterm_and_again_by_whoever_starts() 
     assert lines(member, "Restart") == ["on-failure"]
 
 
+def test_a_program_that_hangs_holds_up_nobody_s_end() -> None:
+    """Also one that no signal but KILL ends, which its own bound does not know of."""
+    [stop] = lines(instance_files(NHN)["photo-api.service"], "ExecStop")
+    bound, own = f"{LEAVES_WITHIN:g} ", float(stop.rpartition("--within ")[2])
+    assert own < LEAVES_WITHIN
+    command = stop.removeprefix("-").replace(bound, "0.3 ", 1).partition(f"{PROGRAMS}/")[0]
+    hangs = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+    ended = subprocess.run([*shlex.split(command), sys.executable, "-c", hangs], timeout=20)
+    assert ended.returncode in (-9, 137)
+
+
 def test_nobody_else_s_instances_do_so() -> None:
     for fleet in (Fleet(), for_target(Fleet(), "aws"), HEALTH_ONLY):
         units = instance_files(fleet)

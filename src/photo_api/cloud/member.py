@@ -83,19 +83,19 @@ class Pool:
             self._context.load_verify_locations(cadata=settings.authorities)
         self._token = ""
 
-    def find(self, place: Place) -> Member | None:
-        """The member of this place; None where there is none. Raises `NotNow`, `NotAtAll`."""
+    def find(self, place: Place) -> list[Member]:
+        """The members of this place: one, or none, or several that an operator has entered, as for
+        two spellings of an address. Raises `NotNow`, `NotAtAll`."""
         query: dict[str, str] = {"address": place.address, "protocol_port": str(place.port)}
+        found: list[Member] = []
         for _ in range(MOST_PAGES):
             answer = self._ask("GET", f"{self._pool}/members?{urlencode(query)}")
             with _as_documented():
                 # A balancer that knows no filter tells of all.
-                for item in answer["members"]:
-                    if _is_at(item, place):
-                        return _member(item)
+                found += [_member(item) for item in answer["members"] if _is_at(item, place)]
                 marker = _next_marker(answer)
             if not marker:
-                return None
+                return found
             query["marker"] = marker
         raise NotAtAll(f"the pool has more than {MOST_PAGES} pages of members")
 
@@ -162,20 +162,21 @@ class Pool:
 def bring(
     pool: Pool, place: Place, *, up: bool, until: float, sleep: Callable[[float], None] = time.sleep
 ) -> Member | None:
-    """Have the balancer send to this place, or nothing more; None where it has no such member. What
-    counts is what it says afterwards: an answer that was lost, and a change that waits for another,
-    are seen at the next look. Raises `NotNow` when it is not so `until`, on the monotonic clock,
-    and `NotAtAll`."""
+    """Have the balancer send to this place, or nothing more; a member of it, or None where the
+    balancer has none. What counts is what it says afterwards: an answer that was lost, and a change
+    that waits for another, are seen at the next look. Raises `NotNow` when it is not so `until`, on
+    the monotonic clock, and `NotAtAll`."""
     asked = False
     while True:
         try:
-            member = pool.find(place)
-            if member is None:
+            members = pool.find(place)
+            if not members:
                 return None
-            if member.up == up and pool.settled():
-                return member
-            if member.up != up:
-                pool.change(member, up)
+            others = [member for member in members if member.up != up]
+            if not others and pool.settled():
+                return members[0]
+            if others:
+                pool.change(others[0], up)
                 asked = True
             reason = "the load balancer has not done it yet" if asked else "it is being changed"
         except NotNow as error:

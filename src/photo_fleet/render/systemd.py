@@ -11,7 +11,7 @@ from photo_fleet.render.places import Places
 from photo_fleet.render.sandbox import sandbox
 from photo_fleet.spec.fleet import Fleet
 from photo_fleet.spec.kinds import limit
-from photo_fleet.spec.nhn import LEAVES_WITHIN
+from photo_fleet.spec.nhn import LEAVES_WITHIN, STARTS_IN
 from photo_fleet.spec.settings import MEMBER, paths, secrets
 
 PROGRAMS = "/opt/photo-api/bin"
@@ -295,12 +295,12 @@ def _leaving(fleet: Fleet, port: int) -> Section:
     TimeoutStopSec of its own, and is not run when that process has died."""
     if not fleet.leaves_by_itself or not port:
         return []
-    within = limit(LEAVES_WITHIN)
     return [
         "# Before SIGTERM: nobody else tells the load balancer. Where it cannot be told, the drain",
         "# goes on, and health checks find out.",
-        f"ExecStop=-/usr/bin/env {_member_password()}"
-        f" {PROGRAMS}/photo-api member out --port {port} --within {within}",
+        f"ExecStop=-/usr/bin/timeout -s KILL {limit(LEAVES_WITHIN)} /usr/bin/env"
+        f" {_member_password()} {PROGRAMS}/photo-api member out --port {port}"
+        f" --within {limit(LEAVES_WITHIN - STARTS_IN)}",
     ]
 
 

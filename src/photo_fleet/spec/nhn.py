@@ -10,7 +10,11 @@ from photo_fleet.spec.store import Keystone, Project, User
 PoolId = Annotated[str, Text("[A-Za-z0-9-]{0,64}", "522a5681-fc4c-4b0b-85ec-bf7777c48a57")]
 
 LEAVES_WITHIN = 20.0
-"""Seconds that an instance gets to leave its load balancer before it is told to end."""
+"""Seconds that an instance gets to leave its load balancer before it is told to end, from the start
+of the program that leaves to its end, whatever holds it up."""
+
+STARTS_IN = 2.0
+"""Of these, until that program runs."""
 
 FAILED_AFTER = 180.0
 """Seconds without metrics after which Auto Scale replaces an instance ("Console Guide": auto
