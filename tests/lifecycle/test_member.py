@@ -144,6 +144,7 @@ def test_what_is_refused_for_good_is_not_asked_again(world: World) -> None:
     [
         *([], {}, {"members": None}, {"members": [{}]}, {"members": [7]}),
         {"members": [{"address": "x", "protocol_port": 8000}]},
+        {"members": [{"address": HERE.address, "protocol_port": str(HERE.port)}]},
         {"members": [{"address": "10.0.0.4", "protocol_port": 8000, "id": "a/../b"}]},
         {"members": [{"address": "10.0.0.4", "protocol_port": 8000, "id": "a"}]},
         {"members": [], "members_links": [{"rel": "next"}]},
@@ -243,6 +244,9 @@ def test_the_command_needs_no_other_settings_and_tells_what_came_of_it(
     assert (told["done"], told["member"]) == (True, None)
     with pytest.raises(SettingsError, match="PHOTO_API_MEMBER_POOL must be set"):
         command(world, "out", changed={"PHOTO_API_MEMBER_POOL": ""})
+    for address in ("localhost", "10.0.0.5/24", "fe80::1%x&address=10.0.0.6"):
+        with pytest.raises(SettingsError, match="must be an IP address, without a zone"):
+            command(world, "out", changed={"PHOTO_API_MEMBER_ADDRESS": address})
 
 
 def test_the_command_returns_only_who_is_ready(world: World, capsys: Printed) -> None:

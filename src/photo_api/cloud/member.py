@@ -196,10 +196,10 @@ def _as_documented() -> Iterator[None]:
 
 
 def _is_at(item: Mapping[str, Any], place: Place) -> bool:
-    return (
-        ip_address(item["address"]) == ip_address(place.address)
-        and item["protocol_port"] == place.port
-    )
+    port = item["protocol_port"]
+    if not isinstance(port, int):
+        raise TypeError("protocol_port")
+    return ip_address(item["address"]) == ip_address(place.address) and port == place.port
 
 
 def _member(item: Mapping[str, Any]) -> Member:

@@ -26,9 +26,12 @@ def optional_id(value: str) -> str:
 
 def optional_address(value: str) -> str:
     try:
-        return str(ip_address(value)) if value else ""
+        address = str(ip_address(value)) if value else ""
     except ValueError:
-        raise ValueError("must be an IP address") from None
+        address = "%"
+    if "%" in address:
+        raise ValueError("must be an IP address, without a zone")
+    return address
 
 
 @dataclass(frozen=True, slots=True)
