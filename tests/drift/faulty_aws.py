@@ -39,6 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         action = parse_qs(body.decode("latin-1")).get("Action", [""])[0]
+        action = action or self.headers["X-Amz-Target"].rpartition(".")[2]
         answer = self._of_moto(body)
         if action != self.server.action or self.server.spoiled >= self.server.times:
             self._send(*answer)
@@ -70,6 +71,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _half(self, status: int, headers: Any, content: bytes) -> None:
         self._send(status, headers, content[: len(content) // 2])
+
+    def _page(self, *_: Any) -> None:
+        self._send(200, {"Content-Type": "text/html"}, b"<html><body>Sign in</body></html>")
+
+    def _nothing(self, status: int, headers: Any, _: bytes) -> None:
+        self._send(status, headers, b"")
 
     def _drip(self, status: int, headers: Any, content: bytes) -> None:
         self._send(status, headers, b"<", 1_000_000)

@@ -141,6 +141,23 @@ def test_an_answer_that_is_none_is_unknown(
     assert server.spoiled
 
 
+@pytest.mark.parametrize("fault", ["half", "cut", "page", "nothing"])
+@pytest.mark.parametrize(
+    "action", ["DescribeAlarms", "DescribeLaunchTemplateVersions", "GetWebACLForResource"]
+)
+def test_what_botocore_takes_for_an_empty_answer_is_unknown(
+    action: str, fault: str, faulty: tuple[str, FaultyAws], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of JSON a part, of any form the page of a proxy: AWS has not said that there is none."""
+    address, server = faulty
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setattr(asking, "ATTEMPTS", 1)
+    server.spoil(action, fault)
+    found = _but_for_what_moto_drops(drift(FLEET, Aws("us-east-1")))
+    assert {one.code for one in found} == {UNREAD}
+    assert server.spoiled
+
+
 def test_who_is_told_to_wait_asks_again(
     faulty: tuple[str, FaultyAws], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """Questions to AWS, each bounded in time and in what it may answer. The only place that knows
 botocore, which the extra `aws` brings."""
 
+import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +41,10 @@ class Unread:
     remedy: str
 
 
+class Incomplete(Exception):
+    """An answer that botocore takes for an empty one: a part of it, or a page of a proxy."""
+
+
 class Aws:
     """An account's region, by the usual environment and files of AWS; `region` None: by these too.
     Whatever goes wrong is an `Unread`."""
@@ -68,7 +74,9 @@ class Aws:
         def read() -> Any:
             items: list[Any] = []
             for page in self.client(service).get_paginator(operation).paginate(**parameters):
-                items += page.get(key) or ()
+                if key not in page:
+                    raise Incomplete(key)
+                items += page[key] or ()
                 if len(items) > MOST:
                     return Unread(f"there are more than {MOST} of them", "remove what is not used")
             return items
@@ -83,9 +91,9 @@ class Aws:
 
             retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
             config = Config(connect_timeout=CONNECT, read_timeout=READ, retries=retries)
-            self._clients[service] = self._session.create_client(
-                service, region_name=self._region, config=config
-            )
+            client = self._session.create_client(service, region_name=self._region, config=config)
+            client.meta.events.register("response-received", _look_at_form)
+            self._clients[service] = client
         return self._clients[service]
 
     def _bounded(self, service: str, operation: str, call: Call, absent: tuple[str, ...]) -> Any:
@@ -108,6 +116,27 @@ class Aws:
             # Its parsers raise whatever comes up at an answer that is none of AWS's.
             name = type(error).__name__
             return Unread(f"{service} answered what is no answer of AWS ({name})", _NETWORK)
+
+
+def _look_at_form(response_dict: Any, event_name: str, **_: Any) -> None:
+    """Of a good answer, which names its operation where it is XML, and is an object where it is
+    JSON. Raises `Incomplete`."""
+    if response_dict is None or response_dict["status_code"] >= 300:
+        return
+    body, operation = response_dict["body"], event_name.rpartition(".")[2]
+    form = response_dict["headers"].get("Content-Type", "")
+    if "cbor" in form:  # which botocore cannot read a part of
+        return
+    root = rb"\s*(<\?[^>]*\?>\s*)?<" + operation.encode() + rb"Response[\s>]"
+    if not re.match(root, body) and not _is_object(body):
+        raise Incomplete(operation)
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _within(seconds: float, call: Call) -> Any:
