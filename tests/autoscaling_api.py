@@ -1,33 +1,17 @@
-"""Amazon's Auto Scaling API for one machine, as botocore's model of it (2011-01-01) describes it.
+"""Amazon's Auto Scaling and Elastic Load Balancing APIs for one machine, as botocore's models
+(2011-01-01 and 2015-12-01) describe them.
 
-Every request is read by the model, and then sent once more through a client of botocore with its
-Stubber, which refuses what the model does not allow; lengths and patterns, which that leaves out,
-are looked at here. Answers are in the form that the model gives, and errors as in "Common Errors"
-(EC2 Auto Scaling API reference): `tests/test_autoscaling_api.py` has botocore's own client read
-them. What is said of an action that is not open was seen of the real one (issue 2432 of convox/rack
-on GitHub quotes it).
+`tests/test_autoscaling_api.py` has botocore's own client read the answers. What is said of an
+action that is not open was seen of the real one (issue 2432 of convox/rack on GitHub quotes it).
 """
 
-import re
 import threading
 import time
-from functools import cache
+from collections.abc import Callable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-import botocore.session
-from botocore import xform_name
-from botocore.exceptions import BotoCoreError
-from botocore.stub import Stubber
-
-VERSION = "2011-01-01"
-MESSAGES = {
-    "AccessDenied": "User: arn:aws:sts::1:assumed-role/photo-role/i-0 is not authorized",
-    "ResourceContention": "You already have a pending update to an Auto Scaling resource.",
-    "SignatureDoesNotMatch": "The request signature we calculated does not match",
-}
-Answer = tuple[int, str]
-"""A status, and the XML of a body."""
+from tests.amazon_models import Answer, Refused, error, read, success
 
 
 class TerminationHook:
@@ -70,71 +54,72 @@ class TerminationHook:
             return True
 
 
-def answer(form: dict[str, str], hook: TerminationHook, instance_id: str) -> Answer:
+class TargetGroups:
+    """Those of the group, by ARN, with the targets of each. `page` is how many the Auto Scaling API
+    tells at once, `left` is called with the ARN when a target was deregistered."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, set[str]] = {}
+        self.page = 100
+        self.left: Callable[[str], None] = lambda arn: None
+
+    def add(self, name: str, *targets: str) -> str:
+        place = "arn:aws:elasticloadbalancing:eu-north-1:123456789012:targetgroup"
+        arn = f"{place}/{name}/73e2d6bc24d8a067"
+        self.targets[arn] = set(targets)
+        return arn
+
+    def told(self, parameters: Mapping[str, Any]) -> str:
+        """What DescribeLoadBalancerTargetGroups results in."""
+        arns, begin = list(self.targets), int(parameters.get("NextToken", "&0")[1:])
+        end = begin + min(self.page, parameters.get("MaxRecords", 100))
+        members = "".join(
+            f"<member><LoadBalancerTargetGroupARN>{arn}</LoadBalancerTargetGroupARN>"
+            "<State>Added</State></member>"
+            for arn in arns[begin:end]
+        )
+        token = f"<NextToken>{escape(f'&{end}')}</NextToken>" if end < len(arns) else ""
+        return f"<LoadBalancerTargetGroups>{members}</LoadBalancerTargetGroups>{token}"
+
+    def deregister(self, arn: str, target: str) -> None:
+        """One that is not there is deregistered, too ("DeregisterTargets")."""
+        self.targets[arn].discard(target)
+        self.left(arn)
+
+
+def of_autoscaling(
+    form: Mapping[str, str], hook: TerminationHook, groups: TargetGroups, instance_id: str
+) -> Answer:
     """To a request whose signature is right."""
-    operation, parameters = form.pop("Action", ""), form
-    if (form.pop("Version", ""), operation in _model().operation_names) != (VERSION, True):
-        return error(400, "InvalidAction", f"Could not find operation {operation}")
-    if fault := _fault(operation, parameters):
-        return error(400, "ValidationError", fault)
+    try:
+        operation, parameters = read("autoscaling", form)
+    except Refused as refused:
+        return error(400, refused.code, refused.message)
     if parameters["AutoScalingGroupName"] != hook.group:
         return error(400, "ValidationError", "AutoScalingGroup name not found - no such group")
+    if operation == "DescribeLoadBalancerTargetGroups":
+        return success("autoscaling", operation, groups.told(parameters))
     if parameters["LifecycleHookName"] != hook.name:
         return error(400, "ValidationError", f"No Lifecycle Hook found with name {hook.name}")
+    if parameters.get("LifecycleActionResult", "CONTINUE") not in ("CONTINUE", "ABANDON"):
+        text = "LifecycleActionResult must be CONTINUE or ABANDON"
+        return error(400, "ValidationError", text)
     if parameters.get("InstanceId") != instance_id or not hook.take(operation, parameters):
         told = parameters.get("InstanceId", "")
         text = f"No active Lifecycle Action found with instance ID {told}"
         return error(400, "ValidationError", text)
-    output = _model().operation_model(operation).output_shape
-    result = f"<{output.serialization['resultWrapper']}/>"
-    return 200, _xml(f"{operation}Response", f"{result}<ResponseMetadata>{ID}</ResponseMetadata>")
+    return success("autoscaling", operation)
 
 
-ID = "<RequestId>7c6e177f-f082-11e1-ac58-3714bEXAMPLE</RequestId>"
-
-
-def error(status: int, code: str, message: str = "") -> Answer:
-    kind = "Receiver" if status >= 500 else "Sender"
-    text = escape(message or MESSAGES.get(code, "…"))
-    told = f"<Type>{kind}</Type><Code>{code}</Code><Message>{text}</Message>"
-    return status, _xml("ErrorResponse", f"<Error>{told}</Error>{ID}")
-
-
-def _xml(name: str, content: str) -> str:
-    return f'<{name} xmlns="{_model().metadata["xmlNamespace"]}">{content}</{name}>'
-
-
-def _fault(operation: str, parameters: dict[str, str]) -> str:
-    """What the model has against these parameters; all of these operations' are strings."""
-    method = xform_name(operation)
-    with _one_at_a_time, Stubber(_client()) as stubber:
-        stubber.add_response(method, {}, dict(parameters))
-        try:
-            getattr(_client(), method)(**parameters)
-        except BotoCoreError as fault:
-            return str(fault)
-    members = _model().operation_model(operation).input_shape.members
-    for name, value in parameters.items():
-        limits = members[name].metadata
-        if len(value) > limits.get("max", len(value)):
-            return f"{name} is too long"
-        pattern = limits.get("pattern", "")
-        if "u0020" not in pattern and pattern and not re.fullmatch(pattern, value):
-            return f"{name} does not match {pattern}"
-    if parameters.get("LifecycleActionResult", "CONTINUE") not in ("CONTINUE", "ABANDON"):
-        return "LifecycleActionResult must be CONTINUE or ABANDON"
-    return ""
-
-
-_one_at_a_time = threading.Lock()
-
-
-@cache
-def _client() -> Any:
-    return botocore.session.get_session().create_client(
-        "autoscaling", "eu-north-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
-
-
-def _model() -> Any:
-    return _client().meta.service_model
+def of_load_balancing(form: Mapping[str, str], groups: TargetGroups) -> Answer:
+    """To a request whose signature is right."""
+    try:
+        operation, parameters = read("elbv2", form)
+    except Refused as refused:
+        return error(400, refused.code, refused.message, "elbv2")
+    arn = parameters["TargetGroupArn"]
+    if arn not in groups.targets:
+        return error(400, "TargetGroupNotFound", "One or more target groups not found", "elbv2")
+    for target in parameters["Targets"]:
+        groups.deregister(arn, target["Id"])
+    return success("elbv2", operation)

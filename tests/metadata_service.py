@@ -1,10 +1,10 @@
-"""A cloud for one machine, on a loopback port: its metadata service and its Auto Scaling API.
+"""A cloud for one machine, on a loopback port: its metadata service and the APIs of its group.
 
 Written against, in Amazon's documentation: "Use the Instance Metadata Service to access instance
 metadata", "Instance metadata categories", "Retrieve security credentials from instance metadata"
 and "Spot Instance interruption notices" (EC2 user guide), "Retrieve the target lifecycle state
 through instance metadata" (EC2 Auto Scaling user guide). And in OpenStack's: "Metadata service"
-(Nova user guide), with its EC2-compatible tree that wants no token. The API of Auto Scaling is
+(Nova user guide), with its EC2-compatible tree that wants no token. The APIs are
 `tests/autoscaling_api.py`.
 
 Session tokens are enforced (401), and signatures are checked with botocore.
@@ -34,20 +34,38 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from photo_api.settings.instance import CloudSettings
-from tests.autoscaling_api import TerminationHook, answer, error
+from tests.amazon_models import error
+from tests.autoscaling_api import (
+    TargetGroups,
+    TerminationHook,
+    of_autoscaling,
+    of_load_balancing,
+)
 
 ROLE = "photo-role"
 ERROR_CODES = {403: "AccessDenied", 500: "InternalFailure", 503: "ServiceUnavailable"}
 Lost = Literal["before", "after"]
+BALANCING = "/balancing"
+"""Below it is the API of Elastic Load Balancing."""
+
+
+class ApiFaults:
+    """What is wrong with an API. `statuses` are answered, one to each request, before it works: a
+    status, or that and a code. `lost` answers never come: of requests that were not obeyed
+    (`before`), or were (`after`). `delay` (seconds) comes before every answer."""
+
+    def __init__(self) -> None:
+        self.statuses: deque[int | tuple[int, str]] = deque()
+        self.lost: deque[Lost] = deque()
+        self.delay = 0.0
 
 
 class FakeCloud(ThreadingHTTPServer):
     """The attributes are what it answers; tests change them. `status` other than 200 is answered to
     everything below meta-data, 500 to the items in `broken`; `delay` (seconds) comes before every
-    answer; `api_statuses` are answered by the API, one to each request, before it works: a status,
-    or that and a code. `lost` answers never come: of requests that were not obeyed (`before`), or
-    were (`after`). `clock` is how many seconds the API is ahead of this machine. `hook` is what the
-    API knows of; `requests` are those that it has read."""
+    answer; `faults` are those of the Auto Scaling API and `balancing` those of Elastic Load
+    Balancing. `clock` is how many seconds the APIs are ahead of this machine. `hook` and `groups`
+    are what they know of; `requests` are those that they have read."""
 
     daemon_threads = True
     block_on_close = False
@@ -68,10 +86,10 @@ class FakeCloud(ThreadingHTTPServer):
         self.access_key = "ASIAIOSFODNN7EXAMPLE"
         self.secret_key = secrets.token_hex(20)
         self.session_token = secrets.token_hex(30)
-        self.api_statuses: deque[int | tuple[int, str]] = deque()
-        self.lost: deque[Lost] = deque()
+        self.faults, self.balancing = ApiFaults(), ApiFaults()
         self.clock = 0.0
         self.hook = TerminationHook()
+        self.groups = TargetGroups()
         self.asked: list[str] = []
         self.requests: list[dict[str, str]] = []
         self.tokens: dict[str, float] = {}
@@ -174,29 +192,37 @@ class _Handler(BaseHTTPRequestHandler):
         return items.get(self.path.removeprefix("/latest/meta-data/"))
 
     def do_POST(self) -> None:
-        """The Auto Scaling API."""
+        """The APIs."""
         self._begin()
+        is_balancing = self.path.startswith(BALANCING)
+        faults = self.server.balancing if is_balancing else self.server.faults
+        time.sleep(faults.delay)
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        lost = self.server.lost.popleft() if self.server.lost else None
-        status, text = self._obey(body) if lost != "before" else (0, "")
+        lost = faults.lost.popleft() if faults.lost else None
+        status, text = (0, "")
+        if lost != "before":
+            status, text = self._obey(body, faults, is_balancing=is_balancing)
         if lost:
             self.close_connection = True
         else:
             date = formatdate(time.time() + self.server.clock, usegmt=True)
             self._answer(status, text, {"Date": date})
 
-    def _obey(self, body: bytes) -> tuple[int, str]:
-        if self.server.api_statuses:
-            told = self.server.api_statuses.popleft()
+    def _obey(self, body: bytes, faults: ApiFaults, *, is_balancing: bool) -> tuple[int, str]:
+        if faults.statuses:
+            told = faults.statuses.popleft()
             status, code = told if isinstance(told, tuple) else (told, "")
             return error(status, code or ERROR_CODES.get(status, "Throttling"))
-        if not self._is_signed(body):
+        if not self._is_signed(body, "elasticloadbalancing" if is_balancing else "autoscaling"):
             return error(403, "SignatureDoesNotMatch")
         form = dict(parse_qsl(body.decode(), strict_parsing=True))
         self.server.requests.append(form)
-        return answer(dict(form), self.server.hook, self.server.instance_id)
+        groups = self.server.groups
+        if is_balancing:
+            return of_load_balancing(form, groups)
+        return of_autoscaling(form, self.server.hook, groups, self.server.instance_id)
 
-    def _is_signed(self, body: bytes) -> bool:
+    def _is_signed(self, body: bytes, service: str) -> bool:
         """Whether botocore, given the same request and key, signs it likewise."""
         sent = self.headers.get("Authorization", "")
         date = self.headers.get("X-Amz-Date", "19700101T000000Z")
@@ -211,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         with mock.patch.object(
             botocore.auth, "get_current_datetime", return_value=moment.replace(tzinfo=None)
         ):
-            SigV4Auth(key, "autoscaling", self.server.region).add_auth(request)
+            SigV4Auth(key, service, self.server.region).add_auth(request)
         theirs = request.headers["Authorization"]
         return (
             fresh
@@ -247,6 +273,7 @@ def cloud_settings(metadata_url: str, **changes: Any) -> CloudSettings:
         lifecycle_hook="drain",
         lifecycle_heartbeat=30.0,
         autoscaling_url=metadata_url,
+        load_balancing_url=metadata_url + BALANCING,
     )
     return replace(settings, **changes)
 

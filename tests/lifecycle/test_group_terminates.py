@@ -15,7 +15,7 @@ import pytest
 
 from tests.lifecycle.receipts import held
 from tests.lifecycle.target_group import TargetGroup, target_group
-from tests.metadata_service import FakeCloud, running_cloud
+from tests.metadata_service import BALANCING, FakeCloud, running_cloud
 from tests.own_stage import ask
 from tests.service import Service, User, eventually, jpeg, running_service, serving
 
@@ -45,6 +45,7 @@ def on(cloud: FakeCloud) -> dict[str, str]:
         "LIFECYCLE_HOOK": "drain",
         "LIFECYCLE_HEARTBEAT": "3",
         "AUTOSCALING_URL": cloud.url,
+        "LOAD_BALANCING_URL": cloud.url + BALANCING,
     }
 
 
@@ -152,9 +153,22 @@ def hook_first(cloud: FakeCloud, group: TargetGroup, leaving: str) -> None:
     group.deregister(leaving)
 
 
+def hook_only(cloud: FakeCloud, group: TargetGroup, leaving: str) -> None:
+    """The group deregisters nothing before the hook is completed, and the balancer's health check
+    comes too late to find out. The instance has told it, and it goes on sending for a while."""
+    cloud.groups.add("photos", cloud.instance_id)
+
+    def let_go(arn: str) -> None:
+        threading.Timer(DEREGISTRATION, group.deregister, [leaving]).start()
+
+    cloud.groups.left = let_go
+    cloud.terminate()
+
+
 @pytest.mark.parametrize(
     "order",
     [
+        pytest.param(hook_only, marks=pytest.mark.slow),
         pytest.param(balancer_first, marks=pytest.mark.slow),
         pytest.param(balancer_first_and_told_early, marks=pytest.mark.long),
         pytest.param(hook_first, marks=pytest.mark.slow),
@@ -178,7 +192,7 @@ def test_nothing_is_lost_in_either_order(
     assert (receipt["ending"], receipt["lame_duck_end"]) == ("drained", "elapsed")
     assert receipt["lame_duck_s"] >= LAME_DUCK
     assert receipt["acknowledged"] == 0
-    if order is hook_first:
+    if order in (hook_first, hook_only):
         assert len(cloud.hook.heartbeats) >= 3
         draining = cloud.hook.heartbeats[0]
         assert [one for one in group.sent if one.target == leaving.url and one.at > draining]
@@ -187,13 +201,19 @@ def test_nothing_is_lost_in_either_order(
 def test_a_drain_that_began_otherwise_completes_the_hook_too(
     cloud: FakeCloud, start_service: StartService
 ) -> None:
-    """The group terminates a machine whose instance drains already."""
+    """The group terminates a machine whose instance drains already. It is deregistered then, and
+    serves for a whole lame duck from there on."""
+    arn = cloud.groups.add("photos", cloud.instance_id)
+    cloud.balancing.delay = 1.2
     service = start_service(**on(cloud), LAME_DUCK="2")
     service.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
+    assert cloud.groups.targets[arn]
     cloud.terminate()
     assert service.process.wait(30) == 0
     assert held(service)["cause"] == "SIGTERM"
+    assert held(service)["lame_duck_s"] >= 0.3 + 1.2 + 2
+    assert not cloud.groups.targets[arn]
     assert cloud.hook.results == ["CONTINUE"]
     assert cloud.hook.heartbeats
 
@@ -202,15 +222,20 @@ def test_a_drain_that_began_otherwise_completes_the_hook_too(
 def test_a_supervisor_that_is_killed_meanwhile_drains_again_and_completes_the_hook(
     cloud: FakeCloud, start_service: StartService, tmp_path: Path
 ) -> None:
+    arn = cloud.groups.add("photos", cloud.instance_id)
+    cloud.balancing.lost.extend(["before"] * 9)
     service = start_service(**on(cloud), LAME_DUCK="2")
     cloud.terminate()
-    eventually(lambda: '"message":"draining"' in service.log)
+    eventually(lambda: "not deregistered from the target groups" in service.log)
     service.process.kill()
     service.process.wait(10)
     assert cloud.hook.results == []
+    assert cloud.groups.targets[arn]
+    cloud.balancing.lost.clear()
     with serving(service.environ, tmp_path / "again.log") as again:
         assert again.process.wait(30) == 0
         assert '"message":"ready"' not in again.log
+    assert not cloud.groups.targets[arn]
     assert cloud.hook.results == ["CONTINUE"]
 
 

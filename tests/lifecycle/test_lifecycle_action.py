@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlencode
 
-import botocore.session
 import pytest
 
 from photo_api.cloud.credentials import fetch_role_credentials
 from photo_api.cloud.lifecycle_action import (
     ASK_AGAIN,
-    LIMIT,
     LifecycleAction,
-    autoscaling_endpoint,
 )
 from photo_api.cloud.metadata import InstanceMetadata, Metadata, ask, look_up
+from photo_api.cloud.query_api import LIMIT, RoleClient
 from photo_api.cloud.sigv4 import Credentials, sign_request
 from photo_api.settings.loading import load
 from photo_api.supervisor.termination import Termination
@@ -41,7 +39,8 @@ def cloud() -> Iterator[FakeCloud]:
 def action_of(
     cloud: FakeCloud, metadata: Metadata = METADATA, region: str | None = None, **changes: object
 ) -> LifecycleAction:
-    return LifecycleAction(cloud_settings(cloud.url, **changes), metadata, region)
+    settings = cloud_settings(cloud.url, **changes)
+    return LifecycleAction(settings, RoleClient(settings, metadata, region))
 
 
 def posts(cloud: FakeCloud) -> int:
@@ -89,7 +88,7 @@ async def test_heartbeats_that_fail_are_told_once_and_end_nothing(
     cloud: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    cloud.api_statuses.extend([403] * 2)
+    cloud.faults.statuses.extend([403] * 2)
     cloud.hook.timeout = 60.0
     cloud.terminate()
     await extended(action_of(cloud, lifecycle_heartbeat=0.3), 0.9)
@@ -147,7 +146,7 @@ async def test_an_answer_that_was_lost_is_no_failure(
         while "lifecycle action extended" not in caplog.text:
             await asyncio.sleep(0.02)
     extending.cancel()
-    cloud.lost.append("after")
+    cloud.faults.lost.append("after")
     assert await action.complete(time.monotonic() + 60)
     assert actions(cloud) == [EXTENDED, COMPLETED, COMPLETED]
     assert cloud.hook.results == ["CONTINUE"]
@@ -157,7 +156,7 @@ async def test_an_answer_that_was_lost_is_no_failure(
 async def test_an_answer_that_was_lost_of_an_action_that_nobody_saw_is_not_told_as_a_failure(
     cloud: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cloud.lost.append("after")
+    cloud.faults.lost.append("after")
     assert not await action_of(cloud).complete()
     assert cloud.hook.results == ["CONTINUE"]
     assert "lifecycle action perhaps completed: an answer was lost, and none is open" in caplog.text
@@ -165,7 +164,7 @@ async def test_an_answer_that_was_lost_of_an_action_that_nobody_saw_is_not_told_
 
 
 async def test_a_request_that_was_lost_before_it_was_obeyed_is_repeated(cloud: FakeCloud) -> None:
-    cloud.lost.extend(["before", "before"])
+    cloud.faults.lost.extend(["before", "before"])
     assert await action_of(cloud).complete()
     assert cloud.hook.results == ["CONTINUE"]
 
@@ -236,7 +235,7 @@ async def test_a_clock_that_is_off_is_set_by_the_api(
 async def test_passing_failures_of_the_api_are_tried_again(
     cloud: FakeCloud, failures: list[int | tuple[int, str]]
 ) -> None:
-    cloud.api_statuses.extend(failures)
+    cloud.faults.statuses.extend(failures)
     assert await action_of(cloud).complete()
     assert posts(cloud) == len(failures) + 1
 
@@ -244,7 +243,7 @@ async def test_passing_failures_of_the_api_are_tried_again(
 async def test_a_refusal_is_asked_about_seldom_and_not_beyond_the_limit(
     cloud: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cloud.api_statuses.extend([403] * 9)
+    cloud.faults.statuses.extend([403] * 9)
     until = time.monotonic() + ASK_AGAIN + LIMIT + 0.5
     assert not await action_of(cloud).complete(until)
     assert posts(cloud) == 2
@@ -253,7 +252,7 @@ async def test_a_refusal_is_asked_about_seldom_and_not_beyond_the_limit(
 
 async def test_a_refusal_that_passes_is_waited_out(cloud: FakeCloud) -> None:
     """A new key, or a right that was given just now, is not known everywhere at once."""
-    cloud.api_statuses.extend([(403, "InvalidClientTokenId")])
+    cloud.faults.statuses.extend([(403, "InvalidClientTokenId")])
     assert await action_of(cloud).complete(time.monotonic() + 60)
     assert cloud.hook.results == ["CONTINUE"]
 
@@ -309,7 +308,7 @@ async def test_metadata_that_come_back_at_the_end_complete_the_hook(
 async def test_failures_that_last_are_given_up_within_the_limit(
     cloud: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cloud.api_statuses.extend([500] * 99)
+    cloud.faults.statuses.extend([500] * 99)
     assert not await action_of(cloud).complete()
     assert 2 <= posts(cloud) <= 5
     assert "lifecycle action not completed: status 500 InternalFailure" in caplog.text
@@ -321,7 +320,7 @@ async def test_failures_that_last_are_given_up_within_the_limit(
 
 @pytest.mark.slow
 async def test_an_outage_of_the_api_is_waited_out(cloud: FakeCloud) -> None:
-    cloud.api_statuses.extend([503] * 5)
+    cloud.faults.statuses.extend([503] * 5)
     assert await action_of(cloud).complete(time.monotonic() + 60)
     assert posts(cloud) == 6
     assert cloud.hook.results == ["CONTINUE"]
@@ -354,7 +353,7 @@ async def test_no_key_gets_into_the_logs(
     caplog.set_level(logging.DEBUG)
     await look_up(cloud_settings(cloud.url))
     assert await action_of(cloud).complete()
-    cloud.api_statuses.extend([403])
+    cloud.faults.statuses.extend([403])
     assert not await action_of(cloud).complete()
     cloud.secret_key = "a\nb"
     await action_of(cloud).complete()
@@ -362,11 +361,3 @@ async def test_no_key_gets_into_the_logs(
     await action_of(cloud).complete()
     for secret in (cloud.access_key, cloud.secret_key, "s3ss10n", *cloud.tokens):
         assert secret not in caplog.text
-
-
-@pytest.mark.parametrize("region", ["us-east-1", "eu-north-1", "us-gov-west-1", "cn-north-1"])
-def test_the_regions_endpoints_are_botocores(region: str) -> None:
-    client = botocore.session.get_session().create_client(
-        "autoscaling", region, aws_access_key_id="x", aws_secret_access_key="x"
-    )
-    assert autoscaling_endpoint(region) == client.meta.endpoint_url

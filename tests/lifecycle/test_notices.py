@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from photo_api.cloud.notices import notice
-from tests.metadata_service import FakeCloud, cloud_settings, running_cloud
+from tests.metadata_service import BALANCING, FakeCloud, cloud_settings, running_cloud
 from tests.own_stage import ask as ask_database
 from tests.service import Service, eventually
 
@@ -102,6 +102,7 @@ def served(
         AUTOSCALING_GROUP="photos",
         LIFECYCLE_HOOK="drain",
         AUTOSCALING_URL=cloud.url,
+        LOAD_BALANCING_URL=cloud.url + BALANCING,
         **settings,
     )
     return service, cloud.address
@@ -135,21 +136,27 @@ def test_a_termination_notice_drains_the_instance_and_completes_the_hook(
 def test_a_spot_notice_drains_the_instance(
     cloud: FakeCloud, start_service: Callable[..., Service]
 ) -> None:
-    service, name = served(cloud, start_service)
+    """Its group has not heard of it, and its balancer neither."""
+    arn = cloud.groups.add("photos", cloud.instance_id)
+    service, name = served(cloud, start_service, LAME_DUCK="1")
     cloud.spot = SPOT % "terminate"
     assert service.process.wait(60) == 0
     cause = "termination notice: spot terminate at 2026-09-18T08:22:00Z"
     assert row(service, name)[:2] == ("stopped", cause)
-    assert cloud.requests == []
+    assert not cloud.groups.targets[arn]
+    assert cloud.hook.results == []
 
 
 def test_a_stop_that_is_no_termination_completes_no_hook(
     cloud: FakeCloud, start_service: Callable[..., Service]
 ) -> None:
+    """And deregisters nothing: nobody would register it again."""
+    arn = cloud.groups.add("photos", cloud.instance_id)
     service, name = served(cloud, start_service)
     assert service.stop() == 0
     assert row(service, name)[:2] == ("stopped", "SIGTERM")
     assert cloud.requests == []
+    assert cloud.groups.targets[arn]
 
 
 def test_metadata_that_comes_late_at_boot_is_asked_for_again(

@@ -8,38 +8,17 @@ or skip the hooks that are left, and no drain gets better by it.
 
 import asyncio
 import logging
-import random
-import re
 import time
-from email.utils import parsedate_to_datetime
-from enum import Enum, auto
+from dataclasses import replace
+from functools import partial
 from typing import Final
-from urllib.parse import urlencode
 
-from photo_api.cloud.credentials import fetch_role_credentials
-from photo_api.cloud.metadata import (
-    REGION,
-    REQUEST_TIMEOUT,
-    InstanceMetadata,
-    Metadata,
-    NoAnswer,
-    ask,
-)
+from photo_api.cloud.metadata import NoAnswer
 from photo_api.cloud.notices import of_group
-from photo_api.cloud.sigv4 import sign_request
-from photo_api.http_exchange import Answer
+from photo_api.cloud.query_api import LIMIT, Api, Outcome, Reply, RoleClient, tried, unanswered
 from photo_api.settings.instance import CloudSettings
 
 log = logging.getLogger(__name__)
-
-TRIES = 5.0
-"""Seconds in which tries to tell the group something begin; a request of one is not cut then."""
-
-LIMIT = TRIES + REQUEST_TIMEOUT
-"""Seconds that telling it something may take, retries and all."""
-
-PAUSES = (0.0, 0.25, 0.5, 1.0)
-"""Seconds before each try, give or take a half."""
 
 ASK_AGAIN = 2.0
 """Seconds after which the group is told again that it may go on, while it does not hear it."""
@@ -47,42 +26,24 @@ ASK_AGAIN = 2.0
 PER_TIMEOUT = 3
 """Heartbeats in each of the hook's timeouts: two may fail."""
 
-CLOCK_OFF = 60.0
-"""Seconds by which a clock may be off; Amazon refuses what was signed five minutes ago."""
-
-_NONE_OPEN: Final = "No active Lifecycle Action found"
-_EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
-
-
-class Outcome(Enum):
-    """What came of it. `NONE_OPEN`: the group knows no action for this machine, not yet or not any
-    more. `REFUSED` does not change at once: rights and keys take a while to be known everywhere.
-    `FAILED` may, and `HOPELESS` never does."""
-
-    ACCEPTED = auto()
-    NOT_TERMINATING = auto()
-    NONE_OPEN = auto()
-    REFUSED = auto()
-    HOPELESS = auto()
-    FAILED = auto()
-
-
-ASKED_AGAIN: Final = (Outcome.NONE_OPEN, Outcome.REFUSED, Outcome.FAILED)
+ASKED_AGAIN: Final = (Outcome.ABSENT, Outcome.REFUSED, Outcome.FAILED)
 NOT_EXTENDED: Final = (Outcome.REFUSED, Outcome.HOPELESS, Outcome.FAILED)
 
 
-class LifecycleAction:
-    """The termination action of the group and hook in `cloud`, for the machine that `metadata`
-    describes. `region` is used where the metadata has none: a configured one may be a name of the
-    operator's own. `is_terminating`: the group was heard to terminate the machine, which does not
-    change any more, whatever the metadata say later."""
+def autoscaling(cloud: CloudSettings) -> Api:
+    """EC2 Auto Scaling; what is absent is an action that is open."""
+    url, absent = cloud.autoscaling_url, ("No active Lifecycle Action found",)
+    return Api("autoscaling", "2011-01-01", url, absent)
 
-    def __init__(self, cloud: CloudSettings, metadata: Metadata, region: str | None) -> None:
+
+class LifecycleAction:
+    """The termination action of the group and hook in `cloud` for the machine of `client`.
+    `is_terminating`: the group was heard to terminate it, which does not change any more, whatever
+    the metadata say later."""
+
+    def __init__(self, cloud: CloudSettings, client: RoleClient) -> None:
         self._cloud = cloud
-        self._service = InstanceMetadata(cloud.metadata_url)
-        self._instance_id = metadata.instance_id
-        self._region = metadata.region or region or ""
-        self._clock_off = 0.0
+        self._client = client
         self.is_terminating = False
         self._was_open = False
         self._may_be_completed = False
@@ -93,7 +54,8 @@ class LifecycleAction:
         told: tuple[Outcome, str] | None = None
         pause = self._cloud.lifecycle_heartbeat / PER_TIMEOUT
         while (left := until - time.monotonic()) > 0:
-            outcome, reason = result = await self._tell("RecordLifecycleActionHeartbeat")
+            reply = await self._tell("RecordLifecycleActionHeartbeat")
+            outcome, reason = result = reply.outcome, reply.reason
             if result != told and outcome is Outcome.ACCEPTED:
                 fields = {"heartbeat_s": self._cloud.lifecycle_heartbeat}
                 log.info("lifecycle action extended", extra={"fields": fields})
@@ -111,8 +73,10 @@ class LifecycleAction:
         balancer has done its own draining.
         """
         while True:
-            outcome, reason = await self._tell("CompleteLifecycleAction", "CONTINUE")
-            is_over = outcome is Outcome.NONE_OPEN and self._was_open
+            reply = await self._tell("CompleteLifecycleAction", "CONTINUE")
+            outcome = reply.outcome
+            self._may_be_completed = self._may_be_completed or reply.is_lost
+            is_over = outcome is Outcome.ABSENT and self._was_open
             may_change = outcome in ASKED_AGAIN and self.is_terminating
             if is_over or not may_change or time.monotonic() + ASK_AGAIN + LIMIT > until:
                 break
@@ -123,104 +87,34 @@ class LifecycleAction:
             log.info("lifecycle action over, completed by a request whose answer was lost")
         elif is_over:
             log.warning("lifecycle action over: its timeout has passed, or somebody completed it")
-        elif outcome is Outcome.NONE_OPEN and self._may_be_completed:
+        elif outcome is Outcome.ABSENT and self._may_be_completed:
             log.warning("lifecycle action perhaps completed: an answer was lost, and none is open")
-        elif outcome is not Outcome.NOT_TERMINATING:
-            log.error("lifecycle action not completed: %s", reason)
+        elif outcome is not Outcome.NOT_ASKED:
+            log.error("lifecycle action not completed: %s", reply.reason)
         return outcome is Outcome.ACCEPTED or is_over
 
-    async def _tell(self, action: str, result: str = "") -> tuple[Outcome, str]:
-        """What came of it, and why in words."""
-        outcome, reason = Outcome.FAILED, "no answer in time"
-        until = asyncio.get_running_loop().time() + TRIES
-        for pause in PAUSES:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-            if asyncio.get_running_loop().time() >= until:
-                break
-            outcome, reason = await self._try(action, result, until)
-            if outcome is not Outcome.FAILED:
-                break
-        return outcome, reason
-
-    async def _try(self, action: str, result: str, until: float) -> tuple[Outcome, str]:
-        if not REGION.fullmatch(self._region):
-            return Outcome.HOPELESS, "no region is known"
-        try:
-            async with asyncio.timeout_at(until):
-                if not self.is_terminating and await of_group(self._service) is None:
-                    return Outcome.NOT_TERMINATING, "the group is not terminating this machine"
-                self.is_terminating = True
-                url, headers, body = await self._signed(action, result)
-        except (NoAnswer, TimeoutError) as error:
-            return Outcome.FAILED, str(error) or "the metadata service is slow"
-        try:
-            before = self._may_be_completed
-            self._may_be_completed = before or bool(result)  # until an answer tells
-            answer = await ask("POST", url, headers, body)
-        except NoAnswer as error:
-            return Outcome.FAILED, str(error)
-        if answer.status < 500:
-            self._may_be_completed = before
-        return self._read(answer)
-
-    async def _signed(self, action: str, result: str) -> tuple[str, dict[str, str], bytes]:
-        url = (self._cloud.autoscaling_url or autoscaling_endpoint(self._region)) + "/"
+    async def _tell(self, action: str, result: str = "") -> Reply:
         form = {
             "Action": action,
-            "Version": "2011-01-01",
             "AutoScalingGroupName": self._cloud.autoscaling_group,
             "LifecycleHookName": self._cloud.lifecycle_hook,
-            "InstanceId": self._instance_id,
+            "InstanceId": self._client.instance_id,
         }
         if result:
             form["LifecycleActionResult"] = result
-        body = urlencode(form).encode()
-        # Asked for each time: the service has the next key minutes before this one ends.
-        credentials = await fetch_role_credentials(self._service)
-        headers = sign_request(
-            "POST",
-            url,
-            {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
-            body,
-            credentials,
-            self._region,
-            time.time() + self._clock_off,
-            "autoscaling",
-        )
-        return url, headers, body
-
-    def _read(self, answer: Answer) -> tuple[Outcome, str]:
-        if answer.status == 200:
+        reply = await tried(partial(self._try, form))
+        if reply.outcome is Outcome.ACCEPTED:
             self._was_open = True
-            return Outcome.ACCEPTED, ""
-        if _NONE_OPEN in answer.body:
-            return Outcome.NONE_OPEN, "the group has no action open for this machine"
-        code = _code(answer)
-        may_change = self._set_clock(answer) or code in _EXPIRED or answer.status not in (401, 403)
-        outcome = Outcome.FAILED if may_change else Outcome.REFUSED
-        return outcome, f"status {answer.status} {code}"
+        if reply.outcome is Outcome.ABSENT:
+            return replace(reply, reason="the group has no action open for this machine")
+        return reply
 
-    def _set_clock(self, answer: Answer) -> bool:
-        """Whether this machine's clock was off, so that another signature may be accepted."""
+    async def _try(self, form: dict[str, str], until: float) -> Reply:
         try:
-            off = parsedate_to_datetime(answer.date).timestamp() - time.time()
-        except ValueError:
-            return False
-        if abs(off - self._clock_off) < CLOCK_OFF:
-            return False
-        log.warning("this machine's clock is off by %.0f s, says the Auto Scaling API", off)
-        self._clock_off = off
-        return True
-
-
-def autoscaling_endpoint(region: str) -> str:
-    """The Auto Scaling API of a region, as "Amazon EC2 Auto Scaling endpoints and quotas" in the
-    AWS General Reference lists them."""
-    china = ".cn" if region.startswith("cn-") else ""
-    return f"https://autoscaling.{region}.amazonaws.com{china}"
-
-
-def _code(answer: Answer) -> str:
-    """The error's code out of the XML answer, if there is one."""
-    found = re.search(r"<Code>([A-Za-z.]{1,64})</Code>", answer.body)
-    return found[1] if found else ""
+            async with asyncio.timeout_at(until):
+                if not self.is_terminating and await of_group(self._client.service) is None:
+                    return Reply(Outcome.NOT_ASKED, "the group is not terminating this machine")
+        except (NoAnswer, TimeoutError) as error:
+            return unanswered(error)
+        self.is_terminating = True
+        return await self._client.attempt(autoscaling(self._cloud), form, until)

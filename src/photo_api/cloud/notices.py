@@ -23,10 +23,12 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """In words, and whether it is the group that terminates the machine."""
+    """In words, whether it is the group that terminates the machine, and whether the machine never
+    serves again."""
 
     what: str
     of_group: bool = False
+    for_good: bool = False
 
 
 async def notice(cloud: CloudSettings) -> Notice:
@@ -68,7 +70,9 @@ async def of_group(metadata: InstanceMetadata) -> Notice | None:
     """That an Auto Scaling group terminates this machine; None when it does not. Raises
     `NoAnswer`."""
     state = await metadata.get("autoscaling/target-lifecycle-state")
-    return Notice(f"target-lifecycle-state {state}", True) if state in TERMINATING else None
+    if state not in TERMINATING:
+        return None
+    return Notice(f"target-lifecycle-state {state}", of_group=True, for_good=True)
 
 
 async def _spot(metadata: InstanceMetadata) -> Notice | None:
@@ -79,4 +83,5 @@ async def _spot(metadata: InstanceMetadata) -> Notice | None:
     action, at = found.get("action"), str(found.get("time"))
     if action not in SPOT_ACTIONS:
         raise NoAnswer("an unknown spot instance-action")
-    return Notice(f"spot {action} at {at}" if _TIME.fullmatch(at) else f"spot {action}")
+    what = f"spot {action} at {at}" if _TIME.fullmatch(at) else f"spot {action}"
+    return Notice(what, for_good=action == "terminate")

@@ -131,9 +131,12 @@ class CloudSettings:
     )
     autoscaling_group: str = setting(
         "AUTOSCALING_GROUP",
-        "the AWS Auto Scaling group whose termination hook is completed after the drain; the"
+        "the AWS Auto Scaling group that ends this machine: from its target groups the instance is"
+        " deregistered as the drain begins, and its termination hook is completed after it; the"
         " instance role needs `autoscaling:RecordLifecycleActionHeartbeat` and"
-        " `autoscaling:CompleteLifecycleAction` on the group's ARN; empty: none",
+        " `autoscaling:CompleteLifecycleAction` on the group's ARN,"
+        " `autoscaling:DescribeLoadBalancerTargetGroups` on `*`, and"
+        " `elasticloadbalancing:DeregisterTargets` on the ARNs of the target groups; empty: none",
         default="",
     )
     lifecycle_hook: str = setting("LIFECYCLE_HOOK", "the name of that termination hook", default="")
@@ -147,6 +150,12 @@ class CloudSettings:
     autoscaling_url: str = setting(
         "AUTOSCALING_URL",
         "the Auto Scaling API; empty: that of the region",
+        default="",
+        parse=optional_url,
+    )
+    load_balancing_url: str = setting(
+        "LOAD_BALANCING_URL",
+        "the Elastic Load Balancing API; empty: that of the region",
         default="",
         parse=optional_url,
     )

@@ -6,7 +6,8 @@ it off: the processes are killed.
 
 1. Flag: `/health` is 503 and answers carry `Connection: close` (command `drain`); the job process
    hands back its leased jobs; then the registry hears of it, and balancers leave the instance out.
-2. Lame duck: serve on while balancers notice.
+2. Lame duck: serve on while balancers notice. Beside it a machine of Amazon's that never serves
+   again deregisters from its target groups (`termination.py`).
 3. Stop accepting (command `stop`): each web worker takes the connections that wait, with
    `accept_the_last`, and the kernel refuses further ones.
 4. In flight: requests are answered to the end of their bodies, for `drain_wait` at most.
@@ -25,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from photo_api.contract import STOP_MARGIN
 from photo_api.metrics.counts import Counts
 from photo_api.registry.receipts import BROKEN_OFF, DRAINED, ELAPSED, FAILED, KILLED, REMOVED
 from photo_api.settings.instance import LifecycleSettings
@@ -50,7 +52,8 @@ CUT = 1.0
 class Drain:
     """An instance's drain. `running` are the tasks that keep its slots filled, `watched` starts a
     task whose failure is the instance's, and `end_now` breaks the drain off. `counts` are those of
-    all processes."""
+    all processes. `sent_to_until` tells to what time (monotonic) a balancer that was told late may
+    send."""
 
     settings: LifecycleSettings
     environ: Mapping[str, str]
@@ -61,6 +64,7 @@ class Drain:
     watched: Callable[[Coroutine[Any, Any, object]], asyncio.Task[Any]]
     end_now: asyncio.Event
     counts: Counts
+    sent_to_until: Callable[[], float]
     course: Course = field(default_factory=Course)
 
     async def run(self, cause: str) -> bool:
@@ -93,12 +97,13 @@ class Drain:
 
     async def _lame_duck(self) -> None:
         """Serve on until every balancer has had time to notice; shorter when every live one has
-        acknowledged the removal, and no new connection has come for a second."""
+        acknowledged the removal, and no new connection has come for a second. Longer, by what the
+        grace has to spare, when one was told late."""
         began = time.monotonic()
         # A task beside: a database that hangs makes no lame duck longer.
         removed = self.watched(self._removed())
         try:
-            while (left := began + self.settings.lame_duck - time.monotonic()) > 0:
+            while (left := self._serving_until(began) - time.monotonic()) > 0:
                 await asyncio.sleep(min(ASK_BALANCERS, left))
                 last = max(began, load_of(self.slots).last_accepted)
                 if _did(removed) and time.monotonic() - last >= QUIET:
@@ -109,6 +114,9 @@ class Drain:
             self.course.lame_duck_end = ELAPSED
         finally:
             removed.cancel()
+
+    def _serving_until(self, began: float) -> float:
+        return lame_duck_end(self.settings, began, self.sent_to_until())
 
     async def _removed(self) -> None:
         """Until it is removed from every balancer; what is not known leaves what was known
@@ -152,6 +160,13 @@ class Drain:
         if not await self.registration.end(receipt):
             log.warning("the registry does not know that this instance stopped")
         await self.registration.close()
+
+
+def lame_duck_end(life: LifecycleSettings, began: float, sent_to_until: float) -> float:
+    """The time until which an instance whose lame duck began at `began` accepts connections, when a
+    balancer may send until `sent_to_until`. What the grace has beyond the drain is there for it."""
+    latest = began + life.grace - life.drain_wait - life.log_flush - STOP_MARGIN
+    return max(began + life.lame_duck, min(sent_to_until, latest))
 
 
 def _did(task: asyncio.Task[None]) -> bool:

@@ -110,6 +110,7 @@ class Supervisor:
                 self._watched,
                 self._end_now,
                 self.counts,
+                self._termination.sent_to_until,
             )
             clean = False
             try:
@@ -306,6 +307,7 @@ class Supervisor:
 
         work.append(self._termination.follow(self.stop, learned))
         work.append(self._termination.keep_open(self._stop))
+        work.append(self._termination.deregister(self._stop))
         return work
 
     async def _serve_control(self) -> None:

@@ -1,5 +1,5 @@
-"""What Amazon and this instance tell each other about its end: the notice, and whether the Auto
-Scaling group need wait for the drain."""
+"""What Amazon and this instance tell each other about its end: the notice, that load balancers need
+send nothing more, and whether the Auto Scaling group need wait for the drain."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from photo_api.supervisor.systemd import notify
 from photo_base.tasks import first
 
 if TYPE_CHECKING:
+    from photo_api.cloud.deregistration import Deregistration
     from photo_api.cloud.lifecycle_action import LifecycleAction
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ not say how soon it does when its balancer has done its own draining."""
 
 SPARE = 10.0
 """Seconds more that systemd is asked for."""
+
+SETTLED = 10.0
+"""Seconds after a deregistration in which a load balancer may still send: Amazon's documents have
+no number for it."""
 
 
 class Termination:
@@ -36,7 +41,9 @@ class Termination:
         self._environ = environ
         self._metadata = metadata
         self._action: LifecycleAction | None = None
+        self._deregistration: Deregistration | None = None
         self._begun = asyncio.Event()
+        self._for_good = asyncio.Event()
         self._until = 0.0
 
     async def follow(self, stop: Callable[[str], None], learned: Callable[[str], None]) -> None:
@@ -56,14 +63,20 @@ class Termination:
         heard = await notice(cloud)
         if self._action and heard.of_group:
             self._action.is_terminating = True
+        if heard.for_good:
+            self._for_good.set()
         stop(f"termination notice: {heard.what}")
 
     def _name_action(self, metadata: Metadata) -> None:
+        from photo_api.cloud.deregistration import Deregistration
         from photo_api.cloud.lifecycle_action import LifecycleAction
+        from photo_api.cloud.query_api import RoleClient
 
         cloud = self._settings.cloud
         if cloud.autoscaling_group and metadata.provider == "aws":
-            self._action = LifecycleAction(cloud, metadata, self._settings.lifecycle.region)
+            client = RoleClient(cloud, metadata, self._settings.lifecycle.region)
+            self._action = LifecycleAction(cloud, client)
+            self._deregistration = Deregistration(cloud, client)
 
     async def keep_open(self, draining: asyncio.Event) -> None:
         """Once it drains, whoever began that: have the group wait, for the grace at most."""
@@ -72,6 +85,20 @@ class Termination:
         await self._begun.wait()
         if self._action:
             await self._action.keep_open(self._until)
+
+    async def deregister(self, draining: asyncio.Event) -> None:
+        """Once it drains, whoever began that, and the machine is known never to serve again: have
+        the group's load balancers send to it no more. Nobody would register one that comes back."""
+        await draining.wait()
+        await self._for_good.wait()
+        if self._deregistration:
+            await self._deregistration.run()
+
+    def sent_to_until(self) -> float:
+        """The time (monotonic) to which balancers may still send after its deregistration: for as
+        long as the lame duck gives them to notice, within limits."""
+        left_at = self._deregistration and self._deregistration.left_at
+        return left_at + min(self._settings.lifecycle.lame_duck, SETTLED) if left_at else 0.0
 
     async def complete(self, end_now: asyncio.Event) -> None:
         """After the drain: the group may go on. Briefly when the drain was broken off."""

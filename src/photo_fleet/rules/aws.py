@@ -12,8 +12,6 @@ from typing import Final
 from photo_fleet.render.aws.firewall import LEAST, WINDOWS, limit_of
 from photo_fleet.render.aws.numbers import PERIOD, periods
 from photo_fleet.rules.findings import Contradiction, Rule
-from photo_fleet.rules.stopping import with_grace
-from photo_fleet.spec.changes import Changes, changed
 from photo_fleet.spec.fleet import Fleet
 
 HEALTH_CHECK: Final = {
@@ -27,13 +25,6 @@ SECONDS: Final = ("interval", "timeout")
 
 USUAL_OUT, USUAL_IN = 70.0, 30.0
 """Percent of CPU, as the spec's own defaults have it."""
-
-QUICK: Final[Changes] = {
-    "health_check.interval": 5.0,
-    "health_check.timeout": 2.0,
-    "health_check.unhealthy": 2,
-}
-"""The quickest check that AWS has."""
 
 
 def health_check(fleet: Fleet) -> Iterator[Contradiction]:
@@ -71,29 +62,6 @@ def hook(fleet: Fleet) -> Iterator[Contradiction]:
         f"drain.kill_delay {delay:g}s < {least}s, the shortest heartbeat timeout of a hook",
         "AWS refuses the group, and the stack is not made",
         ({"drain.kill_delay": float(least)},),
-    )
-
-
-def deregistration(fleet: Fleet) -> Iterator[Contradiction]:
-    """A leaving instance may still be a target when its hook opens: AWS does not say."""
-    drain, check = fleet.drain, fleet.health_check
-    slowest = check.slowest_removal
-    if drain.removal == "health-only" or drain.lame_duck >= slowest:
-        return
-    quick = changed(fleet, QUICK).health_check.slowest_removal
-    ways: list[Changes] = [with_grace(fleet, {"drain.lame_duck": slowest})]
-    if quick <= drain.lame_duck:
-        ways.append(QUICK)
-    yield Contradiction(
-        "warning",
-        "aws-deregistration",
-        f"health_check.unhealthy {check.unhealthy} × health_check.interval {check.interval:g}s"
-        f" + health_check.timeout {check.timeout:g}s = {slowest:g}s > drain.lame_duck"
-        f" {drain.lame_duck:g}s",
-        "AWS's documents do not say whether a leaving instance is taken out of its target group"
-        " before its hook opens: if it is not, the balancer finds out by its health check, and"
-        f" {slowest - drain.lame_duck:g} s of its requests meet a closed port (502)",
-        tuple(ways),
     )
 
 
@@ -236,7 +204,7 @@ RULES: tuple[Rule, ...] = tuple(
     map(
         _on_aws,
         (
-            *(health_check, hook, deregistration, idle_timeout, metrics, alarm_period),
+            *(health_check, hook, idle_timeout, metrics, alarm_period),
             *(rates, hops, uploads, store),
         ),
     )

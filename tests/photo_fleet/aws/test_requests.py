@@ -12,7 +12,7 @@ from photo_fleet.render.aws.template import template
 from photo_fleet.spec.changes import changed
 from photo_fleet.spec.fleet import Fleet, RateLimit
 from photo_fleet.spec.targets import for_target
-from tests.photo_fleet.aws.stack import Stack
+from tests.photo_fleet.aws.stack import ATTRIBUTES, Stack
 
 
 def stack(changes: dict[str, Any] | None = None, **parameters: Any) -> dict[str, dict[str, Any]]:
@@ -108,7 +108,7 @@ def allowed(resources: dict[str, dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def test_an_instance_may_answer_its_hook_and_no_more() -> None:
+def test_an_instance_may_answer_its_hook_leave_its_target_group_and_no_more() -> None:
     group = (
         "arn:aws:autoscaling:eu-west-1:123456789012"
         ":autoScalingGroup:*:autoScalingGroupName/photo-api"
@@ -116,6 +116,8 @@ def test_an_instance_may_answer_its_hook_and_no_more() -> None:
     hook = {
         "autoscaling:CompleteLifecycleAction": group,
         "autoscaling:RecordLifecycleActionHeartbeat": group,
+        "autoscaling:DescribeLoadBalancerTargetGroups": "*",
+        "elasticloadbalancing:DeregisterTargets": ATTRIBUTES["Arn"],
     }
     assert allowed(stack()) == hook
     secrets = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:photo-api/*"
@@ -127,6 +129,8 @@ def test_an_instance_may_answer_its_hook_and_no_more() -> None:
         "arn:aws:s3:::photos/*",
     }
     assert not any("*" in action for action in by_role)
+    everywhere = {action for action, resource in by_role.items() if resource == "*"}
+    assert everywhere == {"autoscaling:DescribeLoadBalancerTargetGroups"}
 
 
 def test_instances_are_reached_at_their_port_by_balancer_and_each_other_alone() -> None:

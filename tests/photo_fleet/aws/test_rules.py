@@ -50,11 +50,6 @@ BROKEN: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
         {"drain.kill_delay": 29.9, "drain.grace": 20.0, "drain.in_flight_wait": 0.0},
         "drain.kill_delay 29.9s < 30s",
     ),
-    "told late": (
-        "aws-deregistration",
-        {"health_check.interval": 30.0, "health_check.timeout": 5.0, "health_check.unhealthy": 3},
-        "3 × health_check.interval 30s + health_check.timeout 5s = 95s > drain.lame_duck 15s",
-    ),
     "silent": (
         "aws-idle-timeout",
         {"balancer.keep_alive": 29.0},
@@ -99,7 +94,6 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
         "drain.removal": "health-only",
     },
     "a hook of half a minute": {"drain.kill_delay": 30.0},
-    "as long as it takes": {"drain.lame_duck": 12.0},
     "an answer in time": {"balancer.keep_alive": 30.0},
     "minutes": {"group.policies": (Policy("cpu", 70, 60, 1, 300), IN)},
     "no rules": {"group.policies": ()},
@@ -134,7 +128,4 @@ def test_another_group_is_not_asked_for_it(name: str) -> None:
 
 def test_the_default_spec_has_no_error_there() -> None:
     found = findings(on_aws({}))
-    assert {code: one.level for code, one in found.items()} == {
-        "aws-deregistration": "warning",
-        "aws-buffering": "warning",
-    }
+    assert {code: one.level for code, one in found.items()} == {"aws-buffering": "warning"}

@@ -93,7 +93,7 @@ NOT_SHOWN: Mapping[str, str] = {
         (
             *("nhn-name", "nhn-metric", "nhn-duration", "nhn-policies"),
             *("nhn-probes", "nhn-stop", "nhn-member"),
-            *("aws-health-check", "aws-hook", "aws-deregistration", "aws-idle-timeout"),
+            *("aws-health-check", "aws-hook", "aws-idle-timeout"),
             *("aws-metric", "aws-alarm", "aws-rate", "aws-trusted-hops"),
             *("aws-buffering", "aws-store", "group-cloud"),
             *("openstack-cooldown", "openstack-duration", "openstack-metric", "openstack-name"),

@@ -59,8 +59,8 @@ def _ingress(fleet: Fleet, source: Resource) -> Resource:
 
 
 def _role(fleet: Fleet) -> Resource:
-    """No more than an instance does itself: it answers its group's hook, and, where it has no key
-    for them, reads the secrets and the bucket."""
+    """No more than an instance does itself: it answers its group's hook, leaves its target group,
+    and, where it has no key for them, reads the secrets and the bucket."""
     trust: Node = {
         "Version": "2012-10-17",
         "Statement": [
@@ -74,6 +74,7 @@ def _role(fleet: Fleet) -> Resource:
     by_role = fleet.store.kind == "s3" and fleet.service.store_credentials == "role"
     policies: list[Node] = [
         _policy("hook", _of_the_hook(fleet)),
+        _policy("targets", *_OF_TARGETS),
         *([_policy("bucket", *_of_the_bucket(fleet))] if by_role else []),
         where("HasSecrets", _policy("secrets", _OF_SECRETS)),
     ]
@@ -99,6 +100,20 @@ def _of_the_hook(fleet: Fleet) -> Node:
         ],
         "Resource": filled(f"{of_region}:autoScalingGroup:*:{name}"),
     }
+
+
+_OF_TARGETS: tuple[Node, ...] = (
+    {
+        "Effect": "Allow",
+        "Action": "autoscaling:DescribeLoadBalancerTargetGroups",
+        "Resource": "*",  # AWS knows no other for it
+    },
+    {
+        "Effect": "Allow",
+        "Action": "elasticloadbalancing:DeregisterTargets",
+        "Resource": ref("Targets"),
+    },
+)
 
 
 def _of_the_bucket(fleet: Fleet) -> tuple[Node, Node]:
