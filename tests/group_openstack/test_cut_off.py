@@ -7,10 +7,13 @@ import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
-from photo_fleet.group.openstack.scale_in import Refusal, Removed
+from photo_fleet.group.openstack.registry import LOCK
+from photo_fleet.group.openstack.scale_in import Refusal, Removed, Unfinished
 from tests.group_openstack.stage import Stage, staged
 from tests.service import die_with_parent
 
@@ -71,6 +74,47 @@ async def test_cut_off_at_every_third_request(own: dict[str, str], role: str) ->
         if ended:
             break
     assert 20 < number < 99
+
+
+async def test_who_has_lost_the_lock_stops_nobody_while_another_has_it(
+    stage: Stage, stack: dict[str, Any]
+) -> None:
+    """As after a host that stood still, or was cut off from the database."""
+    hold(stage, 1, "PUT")
+    run = asyncio.create_task(stage.run())
+    await stage.eventually(stage.cloud.held.is_set)
+    superuser = await asyncpg.connect(stack["superuser_url"])
+    await superuser.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = $1 AND datname = $2",
+        *(LOCK, await stage.connection.fetchval("SELECT current_database()")),
+    )
+    await superuser.close()
+    own = "(hashtextextended($1, 0))"
+    await stage.connection.execute(f"SELECT pg_advisory_lock{own}", LOCK)
+    stage.cloud.release.set()
+    with pytest.raises(Unfinished, match="another scale-in goes on with it"):
+        await run
+    assert stage.cloud.machines[3].stops == 0
+    await stage.connection.execute(f"SELECT pg_advisory_unlock{own}", LOCK)
+    assert (await stage.run()).resumed
+    one_less(stage)
+
+
+async def test_a_balancer_that_is_busy_for_ever_is_told_as_it_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photo_fleet.group.openstack.scale_in.OUT_WITHIN", 0.3)
+    stage.cloud.meddle = lambda _, method, __: "409" if method == "PUT" else None
+    with pytest.raises(Unfinished, match=r"may be out of the pool or not: .* if it is\."):
+        await stage.run()
+    with pytest.raises(Refusal, match="nothing is unfinished"):
+        await stage.run(resume=True)
+    stage.cloud.meddle = lambda *_: None
+    stage.cloud.pending = 3600.0  # it takes the change, and never has done it
+    with pytest.raises(Unfinished, match="may be out of the pool or not"):
+        await stage.run()
+    assert stage.cloud.machines[3].stops == 0
 
 
 def _held_or_done(stage: Stage, run: asyncio.Task[Removed]) -> bool:

@@ -79,6 +79,7 @@ class _Leaver:
     row: Row | None = None
     lived: str = ""
     """The boot that had not stopped yet when it was seen."""
+    is_out: bool = False
     off_since: float | None = None
     state: str = "not looked at yet"
     updates: int = 0
@@ -126,7 +127,7 @@ class ScaleIn:
         try:
             left = await self._remove(leaver, order)
         except (NoAnswer, Refused) as error:
-            raise Unfinished(f"{error}. {_how_to_go_on(member)}") from None
+            raise Unfinished(f"{error}. {_how_to_go_on(leaver)}") from None
         return Removed(member.address, left, resumed, await self._told(leaver))
 
     async def _begin(self, order: Order) -> Member:
@@ -226,6 +227,7 @@ class ScaleIn:
         if not leaver.member.leaving:
             self._say(f"{address} leaves: taking it out of the pool")
         await self._until("Octavia's change", OUT_WITHIN, lambda: self._out(leaver))
+        leaver.is_out = True
         self._say(f"{address} is out of the pool: stopping its server, which drains")
         await self._until("its end", self.stop_within, lambda: self._stopped(leaver, order), leaver)
         self._say(f"{address} has ended: removing its server")
@@ -277,8 +279,10 @@ class ScaleIn:
         return None
 
     async def _may_stop(self, leaver: _Leaver) -> bool:
-        """Not while it is in the pool, or nobody knows. While it serves, it can still be put back.
-        Raises `Refusal` when it was."""
+        """Not while it is in the pool, or nobody knows, or another has the lock. While it serves,
+        it can still be put back. Raises `Refusal` when it was."""
+        if not await self._registry.lock():
+            raise Refused("another scale-in goes on with it")
         seen = await self._group.look()
         member = _still(seen, leaver)
         if member is None:
@@ -359,16 +363,16 @@ class ScaleIn:
 def _never_said(leaver: _Leaver) -> str:
     return (
         f"{leaver.member.address} has not said that it stopped ({leaver.state}), so its server is"
-        f" not removed. {_how_to_go_on(leaver.member)} Where the server is shut off and nothing"
+        f" not removed. {_how_to_go_on(leaver)} Where the server is shut off and nothing"
         " will be said any more, `--resume --accept-lost` removes it"
     )
 
 
-def _how_to_go_on(member: Member) -> str:
-    return (
-        f"{member.address} stays out of the pool: `photo-fleet group scale-in --resume` goes on"
-        " with it."
-    )
+def _how_to_go_on(leaver: _Leaver) -> str:
+    resume = "`photo-fleet group scale-in --resume` goes on with it"
+    if leaver.is_out:
+        return f"{leaver.member.address} stays out of the pool: {resume}."
+    return f"{leaver.member.address} may be out of the pool or not: {resume} if it is."
 
 
 def _still(seen: Seen, leaver: _Leaver) -> Member | None:
