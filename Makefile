@@ -45,8 +45,9 @@ fuzz: $(VENV)/.dev
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
+# BASE=http://host:port: beside another server that speaks the contract, into which it puts photos.
 bench: $(VENV)/.dev
-	@exec $(BIN)/python -m bench $(BENCH)
+	@exec $(BIN)/python -m bench $(BENCH) $(if $(BASE),--base $(BASE))
 
 # Needs uv. The lock file itself would name the package index, so only its export is kept.
 lock:

@@ -13,24 +13,42 @@ import uvloop
 from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
 from bench.counting import counting_row, untraced_row
-from bench.footprint import memory_rows, start_rows
-from bench.reads import READS
+from bench.footprint import memory_rows, start_rows, upload_memory_rows
+from bench.reads import COLD, HOT
 from bench.report import Row, as_json, as_table
-from bench.rows import confirm_row, login_row, presign_row, read_row, upload_row
+from bench.rows import (
+    confirm_row,
+    login_row,
+    presign_row,
+    read_row,
+    upload_row,
+    whole_album_row,
+)
 from bench.sinks import dead_sinks_row, loki_row, traces_row
+from bench.world import MANY, Sizes
 
 THOROUGH = Effort(rounds=5, seconds=1.5, starts=7, batch=16)
 QUICK = Effort(rounds=3, seconds=0.5, starts=5, batch=6)
 
 Measure = Callable[[Bench, Effort], Awaitable[list[Row]]]
 
+UPLOADS = {
+    f"upload-{megabytes}mb-{at_once}": (megabytes, at_once)
+    for megabytes in (3, 50)
+    for at_once in (1, 4, 16)
+}
+
 ON_BOTH_SIDES: dict[str, Measure] = {
-    **{name: partial(read_row, name=name) for name in READS},
+    **{name: partial(read_row, name=name) for name in (*HOT, *COLD)},
+    "album-whole": whole_album_row,
     "presign": presign_row,
     "confirm": confirm_row,
     "login-beside": login_row,
-    "upload-1": partial(upload_row, at_once=1),
-    "upload-4": partial(upload_row, at_once=4),
+    **{
+        name: partial(upload_row, name=name, megabytes=of[0], at_once=of[1])
+        for name, of in UPLOADS.items()
+    },
+    "memory-uploads": upload_memory_rows,
     "counting": counting_row,
     "sinks-dead": dead_sinks_row,
     "sinks-loki": loki_row,
@@ -46,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     effort = QUICK if options.quick else THOROUGH
+    sizes = Sizes(many=options.photos, of_other=options.photos)
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
     names = [name for name in (START, *ON_BOTH_SIDES) if name.startswith(tuple(options.only))]
@@ -56,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tempfile.TemporaryDirectory(prefix="photo-api-bench-", dir="/var/tmp") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        rows = runner.run(_measure(Path(folder), names, effort))
+        rows = runner.run(_measure(Path(folder), names, effort, sizes, options.base))
     print(as_json(rows) if options.json else as_table(rows))
     return 0
 
@@ -72,6 +91,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of each comparison")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument(
+        "--base",
+        metavar="URL",
+        help="another server that speaks the contract, http://host:port, for a column of its own;"
+        " accounts and photos are put into it",
+    )
+    parser.add_argument(
+        "--photos",
+        type=_positive,
+        default=MANY,
+        help="in the long list and the whole album, of each server (default: 10,000)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
@@ -83,20 +114,24 @@ def _positive(text: str) -> int:
     return number
 
 
-async def _measure(folder: Path, names: list[str], effort: Effort) -> list[Row]:
+async def _measure(
+    folder: Path, names: list[str], effort: Effort, sizes: Sizes, base: str | None
+) -> list[Row]:
     rows: list[Row] = []
     async with open_ground(folder) as ground:
         if START in names:
             rows += await start_rows(ground, effort)
         both = [name for name in names if name in ON_BOTH_SIDES]
         if both:
-            rows += await _measure_both(ground, both, effort)
+            rows += await _measure_both(ground, both, effort, sizes, base)
     progress("done")
     return rows
 
 
-async def _measure_both(ground: Ground, names: list[str], effort: Effort) -> list[Row]:
-    async with open_bench(ground) as bench:
+async def _measure_both(
+    ground: Ground, names: list[str], effort: Effort, sizes: Sizes, base: str | None
+) -> list[Row]:
+    async with open_bench(ground, sizes, base) as bench:
         return [row for name in names for row in await ON_BOTH_SIDES[name](bench, effort)]
 
 

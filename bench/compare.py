@@ -1,4 +1,4 @@
-"""Two sides measured in turns, so that a busy machine slows down both."""
+"""Sides measured in turns, so that a busy machine slows down all of them."""
 
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -7,21 +7,24 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from bench.load import Load
+from bench.load import Load, LoadFailed
 from bench.processes import Server
 from bench.report import Goal, Row
 
+Round = Sequence["Sample | None"]
 Work = Callable[[], Coroutine[Any, Any, Load]]
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two that are compared: a stretch of work, the server that does it if that is one
-    process of ours, and what must be there before each stretch."""
+    """One of those that are compared: a stretch of work, the server that does it if that is one
+    process of ours, what must be there before each stretch, and whether a measurement does without
+    a side that fails."""
 
     work: Work
     server: Server | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,27 @@ class Sample:
     busy: float = 0.0
 
 
-async def in_turns(name: str, ours: Side, limit: Side, rounds: int) -> list[tuple[Sample, Sample]]:
-    """Samples of (ours, limit); one stretch of each goes ahead unmeasured. The side that begins
-    changes with every round."""
-    pairs = []
+async def in_turns(name: str, sides: Sequence[Side], rounds: int) -> list[Round]:
+    """Rounds of a sample for each side; one stretch of each goes ahead unmeasured. The order turns
+    round with every round. A side that failed is left alone from then on."""
+    found: list[Round] = []
+    failed: set[int] = set()
     for number in range(rounds + 1):
         progress(f"{name}: round {number} of {rounds}" if number else f"{name}: warming up")
-        if number % 2:
-            first = await _sample(ours)
-            pairs.append((first, await _sample(limit)))
-        else:
-            second = await _sample(limit)
-            pairs.append((await _sample(ours), second))
-    return pairs[1:]
+        samples: list[Sample | None] = [None] * len(sides)
+        places = range(len(sides)) if number % 2 else reversed(range(len(sides)))
+        for place in places:
+            if place in failed:
+                continue
+            try:
+                samples[place] = await _sample(sides[place])
+            except (LoadFailed, OSError) as error:
+                if not sides[place].optional:
+                    raise
+                failed.add(place)
+                progress(f"{name}: the other server fails: {error}")
+        found.append(samples)
+    return found[1:]
 
 
 async def _sample(side: Side) -> Sample:
@@ -63,11 +74,17 @@ async def _sample(side: Side) -> Sample:
 
 
 def throughput_row(
-    name: str, unit: str, pairs: Sequence[tuple[Sample, Sample]], goal: Goal | None
+    name: str,
+    unit: str,
+    rounds: Sequence[Round],
+    goal: Goal | None,
+    goal_of_other: Goal | None = None,
 ) -> Row:
-    """Rates and their ratio."""
+    """Rates and their ratios: ours to the limit's, and to the other server's if there is one."""
+    pairs = [(_of(samples, 0), _of(samples, 1)) for samples in rounds]
     ratios = [ours.rate / limit.rate for ours, limit in pairs]
     measured = all(side.cpu_us for pair in pairs for side in pair)
+    other, other_ratio = _beside_other(rounds)
     return Row(
         name,
         unit,
@@ -78,11 +95,33 @@ def throughput_row(
         _medians(pairs, lambda sample: sample.cpu_us) if measured else None,
         _medians(pairs, lambda sample: sample.busy) if measured else None,
         goal,
+        other,
+        other_ratio,
+        goal_of_other,
     )
 
 
-def latency_row(name: str, pairs: Sequence[tuple[Sample, Sample]], goal: Goal | None) -> Row:
+def _beside_other(rounds: Sequence[Round]) -> tuple[float | None, float | None]:
+    """The other server's rate, and ours by it."""
+    found = [
+        (_of(samples, 0).rate, samples[2].rate)
+        for samples in rounds
+        if len(samples) > 2 and samples[2] is not None
+    ]
+    if len(found) < len(rounds):
+        return None, None  # there is none, or it failed
+    return median(other for _, other in found), median(ours / other for ours, other in found)
+
+
+def _of(samples: Round, place: int) -> Sample:
+    sample = samples[place]
+    assert sample is not None
+    return sample
+
+
+def latency_row(name: str, rounds: Sequence[Round], goal: Goal | None) -> Row:
     """99th percentiles in milliseconds and their ratio."""
+    pairs = [(_of(samples, 0), _of(samples, 1)) for samples in rounds]
     ratios = [ours.p99 / limit.p99 for ours, limit in pairs]
     ours, limit = _medians(pairs, lambda sample: sample.p99 * 1000)
     return Row(name, "p99 ms", ours, limit, median(ratios), (min(ratios), max(ratios)), goal=goal)

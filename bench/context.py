@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.capture import plan_for
 from bench.compare import progress
+from bench.other import Other, fill
 from bench.processes import Launcher, Server
 from bench.traffic import Traffic
-from bench.world import World, create_world
+from bench.world import Sizes, World, create_world
 from photo_api.db.migrations import migrate
 from photo_api.db.pool import Database, open_database
 from photo_api.settings.loading import Settings, load
@@ -42,13 +43,14 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Both sides running on a filled database."""
+    """Both sides running on a filled database, and another server if one is to be compared."""
 
     ground: Ground
     world: World
     traffic: Traffic
     service: Server
     limit: Server
+    other: Other | None
 
 
 @asynccontextmanager
@@ -72,16 +74,18 @@ async def open_ground(folder: Path) -> AsyncIterator[Ground]:
 
 
 @asynccontextmanager
-async def open_bench(ground: Ground) -> AsyncIterator[Bench]:
-    """Fill the database and start both servers."""
+async def open_bench(ground: Ground, sizes: Sizes, base: str | None) -> AsyncIterator[Bench]:
+    """Fill the database and start both servers; `base` is the address of another one, which is
+    filled too."""
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(ground.launcher.service())
         progress("filling the database")
-        world = await create_world(ground.db, service.address)
+        world = await create_world(ground.db, service.address, sizes)
         traffic = Traffic(ground.settings, ground.db, ground.store, world)
         plan = await plan_for(traffic, service.address)
         limit = await stack.enter_async_context(ground.launcher.limit(plan))
-        yield Bench(ground, world, traffic, service, limit)
+        other = await fill(base, sizes) if base else None
+        yield Bench(ground, world, traffic, service, limit, other)
 
 
 def _environ(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dict[str, str]:
@@ -100,6 +104,7 @@ def _environ(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dic
         "LAME_DUCK": "0",
         "DRAIN_WAIT": "3",
         "UPLOAD_MAX_PENDING": "1000000",
+        "ACCESS_TTL": "86400",  # of the tokens of a whole run
     }
     return {
         "PATH": os.environ["PATH"],

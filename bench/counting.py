@@ -9,7 +9,7 @@ from time import process_time
 from bench.compare import Side, in_turns
 from bench.context import Bench, Effort
 from bench.load import drive
-from bench.reads import reads
+from bench.reads import read_named
 from bench.report import Goal, Row
 from photo_api.http.middleware import count_for_objective
 from photo_api.metrics.counts import Counts
@@ -37,7 +37,7 @@ async def untraced_row(bench: Bench, effort: Effort) -> list[Row]:
 
 
 async def _share(name: str, cost: float, goal: Goal, bench: Bench, effort: Effort) -> Row:
-    read = next(read for read in reads(bench.world) if read.name == "image-redirect")
+    read = read_named(bench.world, "image-redirect")
 
     def redirects() -> Side:
         requests = itertools.cycle(read.ours)
@@ -47,8 +47,8 @@ async def _share(name: str, cost: float, goal: Goal, bench: Bench, effort: Effor
             bench.service,
         )
 
-    pairs = await in_turns(name, redirects(), redirects(), 1)
-    request = median(sample.cpu_us for pair in pairs for sample in pair)
+    pairs = await in_turns(name, [redirects(), redirects()], 1)
+    request = median(sample.cpu_us for pair in pairs for sample in pair if sample)
     return Row(name, "CPU µs", cost, request, cost / request, goal=goal)
 
 

@@ -1,9 +1,10 @@
 """The limit that the service is measured against: a bare Starlette application.
 
-It has the service's server, its settings, its connection pool and its store client; it sends the
-same statements with the same arguments, and answers with bytes that were captured from the service.
-What it lacks is what we pay for: routing, authentication, validation, presentation, signing,
-middleware, logging.
+It has the service's server, its settings and its store client, and the driver's own pool with
+nothing around it; it sends the same statements with the same arguments, and answers with bytes that
+were captured from the service. What it lacks is what we pay for: routing, authentication,
+validation, presentation, signing, middleware, logging, a pool that bounds waits and notices a dead
+server.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import orjson
 import uvicorn
 from starlette.applications import Starlette
@@ -23,12 +25,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.plan import ALIVE_PATH, CONFIRM_PATH, Answer, Confirmation, OneStatement, Plan
+from bench.plan import ALIVE_PATH, CONFIRM_PATH, STATEMENT_PATH, Answer, Confirmation, Plan
 from photo_api import web_worker as worker
-from photo_api.db.pool import open_database
+from photo_api.db.connect import session_options
 from photo_api.http.connections import Connections
 from photo_api.photos import upload_queries
 from photo_api.photos.formats import SNIFF_LENGTH
+from photo_api.settings.dependencies import DatabaseSettings
 from photo_api.settings.loading import Settings, load
 from photo_api.storage.opening import open_credentials
 from photo_api.storage.s3 import S3Store
@@ -56,22 +59,43 @@ def limit_app(settings: Settings, plan: Plan) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         s3 = settings.s3
         async with (
-            open_database(settings.database, "bench limit") as db,
+            raw_pool(settings.database) as db,
             open_credentials(s3, settings.cloud) as credentials,
         ):
             yield {"db": db, "store": S3Store(s3.endpoint, s3.bucket, s3.region, credentials)}
 
     routes = [
-        Route(path, _one_statement(item), methods=[item.method])
-        for path, item in plan.statements.items()
+        Route(f"{STATEMENT_PATH}/{{name}}", _one_statement(plan), methods=["GET", "POST"]),
+        Route(CONFIRM_PATH, _confirmation(plan.confirmation), methods=["POST"]),
+        Route(ALIVE_PATH, _alive),
     ]
-    routes.append(Route(ALIVE_PATH, _alive))
-    routes.append(Route(CONFIRM_PATH, _confirmation(plan.confirmation), methods=["POST"]))
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _one_statement(item: OneStatement) -> Endpoint:
+def raw_pool(settings: DatabaseSettings) -> asyncpg.Pool:
+    """The driver's pool with sessions like the service's. Without its reset, which is a round trip
+    between two requests, and without timers."""
+    return asyncpg.create_pool(
+        settings.url,
+        min_size=settings.pool_size,
+        max_size=settings.pool_size,
+        max_inactive_connection_lifetime=0,
+        reset=_keep,
+        **session_options(settings, "bench limit"),
+    )
+
+
+async def _keep(_: object) -> None:
+    pass
+
+
+def _one_statement(plan: Plan) -> Endpoint:
+    """One route for all of them, which are found by their path: a bare application would not try
+    hundreds of patterns in turn."""
+    statements = plan.statements
+
     async def endpoint(request: Request) -> Response:
+        item = statements[request.scope["path"]]
         await item.query(request.state.db, *item.args)
         return _response(item.answer)
 

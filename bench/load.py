@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"\r\ncontent-length:"
+CHUNKED = b"\r\ntransfer-encoding:"
 QUOTED = 500
 GRACE = 60.0
 """Seconds beyond its time after which a load counts as hung."""
@@ -45,6 +46,12 @@ class Load:
     @property
     def rate(self) -> float:
         return self.done / self.seconds
+
+    def in_groups(self, size: int) -> "Load":
+        """The same with `size` answers, one after the other, as one."""
+        found = self.latencies
+        groups = [sum(found[at : at + size]) for at in range(0, len(found), size)]
+        return Load(len(groups), self.seconds, groups)
 
     @property
     def p99(self) -> float:
@@ -158,6 +165,9 @@ class _Lane(asyncio.Protocol):
                 return
             if not self._head.startswith(self._run.status_line):
                 self._run.fail(self._head[:QUOTED].decode(errors="replace"))
+                return
+            if CHUNKED in self._head[: end + 2].lower():
+                self._run.fail("answers in chunks are not read here")
                 return
             self._left = self._length(end) - (len(self._head) - end - len(HEAD_END))
         else:

@@ -6,7 +6,8 @@ from typing import Any
 
 ALIVE_PATH = "/health/live"
 CONFIRM_PATH = "/confirm"
-PRESIGN_PATH = "/presign"
+STATEMENT_PATH = "/statement"
+PRESIGN_PATH = f"{STATEMENT_PATH}/presign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,6 @@ class OneStatement:
     query: Callable[..., Awaitable[Any]]
     args: tuple[Any, ...]
     answer: Answer
-    method: str = "GET"
 
 
 @dataclass(frozen=True, slots=True)

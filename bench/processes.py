@@ -35,9 +35,10 @@ class Server:
     pid: int
 
     def cpu(self) -> float:
-        """CPU seconds that it has used so far."""
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        """CPU seconds that its threads have used so far, to the nanosecond: in proc(5)'s stat there
+        are hundredths of a second, of which a short stretch has few."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def rss(self) -> float:
         """Its resident memory in MB."""

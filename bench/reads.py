@@ -1,70 +1,146 @@
-"""The routes that read: what we are asked, and the statements that the limit sends for the same."""
+"""The routes that read: what we are asked, and the statements that the limit sends for the same.
+
+A *hot* row asks for the same over and over, which a worker has presented and signed a moment ago. A
+*cold* one goes through so many photos that nothing of an answer is still kept when it is asked for
+again, as where many users share many workers; who asks is known from a moment ago in either.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench.load import request
+from bench.plan import STATEMENT_PATH
 from bench.world import SHOWN, World
 from photo_api.accounts.tokens import digest
 from photo_api.albums.queries import album_page
+from photo_api.albums.routes import FIRST_PAGE
+from photo_api.http.cursors import encode_cursor
 from photo_api.http.fields import MAX_ID
 from photo_api.photos.queries import image, photos
 from photo_api.shares.queries import view
 
 DEFAULT_LIMIT = 50
-READS = ("photo-list-20", "photo-list-10000", "album-page", "share-view", "image-redirect")
+SHORT = 20
+HOT = ("photo-list-20", "photo-list-10000", "album-page", "share-view", "image-redirect")
+COLD = (
+    *("photo-list-20-cold", "photo-list-50-cold", "album-page-cold", "share-view-cold"),
+    "image-redirect-cold",
+)
+WHOLE = "album-whole"
 Arguments = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A target of ours, the arguments of its statement, and the token of whoever asks."""
+
+    target: str
+    args: Arguments
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
-    """A row: targets that are asked in turn, and for each the arguments of `query`."""
+    """A row: what is asked in turn. Where answers are `alike`, the limit gives the first of them to
+    all, which has as many bytes."""
 
     name: str
     query: Callable[..., Awaitable[Any]]
-    asked: Sequence[tuple[str, Arguments]]
-    token: str | None
+    asked: Sequence[Asked]
     status: int = 200
+    alike: bool = False
 
     @property
     def ours(self) -> list[bytes]:
-        return [request("GET", target, token=self.token) for target, _ in self.asked]
+        return [request("GET", asked.target, token=asked.token) for asked in self.asked]
 
     @property
     def limit_paths(self) -> list[str]:
-        return [f"/{self.name}/{number}" for number in range(len(self.asked))]
+        return [f"{STATEMENT_PATH}/{self.name}-{number}" for number in range(len(self.asked))]
 
     @property
     def limits(self) -> list[bytes]:
         """The limit's requests; they carry the token too, which it does not look at."""
-        return [request("GET", path, token=self.token) for path in self.limit_paths]
+        pairs = zip(self.limit_paths, self.asked, strict=True)
+        return [request("GET", path, token=asked.token) for path, asked in pairs]
 
 
 def reads(world: World) -> list[Read]:
-    """Those of `READS`. The share is asked by 16 links, one for each connection: with a single one,
-    the wait for its counter's row would be all that is measured."""
+    """Those of `HOT` and of `COLD`, and `WHOLE`."""
+    return [*_hot(world), *_cold(world), _whole(world)]
+
+
+def read_named(world: World, name: str) -> Read:
+    """That of this name."""
+    return next(read for read in reads(world) if read.name == name)
+
+
+def _hot(world: World) -> list[Read]:
+    """The share is asked by 16 links, one for each connection: with a single one, the wait for its
+    counter's row would be all that is measured."""
     few, many, page = world.few, world.many, (MAX_ID, 0, DEFAULT_LIMIT)
     album = f"/api/albums/{world.album_id}?limit={SHOWN}"
-    links = [
-        (f"/api/share/{token}?limit={SHOWN}", (digest(token), -1, 0, SHOWN + 1))
-        for token in world.share_tokens
-    ]
+    album_args = many.id, world.album_id, -1, 0, SHOWN + 1
+    photo = f"/api/photos/{world.photo_id}/image"
+    lists, redirect = "/api/photos/", (few.id, world.photo_id)
     return [
-        Read("photo-list-20", photos, [("/api/photos/", (few.id, *page))], few.token),
-        Read("photo-list-10000", photos, [("/api/photos/", (many.id, *page))], many.token),
-        Read(
-            "album-page",
-            album_page,
-            [(album, (many.id, world.album_id, -1, 0, SHOWN + 1))],
-            many.token,
-        ),
-        Read("share-view", view, links, None),
-        Read(
-            "image-redirect",
-            image,
-            [(f"/api/photos/{world.photo_id}/image", (few.id, world.photo_id))],
-            few.token,
-            302,
-        ),
+        Read("photo-list-20", photos, [Asked(lists, (few.id, *page), few.token)]),
+        Read("photo-list-10000", photos, [Asked(lists, (many.id, *page), many.token)]),
+        Read("album-page", album_page, [Asked(album, album_args, many.token)]),
+        Read("share-view", VIEW, [_share(token) for token in world.share_tokens]),
+        Read("image-redirect", image, [Asked(photo, redirect, few.token)], 302),
     ]
+
+
+def _cold(world: World) -> list[Read]:
+    cold, owner = world.cold, world.cold.owner
+
+    def lists(limit: int) -> list[Asked]:
+        asked = []
+        for before in cold.photo_ids[limit - 1 : -limit : limit]:
+            target = f"/api/photos/?cursor={encode_cursor(before)}&limit={limit}"
+            asked.append(Asked(target, (owner.id, before, 0, limit), owner.token))
+        return asked
+
+    albums = [
+        Asked(
+            f"/api/albums/{album_id}?limit={SHOWN}",
+            (owner.id, album_id, -1, 0, SHOWN + 1),
+            owner.token,
+        )
+        for album_id in cold.album_ids
+    ]
+    images = [
+        Asked(f"/api/photos/{photo_id}/image", (owner.id, photo_id), owner.token)
+        for photo_id in cold.photo_ids
+    ]
+    shares = [_share(token) for token in cold.share_tokens]
+    return [
+        Read("photo-list-20-cold", photos, lists(SHORT), alike=True),
+        Read("photo-list-50-cold", photos, lists(DEFAULT_LIMIT), alike=True),
+        Read("album-page-cold", album_page, albums, alike=True),
+        Read("share-view-cold", VIEW, shares, alike=True),
+        Read("image-redirect-cold", image, images, 302, alike=True),
+    ]
+
+
+def _whole(world: World) -> Read:
+    """All photos of the largest album, page after page as `next` leads through them."""
+    owner, album_id = world.many, world.whole_id
+    asked = []
+    for number, after in enumerate((-1, *world.whole_positions[FIRST_PAGE - 1 :: FIRST_PAGE])):
+        cursor = f"?cursor={encode_cursor(after)}" if number else ""
+        args = owner.id, album_id, after, 0, FIRST_PAGE + 1
+        asked.append(Asked(f"/api/albums/{album_id}{cursor}", args, owner.token))
+    if len(world.whole_positions) % FIRST_PAGE == 0:
+        asked.pop()  # behind the last photo
+    return Read(WHOLE, album_page, asked)
+
+
+VIEW = partial(view, counts=True)
+
+
+def _share(token: str) -> Asked:
+    return Asked(f"/api/share/{token}?limit={SHOWN}", (digest(token), -1, 0, SHOWN + 1))

@@ -27,7 +27,9 @@ class Row:
 
     `cpu_us` is what a request costs the server's process, and `busy` how much of one core that
     process used while it was measured, each for both sides. Where that is not nearly 1, something
-    else was the limit, and the ratio of the CPU costs tells more than that of the rates.
+    else was the limit, and the ratio of the CPU costs decides instead of that of the rates.
+
+    `other` is the rate of another server that speaks the contract, and `other_ratio` ours by it.
     """
 
     name: str
@@ -39,16 +41,30 @@ class Row:
     cpu_us: tuple[float, float] | None = None
     busy: tuple[float, float] | None = None
     goal: Goal | None = None
+    other: float | None = None
+    other_ratio: float | None = None
+    goal_of_other: Goal | None = None
 
     @property
     def verdict(self) -> str:
-        """ok, miss, or nothing for a row without a goal; with a question mark where a server had
-        to wait for something else, such as another program on this machine."""
-        if self.goal is None:
+        """ok, miss, or nothing for a row without a goal."""
+        held = [(self.goal, self.judged), (self.goal_of_other, self.other_ratio)]
+        met = [goal.met_by(value) for goal, value in held if goal is not None and value is not None]
+        return "" if not met else "ok" if all(met) else "miss"
+
+    @property
+    def decides(self) -> str:
+        """What the goal is held against where there is a choice: the rates, or the CPU costs where
+        a side had to wait for something else, such as another program on this machine."""
+        if self.busy is None or self.cpu_ratio is None:
             return ""
-        value = self.ours if self.ratio is None else self.ratio
-        doubt = "?" if self.busy is not None and min(self.busy) < BUSY_ENOUGH else ""
-        return ("ok" if self.goal.met_by(value) else "miss") + doubt
+        return "CPU" if min(self.busy) < BUSY_ENOUGH else "rate"
+
+    @property
+    def judged(self) -> float:
+        """What the goal is held against."""
+        found = self.cpu_ratio if self.decides == "CPU" else self.ratio
+        return self.ours if found is None else found
 
     @property
     def cpu_ratio(self) -> float | None:
@@ -56,11 +72,11 @@ class Row:
         return None if self.cpu_us is None else self.cpu_us[1] / self.cpu_us[0]
 
 
-BUSY_ENOUGH = 0.8
+BUSY_ENOUGH = 0.9
 
 HEADINGS = (
     *("row", "unit", "ours", "limit", "ratio", "least–most", "goal", ""),
-    *("CPU µs ours/limit", "CPU ratio", "busy ours/limit"),
+    *("CPU µs ours/limit", "CPU ratio", "busy ours/limit", "decides", "other", "ours/other"),
 )
 
 
@@ -76,7 +92,10 @@ def as_table(rows: Sequence[Row]) -> str:
 def as_json(rows: Sequence[Row]) -> str:
     """One object with the machine and the rows."""
     machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    found = [{**asdict(row), "cpu_ratio": row.cpu_ratio, "verdict": row.verdict} for row in rows]
+    found = [
+        {**asdict(row), "cpu_ratio": row.cpu_ratio, "verdict": row.verdict, "decides": row.decides}
+        for row in rows
+    ]
     return json.dumps({"machine": machine, "rows": found}, indent=2)
 
 
@@ -93,12 +112,20 @@ def _cells(row: Row) -> tuple[str, ...]:
         "" if row.limit is None else _number(row.limit),
         "" if row.ratio is None else f"{row.ratio:.2f}",
         _pair(row.spread, "–", ".2f"),
-        "" if row.goal is None else str(row.goal),
+        _goals(row),
         row.verdict,
         _pair(row.cpu_us, " / ", ".0f"),
         "" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
         _pair(row.busy, " / ", ".2f"),
+        row.decides,
+        "" if row.other is None else _number(row.other),
+        "" if row.other_ratio is None else f"{row.other_ratio:.2f}",
     )
+
+
+def _goals(row: Row) -> str:
+    own = [] if row.goal is None else [str(row.goal)]
+    return ", ".join(own + ([f"{row.goal_of_other} other"] if row.goal_of_other else []))
 
 
 def _number(value: float) -> str:

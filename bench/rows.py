@@ -2,46 +2,95 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from statistics import median
+from time import perf_counter
+
+from argon2 import PasswordHasher
 
 from bench.compare import Side, in_turns, latency_row, throughput_row
 from bench.context import Bench, Effort
 from bench.load import Address, Load, drive
 from bench.processes import Server
-from bench.reads import reads
+from bench.reads import WHOLE, read_named
 from bench.report import Goal, Row
+from bench.world import PASSWORD
+from photo_api.accounts.passwords import MEMORY_KIB, PASSES
 
 CONNECTIONS = 16
 LOGINS_AT_ONCE = 4
-LISTS = Goal(0.6)
-ONE_ROW = Goal(0.4)
-UPLOADS = Goal(0.5)
+GOALS = {
+    **dict.fromkeys(("photo-list-20", "photo-list-10000", "album-page", "share-view"), Goal(0.85)),
+    **dict.fromkeys(
+        ("photo-list-20-cold", "photo-list-50-cold", "album-page-cold", "share-view-cold"),
+        Goal(0.35),
+    ),
+    "image-redirect": Goal(0.85),
+}
+PRESIGN = Goal(0.75)
+UPLOADS = Goal(0.85)
+WHOLE_ALBUM = Goal(2)
+WHOLE_ALBUMS = 3
+"""In one stretch."""
+
+BESIDE = Goal(1.3, at_most=True)
+LOGINS = Goal(0.7)
+SMALL_MB = 10
+LARGE_UPLOADS = 4
+LARGE_ROUNDS = 3
+"""Of uploads of 50 MB, of which more would fill a disk."""
+
 MARGIN = 0.3
 """Seconds for which logins run before and after what is measured beside them."""
 
 
 async def read_row(bench: Bench, effort: Effort, name: str) -> list[Row]:
     """A route that reads."""
-    read = next(read for read in reads(bench.world) if read.name == name)
-    pairs = await in_turns(
-        name,
+    read = read_named(bench.world, name)
+    sides = [
         busy(bench.service, read.ours, effort, read.status),
         busy(bench.limit, read.limits, effort, read.status),
-        effort.rounds,
-    )
-    return [throughput_row(name, "req/s", pairs, ONE_ROW if read.status == 302 else LISTS)]
+        *_other(bench, name, effort),
+    ]
+    rounds = await in_turns(name, sides, effort.rounds)
+    return [throughput_row(name, "req/s", rounds, GOALS.get(name))]
+
+
+async def whole_album_row(bench: Bench, effort: Effort) -> list[Row]:
+    """All photos of an album of 10,000, by one client that asks for one page after the other: each
+    server's pages are as large as it makes them."""
+    read = read_named(bench.world, WHOLE)
+
+    def side(
+        address: Address, requests: Sequence[bytes], server: Server | None, optional: bool = False
+    ) -> Side:
+        async def work() -> Load:
+            asked = itertools.chain.from_iterable(itertools.repeat(requests, WHOLE_ALBUMS))
+            load = await drive(address, asked, connections=1, expect=200)
+            return load.in_groups(len(requests))
+
+        return Side(work, server, optional=optional)
+
+    sides = [
+        side(bench.service.address, read.ours, bench.service),
+        side(bench.limit.address, read.limits, bench.limit),
+    ]
+    if bench.other is not None:
+        pages = bench.other.rows[WHOLE].requests
+        sides.append(side(bench.other.address, pages, None, optional=True))
+    rounds = await in_turns(WHOLE, sides, effort.rounds)
+    return [throughput_row(WHOLE, "albums/s", rounds, None, WHOLE_ALBUM)]
 
 
 async def presign_row(bench: Bench, effort: Effort) -> list[Row]:
     """Beginning an upload: one statement that writes; the PUT is on neither side."""
-
-    pairs = await in_turns(
-        "presign",
+    sides = [
         busy(bench.service, [bench.traffic.presign], effort, 200),
         busy(bench.limit, [bench.traffic.limit_presign], effort, 200),
-        effort.rounds,
-    )
-    return [throughput_row("presign", "req/s", pairs, ONE_ROW)]
+        *_other(bench, "presign", effort),
+    ]
+    rounds = await in_turns("presign", sides, effort.rounds)
+    return [throughput_row("presign", "req/s", rounds, PRESIGN)]
 
 
 async def confirm_row(bench: Bench, effort: Effort) -> list[Row]:
@@ -61,13 +110,14 @@ async def confirm_row(bench: Bench, effort: Effort) -> list[Row]:
 
         return Side(confirm, server, stage)
 
-    pairs = await in_turns("confirm", side(True), side(False), effort.rounds)
+    pairs = await in_turns("confirm", [side(True), side(False)], effort.rounds)
     return [throughput_row("confirm", "req/s", pairs, None)]
 
 
 async def login_row(bench: Bench, effort: Effort) -> list[Row]:
-    """The photo list with four logins running at full tilt, against the same list without."""
-    read = reads(bench.world)[0]
+    """The photo list with four logins running at full tilt, against the same list without; and the
+    logins against what one thread verifies with nothing else to do."""
+    read = read_named(bench.world, "photo-list-20")
     logins: list[float] = []
 
     alone = busy(bench.service, read.ours, effort, 200)
@@ -87,52 +137,74 @@ async def login_row(bench: Bench, effort: Effort) -> list[Row]:
         logins.append(meanwhile.result().rate)
         return lists.result()
 
-    pairs = await in_turns(
-        "login-beside",
-        Side(list_beside_logins),
-        Side(alone.work),
-        effort.rounds,
-    )
+    sides = [Side(list_beside_logins), Side(alone.work)]
+    rounds = await in_turns("login-beside", sides, effort.rounds)
+    raw = await asyncio.to_thread(verifications_per_second, effort.seconds)
+    rate = median(logins)
     return [
-        throughput_row("login-beside", "lists/s", pairs, None),
-        latency_row("login-beside", pairs, None),
-        Row("login-beside", "logins/s", median(logins)),
+        throughput_row("login-beside", "lists/s", rounds, None),
+        latency_row("login-beside", rounds, BESIDE),
+        Row("login-beside", "logins/s", rate, raw, rate / raw, goal=LOGINS),
     ]
 
 
-async def upload_row(bench: Bench, effort: Effort, at_once: int) -> list[Row]:
-    """3 MB as a form through the server, against the same bytes PUT by a presigned URL. Neither
+def verifications_per_second(seconds: float) -> float:
+    """Of passwords, with the service's parameters."""
+    hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
+    encoded, done = hasher.hash(PASSWORD), 0
+    began = perf_counter()
+    while perf_counter() < began + seconds:
+        hasher.verify(encoded, PASSWORD)
+        done += 1
+    return done / (perf_counter() - began)
+
+
+async def upload_row(
+    bench: Bench, effort: Effort, name: str, megabytes: int, at_once: int
+) -> list[Row]:
+    """Photos as forms through the server, against the same bytes PUT by presigned URLs. Neither
     side's count includes a presign or a confirmation."""
-    number = effort.batch * at_once // 2 + at_once
+    large = megabytes > SMALL_MB
+    number = max(at_once, LARGE_UPLOADS) if large else effort.batch * at_once // 2 + at_once
     store = Address.of(bench.ground.settings.s3.endpoint)
-    pairs = await in_turns(
-        f"upload-{at_once}",
-        Side(
-            lambda: drive(
-                bench.service.address,
-                bench.traffic.uploads(number),
-                connections=at_once,
-                expect=201,
-            ),
-            bench.service,
-        ),
-        Side(
-            lambda: drive(store, bench.traffic.puts(number), connections=at_once, expect=200),
-        ),
-        effort.rounds,
-    )
-    return [throughput_row(f"upload-{at_once}", "uploads/s", pairs, UPLOADS)]
+
+    async def ours() -> Load:
+        forms = bench.traffic.uploads(number, megabytes)
+        return await drive(bench.service.address, forms, connections=at_once, expect=201)
+
+    async def puts() -> Load:
+        files = bench.traffic.puts(number, megabytes)
+        return await drive(store, files, connections=at_once, expect=200)
+
+    sides = [Side(ours, bench.service), Side(puts)]
+    if bench.other is not None:
+        sides.append(bench.other.uploads(bench.traffic, number, megabytes, at_once))
+    rounds = min(effort.rounds, LARGE_ROUNDS) if large else effort.rounds
+    samples = await in_turns(name, sides, rounds)
+    return [throughput_row(name, "uploads/s", samples, UPLOADS)]
 
 
-def busy(server: Server, requests: list[bytes], effort: Effort, status: int) -> Side:
-    """A server with as much to do as it can, from 16 connections, for one stretch of time."""
+def busy(
+    server: Server,
+    requests: list[bytes],
+    effort: Effort,
+    status: int,
+    connections: int = CONNECTIONS,
+) -> Side:
+    """A server with as much to do as it can, for one stretch of time. Each stretch goes on behind
+    the last, so that what is cold stays cold."""
+    following = itertools.cycle(requests)
     return Side(
         lambda: drive(
             server.address,
-            itertools.cycle(requests),
-            connections=CONNECTIONS,
+            following,
+            connections=connections,
             expect=status,
             seconds=effort.seconds,
         ),
         server,
     )
+
+
+def _other(bench: Bench, name: str, effort: Effort) -> list[Side]:
+    return bench.other.busy(name, CONNECTIONS, effort.seconds) if bench.other else []

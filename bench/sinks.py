@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from bench.compare import Side, in_turns, throughput_row
 from bench.context import Bench, Effort
 from bench.processes import HOST
-from bench.reads import reads
+from bench.reads import read_named
 from bench.report import Goal, Row
 from bench.rows import busy
 from photo_local.ports import free_port
@@ -50,11 +50,11 @@ async def traces_row(bench: Bench, effort: Effort) -> list[Row]:
 async def _row(
     name: str, bench: Bench, effort: Effort, settings: dict[str, str], goal: Goal | None
 ) -> list[Row]:
-    read = next(read for read in reads(bench.world) if read.status == 302)
+    read = read_named(bench.world, "image-redirect")
     async with bench.ground.launcher.service(settings) as server:
         ours: Side = busy(server, read.ours, effort, read.status)
         alone = busy(bench.service, read.ours, effort, read.status)
-        pairs = await in_turns(name, ours, alone, effort.rounds)
+        pairs = await in_turns(name, [ours, alone], effort.rounds)
     return [throughput_row(name, "req/s", pairs, goal)]
 
 

@@ -20,7 +20,8 @@ from photo_api.storage.s3 import S3Store
 
 JPEG_HEAD = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01"
 STAGED_SIZE = 100_000
-UPLOAD_SIZE = 3 * 1024 * 1024
+MB = 1_000_000
+LARGEST_MB = 50
 BOUNDARY = "a-boundary-that-random-bytes-do-not-hold"
 
 
@@ -40,9 +41,8 @@ class Traffic:
             StaticCredentials(s3.access_key, s3.secret_key),
             settings.delivery.window,
         )
-        self.file = JPEG_HEAD + os.urandom(UPLOAD_SIZE - len(JPEG_HEAD))
-        self._staged_file = self.file[:STAGED_SIZE]
-        self._form = self._multipart()
+        self._file = JPEG_HEAD + os.urandom(LARGEST_MB * MB - len(JPEG_HEAD))
+        self._staged_file = self._file[:STAGED_SIZE]
 
     @property
     def presign(self) -> bytes:
@@ -55,13 +55,11 @@ class Traffic:
         return self._presign(PRESIGN_PATH)
 
     def _presign(self, path: str) -> bytes:
-        body = {
-            "album_id": self.world.target_id,
-            "filename": "IMG_0042.jpg",
-            "content_type": "image/jpeg",
-            "file_size": STAGED_SIZE,
-        }
-        return json_request(path, body, token=self.world.uploader.token)
+        return presign_request(path, self.world.target_id, self.world.uploader.token)
+
+    def file(self, megabytes: int) -> bytes:
+        """A file that begins as a JPEG."""
+        return self._file[: megabytes * MB]
 
     async def stage(self, number: int) -> list[int]:
         """Photos whose bytes are in the store and that wait for their confirmation."""
@@ -96,38 +94,53 @@ class Traffic:
             for person in self.world.logins
         )
 
-    def uploads(self, number: int) -> Iterator[bytes]:
-        """3 MB through the server."""
-        return itertools.repeat(self._form, number)
+    def uploads(self, number: int, megabytes: int) -> Iterator[bytes]:
+        """So large a photo through the server."""
+        uploader = self.world.uploader
+        form = upload_form(self.file(megabytes), self.world.target_id, uploader.token)
+        return itertools.repeat(form, number)
 
-    def puts(self, number: int) -> Iterator[bytes]:
+    def puts(self, number: int, megabytes: int) -> Iterator[bytes]:
         """The same bytes straight into the store, each to a key of its own."""
+        file = self.file(megabytes)
         for _ in range(number):
             upload = self._signer.upload(
                 f"staging/{self.world.uploader.id}/0/{secrets.token_hex(16)}",
                 content_type="image/jpeg",
-                size=len(self.file),
+                size=len(file),
                 sha256=None,
                 expires_in=self._uploads.url_ttl,
             )
             url = httpx.URL(upload.url)
             target = url.raw_path.decode()
             yield request(
-                "PUT", target, host=url.netloc.decode(), headers=upload.headers, body=self.file
+                "PUT", target, host=url.netloc.decode(), headers=upload.headers, body=file
             )
 
-    def _multipart(self) -> bytes:
-        field = 'Content-Disposition: form-data; name="album_id"'
-        file = 'Content-Disposition: form-data; name="file"; filename="IMG_0042.jpg"'
-        before = (
-            f"--{BOUNDARY}\r\n{field}\r\n\r\n{self.world.target_id}\r\n"
-            f"--{BOUNDARY}\r\n{file}\r\nContent-Type: image/jpeg\r\n\r\n"
-        )
-        body = before.encode() + self.file + f"\r\n--{BOUNDARY}--\r\n".encode()
-        return request(
-            "POST",
-            "/api/photos/",
-            token=self.world.uploader.token,
-            headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
-            body=body,
-        )
+
+def upload_form(file: bytes, album_id: int, token: str) -> bytes:
+    """The request of an upload through the server."""
+    about_album = 'Content-Disposition: form-data; name="album_id"'
+    about_file = 'Content-Disposition: form-data; name="file"; filename="IMG_0042.jpg"'
+    before = (
+        f"--{BOUNDARY}\r\n{about_album}\r\n\r\n{album_id}\r\n"
+        f"--{BOUNDARY}\r\n{about_file}\r\nContent-Type: image/jpeg\r\n\r\n"
+    )
+    return request(
+        "POST",
+        "/api/photos/",
+        token=token,
+        headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
+        body=before.encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode(),
+    )
+
+
+def presign_request(path: str, album_id: int, token: str) -> bytes:
+    """The request of an upload's URL."""
+    body = {
+        "album_id": album_id,
+        "filename": "IMG_0042.jpg",
+        "content_type": "image/jpeg",
+        "file_size": STAGED_SIZE,
+    }
+    return json_request(path, body, token=token)

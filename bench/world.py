@@ -1,5 +1,6 @@
 """What the database holds while it is measured: accounts made over HTTP, rows made by SQL."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import httpx
 
 from bench.load import Address
+from photo_api.accounts.tokens import digest
 from photo_api.db.pool import Database
 
 PASSWORD = "a passphrase for the benchmark"
-FEW, MANY, TOTAL = 20, 10_000, 200_000
-PER_BYSTANDER = 500
+MANY = 10_000
 SHOWN = 50
+PER_BYSTANDER = 500
 LINKS = 16
 
 # In random order, so that one owner's photos are spread over the table as they are in real use.
@@ -22,8 +24,8 @@ WITH bystanders AS (
     SELECT format('bystander-%s@example.org', g), 'bystander', ''
     FROM generate_series(1, ceil($3::int / $4::int::float8)::int) AS g RETURNING id
 ), owned AS (
-    SELECT $1::bigint AS owner_id FROM generate_series(1, $5::int)
-    UNION ALL SELECT $2::bigint FROM generate_series(1, $6::int)
+    SELECT owner_id FROM unnest($1::bigint[], $2::int[]) AS one (owner_id, number),
+        generate_series(1, number)
     UNION ALL SELECT owner_id FROM (
         SELECT id AS owner_id FROM bystanders, generate_series(1, $4::int) LIMIT $3::int) AS others
 ), shuffled AS (
@@ -45,6 +47,35 @@ INSERT INTO album_photos (album_id, photo_id)
 SELECT $1, id FROM photos WHERE owner_id = $2 ORDER BY id DESC LIMIT $3
 """
 
+ALBUMS = """
+INSERT INTO albums (owner_id, name) SELECT $1, 'Album' FROM generate_series(1, $2::int) RETURNING id
+"""
+
+# Each photo of an owner into one of the albums, so that all have as many.
+SPREAD = """
+INSERT INTO album_photos (album_id, photo_id)
+SELECT ($1::bigint[])[1 + (number - 1) / $2::int], id FROM (
+    SELECT id, row_number() OVER (ORDER BY id DESC)::int AS number FROM photos WHERE owner_id = $3
+) AS numbered ORDER BY number
+"""
+
+SHARE = "INSERT INTO shares (album_id, token_hash, token_sealed, token_kid) VALUES ($1, $2, '', '')"
+
+NEWEST = "SELECT id FROM photos WHERE owner_id = $1 ORDER BY id DESC"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Photos: of the two who are asked hot, of the one who is asked cold (more than a worker keeps
+    presented or signed), of all together with those of others, and of the one who is asked for many
+    at another server."""
+
+    few: int = 20
+    many: int = MANY
+    cold: int = 12_000
+    total: int = 200_000
+    of_other: int = MANY
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -56,9 +87,21 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Cold:
+    """The photos of somebody, newest first, and the albums of 50 that hold all of them, each with a
+    link."""
+
+    owner: Person
+    photo_ids: Sequence[int]
+    album_ids: Sequence[int]
+    share_tokens: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Accounts and what they own. `few` and `many` own so many photos, `uploader` owns the
-    uploads into `target`; `album` holds 50 photos and is shared by `share_tokens`."""
+    uploads into `target`; `album` holds 50 photos and is shared by `share_tokens`; `whole` holds
+    all photos of `many`, at these positions."""
 
     few: Person
     many: Person
@@ -68,6 +111,9 @@ class World:
     share_tokens: Sequence[str]
     photo_id: int
     logins: Sequence[Person]
+    whole_id: int
+    whole_positions: Sequence[int]
+    cold: Cold
 
 
 class Api:
@@ -93,6 +139,14 @@ class Api:
         token: str = (await self._post(f"/albums/{album_id}/share", {}, owner))["token"]
         return token
 
+    async def add(self, owner: Person, album_id: int, photo_ids: Sequence[int]) -> None:
+        await self._post(f"/albums/{album_id}/photos", {"photo_ids": list(photo_ids)}, owner)
+
+    async def get(self, path: str, owner: Person) -> Any:
+        headers = {"Authorization": f"Bearer {owner.token}"}
+        answer = await self._http.get(path, headers=headers, timeout=60)
+        return answer.raise_for_status().json()
+
     async def _post(self, path: str, body: Any, who: Person | None = None) -> Any:
         headers = {"Authorization": f"Bearer {who.token}"} if who else {}
         answer = await self._http.post(path, json=body, headers=headers, timeout=30)
@@ -102,23 +156,54 @@ class Api:
         await self._http.aclose()
 
 
-async def create_world(db: Database, address: Address) -> World:
+async def create_world(db: Database, address: Address, sizes: Sizes) -> World:
     """Fill an empty database, of a service that runs at `address`."""
     api = Api(address)
     try:
-        few, many, uploader = [await api.person(name) for name in ("few", "many", "uploader")]
+        few, many, reader, uploader = [
+            await api.person(name) for name in ("few", "many", "reader", "uploader")
+        ]
         logins = [await api.person(f"login-{number}") for number in range(4)]
-        album_id, target_id = await api.album(many), await api.album(uploader)
+        album_id, whole_id = await api.album(many), await api.album(many)
+        target_id = await api.album(uploader)
         share_tokens = [await api.share(many, album_id) for _ in range(LINKS)]
     finally:
         await api.aclose()
     async with db.acquire() as connection:
-        others = TOTAL - FEW - MANY
+        owned = {few.id: sizes.few, many.id: sizes.many, reader.id: sizes.cold}
+        others = sizes.total - sum(owned.values())
         await connection.execute(
-            FILL, few.id, many.id, others, PER_BYSTANDER, FEW, MANY, timeout=120
+            FILL, list(owned), list(owned.values()), others, PER_BYSTANDER, timeout=120
         )
         await connection.execute(LINK, album_id, many.id, SHOWN)
+        await connection.execute(LINK, whole_id, many.id, sizes.many)
+        positions = "SELECT position FROM album_photos WHERE album_id = $1 ORDER BY position"
+        whole_positions = [row[0] for row in await connection.fetch(positions, whole_id)]
+        cold = await _cold(connection, reader)
         await connection.execute("VACUUM (ANALYZE)", timeout=120)
-    newest = "SELECT max(id) FROM photos WHERE owner_id = $1"
-    photo_id = await db.fetchval(newest, few.id)
-    return World(few, many, uploader, album_id, target_id, share_tokens, photo_id, logins)
+        photo_id = await connection.fetchval(NEWEST, few.id)
+    return World(
+        few,
+        many,
+        uploader,
+        album_id,
+        target_id,
+        share_tokens,
+        photo_id,
+        logins,
+        whole_id,
+        whole_positions,
+        cold,
+    )
+
+
+async def _cold(connection: Any, owner: Person) -> Cold:
+    """By SQL: over HTTP it would take minutes."""
+    photo_ids = [row["id"] for row in await connection.fetch(NEWEST, owner.id)]
+    albums = await connection.fetch(ALBUMS, owner.id, len(photo_ids) // SHOWN)
+    album_ids = [album["id"] for album in albums]
+    links = [secrets.token_urlsafe(24) for _ in album_ids]
+    await connection.execute(SPREAD, album_ids, SHOWN, owner.id)
+    pairs = zip(album_ids, map(digest, links), strict=True)
+    await connection.executemany(SHARE, list(pairs))
+    return Cold(owner, photo_ids, album_ids, links)
