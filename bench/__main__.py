@@ -15,6 +15,7 @@ from bench.context import Bench, Effort, Ground, open_bench, open_ground
 from bench.counting import counting_row, untraced_row
 from bench.footprint import memory_rows, start_rows, upload_memory_rows
 from bench.reads import COLD, HOT
+from bench.renditions import rendition_rows
 from bench.report import Row, as_json, as_table
 from bench.rows import (
     confirm_row,
@@ -56,7 +57,11 @@ ON_BOTH_SIDES: dict[str, Measure] = {
     "traces": traces_row,
     "memory": memory_rows,
 }
-START = "start"
+# What needs neither a filled database nor a server that runs.
+ALONE: dict[str, Callable[[Ground, Effort], Awaitable[list[Row]]]] = {
+    "start": start_rows,
+    "renditions": rendition_rows,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = Sizes(many=options.photos, of_other=options.photos)
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
-    names = [name for name in (START, *ON_BOTH_SIDES) if name.startswith(tuple(options.only))]
+    names = [name for name in (*ALONE, *ON_BOTH_SIDES) if name.startswith(tuple(options.only))]
     if not names:
         parser.error(f"no row is named {' or '.join(options.only)}")
     # Below /var/tmp: a /tmp in memory would make the database durable at no cost.
@@ -87,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[""],
         metavar="ROW",
-        help=f"rows whose names begin so, of {', '.join((START, *ON_BOTH_SIDES))}",
+        help=f"rows whose names begin so, of {', '.join((*ALONE, *ON_BOTH_SIDES))}",
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of each comparison")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
@@ -119,8 +124,8 @@ async def _measure(
 ) -> list[Row]:
     rows: list[Row] = []
     async with open_ground(folder) as ground:
-        if START in names:
-            rows += await start_rows(ground, effort)
+        for name in filter(ALONE.__contains__, names):
+            rows += await ALONE[name](ground, effort)
         both = [name for name in names if name in ON_BOTH_SIDES]
         if both:
             rows += await _measure_both(ground, both, effort, sizes, base)
