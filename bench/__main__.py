@@ -12,7 +12,7 @@ import uvloop
 
 from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
-from bench.counting import counting_row, untraced_row
+from bench.counting import counting_row, scrape_row, untraced_row
 from bench.footprint import memory_rows, start_rows, upload_memory_rows
 from bench.reads import COLD, HOT
 from bench.renditions import rendition_rows
@@ -51,6 +51,7 @@ ON_BOTH_SIDES: dict[str, Measure] = {
     },
     "memory-uploads": upload_memory_rows,
     "counting": counting_row,
+    "scrape": scrape_row,
     "sinks-dead": dead_sinks_row,
     "sinks-loki": loki_row,
     "traces-off": untraced_row,

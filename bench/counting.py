@@ -1,16 +1,21 @@
 """What metrics, and tracing that is off, cost of a request's processor time."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import fields
 from statistics import median
 from time import process_time
 
-from bench.compare import Side, in_turns
+import psutil
+
+from bench.compare import Side, in_turns, progress
 from bench.context import Bench, Effort
-from bench.load import drive
+from bench.load import drive, request
+from bench.processes import Server, processor_seconds
 from bench.reads import read_named
 from bench.report import Goal, Row
+from photo_api.contract import METRICS_PATH
 from photo_api.http.middleware import count_for_objective
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import REQUEST_DURATION, REQUESTS, TOKEN_CHECKS
@@ -21,6 +26,11 @@ REQUESTS_AT_ONCE = 2000
 """In one round, after which counts are reported, as once a second."""
 
 ROUNDS = 20
+SCRAPES = 6
+BETWEEN_SCRAPES = 0.3
+"""Seconds; what was written for a scrape is given to the next for a quarter of one."""
+
+SCRAPE = Goal(0.01, at_most=True)
 COST = Goal(0.05, at_most=True)
 NEXT_TO_NOTHING = Goal(0.01, at_most=True)
 IMAGE = "/api/photos/{photo_id}/image"
@@ -36,6 +46,31 @@ async def untraced_row(bench: Bench, effort: Effort) -> list[Row]:
     return [await _share("traces-off", _not_tracing(), NEXT_TO_NOTHING, bench, effort)]
 
 
+async def scrape_row(bench: Bench, effort: Effort) -> list[Row]:
+    """What a scrape costs the worker and its supervisor, against a second of a processor: of a
+    worker at full tilt, one a second takes this share of each request."""
+    server = bench.service
+    scrape = request("GET", METRICS_PATH)
+
+    async def stretch(*, scraped: bool) -> float:
+        before = _of_both(server)
+        for _ in range(SCRAPES):
+            if scraped:
+                await drive(server.address, iter([scrape]), connections=1, expect=200)
+            await asyncio.sleep(BETWEEN_SCRAPES)
+        return (_of_both(server) - before) / SCRAPES
+
+    progress("scrape")
+    costs = [await stretch(scraped=True) - await stretch(scraped=False) for _ in range(3)]
+    cost = median(costs) * 1000
+    return [Row("scrape", "CPU ms", cost, 1000, cost / 1000, goal=SCRAPE)]
+
+
+def _of_both(server: Server) -> float:
+    supervisor = psutil.Process(server.pid).ppid()
+    return server.cpu() + processor_seconds(supervisor)
+
+
 async def _share(name: str, cost: float, goal: Goal, bench: Bench, effort: Effort) -> Row:
     read = read_named(bench.world, "image-redirect")
 
@@ -48,8 +83,8 @@ async def _share(name: str, cost: float, goal: Goal, bench: Bench, effort: Effor
         )
 
     pairs = await in_turns(name, [redirects(), redirects()], 1)
-    request = median(sample.cpu_us for pair in pairs for sample in pair if sample)
-    return Row(name, "CPU µs", cost, request, cost / request, goal=goal)
+    whole = median(sample.cpu_us for pair in pairs for sample in pair if sample)
+    return Row(name, "CPU µs", cost, whole, cost / whole, goal=goal)
 
 
 def _counting() -> float:
