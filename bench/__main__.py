@@ -14,6 +14,7 @@ from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
 from bench.counting import counting_row, scrape_row, untraced_row
 from bench.footprint import memory_rows, start_rows, upload_memory_rows
+from bench.load import LoadFailed
 from bench.reads import COLD, HOT
 from bench.renditions import rendition_rows
 from bench.report import Row, as_json, as_table
@@ -66,7 +67,7 @@ ALONE: dict[str, Callable[[Ground, Effort], Awaitable[list[Row]]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; the exit code is 0 however slow anything was."""
+    """Measure and print; the exit code is 0 however slow anything was, 1 if a row failed."""
     parser = _parser()
     options = parser.parse_args(argv)
     effort = QUICK if options.quick else THOROUGH
@@ -81,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         tempfile.TemporaryDirectory(prefix="photo-api-bench-", dir="/var/tmp") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        rows = runner.run(_measure(Path(folder), names, effort, sizes, options.base))
+        rows, failed = runner.run(_measure(Path(folder), names, effort, sizes, options.base))
     print(as_json(rows) if options.json else as_table(rows))
-    return 0
+    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,23 +123,24 @@ def _positive(text: str) -> int:
 
 async def _measure(
     folder: Path, names: list[str], effort: Effort, sizes: Sizes, base: str | None
-) -> list[Row]:
+) -> tuple[list[Row], int]:
+    """The rows, and how many names have none because what they need was refused."""
     rows: list[Row] = []
+    failed = 0
     async with open_ground(folder) as ground:
         for name in filter(ALONE.__contains__, names):
             rows += await ALONE[name](ground, effort)
         both = [name for name in names if name in ON_BOTH_SIDES]
         if both:
-            rows += await _measure_both(ground, both, effort, sizes, base)
+            async with open_bench(ground, sizes, base) as bench:
+                for name in both:
+                    try:
+                        rows += await ON_BOTH_SIDES[name](bench, effort)
+                    except LoadFailed as error:
+                        failed += 1
+                        progress(f"{name} fails: {error}")
     progress("done")
-    return rows
-
-
-async def _measure_both(
-    ground: Ground, names: list[str], effort: Effort, sizes: Sizes, base: str | None
-) -> list[Row]:
-    async with open_bench(ground, sizes, base) as bench:
-        return [row for name in names for row in await ON_BOTH_SIDES[name](bench, effort)]
+    return rows, failed
 
 
 if __name__ == "__main__":
