@@ -192,14 +192,23 @@ async def test_a_refusal_that_lasts_is_asked_about_ever_more_seldom(
     assert warnings(caplog) == [NOT_YET + "status 403 AccessDenied"]
 
 
-async def test_a_service_that_answers_no_xml_is_no_list(
-    cloud: FakeCloud, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "the answer is none of Amazon's"),
+        (b"<html><body>Sign in</body></html>", "the answer is none of Amazon's"),
+        (b"<%sResponse><b/>!" % FOUND.encode(), "the answer is no XML"),
+    ],
+)
+async def test_a_service_that_answers_something_else_is_no_list(
+    cloud: FakeCloud, caplog: pytest.LogCaptureFixture, body: bytes, told: str
 ) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\n"
-    with raw_server(head + b"<a><b/>!") as url, suppress(TimeoutError):
+    """Nor one without target groups."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    with raw_server(head + body) as url, suppress(TimeoutError):
         async with asyncio.timeout(0.3):
             await leaving(cloud, autoscaling_url=url).run()
-    assert warnings(caplog) == [NOT_YET + "the answer is no XML"]
+    assert warnings(caplog) == [NOT_YET + told]
 
 
 @pytest.mark.parametrize("service", ["autoscaling", "elbv2"])

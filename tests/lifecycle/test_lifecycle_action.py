@@ -336,6 +336,15 @@ async def test_an_api_that_never_answers_is_given_up_at_the_limit(
     assert "lifecycle action not completed: TimeoutError" in caplog.text
 
 
+async def test_a_page_of_a_proxy_completes_nothing(
+    cloud: FakeCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>"
+    with raw_server(page) as url:
+        assert not await action_of(cloud, autoscaling_url=url).complete()
+    assert "not completed: the answer is none of Amazon's" in caplog.text
+
+
 async def test_the_region_is_the_metadatas_before_the_configured_one(cloud: FakeCloud) -> None:
     assert await action_of(cloud, region="our cellar").complete()
     unknown = Metadata("aws", None, None, METADATA.instance_id)

@@ -104,9 +104,12 @@ class RoleClient:
         except (NoAnswer, TimeoutError) as error:
             return unanswered(error)
         try:
-            return self._read(api, await ask("POST", url, headers, body))
+            answer = await ask("POST", url, headers, body)
         except NoAnswer as error:
             return Reply(Outcome.FAILED, str(error), is_lost=True)
+        if answer.status == 200 and f"<{form['Action']}Response" not in answer.body:
+            return Reply(Outcome.FAILED, "the answer is none of Amazon's", is_lost=True)
+        return self._read(api, answer)
 
     async def _signed(self, api: Api, form: Mapping[str, str]) -> tuple[str, dict[str, str], bytes]:
         url = (api.url or endpoint(api.service, self._region)) + "/"
