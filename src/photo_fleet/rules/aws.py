@@ -10,7 +10,8 @@ from math import ceil
 from typing import Final
 
 from photo_fleet.render.aws.firewall import LEAST, WINDOWS, limit_of
-from photo_fleet.render.aws.numbers import PERIOD, periods
+from photo_fleet.render.aws.numbers import PERIOD
+from photo_fleet.rules.clouds import no_whole_minutes, of_cloud
 from photo_fleet.rules.findings import Contradiction, Rule
 from photo_fleet.spec.fleet import Fleet
 
@@ -109,21 +110,17 @@ def metrics(fleet: Fleet) -> Iterator[Contradiction]:
 
 def alarm_period(fleet: Fleet) -> Iterator[Contradiction]:
     """An alarm counts minutes."""
-    told: list[str] = []
-    way: dict[str, float] = {}
-    for place, policy in enumerate(fleet.group.policies):
-        minutes = float(periods(policy) * PERIOD)
-        if policy.duration != minutes:
-            key = f"group.policies[{place}].duration"
-            told.append(f"{key} {policy.duration:g}s is no multiple of {PERIOD}s")
-            way[key] = minutes
-    if told:
+    uneven = no_whole_minutes(fleet)
+    if uneven:
+        told = (
+            f"{key} {value:g}s is no multiple of {PERIOD}s" for key, (value, _) in uneven.items()
+        )
         yield Contradiction(
             "error",
             "aws-alarm",
             f"{', '.join(told)}, in which CloudWatch has its values",
             "the alarm waits for longer than the rule says",
-            (way,),
+            ({key: whole for key, (_, whole) in uneven.items()},),
         )
 
 
@@ -192,20 +189,8 @@ def store(fleet: Fleet) -> Iterator[Contradiction]:
     )
 
 
-def _on_aws(rule: Rule) -> Rule:
-    def found(fleet: Fleet) -> Iterator[Contradiction]:
-        if fleet.group.cloud == "aws":
-            yield from rule(fleet)
-
-    return found
-
-
-RULES: tuple[Rule, ...] = tuple(
-    map(
-        _on_aws,
-        (
-            *(health_check, hook, idle_timeout, metrics, alarm_period),
-            *(rates, hops, uploads, store),
-        ),
-    )
+RULES: tuple[Rule, ...] = of_cloud(
+    "aws",
+    *(health_check, hook, idle_timeout, metrics, alarm_period),
+    *(rates, hops, uploads, store),
 )

@@ -7,13 +7,13 @@ these leave out is said to be unknown.
 from collections.abc import Iterator
 from math import ceil
 
+from photo_fleet.rules.clouds import no_whole_minutes, of_cloud
 from photo_fleet.rules.findings import Contradiction, Rule
 from photo_fleet.spec.changes import Changes
 from photo_fleet.spec.fleet import Fleet, Policy
 from photo_fleet.spec.nhn import FAILED_AFTER, LEAVES_WITHIN
 
 LONGEST_NAME = 20
-MINUTE = 60.0
 MOST_RETRIES = 10
 """To which monitors of Neutron's LBaaS count."""
 USUAL = {True: 70.0, False: 30.0}
@@ -57,21 +57,16 @@ def metrics(fleet: Fleet) -> Iterator[Contradiction]:
 
 def durations(fleet: Fleet) -> Iterator[Contradiction]:
     """Auto Scale samples once a minute."""
-    uneven = {
-        f"group.policies[{place}].duration": rule.duration
-        for place, rule in enumerate(fleet.group.policies)
-        if rule.duration % MINUTE or not rule.duration
-    }
+    uneven = no_whole_minutes(fleet)
     if not uneven:
         return
-    whole = {key: max(1, ceil(value / MINUTE)) * MINUTE for key, value in uneven.items()}
     yield Contradiction(
         "error",
         "nhn-duration",
-        ", ".join(f"{key} {value:g}s" for key, value in uneven.items())
+        ", ".join(f"{key} {value:g}s" for key, (value, _) in uneven.items())
         + " is no whole number of minutes, of which a condition's time is one",
         "it cannot be entered, and whoever rounds it changes when the group acts",
-        (whole,),
+        ({key: whole for key, (_, whole) in uneven.items()},),
     )
 
 
@@ -193,11 +188,6 @@ def limits(fleet: Fleet) -> list[str]:
     ]
 
 
-def _there(rule: Rule) -> Rule:
-    """The rule, of groups in NHN Cloud alone."""
-    return lambda fleet: rule(fleet) if fleet.group.cloud == "nhn" else iter(())
-
-
-RULES: tuple[Rule, ...] = tuple(
-    map(_there, (name, metrics, durations, one_policy, probes, stop, member))
+RULES: tuple[Rule, ...] = of_cloud(
+    "nhn", name, metrics, durations, one_policy, probes, stop, member
 )

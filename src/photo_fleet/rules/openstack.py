@@ -6,6 +6,7 @@ from math import ceil
 from photo_fleet.render.openstack.alarms import PERIOD
 from photo_fleet.render.openstack.balancer import MOST_RETRIES, whole_seconds
 from photo_fleet.render.openstack.group import growing, pause
+from photo_fleet.rules.clouds import no_whole_minutes, of_cloud
 from photo_fleet.rules.findings import Contradiction, Rule
 from photo_fleet.spec.fleet import Fleet
 
@@ -113,22 +114,17 @@ def metrics(fleet: Fleet) -> Iterator[Contradiction]:
 
 def durations(fleet: Fleet) -> Iterator[Contradiction]:
     """Alarms look once a minute."""
-    uneven = {
-        f"group.policies[{place}].duration": rule.duration
-        for place, rule in enumerate(fleet.group.policies)
-        if rule.duration % PERIOD or not rule.duration
-    }
+    uneven = no_whole_minutes(fleet)
     if not uneven:
         return
-    whole = {key: float(max(1, ceil(value / PERIOD)) * PERIOD) for key, value in uneven.items()}
     yield Contradiction(
         "warning",
         "openstack-duration",
-        ", ".join(f"{key} {value:g}s" for key, value in uneven.items())
+        ", ".join(f"{key} {value:g}s" for key, (value, _) in uneven.items())
         + f": alarms look every {PERIOD} s, so "
-        + ", ".join(f"{value:g}s" for value in whole.values()),
+        + ", ".join(f"{whole:g}s" for _, whole in uneven.values()),
         "the group changes up to a minute later than the spec says",
-        (whole,),
+        ({key: whole for key, (_, whole) in uneven.items()},),
     )
 
 
@@ -201,20 +197,8 @@ def name(fleet: Fleet) -> Iterator[Contradiction]:
     )
 
 
-def _there(rule: Rule) -> Rule:
-    def of_openstack(fleet: Fleet) -> Iterator[Contradiction]:
-        if fleet.group.cloud == "openstack":
-            yield from rule(fleet)
-
-    return of_openstack
-
-
-RULES: tuple[Rule, ...] = tuple(
-    map(
-        _there,
-        (
-            *(whole_numbers, retries, shutdown, metrics, durations, cooldowns),
-            *(renewal, resources, name),
-        ),
-    )
+RULES: tuple[Rule, ...] = of_cloud(
+    "openstack",
+    *(whole_numbers, retries, shutdown, metrics, durations, cooldowns),
+    *(renewal, resources, name),
 )
