@@ -13,7 +13,7 @@ import uvloop
 from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
 from bench.counting import counting_row, scrape_row, untraced_row
-from bench.footprint import memory_rows, start_rows, upload_memory_rows
+from bench.footprint import drain_rows, memory_rows, start_rows, upload_memory_rows
 from bench.load import LoadFailed
 from bench.reads import COLD, HOT
 from bench.renditions import rendition_rows
@@ -62,6 +62,7 @@ ON_BOTH_SIDES: dict[str, Measure] = {
 # What needs neither a filled database nor a server that runs.
 ALONE: dict[str, Callable[[Ground, Effort], Awaitable[list[Row]]]] = {
     "start": start_rows,
+    "drain": drain_rows,
     "renditions": rendition_rows,
 }
 

@@ -14,6 +14,7 @@ from bench.report import Goal, Row
 from bench.rows import CONNECTIONS, LOGINS_AT_ONCE
 
 START = Goal(1.35, at_most=True)
+DRAIN = Goal(0.3, at_most=True)
 MEMORY = Goal(130, at_most=True)
 GROWTH = Goal(1.05, at_most=True)
 UPLOADS_AT_ONCE = 16
@@ -43,6 +44,15 @@ async def start_rows(ground: Ground, effort: Effort) -> list[Row]:
             goal=START,
         )
     ]
+
+
+async def drain_rows(ground: Ground, effort: Effort) -> list[Row]:
+    """From the end of the last request to the exit of `photo-api serve`, while it drains."""
+    found = []
+    for number in range(effort.starts):
+        progress(f"drain: {number + 1} of {effort.starts}")
+        found.append(await ground.launcher.exit_seconds())
+    return [Row("drain", "s", median(found), spread=(min(found), max(found)), goal=DRAIN)]
 
 
 async def memory_rows(bench: Bench, effort: Effort) -> list[Row]:

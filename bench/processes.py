@@ -1,6 +1,7 @@
 """The servers that are measured, each a process that ends with the benchmark."""
 
 import asyncio
+import os
 import pickle
 import signal
 import sys
@@ -13,7 +14,7 @@ from time import perf_counter
 
 import psutil
 
-from bench.load import Address, drive, request
+from bench.load import Address, drive, json_request, request
 from bench.plan import ALIVE_PATH, Plan
 from photo_base.processes import Program, Running
 from photo_local.ports import free_port
@@ -21,6 +22,9 @@ from photo_local.ports import free_port
 HOST = "127.0.0.1"
 POLL = 0.003
 PATIENCE = 30.0
+DRAINING = 0.5
+"""Seconds that a request is under way before a drain begins, and goes on during it."""
+
 OF_PROCESS = 2
 """Linux's CPUCLOCK_SCHED, in the low bits of such a clock's number."""
 
@@ -93,6 +97,28 @@ class Launcher:
         try:
             await self._answering(process, address)
             return perf_counter() - started
+        finally:
+            await _stop(process)
+
+    async def exit_seconds(self) -> float:
+        """From the end of the last request, which a drain has waited for, to the exit."""
+        process, address = await self._serve()
+        try:
+            await self._answering(process, address)
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            asked = json_request("/api/auth/login", {"email": "a@example.org", "password": "wrong"})
+            writer.write(asked[:-1])
+            await asyncio.sleep(DRAINING)
+            os.kill(process.pid, signal.SIGTERM)
+            await asyncio.sleep(DRAINING)
+            writer.write(asked[-1:])
+            answer = await asyncio.wait_for(reader.readline(), PATIENCE)
+            ended = perf_counter()
+            writer.close()
+            if b" 401 " not in answer:
+                raise NotStarted(f"a drain has cut a request: {answer.decode()}")
+            await process.wait()
+            return perf_counter() - ended
         finally:
             await _stop(process)
 
