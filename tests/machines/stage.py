@@ -25,7 +25,7 @@ from tests.stack import running_stack
 
 PINNED = "/etc/photo-api/requirements.txt"
 WHEELS = "/opt/wheels"
-VAULT = "/root/vault"
+VAULT = "/srv/vault"
 USER_DATA = "/var/lib/cloud/seed/nocloud/user-data"
 GRACE = 30
 

@@ -58,11 +58,11 @@ def test_cloud_init_understands_the_user_data_of_every_cloud(stage: Stage) -> No
     machine.write(USER_DATA, "#cloud-config\n")
     fleets = {target: for_target(stage.fleet(8000, PINNED), target) for target in TARGETS}
     for target, fleet in fleets.items():
-        machine.write(f"/root/{target}.yaml", cloud_init.files(fleet)["user-data.yaml"])
+        machine.write(f"/srv/{target}.yaml", cloud_init.files(fleet)["user-data.yaml"])
     with machine.booted() as booted:
         eventually(booted.has_started, 100, 0.2)
         for target, fleet in fleets.items():
-            file = f"/root/{target}.yaml"
+            file = f"/srv/{target}.yaml"
             booted.says("cloud-init", "schema", "--config-file", file)
             once = ("single", "--name", "write-files", "--frequency", "always")
             booted.says("cloud-init", "--file", file, *once)
