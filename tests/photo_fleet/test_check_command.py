@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from photo_fleet.cli import COMMANDS, main
+from photo_fleet.commands.check import tell
+from photo_fleet.rules.findings import Finding
 from photo_fleet.rules.server import REPORTED, compare, reported
 from photo_fleet.spec.changes import changed
 from photo_fleet.spec.fleet import Balancer, Fleet
@@ -349,3 +351,12 @@ def test_a_report_of_nonsense_is_a_difference() -> None:
     found = compare(load(MENDED), config)
     assert len(found) == len(REPORTED)
     assert all("\x1b" not in one.numbers + one.remedy for one in found)
+
+
+def test_a_name_from_elsewhere_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """As of an alarm in AWS, which stands in a command that is proposed."""
+    told = "aws cloudwatch delete-alarms --alarm-names '\x1b[2Jall is well'"
+    tell("fleet.toml", Fleet(), [Finding("error", "aws-alarm", told, told, told)], False)
+    printed = capsys.readouterr().out
+    assert printed.count("delete-alarms") == 3
+    assert "\x1b" not in printed

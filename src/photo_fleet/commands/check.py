@@ -9,6 +9,7 @@ from pathlib import Path
 
 from photo_base.command_line import missing, text
 from photo_base.environment import PREFIX, networks
+from photo_base.log_lines import printable
 from photo_fleet.commands.spec_file import (
     BUILT_IN,
     DEFAULT_FILE,
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_body(name, fleet, findings, is_whole and not fails), ensure_ascii=False))
     else:
-        _tell(name, fleet, findings, options.strict)
+        tell(name, fleet, findings, options.strict)
     return CONTRADICTS if fails else FINE if is_whole else UNUSABLE
 
 
@@ -184,13 +185,14 @@ def _body(name: str, fleet: Fleet, findings: list[Finding], ok: bool) -> dict[st
     }
 
 
-def _tell(name: str, fleet: Fleet, findings: list[Finding], strict: bool) -> None:
+def tell(name: str, fleet: Fleet, findings: list[Finding], strict: bool) -> None:
+    """Print it all for people; what others have named moves no terminal."""
     if name == BUILT_IN:
         print(f"There is no {DEFAULT_FILE} here: these are the built-in defaults.")
     for finding in findings:
-        print(f"{finding.level} {finding.code}: {finding.numbers}")
-        print(f"  so that: {finding.consequence}")
-        print(f"  mend it: {finding.remedy}")
+        print(f"{finding.level} {finding.code}: {printable(finding.numbers)}")
+        print(f"  so that: {printable(finding.consequence)}")
+        print(f"  mend it: {printable(finding.remedy)}")
     print(f"ports: {ports(fleet)}")
     for limit in limits(fleet):
         print(f"limit: {limit}")
