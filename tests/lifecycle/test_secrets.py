@@ -181,6 +181,7 @@ def test_keys_of_tokens_rotate(stage: Stage, user: User) -> None:
     """A token is good for as long as its key is listed. What cannot be used changes nothing."""
     stage.spoken += [NEW, SEALING]
     link = user.api.post(f"/albums/{user.album()['id']}/share", json={}).json()["token"]
+    eventually(lambda: len(stage.pids()) == 3, LONG)  # ready is an instance with its first worker
     before, ancient = stage.pids(), user.tokens["access_token"]
     stage.files.write("JWT_KEYS", "hunter2hunter2hunter2hunter2hunter2hunter2")
     stage.files.write("SECRET_KEYS", f"s2:{SEALING},{stage.settings['PHOTO_API_SECRET_KEYS']}")
