@@ -86,9 +86,10 @@ async def test_every_panel_of_the_dashboards_has_numbers_of_such_a_fleet(
     """The last: what went before is what they show."""
     address = re.search(r"Prometheus answers at (http://\S+)", up.said)
     assert address, up.said
+    prometheus = address[1]
     now, wanted = time.time(), everything(BOARDS, ())
     window = Window(now - 600, now)
-    _, answers = await Prometheus(address[1]).read(window, wanted, lambda _: None)
+    _, answers = await Prometheus(prometheus).read(window, wanted, lambda _: None)
     empty = [
         (asked.expr, told)
         for asked, told in answers.items()
@@ -98,10 +99,15 @@ async def test_every_panel_of_the_dashboards_has_numbers_of_such_a_fleet(
     assert empty == []
     page = tmp_path / "page.html"
     up_to_now = ["dashboard", "--html", "--since", "10m", "--out", str(page)]
-    told = fleet_command(*up_to_now, "--prometheus", address[1])
-    assert told.returncode == 0, told.stdout + told.stderr
-    for instance in up.serving():
-        assert f"{instance['name']}:{instance['port']}" in page.read_text()
+
+    def has_all() -> bool:
+        """Prometheus learns of the newest within a round of discovery and a scrape."""
+        told = fleet_command(*up_to_now, "--prometheus", prometheus)
+        assert told.returncode == 0, told.stdout + told.stderr
+        shown = page.read_text()
+        return all(f"{one['name']}:{one['port']}" in shown for one in up.serving())
+
+    eventually(has_all, 60, 1)
 
 
 def _everybody(people: People) -> list[tuple[Callable[[], None], float]]:
