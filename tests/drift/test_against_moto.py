@@ -24,6 +24,8 @@ from tests.drift.conftest import FLEET, TEMPLATE
 from tests.drift.deploying import ORDER, deploy
 from tests.drift.faulty_aws import FaultyAws, faulty_aws
 
+pytestmark = pytest.mark.slow
+
 NOT_KEPT = (
     *("DefaultInstanceWarmup", "InstanceMaintenancePolicy", "InstanceLifecyclePolicy"),
     "HealthCheckGracePeriod",

@@ -15,6 +15,8 @@ from photo_fleet.spec.fleet import Fleet, Group, Policy
 from photo_fleet.spec.targets import for_target
 from tests.openstack.heat import Heat, Member, running_heat
 
+pytestmark = pytest.mark.slow
+
 FLEET = for_target(Fleet(), "openstack")
 NEEDED = {
     "image": "debian-12",
