@@ -14,6 +14,7 @@ from bench.compare import progress
 from bench.context import Bench, Effort, Ground, open_bench, open_ground
 from bench.counting import counting_row, scrape_row, untraced_row
 from bench.footprint import drain_rows, memory_rows, start_rows, upload_memory_rows
+from bench.job_queue import job_row
 from bench.load import LoadFailed
 from bench.reads import COLD, HOT
 from bench.renditions import rendition_rows
@@ -50,6 +51,7 @@ ON_BOTH_SIDES: dict[str, Measure] = {
         name: partial(upload_row, name=name, megabytes=of[0], at_once=of[1])
         for name, of in UPLOADS.items()
     },
+    "jobs": job_row,
     "memory-uploads": upload_memory_rows,
     "counting": counting_row,
     "scrape": scrape_row,
