@@ -13,7 +13,7 @@ from photo_api.http.composed_names import compose_names
 from photo_api.http.idempotency import prune_keys
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
-from photo_api.jobs.queue import prune_dead
+from photo_api.jobs.queue import Turns, prune_dead
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.remaking import enqueue_displays
 from photo_api.photos.sweep import sweep
@@ -108,6 +108,7 @@ class Maintenance:
         self._store = store
         self._uploads = uploads
         self._folding = Folding()
+        self._turns = Turns()
         self._interval = interval
         silence = min(max(3 * interval, SHORTEST_LEASE), LONGEST_LEASE)
         self._leader = Leader(db, LEASE, holder, silence)
@@ -136,6 +137,7 @@ class Maintenance:
     async def _look_after_tables(self, lease: Lease) -> None:
         """One after the other: the pool has few connections."""
         await prune(self._db, lease)
+        await self._turns.look_after(self._db, lease)
         await self._fill_folds(lease)
         await enqueue_displays(self._db, lease)
 

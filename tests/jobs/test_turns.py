@@ -211,5 +211,5 @@ async def test_who_lost_a_turn_gets_one_and_comes_first(connections: list[Any]) 
     await owner_of_next(one)
     lease = await leases.acquire(one, uuid4().hex, "test", 60.0)
     assert lease is not None
-    await queue.prune_dead(one, lease)
+    await queue.Turns().look_after(one, lease)
     assert await owner_of_next(one) == forgotten

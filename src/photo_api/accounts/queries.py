@@ -6,8 +6,9 @@ from uuid import UUID
 import asyncpg
 
 from photo_api.accounts.identities import fold, nearness
-from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
+
+TOKENS_AT_ONCE = 10_000
 
 
 async def insert_user(db: Any, email: str, username: str, password_hash: str) -> Any | None:
@@ -166,12 +167,15 @@ async def revoke_family_of(db: Any, token_hash: bytes) -> bool:
 
 
 async def prune(db: Any, lease: Lease) -> None:
-    """Forget tokens that have expired, and families without any. Two days later, since until then
-    an access token of theirs may be valid, which wants to find its session."""
-    old = "DELETE FROM refresh_tokens WHERE expires_at < now() - interval '2 days'"
-    await leases.execute(db, lease, old)
-    empty = (
-        "DELETE FROM refresh_families f WHERE created_at < now()"
-        " AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.family_id = f.id)"
-    )
-    await leases.execute(db, lease, empty)
+    """Forget tokens that have expired, and families with the last of theirs. Two days later, since
+    until then an access token of theirs may be valid, which wants to find its session."""
+    await db.execute(
+        f"WITH {FENCE}, old AS (DELETE FROM refresh_tokens WHERE token_hash IN ("
+        "  SELECT token_hash FROM refresh_tokens WHERE expires_at < now() - interval '2 days'"
+        f"  ORDER BY expires_at LIMIT $3) AND {HELD} RETURNING family_id)"
+        # By this snapshot the old ones are still there.
+        " DELETE FROM refresh_families f USING (SELECT DISTINCT family_id FROM old) gone"
+        " WHERE f.id = gone.family_id AND NOT EXISTS (SELECT FROM refresh_tokens t"
+        "  WHERE t.family_id = f.id AND t.expires_at >= now() - interval '2 days')",
+        *lease, TOKENS_AT_ONCE,
+    )  # fmt: skip

@@ -10,6 +10,9 @@ from photo_base.postgres import SERVER_SETTINGS, connect_to_primary
 
 STATEMENTS_KEPT = 100
 LONGEST_IDLE_TRANSACTION = "60s"
+ONE_PLAN = "force_generic_plan"
+"""For every user, whatever they have: a plan that the statement's first users get by their numbers
+may walk past everybody's photos, or sort all of an album, for the next. It is also made once."""
 
 
 async def connect(
@@ -33,6 +36,7 @@ def session_options(
     parameters = {"application_name": name, "timezone": "UTC"}
     if not pooled:
         parameters |= SERVER_SETTINGS
+        parameters["plan_cache_mode"] = ONE_PLAN
         parameters["idle_in_transaction_session_timeout"] = LONGEST_IDLE_TRANSACTION
     return {
         "target_session_attrs": "any",  # whatever the address says: a standby is of use

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from photo_api.db import totals
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
 
@@ -253,25 +254,68 @@ async def revive(db: Any, chosen: Filter, after: int) -> list[int]:
 async def depth(db: Any) -> Any:
     """Numbers of waiting, running and dead jobs, and the age in seconds of the oldest waiting."""
     return await db.fetchrow(
-        "SELECT count(*) FILTER (WHERE state = 'queued') AS queued,"
-        " count(*) FILTER (WHERE state = 'leased') AS leased,"
-        " count(*) FILTER (WHERE state = 'dead') AS dead,"
-        " coalesce(extract(epoch FROM now() - min(available_at)"
-        "  FILTER (WHERE state = 'queued' AND available_at <= now())), 0)::float8 AS oldest"
-        " FROM jobs"
+        f"SELECT {totals.QUEUED} AS queued,"
+        " (SELECT count(*) FROM jobs WHERE state = 'leased') AS leased,"
+        f" (SELECT coalesce(sum(rows), 0)::bigint FROM {totals.KNOWN} AS known"
+        "  WHERE name = 'dead_jobs') AS dead,"
+        " coalesce((SELECT extract(epoch FROM now() - available_at) FROM jobs"
+        "  WHERE state = 'queued' AND available_at <= now()"
+        "  ORDER BY available_at LIMIT 1), 0)::float8 AS oldest"
     )
 
 
 async def prune_dead(db: Any, lease: Lease) -> None:
-    """Forget what has been dead for 30 days, and turns of users without jobs; give a turn to those
-    whose job was queued at such a moment, since others would come first for ever."""
+    """Forget what has been dead for 30 days."""
     old = "DELETE FROM jobs WHERE state = 'dead' AND available_at < now() - interval '30 days'"
     await leases.execute(db, lease, old)
-    idle = "NOT EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id)"
-    await leases.execute(db, lease, f"DELETE FROM job_turns t WHERE {idle}")
-    await db.execute(
-        f"WITH {FENCE} INSERT INTO job_turns (user_id) SELECT DISTINCT user_id FROM jobs j"
-        " WHERE NOT EXISTS (SELECT FROM job_turns t WHERE t.user_id = j.user_id)"
-        f" AND {HELD} ON CONFLICT DO NOTHING",
-        *lease,
-    )
+
+
+TURNS_AT_ONCE = 1000
+NOBODY_YET = -1
+"""Before the first user, whose jobs are of nobody (0)."""
+
+# By the order of an index, one user after the other: no plan reads their jobs.
+WITHOUT_TURN = f"""
+WITH RECURSIVE {FENCE}, users (user_id, n) AS (
+    SELECT (SELECT user_id FROM jobs WHERE state <> 'dead' AND user_id > $3
+            ORDER BY user_id LIMIT 1), 1
+    UNION ALL
+    SELECT (SELECT j.user_id FROM jobs j WHERE j.state <> 'dead' AND j.user_id > u.user_id
+            ORDER BY j.user_id LIMIT 1), u.n + 1
+    FROM users u WHERE u.user_id IS NOT NULL AND u.n < $4
+), made AS (
+    INSERT INTO job_turns (user_id) SELECT user_id FROM users u
+    WHERE user_id IS NOT NULL AND {HELD}
+    AND NOT EXISTS (SELECT FROM job_turns t WHERE t.user_id = u.user_id)
+    ON CONFLICT DO NOTHING
+)
+SELECT max(user_id) FROM users WHERE n = $4
+"""
+
+IDLE_TURNS = f"""
+WITH {FENCE}, next AS (
+    SELECT user_id FROM job_turns WHERE user_id > $3 ORDER BY user_id LIMIT $4
+), gone AS (
+    DELETE FROM job_turns t USING next WHERE t.user_id = next.user_id AND {HELD}
+    AND (SELECT j.id FROM jobs j
+        WHERE (j.user_id, j.available_at) >= (next.user_id, timestamptz '-infinity')
+        AND (j.user_id, j.available_at) <= (next.user_id, timestamptz 'infinity')
+        AND j.state <> 'dead' ORDER BY j.user_id, j.available_at LIMIT 1) IS NULL
+)
+SELECT max(user_id) FROM next HAVING count(*) = $4
+"""
+
+
+class Turns:
+    """Forgets turns of users without jobs, and gives one to those whose job was queued at such a
+    moment, since others would come first for ever. Some at a time, and after the last ones from
+    the first on again."""
+
+    def __init__(self) -> None:
+        self._idle = self._without = NOBODY_YET
+
+    async def look_after(self, db: Any, lease: Lease) -> None:
+        last = await db.fetchval(IDLE_TURNS, *lease, self._idle, TURNS_AT_ONCE)
+        self._idle = NOBODY_YET if last is None else last
+        last = await db.fetchval(WITHOUT_TURN, *lease, self._without, TURNS_AT_ONCE)
+        self._without = NOBODY_YET if last is None else last

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from photo_api.db import totals
 from photo_api.metrics import declared
 from photo_api.metrics.counts import Gauges
 from photo_api.metrics.exposition import SUM
@@ -19,24 +20,45 @@ OWED = """thumbnail_key IS NULL AND (renditions <> 'failed' OR renditions_error 
 """Of a photo that is ready: it has no thumbnail, and its file is not at fault. The index
 `photos_without_thumbnail` has the first of them."""
 
+MOST_EXPIRED = 10_000
+"""Links that leave the number of working ones at once."""
+
+MOST_PENDING = 100_000
+"""Uploads under way that are counted, however many there are: the oldest."""
+
 MOST_OWED = 100_000
 """Photos without thumbnail of which it is looked whether a job is there, however many wait."""
 
+EXPIRED = f"""
+WITH {FENCE} UPDATE shares SET expiry_counted = true WHERE id = ANY (ARRAY(
+    SELECT id FROM shares WHERE is_active AND NOT expiry_counted AND expires_at <= now()
+    ORDER BY expires_at LIMIT {MOST_EXPIRED} FOR NO KEY UPDATE SKIP LOCKED
+)) AND {HELD}"""
+
+MOST_CHANGES = 100_000
+"""Changes that are added up at once."""
+
+ADD_UP = f"""
+WITH {FENCE}, taken AS (
+    DELETE FROM total_changes WHERE id IN (
+        SELECT id FROM total_changes ORDER BY id LIMIT {MOST_CHANGES} FOR UPDATE SKIP LOCKED
+    ) AND {HELD} RETURNING name, kind, rows, bytes
+)
+INSERT INTO totals AS t (name, kind, rows, bytes)
+SELECT name, kind, sum(rows), sum(bytes) FROM taken GROUP BY name, kind ORDER BY name, kind
+ON CONFLICT (name, kind) DO UPDATE SET rows = t.rows + excluded.rows,
+    bytes = t.bytes + excluded.bytes
+"""
+"""Each change once, whoever adds up beside."""
+
 COUNT = f"""
-WITH {FENCE}, counted (name, value) AS (
-    SELECT 'users', count(*) FROM users
-    UNION ALL SELECT 'albums', count(*) FROM albums
-    UNION ALL SELECT 'shares', count(*) FROM shares
-        WHERE is_active AND coalesce(expires_at > now(), true)
-    UNION ALL SELECT numbers.* FROM (
-        SELECT count(*) AS photos, coalesce(sum(file_size), 0)::bigint AS bytes
-        FROM photos WHERE status = 'ready'
-    ) ready, LATERAL (VALUES ('photos_ready', photos), ('bytes_ready', bytes)) numbers
-    UNION ALL SELECT numbers.* FROM (
-        SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
-               count(*) FILTER (WHERE state = 'dead') AS dead
-        FROM jobs
-    ) waiting, LATERAL (VALUES ('jobs_queued', queued), ('jobs_dead', dead)) numbers
+WITH {FENCE}, known AS {totals.KNOWN}, counted (name, value) AS (
+    SELECT told.name, coalesce(sum(known.rows), 0)::bigint
+    FROM (VALUES ('users', 'users'), ('albums', 'albums'), ('shares', 'shares'),
+          ('photos_ready', 'photos'), ('jobs_dead', 'dead_jobs')) AS told (name, rows_of)
+    LEFT JOIN known ON known.name = told.rows_of GROUP BY told.name
+    UNION ALL SELECT 'bytes_ready', coalesce(sum(bytes), 0)::bigint FROM known WHERE name = 'photos'
+    UNION ALL SELECT 'jobs_queued', {totals.QUEUED}
     UNION ALL SELECT numbers.* FROM (
         SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes,
             coalesce(extract(epoch FROM now() - least(min(delete_after), now())), 0)::bigint AS age,
@@ -54,18 +76,26 @@ WITH {FENCE}, counted (name, value) AS (
             ORDER BY id LIMIT {MOST_OWED}) owed
         WHERE NOT EXISTS (SELECT FROM jobs WHERE kind = 'renditions' AND subject_id = owed.id)
 ) {KEPT}"""
-"""All rows: once a minute."""
+"""What only grows with the service, from its totals: once a minute."""
 
 WAITING = f"""
-WITH {FENCE}, kinds (kind) AS (SELECT unnest($3::text[])), states (state) AS (
+WITH {FENCE}, known AS {totals.KNOWN}, kinds (kind) AS (
+    SELECT unnest($3::text[])
+), states (state) AS (
     VALUES ('starting'), ('ready'), ('draining'), ('lost')
 ), queues AS (
-    SELECT k.kind, count(*) FILTER (WHERE j.state = 'queued') AS queued,
-        count(*) FILTER (WHERE j.state = 'leased') AS leased,
-        count(*) FILTER (WHERE j.state = 'dead') AS dead,
-        coalesce(extract(epoch FROM now() - min(j.available_at)
-            FILTER (WHERE j.state = 'queued' AND j.available_at <= now())), 0)::bigint AS age
-    FROM kinds k LEFT JOIN jobs j USING (kind) GROUP BY k.kind
+    SELECT k.kind, greatest(coalesce(live.rows, 0) - coalesce(leased.n, 0), 0) AS queued,
+        coalesce(leased.n, 0) AS leased, coalesce(dead.rows, 0) AS dead,
+        coalesce(extract(epoch FROM now() - first.available_at), 0)::bigint AS age
+    FROM kinds k LEFT JOIN known live ON live.name = 'jobs' AND live.kind = k.kind
+    LEFT JOIN known dead ON dead.name = 'dead_jobs' AND dead.kind = k.kind
+    LEFT JOIN {totals.LEASED} leased ON leased.kind = k.kind
+    LEFT JOIN LATERAL (
+        SELECT j.available_at FROM jobs j
+        WHERE (j.kind, j.available_at) >= (k.kind, timestamptz '-infinity')
+        AND (j.kind, j.available_at) <= (k.kind, now()) AND j.state = 'queued'
+        ORDER BY j.kind, j.available_at LIMIT 1
+    ) first ON true
 ), counted (name, value) AS (
     SELECT numbers.* FROM queues, LATERAL (VALUES
         ('jobs:' || kind || ':queued', queued), ('jobs:' || kind || ':leased', leased),
@@ -74,7 +104,8 @@ WITH {FENCE}, kinds (kind) AS (SELECT unnest($3::text[])), states (state) AS (
     UNION ALL SELECT numbers.* FROM (
         SELECT count(*) AS pending,
             coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint AS age
-        FROM photos WHERE status = 'pending'
+        FROM (SELECT created_at FROM photos WHERE status = 'pending'
+            ORDER BY upload_expires_at LIMIT {MOST_PENDING}) pending
     ) uploads, LATERAL (VALUES ('pending_uploads', pending), ('oldest_upload', age)) numbers
     UNION ALL SELECT 'instances:' || s.state, count(i)
         FROM states s LEFT JOIN instances i USING (state) GROUP BY s.state
@@ -114,13 +145,15 @@ DRAIN_RESULTS = sorted(declared.DRAIN_RESULTS)
 
 
 async def count(db: Any, lease: Lease) -> None:
-    """Count everything anew; without effect once the lease is lost."""
+    """Write what there is; without effect once the lease is lost."""
+    await db.execute(EXPIRED, *lease)
     await db.execute(COUNT, *lease)
 
 
 async def count_waiting(db: Any, lease: Lease) -> None:
     """Count what is under way anew, and the drains that have ended; without effect once the lease
     is lost."""
+    await db.execute(ADD_UP, *lease)
     await db.execute(WAITING, *lease, KINDS)
     await db.execute(DRAINED, *lease, DRAIN_EDGES, DRAIN_RESULTS)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from photo_api.db import totals
 from photo_api.jobs.queue import enqueuing
 from photo_api.photos.formats import HARDLY_SHOWN
 from photo_api.registry.leases import FENCE, HELD, Lease
@@ -65,7 +66,8 @@ async def enqueue_displays(db: Any, lease: Lease) -> int:
     enqueued: int = await db.fetchval(
         f"""
         WITH {FENCE}, waiting AS (
-            SELECT count(*) AS n FROM jobs WHERE kind = 'display' AND state <> 'dead'
+            SELECT coalesce(sum(rows), 0) AS n FROM {totals.KNOWN} AS known
+            WHERE name = 'jobs' AND kind = 'display'
         ), next AS (
             SELECT p.id FROM photos p WHERE p.status = 'ready' AND {UNSHOWN}
             AND p.renditions IN ('ready', 'partial') AND {HELD}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from photo_api import contract
 from photo_api.cloud.identity import Identity
+from photo_api.db import totals
 from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 
@@ -143,7 +144,7 @@ async def heartbeat(db: Any, boot_id: str, load: str) -> Any | None:
     return await db.fetchrow(
         "UPDATE instances AS mine SET heartbeat_at = now(),"
         " load = $2::jsonb || jsonb_build_object("
-        "  'queue_depth', (SELECT count(*) FROM jobs WHERE state = 'queued'))"
+        f"  'queue_depth', {totals.QUEUED})"
         " FROM (SELECT boot_id, heartbeat_at FROM instances"
         "  WHERE boot_id = $1::uuid FOR UPDATE) AS before"
         " WHERE mine.boot_id = before.boot_id RETURNING"
