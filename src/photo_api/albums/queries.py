@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from photo_api.http.pages import ended_by_bytes
+from photo_api.http.pages import below, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
@@ -13,9 +13,10 @@ ALBUM_FIELDS = (
 )  # fmt: skip
 ALBUM = ", ".join(f"a.{name}" for name in ALBUM_FIELDS)
 
+BELOW = below("SELECT id FROM albums WHERE owner_id = $1 AND id < $2")
 ALBUMS = ended_by_bytes(
-    f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < $2"
-    " ORDER BY a.id DESC OFFSET $3 LIMIT $4",
+    f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < {BELOW}"
+    " ORDER BY a.id DESC LIMIT $4",
     order="p.id DESC",
 )
 
@@ -122,7 +123,9 @@ async def add_photos(db: Any, owner_id: int, album_id: int, photo_ids: Sequence[
         """
         WITH wanted AS (
             SELECT p.id FROM unnest($3::bigint[]) WITH ORDINALITY AS w (id, place)
-            JOIN photos p ON p.id = w.id AND p.owner_id = $1 AND p.status = 'ready'
+            -- One by one: what else the user has is not read.
+            JOIN LATERAL (SELECT id FROM photos WHERE id = w.id AND owner_id = $1
+                AND status = 'ready' OFFSET 0) p ON true
             GROUP BY p.id ORDER BY min(w.place)
         ), locked AS (
             SELECT p.id, w.place FROM photos p

@@ -4,6 +4,13 @@ PAGE_BYTES = 4_000_000
 """Of the entries of a page, encoded: with what stands around them an answer is below 4 MiB."""
 
 
+def below(ids: str) -> str:
+    """The bound of a page's ids: `$2`, or the last of the `$3` newest of the query `ids`, which are
+    skipped. They are looked up alone, so that an index is all that is read of them."""
+    return f"""CASE WHEN $3 = 0 THEN $2 ELSE (
+        {ids} ORDER BY id DESC OFFSET greatest($3 - 1, 0) LIMIT 1) END"""
+
+
 def ended_by_bytes(select: str, order: str) -> str:
     """The statement `select`, which gives rows with a `description` in this order, without the rows
     behind 4 MB of descriptions: what a page cannot show need not be read. Of those that do not fit

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from photo_api.http.pages import ended_by_bytes
+from photo_api.http.pages import below, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
+BELOW = below("SELECT id FROM photos WHERE owner_id = $1 AND status = 'ready' AND id < $2")
 PHOTOS = ended_by_bytes(
     f"SELECT {COLUMNS} FROM photos p WHERE p.owner_id = $1 AND p.status = 'ready'"
-    " AND p.id < $2 ORDER BY p.id DESC OFFSET $3 LIMIT $4",
+    f" AND p.id < {BELOW} ORDER BY p.id DESC LIMIT $4",
     order="p.id DESC",
 )
 
@@ -74,8 +75,11 @@ async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id
     if deleted is None:
         return await was_carried_out(connection, owner_id, "photo", photo_id, request_id)
     await connection.execute(
-        "SELECT FROM albums WHERE cover_photo_id = $1 OR id IN"
-        " (SELECT album_id FROM album_photos WHERE photo_id = $1) ORDER BY id FOR NO KEY UPDATE",
+        # Not with OR, which reads all albums.
+        "SELECT FROM albums WHERE id = ANY (ARRAY("
+        " SELECT id FROM albums WHERE cover_photo_id = $1"
+        " UNION SELECT album_id FROM album_photos WHERE photo_id = $1"
+        ")) ORDER BY id FOR NO KEY UPDATE",
         photo_id,
     )
     await connection.execute(

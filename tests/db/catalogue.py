@@ -1,0 +1,233 @@
+"""Every statement of the serving plane, called as the service calls it."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+from photo_api.accounts import queries as accounts
+from photo_api.accounts.throttle import ENTER, REGISTER, SETTLE, prune_attempts
+from photo_api.albums import queries as albums
+from photo_api.http import composed_names, idempotency, repeated_deletes
+from photo_api.http.idempotency import Key
+from photo_api.http.repeated_deletes import prune_deletions
+from photo_api.jobs import queue, statistics
+from photo_api.photos import late_uploads, queries, remaking, sweep, upload_queries
+from photo_api.photos.upload_queries import NewPhoto
+from photo_api.registry import cdn_paths, leases, receipts
+from photo_api.registry import queries as registry
+from photo_api.registry.leases import Lease
+from photo_api.renditions import rereading
+from photo_api.settings.serving import UploadSettings
+from photo_api.shares import queries as shares
+from photo_api.shares.queries import NewLink
+
+NEWEST = 2**62
+FAR = 900
+BOOT = str(uuid4())
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What the statements ask about: a user with a few photos or many, and what is theirs."""
+
+    user: int
+    album: int
+    photo: int
+    share: int
+    token: bytes
+    sha256: bytes
+    family: Any
+    refresh: bytes
+    lease: Lease
+
+
+@dataclass
+class Seen:
+    """Stands for a connection: has each statement looked at by `look`, then carried out."""
+
+    connection: Any
+    look: Callable[[str, tuple[object, ...]], Awaitable[None]]
+    statements: list[str] = field(default_factory=list)
+
+    async def _do(self, way: str, query: str, *args: object, **_: Any) -> Any:
+        self.statements.append(query)
+        await self.look(query, args)
+        return await getattr(self.connection, way)(query, *args)
+
+    async def fetch(self, query: str, *args: object, **more: Any) -> Any:
+        return await self._do("fetch", query, *args, **more)
+
+    async def fetchrow(self, query: str, *args: object, **more: Any) -> Any:
+        return await self._do("fetchrow", query, *args, **more)
+
+    async def fetchval(self, query: str, *args: object, **more: Any) -> Any:
+        return await self._do("fetchval", query, *args, **more)
+
+    async def execute(self, query: str, *args: object, **more: Any) -> Any:
+        return await self._do("execute", query, *args, **more)
+
+
+Call = Callable[[Any, Ids], Awaitable[Any]]
+
+
+def _new(ids: Ids) -> NewPhoto:
+    return NewPhoto(ids.user, ids.album, None, None, "x.jpg", "image/jpeg", 1, bytes(32))
+
+
+async def _confirmed(db: Any, ids: Ids) -> None:
+    """A photo's way in and out, beside everything else."""
+    limits = cast(UploadSettings, SimpleNamespace(url_ttl=60, longest_put=60, max_pending=1000))
+    pending = await upload_queries.insert_pending(db, _new(ids), "s", False, limits)
+    if pending is None:
+        await upload_queries.count_pending(db, ids.user)
+        pending = await upload_queries.insert_pending(db, _new(ids), "s", False, limits)
+    assert pending is not None
+    await upload_queries.staged(db, ids.user, pending)
+    await upload_queries.note_object(db, "photos/new.jpg", 60)
+    assert await upload_queries.make_ready(
+        db, ids.user, pending, "photos/new.jpg", "image/jpeg", ids.sha256
+    )
+    await queries.delete_photo(db, ids.user, pending, "r")
+
+
+async def _ready(db: Any, ids: Ids) -> None:
+    await upload_queries.note_object(db, "photos/other.jpg", 60)
+    photo = await upload_queries.new_photo_id(db)
+    assert await upload_queries.insert_ready(db, _new(ids), photo, "photos/other.jpg")
+    await upload_queries.link(db, ids.user, ids.album, photo)
+
+
+async def _worked(db: Any, ids: Ids) -> None:
+    job = await queue.lease(db, "worker", 60, ["renditions", "display"], thumbnails_first=True)
+    assert job is not None
+    await queue.renew(db, job, 60)
+    await queue.retry_later(db, job, "x")
+    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
+    assert job is not None
+    await queue.postpone(db, job, 60, "x")
+    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
+    assert job is not None
+    await queue.hand_back(db, job)
+    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
+    assert job is not None
+    await queue.finish(db, job)
+    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
+    assert job is not None
+    await queue.bury(db, job, "x")
+
+
+async def _throttled(db: Any, ids: Ids) -> None:
+    keys = b"account", b"address", b"pair"
+    await db.fetch(ENTER, *keys, 3600.0, 900.0, 50, 5, 30.0)
+    await db.execute(SETTLE, *keys, 1, datetime.now(UTC))
+    await db.fetch(REGISTER, b"register", 3600.0)
+
+
+async def _repeated(db: Any, ids: Ids) -> None:
+    key, owner = Key(ids.user, "POST /x", "key", bytes(32)), uuid4()
+    await idempotency._claim(db, key, owner, 30.0)
+    await idempotency._complete(db, key, 201, 1)
+    await idempotency._look_up(db, key)
+
+
+async def _shared(db: Any, ids: Ids) -> None:
+    new = NewLink(ids.user, ids.album, uuid4().bytes, "k", b"x", timedelta(days=1), False)
+    made = await shares.insert_share(db, new, 10_000)
+    if made is None:
+        await shares.count_working(db, ids.user)
+        made = await shares.insert_share(db, new, 10_000)
+    assert made is not None
+    await shares.revoke_share(db, ids.user, ids.album, made, "r")
+
+
+async def _turns(db: Any, ids: Ids) -> None:
+    await queue.Turns().look_after(db, ids.lease)
+
+
+STATEMENTS: dict[str, Call] = {
+    "photo list": lambda db, i: queries.photos(db, i.user, NEWEST, 0, 50),
+    "photo list, skip": lambda db, i: queries.photos(db, i.user, NEWEST, FAR, 20),
+    "photo": lambda db, i: queries.photo(db, i.user, i.photo),
+    "image": lambda db, i: queries.image(db, i.user, i.photo),
+    "photo update": lambda db, i: queries.update_photo(db, i.user, i.photo, "t", None),
+    "photo delete": lambda db, i: queries.delete_photo(db, i.user, i.photo, "r"),
+    "album list": lambda db, i: albums.albums(db, i.user, NEWEST, 0, 50),
+    "album list, skip": lambda db, i: albums.albums(db, i.user, NEWEST, FAR, 20),
+    "album": lambda db, i: albums.album(db, i.user, i.album),
+    "album page": lambda db, i: albums.album_page(db, i.user, i.album, 0, 0, 50),
+    "album page, skip": lambda db, i: albums.album_page(db, i.user, i.album, 0, FAR, 20),
+    "album insert": lambda db, i: albums.insert_album(db, i.user, "n", None),
+    "album update": lambda db, i: albums.update_album(db, i.user, i.album, "n", None, i.photo),
+    "album add": lambda db, i: albums.add_photos(db, i.user, i.album, [i.photo]),
+    "album remove": lambda db, i: albums.remove_photos(db, i.user, i.album, [i.photo]),
+    "album has": lambda db, i: upload_queries.has_album(db, i.user, i.album),
+    "album delete": lambda db, i: albums.delete_album(db, i.user, i.album, "r"),
+    "upload and confirm": _confirmed,
+    "upload through the server": _ready,
+    "content": lambda db, i: upload_queries.ready_with_content(db, i.user, i.sha256),
+    "content locked": lambda db, i: upload_queries.lock_content(db, i.user, i.sha256),
+    "pending count": lambda db, i: upload_queries.count_pending(db, i.user),
+    "duplicate": lambda db, i: upload_queries.end_as_duplicate(db, i.user, i.photo, 1),
+    "share": lambda db, i: shares.share(db, i.user, i.share),
+    "share list": lambda db, i: shares.shares(db, i.user, i.album, NEWEST, 50),
+    "share made and revoked": _shared,
+    "share count": lambda db, i: shares.count_working(db, i.user),
+    "share view": lambda db, i: shares.view(db, i.token, 0, 0, 50, counts=True),
+    "share view, skip": lambda db, i: shares.view(db, i.token, 0, FAR, 20, counts=False),
+    "share image": lambda db, i: shares.shared_image(db, i.token, i.photo),
+    "share displays": lambda db, i: shares.enqueue_displays(db, i.album, 20),
+    "user insert": lambda db, i: accounts.insert_user(db, uuid4().hex, "u", "h"),
+    "user by e-mail": lambda db, i: accounts.user_by_email(db, f"u{i.user}@x"),
+    "user by id": lambda db, i: accounts.user_by_id(db, i.user),
+    "user deactivated": lambda db, i: accounts.set_active(db, f"u{i.user}@x", False),
+    "user's hash": lambda db, i: accounts.replace_hash(db, i.user, "a", "b"),
+    "session": lambda db, i: accounts.session(db, i.user, i.family),
+    "costliest bcrypt": lambda db, i: accounts.costliest_bcrypt(db),
+    "family": lambda db, i: accounts.start_family(db, i.user, uuid4().bytes, 60),
+    "refresh": lambda db, i: accounts.lock_token(db, i.refresh, 60),
+    "rotate": lambda db, i: accounts.rotate(db, i.refresh, uuid4().bytes, 60),
+    "logout": lambda db, i: accounts.revoke_family_of(db, i.refresh),
+    "revoke family": lambda db, i: accounts.revoke_family(db, i.family),
+    "throttle": _throttled,
+    "idempotency": _repeated,
+    "repeated delete": lambda db, i: repeated_deletes.was_carried_out(
+        db, i.user, "photo", i.photo, "r"
+    ),
+    "jobs at work": _worked,
+    "jobs wait": lambda db, i: queue.users_wait(db),
+    "jobs depth": lambda db, i: queue.depth(db),
+    "jobs turns": _turns,
+    "jobs writable": lambda db, i: queue.prove_writable(db),
+    "prune jobs": lambda db, i: queue.prune_dead(db, i.lease),
+    "prune keys": lambda db, i: idempotency.prune_keys(db, i.lease),
+    "prune deletions": lambda db, i: prune_deletions(db, i.lease),
+    "prune attempts": lambda db, i: prune_attempts(db, i.lease),
+    "prune tokens": lambda db, i: accounts.prune(db, i.lease),
+    "prune registry": lambda db, i: registry.prune(db, i.lease),
+    "prune receipts": lambda db, i: receipts.prune(db, i.lease),
+    "prune CDNs": lambda db, i: cdn_paths.prune(db, i.lease),
+    "sweep uploads": lambda db, i: sweep._abandon_uploads(db, 60, i.lease),
+    "sweep objects": lambda db, i: sweep._take_due(db, i.lease),
+    "sweep rows": lambda db, i: sweep._prune(db, i.lease),
+    "sweep forget": lambda db, i: sweep._forget(db, ["x"], i.lease),
+    "late uploads": lambda db, i: late_uploads._unknown(db, {"staging/x": datetime.now(UTC)}, 1.0),
+    "fill folds": lambda db, i: accounts.fill_folds(db, i.lease, 0, 500),
+    "compose names": lambda db, i: composed_names.compose_names(db, i.lease, 100),
+    "reread": lambda db, i: rereading.enqueue_unread(db, i.lease),
+    "displays of old photos": lambda db, i: remaking.enqueue_displays(db, i.lease),
+    "photos without": lambda db, i: remaking.photos_without(db, 60.0),
+    "remake": lambda db, i: remaking.remake(db, 0, None, 0.0),
+    "statistics": lambda db, i: statistics.count(db, i.lease),
+    "statistics, waiting": lambda db, i: statistics.count_waiting(db, i.lease),
+    "statistics told": lambda db, i: statistics.statistics(db),
+    "heartbeat": lambda db, i: registry.heartbeat(db, BOOT, json.dumps({})),
+    "suspects": lambda db, i: registry.suspects(db, BOOT, 3),
+    "peers": lambda db, i: registry.peers(db, BOOT, 3),
+    "gone": lambda db, i: registry.gone(db),
+    "removals": lambda db, i: registry.removals(db, BOOT),
+    "lease renewed": lambda db, i: leases.renew(db, i.lease, 600),
+}
