@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from photo_api.accounts.passwords import Passwords
@@ -23,6 +24,7 @@ from photo_api.health.routes import scraped
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
+from photo_api.http.dispatch import Dispatch
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.head import answering_head
@@ -46,6 +48,16 @@ UPLOAD_PATH = f"{API_PREFIX}/photos"
 
 OWNERS_CACHE = 3600
 """Seconds for which an owner's browser may keep streamed bytes."""
+
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+"""FastAPI's own, which would look for OpenTelemetry with each request; ours are `tracing` and
+`metrics`."""
 
 
 class LifespanState(TypedDict):
@@ -80,6 +92,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     add_routes(app)
     install_error_handlers(app)
@@ -161,7 +174,7 @@ def _way(settings: Settings, path: Path) -> Way:
 
 def _wrap(app: FastAPI, settings: Settings) -> ASGIApp:
     """Middleware, inside out: CORS headers also on errors. `RequestContext` comes around it."""
-    wrapped: ASGIApp = Admission(app, settings.http, {UPLOAD_PATH})
+    wrapped: ASGIApp = Admission(Dispatch(app), settings.http, {UPLOAD_PATH})
     wrapped = ErrorBoundary(wrapped)
     if settings.http.cors_origins:
         wrapped = CrossOrigin(wrapped, settings.http.cors_origins)

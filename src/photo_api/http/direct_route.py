@@ -1,17 +1,20 @@
-"""A route class for reads that are asked for all the time.
+"""A route class for routes that are asked for all the time.
 
 FastAPI resolves any tree of dependencies, bodies, headers and forms for every request anew, which
-costs more than most of our queries. A GET whose inputs are path and query parameters and one
-dependency needs none of that: here its parameters are validated with FastAPI's own fields and the
-endpoint is called directly. Whatever is unusual, a wrong value above all, goes FastAPI's own way,
-so errors and OpenAPI are FastAPI's in every case.
+costs more than most of our queries. A route whose inputs are path and query parameters, headers, a
+JSON body and one dependency needs none of that: its parameters are validated with FastAPI's own
+fields and its endpoint is called directly, by `http.dispatch`. Whatever is unusual, a wrong value
+above all, goes FastAPI's own way, so errors and OpenAPI are FastAPI's in every case.
 """
 
+import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from typing import Any
 
+from fastapi.params import Body
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,68 +22,113 @@ from starlette.types import Receive, Scope, Send
 # Nothing that would have to be decoded: `limit=20&cursor=AAAAAAAAACo`.
 PLAIN_QUERY = re.compile(rb"(?:[a-z_]+=[A-Za-z0-9_-]+(?:&(?=.)|$))*")
 
-Call = Callable[[Request], Awaitable[Response | None]]
+JSON_TYPE = ["application/json"]
+OUTCOME = "photo_api.outcome"
+"""Where a request's scope has what came of it: the answer, or the exception that became of it."""
 
 
 class DirectRoute(APIRoute):
-    """For `APIRouter(route_class=…)`; routes that it does not suit are as they were."""
+    """For `APIRouter(route_class=…)`. A route that is `direct` can be answered by `arguments` and
+    `answer`; the others are as they were. As a route of FastAPI's it carries on with an `OUTCOME`
+    that is there already."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        if self._suits():
-            self.app = self._direct(self.app)
+        needs = self.dependant
+        self.direct = self._suits()
+        self.takes_body = self.body_field is not None
+        self._path = {field.alias: field for field in needs.path_params}
+        self._query = {field.alias: field for field in needs.query_params}
+        self._headers = {field.alias: field for field in needs.header_params}
+        self._dependencies: list[tuple[Any, Any]] = [
+            (item.name, item.call) for item in needs.dependencies
+        ]
+        fields = (*needs.path_params, *needs.query_params, *needs.header_params)
+        self._required = {field.name for field in fields if field.field_info.is_required()}
+        self.app = self._carrying_on(self.app)
 
     def _suits(self) -> bool:
         needs = self.dependant
         simple_dependencies = all(
-            not (item.dependencies or item.query_params or item.path_params or item.header_params)
+            not (
+                item.dependencies
+                or item.query_params
+                or item.path_params
+                or item.header_params
+                or item.body_params
+            )
             for item in needs.dependencies
         )
-        elsewhere = self.body_field or needs.header_params or needs.cookie_params
-        return simple_dependencies and len(needs.dependencies) <= 1 and not elsewhere
+        plain_path = all(
+            isinstance(part, StringConvertor) for part in self.param_convertors.values()
+        )
+        body = self.body_field is None or (
+            type(self.body_field.field_info) is Body and not self._embed_body_fields
+        )
+        few = len(needs.dependencies) <= 1 and not needs.cookie_params
+        return simple_dependencies and plain_path and body and few
 
-    def _direct(self, usual: Any) -> Any:
-        call = self._caller()
-
+    def _carrying_on(self, usual: Any) -> Any:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await call(Request(scope, receive, send))
-            if response is None:
-                await usual(scope, receive, send)
-            else:
-                await response(scope, receive, send)
+            outcome = scope.get(OUTCOME, usual)
+            if isinstance(outcome, Exception):
+                raise outcome
+            await outcome(scope, receive, send)
 
         return app
 
-    def _caller(self) -> Call:
-        """A function that answers a request, or gives None for one that is not plain."""
-        needs, endpoint = self.dependant, self.endpoint
-        query = {field.alias: field for field in needs.query_params}
-        path = {field.alias: field for field in needs.path_params}
-        dependencies: list[tuple[Any, Any]] = [
-            (item.name, item.call) for item in needs.dependencies
-        ]
-
-        async def call(request: Request) -> Response | None:
-            given = request.scope["query_string"]
-            if PLAIN_QUERY.fullmatch(given) is None:
+    def arguments(self, request: Request, body: bytes) -> dict[str, Any] | None:
+        """What the endpoint is called with besides its dependency, or None for a request that is
+        not plain or not right."""
+        given = request.scope["query_string"]
+        if given and PLAIN_QUERY.fullmatch(given) is None:
+            return None
+        found: dict[str, Any] = {}
+        if not _validate(self._path, request.scope["path_params"].items(), "path", found):
+            return None
+        if given:
+            pairs = [pair.split("=") for pair in given.decode().split("&")]
+            if not _validate(self._query, pairs, "query", found):
                 return None
-            pairs = [pair.split("=") for pair in given.decode().split("&")] if given else []
-            arguments: dict[str, Any] = {}
-            if not _validate(path, request.scope["path_params"].items(), "path", arguments):
+        if self._headers:
+            headers = [
+                (name, value) for name in self._headers for value in request.headers.getlist(name)
+            ]
+            if not _validate(self._headers, headers, "header", found):
                 return None
-            if pairs and not _validate(query, pairs, "query", arguments):
-                return None
-            for name, dependency in dependencies:
-                arguments[name] = await dependency(request)
-            if needs.request_param_name:
-                arguments[needs.request_param_name] = request
-            response: Response = await endpoint(**arguments)
-            return response
+        if not self._required <= found.keys():
+            return None
+        if self.body_field is not None and not self._validate_body(request, body, found):
+            return None
+        if self.dependant.request_param_name:
+            found[self.dependant.request_param_name] = request
+        return found
 
-        return call
+    def _validate_body(self, request: Request, body: bytes, into: dict[str, Any]) -> bool:
+        """Whether it is JSON that says so, and right."""
+        field = self.body_field
+        if field is None or request.headers.getlist("content-type") != JSON_TYPE:
+            return False
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        if content is None:
+            return False
+        into[field.name], errors = field.validate(content, {}, loc=("body",))
+        return not errors
+
+    async def answer(self, request: Request, arguments: dict[str, Any]) -> Response:
+        """Call the endpoint, with its dependency."""
+        for name, dependency in self._dependencies:
+            arguments[name] = await dependency(request)
+        response: Response = await self.endpoint(**arguments)
+        return response
 
 
-def _validate(fields: dict[str, Any], given: Any, place: str, into: dict[str, Any]) -> bool:
+def _validate(
+    fields: dict[str, Any], given: Iterable[Any], place: str, into: dict[str, Any]
+) -> bool:
     """Whether every value belongs to a field, once, and is right."""
     for alias, text in given:
         field = fields.get(alias)
