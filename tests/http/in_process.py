@@ -115,7 +115,10 @@ async def in_process(environ: Mapping[str, str]) -> AsyncIterator[Worker]:
         return {"type": await told.get()}
 
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": worker.state}
-    running = asyncio.create_task(app(scope, receive, heard.put))  # type: ignore[arg-type]
+    async def run() -> None:
+        await app(scope, receive, heard.put)
+
+    running = asyncio.create_task(run())
 
     async def step(name: str) -> None:
         await told.put(f"lifespan.{name}")
