@@ -115,6 +115,7 @@ async def in_process(environ: Mapping[str, str]) -> AsyncIterator[Worker]:
         return {"type": await told.get()}
 
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": worker.state}
+
     async def run() -> None:
         await app(scope, receive, heard.put)
 

@@ -1,27 +1,33 @@
 """The client's address, seen through proxies that we trust and not through others."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from photo_base.environment import Network
 
+FORWARDED_FOR = b"x-forwarded-for"
 MOST_HOPS = 32
 
+KEPT, LONGEST_KEPT = 2048, 64
+"""So many addresses stay parsed, whose texts have so many characters at most: reading one takes
+longer than all else that is done with it, and clients and proxies come again."""
 
-def client_address(request: Request, trusted: Sequence[Network]) -> str:
+
+def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
     """The nearest address that is not a trusted proxy's: X-Forwarded-For is read from its right
     end, and only as far as each hop was added by a proxy we trust. A hop that is no address
     (`unknown`, `_hidden`) is a client of its own, `hop-` and a digest: never the proxy, or all of
     its clients would be one, and never what stands left of it, which the client may have written.
     """
-    peer = request.client.host if request.client else ""
+    peer = _peer(scope)
     address = _parse(peer)
     if address is None:
         return peer
-    hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    hops = b",".join(_forwarded(scope)).decode("latin-1").split(",")
     named = [hop for hop in hops if hop.strip()]  # Lists may have empty elements (RFC 9110, 5.6.1).
     for hop in reversed(named[-MOST_HOPS:]):
         if not any(address in network for network in trusted):
@@ -33,11 +39,11 @@ def client_address(request: Request, trusted: Sequence[Network]) -> str:
     return str(address)
 
 
-def is_told_in_vain(request: Request, trusted: Sequence[Network]) -> bool:
+def is_told_in_vain(scope: Scope, trusted: Sequence[Network]) -> bool:
     """Whether it names a client, and comes from a peer that is not believed."""
-    if "x-forwarded-for" not in request.headers or request.client is None:
+    if not _forwarded(scope):
         return False
-    peer = _parse(request.client.host)
+    peer = _parse(_peer(scope))
     return peer is not None and not any(peer in network for network in trusted)
 
 
@@ -49,7 +55,20 @@ def throttle_group(address: str) -> str:
     return address
 
 
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _forwarded(scope: Scope) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == FORWARDED_FOR]
+
+
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    return _kept(text) if len(text) <= LONGEST_KEPT else _read(text)
+
+
+def _read(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(_host(text))
     except ValueError:
@@ -57,6 +76,9 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+_kept = lru_cache(KEPT)(_read)
 
 
 def _host(hop: str) -> str:

@@ -1,11 +1,11 @@
 """CORS, with the contract's error body also for what is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import (
     CROSS_ORIGIN_HEADERS,
@@ -19,7 +19,8 @@ from photo_base.origins import ANY, allows, origins_on_any_port
 
 
 class CrossOrigin(CORSMiddleware):
-    """Starlette's, whose refusal of a preflight is plain text."""
+    """Starlette's, whose refusal of a preflight is plain text. A request without origin, of which
+    there is only one thing to say, is not put through its mappings of headers."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         super().__init__(
@@ -32,9 +33,31 @@ class CrossOrigin(CORSMiddleware):
             max_age=CROSS_ORIGIN_MAX_AGE,
         )
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+            return
+
+        async def send_varying(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _varying(message["headers"])
+            await send(message)
+
+        await self.app(scope, receive, send_varying)
+
     def preflight_response(self, request_headers: Headers) -> Response:
         answer = super().preflight_response(request_headers)
         return answer if answer.status_code == 200 else _Refusal(answer)
+
+
+def _varying(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    others, varies = list[tuple[bytes, bytes]](), [b"Origin"]
+    for name, value in headers:
+        if name == b"vary":
+            varies.insert(-1, value)
+        else:
+            others.append((name, value))
+    return [*others, (b"vary", b", ".join(varies))]
 
 
 class _Refusal(Response):

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Sequence
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
@@ -77,7 +76,7 @@ class RequestContext:
             # of a POST in a redirect.
             scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = _request_id(scope)
-        client = self._client(Request(scope))
+        client = self._client(scope)
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, client=client)
         if (trace := self.tracer.of_request(scope["headers"])) is not None:
@@ -124,10 +123,10 @@ class RequestContext:
             if trace is not None:
                 self.tracer.end_request(trace, method, route, status, seconds, request_id)
 
-    def _client(self, request: Request) -> str:
-        if is_told_in_vain(request, self.trusted):
+    def _client(self, scope: Scope) -> str:
+        if is_told_in_vain(scope, self.trusted):
             self.counts.add(UNBELIEVED_FORWARDS)
-        return client_address(request, self.trusted)
+        return client_address(scope, self.trusted)
 
     def _identified(
         self, scope: Scope, start: Message, request_id: str
