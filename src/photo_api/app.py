@@ -24,7 +24,7 @@ from photo_api.health.routes import scraped
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.admission import Admission
 from photo_api.http.cross_origin import CrossOrigin
-from photo_api.http.dispatch import Dispatch
+from photo_api.http.direct_route import Dispatch
 from photo_api.http.docs import install_docs
 from photo_api.http.errors import install_error_handlers
 from photo_api.http.head import answering_head

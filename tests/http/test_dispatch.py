@@ -22,8 +22,7 @@ from photo_api import app as composition
 from photo_api.app import add_routes
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.errors import ApiError, Code
-from photo_api.http.direct_route import DirectRoute
-from photo_api.http.dispatch import Dispatch
+from photo_api.http.direct_route import DirectRoute, Dispatch
 from photo_api.metrics.declared import OBJECTIVE_REQUESTS, REQUESTS, TOKEN_CHECKS
 from photo_api.storage.base import StoreUnavailable
 from tests.http.in_process import Asked, Headers, Worker, in_process
