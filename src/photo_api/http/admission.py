@@ -144,7 +144,8 @@ class Admission:
         else:
             body = await self._whole(scope, receive)
             if body is not None:
-                await self._work(scope, _replayed(body, receive), send)
+                whole = {"type": "http.request", "body": body, "more_body": False}
+                await self._work(scope, replayed(whole, receive), send)
 
     async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._working >= self.limits.max_in_flight:
@@ -273,8 +274,8 @@ def _told_length(scope: Scope) -> int:
     return 0
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body in one piece, and then whatever comes after it."""
+def replayed(message: Message, receive: Receive) -> Receive:
+    """This message, and then whatever comes after it."""
     given = False
 
     async def receive_again() -> Message:
@@ -282,7 +283,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         if given:
             return await receive()
         given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return message
 
     return receive_again
 

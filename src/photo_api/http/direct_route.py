@@ -3,8 +3,8 @@
 FastAPI resolves any tree of dependencies, bodies, headers and forms for every request anew, which
 costs more than most of our queries. A route whose inputs are path and query parameters, headers, a
 JSON body and one dependency needs none of that: its parameters are validated with FastAPI's own
-fields and its endpoint is called directly. Whatever is unusual, a wrong value
-above all, goes FastAPI's own way, so errors and OpenAPI are FastAPI's in every case.
+fields and its endpoint is called directly. Whatever is unusual, a wrong value above all, goes
+FastAPI's own way, so errors and OpenAPI are FastAPI's in every case.
 
 Direct routes are found in a table made of the application's own routes, in their order, so that a
 request comes to the same route in both ways. What ends unlike most, with an exception or an answer
@@ -25,8 +25,9 @@ from starlette.convertors import StringConvertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from photo_api.http.admission import replayed
 from photo_api.http.json import JsonResponse
 
 # Nothing that would have to be decoded: `limit=20&cursor=AAAAAAAAACo`.
@@ -34,8 +35,7 @@ PLAIN_QUERY = re.compile(rb"(?:[a-z_]+=[A-Za-z0-9_-]+(?:&(?=.)|$))*")
 
 JSON_TYPE = ["application/json"]
 OUTCOME = "photo_api.outcome"
-"""Where a request's scope has what came of it: the answer, or the exception that became of it."""
-
+"""Where a request's scope has what came of it: the answer, or the exception in its place."""
 
 PLAIN: tuple[type[Response], ...] = (JsonResponse, Response)
 """Answers that are two messages."""
@@ -175,7 +175,7 @@ class Dispatch:
         body = b""
         if route.takes_body:
             message = await receive()
-            receive = _again(message, receive)
+            receive = replayed(message, receive)
             if message["type"] != "http.request" or message.get("more_body", False):
                 await self.app(scope, receive, send)
                 return
@@ -203,17 +203,3 @@ class Dispatch:
                 scope["path_params"] = found.groupdict()
                 return route
         return None
-
-
-def _again(message: Message, receive: Receive) -> Receive:
-    """This message, and then whatever comes after it."""
-    given = False
-
-    async def receive_again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return message
-
-    return receive_again
