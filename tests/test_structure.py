@@ -6,7 +6,6 @@ import inspect
 import re
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,41 +16,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from photo_api import app as composition
-from photo_api.cloud.identity import identify
-from photo_api.health.checks import found
-from photo_api.health.worker_health import WorkerHealth
-from photo_api.http.phase import WorkerPhase
-from photo_api.metrics.reporting import Reporting
-from photo_api.settings.loading import Settings, load
-from photo_api.settings.secrets import LiveSettings
-from photo_api.tracing import Tracer
-from tests.service import PASSWORD, cli, jpeg
+from photo_api.db import pool
+from photo_api.settings.loading import load
+from tests.in_process import in_process, worker_of
+from tests.service import PASSWORD, jpeg, migrate_once
 
 SOURCES = Path(__file__).parent.parent / "src"
 DECLARATIONS = {"APIRouter", "TypeVar", "MappingProxyType", "Path", "StringConstraints"}
 
 
-def _no_log(**_: object) -> None:
-    """Nobody reads an access log here."""
-
-
-async def _send_nothing(_: str) -> None:
-    """There is no supervisor here."""
-
-
-def _application(settings: Settings) -> Any:
-    identity = identify(settings.lifecycle)
-    health = WorkerHealth(identity, WorkerPhase(), settings.lifecycle.health_checks)
-    health.update({"database": found(time.monotonic(), None)})
-    metrics = Reporting("web", _send_nothing)
-    tracer = Tracer(settings.logs, metrics.counts, None)
-    return composition.create_app(
-        LiveSettings(settings), identity, health, _no_log, metrics, tracer
-    )
-
-
-class InProcess:
+class Counted:
     """The application in this process, so that its statements and files can be counted."""
 
     def __init__(self, client: httpx.AsyncClient, statements: list[str]) -> None:
@@ -67,72 +41,29 @@ class InProcess:
 
 
 @pytest.fixture
-async def in_process(environ: dict[str, str]) -> AsyncIterator[InProcess]:
-    cli(environ, "migrate")
-    settings = load({key: value for key, value in environ.items() if key != "PATH"})
-    application = _application(settings)
+async def counted(environ: dict[str, str]) -> AsyncIterator[Counted]:
+    migrate_once(environ)
     statements: list[str] = []
 
     async def listen(connection: Any) -> None:
         connection.add_query_logger(lambda record: statements.append(record.query))
         await original(connection)
 
-    from photo_api.db import pool
-
     original = pool._set_codecs
-    pool._set_codecs = listen
-    try:
-        async with (
-            _Lifespan(application),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(application), base_url="http://test/api"
-            ) as client,
-        ):
-            person = {
-                "email": f"{uuid4().hex}@example.org",
-                "username": "me!",
-                "password": PASSWORD,
-            }
-            await client.post("/auth/register", json=person)
-            tokens = (await client.post("/auth/login", json=person)).json()
-            client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-            yield InProcess(client, statements)
-    finally:
-        pool._set_codecs = original
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_set_codecs", listen)
+        async with in_process(environ) as worker:
+            transport = httpx.ASGITransport(worker)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test/api") as client:
+                email = f"{uuid4().hex}@example.org"
+                person = {"email": email, "username": "me!", "password": PASSWORD}
+                await client.post("/auth/register", json=person)
+                tokens = (await client.post("/auth/login", json=person)).json()
+                client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+                yield Counted(client, statements)
 
 
-class _Lifespan:
-    """Runs an application's startup and shutdown, as a server would; its state goes into every
-    request's scope."""
-
-    def __init__(self, application: Any) -> None:
-        self._application = application
-        self._incoming: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-        self._outgoing: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-        self._state: dict[str, Any] = {}
-
-    async def __aenter__(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self._state}
-        inner = self._application.app
-        self._task = asyncio.create_task(
-            self._application(scope, self._incoming.get, self._outgoing.put)
-        )
-        await self._incoming.put({"type": "lifespan.startup"})
-        assert (await self._outgoing.get())["type"] == "lifespan.startup.complete"
-
-        async def with_state(scope: Any, receive: Any, send: Any) -> None:
-            scope.setdefault("state", {}).update(self._state)
-            await inner(scope, receive, send)
-
-        self._application.app = with_state
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._incoming.put({"type": "lifespan.shutdown"})
-        await self._outgoing.get()
-        await self._task
-
-
-async def _album(service: InProcess) -> int:
+async def _album(service: Counted) -> int:
     number: int = (await service.client.post("/albums/", json={"name": "x"})).json()["id"]
     return number
 
@@ -146,54 +77,56 @@ def _presign(album: int) -> dict[str, Any]:
     }
 
 
-async def test_a_presign_sends_at_most_four_statements(in_process: InProcess) -> None:
-    body = _presign(await _album(in_process))
-    first = await in_process.count("POST", "/photos/presigned-url", json=body)
+async def test_a_presign_sends_at_most_four_statements(counted: Counted) -> None:
+    body = _presign(await _album(counted))
+    first = await counted.count("POST", "/photos/presigned-url", json=body)
     assert len(first) <= 4, "what a new user has is counted once"
-    plain = await in_process.count("POST", "/photos/presigned-url", json=body)
+    plain = await counted.count("POST", "/photos/presigned-url", json=body)
     assert len(plain) == 1
     headers = {"Idempotency-Key": uuid4().hex}
     request = {"json": body, "headers": headers}
-    keyed = await in_process.count("POST", "/photos/presigned-url", **request)
+    keyed = await counted.count("POST", "/photos/presigned-url", **request)
     assert len(keyed) <= 3, "and one more for the user"
 
 
 @pytest.mark.parametrize(
     "path", ["/photos/", "/albums/", "/albums/{album}", "/albums/{album}/share"]
 )
-async def test_a_list_sends_one_statement(in_process: InProcess, path: str) -> None:
-    path = path.format(album=await _album(in_process))
-    assert len(await in_process.count("GET", path)) == 1
+async def test_a_list_sends_one_statement(counted: Counted, path: str) -> None:
+    path = path.format(album=await _album(counted))
+    assert len(await counted.count("GET", path)) == 1
 
 
-async def test_details_are_looked_up_once_for_all_who_ask(in_process: InProcess) -> None:
-    path = in_process.client.base_url.copy_with(path="/health/detailed")
-    in_process.statements.clear()
+async def test_details_are_looked_up_once_for_all_who_ask(counted: Counted) -> None:
+    path = counted.client.base_url.copy_with(path="/health/detailed")
+    counted.statements.clear()
     operator = {"Authorization": "Bearer b7e151628aed2a6abf7158809cf4f3c7"}
-    answers = [in_process.client.get(path, headers=operator) for _ in range(20)]
+    answers = [counted.client.get(path, headers=operator) for _ in range(20)]
     told = [answer.json() for answer in await asyncio.gather(*answers)]
     assert all(one["checks"]["jobs"]["ok"] and "statistics" in one for one in told)
-    assert len(in_process.statements) == 2
+    assert len(counted.statements) == 2
 
 
-async def test_the_user_is_looked_up_once_in_five_seconds(in_process: InProcess) -> None:
-    await in_process.count("GET", "/albums/")
-    assert not [s for s in await in_process.count("GET", "/albums/") if "FROM users" in s]
+async def test_the_user_is_looked_up_once_in_five_seconds(counted: Counted) -> None:
+    await counted.count("GET", "/albums/")
+    assert not [s for s in await counted.count("GET", "/albums/") if "FROM users" in s]
 
 
-async def test_a_presign_passes_at_most_eight_files(in_process: InProcess) -> None:
+async def test_a_presign_passes_at_most_eight_files(counted: Counted) -> None:
     """Beside those that every authenticated request passes, of which there are few too."""
-    album = await _album(in_process)
+    album = await _album(counted)
     presign = {"json": _presign(album)}
-    every = await _files_passed(in_process, "GET", "/albums/")
+    every = await _files_passed(counted, "GET", "/albums/")
     shell = {file for file in every if "/albums/" not in file}
-    await in_process.count("POST", "/photos/presigned-url", **presign)  # a new user's first
-    passed = await _files_passed(in_process, "POST", "/photos/presigned-url", **presign)
-    assert len(shell) <= 11, sorted(shell)  # one counts, one looks for a trace, one is CORS
+    await counted.count("POST", "/photos/presigned-url", **presign)  # a new user's first
+    passed = await _files_passed(counted, "POST", "/photos/presigned-url", **presign)
+    # One counts, one looks for a trace; CORS is one since it answers requests without origin itself,
+    # at half of what Starlette takes.
+    assert len(shell) <= 11, sorted(shell)
     assert len(passed - shell) <= 8, sorted(passed - shell)
 
 
-async def _files_passed(service: InProcess, method: str, path: str, **request: Any) -> set[str]:
+async def _files_passed(service: Counted, method: str, path: str, **request: Any) -> set[str]:
     files = set()
 
     def trace(frame: Any, event: str, _: Any) -> None:
@@ -211,8 +144,7 @@ async def _files_passed(service: InProcess, method: str, path: str, **request: A
 
 
 def _routes(environ: dict[str, str]) -> list[Any]:
-    settings = load({key: value for key, value in environ.items() if key != "PATH"})
-    application = _application(settings)
+    application: Any = worker_of(environ).app
     while not isinstance(application, FastAPI):
         application = application.app
     return list(application.routes)

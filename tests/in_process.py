@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.app import create_app
 from photo_api.cloud.identity import Identity
+from photo_api.health.checks import found
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
@@ -45,6 +47,9 @@ class Worker:
     lines: list[dict[str, Any]]
     state: dict[str, Any] = field(default_factory=dict)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app({**scope, "state": self.state.copy()}, receive, send)
+
     @property
     def parts(self) -> AppState:
         return cast(AppState, self.state["app"])
@@ -76,9 +81,8 @@ class Worker:
             "headers": [(b"host", b"photos.example.org"), *asked.headers],
             "client": ("127.0.0.1", 4711),
             "server": ("127.0.0.1", 80),
-            "state": self.state.copy(),
         }
-        await self.app(scope, receive, send)
+        await self(scope, receive, send)
         return sent
 
     async def json(self, method: str, path: str, body: Any = None, *headers: Any) -> Any:
@@ -90,24 +94,30 @@ class Worker:
         return json.loads(answer["body"])
 
 
-@asynccontextmanager
-async def in_process(environ: Mapping[str, str]) -> AsyncIterator[Worker]:
-    """The application with these settings, from its lifespan's start to its end."""
+def worker_of(environ: Mapping[str, str]) -> Worker:
+    """One with these settings, which has not begun yet."""
     settings, phase, lines = load(environ), WorkerPhase(), list[dict[str, Any]]()
     identity = Identity("boot", "192.0.2.1", "node", None, "1")
-    health = WorkerHealth(identity, phase, ("database",))
-
-    async def send_nowhere(_: str) -> None:
-        pass
-
-    metrics = Reporting("web", send_nowhere)
+    health = WorkerHealth(identity, phase, settings.lifecycle.health_checks)
+    health.update({"database": found(time.monotonic(), None)})
+    metrics = Reporting("web", _send_nowhere)
     tracer = Tracer(settings.logs, metrics.counts, None)
 
     def log(**fields: object) -> None:
         lines.append(fields)
 
     app = create_app(LiveSettings(settings), identity, health, log, metrics, tracer)
-    worker = Worker(app, phase, metrics.counts, lines)
+    return Worker(app, phase, metrics.counts, lines)
+
+
+async def _send_nowhere(_: str) -> None:
+    """There is no supervisor here."""
+
+
+@asynccontextmanager
+async def in_process(environ: Mapping[str, str]) -> AsyncIterator[Worker]:
+    """The application with these settings, from its lifespan's start to its end."""
+    worker = worker_of(environ)
     told: asyncio.Queue[str] = asyncio.Queue()
     heard: asyncio.Queue[Message] = asyncio.Queue()
 
@@ -117,7 +127,7 @@ async def in_process(environ: Mapping[str, str]) -> AsyncIterator[Worker]:
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": worker.state}
 
     async def run() -> None:
-        await app(scope, receive, heard.put)
+        await worker.app(scope, receive, heard.put)
 
     running = asyncio.create_task(run())
 
