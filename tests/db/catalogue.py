@@ -1,18 +1,23 @@
 """Every statement of the serving plane, called as the service calls it."""
 
+import ast
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from pathlib import Path
+from types import FrameType, SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
+import photo_api
 from photo_api.accounts import queries as accounts
-from photo_api.accounts.throttle import ENTER, REGISTER, SETTLE, prune_attempts
+from photo_api.accounts.throttle import LoginThrottle, prune_attempts
 from photo_api.albums import queries as albums
+from photo_api.delivery.cdn_state import CdnState
 from photo_api.http import composed_names, idempotency, repeated_deletes
-from photo_api.http.idempotency import Key
+from photo_api.http.idempotency import Key, LongClaim
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import queue, statistics
 from photo_api.photos import late_uploads, queries, remaking, sweep, upload_queries
@@ -20,14 +25,20 @@ from photo_api.photos.upload_queries import NewPhoto
 from photo_api.registry import cdn_paths, leases, receipts
 from photo_api.registry import queries as registry
 from photo_api.registry.leases import Lease
+from photo_api.registry.queries import Boot
+from photo_api.registry.receipts import Ended, Receipt
+from photo_api.renditions import job as rendering
 from photo_api.renditions import rereading
 from photo_api.settings.serving import UploadSettings
 from photo_api.shares import queries as shares
 from photo_api.shares.queries import NewLink
 
+SOURCES = Path(photo_api.__file__).parent
+WAYS = {"fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor", "prepare"}
 NEWEST = 2**62
 FAR = 900
 BOOT = str(uuid4())
+ME = Boot(BOOT, "i", "n", None, "1", "a", 1, 1)
 
 
 @dataclass(frozen=True)
@@ -51,10 +62,11 @@ class Seen:
 
     connection: Any
     look: Callable[[str, tuple[object, ...]], Awaitable[None]]
-    statements: list[str] = field(default_factory=list)
+    senders: set[str] = field(default_factory=set)
+    """Functions of the service that have sent one, as `senders_in_sources` names them."""
 
     async def _do(self, way: str, query: str, *args: object, **_: Any) -> Any:
-        self.statements.append(query)
+        self.senders |= _named_above(sys._getframe(1))
         await self.look(query, args)
         return await getattr(self.connection, way)(query, *args)
 
@@ -69,6 +81,38 @@ class Seen:
 
     async def execute(self, query: str, *args: object, **more: Any) -> Any:
         return await self._do("execute", query, *args, **more)
+
+
+def _named_above(frame: FrameType | None) -> set[str]:
+    """The service's functions on the stack."""
+    found = set()
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(SOURCES):
+            found.add(f"{path.relative_to(SOURCES)} {frame.f_code.co_qualname}")
+        frame = frame.f_back
+    return found
+
+
+def senders_in_sources() -> set[str]:
+    """Each function of the service that has a method of a connection called."""
+    found = set()
+    for path in SOURCES.rglob("*.py"):
+        found |= {
+            f"{path.relative_to(SOURCES)} {'.'.join(name)}"
+            for name in _senders(ast.parse(path.read_text()), ())
+        }
+    return found
+
+
+def _senders(node: ast.AST, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _senders(child, (*name, child.name))
+            continue
+        if isinstance(child, ast.Attribute) and child.attr in WAYS:
+            yield name
+        yield from _senders(child, name)
 
 
 Call = Callable[[Any, Ids], Awaitable[Any]]
@@ -121,10 +165,9 @@ async def _worked(db: Any, ids: Ids) -> None:
 
 
 async def _throttled(db: Any, ids: Ids) -> None:
-    keys = b"account", b"address", b"pair"
-    await db.fetch(ENTER, *keys, 3600.0, 900.0, 50, 5, 30.0)
-    await db.execute(SETTLE, *keys, 1, datetime.now(UTC))
-    await db.fetch(REGISTER, b"register", 3600.0)
+    throttle = LoginThrottle(db, b"key", 10)
+    await throttle.settle(await throttle.enter(uuid4().hex, "::1", known=True), failed=True)
+    await throttle.register("::1")
 
 
 async def _repeated(db: Any, ids: Ids) -> None:
@@ -132,6 +175,11 @@ async def _repeated(db: Any, ids: Ids) -> None:
     await idempotency._claim(db, key, owner, 30.0)
     await idempotency._complete(db, key, 201, 1)
     await idempotency._look_up(db, key)
+    long = LongClaim(replace(key, key="long"), owner)
+    await idempotency._claim(db, replace(key, key="long"), owner, 30.0)
+    await long.renew(db)
+    await long.complete(db, bytes(32), 201, 1)
+    await long.release(db)
 
 
 async def _shared(db: Any, ids: Ids) -> None:
@@ -142,6 +190,38 @@ async def _shared(db: Any, ids: Ids) -> None:
         made = await shares.insert_share(db, new, 10_000)
     assert made is not None
     await shares.revoke_share(db, ids.user, ids.album, made, "r")
+
+
+async def _failed(db: Any, ids: Ids) -> None:
+    await rendering._mark_failed(db, ids.photo, "x")
+    await rereading.keep_facts(db, ids.photo, None)
+
+
+async def _registered(db: Any, ids: Ids) -> None:
+    me = replace(ME, boot_id=str(uuid4()))
+    await registry.enlist(db, me, "starting", "starting")
+    await registry.change(db, me, "ready", "ready")
+    await registry.correct(db, me, "ready", "draining", "draining")
+    await registry.add_event(db, me, "ready", None, 1.0)
+    await registry.declare_lost(db, [me.boot_id], me)
+    nothing = dict.fromkeys(field.name for field in fields(Receipt))
+    receipt = Receipt(**(nothing | {"ending": "drained", "cause": "x", "untold": 0}))  # type: ignore[arg-type]
+    await receipts.end(db, me.boot_id, "i", "1", Ended(True, 1.0, receipt))
+
+
+async def _by_cdn(db: Any, ids: Ids) -> None:
+    await cdn_paths.note_object(db, ids.lease, "cdn-probes/x", 60.0)
+    row = await cdn_paths.read(db, "https://cdn")
+    counted = cdn_paths.Counted(row, CdnState("fallback", 0.0), "x", "cdn-probes/x", True)
+    await cdn_paths.count(db, ids.lease, "https://cdn", counted, ME)
+    await cdn_paths.path(db, "https://cdn")
+    await cdn_paths.forget_object(db, ids.lease, "cdn-probes/x")
+
+
+async def _leased(db: Any, ids: Ids) -> None:
+    lease = await leases.acquire(db, "x", "tests", 60)
+    assert lease is not None
+    await leases.release(db, lease)
 
 
 async def _turns(db: Any, ids: Ids) -> None:
@@ -179,7 +259,7 @@ STATEMENTS: dict[str, Call] = {
     "share view": lambda db, i: shares.view(db, i.token, 0, 0, 50, counts=True),
     "share view, skip": lambda db, i: shares.view(db, i.token, 0, FAR, 20, counts=False),
     "share image": lambda db, i: shares.shared_image(db, i.token, i.photo),
-    "share displays": lambda db, i: shares.enqueue_displays(db, i.album, 20),
+    "share displays": lambda db, i: shares.enqueue_displays(db, i.album, 0, 20),
     "user insert": lambda db, i: accounts.insert_user(db, uuid4().hex, "u", "h"),
     "user by e-mail": lambda db, i: accounts.user_by_email(db, f"u{i.user}@x"),
     "user by id": lambda db, i: accounts.user_by_id(db, i.user),
@@ -229,5 +309,10 @@ STATEMENTS: dict[str, Call] = {
     "peers": lambda db, i: registry.peers(db, BOOT, 3),
     "gone": lambda db, i: registry.gone(db),
     "removals": lambda db, i: registry.removals(db, BOOT),
+    "CDN's path": _by_cdn,
+    "boot's life": _registered,
+    "renditions failed": _failed,
+    "jobs revived": lambda db, i: queue.revive(db, queue.Filter(), 0),
+    "lease": _leased,
     "lease renewed": lambda db, i: leases.renew(db, i.lease, 600),
 }

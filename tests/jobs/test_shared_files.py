@@ -20,6 +20,7 @@ from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import DisplayJob, RenditionJob
 from photo_api.shares.job import AT_ONCE, SharedAlbumJob
+from photo_api.shares.queries import LOOKED_AT
 from tests.jobs.stage import handling
 from tests.own_stage import ask, database_of, store_of
 from tests.photographs import Shot, cat, jpeg
@@ -203,6 +204,40 @@ async def test_no_photo_falls_between_two_looks(
     assert held is not None
     await fill(third, user, album, 1)
     assert (await leased(third, "shared_album")) not in (None, held)
+
+
+async def test_an_album_is_looked_through_once_and_not_anew_for_each_photo_that_enters(
+    settings: dict[str, str], user: User
+) -> None:
+    album = user.album()["id"]
+    async with database_of(settings) as db:
+        await fill(db, user, album, 2 * LOOKED_AT + 5)
+        await db.execute("UPDATE photos SET display_key = id::text")
+        share(user, album)
+        assert await looks(db) == 4, "three have photos, the last one has none"
+        await fill(db, user, album, 1)
+        [entered] = await db.fetch("SELECT id FROM photos WHERE display_key IS NULL")
+        assert await looks(db) == 2
+        assert await db.fetchval("SELECT subject_id FROM jobs") == entered["id"]
+        share(user, album)
+        assert await looks(db) == 4, "a new link may follow one that had expired"
+        # One whose job waits in front of what enters, and one that has passed it already.
+        for progress in (0, 10**9):
+            share(user, album)
+            await db.execute("UPDATE jobs SET progress = $1 WHERE kind = 'shared_album'", progress)
+            await fill(db, user, album, 1)
+            assert await looks(db) > 1
+        waiting = await db.fetchval("SELECT count(*) FROM jobs WHERE kind = 'display'")
+        assert waiting == 3
+
+
+async def looks(db: Any) -> int:
+    """How often an album is looked at until no job of its is left."""
+    handler, number = SharedAlbumJob(db), 0
+    while (job := await leased(db, "shared_album")) is not None:
+        await handler.run(job)
+        number += 1
+    return number
 
 
 async def test_who_enters_a_shared_album_waits_for_no_turn_of_another(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from photo_api.http.pages import below, ended_by_bytes
+from photo_api.http.pages import behind, below, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.photos.presentation import COLUMNS
 
@@ -43,8 +43,8 @@ async def albums(db: Any, owner_id: int, before: int, skip: int, limit: int) -> 
 
 PHOTOS = ended_by_bytes(
     f"SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id"
-    " AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $3"
-    " ORDER BY m.position OFFSET $4 LIMIT $5",
+    " AND p.status = 'ready' WHERE m.album_id = a.id"
+    f" AND m.position > {behind(after='$3', skip='$4')} ORDER BY m.position LIMIT $5",
     order="p.position",
 )
 

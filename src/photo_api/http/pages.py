@@ -11,6 +11,23 @@ def below(ids: str) -> str:
         {ids} ORDER BY id DESC OFFSET greatest($3 - 1, 0) LIMIT 1) END"""
 
 
+def behind(after: str, skip: str) -> str:
+    """The same of positions in the album `a`: the position `after`, or that of the last photo that
+    is skipped. Both are SQL. Photos that are not ready do not count; an album has none but those
+    of another service that have not been moved yet, which wait without a limit."""
+    members = (
+        "SELECT m.position FROM album_photos m{ready}"
+        f" WHERE m.album_id = a.id AND m.position > {after}"
+    )
+    nth = f"ORDER BY m.position OFFSET greatest({skip} - 1, 0) LIMIT 1"
+    ready = " JOIN photos p ON p.id = m.photo_id AND p.status = 'ready'"
+    return f"""CASE WHEN {skip} = 0 THEN {after} WHEN EXISTS (
+        SELECT FROM photos w WHERE w.owner_id = a.owner_id AND w.status = 'pending'
+            AND w.upload_expires_at IS NULL
+        ) THEN ({members.format(ready=ready)} {nth})
+        ELSE ({members.format(ready="")} {nth}) END"""
+
+
 def ended_by_bytes(select: str, order: str) -> str:
     """The statement `select`, which gives rows with a `description` in this order, without the rows
     behind 4 MB of descriptions: what a page cannot show need not be read. Of those that do not fit

@@ -31,7 +31,7 @@ def enqueuing(kind: Kind, subjects: str, traced: str = "NULL") -> str:
 @dataclass(frozen=True, slots=True)
 class Job:
     """One leased job. `attempt` is the fencing token, `failures` how often it failed before,
-    `traceparent` that of who enqueued it."""
+    `traceparent` that of who enqueued it, `progress` how far one that is done in parts has come."""
 
     id: int
     kind: str
@@ -39,11 +39,12 @@ class Job:
     attempt: int
     failures: int
     traceparent: str | None = None
+    progress: int = 0
 
 
 def _job(row: Any) -> Job:
     failures = row["attempt"] - 1 - row["handed_back"]
-    known = ("id", "kind", "subject_id", "attempt", "traceparent")
+    known = ("id", "kind", "subject_id", "attempt", "traceparent", "progress")
     return Job(**{name: row[name] for name in known}, failures=failures)
 
 
@@ -101,7 +102,7 @@ WITH busy AS MATERIALIZED (
     UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
         available_at = now() + make_interval(secs => $2)
     WHERE id = (SELECT id FROM in_turn UNION ALL SELECT id FROM oldest)
-    RETURNING id, kind, subject_id, attempt, handed_back, user_id, traceparent
+    RETURNING id, kind, subject_id, attempt, handed_back, user_id, traceparent, progress
 ), turned AS (
     UPDATE job_turns t SET last_lease = clock_timestamp() FROM leased
     WHERE t.user_id = leased.user_id
@@ -177,13 +178,15 @@ async def bury(connection: Any, job: Job, error: str) -> bool:
     return await _change(connection, job, dead, error)
 
 
-async def hand_back(db: Any, job: Job) -> None:
-    """Free at once for another worker; not a failure."""
+async def hand_back(db: Any, job: Job, progress: int = 0) -> None:
+    """Free at once for another worker; not a failure. `progress` is kept for it if it is more than
+    before."""
     await db.execute(
         "WITH free AS (UPDATE jobs SET state = 'queued', worker = NULL, available_at = now(),"
-        f"  handed_back = handed_back + 1 WHERE {OURS} RETURNING 1)"
+        "  progress = greatest(progress, $3), handed_back = handed_back + 1"
+        f"  WHERE {OURS} RETURNING 1)"
         f" SELECT pg_notify('{CHANNEL}', '') FROM free",
-        job.id, job.attempt,
+        job.id, job.attempt, progress,
     )  # fmt: skip
 
 

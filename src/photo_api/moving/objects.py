@@ -215,6 +215,6 @@ async def _show_to_visitors(db: Any) -> None:
     """Photos were in their albums before they were ready: whoever looked through a shared album
     then has missed them."""
     await db.execute(
-        "SELECT look_through_album(id) FROM albums a"
+        "SELECT look_through_album(id, 0) FROM albums a"
         " WHERE EXISTS (SELECT FROM shares s WHERE s.album_id = a.id AND s.is_active)"
     )

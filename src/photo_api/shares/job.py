@@ -1,6 +1,6 @@
 """The job that has an album's photos made ready for visitors, some at a time.
 
-In between its owner's other jobs have their turn, and it asks anew what is in the album.
+In between its owner's other jobs have their turn, and it looks at the album from where it was.
 """
 
 from typing import Any
@@ -21,8 +21,9 @@ class SharedAlbumJob:
         self._db = db
 
     async def run(self, job: Job) -> None:
-        if await enqueue_displays(self._db, job.subject_id, AT_ONCE):
-            await queue.hand_back(self._db, job)
+        seen = await enqueue_displays(self._db, job.subject_id, job.progress, AT_ONCE)
+        if seen is not None:
+            await queue.hand_back(self._db, job, seen)
             return
         async with finishing(self._db, job):
             pass

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from photo_api.db.places import count_anew, taking
-from photo_api.http.pages import ended_by_bytes
+from photo_api.http.pages import behind, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.jobs.queue import enqueuing
 from photo_api.photos.presentation import COLUMNS
@@ -103,24 +103,37 @@ async def revoke_share(
     )
 
 
-async def enqueue_displays(db: Any, album_id: int, limit: int) -> int:
-    """Have the album's next photos made ready for visitors, if it has a link that works: how many
-    are enqueued. One whose job is dead is left alone."""
-    enqueued: int = await db.fetchval(
+LOOKED_AT = 500
+"""Photos of an album at once."""
+
+
+async def enqueue_displays(db: Any, album_id: int, after: int, limit: int) -> int | None:
+    """Have the album's next photos behind the position `after` made ready for visitors, if it has a
+    link that works: up to `limit` of the next 500. The position that was come to; None behind the
+    last. One whose job is dead is left alone."""
+    seen: int | None = await db.fetchval(
         f"""
-        WITH next AS (
-            SELECT p.id FROM album_photos m JOIN photos p ON p.id = m.photo_id
-            WHERE m.album_id = $1 AND p.status = 'ready' AND p.display_key IS NULL
+        WITH members AS (
+            SELECT photo_id, position FROM album_photos WHERE album_id = $1 AND position > $2
             AND EXISTS (SELECT FROM shares s WHERE s.album_id = $1 AND s.is_active
                         AND coalesce(s.expires_at > now(), true))
-            AND NOT EXISTS (SELECT FROM jobs j WHERE j.subject_id = p.id AND j.kind = 'display')
-            ORDER BY m.position LIMIT $2
+            ORDER BY position LIMIT {LOOKED_AT}
+        ), next AS (
+            SELECT m.photo_id AS id, m.position FROM members m
+            -- One by one: no plan reads other photos.
+            JOIN LATERAL (SELECT FROM photos WHERE id = m.photo_id AND status = 'ready'
+                AND display_key IS NULL OFFSET 0) p ON true
+            WHERE NOT EXISTS (
+                SELECT FROM jobs j WHERE j.subject_id = m.photo_id AND j.kind = 'display')
+            ORDER BY m.position LIMIT $3
         ), {enqueuing("display", "next")}
-        SELECT count(*) FROM job
+        SELECT max(position) FROM next HAVING (SELECT count(*) FROM job) = $3
+        UNION ALL (SELECT position FROM members ORDER BY position DESC LIMIT 1)
+        LIMIT 1
         """,
-        album_id, limit,
+        album_id, after, limit,
     )  # fmt: skip
-    return enqueued
+    return seen
 
 
 COUNT_VIEW = """, counted AS (
@@ -144,8 +157,9 @@ async def view(
 
 PHOTOS = ended_by_bytes(
     f"SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id"
-    " AND p.status = 'ready' WHERE m.album_id = a.id AND m.position > $2"
-    " AND NOT share.expired ORDER BY m.position OFFSET $3 LIMIT $4",
+    " AND p.status = 'ready' WHERE m.album_id = a.id"
+    f" AND m.position > {behind(after='$2', skip='$3')}"
+    " AND NOT share.expired ORDER BY m.position LIMIT $4",
     order="p.position",
 )
 
