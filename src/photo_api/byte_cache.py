@@ -3,6 +3,9 @@
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+REMEMBERED = 4096
+"""Keys of one generation that have been asked about once."""
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -19,6 +22,18 @@ class ByteCache(Generic[K, V]):
         self._young: dict[K, tuple[V, int]] = {}
         self._old: dict[K, tuple[V, int]] = {}
         self._young_bytes = 0
+        self._lately: set[K] = set()
+        self._before: set[K] = set()
+
+    def wants(self, key: K) -> bool:
+        """Whether this was asked about lately, or is kept: what nobody wants a second time is not
+        worth the place of what somebody does, nor the time that keeping takes."""
+        if key in self._lately or key in self._before or key in self._young or key in self._old:
+            return True
+        if len(self._lately) >= REMEMBERED:
+            self._before, self._lately = self._lately, set()
+        self._lately.add(key)
+        return False
 
     def get(self, key: K) -> V | None:
         """What was put, if it is still there."""

@@ -1,13 +1,19 @@
 """A file's name is the uploader's choice; the header it ends up in is ours."""
 
 from unicodedata import normalize
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from photo_api.delivery.disposition import inline_disposition, safe_filename
+from photo_api.delivery.disposition import (
+    inline_disposition,
+    quoted_disposition,
+    quoted_filename,
+    safe_filename,
+)
+from photo_api.visible_text import line
 
 
 @pytest.mark.parametrize(
@@ -51,3 +57,14 @@ def test_any_name_makes_a_safe_header_that_gives_it_back(filename: str) -> None:
     assert not {"/", "\\"} & set(name)
     _, _, exact = header.partition("; filename*=UTF-8''")
     assert unquote(exact) == name if exact else header == f'inline; filename="{name}"'
+
+
+@given(st.text() | st.text("aZ0_.~- /\\%\"'\n\x7f", max_size=300))
+@example("a" * 255)
+@example("a" * 256)
+@example("IMG_1234.jpg\n")
+@example("IMG_1234.jpg.")
+def test_a_name_takes_no_shortcut_to_another_url(filename: str) -> None:
+    assert quoted_filename(filename) == quote(safe_filename(filename), safe="")
+    assert quoted_disposition(filename) == quote(inline_disposition(filename), safe="")
+    assert line(safe_filename(filename), marks=False) == safe_filename(filename)

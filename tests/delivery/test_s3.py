@@ -4,23 +4,28 @@ import hashlib
 import time
 from calendar import timegm
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
-from itertools import pairwise
+from email.utils import formatdate, parsedate_to_datetime
+from itertools import pairwise, product
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from hypothesis import given
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photo_api.cloud.sigv4 import Credentials
-from photo_api.delivery.base import SignedUpload
+from photo_api.cloud.sigv4 import Credentials, quote_path
+from photo_api.delivery.base import Method, SignedUpload
+from photo_api.delivery.disposition import inline_disposition
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.delivery.windows import CLOCK_SKEW
 from photo_api.storage.base import ObjectMissing
 from photo_api.storage.bucket import Bucket
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
+from tests.storage.test_sigv4 import boto, botocores, credentials
+from tests.storage.test_sigv4 import keys as names
 
 WINDOW = 3600
 NOW = 1_800_000_000.0
@@ -118,6 +123,47 @@ def test_a_sessions_url_is_not_promised_longer_than_the_session() -> None:
     second = signer.read("k", filename="a.jpg")
     assert second.valid_for == WINDOW
     assert "token%20two" in second.url
+
+
+@given(
+    keys=st.lists(
+        st.from_regex(r"photos/[0-9]{1,3}/[0-9a-f]{1,32}\.jpg", fullmatch=True) | names, max_size=2
+    ),
+    filename=names,
+    method=st.sampled_from(["GET", "HEAD"]),
+    clocks=st.lists(st.floats(0, 4_000_000_000), min_size=1, max_size=3),
+    passwords=st.lists(credentials, min_size=1, max_size=2),
+)
+@settings(max_examples=40, deadline=None)
+def test_urls_are_botocores(
+    keys: list[str],
+    filename: str,
+    method: Method,
+    clocks: list[float],
+    passwords: list[Credentials],
+) -> None:
+    """Whatever was signed before, by which key and on which day."""
+    clock, source = Clock(), Changing(passwords[0])
+    signer = S3UrlSigner("http://s3.example/", "b", "r", source, WINDOW, clock)
+    for clock.now, source.credentials in product(clocks, passwords):
+        for key in keys:
+            url = signer.read(key, filename=filename, method=method).url
+            began, ends = lifetime(url)
+            query = {
+                "response-cache-control": "private, immutable",
+                "response-content-disposition": inline_disposition(filename),
+                "response-expires": formatdate(ends, usegmt=True),
+            }
+            expires_in = int(ends - began)
+            theirs = AWSRequest(method, f"http://s3.example/b/{quote_path(key)}", params=query)
+            by = S3SigV4QueryAuth(boto(source.credentials), "s3", "r", expires=expires_in)
+            assert parse_qs(urlsplit(url).query) == parse_qs(
+                urlsplit(botocores(by, theirs, int(began)).url).query
+            )
+            assert url.partition("?")[0] == theirs.url.partition("?")[0]
+        if method == "GET":
+            urls = [signer.read(key, filename=filename).url for key in keys]
+            assert signer.urls(keys, filename) == urls
 
 
 @pytest.mark.parametrize("window", [0, 604_800])

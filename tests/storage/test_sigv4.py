@@ -1,9 +1,10 @@
 """Signatures equal to those in Amazon's documentation and to botocore's."""
 
+import hmac
 import time
 from datetime import UTC, datetime
 from unittest import mock
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import botocore.auth
 import pytest
@@ -13,6 +14,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photo_api.cloud.keyed_digest import KeyedDigest
 from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
     Credentials,
@@ -69,6 +71,8 @@ def test_amazons_presigned_url() -> None:
         "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
     )
 
+
+DIGESTS = ("sha1", "sha256", "sha512")
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 header_values = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
@@ -184,3 +188,18 @@ def test_impossible_expiries_are_refused(expires_in: int) -> None:
             now=time.time(),
             expires_in=expires_in,
         )
+
+
+@given(st.binary(max_size=200), st.lists(st.binary(), max_size=3), st.sampled_from(DIGESTS))
+def test_keyed_digests_are_those_of_the_library(
+    key: bytes, texts: list[bytes], digest: str
+) -> None:
+    keyed = KeyedDigest(key, digest)
+    assert [keyed.digest(text) for text in texts] == [
+        hmac.digest(key, text, digest) for text in texts
+    ]
+
+
+@given(keys)
+def test_a_path_is_quoted_as_by_the_library(path: str) -> None:
+    assert quote_path(path) == quote(path, safe="/")

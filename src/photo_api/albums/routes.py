@@ -77,7 +77,7 @@ async def get_album(
     if not rows:
         raise not_found("Album")
     shown = [row for row in rows[:size] if row["id"] is not None]
-    page = caller.state.owners.presenter.page(shown)
+    page = await caller.state.owners.presenter.page(shown)
     album = rows[0]
     return json_response(
         {

@@ -10,12 +10,16 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Literal
+from string import ascii_letters, digits
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote
+
+from photo_api.cloud.keyed_digest import KeyedDigest
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 MAX_EXPIRY: Final = 604_800
+_UNRESERVED: Final = f"{ascii_letters}{digits}-._~/".encode()
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
@@ -31,6 +35,8 @@ class Credentials:
 
 def quote_path(path: str) -> str:
     """Percent-encode a key or path once, as S3 does: everything but unreserved characters and /."""
+    if not path.encode().translate(None, _UNRESERVED):  # as of all keys that we make
+        return path
     return quote(path, safe="/")
 
 
@@ -49,10 +55,11 @@ def sign_request(
     `url` has its path already percent-encoded; `now` is in epoch seconds. Host is not among the
     answer unless it was given: every HTTP client sets it from the URL.
     """
-    host, path, query = _split(url)
-    amz_date = _amz_date(int(now))
+    url, _, query = url.partition("?")
+    host, path = host_and_path(url)
+    date = amz_date(int(now))
     digest = payload if isinstance(payload, str) else hashlib.sha256(payload).hexdigest()
-    sent = {**headers, "X-Amz-Date": amz_date}
+    sent = {**headers, "X-Amz-Date": date}
     if service == "s3":
         sent["X-Amz-Content-Sha256"] = digest
     if credentials.session_token is not None:
@@ -68,10 +75,10 @@ def sign_request(
             digest,
         )
     )
-    scope = _scope(credentials.access_key, credentials.secret_key, amz_date[:8], region, service)
+    scope = _scope(credentials.access_key, credentials.secret_key, date[:8], region, service)
     sent["Authorization"] = (
         f"{ALGORITHM} Credential={scope.credential},SignedHeaders={names},"
-        f"Signature={_signature(canonical, amz_date, scope)}"
+        f"Signature={_signature(canonical, date, scope)}"
     )
     return sent
 
@@ -94,25 +101,54 @@ def presign(
     `canonical_query` gives them; all that S3 knows begin in lower case and so sort last.
     Raises `ValueError` for an impossible expiry.
     """
+    host, path = host_and_path(url)
+    date = amz_date(int(now))
+    moment = presigning(credentials, region, date[:8], host, expires_in, headers)
+    return f"{url}?{moment.query(method, path, date, query and f'&{query}')}"
+
+
+class Presigning(NamedTuple):
+    """What presigned URLs of one day have in common that one key signs for one host, lifetime and
+    set of further headers."""
+
+    scope: "_Scope"
+    lifetime: str
+    rest: str
+
+    def query(self, method: str, path: str, date: str, parameters: str = "") -> str:
+        """A URL's query as of `date`, which `amz_date` gives. `path` is percent-encoded; so are
+        `parameters`, each with & before it, which sort behind those of the signature."""
+        scope, lifetime, rest = self
+        query = f"{scope.query}&X-Amz-Date={date}{lifetime}{parameters}"
+        canonical = f"{method}\n{path}\n{query}{rest}"
+        return f"{query}&X-Amz-Signature={_signature(canonical, date, scope)}"
+
+
+def presigning(
+    credentials: Credentials,
+    region: str,
+    day: str,
+    host: str,
+    expires_in: int,
+    headers: Mapping[str, str] | None = None,
+) -> Presigning:
+    """For `presign`, and for many URLs at once. `day` is that of `amz_date`.
+
+    Raises `ValueError` for an impossible expiry."""
     if not 1 <= expires_in <= MAX_EXPIRY:
         raise ValueError(f"a presigned URL lives 1 to {MAX_EXPIRY} seconds, not {expires_in}")
-    host, path, _ = _split(url)
     if headers:
         names, canonical_headers = _canonical_headers({"Host": host, **headers})
     else:
         names, canonical_headers = "host", f"host:{host}\n"
-    amz_date = _amz_date(int(now))
-    scope = _scope(credentials.access_key, credentials.secret_key, amz_date[:8], region, "s3")
     token = credentials.session_token
-    search = (
-        f"{scope.query}&X-Amz-Date={amz_date}&X-Amz-Expires={expires_in}"
+    lifetime = (
+        f"&X-Amz-Expires={expires_in}"
         f"{'' if token is None else f'&X-Amz-Security-Token={_encode(token)}'}"
         f"&X-Amz-SignedHeaders={_encode(names)}"
     )
-    if query:
-        search = f"{search}&{query}"
-    canonical = f"{method}\n{path}\n{search}\n{canonical_headers}\n{names}\n{UNSIGNED_PAYLOAD}"
-    return f"{url}?{search}&X-Amz-Signature={_signature(canonical, amz_date, scope)}"
+    scope = _scope(credentials.access_key, credentials.secret_key, day, region, "s3")
+    return Presigning(scope, lifetime, f"\n{canonical_headers}\n{names}\n{UNSIGNED_PAYLOAD}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +158,7 @@ class _Scope:
     name: str
     credential: str
     query: str
-    signing_key: bytes
+    key: KeyedDigest
 
 
 @lru_cache(maxsize=16)
@@ -133,15 +169,14 @@ def _scope(access_key: str, secret_key: str, day: str, region: str, service: str
     name = f"{day}/{region}/{service}/aws4_request"
     credential = f"{access_key}/{name}"
     query = f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={quote(credential, safe='')}"
-    return _Scope(name, credential, query, key)
+    return _Scope(name, credential, query, KeyedDigest(key))
 
 
-def _split(url: str) -> tuple[str, str, str]:
-    """(Host header, path, query); clients leave a scheme's default port out of Host."""
+def host_and_path(url: str) -> tuple[str, str]:
+    """Host header and path of a URL without a query; clients leave a scheme's default port out."""
     scheme, _, rest = url.partition("://")
-    rest, _, query = rest.partition("?")
     host, _, path = rest.partition("/")
-    return host.removesuffix(_DEFAULT_PORTS.get(scheme, "")), f"/{path}", query
+    return host.removesuffix(_DEFAULT_PORTS.get(scheme, "")), f"/{path}"
 
 
 def _canonical_headers(headers: Mapping[str, str]) -> tuple[str, str]:
@@ -162,13 +197,15 @@ def _encode(value: str) -> str:
     return quote(value, safe="")
 
 
-def _signature(canonical: str, amz_date: str, scope: _Scope) -> str:
+def _signature(canonical: str, date: str, scope: _Scope) -> str:
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    text = f"{ALGORITHM}\n{amz_date}\n{scope.name}\n{digest}"
-    return hmac.digest(scope.signing_key, text.encode(), "sha256").hex()
+    text = f"{ALGORITHM}\n{date}\n{scope.name}\n{digest}"
+    return scope.key.digest(text.encode()).hex()
 
 
-def _amz_date(now: int) -> str:
+@lru_cache(maxsize=4096)
+def amz_date(now: int) -> str:
+    """X-Amz-Date, in UTC; `now` is in epoch seconds."""
     days, seconds = divmod(now, 86_400)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)

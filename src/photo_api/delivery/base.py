@@ -1,5 +1,6 @@
 """Signed URLs, by which clients and the store exchange bytes without Python in between."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -31,11 +32,17 @@ class ReadSigner(Protocol):
 
     windows: "UrlWindows"
 
+    at_once: int
+    """How many may be signed in a row before others have their turn."""
+
     def read(self, key: str, *, filename: str, method: Method = "GET") -> SignedUrl:
         """A bucketed URL: the same key, filename and method give the same URL for a while.
 
         `filename` becomes an inline Content-Disposition of the answer, where the address can be
         told one."""
+
+    def urls(self, keys: Iterable[str | None], filename: str) -> list[str | None]:
+        """Those of a photo's files for a GET, which have one name; None for None."""
 
 
 class UploadSigner(Protocol):

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from photo_api.delivery.base import Method, SignedUrl
 from photo_api.delivery.windows import CACHE_BYTES, UrlWindows
@@ -14,6 +14,12 @@ class BucketedUrls(ABC):
 
     binds_method = False
     """Whether a URL for a GET is none for a HEAD."""
+
+    costly = False
+    """Whether signing takes many times as long as keeping."""
+
+    at_once = 400
+    """How many may be signed in a row before others have their turn: about 2 ms."""
 
     def __init__(
         self,
@@ -33,8 +39,21 @@ class BucketedUrls(ABC):
         return None
 
     @abstractmethod
-    def _signed(self, key: str, filename: str, method: Method, window: tuple[int, int]) -> str:
-        """The URL of a window."""
+    def _named(self, filename: str) -> str:
+        """What a URL says of a file's name."""
+
+    @abstractmethod
+    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
+        """The URL of a window, with what `_named` gave."""
+
+    def urls(self, keys: Iterable[str | None], filename: str) -> list[str | None]:
+        """What `read` gives for a GET of each. It is kept only where signing is `costly`: a list of
+        many photos would put others' out, and be put out itself before it is asked for again."""
+        if self.costly:
+            return [key and self.read(key, filename=filename).url for key in keys]
+        windows, named = self.windows, self._named(filename)
+        now = windows.clock()
+        return [key and self._signed(key, named, "GET", windows.at(key, now)) for key in keys]
 
     def read(self, key: str, *, filename: str, method: Method = "GET") -> SignedUrl:
         """A bucketed URL. `valid_for` is the window, or less if the key that signs ends before."""
@@ -47,7 +66,7 @@ class BucketedUrls(ABC):
         if (found := windows.kept(wanted, now)) is not None:
             return found
         window = windows.at(key, now)
-        url = self._signed(key, filename, method, window)
+        url = self._signed(key, self._named(filename), method, window)
         signed_until = self.keys_end()
         if signed_until is None or signed_until >= window[1] + windows.seconds:
             return windows.keep(wanted, url, window)

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from photo_api.cloud.sigv4 import quote_path
 from photo_api.delivery.base import Method
 from photo_api.delivery.bucketed import BucketedUrls
+from photo_api.delivery.disposition import quoted_filename
 from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW
 
 Digest = Literal["sha256", "sha1"]
@@ -43,11 +44,14 @@ class CdnSigner(BucketedUrls):
     def keys(self) -> object:
         return self._current()
 
-    def _signed(self, key: str, filename: str, method: Method, window: tuple[int, int]) -> str:
+    def _named(self, filename: str) -> str:
+        return quoted_filename(filename)
+
+    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
         expires = window[1] + self.windows.seconds + CLOCK_SKEW
-        query = self._query(key, filename, expires, window)
+        query = self._query(key, named, expires, window)
         return f"{self._url}/{quote_path(key)}?{query}"
 
     @abstractmethod
-    def _query(self, key: str, filename: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
         """What proves that the URL is ours, until `expires` in epoch seconds."""

@@ -1,12 +1,15 @@
 """The Content-Disposition of a photo, whose name its uploader chose."""
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from photo_api.visible_text import line
 
 _NAMELESS = "photo"
 _LONGEST = 255
+_PLAIN = re.compile(r"[\w~-](?:[\w.~-]{0,253}[\w~-])?", re.ASCII)
+"""Names that stay as they are, quoted or not, which those of cameras and programs mostly are."""
 _NOT_QUOTABLE = re.compile(r'[^ -~]|["\\%]')
 
 
@@ -15,7 +18,8 @@ def safe_filename(filename: str) -> str:
     them; "photo" if nothing is left."""
     name = filename.encode(errors="replace").decode() if not filename.isascii() else filename
     name = name.replace("\\", "/").rpartition("/")[2]
-    return line(name, marks=False).strip(" .")[-_LONGEST:] or _NAMELESS
+    shown = name if name.isascii() and name.isprintable() else line(name, marks=False)
+    return shown.strip(" .")[-_LONGEST:] or _NAMELESS
 
 
 def inline_disposition(filename: str) -> str:
@@ -26,3 +30,24 @@ def inline_disposition(filename: str) -> str:
     if plain == name:
         return f'inline; filename="{name}"'
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def quoted_filename(filename: str) -> str:
+    """`safe_filename`, percent-encoded as in a query."""
+    if _PLAIN.fullmatch(filename):
+        return filename
+    return quote(safe_filename(filename), safe="")
+
+
+def quoted_disposition(filename: str) -> str:
+    """`inline_disposition`, percent-encoded as in a query."""
+    if _PLAIN.fullmatch(filename):
+        return f"inline%3B%20filename%3D%22{filename}%22"
+    kind, *names = inline_disposition(filename).split('"')
+    # Piece by piece: `quote` is fast where there is nothing to do.
+    return "%22".join([_quoted(kind), *[quote(name, safe="") for name in names]])
+
+
+@lru_cache(maxsize=4)
+def _quoted(kind: str) -> str:
+    return quote(kind, safe="")

@@ -9,11 +9,9 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
-from urllib.parse import quote
 
 from photo_api.delivery.base import StoreSigner
 from photo_api.delivery.cdn import CdnKey, CdnSigner
-from photo_api.delivery.disposition import safe_filename
 from photo_api.delivery.windows import CACHE_BYTES
 
 
@@ -46,9 +44,8 @@ class NginxEdgeSigner(CdnSigner):
     def keys_end(self) -> float | None:
         return self._origin.keys_end()
 
-    def _query(self, key: str, filename: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
         kid, secret = self._current()
-        name = quote(safe_filename(filename), safe="")
         stores = self._origin.signed_origin(key, window).partition("?")[2]
-        made = secure_link(f"{expires}{self._path}/{key} {name} {stores} {secret}")
-        return f"expires={expires}&kid={kid}&md5={made}&filename={name}&{stores}"
+        made = secure_link(f"{expires}{self._path}/{key} {named} {stores} {secret}")
+        return f"expires={expires}&kid={kid}&md5={made}&filename={named}&{stores}"

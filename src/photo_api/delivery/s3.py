@@ -5,23 +5,29 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
-from urllib.parse import quote
 
 from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
     Credentials,
+    Presigning,
+    amz_date,
     canonical_query,
+    host_and_path,
     presign,
+    presigning,
     quote_path,
 )
 from photo_api.delivery.base import Method, SignedUpload
 from photo_api.delivery.bucketed import BucketedUrls
-from photo_api.delivery.disposition import inline_disposition
+from photo_api.delivery.disposition import quoted_disposition
 from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW
 from photo_api.storage.credentials import CredentialSource
 
 CACHING = "private, immutable"
 """Until the URL's end, which is in Expires: a max-age would count from whenever it was used."""
+
+MOST_DAYS = 4
+"""That windows in use begin on, with a clock that is set."""
 
 
 class S3UrlSigner(BucketedUrls):
@@ -44,9 +50,12 @@ class S3UrlSigner(BucketedUrls):
         if not 1 <= window <= (MAX_EXPIRY - 2 * CLOCK_SKEW) // 2:
             raise ValueError(f"a window of {window} s cannot be signed for")
         self._base = f"{public_endpoint.rstrip('/')}/{bucket}/"
+        self._host, self._path = host_and_path(self._base)
+        self._days: dict[str, Presigning] = {}
+        self._credentials: Credentials | None = None
         self._region = region
         self._source = credentials
-        self._query = canonical_query([("response-cache-control", CACHING)])
+        self._caching = canonical_query([("response-cache-control", CACHING)])
         super().__init__(window, clock, cache_bytes)
 
     def keys(self) -> Credentials:
@@ -80,33 +89,32 @@ class S3UrlSigner(BucketedUrls):
     def signed_origin(self, key: str, window: tuple[int, int]) -> str:
         return self._presigned("GET", key, window, "")
 
-    def _signed(self, key: str, filename: str, method: Method, window: tuple[int, int]) -> str:
-        ends = formatdate(window[1] + self.windows.seconds + CLOCK_SKEW, usegmt=True)
-        query = (
-            f"{self._query}&response-content-disposition={_disposition(filename)}"
-            f"&response-expires={quote(ends, safe='')}"
-        )
-        return self._presigned(method, key, window, query)
+    def _named(self, filename: str) -> str:
+        return f"&{self._caching}&response-content-disposition={quoted_disposition(filename)}"
+
+    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
+        ends = _quoted_date(window[1] + self.windows.seconds + CLOCK_SKEW)
+        return self._presigned(method, key, window, f"{named}&response-expires={ends}")
 
     def _presigned(self, method: str, key: str, window: tuple[int, int], query: str) -> str:
-        return presign(
-            method,
-            self._base + quote_path(key),
-            credentials=self.keys(),
-            region=self._region,
-            now=window[0] - CLOCK_SKEW,
-            expires_in=2 * (self.windows.seconds + CLOCK_SKEW),
-            query=query,
-        )
+        date, credentials = amz_date(window[0] - CLOCK_SKEW), self._source.current()
+        found = self._days.get(date[:8])
+        if found is None or credentials is not self._credentials:
+            found = self._begin(date[:8], credentials)
+        path = quote_path(key)
+        return f"{self._base}{path}?{found.query(method, f'{self._path}{path}', date, query)}"
+
+    def _begin(self, day: str, credentials: Credentials) -> Presigning:
+        """What signs in windows that begin on this day."""
+        if credentials is not self._credentials or len(self._days) == MOST_DAYS:
+            self._days.clear()
+        self._credentials = credentials
+        lifetime = 2 * (self.windows.seconds + CLOCK_SKEW)
+        made = self._days[day] = presigning(credentials, self._region, day, self._host, lifetime)
+        return made
 
 
-def _disposition(filename: str) -> str:
-    """Percent-encoded, piece by piece: `quote` is fast where there is nothing to do, and a photo's
-    name is mostly that."""
-    kind, *names = inline_disposition(filename).split('"')
-    return "%22".join([_quoted(kind), *[quote(name, safe="") for name in names]])
-
-
-@lru_cache(maxsize=4)
-def _quoted(kind: str) -> str:
-    return quote(kind, safe="")
+@lru_cache(maxsize=4096)
+def _quoted_date(moment: int) -> str:
+    date = formatdate(moment, usegmt=True)
+    return date.replace(",", "%2C").replace(" ", "%20").replace(":", "%3A")

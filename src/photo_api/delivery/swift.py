@@ -1,14 +1,16 @@
 """Temporary URLs of OpenStack Swift ("TempURL middleware" in Swift's manual)."""
 
 import base64
-import hmac
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
+from photo_api.cloud.keyed_digest import KeyedDigest
+from photo_api.cloud.sigv4 import quote_path
 from photo_api.delivery.base import Method, SignedUpload
 from photo_api.delivery.bucketed import BucketedUrls
-from photo_api.delivery.disposition import safe_filename
+from photo_api.delivery.disposition import quoted_filename
 from photo_api.delivery.windows import CACHE_BYTES, CLOCK_SKEW
 from photo_api.storage.swift_containers import Containers
 from photo_api.storage.url_keys import Digest, UrlKeys, UrlKeySource
@@ -16,11 +18,15 @@ from photo_api.storage.url_keys import Digest, UrlKeys, UrlKeySource
 
 def signature(method: str, expires: int, path: str, key: str, digest: Digest = "sha256") -> str:
     """That of the unquoted path, as a query has it."""
-    text = f"{method}\n{expires}\n{path}".encode()
-    made = hmac.digest(key.encode(), text, digest)
+    made = _keyed(key, digest).digest(f"{method}\n{expires}\n{path}".encode())
     if digest == "sha512":
         return f"sha512:{base64.urlsafe_b64encode(made).decode()}"
     return made.hex()
+
+
+@lru_cache(maxsize=4)
+def _keyed(key: str, digest: Digest) -> KeyedDigest:
+    return KeyedDigest(key.encode(), digest)
 
 
 class SwiftUrlSigner(BucketedUrls):
@@ -62,10 +68,12 @@ class SwiftUrlSigner(BucketedUrls):
     def signed_origin(self, key: str, window: tuple[int, int]) -> str:
         return self._temporary("GET", key, window[1] + self.windows.seconds + CLOCK_SKEW)
 
-    def _signed(self, key: str, filename: str, method: Method, window: tuple[int, int]) -> str:
-        """For GET and HEAD; `inline`, with the file's name."""
-        name = quote(safe_filename(filename), safe="")
-        return f"{self.signed_origin(key, window)}&filename={name}&inline"
+    def _named(self, filename: str) -> str:
+        return f"&filename={quoted_filename(filename)}&inline"
+
+    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
+        """For GET and HEAD."""
+        return self.signed_origin(key, window) + named
 
     def _temporary(self, method: str, key: str, expires: int) -> str:
         keys, container = self.keys(), self._containers.of(key)
@@ -73,4 +81,4 @@ class SwiftUrlSigner(BucketedUrls):
         secret = keys.staging if container == self._containers.staging else keys.photos
         made = signature(method, expires, path, secret, keys.digest)
         query = f"temp_url_sig={quote(made, safe='')}&temp_url_expires={expires}"
-        return f"{self._public}{quote(path)}?{query}"
+        return f"{self._public}{quote_path(path)}?{query}"

@@ -54,11 +54,12 @@ class UrlWindows:
         if found is not None and found[1] <= now < found[2]:
             self._reused += 1
             return found[0]
-        self._signed += 1
         return None
 
     def at(self, key: str, now: float) -> tuple[int, int]:
-        """Beginning and end of the key's present window, in epoch seconds."""
+        """Beginning and end of the key's present window, in epoch seconds, for one more URL to be
+        signed."""
+        self._signed += 1
         offset = crc32(key.encode()) % self.seconds
         start = int((now - offset) // self.seconds) * self.seconds + offset
         return start, start + self.seconds

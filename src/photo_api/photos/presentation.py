@@ -1,5 +1,6 @@
 """A photo's row as the contract's P, with signed URLs of its renditions."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from sys import getsizeof
@@ -26,10 +27,15 @@ and the signer's clock skew after that time."""
 KEPT_BYTES = 16 * 1024 * 1024
 """Mostly about 3 kB a photo, which is what its row and its JSON take."""
 
+AT_ONCE = 400
+"""Photos without signed URLs that are presented in a row: nobody else has a turn for about 1 ms."""
+
 Presented = tuple[tuple[Any, ...], float, orjson.Fragment, int]
 """The row, when it is presented anew, its JSON, and how many bytes that has."""
 
 Size = Literal["auto", "original", "display", "preview", "thumbnail"]
+
+SHOWN: tuple[Size, Size] = ("thumbnail", "preview")
 
 WEBP = "image/webp"
 """What thumbnails and previews are."""
@@ -49,21 +55,25 @@ class PhotoPresenter:
         self, reader: ReadSigner | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._reader = reader
+        self._at_once = reader.at_once // len(SHOWN) if reader else AT_ONCE
         self._clock = clock
         self._kept = ByteCache[tuple[int, str], Presented](KEPT_BYTES)
 
-    def page(self, rows: Iterable[Any], base: str = "") -> list[orjson.Fragment]:
+    async def page(self, rows: Iterable[Any], base: str = "") -> list[orjson.Fragment]:
         """The photos of a list, as JSON, until the page is full (see `http.pages`). What was made
         of the very same row a moment ago is given again: people look at their newest photos over
-        and over."""
+        and over. Others have their turn after as many that are made as take a few milliseconds."""
         now = self._clock()
         page: list[orjson.Fragment] = []
-        room = PAGE_BYTES
+        room, made = PAGE_BYTES, 0
         for row in rows:
             values = tuple(row[-WIDTH:])
             known = self._kept.get((values[0], base))
             if known is None or known[0] != values or known[1] < now:
                 known = self._present(values, base, now + KEPT_SECONDS)
+                made += 1
+                if made % self._at_once == 0:
+                    await asyncio.sleep(0)
             room -= known[3]
             if room < 0 and page:
                 break
@@ -77,9 +87,11 @@ class PhotoPresenter:
     def _present(self, values: tuple[Any, ...], base: str, until: float) -> Presented:
         encoded = encode(self._p(values, base))
         made = values, until, orjson.Fragment(encoded), len(encoded)
-        # Strings count with the UTF-8 that encoding has left in them.
-        size = getsizeof(encoded) + sum(map(getsizeof, values)) + getsizeof(base)
-        self._kept.put((values[0], base), made, size)
+        key = values[0], base
+        if self._kept.wants(key):
+            # Strings count with the UTF-8 that encoding has left in them.
+            size = getsizeof(encoded) + sum(map(getsizeof, values)) + getsizeof(base)
+            self._kept.put(key, made, size)
         return made
 
     def _p(self, values: tuple[Any, ...], base: str) -> dict[str, Any]:
@@ -89,6 +101,11 @@ class PhotoPresenter:
             thumbnail_key, preview_key,
         ) = values  # fmt: skip
         url = f"{base}/photos/{photo_id}/image"
+        keys = thumbnail_key, preview_key
+        if self._reader is None:
+            shown = [key and f"{url}?size={size}" for key, size in zip(keys, SHOWN, strict=True)]
+        else:
+            shown = self._reader.urls(keys, rendition_filename(original))
         return {
             "id": photo_id,
             "owner_id": owner_id,
@@ -107,16 +124,9 @@ class PhotoPresenter:
             "taken_at": taken_at,
             "renditions": renditions,
             "renditions_error": renditions_error,
-            "thumbnail_url": self._rendition(thumbnail_key, original, url, "thumbnail"),
-            "preview_url": self._rendition(preview_key, original, url, "preview"),
+            "thumbnail_url": shown[0],
+            "preview_url": shown[1],
         }
-
-    def _rendition(self, key: str | None, original: str, url: str, size: Size) -> str | None:
-        if key is None:
-            return None
-        if self._reader is None:
-            return f"{url}?size={size}"
-        return self._reader.read(key, filename=rendition_filename(original)).url
 
 
 def own_image(photo_id: int) -> str:

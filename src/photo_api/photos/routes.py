@@ -127,7 +127,7 @@ async def list_photos(
     one in its Link header, by a cursor that stays right, and fast, while photos come and go."""
     before = decode_cursor(cursor) if cursor else MAX_ID
     rows = await queries.photos(caller.state.db, caller.user_id, before, skip, limit)
-    page = caller.state.owners.presenter.page(rows)
+    page = await caller.state.owners.presenter.page(rows)
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
         headers = next_page("/api/photos/", rows[len(page) - 1]["id"], limit)

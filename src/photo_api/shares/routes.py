@@ -141,7 +141,7 @@ async def view_share(
         if rows[0]["expired"]:
             raise _expired(request)
     shown = [row for row in rows[:size] if row["id"] is not None]
-    page = state.visitors.presenter.page(shown, f"/share/{token}")
+    page = await state.visitors.presenter.page(shown, f"/share/{token}")
     return json_response(
         {
             "album_name": rows[0]["name"],
