@@ -14,10 +14,10 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photo_api.cloud.keyed_digest import KeyedDigest
 from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
     Credentials,
+    KeyedDigest,
     canonical_query,
     presign,
     quote_path,

@@ -14,12 +14,12 @@ from string import ascii_letters, digits
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote
 
-from photo_api.cloud.keyed_digest import KeyedDigest
-
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 MAX_EXPIRY: Final = 604_800
 _UNRESERVED: Final = f"{ascii_letters}{digits}-._~/".encode()
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
@@ -31,6 +31,27 @@ class Credentials:
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
     expires_at: float | None = None
+
+
+class KeyedDigest:
+    """HMAC (RFC 2104) of many texts by one key. What the key begins is made once and copied: a
+    third of the time of `hmac.digest`, which prepares the key each time."""
+
+    def __init__(self, key: bytes, digest: str = "sha256") -> None:
+        inner, outer = hashlib.new(digest), hashlib.new(digest)
+        if len(key) > inner.block_size:
+            key = hashlib.new(digest, key).digest()
+        block = key.ljust(inner.block_size, b"\0")
+        inner.update(block.translate(_INNER))
+        outer.update(block.translate(_OUTER))
+        self._inner, self._outer = inner, outer
+
+    def digest(self, text: bytes) -> bytes:
+        """As `hmac.digest` gives it."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def quote_path(path: str) -> str:

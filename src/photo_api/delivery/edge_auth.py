@@ -11,8 +11,7 @@ from string import ascii_letters, digits
 from typing import Literal
 from urllib.parse import quote_plus
 
-from photo_api.cloud.keyed_digest import KeyedDigest
-from photo_api.cloud.sigv4 import quote_path
+from photo_api.cloud.sigv4 import KeyedDigest, quote_path
 from photo_api.delivery.cdn import CdnSigner, Digest
 
 DELIMITER, ACL_DELIMITER = "~", "!"

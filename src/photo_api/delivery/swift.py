@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import quote, unquote
 
-from photo_api.cloud.keyed_digest import KeyedDigest
-from photo_api.cloud.sigv4 import quote_path
+from photo_api.cloud.sigv4 import KeyedDigest, quote_path
 from photo_api.delivery.base import Method, SignedUpload
 from photo_api.delivery.bucketed import BucketedUrls
 from photo_api.delivery.disposition import quoted_filename
