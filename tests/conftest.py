@@ -17,8 +17,8 @@ from tests.openstack.keystone import Keystone
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
 from tests.openstack.running import running_openstack, running_swift
 from tests.openstack.swift import Swift
-from tests.own_stage import OpenStore, database_of, store_of
-from tests.service import Service, User, running_service
+from tests.own_stage import OpenStore, beside, database_of, store_of
+from tests.service import STORES, Service, User, running_service, store_named
 from tests.stack import running_stack
 
 ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
@@ -98,14 +98,14 @@ def environ(
         "PHOTO_API_RUN_DIR": str(tmp_path_factory.mktemp("run")),
         "PHOTO_API_OPS_TOKEN": "b7e151628aed2a6abf7158809cf4f3c7",
     }
-    if not ON_SWIFT:
+    with ExitStack() as running:
+        if ON_SWIFT:
+            swift: Swift = request.getfixturevalue("swift")
+            keystone = running.enter_context(in_a_thread(KeystoneV2(swift.sign_in)))
+            containers = Containers("photos", "staging", "")
+            environ = own_containers(on_swift(environ, swift, containers, keystone))
+        STORES[stack["database_url"]] = store_named(environ)
         yield environ
-        return
-    swift: Swift = request.getfixturevalue("swift")
-    with in_a_thread(KeystoneV2(swift.sign_in)) as keystone:
-        yield own_containers(
-            on_swift(environ, swift, Containers("photos", "staging", ""), keystone)
-        )
 
 
 @pytest.fixture(scope="session")
@@ -116,15 +116,18 @@ def service(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def start_service(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start another service beside the common one, with other settings (without prefix)."""
+def start_service(
+    stack: dict[str, Any], environ: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., Service]]:
+    """Start another service beside the common one, with other settings (without prefix). With
+    another store it has a database of its own."""
     with ExitStack() as running:
 
         def start(*arguments: str, **settings: str) -> Service:
-            changed = {f"PHOTO_API_{name}": value for name, value in settings.items()}
+            own = running.enter_context(beside(stack, environ, settings))
             folder = tmp_path / f"service-{len(list(tmp_path.iterdir()))}"
             folder.mkdir()
-            return running.enter_context(running_service(environ | changed, folder, *arguments))
+            return running.enter_context(running_service(own, folder, *arguments))
 
         yield start
 

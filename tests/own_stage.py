@@ -3,8 +3,8 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +18,7 @@ from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.s3 import S3Store
 from photo_local.bucket import BucketAdmin
 from tests.openstack.account import on_account, own_containers
-from tests.service import MIGRATED, migrate_once
+from tests.service import MIGRATED, fits, migrate_once
 
 
 @contextmanager
@@ -27,6 +27,17 @@ def own_database(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dic
     with _database(stack, environ, f"TEMPLATE {_migrated(stack, environ)}") as settings:
         MIGRATED.add((settings["PHOTO_API_DATABASE_URL"], os.environ.get("MIGRATE_WITH")))
         yield settings
+
+
+@contextmanager
+def beside(
+    stack: dict[str, Any], environ: dict[str, str], changes: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """The settings of a service beside the common one, with `changes` (without prefix). One with
+    another store has a database of its own."""
+    settings = environ | {f"PHOTO_API_{name}": value for name, value in changes.items()}
+    with nullcontext(settings) if fits(settings) else own_database(stack, settings) as own:
+        yield own
 
 
 @contextmanager

@@ -25,6 +25,9 @@ T = TypeVar("T")
 MIGRATED: set[tuple[str | None, str | None]] = set()
 """Addresses of databases, and whose migrations they have."""
 
+STORES: dict[str, tuple[str | None, ...]] = {}
+"""Addresses of databases that tests share, and the store that has the objects of each."""
+
 
 def eventually(probe: Callable[[], T], seconds: float = 10.0, pause: float = 0.05) -> T:
     """Ask until the answer is true; fails with the last answer."""
@@ -189,6 +192,7 @@ class Service:
 def cli(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `photo-api …` to its end. With MIGRATE_WITH, a folder of sources, `migrate` is that of
     another release."""
+    assert arguments[:1] != ("reconcile",) or fits(environ), "it would repair others' photos"
     # As the working directory, because that is where `-m` looks first.
     sources = os.environ.get("MIGRATE_WITH") if arguments[:1] == ("migrate",) else None
     return subprocess.run(
@@ -219,6 +223,20 @@ def free_port() -> int:
         return port
 
 
+def store_named(environ: Mapping[str, str]) -> tuple[str | None, ...]:
+    """Whatever tells a store from another."""
+    names = ("STORE", "S3_ENDPOINT", "S3_BUCKET", "SWIFT_URL", "SWIFT_CONTAINER")
+    return tuple(environ.get(f"PHOTO_API_{name}") for name in names)
+
+
+def fits(environ: Mapping[str, str]) -> bool:
+    """Whether its database is no shared one, or its store is the one that has the objects of all
+    photos there. Where services have different stores, each leases jobs whose objects are in the
+    other's, and a test fails for photos that are not its own."""
+    own = store_named(environ)
+    return STORES.get(environ.get("PHOTO_API_DATABASE_URL", ""), own) == own
+
+
 @contextmanager
 def running_service(environ: dict[str, str], folder: Path, *arguments: str) -> Iterator[Service]:
     """Migrate, serve on a free port, wait until healthy, and end it."""
@@ -237,6 +255,7 @@ def serving(
     stderr: int | None = None,
 ) -> Iterator[Service]:
     """Serve on a free port, ready or not, and end it. `stderr` in place of the log file."""
+    assert fits(environ), "with another store it needs a database of its own: own_database"
     port = free_port()
     with log_file.open("wb") as log:
         process = subprocess.Popen(

@@ -3,12 +3,14 @@
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.request import Request
 
 import pytest
 
 from photo_api.cloud.timely import open_within
 from photo_base.proxies import proxy_of
+from tests.own_stage import own_database
 from tests.service import eventually, free_port, jpeg, put, running_service, serving
 
 
@@ -24,24 +26,30 @@ def test_the_store_on_this_machine_is_reached_without_a_proxy(
 
 
 def test_production_says_that_it_reaches_the_store_through_a_proxy(
-    environ: dict[str, str], tmp_path: Path
+    stack: dict[str, Any], environ: dict[str, str], tmp_path: Path
 ) -> None:
     proxy = f"127.0.0.1:{free_port()}"
     settings = environ | {
         "HTTP_PROXY": f"http://me:s3cr3t-of-mine@{proxy}",
         "PHOTO_API_S3_ENDPOINT": "http://192.0.2.9:8333",
     }
-    with serving(settings, tmp_path / "log") as service:
+    with own_database(stack, settings) as own, serving(own, tmp_path / "log") as service:
         eventually(lambda: "through the proxy" in service.log, 20)
         assert proxy in service.log
         assert "s3cr3t-of-mine" not in service.log
 
 
-def test_no_proxy_is_for_copies_too(environ: dict[str, str], tmp_path: Path) -> None:
+def test_no_proxy_is_for_copies_too(
+    stack: dict[str, Any], environ: dict[str, str], tmp_path: Path
+) -> None:
     endpoint = environ["PHOTO_API_S3_ENDPOINT"].replace("127.0.0.1", "127.1")  # no library knows it
     proxy = f"http://127.0.0.1:{free_port()}"
     settings = environ | {"PHOTO_API_S3_ENDPOINT": endpoint, "HTTP_PROXY": proxy, "NO_PROXY": "*"}
-    with running_service(settings, tmp_path) as service, service.new_user() as user:
+    with (
+        own_database(stack, settings) as own,
+        running_service(own, tmp_path) as service,
+        service.new_user() as user,
+    ):
         data = jpeg()
         presigned = user.presign(user.album()["id"], data)
         put(presigned, data).raise_for_status()

@@ -131,7 +131,7 @@ async def test_a_store_that_is_down_leaves_it_to_be_done(
 
 
 async def test_an_original_that_is_not_found_keeps_what_was_read_and_is_read_when_it_is(
-    settings: dict[str, str], user: User
+    settings: dict[str, str], user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     [photo_id] = await read_by_0_1_0(settings, user)
     [row] = await asyncio.to_thread(
@@ -146,6 +146,9 @@ async def test_an_original_that_is_not_found_keeps_what_was_read_and_is_read_whe
         await asyncio.to_thread(eventually, lambda: not unread(settings), 30)
     assert user.photo(photo_id)["exif"] == ANEW
     assert not await asyncio.to_thread(waiting, settings)
+    told = [record for record in caplog.records if "job failed" in record.message]
+    assert {record.message for record in told} == {f"job failed: ObjectMissing: {key}"}
+    assert not any(record.exc_info for record in told), "a traceback says nothing of a store"
 
 
 def missed(settings: dict[str, str]) -> bool:

@@ -17,7 +17,9 @@ from photo_api.jobs.queue import Job
 from photo_api.jobs.runner import LeaseLost
 from photo_api.renditions.decoder import Decoder, NoProcess
 from photo_api.renditions.decoder_pool import DEATHS, DecoderPool
-from photo_api.renditions.job import RenditionJob
+from photo_api.renditions.job import DisplayJob, RenditionJob
+from photo_api.renditions.rereading import MetadataJob
+from photo_api.storage.base import ObjectMissing
 from tests.jobs.stage import (
     LEASE,
     Worker,
@@ -297,6 +299,36 @@ def test_a_job_whose_photo_is_gone_is_simply_done(
     worker = start_worker()
     eventually(lambda: job_of(settings, photo_id) is None)
     assert "job failed" not in worker.log
+
+
+@pytest.mark.parametrize("kind", [RenditionJob, DisplayJob, MetadataJob])
+async def test_a_photo_that_is_deleted_while_its_job_is_at_work_is_no_failure(
+    settings: dict[str, str], user: User, connections: list[Any], kind: type[Any]
+) -> None:
+    """One whose bytes alone are missing is."""
+    photo_id = (await asyncio.to_thread(user.upload))["id"]
+    await connections[0].execute("UPDATE photos SET renditions = 'failed'")
+    job = await leased_by(connections[0], "one")
+    async with database_of(settings) as db:
+        store = store_of(settings)
+
+        class Late(DecoderPool):
+            async def make(self, job: Job, key: str, work: Any) -> Any:
+                await store.delete([key])
+                return await super().make(job, key, work)
+
+        class Later(Late):
+            async def make(self, job: Job, key: str, work: Any) -> Any:
+                await asyncio.to_thread(user.api.delete, f"/photos/{photo_id}")
+                return await super().make(job, key, work)
+
+        late, later = Late(store, []), Later(store, [])
+        of = (db,) if kind is MetadataJob else (db, store)
+        with pytest.raises(ObjectMissing):
+            await kind(*of, late).run(job)
+        await kind(*of, later).run(job)
+        await store.aclose()
+    assert await connections[0].fetch("SELECT FROM jobs WHERE id = $1", job.id) == []
 
 
 def test_the_service_runs_jobs_itself_unless_told_not_to(

@@ -18,7 +18,7 @@ from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import JOB_DURATION
 from photo_api.settings.secrets import LiveSettings
 from photo_api.settings.serving import JobSettings
-from photo_api.storage.base import ObjectStore, StoreDown, StoreUnavailable
+from photo_api.storage.base import ObjectMissing, ObjectStore, StoreDown, StoreUnavailable
 from photo_api.storage.guarded import WRITE_PROBE
 from photo_api.telemetry.failures import bug
 from photo_api.tracing import Tracer, begin
@@ -194,7 +194,8 @@ class Runner:
                 log.warning("job postponed: %s", reason, extra={"fields": fields})
                 await self._postpone(job, reason)
                 return "postponed"
-            log.warning("job failed", exc_info=True, extra={"fields": fields})
+            shown = None if isinstance(error, ObjectMissing) else bug(error)
+            log.warning("job failed: %s", reason, exc_info=shown, extra={"fields": fields})
             await self._fail(job, reason, type(error).__name__)
             return "failed"
 

@@ -46,14 +46,24 @@ class _PhotoJob(Generic[Made]):
         self._decoders = decoders
 
     async def run(self, job: Job) -> str | None:
-        photo = await self._db.fetchrow(
+        try:
+            if (photo := await self._photo(job)) is not None:
+                return await self._make(job, photo)
+        except ObjectMissing:
+            if await self._photo(job) is not None:  # it was not deleted meanwhile
+                raise
+        async with finishing(self._db, job):
+            return "not_wanted"
+
+    async def _photo(self, job: Job) -> Any:
+        """Its owner and key, while it has use for the files."""
+        return await self._db.fetchrow(
             "SELECT owner_id, object_key FROM photos"
             f" WHERE id = $1 AND status = 'ready' AND {self.wanted}",
             job.subject_id,
         )
-        if photo is None:
-            async with finishing(self._db, job):
-                return "not_wanted"
+
+    async def _make(self, job: Job, photo: Any) -> str | None:
         try:
             made = await self._decoders.make(job, photo["object_key"], self.decode)
         except PermanentFailure as reason:

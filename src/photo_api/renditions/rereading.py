@@ -16,6 +16,7 @@ from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 from photo_api.renditions.decoder import Decoder, Facts
 from photo_api.renditions.decoder_pool import DecoderPool, PermanentFailure
+from photo_api.storage.base import ObjectMissing
 
 log = logging.getLogger(__name__)
 
@@ -63,20 +64,28 @@ class MetadataJob:
             pause = random.uniform(*GIVES_WAY)
             await queue.postpone(self._db, job, pause, "users' jobs come first")
             return
-        key = await self._db.fetchval(
-            f"SELECT object_key FROM photos WHERE id = $1 AND status = 'ready' AND {UNREAD}",
-            job.subject_id,
-        )
-        facts = None
+        key, facts = await self._key(job), None
         if key is not None:
             try:
                 facts = await self._decoders.make(job, key, Decoder.describe)
             except PermanentFailure as reason:
                 fields = {"photo": job.subject_id, "reason": str(reason)}
                 log.warning("a photo's metadata stay as they were read", extra={"fields": fields})
+            except ObjectMissing:
+                key = await self._key(job)
+                if key is not None:  # it was not deleted meanwhile
+                    raise
         async with finishing(self._db, job) as connection:
             if key is not None:
                 await keep_facts(connection, job.subject_id, facts)
+
+    async def _key(self, job: Job) -> str | None:
+        """The original's, while the photo is to be read."""
+        key: str | None = await self._db.fetchval(
+            f"SELECT object_key FROM photos WHERE id = $1 AND status = 'ready' AND {UNREAD}",
+            job.subject_id,
+        )
+        return key
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """The dead job is the record. The photo stays as it was read before."""
