@@ -3,70 +3,75 @@
 import argparse
 import asyncio
 import sys
-import tempfile
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
+from time import monotonic
+from typing import TypeVar
 
 import uvloop
 
+from bench.catalogue import ALONE, ON_BOTH_SIDES, ROWS, estimate
 from bench.compare import progress
-from bench.context import Bench, Effort, Ground, open_bench, open_ground
-from bench.counting import counting_row, scrape_row, untraced_row
-from bench.footprint import drain_rows, memory_rows, start_rows, upload_memory_rows
-from bench.job_queue import job_row
+from bench.context import Effort, open_bench, open_ground
 from bench.load import LoadFailed
-from bench.reads import COLD, HOT
-from bench.renditions import rendition_rows
+from bench.other import Base
+from bench.processes import NotStarted
 from bench.report import Row, as_json, as_table
-from bench.rows import (
-    confirm_row,
-    login_row,
-    presign_row,
-    read_row,
-    upload_row,
-    whole_album_row,
-)
-from bench.sinks import dead_sinks_row, loki_row, traces_row
 from bench.world import MANY, Sizes
+from photo_base.own_folder import own_folder, remove_left
+from photo_base.processes import CannotStart
 
 THOROUGH = Effort(rounds=5, seconds=1.5, starts=7, batch=16)
 QUICK = Effort(rounds=3, seconds=0.5, starts=5, batch=6)
 
-Measure = Callable[[Bench, Effort], Awaitable[list[Row]]]
+DISK = Path("/var/tmp")
+"""A /tmp in memory would make the database durable at no cost."""
+PREFIX = "photo-api-bench-"
 
-UPLOADS = {
-    f"upload-{megabytes}mb-{at_once}": (megabytes, at_once)
-    for megabytes in (3, 50)
-    for at_once in (1, 4, 16)
-}
+LONGEST, SPARE = 10, 120.0
+"""Times its estimate, and seconds besides, after which a row counts as hung."""
 
-ON_BOTH_SIDES: dict[str, Measure] = {
-    **{name: partial(read_row, name=name) for name in (*HOT, *COLD)},
-    "album-whole": whole_album_row,
-    "presign": presign_row,
-    "confirm": confirm_row,
-    "login-beside": login_row,
-    **{
-        name: partial(upload_row, name=name, megabytes=of[0], at_once=of[1])
-        for name, of in UPLOADS.items()
-    },
-    "jobs": job_row,
-    "memory-uploads": upload_memory_rows,
-    "counting": counting_row,
-    "scrape": scrape_row,
-    "sinks-dead": dead_sinks_row,
-    "sinks-loki": loki_row,
-    "traces-off": untraced_row,
-    "traces": traces_row,
-    "memory": memory_rows,
-}
-# What needs neither a filled database nor a server that runs.
-ALONE: dict[str, Callable[[Ground, Effort], Awaitable[list[Row]]]] = {
-    "start": start_rows,
-    "drain": drain_rows,
-    "renditions": rendition_rows,
-}
+Subject = TypeVar("Subject")
+
+
+class Run:
+    """Measures rows and keeps what was found: a row that fails costs itself and not the run."""
+
+    def __init__(self, names: Sequence[str], effort: Effort, sizes: Sizes, base: Base | None):
+        self.names = names
+        self.effort = effort
+        self.sizes = sizes
+        self.base = base
+        self.rows: list[Row] = []
+        self.failed: list[str] = []
+
+    async def measure(self, folder: Path) -> None:
+        """All of them, with their files in `folder`."""
+        both = [name for name in self.names if name in ON_BOTH_SIDES]
+        async with open_ground(folder) as ground:
+            for name in filter(ALONE.__contains__, self.names):
+                await self._one(name, ALONE[name].measure, ground)
+            if both:
+                async with open_bench(ground, self.sizes, self.base) as bench:
+                    for name in both:
+                        await self._one(name, ON_BOTH_SIDES[name].measure, bench)
+
+    async def _one(
+        self, name: str, measure: Callable[[Subject, Effort], Awaitable[list[Row]]], of: Subject
+    ) -> None:
+        began = monotonic()
+        patience = SPARE + LONGEST * ROWS[name].seconds(self.effort, 3)
+        try:
+            async with asyncio.timeout(patience):
+                self.rows += await measure(of, self.effort)
+        except Exception as error:
+            self.failed.append(name)
+            foreseen = isinstance(error, LoadFailed | NotStarted | CannotStart)
+            told = str(error) if foreseen else "".join(traceback.format_exception(error))
+            progress(f"{name} fails: {told}")
+        else:
+            progress(f"{name}: {monotonic() - began:.1f} s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,17 +82,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = Sizes(many=options.photos, of_other=options.photos)
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
-    names = [name for name in (*ALONE, *ON_BOTH_SIDES) if name.startswith(tuple(options.only))]
+    names = [name for name in ROWS if name.startswith(tuple(options.only))]
     if not names:
         parser.error(f"no row is named {' or '.join(options.only)}")
-    # Below /var/tmp: a /tmp in memory would make the database durable at no cost.
-    with (
-        tempfile.TemporaryDirectory(prefix="photo-api-bench-", dir="/var/tmp") as folder,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        rows, failed = runner.run(_measure(Path(folder), names, effort, sizes, options.base))
-    print(as_json(rows) if options.json else as_table(rows))
-    return 1 if failed else 0
+    if options.pid and not options.base:
+        parser.error("--pid is of the server at --base")
+    base = Base(options.base, options.pid or ()) if options.base else None
+    for folder in remove_left(DISK, PREFIX):
+        progress(f"removed {folder}, of a run that was killed")
+    minutes = estimate(names, effort, other=base is not None) / 60
+    progress(f"about {minutes:.1f} minutes on an idle machine of two cores: {', '.join(names)}")
+    run, began = Run(names, effort, sizes, base), monotonic()
+    try:
+        with (
+            own_folder(DISK, PREFIX) as folder,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(run.measure(folder))
+    finally:
+        print(as_json(run.rows) if options.json else as_table(run.rows), flush=True)
+        failed = f"; failed: {', '.join(run.failed)}" if run.failed else ""
+        progress(f"{(monotonic() - began) / 60:.1f} minutes{failed}")
+    return 1 if run.failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[""],
         metavar="ROW",
-        help=f"rows whose names begin so, of {', '.join((*ALONE, *ON_BOTH_SIDES))}",
+        help=f"rows whose names begin so, of {', '.join(ROWS)}",
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of each comparison")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
@@ -106,6 +122,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="another server that speaks the contract, http://host:port, for a column of its own;"
         " accounts and photos are put into it",
+    )
+    parser.add_argument(
+        "--pid",
+        type=_positive,
+        nargs="+",
+        help="of its processes, whose CPU is counted with that of all that they have started;"
+        " otherwise those that listen at the address of --base, if that is this machine's",
     )
     parser.add_argument(
         "--photos",
@@ -122,28 +145,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return number
-
-
-async def _measure(
-    folder: Path, names: list[str], effort: Effort, sizes: Sizes, base: str | None
-) -> tuple[list[Row], int]:
-    """The rows, and how many names have none because what they need was refused."""
-    rows: list[Row] = []
-    failed = 0
-    async with open_ground(folder) as ground:
-        for name in filter(ALONE.__contains__, names):
-            rows += await ALONE[name](ground, effort)
-        both = [name for name in names if name in ON_BOTH_SIDES]
-        if both:
-            async with open_bench(ground, sizes, base) as bench:
-                for name in both:
-                    try:
-                        rows += await ON_BOTH_SIDES[name](bench, effort)
-                    except LoadFailed as error:
-                        failed += 1
-                        progress(f"{name} fails: {error}")
-    progress("done")
-    return rows, failed
 
 
 if __name__ == "__main__":

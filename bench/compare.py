@@ -5,24 +5,30 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from bench.load import Load, LoadFailed
-from bench.processes import Server
 from bench.report import Goal, Row
 
 Round = Sequence["Sample | None"]
 Work = Callable[[], Coroutine[Any, Any, Load]]
 
 
+class Worker(Protocol):
+    """What does the work of a side."""
+
+    def cpu(self) -> float:
+        """Seconds of a processor that it has used so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of those that are compared: a stretch of work, the server that does it if that is one
-    process of ours, what must be there before each stretch, and whether a measurement does without
-    a side that fails."""
+    """One of those that are compared: a stretch of work, who does it if its processor time can be
+    told, what must be there before each stretch, and whether a measurement does without a side that
+    fails."""
 
     work: Work
-    server: Server | None = None
+    worker: Worker | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
     optional: bool = False
 
@@ -63,13 +69,13 @@ async def in_turns(name: str, sides: Sequence[Side], rounds: int) -> list[Round]
 async def _sample(side: Side) -> Sample:
     if side.prepare is not None:
         await side.prepare()
-    before = side.server.cpu() if side.server else 0.0
+    before = side.worker.cpu() if side.worker else 0.0
     started = perf_counter()
     load = await side.work()
     seconds = perf_counter() - started
-    if side.server is None:
+    if side.worker is None:
         return Sample(load.rate, load.p99)
-    cpu = side.server.cpu() - before
+    cpu = side.worker.cpu() - before
     return Sample(load.rate, load.p99, cpu / load.done * 1e6, cpu / seconds)
 
 
@@ -84,7 +90,7 @@ def throughput_row(
     pairs = [(_of(samples, 0), _of(samples, 1)) for samples in rounds]
     ratios = [ours.rate / limit.rate for ours, limit in pairs]
     measured = all(side.cpu_us for pair in pairs for side in pair)
-    other, other_ratio = _beside_other(rounds)
+    other, other_ratio, other_cpu_us = _beside_other(rounds)
     return Row(
         name,
         unit,
@@ -98,19 +104,24 @@ def throughput_row(
         other,
         other_ratio,
         goal_of_other,
+        other_cpu_us,
     )
 
 
-def _beside_other(rounds: Sequence[Round]) -> tuple[float | None, float | None]:
-    """The other server's rate, and ours by it."""
+def _beside_other(
+    rounds: Sequence[Round],
+) -> tuple[float | None, float | None, float | None]:
+    """The other server's rate, ours by it, and what a request costs it if that can be told."""
     found = [
-        (_of(samples, 0).rate, samples[2].rate)
+        (_of(samples, 0), samples[2])
         for samples in rounds
         if len(samples) > 2 and samples[2] is not None
     ]
     if len(found) < len(rounds):
-        return None, None  # there is none, or it failed
-    return median(other for _, other in found), median(ours / other for ours, other in found)
+        return None, None, None  # there is none, or it failed
+    cpu_us = median(other.cpu_us for _, other in found)
+    ratio = median(ours.rate / other.rate for ours, other in found)
+    return median(other.rate for _, other in found), ratio, cpu_us or None
 
 
 def _of(samples: Round, place: int) -> Sample:

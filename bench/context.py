@@ -6,9 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from bench.capture import plan_for
 from bench.compare import progress
-from bench.other import Other, fill
+from bench.load import LoadFailed
+from bench.other import Base, Other, fill
 from bench.processes import Launcher, Server
 from bench.traffic import Traffic
 from bench.world import Sizes, World, create_world
@@ -33,8 +36,9 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """An empty service that is not running: enough to measure its start."""
+    """An empty service that is not running: enough to measure its start. Files go into `folder`."""
 
+    folder: Path
     settings: Settings
     launcher: Launcher
     db: Database
@@ -68,15 +72,14 @@ async def open_ground(folder: Path) -> AsyncIterator[Ground]:
         ):
             s3 = settings.s3
             store = S3Store(s3.endpoint, s3.bucket, s3.region, credentials)
-            yield Ground(settings, Launcher(environ, folder), db, store)
+            yield Ground(folder, settings, Launcher(environ, folder), db, store)
     finally:
         await stack.stop()
 
 
 @asynccontextmanager
-async def open_bench(ground: Ground, sizes: Sizes, base: str | None) -> AsyncIterator[Bench]:
-    """Fill the database and start both servers; `base` is the address of another one, which is
-    filled too."""
+async def open_bench(ground: Ground, sizes: Sizes, base: Base | None) -> AsyncIterator[Bench]:
+    """Fill the database and start both servers; `base` is another one, which is filled too."""
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(ground.launcher.service())
         progress("filling the database")
@@ -84,8 +87,17 @@ async def open_bench(ground: Ground, sizes: Sizes, base: str | None) -> AsyncIte
         traffic = Traffic(ground.settings, ground.db, ground.store, world)
         plan = await plan_for(traffic, service.address)
         limit = await stack.enter_async_context(ground.launcher.limit(plan))
-        other = await fill(base, sizes) if base else None
+        other = await _filled(base, sizes) if base else None
         yield Bench(ground, world, traffic, service, limit, other)
+
+
+async def _filled(base: Base, sizes: Sizes) -> Other | None:
+    """The other server; none where it does not do what it must, so that all rows are without."""
+    try:
+        return await fill(base, sizes)
+    except (httpx.HTTPError, OSError, LoadFailed, LookupError, ValueError) as error:
+        progress(f"{base.url} cannot be filled, so there is no figure of it: {error!r}")
+        return None
 
 
 def _environ(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from bench.compare import Side, progress
 from bench.load import Address, Load, drive, request
+from bench.processes import Processes, listening
 from bench.reads import WHOLE
 from bench.traffic import Traffic, presign_request, upload_form
 from bench.world import LINKS, SHOWN, Api, Person, Sizes
@@ -23,6 +24,20 @@ from bench.world import LINKS, SHOWN, Api, Person, Sizes
 UPLOADS_AT_ONCE = 8
 PICTURE_SIZE = 64
 PHOTOS = "/api/photos/"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where it is: `http://host:port`, and its processes if somebody has told them."""
+
+    url: str
+    pids: Sequence[int] = ()
+
+    def processes(self) -> Processes | None:
+        """Those that are told, or else those that listen there, if that is on this machine."""
+        address = Address.of(self.url)
+        pids = self.pids or listening(address.host, address.port)
+        return Processes(pids) if pids else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +50,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """The server, filled. `rows` are those that it takes part in."""
+    """The server, filled. `rows` are those that it takes part in, `processes` are known where it
+    runs on this machine."""
 
     address: Address
+    processes: Processes | None
     rows: Mapping[str, Asked]
     uploader: Person
     target_id: int
@@ -58,7 +75,7 @@ class Other:
                 seconds=seconds,
             )
 
-        return [Side(work, optional=True)]
+        return [Side(work, self.processes, optional=True)]
 
     def uploads(self, traffic: Traffic, number: int, megabytes: int, at_once: int) -> Side:
         """The very file that we are sent."""
@@ -68,13 +85,15 @@ class Other:
             requests = itertools.repeat(form, number)
             return await drive(self.address, requests, connections=at_once, expect=201)
 
-        return Side(work, optional=True)
+        return Side(work, self.processes, optional=True)
 
 
-async def fill(base: str, sizes: Sizes) -> Other:
+async def fill(base: Base, sizes: Sizes) -> Other:
     """Open accounts with names that it has not had before, and upload small pictures."""
-    address = Address.of(base)
-    progress(f"filling the other server, {base}: {sizes.few + sizes.of_other} photos")
+    address, processes = Address.of(base.url), base.processes()
+    progress(f"filling the other server, {base.url}: {sizes.few + sizes.of_other} photos")
+    if processes is None:
+        progress("its processes are not known here: no figure of its CPU (--pid names them)")
     api = Api(address)
     try:
         run = secrets.token_hex(4)
@@ -102,7 +121,7 @@ async def fill(base: str, sizes: Sizes) -> Other:
         "presign": Asked([presign_request(f"{PHOTOS}presigned-url", target_id, uploader.token)]),
         WHOLE: Asked([request("GET", page, token=many.token) for page in pages]),
     }
-    return Other(address, rows, uploader, target_id)
+    return Other(address, processes, rows, uploader, target_id)
 
 
 async def _upload(address: Address, who: Person, album_id: int, number: int) -> list[int]:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from time import perf_counter
 
@@ -56,6 +58,47 @@ def processor_seconds(pid: int) -> float:
     (clock_getcpuclockid(3)): in proc(5)'s stat there are hundredths of a second, of which a short
     stretch has few."""
     return time.clock_gettime((~pid << 3) | OF_PROCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """A server of several processes: these and all that they have started."""
+
+    pids: Sequence[int]
+
+    def cpu(self) -> float:
+        """CPU seconds that they have used so far, those that have ended included."""
+        return sum(map(_used, self._all()))
+
+    def _all(self) -> set[int]:
+        found = set(self.pids)
+        for pid in self.pids:
+            with suppress(psutil.NoSuchProcess):
+                found |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
+        return found
+
+
+def _used(pid: int) -> float:
+    try:
+        ended = psutil.Process(pid).cpu_times()
+        return processor_seconds(pid) + float(ended.children_user + ended.children_system)
+    except (psutil.NoSuchProcess, OSError):
+        return 0.0  # it has just ended, and counts with its parent from now on
+
+
+def listening(host: str, port: int) -> list[int]:
+    """The processes that listen there, if that is an address of this machine."""
+    try:
+        address = socket.gethostbyname(host)
+    except OSError:
+        return []
+    own = {one.address for family in psutil.net_if_addrs().values() for one in family}
+    if address not in own and not ip_address(address).is_loopback:
+        return []
+    places = {(one, port) for one in (address, "0.0.0.0", "::")}
+    found = psutil.net_connections("tcp")
+    there = [one for one in found if one.status == "LISTEN" and tuple(one.laddr) in places]
+    return sorted({one.pid for one in there if one.pid})
 
 
 class Launcher:

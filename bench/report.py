@@ -18,7 +18,7 @@ class Goal:
         return value <= self.bound if self.at_most else value >= self.bound
 
     def __str__(self) -> str:
-        return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
+        return f"{'≤' if self.at_most else '≥'} {self.bound:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Row:
     process used while it was measured, each for both sides. Where that is not nearly 1, something
     else was the limit, and the ratio of the CPU costs decides instead of that of the rates.
 
-    `other` is the rate of another server that speaks the contract, and `other_ratio` ours by it.
+    `other` is the rate of another server that speaks the contract, `other_ratio` ours by it, and
+    `other_cpu_us` what a request costs it, where its processes are known.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Row:
     other: float | None = None
     other_ratio: float | None = None
     goal_of_other: Goal | None = None
+    other_cpu_us: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -76,7 +78,8 @@ BUSY_ENOUGH = 0.9
 
 HEADINGS = (
     *("row", "unit", "ours", "limit", "ratio", "least–most", "goal", ""),
-    *("CPU µs ours/limit", "CPU ratio", "busy ours/limit", "decides", "other", "ours/other"),
+    *("CPU µs ours/limit", "CPU ratio", "busy ours/limit", "decides"),
+    *("other", "ours/other", "CPU µs other"),
 )
 
 
@@ -120,6 +123,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.decides,
         "" if row.other is None else _number(row.other),
         "" if row.other_ratio is None else f"{row.other_ratio:.2f}",
+        "" if row.other_cpu_us is None else f"{row.other_cpu_us:.0f}",
     )
 
 

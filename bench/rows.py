@@ -8,7 +8,7 @@ from time import perf_counter
 
 from argon2 import PasswordHasher
 
-from bench.compare import Side, in_turns, latency_row, throughput_row
+from bench.compare import Side, Worker, in_turns, latency_row, throughput_row
 from bench.context import Bench, Effort
 from bench.load import Address, Load, drive
 from bench.processes import Server
@@ -62,14 +62,14 @@ async def whole_album_row(bench: Bench, effort: Effort) -> list[Row]:
     read = read_named(bench.world, WHOLE)
 
     def side(
-        address: Address, requests: Sequence[bytes], server: Server | None, optional: bool = False
+        address: Address, requests: Sequence[bytes], worker: Worker | None, optional: bool = False
     ) -> Side:
         async def work() -> Load:
             asked = itertools.chain.from_iterable(itertools.repeat(requests, WHOLE_ALBUMS))
             load = await drive(address, asked, connections=1, expect=200)
             return load.in_groups(len(requests))
 
-        return Side(work, server, optional=optional)
+        return Side(work, worker, optional=optional)
 
     sides = [
         side(bench.service.address, read.ours, bench.service),
@@ -77,7 +77,7 @@ async def whole_album_row(bench: Bench, effort: Effort) -> list[Row]:
     ]
     if bench.other is not None:
         pages = bench.other.rows[WHOLE].requests
-        sides.append(side(bench.other.address, pages, None, optional=True))
+        sides.append(side(bench.other.address, pages, bench.other.processes, optional=True))
     rounds = await in_turns(WHOLE, sides, effort.rounds)
     return [throughput_row(WHOLE, "albums/s", rounds, None, WHOLE_ALBUM)]
 
@@ -164,8 +164,7 @@ async def upload_row(
 ) -> list[Row]:
     """Photos as forms through the server, against the same bytes PUT by presigned URLs. Neither
     side's count includes a presign or a confirmation."""
-    large = megabytes > SMALL_MB
-    number = max(at_once, LARGE_UPLOADS) if large else effort.batch * at_once // 2 + at_once
+    rounds, number = uploads_in_a_stretch(effort, megabytes, at_once)
     store = Address.of(bench.ground.settings.s3.endpoint)
 
     async def ours() -> Load:
@@ -179,9 +178,15 @@ async def upload_row(
     sides = [Side(ours, bench.service), Side(puts)]
     if bench.other is not None:
         sides.append(bench.other.uploads(bench.traffic, number, megabytes, at_once))
-    rounds = min(effort.rounds, LARGE_ROUNDS) if large else effort.rounds
     samples = await in_turns(name, sides, rounds)
     return [throughput_row(name, "uploads/s", samples, UPLOADS)]
+
+
+def uploads_in_a_stretch(effort: Effort, megabytes: int, at_once: int) -> tuple[int, int]:
+    """Rounds, and uploads in each stretch of them."""
+    if megabytes > SMALL_MB:
+        return min(effort.rounds, LARGE_ROUNDS), max(at_once, LARGE_UPLOADS)
+    return effort.rounds, effort.batch * at_once // 2 + at_once
 
 
 def busy(

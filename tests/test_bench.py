@@ -16,6 +16,7 @@ from bench.context import Bench, Effort, open_bench, open_ground
 from bench.job_queue import job_row
 from bench.limit import raw_pool
 from bench.load import Load, LoadFailed
+from bench.other import Base
 from bench.reads import COLD, HOT, WHOLE, reads
 from bench.report import Goal, Row, as_table
 from bench.rows import presign_row, read_row, upload_row, whole_album_row
@@ -85,7 +86,7 @@ async def _bench(folder: Path) -> AsyncIterator[Bench]:
     """A small one, beside which the service itself is another server."""
     async with open_ground(folder) as ground, ground.launcher.service() as other:
         base = f"http://{other.address.host}:{other.address.port}"
-        async with open_bench(ground, SMALL, base) as bench:
+        async with open_bench(ground, SMALL, Base(base)) as bench:
             yield bench
 
 
@@ -114,6 +115,7 @@ async def test_the_limit_answers_as_the_service_does(tmp_path: Path) -> None:
         ):
             for row in rows:
                 assert (row.other is None) == (row.name in COLD), row.name
+                assert (row.other_cpu_us is None) == (row.other is None), row.name
 
 
 async def _page(client: httpx.AsyncClient, bench: Bench, asked: bytes) -> list[dict[str, int]]:

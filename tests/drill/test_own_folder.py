@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from photo_fleet.drill.own_folder import ALIVE, MOST_REMOVED, PREFIX, remove_left
+from photo_base.own_folder import ALIVE, MOST_REMOVED, remove_left
+from photo_fleet.commands.drill_place import PREFIX
 from tests.service import eventually
 
-HOLDS = """
-from photo_fleet.drill.own_folder import own_folder
-with own_folder() as folder:
+HOLDS = f"""
+import tempfile
+from pathlib import Path
+from photo_base.own_folder import own_folder
+with own_folder(Path(tempfile.gettempdir()), "{PREFIX}") as folder:
     print(folder, flush=True)
     input()
 """
@@ -85,7 +88,7 @@ def test_what_is_not_surely_a_dead_drill_s_of_this_user_stays(
         os.chown(theirs, 65534, 65534)
     else:
         monkeypatch.setattr("os.geteuid", lambda: 65534)
-    assert remove_left() == []
+    assert remove_left(temporary, PREFIX) == []
     for stays in (without_lock, elsewhere / ALIVE, link, theirs / ALIVE, linked_lock / "stage-1"):
         assert stays.exists(), stays
 
@@ -94,8 +97,8 @@ def test_a_start_removes_a_bounded_number_and_no_link_s_target(temporary: Path) 
     for number in range(MOST_REMOVED + 2):
         left_by_a_drill(temporary, f"{number:02}")
     (temporary / "precious").touch()
-    assert len(remove_left()) == MOST_REMOVED
-    assert len(remove_left()) == 2
+    assert len(remove_left(temporary, PREFIX)) == MOST_REMOVED
+    assert len(remove_left(temporary, PREFIX)) == 2
     assert [item.name for item in temporary.iterdir()] == ["precious"]
 
 
@@ -109,5 +112,5 @@ def test_what_cannot_be_removed_is_known_the_next_time(
 
     with monkeypatch.context() as patched:
         patched.setattr("shutil.rmtree", full)
-        assert remove_left() == []
-    assert remove_left() == [left]
+        assert remove_left(temporary, PREFIX) == []
+    assert remove_left(temporary, PREFIX) == [left]

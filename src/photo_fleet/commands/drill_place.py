@@ -5,6 +5,7 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager
@@ -12,10 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
-from photo_fleet.drill.own_folder import own_folder, remove_left
+from photo_base.own_folder import own_folder, remove_left
 from photo_fleet.drill.runner import Say
 
 Result = TypeVar("Result")
+
+PREFIX = "photo-drill-"
 
 SECOND_SIGNAL = 1.0
 """A signal this many seconds after the first is a second one: `timeout` sends two at once."""
@@ -78,10 +81,11 @@ def _cancelled_by_sigterm() -> None:
 
 def kept_or_temporary(kept: Path | None, running: Running) -> Path:
     """The folder of what a drill writes. What drills that were killed have left goes."""
-    for folder in remove_left():
+    here = Path(tempfile.gettempdir())
+    for folder in remove_left(here, PREFIX):
         print(f"removed {folder}, of a drill that was killed", file=sys.stderr)
     if kept is None:
-        return Path(running.enter_context(own_folder()))
+        return Path(running.enter_context(own_folder(here, PREFIX)))
     kept.mkdir(parents=True, exist_ok=True)
     return kept.absolute()
 

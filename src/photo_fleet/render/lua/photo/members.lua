@@ -1,5 +1,6 @@
 -- The members: one set for all workers in a shared dict, which outlives reloads; and what nginx
 -- itself learns of each: requests in flight, errors, failed connections.
+local keys = require "photo.keys"
 local member_list = require "photo.member_list"
 local quarantine = require "photo.quarantine"
 local waiting = require "photo.waiting"
@@ -10,21 +11,16 @@ local dict = ngx.shared.photo_members
 
 local options = { file = "", file_before = "", algorithm = "round-robin" }
 local current = { generation = 0, panic = false, list = {} }
+local slot = keys.slot
 
-local function slot()
-  return ngx.worker.id() or 0
-end
-
-local function in_flight_key(id, worker)
-  return "in_flight:" .. id .. ":" .. worker
-end
+-- The members that may be chosen: `list`, of this `set`, `at` that time, after so many `changes`.
+local looked = { at = 0 }
+local FRESH = 0.05 -- seconds
 
 local function understood(set)
   for _, member in ipairs(set.list) do
     member.host, member.port = member.address:match("^(.*):(%d+)$")
     member.port = tonumber(member.port)
-    member.in_flight_key = in_flight_key(member.id, slot())
-    member.requests_key = "requests:" .. member.id
   end
   return set
 end
@@ -40,7 +36,7 @@ end
 function members.in_flight(id)
   local sum = 0
   for worker = 0, ngx.worker.count() - 1 do
-    sum = sum + (dict:get(in_flight_key(id, worker)) or 0)
+    sum = sum + (dict:get(keys.in_flight(id, worker)) or 0)
   end
   return math.max(sum, 0)
 end
@@ -55,7 +51,7 @@ local function forget(id)
   for _, counter in ipairs { "requests:", "errors:", "failures:" } do
     dict:delete(counter .. id)
   end
-  for worker = 0, ngx.worker.count() - 1 do dict:delete(in_flight_key(id, worker)) end
+  for worker = 0, ngx.worker.count() - 1 do dict:delete(keys.in_flight(id, worker)) end
   waiting.forget(id)
   quarantine.forget(id)
 end
@@ -88,6 +84,7 @@ local function hold(set)
   for _, member in ipairs(set.list) do start_counting(member.id) end
   assert(dict:safe_set("set:text", text))
   dict:set("set:generation", set.generation)
+  dict:incr(keys.CHANGES, 1, 0)
   return text
 end
 
@@ -124,7 +121,7 @@ local function take_over()
     still_there:close()
   elseif before then
     for _, member in ipairs(members.current().list) do
-      dict:delete(in_flight_key(member.id, slot()))
+      dict:delete(keys.of(member.id).in_flight)
       waiting.forget_worker(member.id)
     end
   end
@@ -137,6 +134,7 @@ local function confirm(premature)
 end
 
 function members.start_worker()
+  keys.forget()
   take_over()
   confirm(false)
   assert(ngx.timer.every(0.05, confirm))
@@ -169,9 +167,21 @@ function members.eligible(failed)
   return #well > 0 and well or #others > 0 and others or list
 end
 
+-- The same for a first attempt. Looking at every member for every request would cost most of what
+-- is spent on it: what only time changes is seen a moment later.
+local function eligible_now()
+  local changes, now = dict:get(keys.CHANGES), ngx.now()
+  local age = now - looked.at -- below 0: the clock was put back
+  if looked.changes ~= changes or looked.set ~= current or age < 0 or age > FRESH then
+    local list = members.eligible()
+    looked = { set = current, changes = changes, at = now, list = list }
+  end
+  return looked.list
+end
+
 -- One of the eligible, or nil where there is no member.
 function members.choose(failed)
-  local eligible = members.eligible(failed)
+  local eligible = failed and members.eligible(failed) or eligible_now()
   if #eligible == 0 then return nil end
   -- A second attempt is nobody's turn: else the member after a broken one would never have one.
   local turn = failed and dict:get("turn") or dict:incr("turn", 1, 0)
@@ -188,12 +198,13 @@ function members.choose(failed)
 end
 
 function members.enter(member)
-  dict:incr(member.in_flight_key, 1, 0)
-  dict:incr(member.requests_key, 1)
+  local of = keys.of(member.id)
+  dict:incr(of.in_flight, 1, 0)
+  dict:incr(of.requests, 1)
 end
 
 function members.leave(id)
-  dict:incr(in_flight_key(id, slot()), -1)
+  dict:incr(keys.of(id).in_flight, -1)
 end
 
 function members.count_error(id)

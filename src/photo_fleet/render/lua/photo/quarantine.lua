@@ -1,6 +1,7 @@
 -- Members that are left out for a while: connections to them failed, or they seem to hang. A question
 -- of nginx's own decides whether a silent one hangs, and whether one that was left out is well again,
 -- so that no client's request is risked for it.
+local keys = require "photo.keys"
 local waiting = require "photo.waiting"
 
 local quarantine = {}
@@ -26,6 +27,7 @@ end
 local function begin(id, cause)
   if not dict:get("failures:" .. id) then return end -- it was removed meanwhile
   dict:set(key(id), ngx.now() + LENGTH)
+  dict:incr(keys.CHANGES, 1, 0)
   -- From a timer, because a request's log lines show its URL.
   ngx.timer.at(0, report, id, cause)
 end
@@ -47,6 +49,7 @@ local function ask(premature, member, cause)
   if answers(member) then
     waiting.heard(id)
     dict:delete(key(id))
+    dict:incr(keys.CHANGES, 1, 0)
   else
     begin(id, cause)
   end

@@ -14,14 +14,15 @@ local function of_last_attempt(list)
   return (list or ""):match("([^, :]+)[ :]*$")
 end
 
--- Kept in a variable of nginx: what Lua keeps is lost when an error page takes the request over.
-local function wait_for(id)
-  ngx.var.member_waits = "1"
+-- Which attempt waits is kept in a variable of nginx: what Lua keeps is lost when an error page
+-- takes the request over.
+local function wait_for(id, attempt)
+  ngx.var.member_waits = attempt
   waiting.began(id)
 end
 
 local function no_longer_wait_for(id)
-  if ngx.var.member_waits ~= "1" then return end
+  if ngx.var.member_waits == "" then return end
   ngx.var.member_waits = ""
   waiting.ended(id)
 end
@@ -37,7 +38,7 @@ local function has_begun_to_answer()
 end
 
 function upstream.choose()
-  local attempts, failed = ngx.ctx.attempts or 0, nil
+  local attempts, failed = tonumber(ngx.var.member_waits) or 0, nil
   if attempts > 0 then
     failed = ngx.var.member
     ngx.var.member = ""
@@ -51,16 +52,17 @@ function upstream.choose()
     return ngx.exit(NO_MEMBER)
   end
   if attempts == 0 then balancer.set_more_tries(ATTEMPTS - 1) end
-  ngx.ctx.attempts = attempts + 1
   assert(balancer.set_current_peer(member.host, member.port))
   members.enter(member)
-  wait_for(member.id)
+  wait_for(member.id, attempts + 1)
   ngx.var.member = member.id
 end
 
--- Before the head of any answer is sent, also of one that nginx makes itself.
+-- Before the head of any answer is sent, also of one that nginx makes itself, which is an error if
+-- the request waits for a member.
 function upstream.answer()
-  if ngx.var.member_waits == "1" and of_last_attempt(ngx.var.upstream_header_time) ~= "-" then
+  if ngx.var.member_waits == "" then return end
+  if ngx.status < 400 or of_last_attempt(ngx.var.upstream_header_time) ~= "-" then
     ngx.var.member_waits = ""
     waiting.answered(ngx.var.member)
   end
@@ -70,12 +72,13 @@ end
 function upstream.finish()
   local id = ngx.var.member
   if id == "" then return end
-  if ngx.status >= 500 then members.count_error(id) end
-  if ngx.status == 499 then -- the client gave up, maybe before we were connected
+  local status = ngx.status
+  if status >= 500 then members.count_error(id) end
+  if status >= 400 and status ~= 499 then
+    judge_last_attempt(id)
+  else -- an answer, or the client gave up, maybe before we were connected
     members.leave(id)
     no_longer_wait_for(id)
-  else
-    judge_last_attempt(id)
   end
 end
 

@@ -1,6 +1,6 @@
-"""The folder of a drill that keeps none, in the system's folder for temporary files.
+"""The folder of a run that keeps none, such as a drill's, among others with the same prefix.
 
-Drills that are killed leave theirs, 60 MB and more, and the next one removes them: those of its own
+Runs that are killed leave theirs, 60 MB and more, and the next one removes them: those of its own
 user in which a file is that nobody holds a lock of. The kernel lets go of a lock with its process.
 """
 
@@ -14,16 +14,15 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-PREFIX = "photo-drill-"
 ALIVE = "alive.lock"
 MOST_REMOVED = 8
 """Folders at one start; the next one goes on."""
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
-    """A new one; removed at the end."""
-    temporary = tempfile.TemporaryDirectory(prefix=PREFIX)
+def own_folder(within: Path, prefix: str) -> Iterator[Path]:
+    """A new one in the folder `within`; removed at the end."""
+    temporary = tempfile.TemporaryDirectory(prefix=prefix, dir=within)
     # Under its name the file is locked from the first moment on.
     new = Path(temporary.name) / f"{ALIVE}.new"
     held = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -36,11 +35,10 @@ def own_folder() -> Iterator[Path]:
         os.close(held)
 
 
-def remove_left() -> list[Path]:
-    """Those of this user's drills that are no longer alive, which are gone now. What cannot be
+def remove_left(within: Path, prefix: str) -> list[Path]:
+    """Those of this user's runs that are no longer alive, which are gone now. What cannot be
     removed stays, for the next time."""
-    here = Path(tempfile.gettempdir())
-    dead = (folder for folder in sorted(here.glob(f"{PREFIX}*")) if _is_own(folder))
+    dead = (folder for folder in sorted(within.glob(f"{prefix}*")) if _is_own(folder))
     return list(islice(filter(_removed, dead), MOST_REMOVED))
 
 
@@ -53,7 +51,7 @@ def _is_own(folder: Path) -> bool:
 
 def _removed(folder: Path) -> bool:
     """Whether nobody held it, and all of it is gone. Its lock goes last: where something cannot be
-    removed, the folder is still known as one of a drill."""
+    removed, the folder is still known as a run's."""
     lock = folder / ALIVE
     try:
         held = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -68,7 +66,7 @@ def _removed(folder: Path) -> bool:
                 item.unlink()
         lock.unlink()
         folder.rmdir()
-    except OSError:  # of which BlockingIOError says that its drill is alive
+    except OSError:  # of which BlockingIOError says that its run is alive
         return False
     finally:
         os.close(held)
