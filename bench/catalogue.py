@@ -9,7 +9,7 @@ from bench.balancer import nginx_row
 from bench.context import Bench, Effort, Ground
 from bench.counting import counting_row, scrape_row, untraced_row
 from bench.footprint import drain_rows, memory_rows, start_rows, upload_memory_rows
-from bench.job_queue import job_row
+from bench.job_queue import job_rows
 from bench.reads import COLD, HOT
 from bench.renditions import rendition_rows
 from bench.report import Row
@@ -110,7 +110,7 @@ ON_BOTH_SIDES: Mapping[str, OnBothSides] = MappingProxyType(
             for megabytes in (3, 50)
             for at_once in (1, 4, 16)
         },
-        "jobs": OnBothSides(job_row, _of_batch(0.1)),
+        "jobs": OnBothSides(job_rows, _of_batch(0.1)),
         "memory-uploads": OnBothSides(
             upload_memory_rows, lambda effort, _: 8 + (24 * effort.batch + 800) / MB_A_SECOND
         ),

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 from argon2 import PasswordHasher
 
@@ -116,22 +116,26 @@ async def confirm_row(bench: Bench, effort: Effort) -> list[Row]:
 
 async def login_row(bench: Bench, effort: Effort) -> list[Row]:
     """The photo list with four logins running at full tilt, against the same list without; and the
-    logins against what one thread verifies with nothing else to do."""
+    logins against what one thread verifies with nothing else to do. Beside lists the hashing gets
+    what they leave of the processors: where that is no whole one, what a login costs decides, as it
+    does wherever a side has to wait."""
     read = read_named(bench.world, "photo-list-20")
     logins: list[float] = []
 
     alone = busy(bench.service, read.ours, effort, 200)
 
-    async def list_beside_logins() -> Load:
-        login = drive(
+    async def login() -> Load:
+        return await drive(
             bench.service.address,
             bench.traffic.logins(),
             connections=LOGINS_AT_ONCE,
             expect=200,
             seconds=effort.seconds + 2 * MARGIN,
         )
+
+    async def list_beside_logins() -> Load:
         async with asyncio.TaskGroup() as tasks:
-            meanwhile = tasks.create_task(login)
+            meanwhile = tasks.create_task(login())
             await asyncio.sleep(MARGIN)
             lists = tasks.create_task(alone.work())
         logins.append(meanwhile.result().rate)
@@ -139,24 +143,53 @@ async def login_row(bench: Bench, effort: Effort) -> list[Row]:
 
     sides = [Side(list_beside_logins), Side(alone.work)]
     rounds = await in_turns("login-beside", sides, effort.rounds)
-    raw = await asyncio.to_thread(verifications_per_second, effort.seconds)
+    [costs] = await in_turns(
+        "login-beside: costs", [Side(login, bench.service), _raw_logins(effort)], 1
+    )
+    cost, raw = costs
+    assert cost is not None
+    assert raw is not None
     rate = median(logins)
+    busy_with_it = rate * raw.cpu_us / 1e6, raw.busy
     return [
         throughput_row("login-beside", "lists/s", rounds, None),
         latency_row("login-beside", rounds, BESIDE),
-        Row("login-beside", "logins/s", rate, raw, rate / raw, goal=LOGINS),
+        Row(
+            "login-beside",
+            "logins/s",
+            rate,
+            raw.rate,
+            rate / raw.rate,
+            cpu_us=(cost.cpu_us, raw.cpu_us),
+            busy=busy_with_it,
+            goal=LOGINS,
+        ),
     ]
 
 
-def verifications_per_second(seconds: float) -> float:
-    """Of passwords, with the service's parameters."""
+class _ThisProcess:
+    def cpu(self) -> float:
+        return process_time()
+
+
+def _raw_logins(effort: Effort) -> Side:
+    async def work() -> Load:
+        return await asyncio.to_thread(verifications, effort.seconds)
+
+    return Side(work, _ThisProcess())
+
+
+def verifications(seconds: float) -> Load:
+    """Of passwords, with the service's parameters, by one thread."""
     hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
-    encoded, done = hasher.hash(PASSWORD), 0
-    began = perf_counter()
-    while perf_counter() < began + seconds:
+    encoded = hasher.hash(PASSWORD)
+    latencies: list[float] = []
+    began = before = perf_counter()
+    while before < began + seconds:
         hasher.verify(encoded, PASSWORD)
-        done += 1
-    return done / (perf_counter() - began)
+        latencies.append(perf_counter() - before)
+        before += latencies[-1]
+    return Load(len(latencies), before - began, latencies)
 
 
 async def upload_row(

@@ -13,7 +13,7 @@ import pytest
 from bench.capture import capture
 from bench.compare import Sample, Side, in_turns, throughput_row
 from bench.context import Bench, Effort, open_bench, open_ground
-from bench.job_queue import job_row
+from bench.job_queue import job_rows
 from bench.limit import raw_pool
 from bench.load import Load, LoadFailed
 from bench.other import Base
@@ -106,7 +106,7 @@ async def test_the_limit_answers_as_the_service_does(tmp_path: Path) -> None:
         ids = {photo["id"] for page in pages for photo in page}
         assert len(ids) == SMALL.many == sum(map(len, pages))
         assert bench.other is not None
-        assert (await job_row(bench, BRIEF))[0].limit
+        assert [row.name for row in await job_rows(bench, BRIEF)] == ["jobs", "job pick-up"]
         for rows in (
             [row for name in (*HOT, *COLD) for row in await read_row(bench, BRIEF, name)],
             await whole_album_row(bench, BRIEF),

@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,12 @@ async def test_a_row_that_fails_costs_itself_and_not_the_run(
             ("well", well),
         )
     }
+
+    @asynccontextmanager
+    async def nothing(folder: Path) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(bench_run, "open_ground", nothing)
     monkeypatch.setattr(bench_run, "ALONE", rows)
     monkeypatch.setattr(bench_run, "ROWS", rows)
     run = bench_run.Run(list(rows), bench_run.QUICK, Sizes(), None)

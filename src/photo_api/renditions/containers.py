@@ -98,16 +98,17 @@ def _png(data: bytes) -> Iterator[Part]:
     """Chunks, also those after the picture's (PNG, third edition, 11.3)."""
     texts = 0
     for name, start, length in chunks(data, MAX_PARTS):
-        end = start + min(length, LONGEST_TEXT)
-        content = data[start:end] if name in _PNG_CHUNKS else b""
+        if name == b"IEND":
+            return
+        if name not in _PNG_CHUNKS:  # as are thousands of the picture's own
+            continue
+        content = data[start : start + min(length, LONGEST_TEXT)]
         keyword, _, rest = content.partition(b"\0")
         if name == b"eXIf":
             yield "exif", content
         elif _PROFILE.fullmatch(keyword) and texts < MAX_TEXTS:
             texts += 1
             yield from _png_text(keyword, _PNG_CHUNKS[name](rest))
-        if name == b"IEND":
-            return
 
 
 def _png_text(keyword: bytes, text: bytes) -> Iterator[Part]:

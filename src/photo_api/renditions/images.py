@@ -45,13 +45,13 @@ WEBP_QUALITY = 80
 
 _LOADERS: Mapping[str, str] = MappingProxyType(
     {
-        "image/jpeg": "jpegload_buffer",
-        "image/png": "pngload_buffer",
-        "image/gif": "gifload_buffer",
-        "image/webp": "webpload_buffer",
-        "image/avif": "heifload_buffer",
-        "image/heic": "heifload_buffer",
-        "image/heif": "heifload_buffer",
+        "image/jpeg": "jpegload_source",
+        "image/png": "pngload_source",
+        "image/gif": "gifload_source",
+        "image/webp": "webpload_source",
+        "image/avif": "heifload_source",
+        "image/heic": "heifload_source",
+        "image/heif": "heifload_source",
     }
 )
 _HEIF_TYPES = frozenset({"image/avif", "image/heic", "image/heif"})
@@ -193,7 +193,8 @@ def load(data: bytes, content_type: str, **options: Any) -> Any:
     """A picture that decodes when it is asked for; `options` are the loader's. EXIF turns it where
     it turns it in browsers."""
     loader = getattr(pyvips.Image, _LOADERS[content_type])
-    image = loader(data, **{"access": "sequential", "fail_on": "truncated"} | options)
+    source = pyvips.Source.new_from_memory(data)  # of bytes themselves it would make a copy
+    image = loader(source, **{"access": "sequential", "fail_on": "truncated"} | options)
     if content_type in _HEIF_TYPES:
         picture = read_picture(data) if image.hasalpha() else None
         return heic.straight(image) if picture and picture.premultiplied else image
