@@ -19,8 +19,8 @@ from bench.other import Base
 from bench.processes import NotStarted
 from bench.report import Row, as_json, as_table
 from bench.world import MANY, Sizes
-from photo_base.own_folder import own_folder, remove_left
 from photo_base.processes import CannotStart
+from photo_fleet.drill.own_folder import own_folder, remove_left
 
 THOROUGH = Effort(rounds=5, seconds=1.5, starts=7, batch=16)
 QUICK = Effort(rounds=3, seconds=0.5, starts=5, batch=6)
@@ -99,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(run.measure(folder))
+    except (CannotStart, NotStarted) as error:
+        parser.exit(1, f"{error}\n")
     finally:
         print(as_json(run.rows) if options.json else as_table(run.rows), flush=True)
         failed = f"; failed: {', '.join(run.failed)}" if run.failed else ""

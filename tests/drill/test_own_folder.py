@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from photo_base.own_folder import ALIVE, MOST_REMOVED, remove_left
 from photo_fleet.commands.drill_place import PREFIX
+from photo_fleet.drill.own_folder import ALIVE, MOST_REMOVED, remove_left
 from tests.service import eventually
 
 HOLDS = f"""
 import tempfile
 from pathlib import Path
-from photo_base.own_folder import own_folder
+from photo_fleet.drill.own_folder import own_folder
 with own_folder(Path(tempfile.gettempdir()), "{PREFIX}") as folder:
     print(folder, flush=True)
     input()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
-from photo_base.own_folder import own_folder, remove_left
+from photo_fleet.drill.own_folder import own_folder, remove_left
 from photo_fleet.drill.runner import Say
 
 Result = TypeVar("Result")
