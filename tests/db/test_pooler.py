@@ -15,7 +15,7 @@ from photo_api.db.pool import open_database
 from photo_base.postgres import is_refusal
 from photo_local.privileges import server_account
 from tests.db.clusters import Cluster, settings, tied
-from tests.service import Service, eventually, free_port, jpeg, put
+from tests.service import Service, cli, eventually, free_port, jpeg, migrate_once, put
 
 pytestmark = pytest.mark.needs("pgbouncer")
 
@@ -164,6 +164,18 @@ async def test_a_session_is_one_though_there_is_a_pooler(cluster: Cluster, poole
         assert connection.get_server_pid() == await connection.fetchval("SELECT pg_backend_pid()")
     finally:
         await connection.close()
+
+
+def test_what_needs_a_session_does_without_the_pooler(environ: dict[str, str]) -> None:
+    """Its lock and its temporary table would be another transaction's, or gone."""
+    migrate_once(environ)
+    nobody = {
+        "PHOTO_API_DATABASE_URL": f"postgresql://a:b@127.0.0.1:{free_port()}/c",
+        "PHOTO_API_DATABASE_POOLER": "transaction",
+        "PHOTO_API_DATABASE_DIRECT_URL": environ["PHOTO_API_DATABASE_URL"],
+    }
+    done = cli(environ | nobody, "reconcile", "--json")
+    assert '"objects"' in done.stdout, done.stderr
 
 
 async def test_the_pooler_refuses_what_is_not_sent_to_it(cluster: Cluster, pooler: str) -> None:

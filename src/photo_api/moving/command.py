@@ -29,7 +29,7 @@ async def import_command(settings: Settings, *, bucket: str, as_json: bool) -> i
         print(SAME, file=sys.stderr)
         return COULD_NOT
     async with (
-        open_database(settings.database, "photo-api import") as db,
+        open_database(settings.database.past_pooler, "photo-api import") as db,
         follow_store(LiveSettings(settings)) as (_, store),
         follow_store(LiveSettings(in_bucket(settings, bucket))) as (_, old),
         db.acquire() as connection,

@@ -25,7 +25,7 @@ async def reconcile_command(
     """0: table and store agree (or do so now), 1: they differ or it was refused. Raises what an
     unreachable database or store raises."""
     async with (
-        open_database(settings.database, "photo-api reconcile") as db,
+        open_database(settings.database.past_pooler, "photo-api reconcile") as db,
         follow_store(LiveSettings(settings)) as (_, store),
     ):
         if restored and (running := await db.fetchval(RUNNING)):

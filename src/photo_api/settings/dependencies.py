@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -68,6 +68,12 @@ class DatabaseSettings:
     def session_url(self) -> str:
         """Where a session lasts: for LISTEN, advisory locks and migrations."""
         return self.direct_url or self.url
+
+    @property
+    def past_pooler(self) -> "DatabaseSettings":
+        """The same with sessions that last: for locks and temporary tables that outlive their
+        transaction."""
+        return replace(self, url=self.session_url, pooler="none")
 
 
 def bucket_name(value: str) -> str:
