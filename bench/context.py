@@ -63,7 +63,7 @@ async def open_ground(folder: Path) -> AsyncIterator[Ground]:
     progress("starting PostgreSQL and SeaweedFS")
     stack = EmbeddedStack(folder / "data")
     try:
-        environ = _environ(await stack.start(), stack.secrets.jwt_key, stack.secrets.secret_key)
+        environ = environ_of(await stack.start(), stack.secrets.jwt_key, stack.secrets.secret_key)
         settings = load(environ)
         await migrate(settings.database)
         async with (
@@ -100,7 +100,8 @@ async def _filled(base: Base, sizes: Sizes) -> Other | None:
         return None
 
 
-def _environ(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dict[str, str]:
+def environ_of(addresses: EmbeddedAddresses, jwt_key: str, secret_key: str) -> dict[str, str]:
+    """The environment of an instance on this database and store."""
     settings = {
         "MODE": "production",
         "DATABASE_URL": addresses.database_url,

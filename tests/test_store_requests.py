@@ -2,12 +2,9 @@
 both kinds by relays in front of the real ones."""
 
 import asyncio
-import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import httpx
 import pytest
 
 from photo_api.storage.swift_containers import Containers
+from tests.documents import rows_under
 from tests.openstack.account import on_swift
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
 from tests.outages.faulty_store import FaultyStore, faulty_store
@@ -31,8 +29,7 @@ from tests.service import Service, User, eventually, jpeg, put, running_service
 from tests.test_sweep import sweep
 
 PAGE = Path(__file__).parent.parent / "docs/storage.md"
-OF_AN_OBJECT = re.compile(r"/(staging|photos|renditions)/\d+/")
-"""What is in a request's address where that is an object's: pings and lists are no photo's."""
+HEAD = "| step | service, on S3 | service, on Swift | clients |"
 VIEWS = 10
 
 
@@ -47,18 +44,8 @@ class Counted:
 
     def step(self, name: str) -> None:
         """All that was asked since the last one belongs to this."""
-        own, clients = (_told(relay) for relay in self.relays)
+        own, clients = (relay.told() for relay in self.relays)
         self.steps[name] = (own, clients)
-
-
-def _told(relay: FaultyStore) -> str:
-    asked = [relay.heads.popleft().split(" ", 2)[:2] for _ in range(len(relay.heads))]
-    methods = [method for method, target in asked if _is_counted(method, target)]
-    return ", ".join(f"{n} {method}" for method, n in sorted(Counter(methods).items())) or "–"
-
-
-def _is_counted(method: str, target: str) -> bool:
-    return bool(OF_AN_OBJECT.search(target)) or method not in ("GET", "HEAD")
 
 
 @pytest.fixture(params=["s3", pytest.param("swift", marks=pytest.mark.needs("memcached"))])
@@ -89,17 +76,8 @@ def test_one_photo_s_life(counted: Counted) -> None:
     with counted.service.new_user() as user:
         live(user, counted)
     column = 1 if counted.kind == "s3" else 2
-    written = {row[0]: (row[column], row[3]) for row in table()}
+    written = {row[0]: (row[column], row[3]) for row in rows_under(PAGE, HEAD)}
     assert written == counted.steps, "write down what it costs now, if that is meant"
-
-
-def table() -> list[list[str]]:
-    """The rows under the head that begins with `step`."""
-    lines = iter(PAGE.read_text().splitlines())
-    head = "| step | service, on S3 | service, on Swift | clients |"
-    assert head in lines
-    rows = takewhile(lambda line: line.startswith("|"), lines)
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows][1:]
 
 
 def live(user: User, counted: Counted) -> None:

@@ -7,7 +7,7 @@ to close, which is not signed, and so every connection carries one request and o
 import asyncio
 import re
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +18,8 @@ from tests.service import free_port
 
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>on demand</Message></Error>'
 PIECE = 64 * 1024
+OF_AN_OBJECT = re.compile(r"/(staging|photos|renditions)/\d+/")
+"""What is in a request's address where that is an object's: pings and lists are no photo's."""
 Kind = Literal["pass", "answer", "hang", "reset", "slow", "late", "silent"]
 UNANSWERED = ("hang", "silent")
 
@@ -49,6 +51,12 @@ class FaultyStore:
     """How many have come in."""
     heads: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     """Those of the last of them."""
+
+    def told(self) -> str:
+        """What was asked about objects since the last time: `2 GET, 1 PUT`, or a dash."""
+        asked = [self.heads.popleft().split(" ", 2)[:2] for _ in range(len(self.heads))]
+        methods = Counter(method for method, target in asked if _is_of_objects(method, target))
+        return ", ".join(f"{n} {method}" for method, n in sorted(methods.items())) or "–"
 
     @property
     def hanging(self) -> int:
@@ -213,6 +221,10 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             yield piece
         if last:
             return
+
+
+def _is_of_objects(method: str, target: str) -> bool:
+    return bool(OF_AN_OBJECT.search(target)) or method not in ("GET", "HEAD")
 
 
 def _closing(head: bytes) -> bytes:
