@@ -26,9 +26,9 @@ class ByteCache(Generic[K, V]):
         self._before: set[K] = set()
 
     def wants(self, key: K) -> bool:
-        """Whether this was asked about lately, or is kept: what nobody wants a second time is not
-        worth the place of what somebody does, nor the time that keeping takes."""
-        if key in self._lately or key in self._before or key in self._young or key in self._old:
+        """Whether this was asked about lately: what nobody wants a second time is not worth the
+        place of what somebody does, nor the time that keeping takes."""
+        if key in self._lately or key in self._before:
             return True
         if len(self._lately) >= REMEMBERED:
             self._before, self._lately = self._lately, set()

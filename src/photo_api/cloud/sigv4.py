@@ -224,7 +224,6 @@ def _signature(canonical: str, date: str, scope: _Scope) -> str:
     return scope.key.digest(text.encode()).hex()
 
 
-@lru_cache(maxsize=4096)
 def amz_date(now: int) -> str:
     """X-Amz-Date, in UTC; `now` is in epoch seconds."""
     days, seconds = divmod(now, 86_400)

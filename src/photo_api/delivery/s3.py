@@ -4,7 +4,7 @@ import base64
 import time
 from collections.abc import Callable
 from email.utils import formatdate
-from functools import lru_cache
+from urllib.parse import quote
 
 from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
@@ -26,8 +26,11 @@ from photo_api.storage.credentials import CredentialSource
 CACHING = "private, immutable"
 """Until the URL's end, which is in Expires: a max-age would count from whenever it was used."""
 
-MOST_DAYS = 4
-"""That windows in use begin on, with a clock that is set."""
+MOST_WINDOWS = 4096
+"""Beginnings of windows of which it is kept what all their URLs have in common, 300 bytes each."""
+
+OfWindow = tuple[Presigning, str, str]
+"""What signs, the date as of which it does, and the parameter that tells browsers the URL's end."""
 
 
 class S3UrlSigner(BucketedUrls):
@@ -51,7 +54,7 @@ class S3UrlSigner(BucketedUrls):
             raise ValueError(f"a window of {window} s cannot be signed for")
         self._base = f"{public_endpoint.rstrip('/')}/{bucket}/"
         self._host, self._path = host_and_path(self._base)
-        self._days: dict[str, Presigning] = {}
+        self._windows: dict[int, OfWindow] = {}
         self._credentials: Credentials | None = None
         self._region = region
         self._source = credentials
@@ -87,34 +90,29 @@ class S3UrlSigner(BucketedUrls):
         return SignedUpload(url, headers)
 
     def signed_origin(self, key: str, window: tuple[int, int]) -> str:
-        return self._presigned("GET", key, window, "")
+        presigning, date, _ = self._of_window(window[0])
+        path = quote_path(key)
+        return f"{self._base}{path}?{presigning.query('GET', self._path + path, date)}"
 
     def _named(self, filename: str) -> str:
         return f"&{self._caching}&response-content-disposition={quoted_disposition(filename)}"
 
     def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
-        ends = _quoted_date(window[1] + self.windows.seconds + CLOCK_SKEW)
-        return self._presigned(method, key, window, f"{named}&response-expires={ends}")
-
-    def _presigned(self, method: str, key: str, window: tuple[int, int], query: str) -> str:
-        date, credentials = amz_date(window[0] - CLOCK_SKEW), self._source.current()
-        found = self._days.get(date[:8])
-        if found is None or credentials is not self._credentials:
-            found = self._begin(date[:8], credentials)
+        presigning, date, ends = self._of_window(window[0])
         path = quote_path(key)
-        return f"{self._base}{path}?{found.query(method, f'{self._path}{path}', date, query)}"
+        query = presigning.query(method, self._path + path, date, named + ends)
+        return f"{self._base}{path}?{query}"
 
-    def _begin(self, day: str, credentials: Credentials) -> Presigning:
-        """What signs in windows that begin on this day."""
-        if credentials is not self._credentials or len(self._days) == MOST_DAYS:
-            self._days.clear()
-        self._credentials = credentials
-        lifetime = 2 * (self.windows.seconds + CLOCK_SKEW)
-        made = self._days[day] = presigning(credentials, self._region, day, self._host, lifetime)
-        return made
+    def _of_window(self, begins: int) -> OfWindow:
+        credentials = self._source.current()
+        if credentials is not self._credentials or len(self._windows) > MOST_WINDOWS:
+            self._windows.clear()
+            self._credentials = credentials
+        return self._windows.get(begins) or self._begin(begins, credentials)
 
-
-@lru_cache(maxsize=4096)
-def _quoted_date(moment: int) -> str:
-    date = formatdate(moment, usegmt=True)
-    return date.replace(",", "%2C").replace(" ", "%20").replace(":", "%3A")
+    def _begin(self, begins: int, credentials: Credentials) -> OfWindow:
+        date, lifetime = amz_date(begins - CLOCK_SKEW), 2 * (self.windows.seconds + CLOCK_SKEW)
+        signs = presigning(credentials, self._region, date[:8], self._host, lifetime)
+        ends = formatdate(begins - CLOCK_SKEW + lifetime, usegmt=True)
+        made = signs, date, f"&response-expires={quote(ends, safe='')}"
+        return self._windows.setdefault(begins, made)

@@ -60,9 +60,9 @@ class UrlWindows:
         """Beginning and end of the key's present window, in epoch seconds, for one more URL to be
         signed."""
         self._signed += 1
-        offset = crc32(key.encode()) % self.seconds
-        start = int((now - offset) // self.seconds) * self.seconds + offset
-        return start, start + self.seconds
+        seconds, whole = self.seconds, int(now)
+        start = whole - (whole - crc32(key.encode())) % seconds
+        return start, start + seconds
 
     def keep(self, wanted: Wanted, url: str, window: tuple[int, int]) -> SignedUrl:
         """This one for the rest of its window."""

@@ -63,14 +63,19 @@ class PhotoPresenter:
         """The photos of a list, as JSON, until the page is full (see `http.pages`). What was made
         of the very same row a moment ago is given again: people look at their newest photos over
         and over. Others have their turn after as many that are made as take a few milliseconds."""
-        now = self._clock()
+        now, kept = self._clock(), self._kept
         page: list[orjson.Fragment] = []
         room, made = PAGE_BYTES, 0
         for row in rows:
             values = tuple(row[-WIDTH:])
-            known = self._kept.get((values[0], base))
+            key = values[0], base
+            known = kept.get(key)
             if known is None or known[0] != values or known[1] < now:
-                known = self._present(values, base, now + KEPT_SECONDS)
+                encoded = encode(self._p(values, base))
+                was_kept = known is not None
+                known = values, now + KEPT_SECONDS, orjson.Fragment(encoded), len(encoded)
+                if was_kept or kept.wants(key):
+                    kept.put(key, known, _size(encoded, values, base))
                 made += 1
                 if made % self._at_once == 0:
                     await asyncio.sleep(0)
@@ -83,16 +88,6 @@ class PhotoPresenter:
     def one(self, row: Any, base: str = "") -> dict[str, Any]:
         """A single photo."""
         return self._p(tuple(row[-WIDTH:]), base)
-
-    def _present(self, values: tuple[Any, ...], base: str, until: float) -> Presented:
-        encoded = encode(self._p(values, base))
-        made = values, until, orjson.Fragment(encoded), len(encoded)
-        key = values[0], base
-        if self._kept.wants(key):
-            # Strings count with the UTF-8 that encoding has left in them.
-            size = getsizeof(encoded) + sum(map(getsizeof, values)) + getsizeof(base)
-            self._kept.put(key, made, size)
-        return made
 
     def _p(self, values: tuple[Any, ...], base: str) -> dict[str, Any]:
         (
@@ -127,6 +122,11 @@ class PhotoPresenter:
             "thumbnail_url": shown[0],
             "preview_url": shown[1],
         }
+
+
+def _size(encoded: bytes, values: tuple[Any, ...], base: str) -> int:
+    """Bytes that a presented photo takes; strings with the UTF-8 that encoding has left in them."""
+    return getsizeof(encoded) + sum(map(getsizeof, values)) + getsizeof(base)
 
 
 def own_image(photo_id: int) -> str:
