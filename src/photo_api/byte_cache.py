@@ -3,9 +3,6 @@
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-REMEMBERED = 4096
-"""Keys of one generation that have been asked about once."""
-
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -22,18 +19,6 @@ class ByteCache(Generic[K, V]):
         self._young: dict[K, tuple[V, int]] = {}
         self._old: dict[K, tuple[V, int]] = {}
         self._young_bytes = 0
-        self._lately: set[K] = set()
-        self._before: set[K] = set()
-
-    def wants(self, key: K) -> bool:
-        """Whether this was asked about lately: what nobody wants a second time is not worth the
-        place of what somebody does, nor the time that keeping takes."""
-        if key in self._lately or key in self._before:
-            return True
-        if len(self._lately) >= REMEMBERED:
-            self._before, self._lately = self._lately, set()
-        self._lately.add(key)
-        return False
 
     def get(self, key: K) -> V | None:
         """What was put, if it is still there."""
@@ -66,3 +51,25 @@ class ByteCache(Generic[K, V]):
     def size(self) -> int:
         """Bytes that are kept."""
         return self._young_bytes + sum(size for _, size in self._old.values())
+
+
+class Lately(Generic[K]):
+    """Remembers what was asked for, as much as weighs `bound` together, in two generations. What
+    nobody asks for a second time is not worth the place of what somebody does, nor the time that
+    keeping it takes."""
+
+    def __init__(self, bound: int) -> None:
+        self._generation = bound // 2
+        self._young: set[K] = set()
+        self._old: set[K] = set()
+        self._young_weight = 0
+
+    def again(self, key: K, weight: int) -> bool:
+        """Whether this was asked for lately, which it is from now on."""
+        if key in self._young:
+            return True
+        if self._young_weight + weight > self._generation:
+            self._old, self._young, self._young_weight = self._young, set(), 0
+        self._young.add(key)
+        self._young_weight += weight
+        return key in self._old

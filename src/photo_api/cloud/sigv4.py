@@ -97,9 +97,11 @@ def sign_request(
         )
     )
     scope = _scope(credentials.access_key, credentials.secret_key, date[:8], region, service)
+    canonical_digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"{ALGORITHM}\n{date}\n{scope.name}\n{canonical_digest}"
     sent["Authorization"] = (
         f"{ALGORITHM} Credential={scope.credential},SignedHeaders={names},"
-        f"Signature={_signature(canonical, date, scope)}"
+        f"Signature={scope.key.digest(text.encode()).hex()}"
     )
     return sent
 
@@ -141,8 +143,9 @@ class Presigning(NamedTuple):
         `parameters`, each with & before it, which sort behind those of the signature."""
         scope, lifetime, rest = self
         query = f"{scope.query}&X-Amz-Date={date}{lifetime}{parameters}"
-        canonical = f"{method}\n{path}\n{query}{rest}"
-        return f"{query}&X-Amz-Signature={_signature(canonical, date, scope)}"
+        digest = hashlib.sha256(f"{method}\n{path}\n{query}{rest}".encode()).hexdigest()
+        text = f"{ALGORITHM}\n{date}\n{scope.name}\n{digest}"
+        return f"{query}&X-Amz-Signature={scope.key.digest(text.encode()).hex()}"
 
 
 def presigning(
@@ -216,12 +219,6 @@ def canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
 @lru_cache(maxsize=256)
 def _encode(value: str) -> str:
     return quote(value, safe="")
-
-
-def _signature(canonical: str, date: str, scope: _Scope) -> str:
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    text = f"{ALGORITHM}\n{date}\n{scope.name}\n{digest}"
-    return scope.key.digest(text.encode()).hex()
 
 
 def amz_date(now: int) -> str:

@@ -62,8 +62,8 @@ class UploadSigner(Protocol):
 class StoreSigner(ReadSigner, UploadSigner, Protocol):
     """An object store's own."""
 
-    def signed_origin(self, key: str, window: tuple[int, int]) -> str:
-        """A URL that works from the window's beginning to one window after its end, for a GET by
+    def signed_origin(self, key: str, begins: int) -> str:
+        """A URL that works from a window's beginning to one window after its end, for a GET by
         a cache before the store, which gives the answer its name and tells how long to keep it."""
 
     def keys(self) -> object:

@@ -43,8 +43,18 @@ class BucketedUrls(ABC):
         """What a URL says of a file's name."""
 
     @abstractmethod
-    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
-        """The URL of a window, with what `_named` gave."""
+    def _signed(self, key: str, named: str, method: Method, begins: int) -> str:
+        """The URL of the window that begins then, with what `_named` gave."""
+
+    def _refresh(self) -> None:
+        """Forget what other keys than those of now have signed."""
+        keys = self.keys()
+        if keys is not self._signed_with and keys != self._signed_with:
+            self._signed_with = keys
+            self._forget()
+
+    def _forget(self) -> None:
+        self.windows.forget()
 
     def urls(self, keys: Iterable[str | None], filename: str) -> list[str | None]:
         """What `read` gives for a GET of each. It is kept only where signing is `costly`: a list of
@@ -52,22 +62,28 @@ class BucketedUrls(ABC):
         if self.costly:
             return [key and self.read(key, filename=filename).url for key in keys]
         windows, named = self.windows, self._named(filename)
-        now = windows.clock()
-        return [key and self._signed(key, named, "GET", windows.at(key, now)) for key in keys]
+        now, urls = int(windows.clock()), list[str | None]()
+        self._refresh()
+        for key in keys:
+            if key is None:
+                urls.append(None)
+                continue
+            urls.append(self._signed(key, named, "GET", windows.begins(key, now)))
+            windows.signed += 1
+        return urls
 
     def read(self, key: str, *, filename: str, method: Method = "GET") -> SignedUrl:
         """A bucketed URL. `valid_for` is the window, or less if the key that signs ends before."""
         windows = self.windows
-        now, keys = windows.clock(), self.keys()
-        if keys is not self._signed_with and keys != self._signed_with:
-            self._signed_with = keys
-            windows.forget()
+        now = windows.clock()
+        self._refresh()
         wanted = (key, filename, method if self.binds_method else "GET")
         if (found := windows.kept(wanted, now)) is not None:
             return found
-        window = windows.at(key, now)
-        url = self._signed(key, self._named(filename), method, window)
+        begins = windows.begins(key, int(now))
+        url = self._signed(key, self._named(filename), method, begins)
+        windows.signed += 1
         signed_until = self.keys_end()
-        if signed_until is None or signed_until >= window[1] + windows.seconds:
-            return windows.keep(wanted, url, window)
+        if signed_until is None or signed_until >= begins + 2 * windows.seconds:
+            return windows.keep(wanted, url, begins)
         return SignedUrl(url, max(0, min(windows.seconds, int(signed_until - now))))

@@ -47,11 +47,11 @@ class CdnSigner(BucketedUrls):
     def _named(self, filename: str) -> str:
         return quoted_filename(filename)
 
-    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
-        expires = window[1] + self.windows.seconds + CLOCK_SKEW
-        query = self._query(key, named, expires, window)
+    def _signed(self, key: str, named: str, method: Method, begins: int) -> str:
+        expires = begins + 2 * self.windows.seconds + CLOCK_SKEW
+        query = self._query(key, named, expires, begins)
         return f"{self._url}/{quote_path(key)}?{query}"
 
     @abstractmethod
-    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, begins: int) -> str:
         """What proves that the URL is ours, until `expires` in epoch seconds."""

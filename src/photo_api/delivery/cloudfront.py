@@ -51,7 +51,7 @@ class CloudFrontSigner(CdnSigner):
     costly = True
     at_once = 16  # by RSA 5 ms
 
-    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, begins: int) -> str:
         kid, secret = self._current()
         name = f"filename={named}"
         resource = f"{self._url}/{quote_path(key)}?{name}"

@@ -76,7 +76,7 @@ def _keyed(key: str, digest: Digest) -> KeyedDigest:
 class AkamaiSigner(CdnSigner):
     """Signs the path of one object as `__token__`."""
 
-    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, begins: int) -> str:
         said = Token(expires, url=quote_path(f"{self._path}/{key}"))
         return f"__token__={token(said, self._current().secret, 'akamai', self._digest)}"
 
@@ -84,6 +84,6 @@ class AkamaiSigner(CdnSigner):
 class NhnSigner(CdnSigner):
     """Signs the path of one object as `token`."""
 
-    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, begins: int) -> str:
         said = Token(expires, url=quote_path(f"{self._path}/{key}"))
         return f"token={token(said, self._current().secret, 'nhn')}"

@@ -44,8 +44,8 @@ class NginxEdgeSigner(CdnSigner):
     def keys_end(self) -> float | None:
         return self._origin.keys_end()
 
-    def _query(self, key: str, named: str, expires: int, window: tuple[int, int]) -> str:
+    def _query(self, key: str, named: str, expires: int, begins: int) -> str:
         kid, secret = self._current()
-        stores = self._origin.signed_origin(key, window).partition("?")[2]
+        stores = self._origin.signed_origin(key, begins).partition("?")[2]
         made = secure_link(f"{expires}{self._path}/{key} {named} {stores} {secret}")
         return f"expires={expires}&kid={kid}&md5={made}&filename={named}&{stores}"

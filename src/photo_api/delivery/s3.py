@@ -55,7 +55,6 @@ class S3UrlSigner(BucketedUrls):
         self._base = f"{public_endpoint.rstrip('/')}/{bucket}/"
         self._host, self._path = host_and_path(self._base)
         self._windows: dict[int, OfWindow] = {}
-        self._credentials: Credentials | None = None
         self._region = region
         self._source = credentials
         self._caching = canonical_query([("response-cache-control", CACHING)])
@@ -89,30 +88,30 @@ class S3UrlSigner(BucketedUrls):
         )
         return SignedUpload(url, headers)
 
-    def signed_origin(self, key: str, window: tuple[int, int]) -> str:
-        presigning, date, _ = self._of_window(window[0])
+    def signed_origin(self, key: str, begins: int) -> str:
+        self._refresh()
+        presigning, date, _ = self._windows.get(begins) or self._begin(begins)
         path = quote_path(key)
         return f"{self._base}{path}?{presigning.query('GET', self._path + path, date)}"
 
     def _named(self, filename: str) -> str:
         return f"&{self._caching}&response-content-disposition={quoted_disposition(filename)}"
 
-    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
-        presigning, date, ends = self._of_window(window[0])
+    def _signed(self, key: str, named: str, method: Method, begins: int) -> str:
+        presigning, date, ends = self._windows.get(begins) or self._begin(begins)
         path = quote_path(key)
         query = presigning.query(method, self._path + path, date, named + ends)
         return f"{self._base}{path}?{query}"
 
-    def _of_window(self, begins: int) -> OfWindow:
-        credentials = self._source.current()
-        if credentials is not self._credentials or len(self._windows) > MOST_WINDOWS:
-            self._windows.clear()
-            self._credentials = credentials
-        return self._windows.get(begins) or self._begin(begins, credentials)
+    def _forget(self) -> None:
+        super()._forget()
+        self._windows.clear()
 
-    def _begin(self, begins: int, credentials: Credentials) -> OfWindow:
+    def _begin(self, begins: int) -> OfWindow:
+        if len(self._windows) == MOST_WINDOWS:
+            self._windows.clear()
         date, lifetime = amz_date(begins - CLOCK_SKEW), 2 * (self.windows.seconds + CLOCK_SKEW)
-        signs = presigning(credentials, self._region, date[:8], self._host, lifetime)
+        signs = presigning(self.keys(), self._region, date[:8], self._host, lifetime)
         ends = formatdate(begins - CLOCK_SKEW + lifetime, usegmt=True)
         made = signs, date, f"&response-expires={quote(ends, safe='')}"
         return self._windows.setdefault(begins, made)

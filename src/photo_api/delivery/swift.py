@@ -64,15 +64,15 @@ class SwiftUrlSigner(BucketedUrls):
         url = self._temporary("PUT", key, int(self.windows.clock()) + expires_in)
         return SignedUpload(url, {"Content-Type": content_type})
 
-    def signed_origin(self, key: str, window: tuple[int, int]) -> str:
-        return self._temporary("GET", key, window[1] + self.windows.seconds + CLOCK_SKEW)
+    def signed_origin(self, key: str, begins: int) -> str:
+        return self._temporary("GET", key, begins + 2 * self.windows.seconds + CLOCK_SKEW)
 
     def _named(self, filename: str) -> str:
         return f"&filename={quoted_filename(filename)}&inline"
 
-    def _signed(self, key: str, named: str, method: Method, window: tuple[int, int]) -> str:
+    def _signed(self, key: str, named: str, method: Method, begins: int) -> str:
         """For GET and HEAD."""
-        return self.signed_origin(key, window) + named
+        return self.signed_origin(key, begins) + named
 
     def _temporary(self, method: str, key: str, expires: int) -> str:
         keys, container = self.keys(), self._containers.of(key)

@@ -34,7 +34,7 @@ class UrlWindows:
         self.seconds = seconds
         self.clock = clock
         self._cache = ByteCache[Wanted, tuple[SignedUrl, int, int]](cache_bytes)
-        self._reused = self._signed = 0
+        self._reused = self.signed = 0
 
     @property
     def size(self) -> int:
@@ -45,7 +45,7 @@ class UrlWindows:
         """Have the URLs to read with and their cache counted: those of the `cdn`, or of the
         `store`."""
         counts.watch(READ_URLS, readers, "cached", way, read=lambda: self._reused)
-        counts.watch(READ_URLS, readers, "signed", way, read=lambda: self._signed)
+        counts.watch(READ_URLS, readers, "signed", way, read=lambda: self.signed)
         counts.watch(URL_CACHE_BYTES, readers, way, read=lambda: self._cache.size)
 
     def kept(self, wanted: Wanted, now: float) -> SignedUrl | None:
@@ -56,18 +56,15 @@ class UrlWindows:
             return found[0]
         return None
 
-    def at(self, key: str, now: float) -> tuple[int, int]:
-        """Beginning and end of the key's present window, in epoch seconds, for one more URL to be
-        signed."""
-        self._signed += 1
-        seconds, whole = self.seconds, int(now)
-        start = whole - (whole - crc32(key.encode())) % seconds
-        return start, start + seconds
+    def begins(self, key: str, now: int) -> int:
+        """When the key's present window has begun, in epoch seconds."""
+        return now - (now - crc32(key.encode())) % self.seconds
 
-    def keep(self, wanted: Wanted, url: str, window: tuple[int, int]) -> SignedUrl:
+    def keep(self, wanted: Wanted, url: str, begins: int) -> SignedUrl:
         """This one for the rest of its window."""
         signed = SignedUrl(url, self.seconds)
-        self._cache.put(wanted, (signed, *window), sum(map(getsizeof, (url, *wanted))))
+        until = begins + self.seconds
+        self._cache.put(wanted, (signed, begins, until), sum(map(getsizeof, (url, *wanted))))
         return signed
 
     def forget(self) -> None:

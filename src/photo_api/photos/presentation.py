@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from sys import getsizeof
 from typing import Any, Literal
 
 import orjson
 
-from photo_api.byte_cache import ByteCache
+from photo_api.byte_cache import ByteCache, Lately
 from photo_api.delivery.base import ReadSigner
 from photo_api.http.json import encode
 from photo_api.http.pages import PAGE_BYTES
@@ -26,6 +26,10 @@ and the signer's clock skew after that time."""
 
 KEPT_BYTES = 16 * 1024 * 1024
 """Mostly about 3 kB a photo, which is what its row and its JSON take."""
+
+REMEMBERED = 8192
+"""Photos of pages, none of which is kept before its page is asked for again: somewhat more than
+can be kept."""
 
 AT_ONCE = 400
 """Photos without signed URLs that are presented in a row: nobody else has a turn for about 1 ms."""
@@ -58,12 +62,17 @@ class PhotoPresenter:
         self._at_once = reader.at_once // len(SHOWN) if reader else AT_ONCE
         self._clock = clock
         self._kept = ByteCache[tuple[int, str], Presented](KEPT_BYTES)
+        self._lately = Lately[tuple[int, int, str]](REMEMBERED)
 
-    async def page(self, rows: Iterable[Any], base: str = "") -> list[orjson.Fragment]:
+    async def page(self, rows: Sequence[Any], base: str = "") -> list[orjson.Fragment]:
         """The photos of a list, as JSON, until the page is full (see `http.pages`). What was made
         of the very same row a moment ago is given again: people look at their newest photos over
-        and over. Others have their turn after as many that are made as take a few milliseconds."""
+        and over, and at most others once. Other requests have their turn after as many that are
+        made as take a few milliseconds."""
+        if not rows:
+            return []
         now, kept = self._clock(), self._kept
+        again = self._lately.again((rows[0][-WIDTH], rows[-1][-WIDTH], base), len(rows))
         page: list[orjson.Fragment] = []
         room, made = PAGE_BYTES, 0
         for row in rows:
@@ -72,9 +81,8 @@ class PhotoPresenter:
             known = kept.get(key)
             if known is None or known[0] != values or known[1] < now:
                 encoded = encode(self._p(values, base))
-                was_kept = known is not None
                 known = values, now + KEPT_SECONDS, orjson.Fragment(encoded), len(encoded)
-                if was_kept or kept.wants(key):
+                if again:
                     kept.put(key, known, _size(encoded, values, base))
                 made += 1
                 if made % self._at_once == 0:
