@@ -1,6 +1,7 @@
 """The benchmark: what its figures are held against, and that both sides answer the same."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -101,7 +102,8 @@ async def test_the_limit_answers_as_the_service_does(tmp_path: Path) -> None:
                 bare = await capture(client, bench.limit.address, limit)
                 assert bare.status == answer.status == read.status, read.name
                 near = abs(len(bare.body) - len(answer.body)) <= len(answer.body) / 50
-                assert near if read.alike else bare.body == answer.body, read.name
+                same = _timeless(bare.body) == _timeless(answer.body)
+                assert near if read.alike else same, read.name
         pages = [await _page(client, bench, asked) for asked in found[-1].ours]
         ids = {photo["id"] for page in pages for photo in page}
         assert len(ids) == SMALL.many == sum(map(len, pages))
@@ -116,6 +118,11 @@ async def test_the_limit_answers_as_the_service_does(tmp_path: Path) -> None:
             for row in rows:
                 assert (row.other is None) == (row.name in COLD), row.name
                 assert (row.other_cpu_us is None) == (row.other is None), row.name
+
+
+def _timeless(body: bytes) -> bytes:
+    """Each URL is another one after some minutes, each at its own time."""
+    return re.sub(rb"(X-Amz-Date|X-Amz-Signature|response-expires)=[^&\"]*", rb"\1", body)
 
 
 async def _page(client: httpx.AsyncClient, bench: Bench, asked: bytes) -> list[dict[str, int]]:
