@@ -19,6 +19,9 @@ VALID = timedelta(days=3650)
 CLOCK_SKEW = timedelta(days=1)
 GRPC_SERVERS = ("master", "volume", "filer", "s3", "admin", "worker", "mq")
 FILES = ("security.toml", "ca.pem", "cert.pem", "key.pem")
+TOKENS_LAST = 60
+"""Seconds in which a part of an object has to come in once it was begun. SeaweedFS's own ten are
+too few where many large ones are written to a busy disk: it answers 500 then."""
 SIGNED = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
 
 
@@ -34,6 +37,7 @@ def close_store(folder: Path) -> None:
         write(folder / name, text, PRIVATE)
     pair = f'cert = "{cert}"\nkey = "{key}"\n'
     sections = [f'[{name}]\nkey = "{secrets.token_urlsafe(32)}"\n' for name in SIGNED]
+    sections[0] += f"expires_after_seconds = {TOKENS_LAST}\n"  # of what writes to a volume
     sections += ['[cors.allowed_origins]\nvalues = ""\n', f'[grpc]\nca = "{ca}"\n']
     sections += [f"[grpc.{name}]\n{pair}" for name in (*GRPC_SERVERS, "client")]
     sections += [f'[https.{name}]\n{pair}ca = "{ca}"\n' for name in ("master", "admin")]
