@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import uvloop
 
-from bench.catalogue import ALONE, ON_BOTH_SIDES, ROWS, estimate
+from bench.catalogue import ALONE, BY_NAME, ON_BOTH_SIDES, ROWS, estimate
 from bench.compare import progress
 from bench.context import Effort, open_bench, open_ground
 from bench.load import LoadFailed
@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = Sizes(many=options.photos, of_other=options.photos)
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
-    names = [name for name in ROWS if name.startswith(tuple(options.only))]
+    begun = [name for name in ROWS if name.startswith(tuple(options.only))]
+    names = [name for name in begun if name not in BY_NAME or name in options.only]
     if not names:
         parser.error(f"no row is named {' or '.join(options.only)}")
     if options.pid and not options.base:
@@ -115,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[""],
         metavar="ROW",
-        help=f"rows whose names begin so, of {', '.join(ROWS)}",
+        help=f"rows whose names begin so, of {', '.join(ROWS)};"
+        f" the whole name for {', '.join(BY_NAME)}",
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of each comparison")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")

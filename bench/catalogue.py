@@ -8,6 +8,7 @@ from types import MappingProxyType
 from bench.balancer import nginx_row
 from bench.context import Bench, Effort, Ground
 from bench.counting import counting_row, scrape_row, untraced_row
+from bench.flat import statement_rows
 from bench.footprint import drain_rows, memory_rows, start_rows, upload_memory_rows
 from bench.job_queue import job_rows
 from bench.reads import COLD, HOT
@@ -95,6 +96,7 @@ ALONE: Mapping[str, Alone] = MappingProxyType(
         "drain": Alone(drain_rows, lambda effort, _: effort.starts * 2.5),
         "renditions": Alone(rendition_rows, lambda effort, _: 15 + (effort.rounds + 1) * 2.5),
         "nginx": Alone(nginx_row, _turns(sides=2, start=2)),
+        "statements": Alone(statement_rows, lambda *_: 600.0),
     }
 )
 ON_BOTH_SIDES: Mapping[str, OnBothSides] = MappingProxyType(
@@ -123,4 +125,6 @@ ON_BOTH_SIDES: Mapping[str, OnBothSides] = MappingProxyType(
         "memory": OnBothSides(memory_rows, lambda effort, _: 4 + effort.batch * 4.0),
     }
 )
+BY_NAME = frozenset({"statements"})
+"""Rows that take gigabytes, and are measured only when they are asked for by the whole name."""
 ROWS: Mapping[str, Alone | OnBothSides] = MappingProxyType({**ALONE, **ON_BOTH_SIDES})

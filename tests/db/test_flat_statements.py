@@ -8,15 +8,14 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from photo_api.db.connect import ONE_PLAN
-from photo_api.jobs import queue, statistics
-from photo_api.registry import leases
-from tests.db.catalogue import STATEMENTS, Seen, senders_in_sources
-from tests.db.many_rows import (
+from bench.every_statement import NOT_FLAT, STATEMENTS, Seen, senders_in_sources
+from bench.many_rows import (
     GROWING,
     LARGE,
-    SMALL,
+    MIDDLE,
+    NONE,
     WHOLE_INDEXES,
+    Rows,
     buffers,
     explained,
     fill,
@@ -24,23 +23,16 @@ from tests.db.many_rows import (
     rows_for,
     scanned,
 )
+from photo_api.db.connect import ONE_PLAN
+from photo_api.jobs import queue, statistics
+from photo_api.registry import leases
 from tests.own_stage import own_database
 
-FEW, MANY = 1200, 6_000
-"""Users, with 20 photos each on the average."""
+FEW, MANY = Rows(1200, 24_000), Rows(6000, 120_000)
 
 GROWS, AT_LEAST = 1.35, 12
 """Ratio, and pages, by which the deeper trees of a larger table may show: a level for each
 hundredfold."""
-
-OF_THEIRS = {
-    "share count": "the links of all albums of one user, when they have come to their bound",
-    "share made and revoked": "the same",
-    "user deactivated": "all sessions and links of one user end",
-    "remake": "a command of the operator's, in batches",
-    "photos without": "`photo-api reconcile`, which compares all photos with the store",
-}
-"""What may grow with what one user has, or is no request and on no timer, and why."""
 
 SCANS = {
     "photos without": "`photo-api reconcile`, which compares all photos with the store",
@@ -116,21 +108,21 @@ async def read_by_each(connection: Any, user: int) -> dict[str, int]:
 async def test_what_a_statement_reads_does_not_grow_with_the_tables(
     superuser: Any,
 ) -> None:
-    await fill(superuser, 0, FEW)
-    few = {user: await read_by_each(superuser, user) for user in (SMALL, LARGE)}
+    await fill(superuser, NONE, FEW)
+    few = {user: await read_by_each(superuser, user) for user in (MIDDLE, LARGE)}
     await fill(superuser, FEW, MANY)
-    many = {user: await read_by_each(superuser, user) for user in (SMALL, LARGE)}
+    many = {user: await read_by_each(superuser, user) for user in (MIDDLE, LARGE)}
     grown = {
         (name, user): (few[user][name], many[user][name])
         for user in few
         for name in STATEMENTS
-        if name not in OF_THEIRS and many[user][name] > GROWS * few[user][name] + AT_LEAST
+        if name not in NOT_FLAT and many[user][name] > GROWS * few[user][name] + AT_LEAST
     }
     assert grown == {}
     await superuser.execute("SET session_replication_role = origin")
     async with superuser.transaction():
         before = await superuser.fetch(READ, GROWING)
-        await superuser.execute("DELETE FROM users WHERE id = 4")
+        await superuser.execute("DELETE FROM users WHERE id = 7")
         assert await superuser.fetch(READ, GROWING) == before, "a user goes by indexes"
 
 
@@ -150,10 +142,10 @@ async def test_no_statement_needs_to_read_a_growing_table_from_end_to_end(
     senders: set[str] = set()
     everything = superuser.transaction()
     await everything.start()
-    await rows_for(superuser, 0, FEW)
+    await rows_for(superuser, NONE, FEW)
     await superuser.execute("ANALYZE")
     await superuser.execute("SET LOCAL enable_seqscan = off")
-    ids = await ids_of(superuser, SMALL)
+    ids = await ids_of(superuser, MIDDLE)
     whole = dict(await superuser.fetch(WHOLE_INDEXES, GROWING))
     for name, call in STATEMENTS.items():
         own = superuser.transaction()

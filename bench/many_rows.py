@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
+from bench.every_statement import BOOT, Ids
 from photo_api.registry import leases
-from tests.db.catalogue import BOOT, Ids
 
-SMALL, LARGE = 3, 1
-"""Users: of the one there are as many photos in every world, of the other a fifth of all."""
+SMALL, MIDDLE, LARGE = 3, 5, 1
+"""Users: of the first two there are 20 and 980 photos, however many there are in all, and as many
+links and albums (1 and 1097); of the last one photo in 25, all in one album."""
 
 GROWING = (
     "users", "photos", "albums", "album_photos", "shares", "jobs", "refresh_families",
@@ -20,61 +21,76 @@ last week, of `job_turns` and `places` a row for each user who was at work."""
 
 FILL = (
     "INSERT INTO users (email, email_fold, username, password_hash) SELECT 'u' || i || '@x',"
-    " 'u' || i || '@x', 'u' || i, '' FROM generate_series($1::int + 1, $2::int) i",
-    # The first thousand are the small user's, among others'.
+    " 'u' || i || '@x', 'u' || i, '' FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type, file_size,"
     " sha256, object_key, renditions, thumbnail_key, metadata_reader, display_key)"
-    " SELECT CASE WHEN i <= 4000 AND i % 4 = 0 THEN 3 WHEN i % 5 = 0 THEN 1"
-    "   ELSE 4 + i::bigint * 7919 % ($2::int - 3) END,"
+    " SELECT CASE WHEN i <= 20 THEN 3 WHEN i <= 1000 THEN 5 WHEN i % 25 = 0 THEN 1"
+    "   ELSE 6 + i::bigint * 7919 % ({rows.users} - 5) END,"
     " 'ready', 0, 'IMG.jpg', 'image/jpeg', 3000000, sha256(i::text::bytea), 'photos/' || i,"
     " 'ready', 'renditions/' || i, 1, 'd' || i"
-    " FROM generate_series(20 * $1::int + 1, 20 * $2::int) i",
-    "INSERT INTO albums (owner_id, name) SELECT CASE WHEN i = 1 THEN 1"
-    "  WHEN i <= 1100 THEN 3 ELSE i END, 'a'"
-    " FROM generate_series($1::int + 1, $2::int) i",
+    " FROM generate_series({before.photos} + 1, {rows.photos}) i",
+    "INSERT INTO albums (owner_id, name) SELECT CASE WHEN i IN (1, 3) THEN i"
+    "  WHEN i <= 1100 THEN 5 ELSE i END, 'a'"
+    " FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO album_photos (album_id, photo_id)"
-    " SELECT CASE WHEN owner_id IN (1, 3) THEN owner_id"
-    "   ELSE 1101 + id % ($2::int - 1101) END, id FROM photos"
-    " WHERE id > 20 * $1::int",
+    " SELECT CASE WHEN owner_id IN (1, 3, 5) THEN owner_id"
+    "   ELSE 1101 + id % ({rows.users} - 1101) END, id FROM photos WHERE id > {before.photos}",
     "INSERT INTO shares (album_id, token_hash, token_sealed, token_kid, expires_at, expiry_counted)"
     " SELECT i, sha256(i::text::bytea), '', 'k', CASE WHEN i % 2 = 0 THEN now()"
     "   + make_interval(days => i % 200 - 100) END, i % 2 = 0 AND i % 200 <= 100"
-    " FROM generate_series($1::int + 1, $2::int) i",
+    " FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO jobs (kind, subject_id, user_id, state, available_at)"
     " SELECT CASE WHEN i % 3 = 0 THEN 'display' ELSE 'renditions' END, i, i % 100 + 1,"
     " CASE WHEN i % 10 = 0 THEN 'dead' ELSE 'queued' END, now() - make_interval(secs => i)"
-    " FROM generate_series(5 * $1::int + 1, 5 * $2::int) i",
-    "INSERT INTO job_turns (user_id) SELECT generate_series(1, 100) FROM"
-    " (SELECT $1::int, $2::int) AS range ON CONFLICT DO NOTHING",
+    " FROM generate_series(5 * {before.users} + 1, 5 * {rows.users}) i",
+    "INSERT INTO job_turns (user_id) SELECT generate_series(1, 100) ON CONFLICT DO NOTHING",
     "INSERT INTO refresh_families (user_id, created_at) SELECT i / 5 + 1, now() - interval '1 day'"
-    " FROM generate_series(5 * $1::int, 5 * $2::int - 1) i",
+    " FROM generate_series(5 * {before.users}, 5 * {rows.users} - 1) i",
     "INSERT INTO refresh_tokens (token_hash, family_id, expires_at) SELECT"
     " sha256(f.id::text::bytea), f.id, now() + interval '9 days' FROM refresh_families f"
-    " JOIN users u ON u.id = f.user_id WHERE u.id > $1::int AND u.id <= $2::int",
+    " JOIN users u ON u.id = f.user_id WHERE u.id > {before.users} AND u.id <= {rows.users}",
     "INSERT INTO idempotency_keys (user_id, route, key, owner) SELECT i, 'r', 'k',"
-    " gen_random_uuid() FROM generate_series($1::int + 1, $2::int) i",
+    " gen_random_uuid() FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO login_attempts (kind, key, window_ends) SELECT 'pair', sha256(i::text::bytea),"
-    " now() + interval '1 hour' FROM generate_series($1::int + 1, $2::int) i",
+    " now() + interval '1 hour' FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO deletions (user_id, kind, object_id, request_id) SELECT i, 'photo', i, 'r'"
-    " FROM generate_series($1::int + 1, $2::int) i",
+    " FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO unreferenced_objects (object_key, delete_after) SELECT 'o' || i,"
-    " now() + interval '1 hour' FROM generate_series($1::int + 1, $2::int) i",
+    " now() + interval '1 hour' FROM generate_series({before.users} + 1, {rows.users}) i",
 )
-"""For users from $1 (without) to $2, 20 photos each; needs a superuser, since no trigger works."""
+"""For what there is from `before` to `rows`; needs a superuser, since no trigger works."""
 
 
-async def fill(superuser: Any, known: int, users: int) -> None:
-    """Let there be `users`, where there are `known`, and all that is theirs."""
+NO_GAP = """
+SELECT setval(pg_get_serial_sequence('{table}', 'id'), coalesce(max(id), 1), count(*) > 0)
+FROM {table}"""
+"""What was taken back has used numbers up."""
+
+
+class Rows(NamedTuple):
+    """How many there are, at least 1,200 and 1,000. Of most other things there are some a user."""
+
+    users: int
+    photos: int
+
+
+NONE = Rows(0, 0)
+
+
+async def fill(superuser: Any, before: Rows, rows: Rows) -> None:
+    """Let there be so many rows, where there are those of `before`."""
     async with superuser.transaction():
-        await rows_for(superuser, known, users)
+        await rows_for(superuser, before, rows)
     await superuser.execute("VACUUM ANALYZE")
 
 
-async def rows_for(superuser: Any, known: int, users: int) -> None:
+async def rows_for(superuser: Any, before: Rows, rows: Rows) -> None:
     """The same, in the caller's transaction, of which the planner knows nothing yet."""
     await superuser.execute("SET LOCAL session_replication_role = replica")
+    for table in ("users", "photos", "albums", "shares", "jobs"):
+        await superuser.execute(NO_GAP.format(table=table))
     for statement in FILL:
-        await superuser.execute(statement, known, users)
+        await superuser.execute(statement.format(before=before, rows=rows))
     await superuser.execute("DELETE FROM total_changes; SELECT count_totals()")
     await superuser.execute(
         "INSERT INTO instances (boot_id, instance, node, version, address, port, workers)"
@@ -111,9 +127,8 @@ async def explained(connection: Any, query: str, args: tuple[object, ...], optio
     attempt = connection.transaction()
     await attempt.start()
     try:
-        given = f"({', '.join(map(literal, args))})" if args else ""
         told = await connection.fetchval(
-            f"EXPLAIN ({options}, FORMAT JSON) EXECUTE looked_at{given}"
+            f"EXPLAIN ({options}, FORMAT JSON) EXECUTE looked_at{literals(args)}"
         )
     finally:
         await attempt.rollback()
@@ -121,7 +136,12 @@ async def explained(connection: Any, query: str, args: tuple[object, ...], optio
     return (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
 
 
-def literal(value: object) -> str:
+def literals(args: tuple[object, ...]) -> str:
+    """The arguments of a prepared statement."""
+    return f"({', '.join(map(_literal, args))})" if args else ""
+
+
+def _literal(value: object) -> str:
     """As PostgreSQL reads it where the type is known."""
     if value is None:
         return "NULL"

@@ -316,3 +316,13 @@ STATEMENTS: dict[str, Call] = {
     "lease": _leased,
     "lease renewed": lambda db, i: leases.renew(db, i.lease, 600),
 }
+
+NOT_FLAT = {
+    "share count": "the links of all albums of one user, when they have come to their bound",
+    "share made and revoked": "the same",
+    "user deactivated": "all sessions and links of one user end",
+    "jobs revived": "a command of the operator's, in batches",
+    "remake": "the same",
+    "photos without": "`photo-api reconcile`, which compares all photos with the store",
+}
+"""What may grow with what one user has, or is no request and on no timer, and why."""
