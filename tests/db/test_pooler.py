@@ -1,6 +1,7 @@
 """The whole service behind a real PgBouncer that gives a connection for each transaction."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +11,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from photo_api.db.connect import connect
+from photo_api.db.connect import ONE_PLAN, connect
 from photo_api.db.pool import open_database
 from photo_base.postgres import is_refusal
 from photo_local.privileges import server_account
 from tests.db.clusters import Cluster, settings, tied
 from tests.service import Service, cli, eventually, free_port, jpeg, migrate_once, put
 
+ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.needs("pgbouncer")
 
 
@@ -182,6 +184,25 @@ async def test_the_pooler_refuses_what_is_not_sent_to_it(cluster: Cluster, poole
     """Why a pooled connection is told less: this is what PgBouncer says to the rest."""
     with pytest.raises(asyncpg.PostgresError, match="unsupported startup parameter"):
         await (await connect(settings(pooler), "tests", timeout=10)).close()
+
+
+def test_the_role_has_one_plan_for_all_where_the_pooler_refuses_to_be_asked(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    guide = (ROOT / "docs/operations.md").read_text()
+    [told] = re.findall(r"ALTER ROLE photo_api SET plan_cache_mode = \w+", guide)
+
+    async def plan_mode(url: str) -> object:
+        pooled = settings(url, pooler="transaction", direct_url=cluster.url)
+        async with open_database(pooled, "tests") as database:
+            return await database.fetchval("SHOW plan_cache_mode")
+
+    cluster.sql(told)
+    try:
+        with running_pooler(cluster, tmp_path / "pooler") as url:
+            assert asyncio.run(plan_mode(url)) == ONE_PLAN
+    finally:
+        cluster.sql("ALTER ROLE photo_api RESET plan_cache_mode")
 
 
 async def test_a_pooler_that_refuses_a_password_is_told_from_one_that_is_away(
