@@ -49,8 +49,8 @@ ALONE = {
     "jobs/queue.py jobs": "a command of the operator's, which shows jobs",
     "photos/late_uploads.py leave_to_sweep": "what late_uploads._unknown has found, by its keys",
     "renditions/job.py _PhotoJob._keep": "a photo and its job, by their ids",
-    "renditions/job.py _PhotoJob.run": "a photo, by its id",
-    "renditions/rereading.py MetadataJob.run": "a photo, by its id",
+    "renditions/job.py _PhotoJob._photo": "a photo, by its id",
+    "renditions/rereading.py MetadataJob._key": "a photo, by its id",
     "storage/swift_opening.py open_requests": "no statement: a token's request",
 }
 """What is not in the catalogue, and why."""
