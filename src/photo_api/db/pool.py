@@ -1,5 +1,5 @@
 """The connection pool: bounded waiting, quick refusal while the server is down, and no round trip
-to reset what nobody changed."""
+to reset what nobody changed: its connections never LISTEN, lock or SET beyond a transaction."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from photo_api.db.connect import moved, session_options
+from photo_api.db.connections import Connections
 from photo_api.db.statement_spans import keep_no_spans, keep_spans
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import (
@@ -34,10 +35,12 @@ CONNECT_SHARE = 2 / 3
 """Share of the pool's wait after which a connection that is not made counts as a failure. Less than
 all of it, so that this is seen before the request that waits for it gives up."""
 
+OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+"""A migration has changed what statements return, which every connection has read before."""
+
 ANSWER_WAIT = 1.0
 """Seconds in which a server that let a statement run into its timeout has to answer anything."""
 
-IDLE_LIFETIME = 300.0
 PARTING = 0.25
 """Seconds for closing the pool, after which a hung server gets no more goodbyes: within the second
 of `contract.STOP_MARGIN` in which what is left is cut, or the process is killed before it has told
@@ -70,51 +73,15 @@ class Database:
         self._failing = False  # has the breaker counted anything: all that a request looks at
         self._asking: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._settling = set[asyncio.Task[None]]()
         self._waiting = 0
         self._refusals = 0
-        self._pool = asyncpg.create_pool(
-            min_size=0,
-            max_size=size,
-            max_inactive_connection_lifetime=IDLE_LIFETIME,
-            connect=self._connect,
-            reset=_keep,
-        )
+        self._connections = Connections(size, self._connect)
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Any]:
-        """A connection, outside any transaction. Raises `DatabaseUnavailable` after the wait, or at
-        once while the server is down."""
-        if self._failing and self._breaker.is_open:
-            self._refusals += 1
-            raise DatabaseUnavailable("the server does not answer")
-        trace, began = sampled(), time.monotonic()
-        self._waiting += 1
-        try:
-            connection = await self._pool.acquire(timeout=self._wait)
-        except FAILURES as error:
-            self._refusals += 1
-            if isinstance(error, TimeoutError):
-                self._start_asking()
-            raise DatabaseUnavailable(reason(error)) from error
-        finally:
-            self._waiting -= 1
-        try:
-            if trace is not None:
-                record("database connection", time.monotonic() - began)
-                keep_spans(connection)
-            yield connection
-            if self._failing:
-                self._succeeded()
-        except TimeoutError:
-            await self._settle(connection)
-            raise
-        except asyncpg.ReadOnlySQLTransactionError:
-            self._start_looking()
-            raise
-        finally:
-            if trace is not None:
-                keep_no_spans(connection)
-            await self._release(connection)
+    def acquire(self) -> "_Use":
+        """A connection, outside any transaction, as a context. Raises `DatabaseUnavailable` after
+        the wait, or at once while the server is down."""
+        return _Use(self)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -129,7 +96,8 @@ class Database:
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         async with self.acquire() as connection:
-            return list(await connection.fetch(query, *args))
+            rows: list[asyncpg.Record] = await connection.fetch(query, *args)
+            return rows
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
         async with self.acquire() as connection:
@@ -146,17 +114,12 @@ class Database:
 
     def watched_by(self, counts: Counts, process: str) -> None:
         """Have the pool of this kind of process counted."""
-        pool = self._pool
-        busy = lambda: pool.get_size() - pool.get_idle_size()  # noqa: E731
-        counts.watch(DATABASE_CONNECTIONS, process, "in_use", read=busy)
-        counts.watch(DATABASE_CONNECTIONS, process, "idle", read=pool.get_idle_size)
+        ours = self._connections
+        counts.watch(DATABASE_CONNECTIONS, process, "in_use", read=lambda: ours.in_use)
+        counts.watch(DATABASE_CONNECTIONS, process, "idle", read=lambda: ours.idle)
         counts.watch(DATABASE_WAITING, process, read=lambda: self._waiting)
         counts.watch(DATABASE_REFUSALS, process, read=lambda: self._refusals)
         counts.watch(BREAKER_OPEN, "database", read=lambda: self._breaker.is_open)
-
-    async def open(self) -> None:
-        """Make the pool usable; connects to nothing."""
-        await self._pool
 
     def use(self, settings: DatabaseSettings) -> None:
         """Make new connections with the address and password of these. Those that there are stay,
@@ -164,52 +127,86 @@ class Database:
         before, self._settings = self._settings, settings
         self._refused_until = 0.0
         if moved(before, settings):
-            self._expiring = asyncio.create_task(self._pool.expire_connections())
+            self._connections.expire()
 
     async def close(self) -> None:
         """Let go of all connections, within `PARTING` seconds."""
-        await cancel(*filter(None, (self._asking, self._looking)))
+        await cancel(*filter(None, (self._asking, self._looking)), *self._settling)
         with suppress(*FAILURES):
-            async with asyncio.timeout(PARTING):
-                await self._pool.close()
+            await self._connections.close(PARTING)
 
-    async def _connect(self, *_: object, **made_for: Any) -> asyncpg.Connection:
-        """What the pool makes its connections with."""
+    async def take(self) -> asyncpg.Connection:
+        """For `give_back` or `give_back_later`; otherwise as `acquire`."""
+        if self._failing and self._breaker.is_open:
+            self._refusals += 1
+            raise DatabaseUnavailable("the server does not answer")
+        try:
+            if self._connections.is_at_hand:
+                return await self._connections.take()
+            return await self._take_in_time()
+        except FAILURES as error:
+            self._refusals += 1
+            if isinstance(error, TimeoutError):
+                self._start_asking()
+            raise DatabaseUnavailable(reason(error)) from error
+
+    async def _take_in_time(self) -> asyncpg.Connection:
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait):
+                return await self._connections.take()
+        finally:
+            self._waiting -= 1
+
+    async def give_back(self, connection: asyncpg.Connection, error: BaseException | None) -> None:
+        """After a use that ended so."""
+        try:
+            if error is None:
+                if self._failing:
+                    self._succeeded()
+            elif isinstance(error, TimeoutError):
+                await self._settle(connection)
+            elif isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                self._start_looking()
+            elif isinstance(error, OUTDATED):
+                self._connections.expire()
+        finally:
+            self._connections.give_back(connection)
+
+    def give_back_later(self, connection: asyncpg.Connection) -> None:
+        """After a use that was cancelled: its statement may go on for a while, for which nobody
+        waits."""
+        task = asyncio.create_task(self.give_back(connection, TimeoutError()))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _connect(self) -> asyncpg.Connection:
+        """What connections are made with."""
         if time.monotonic() < self._refused_until:
             raise asyncpg.InvalidAuthorizationSpecificationError("refused a moment ago")
         try:
             async with asyncio.timeout(self._connect_wait):
-                connection = await self._open(made_for)
+                connection = await self._open()
         except FAILURES as error:
             if is_refusal(error):
                 self._refused_until = time.monotonic() + PAUSE
                 self.refused()
             else:
-                await self._failed(error)
+                self._failed(error)
             raise
         self._succeeded()
         return connection
 
-    async def _open(self, made_for: dict[str, Any]) -> asyncpg.Connection:
+    async def _open(self) -> asyncpg.Connection:
         connection = await connect_to_primary(
-            self._settings.url, self._options | made_for, timeout=self._connect_wait
+            self._settings.url, self._options, timeout=self._connect_wait
         )
         try:
             await _set_codecs(connection)
         except BaseException:
-            # Here and not in the pool's `init`, after which a hung server would get a goodbye.
             connection.terminate()
             raise
         return connection
-
-    async def _release(self, connection: Any) -> None:
-        try:
-            await self._pool.release(connection)
-        except TimeoutError as error:
-            await self._suspect(error)
-        except FAILURES as error:
-            # The driver has thrown the connection away; what was asked of it is done.
-            log.debug("connection lost on its way back: %s", type(error).__name__)
 
     async def _settle(self, connection: Any) -> None:
         """After a statement's timeout: was it slow, or is its server gone? The driver has asked for
@@ -219,20 +216,19 @@ class Database:
         except FAILURES as error:
             if _is_an_answer(error):
                 return  # for instance that the transaction has failed
-            with suppress(asyncpg.InterfaceError):  # terminated and released already
-                connection.terminate()
-            await self._suspect(error)
-
-    async def _suspect(self, error: BaseException) -> None:
-        """A connection turned out to be dead, and its siblings may be: none is used again."""
-        await self._pool.expire_connections()
-        await self._failed(error)
+            connection.terminate()
+            # Its siblings may be dead too: none is used again.
+            self._connections.expire()
+            self._failed(error)
+        except asyncio.CancelledError:
+            connection.terminate()
+            raise
 
     def _succeeded(self) -> None:
         self._failing = False
         self._breaker.succeeded()
 
-    async def _failed(self, error: BaseException, *, proof: bool = False) -> None:
+    def _failed(self, error: BaseException, *, proof: bool = False) -> None:
         self._failing = True
         was_open = self._breaker.is_open
         if proof:
@@ -241,7 +237,7 @@ class Database:
             self._breaker.failed()
         if self._breaker.is_open and not was_open:
             log.warning("the database is taken to be down: %s", reason(error))
-            await self._pool.expire_connections()
+            self._connections.expire()
             self._start_asking()
 
     def _start_asking(self) -> None:
@@ -258,7 +254,7 @@ class Database:
                 if was_open:
                     log.warning("the database answers again")
             except (OSError, TimeoutError) as error:
-                await self._failed(error, proof=True)
+                self._failed(error, proof=True)
             except FAILURES as error:
                 log.debug("the database refuses: %s", reason(error))
             except Exception:  # without a further question it would be taken to be down for ever
@@ -278,7 +274,7 @@ class Database:
             connection = await self._connect()
             try:
                 if await connection.fetchval("SHOW transaction_read_only") == "off":
-                    await self._pool.expire_connections()
+                    self._connections.expire()
                     log.warning("connections to a read-only server are replaced")
             finally:
                 await _part(connection)
@@ -287,6 +283,33 @@ class Database:
         except Exception:  # nobody awaits this; the next refused write looks again
             log.exception("the primary cannot be looked for")
         await asyncio.sleep(PAUSE)
+
+
+class _Use:
+    """A connection for as long as this context lasts."""
+
+    __slots__ = ("_connection", "_database", "_traced")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        trace = sampled()
+        began = time.monotonic() if trace is not None else 0.0
+        self._connection = await self._database.take()
+        self._traced = trace is not None
+        if self._traced:
+            record("database connection", time.monotonic() - began)
+            keep_spans(self._connection)
+        return self._connection
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._traced:
+            keep_no_spans(self._connection)
+        if error is None or isinstance(error, Exception):
+            await self._database.give_back(self._connection, error)
+        else:
+            self._database.give_back_later(self._connection)
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:
@@ -303,11 +326,6 @@ def _is_an_answer(error: BaseException) -> bool:
     return isinstance(error, asyncpg.PostgresError) and not lost
 
 
-async def _keep(_: asyncpg.Connection) -> None:
-    """Pool connections never LISTEN, lock or SET, so there is nothing to reset between uses; the
-    driver's own reset is one more round trip for each request."""
-
-
 async def _part(connection: asyncpg.Connection) -> None:
     with suppress(*FAILURES):
         await connection.close(timeout=ANSWER_WAIT)
@@ -322,7 +340,6 @@ async def open_database(
     the database is down."""
     database = Database(settings, name, size or settings.pool_size)
     try:
-        await database.open()
         yield database
     finally:
         await database.close()

@@ -1,7 +1,6 @@
 """The statements that a connection sends on behalf of a sampled request or job, as spans."""
 
 import re
-from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -17,16 +16,14 @@ ACTS = re.compile(
 READ = re.compile(r"\bFROM\s+(\w+)")
 
 
-def keep_spans(connection: Any) -> None:
-    """Of what this connection sends from now on. Raises `asyncpg.InterfaceError` when it is
-    closed."""
+def keep_spans(connection: asyncpg.Connection) -> None:
+    """Of what this connection sends from now on."""
     connection.add_query_logger(_record)
 
 
-def keep_no_spans(connection: Any) -> None:
+def keep_no_spans(connection: asyncpg.Connection) -> None:
     """Before somebody else gets it."""
-    with suppress(asyncpg.InterfaceError):  # terminated, and released already
-        connection.remove_query_logger(_record)
+    connection.remove_query_logger(_record)
 
 
 def _record(sent: Any) -> None:
