@@ -101,9 +101,9 @@ async def test_a_presign_passes_at_most_eight_files(counted: Counted) -> None:
     shell = {file for file in every if "/albums/" not in file}
     await counted.count("POST", "/photos/presigned-url", **presign)  # a new user's first
     passed = await _files_passed(counted, "POST", "/photos/presigned-url", **presign)
-    # One counts, one looks for a trace; CORS is one since it answers requests without origin
-    # itself, at half of what Starlette takes.
-    assert len(shell) <= 11, sorted(shell)
+    # One counts, one looks for a trace, and two do for half of its cost what the code of others
+    # did, which is not counted: CORS of a request without origin, and lending a connection.
+    assert len(shell) <= 12, sorted(shell)
     assert len(passed - shell) <= 8, sorted(passed - shell)
 
 
