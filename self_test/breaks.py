@@ -306,9 +306,9 @@ def _born_ready(child: Any) -> None:
     """What is started during a drain knows nothing of it."""
     start: Callable[..., None] = child.Child.__init__
 
-    def start_unaware(self: Any, command: Any, environ: Any, inherited: Any, on_event: Any) -> None:
+    def start_unaware(self: Any, command: Any, *more: Any) -> None:
         unaware = [word for word in command if word != "--draining"]
-        start(self, unaware, environ, inherited, on_event)
+        start(self, unaware, *more)
 
     child.Child.__init__ = start_unaware
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 import photo_api.cli
+import photo_api.commands
 import photo_fleet.cli
 import photo_local.command
 from photo_local.bucket import BucketAdmin
@@ -43,7 +44,7 @@ def lines(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Itera
 
 
 def everything() -> Iterator[Line]:
-    yield from lines(photo_api.cli._parser())
+    yield from lines(photo_api.commands._parser())
     yield from lines(photo_local.command._parser(), ("embedded",))
     for command in photo_fleet.cli.COMMANDS:
         yield from (

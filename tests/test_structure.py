@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -155,7 +156,7 @@ def test_no_dependency_runs_in_a_thread(environ: dict[str, str]) -> None:
 
 SERVING_PATH = {
     "_argon2_cffi_bindings", "_cffi_backend", "annotated_doc", "annotated_types", "anyio", "argon2",
-    "asyncpg", "bcrypt", "click", "cryptography", "fastapi", "h11", "httptools", "joserfc",
+    "asyncpg", "bcrypt", "click", "cryptography", "fastapi", "httptools", "joserfc",
     "obstore", "opentelemetry", "orjson", "pydantic", "pydantic_core", "python_multipart",
     "sniffio", "starlette", "typing_extensions", "typing_inspection", "uvicorn",
 }  # fmt: skip
@@ -165,6 +166,59 @@ start: decoders, HTTP clients, the embedded servers and operations stay out."""
 
 def test_the_serving_path_imports_these_and_nothing_else() -> None:
     assert _third_party("photo_api.web_worker") - PYTHON_S_OWN <= SERVING_PATH
+
+
+UNASKED = {
+    "pydantic.v1",  # FastAPI's look whether a model is of it
+    "h11", "photo_api.http_exchange", "photo_api.cloud.metadata",  # for a role's key, for sinks
+    "photo_api.telemetry.http_sink", "photo_api.storage.swift_opening",
+    "photo_api.delivery.cloudfront",  # by their settings
+    "photo_api.supervisor.child", "photo_api.supervisor.drain", "photo_api.registry.receipts",
+    "PIL", "pyvips", "pi_heif", "httpx", "urllib3",
+}  # fmt: skip
+"""What no request needs, or only with settings that are not the usual ones."""
+
+
+def test_a_worker_that_is_ready_has_not_loaded_what_no_request_needs() -> None:
+    """Nor looked for garbage while it was loading; FastAPI's models of OpenAPI documents are built
+    when somebody asks for one, and ours before anybody asks."""
+    code = """
+import gc, json, sys
+from photo_api import quick_start
+quick_start.leave_out_what_no_request_needs()
+import photo_api.web_worker
+from fastapi.openapi.models import OpenAPI
+from photo_api.photos.models import Photo
+collections = sum(generation["collections"] for generation in gc.get_stats())
+built = [model.__pydantic_complete__ for model in (OpenAPI, Photo)]
+quick_start.all_is_loaded()
+loaded = [name for name, module in sys.modules.items() if module]
+print(json.dumps([loaded, collections, built, gc.isenabled(), gc.get_freeze_count()]))
+OpenAPI(openapi="3.1.0", info={"title": "t", "version": "1"}, paths={})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, collections, built, enabled, frozen = json.loads(done.stdout)
+    assert set(loaded) & UNASKED == set()
+    assert collections <= 2, "before the first line"
+    assert built == [False, True]
+    assert enabled
+    assert frozen > 10_000
+
+
+UNREAD = {"argparse", "asyncio", "dataclasses", "inspect", "json", "logging", "ssl", "typing"}
+
+
+def test_next_to_nothing_is_loaded_before_the_first_worker_is_started() -> None:
+    lines = ("import sys", f"sys.path.insert(0, {str(SOURCES)!r})", "import photo_api.cli")
+    code = "; ".join([*lines, "import photo_api.supervisor.spawning", "print(*sys.modules)"])
+    command = [sys.executable, "-SIc", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert loaded & UNREAD == set()
+    ours = {name for name in loaded if name.startswith("photo_")}
+    assert ours == {"photo_api"} | {
+        f"photo_api.{name}" for name in ("cli", "contract", "supervisor", "supervisor.spawning")
+    }
 
 
 def test_the_supervisor_imports_hardly_anything() -> None:

@@ -36,6 +36,9 @@ HEALTH_PATH = "/health"
 METRICS_PATH = "/metrics"
 LIVE_PATH = "/health/live"
 
+WEB_WORKER = "photo_api.web_worker"
+"""The module that a web worker runs, as its command line says."""
+
 PROBE_TIMEOUT = 1.5
 """Seconds that an instance's look at its database may take; after them the database is away."""
 

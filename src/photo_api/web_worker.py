@@ -5,6 +5,11 @@ the commands are `drain` (readiness fails, serve on), `retire` (accept no more) 
 what is in flight); the end of the channel means that the supervisor is dead, and ends the worker.
 """
 
+from photo_api import quick_start
+
+if __name__ == "__main__":
+    quick_start.leave_out_what_no_request_needs()
+
 import asyncio
 import json
 import logging
@@ -31,7 +36,7 @@ from photo_api.metrics.metric import OTHER
 from photo_api.metrics.reporting import LAST_REPORT
 from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
-from photo_api.supervisor.drain import accept_the_last
+from photo_api.supervisor.listening import accept_the_last
 from photo_api.supervisor.load import WorkerLoad
 from photo_api.supervisor.worker_process import IGNORED, WorkerProcess, worker_process
 from photo_api.telemetry.logs import open_access_log
@@ -40,6 +45,7 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 LOAD_INTERVAL, LOAD_INTERVAL_AT_END = 1.0, 0.2
+LOOK_AT_END = 0.01
 
 
 class Server(uvicorn.Server):
@@ -73,6 +79,7 @@ class Server(uvicorn.Server):
         _insist_on_ignoring()
         if not self.should_exit:
             await self._channel.send("ready")
+        quick_start.all_is_loaded()
         reporting = asyncio.create_task(self._report_load())
         counting = asyncio.create_task(self._metrics.keep())
         for task in (reporting, counting):
@@ -136,6 +143,14 @@ class Server(uvicorn.Server):
             await accept_the_last(sockets or [], self.servers, self._protocol)
         await super().shutdown(sockets)
         await self._tell_end()
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """As uvicorn's own, which looks whether the last request is through only ten times a
+        second, and holds up the end of an instance by that."""
+        state = self.server_state
+        while (state.connections or state.tasks) and not self.force_exit:
+            await asyncio.sleep(LOOK_AT_END)
+        await super()._wait_tasks_to_complete()
 
     def _protocol(self) -> asyncio.Protocol:
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class

@@ -13,7 +13,7 @@ import pytest
 
 from photo_api.db.pool import DatabaseUnavailable
 from photo_api.storage.base import StoreDown
-from photo_api.supervisor.control_channel import socket_pair
+from photo_api.supervisor.spawning import socket_pair
 from photo_api.telemetry.failures import bug
 from photo_base.postgres import FAILURES
 from tests.jobs.stage import Worker

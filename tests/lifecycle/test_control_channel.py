@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from photo_api.supervisor.control_channel import ControlChannel, messages, socket_pair
+from photo_api.supervisor.control_channel import ControlChannel, messages
+from photo_api.supervisor.spawning import socket_pair
 
 SENT = 200
 """Of 8 kB each: more than a socket holds."""

@@ -43,8 +43,9 @@ from photo_api.metrics.declared import (
 from photo_api.metrics.exposition import exposition, wants_openmetrics
 from photo_api.metrics.metric import OTHER
 from photo_api.metrics.reporting import MOST_WAITING, NoAnswer, Reporting, pieces
-from photo_api.supervisor.control_channel import LONGEST, ControlChannel, socket_pair
+from photo_api.supervisor.control_channel import LONGEST, ControlChannel
 from photo_api.supervisor.metrics import InstanceMetrics
+from photo_api.supervisor.spawning import socket_pair
 
 METRICS_DOC = Path(__file__).parent.parent.parent / "docs/metrics.md"
 ALBUMS = "GET", "/api/albums", "200"

@@ -15,7 +15,8 @@ import pytest
 from photo_api.cloud.sigv4 import Credentials
 from photo_api.storage import credentials as instance_role
 from photo_api.storage.base import StoreUnavailable
-from photo_api.storage.credentials import InstanceRoleCredentials, StaticCredentials
+from photo_api.storage.credentials import StaticCredentials
+from photo_api.storage.role_credentials import InstanceRoleCredentials
 
 
 class FakeMetadata(ThreadingHTTPServer):

@@ -3,11 +3,14 @@
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from photo_api.cloud.metadata import Metadata
 from photo_api.contract import RELEASE
 from photo_api.settings.instance import LifecycleSettings
+
+if TYPE_CHECKING:
+    from photo_api.cloud.metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Identity:
 
 
 def identify(
-    settings: LifecycleSettings, boot_id: str | None = None, metadata: Metadata | None = None
+    settings: LifecycleSettings, boot_id: str | None = None, metadata: "Metadata | None" = None
 ) -> Identity:
     """This boot's identity: what is configured comes first, then what the cloud's metadata says,
     then what the machine knows. A worker is given the boot id of its supervisor."""

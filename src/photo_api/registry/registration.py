@@ -152,7 +152,7 @@ class Registration:
         try:
             async with self._connected(time_box) as connection:
                 gap = await self._write(connection)
-                if self.after_heartbeat is not None:
+                if self.after_heartbeat is not None and self._state != "stopped":
                     await self.after_heartbeat(connection)
         except FAILURES as error:
             self._detector.heartbeat_failed()

@@ -13,11 +13,7 @@ from photo_api.settings.instance import CloudSettings
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.base import ObjectStore
-from photo_api.storage.credentials import (
-    CredentialSource,
-    InstanceRoleCredentials,
-    StaticCredentials,
-)
+from photo_api.storage.credentials import CredentialSource, StaticCredentials
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.measured import MeasuredStore
 from photo_api.storage.s3 import S3Store
@@ -65,6 +61,9 @@ async def open_credentials(
     if settings.access_key:
         yield StaticCredentials(settings.access_key, settings.secret_key)
         return
+    # Here alone: it brings an HTTP client.
+    from photo_api.storage.role_credentials import InstanceRoleCredentials
+
     async with InstanceRoleCredentials(cloud.metadata_url) as credentials:
         yield credentials
 

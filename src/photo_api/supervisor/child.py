@@ -7,13 +7,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from photo_api.supervisor.control_channel import messages, socket_pair
+from photo_api.supervisor.control_channel import messages
 from photo_api.supervisor.load import WorkerLoad
-from photo_base.tasks import first
+from photo_api.supervisor.spawning import Ahead, socket_pair, spawn
+from photo_base.tasks import beside, first
 
 log = logging.getLogger(__name__)
+
+OF_PYTHON = 3
+"""Words of a command line before the module's own: the interpreter, -m and the module."""
 
 
 @contextmanager
@@ -30,9 +34,9 @@ def _signals_blocked() -> Iterator[None]:
 
 
 class Child:
-    """A process in a session of its own, so that a Ctrl-C or a group signal does not reach it
-    beside its supervisor's commands. `on_event` gets what it sends, `end` gives its exit code, or
-    OSError when it could not be started; cancelling `end` kills it."""
+    """A process, or the one that has started `ahead`. `on_event` gets what it sends, `end` gives
+    its exit code, or OSError when it could not be started, or there is no thread to wait for it;
+    cancelling `end` kills it."""
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Child:
         environ: Mapping[str, str],
         inherited: Sequence[int],
         on_event: Callable[["Child", str, str], None],
+        ahead: Ahead | None = None,
     ) -> None:
         self.pid: int | None = None
         self.ready = asyncio.Event()
@@ -52,45 +57,54 @@ class Child:
         self._on_event = on_event
         self._channel: socket.socket | None = None
         self._unsent: dict[str, str] = {}
-        self.end = asyncio.create_task(self._run(command, environ, inherited))
+        self.end = asyncio.create_task(self._run(command, environ, inherited, ahead))
 
     async def _run(
-        self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        inherited: Sequence[int],
+        ahead: Ahead | None,
     ) -> int:
         """What was sent before this begins is there at the start of the process."""
-        ours, theirs = socket_pair()
+        if ahead is None:
+            process, ours = self._spawn(command, environ, inherited)
+        else:
+            process, ours = ahead.process, ahead.channel
+            ahead.begin(command[OF_PYTHON:], environ, inherited)
+            self._open(ours)
         with ours:
-            with theirs, _signals_blocked():
-                self._channel = ours
-                self._flush()
-                descriptor = theirs.fileno()
-                try:
-                    process = await asyncio.create_subprocess_exec(
-                        *command,
-                        "--control",
-                        str(descriptor),
-                        stdin=subprocess.DEVNULL,
-                        env=environ,
-                        pass_fds=(*inherited, descriptor),
-                        start_new_session=True,
-                    )
-                except RuntimeError as error:
-                    # Python 3.11 waits for each child in a thread, and there is none to be had. The
-                    # child hears that its supervisor is gone, and ends.
-                    raise OSError(str(error)) from error
             self.pid = process.pid
             listening = asyncio.create_task(self._listen(ours))
+            ended = asyncio.create_task(beside(process.wait, f"end of {process.pid}"))
             try:
-                return await process.wait()
+                return await asyncio.shield(ended)
             finally:
                 if process.returncode is None:
                     process.kill()
-                    await process.wait()
+                    with suppress(OSError):  # no thread waits for it
+                        await ended
                 # What it said last may still be on its way.
                 await first(listening, timeout=1)
                 listening.cancel()
                 asyncio.get_running_loop().remove_writer(ours)
                 self.pid = None
+
+    def _spawn(
+        self, command: Sequence[str], environ: Mapping[str, str], inherited: Sequence[int]
+    ) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket_pair()
+        with theirs, _signals_blocked():
+            self._open(ours)
+            try:
+                return spawn(command, environ, inherited, theirs), ours
+            except OSError:
+                ours.close()
+                raise
+
+    def _open(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._flush()
 
     async def _listen(self, channel: socket.socket) -> None:
         async for message in messages(channel):

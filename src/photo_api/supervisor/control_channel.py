@@ -2,7 +2,8 @@
 side died.
 
 The sockets keep the borders of messages (SOCK_SEQPACKET): one send is one message, whole or not at
-all. The supervisor sends commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
+all. To a worker that has started ahead (`spawning.py`) the supervisor sends the rest of its command
+line, and to all of them commands: `secrets JSON`, which is there at the start, `drain`, `retire`,
 `stop`, `about JSON`, `checks JSON`, `delivery JSON`, `look-at-storage`, `look-at-fleet N`,
 `metrics-N` with a piece of what a worker asked for. A worker sends events: `ready`, `load JSON`,
 `check JSON`, `recycle`, `refused database`, `refused store`, `counts JSON`, `gauges JSON`,
@@ -11,19 +12,14 @@ after which nothing comes.
 """
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 
 LONGEST = 64 * 1024
-
-
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """(the supervisor's end, the worker's end), non-blocking."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    return ours, theirs
+MOST = 4
+"""Descriptors that a worker is given."""
 
 
 async def messages(connection: socket.socket) -> AsyncIterator[str]:
@@ -48,9 +44,24 @@ class ControlChannel:
         # A loop waits for room in a socket on behalf of one sender: another would take its place.
         self._turn = asyncio.Lock()
 
+    def command_line(self) -> tuple[list[str], dict[str, str], dict[int, int]]:
+        """What a worker that was started ahead is told: (the rest of its command line, what changes
+        in its environment, the descriptors here by their numbers in the command line). Waits."""
+        self._socket.setblocking(True)
+        line, given, *_ = socket.recv_fds(self._socket, LONGEST, MOST, socket.MSG_CMSG_CLOEXEC)
+        if not line:
+            raise ConnectionAbortedError("the supervisor has ended")
+        told = json.loads(line)
+        here = dict(zip(told["descriptors"], given, strict=True))
+        return told["arguments"], told["environ"], here
+
     def first(self) -> tuple[str, str]:
-        """The command that was there at the start. Raises OSError when there was none."""
-        return _parts(self._socket.recv(LONGEST).decode())
+        """The first command. Waits for it; raises OSError when the supervisor is gone."""
+        self._socket.setblocking(True)
+        try:
+            return _parts(self._socket.recv(LONGEST).decode())
+        finally:
+            self._socket.setblocking(False)
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, str]]:
         async for message in messages(self._socket):

@@ -9,7 +9,7 @@ it off: the processes are killed.
 2. Lame duck: serve on while balancers notice. Beside it a machine of Amazon's that never serves
    again deregisters from its target groups (`termination.py`).
 3. Stop accepting (command `stop`): each web worker takes the connections that wait, with
-   `accept_the_last`, and the kernel refuses further ones.
+   `accept_the_last` (`listening.py`), and the kernel refuses further ones.
 4. In flight: requests are answered to the end of their bodies, for `drain_wait` at most.
 5. Flush: each process gives its log lines up to `log_flush` and exits. The registry hears that the
    instance stopped, and what came of it all: the receipt, which is a line in the log too. Then the
@@ -22,7 +22,6 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -171,27 +170,3 @@ def lame_duck_end(life: LifecycleSettings, began: float, sent_to_until: float) -
 
 def _did(task: asyncio.Task[None]) -> bool:
     return task.done() and task.exception() is None
-
-
-async def accept_the_last(
-    sockets: Sequence[socket.socket],
-    servers: Sequence[asyncio.AbstractServer],
-    protocol: Callable[[], asyncio.Protocol],
-) -> None:
-    """What a web worker does when it stops accepting. Closing a socket resets the connections that
-    wait in it to be accepted, whose requests may be on their way. So they are accepted, and further
-    ones refused by the kernel in the same breath, for all processes that share the socket."""
-    waiting = []
-    for listening in sockets:
-        listening.setblocking(False)
-        with suppress(OSError):  # none waits, or another worker was first
-            while True:
-                waiting.append(listening.accept()[0])
-        with suppress(OSError):
-            listening.shutdown(socket.SHUT_RD)
-    for server in servers:
-        server.close()
-    loop = asyncio.get_running_loop()
-    for connection in waiting:
-        with suppress(OSError):
-            await loop.connect_accepted_socket(protocol, connection)

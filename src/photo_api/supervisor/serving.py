@@ -9,6 +9,7 @@ from photo_api.cloud.metadata import look_up
 from photo_api.own_process import hide_memory
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import SecretFiles
+from photo_api.supervisor.spawning import Ahead
 from photo_api.supervisor.supervisor import Supervisor
 from photo_api.telemetry.logs import configure_logging, log_shipping
 from photo_base.proxies import proxy_of, without_password
@@ -18,9 +19,11 @@ log = logging.getLogger(__name__)
 OWN_FLUSH = 1.0
 
 
-async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -> int:
-    """Run an instance to its end; the exit code. `how` is the `Supervisor`'s. Raises OSError when
-    the port cannot be had."""
+async def supervise(
+    secrets: SecretFiles, ahead: Ahead | None, *, host: str, port: int, **how: Any
+) -> int:
+    """Run an instance to its end; the exit code. `ahead` is a web worker that has started already,
+    `how` is the `Supervisor`'s. Raises OSError when the port cannot be had."""
     hide_memory()
     settings = secrets.settings
     early = identify(settings.lifecycle)
@@ -32,6 +35,7 @@ async def supervise(secrets: SecretFiles, *, host: str, port: int, **how: Any) -
     flush = min(OWN_FLUSH, settings.lifecycle.log_flush)
     with log_shipping(settings.logs, identity, "main", flush) as logs:
         instance = Supervisor(secrets, identity, host=host, port=port, metadata=metadata, **how)
+        instance.ahead = ahead
         instance.follow_secrets(logs.use)
         logs.watched_by(instance.counts, "main")
         return await instance.run()

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from photo_api.supervisor.child import Child
 from photo_api.supervisor.load import WorkerLoad, total
+from photo_api.supervisor.spawning import Ahead, program
 from photo_base.tasks import cancel, first
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,9 @@ class Slot:
         self.on_event: Callable[[Slot, Child, str, str], None] = lambda *_: None
         self.on_exit: Callable[[Slot, int], None] = lambda *_: None
         self.first_command: Callable[[], str] = str
-        self._command = [sys.executable, "-m", module, "--name", name, *arguments]
+        self.ahead: Ahead | None = None
+        """The first of its processes, if that has started already."""
+        self._command = [*program(module, name), *arguments]
         self._environ = dict(environ)
         self._inherited = tuple(inherited)
         self._after = after
@@ -148,7 +150,8 @@ class Slot:
         # From its start: a command might be read after the first request.
         draining = ["--draining"] if self._leaving.is_set() else []
         line = [*self._command, *draining]
-        child = Child(line, self._environ, self._inherited, self._take_event)
+        ahead, self.ahead = self.ahead, None
+        child = Child(line, self._environ, self._inherited, self._take_event, ahead)
         if command := self.first_command():
             child.send(command)
         self._children.append(child)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from photo_api.cloud.identity import Identity
 from photo_api.cloud.metadata import Metadata
+from photo_api.contract import WEB_WORKER
 from photo_api.health.readiness import READY, phase_of, status_of
 from photo_api.http.phase import Phase
 from photo_api.metrics.counts import Counts
@@ -30,6 +31,7 @@ from photo_api.supervisor.pushing import Pushing
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
+from photo_api.supervisor.spawning import Ahead
 from photo_api.supervisor.systemd import notify
 from photo_api.supervisor.termination import Termination
 from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
@@ -84,6 +86,8 @@ class Supervisor:
         self._slots: list[Slot] = []
         self.port = port
         self.counts = Counts()
+        self.ahead: Ahead | None = None
+        """A web worker that has started already."""
 
     async def run(self) -> int:
         """Until a signal or `stop`; the exit code. Raises OSError when the port cannot be had."""
@@ -180,7 +184,7 @@ class Supervisor:
         web = [
             Slot(
                 f"web-{number}",
-                "photo_api.web_worker",
+                WEB_WORKER,
                 [*common, "--socket", str(descriptor)],
                 environ,
                 [descriptor, *shared],
@@ -192,6 +196,8 @@ class Supervisor:
         slots = web + jobs * self._jobs
         for slot in slots:
             slot.first_command = self._secrets.command
+        if web:
+            web[0].ahead = self.ahead
         return slots
 
     def _make_registration(self) -> "Registration":

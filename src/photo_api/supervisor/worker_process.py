@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,23 +40,21 @@ class WorkerProcess:
 def worker_process() -> Iterator[WorkerProcess]:
     """Make this process a worker: it hides its memory, dies with its supervisor and ignores
     signals. At the end it flushes its log, and says its last word unless it has failed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--boot-id", required=True)
-    parser.add_argument("--control", type=int, required=True)
-    parser.add_argument("--socket", type=int)
-    parser.add_argument("--token", type=int, help="memory for the store's token")
-    parser.add_argument("--draining", action="store_true", help="started during a drain")
-    options = parser.parse_args()
+    options, here = _options(sys.argv[1:]), dict[int, int]()
     die_with_parent()
     hide_memory()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     channel = ControlChannel(options.control)
+    if options.ahead:
+        arguments, changed, here = channel.command_line()
+        os.environ.update(changed)
+        options = _options([*sys.argv[1:], *arguments])
     secrets = ChildSecrets(os.environ, channel)
     if options.token is not None:
-        os.set_inheritable(options.token, False)  # what decodes images is not trusted with it
-        secrets.live.shared_token = options.token
+        token = here.get(options.token, options.token)
+        os.set_inheritable(token, False)  # what decodes images is not trusted with it
+        secrets.live.shared_token = token
     settings = secrets.live.now
     identity = identify(settings.lifecycle, options.boot_id)
     flush = settings.lifecycle.log_flush
@@ -73,6 +72,18 @@ def worker_process() -> Iterator[WorkerProcess]:
             metrics,
             tracer,
             options.draining,
-            options.socket,
+            here.get(options.socket, options.socket),
         )
     channel.send_last(metrics.last_word(), LAST_REPORT)
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--ahead", action="store_true", help="the channel tells the rest")
+    parser.add_argument("--boot-id")
+    parser.add_argument("--socket", type=int)
+    parser.add_argument("--token", type=int, help="memory for the store's token")
+    parser.add_argument("--draining", action="store_true", help="started during a drain")
+    return parser.parse_args(arguments)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from photo_api.contract import WEB_WORKER
 from photo_base.processes import send
 from photo_fleet.drill.faults.black_hole import BlackHole
 from photo_fleet.drill.faults.scene import Scene
@@ -14,7 +15,6 @@ from photo_fleet.drill.records import Fault
 from photo_fleet.drill.stage.process_tree import children, command_line, family, is_there, stopped
 from photo_fleet.drill.stage.stage import Stage
 
-WEB_WORKER = "photo_api.web_worker"
 NGINX_WORKER = "nginx: worker process"
 DRAINS = 503
 LOOK = 0.05
