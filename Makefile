@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 BESIDE = -n 3 --dist loadfile
 BESIDE_FEW = -n 2 --dist loadfile
 
+LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
 .PHONY: run fleet drill demo test test-slow test-long fuzz lint bench lock clean
 
 # STORE=swift: with OpenStack's Swift and Keystone in place of SeaweedFS.
@@ -29,8 +31,10 @@ drill: $(VENV)/.run
 demo: $(VENV)/.demo
 	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)
 
-test: lint
-	@exec $(BIN)/pytest $(BESIDE) -m "not slow and not long"
+# What lints say comes while pytest collects, and counts at the end.
+test: $(VENV)/.dev
+	@{ $(LINT); } & lint=$$!; $(BIN)/pytest $(BESIDE) -m "not slow and not long"; tests=$$?; \
+	wait $$lint || { echo "make lint fails: see the begin, or run it alone" >&2; exit 1; }; exit $$tests
 
 test-slow: $(VENV)/.dev
 	@exec $(BIN)/pytest $(BESIDE_FEW) -m slow
@@ -43,7 +47,7 @@ fuzz: $(VENV)/.dev
 	@exec scripts/fuzz $(or $(MINUTES),5)
 
 lint: $(VENV)/.dev
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+	@$(LINT)
 
 # BASE=http://host:port: beside another server that speaks the contract, into which it puts photos.
 bench: $(VENV)/.dev

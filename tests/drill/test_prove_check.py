@@ -142,9 +142,13 @@ def test_what_follows_from_what_was_seen(
 def test_once_more_is_tried_what_chance_or_a_busy_machine_may_have_decided() -> None:
     assert is_doubtful(Result(REFUSED, SERVED, SERVED))
     assert is_doubtful(Result(SOUND, replace(LOST, stall=2.0)))
+    assert is_doubtful(Result(SOUND, Seen(nobody="no probe brings them in", stall=2.0)))
+    assert is_doubtful(Result(SOUND, None, None, "it did not come to its end in time", 2.0))
     for sure in (
         Result(SOUND, LOST),
         Result(SOUND, SERVED),
+        Result(SOUND, None, None, "it did not come to its end in time"),
+        Result(REFUSED, None, SERVED, "PostgreSQL does not start"),
         Result(REFUSED, LOST, SERVED),
         Result(REFUSED, SERVED, LOST),
     ):

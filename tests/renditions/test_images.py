@@ -132,8 +132,8 @@ async def test_garbage_exif_costs_only_the_exif(decoder: Decoder) -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP"])
 async def test_of_an_animation_only_the_first_frame_is_drawn(decoder: Decoder, kind: str) -> None:
-    rendered = await decoder.render(animation(kind, 100))
-    assert rendered.frames == 100
+    rendered = await decoder.render(animation(kind, 12))
+    assert rendered.frames == 12
     assert (rendered.width, rendered.height) == (300, 200)
     still = cat().resize((300, 200)).rotate(-15)
     assert difference(decoded(rendered.preview), still) < 12

@@ -93,12 +93,18 @@ def _is_beyond(case: Case, request: Request) -> bool:
 @dataclass(frozen=True, slots=True)
 class Result:
     """A case, what the drill saw of it and of its twin; `problem` is why it could not be carried
-    out, which proves nothing."""
+    out, which proves nothing, and `stall` how late the drill was then."""
 
     case: Case
     seen: Seen | None = None
     twin: Seen | None = None
     problem: str = ""
+    stall: float = 0.0
+
+    @property
+    def late(self) -> float:
+        """Seconds by which the drill itself was, at most."""
+        return self.seen.stall if self.seen else self.stall
 
     @property
     def conclusion(self) -> Conclusion:
@@ -140,9 +146,8 @@ class Result:
 
 def is_doubtful(result: Result) -> bool:
     """Whether it is worth a second run."""
-    late = result.seen is not None and result.seen.stall > BEHIND
-    if result.conclusion is Conclusion.WRONG:
-        return late
+    if result.seen is None or result.conclusion is Conclusion.WRONG:
+        return result.late > BEHIND
     return result.conclusion is Conclusion.UNSEEN and result.twin is not None and result.twin.serves
 
 

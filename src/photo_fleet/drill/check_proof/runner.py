@@ -29,6 +29,7 @@ from photo_fleet.drill.scenario import Scenario, Step
 from photo_fleet.drill.stage.demands import Demands
 from photo_fleet.drill.stage.http_relay import NORMAL, Behaviour
 from photo_fleet.drill.stage.stage import Stage
+from photo_fleet.drill.stall import Stall
 from photo_fleet.local_fleet.embedded import Embedded, StoreOptions
 from photo_fleet.local_fleet.layout import Layout
 from photo_fleet.spec.changes import changed
@@ -97,21 +98,28 @@ class ProofRunner(Runner):
             await runner._ground.stop()
 
     async def tried(self, case: Case) -> Result:
-        """What came of it. A spec that passes and loses something while the drill itself stood
-        still is tried once more, and one that is refused and shows nothing, since chance decides
-        whether a request is under way at the wrong moment."""
-        twin = self._seen.get(case.twin or 0)
+        """What came of it. A spec that passes and loses something, or that does not come to its
+        end, while the drill itself stood still is tried once more, and one that is refused and
+        shows nothing, since chance decides whether a request is under way at the wrong moment."""
+        result = await self._result(case)
+        if is_doubtful(result):
+            self.say(f"  {result.words}; the drill was {result.late:.1f} s late: once more")
+            result = await self._result(case)
+        if result.seen is not None:
+            self._seen[case.number] = result.seen
+        return result
+
+    async def _result(self, case: Case) -> Result:
+        twin, stall = self._seen.get(case.twin or 0), Stall()
         try:
-            found = await self._bounded(case)
-            if is_doubtful(Result(case, found, twin)):
-                self.say(f"  {found.words}; the drill was {found.stall:.1f} s late: once more")
+            async with stall.measured():
                 found = await self._bounded(case)
+            return Result(case, replace(found, stall=stall.longest), twin)
         except TimeoutError:
-            return Result(case, None, twin, "it did not come to its end in time")
+            problem = "it did not come to its end in time"
         except (ExceptionGroup, *FAILURES) as error:
-            return Result(case, None, twin, words(error))
-        self._seen[case.number] = found
-        return Result(case, found, twin)
+            problem = words(error)
+        return Result(case, None, twin, problem, stall.longest)
 
     async def _bounded(self, case: Case) -> Seen:
         began = time.monotonic()
