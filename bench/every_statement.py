@@ -320,6 +320,7 @@ STATEMENTS: dict[str, Call] = {
 NOT_FLAT = {
     "share count": "the links of all albums of one user, when they have come to their bound",
     "share made and revoked": "the same",
+    "album delete": "all photos of an album leave it",
     "user deactivated": "all sessions and links of one user end",
     "jobs revived": "a command of the operator's, in batches",
     "remake": "the same",

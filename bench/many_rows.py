@@ -53,7 +53,8 @@ FILL = (
     " gen_random_uuid() FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO login_attempts (kind, key, window_ends) SELECT 'pair', sha256(i::text::bytea),"
     " now() + interval '1 hour' FROM generate_series({before.users} + 1, {rows.users}) i",
-    "INSERT INTO deletions (user_id, kind, object_id, request_id) SELECT i, 'photo', i, 'r'"
+    "INSERT INTO deletions (user_id, kind, object_id, request_id, at) SELECT i, 'photo', i, 'r',"
+    " now() + interval '1 hour'"
     " FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO unreferenced_objects (object_key, delete_after) SELECT 'o' || i,"
     " now() + interval '1 hour' FROM generate_series({before.users} + 1, {rows.users}) i",
