@@ -84,8 +84,23 @@ async def test_what_is_looked_at_again_and_again_survives_who_looks_at_everythin
     reader.asked = 0
     assert encode(await presenter.page(favourites)) == encode(pages[0])
     assert reader.asked == 0
-    await presenter.page(rows(range(100, 200)))
-    assert reader.asked == 100, f"nobody remembers what was seen before {REMEMBERED} others"
+
+
+async def test_a_page_is_remembered_while_less_is_shown_than_can_be_kept() -> None:
+    reader = Counting()
+    presenter = PhotoPresenter(reader)
+
+    async def made_thrice(first: int, others: int) -> int:
+        await presenter.page(rows(range(first, first + 100)))
+        for number in range(100_000 * first, 100_000 * first + others, 100):
+            await presenter.page(rows(range(number, number + 100)))
+        reader.asked = 0
+        for _ in range(2):
+            await presenter.page(rows(range(first, first + 100)))
+        return reader.asked
+
+    assert await made_thrice(1, REMEMBERED // 2) == 100, "kept at the second sight"
+    assert await made_thrice(500, REMEMBERED) == 200, "seen for the first time again"
 
 
 async def test_a_change_is_shown_at_once_and_all_is_presented_anew_after_a_while() -> None:

@@ -11,7 +11,7 @@ import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from photo_api.cloud.sigv4 import (
@@ -190,6 +190,10 @@ def test_impossible_expiries_are_refused(expires_in: int) -> None:
         )
 
 
+@example(b"k" * 64, [b""], "sha256")
+@example(b"k" * 65, [b"a", b"b"], "sha256")
+@example(b"k" * 128, [b"a"], "sha512")
+@example(b"k" * 129, [b"a"], "sha512")
 @given(st.binary(max_size=200), st.lists(st.binary(), max_size=3), st.sampled_from(DIGESTS))
 def test_keyed_digests_are_those_of_the_library(
     key: bytes, texts: list[bytes], digest: str
@@ -200,6 +204,6 @@ def test_keyed_digests_are_those_of_the_library(
     ]
 
 
-@given(keys)
+@given(keys | st.text("aZ0-._~/+ %=&:@*'\\n"))
 def test_a_path_is_quoted_as_by_the_library(path: str) -> None:
     assert quote_path(path) == quote(path, safe="/")
