@@ -241,8 +241,8 @@ def _discard_on_any_error(server_upload: Any) -> None:
     upload: Callable[..., Awaitable[Any]] = server_upload.upload
 
     class Noting(_Store):
-        async def put(self, key: str, chunks: Any, *, content_type: str) -> None:
-            await self.store.put(key, chunks, content_type=content_type)
+        async def put(self, key: str, chunks: Any, **options: Any) -> None:
+            await self.store.put(key, chunks, **options)
             self.written.append(key)
 
     async def upload_or_discard(request: Any, state: Any, owner_id: int, key: Any) -> Any:

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import sleep
@@ -17,6 +18,7 @@ from tests.service import Service, User, eventually, jpeg
 MB = 1024 * 1024
 LARGE = 49 * MB
 ALLOWED = 20 * MB
+BUDGET = 64 * MB
 WEB = "photo_api.web_worker"
 
 
@@ -32,6 +34,10 @@ class Peak:
     @property
     def rise(self) -> int:
         return self._field("VmHWM") - self._before
+
+    def above(self, earlier: "Peak") -> int:
+        """How much more was resident at first than at that time."""
+        return self._before - earlier._before
 
     def _field(self, name: str) -> int:
         lines = (self._folder / "status").read_text().splitlines()
@@ -122,6 +128,19 @@ def test_a_slow_sender_fills_no_buffer(fresh: tuple[Service, User]) -> None:
     assert peak.rise <= ALLOWED
 
 
+@pytest.mark.slow
+def test_many_at_once_share_a_budget_and_give_it_back(fresh: tuple[Service, User]) -> None:
+    """Of one address, which has half of it. What a connection has read ahead comes on top."""
+    service, user = fresh
+    data, album, pid = jpeg() + bytes(11 * MB), user.album()["id"], web_worker(service)
+    peak = Peak(pid)
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: user.post_photo(data, album).status_code, range(16)))
+    assert answers == [201] * 16
+    assert peak.rise <= BUDGET // 2 + ALLOWED
+    eventually(lambda: Peak(pid).above(peak) <= ALLOWED)
+
+
 def test_ten_stalled_senders_cost_little(fresh: tuple[Service, User]) -> None:
     """Each has sent less than a part, and so holds no more than it has sent."""
     service, user = fresh
@@ -135,6 +154,19 @@ def test_ten_stalled_senders_cost_little(fresh: tuple[Service, User]) -> None:
         assert peak.rise <= ALLOWED
     eventually(lambda: user.api.get("/photos/").status_code == 200)
     assert len(user.api.get("/photos/").json()) == 2, "the broken-off ones became no photos"
+
+
+@pytest.mark.slow
+def test_who_hardly_sends_gives_its_memory_to_who_waits(
+    start_service: Callable[..., Service],
+) -> None:
+    """There is room for one part of an address."""
+    service = start_service("--no-jobs", UPLOAD_MEMORY=str(16 * MB))
+    with service.new_user() as user, upload_in_progress(service, user, LARGE) as slow:
+        slow.sendall(jpeg())
+        sleep(0.5)
+        assert user.post_photo(jpeg() + bytes(4 * MB)).status_code == 201
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
 
 
 def test_a_body_that_nobody_wants_is_not_read(fresh: tuple[Service, User]) -> None:

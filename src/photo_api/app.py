@@ -40,6 +40,7 @@ from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.shares.routes import router as shares
 from photo_api.state import AppState
+from photo_api.storage.buffers import Budget
 from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
 from photo_api.tracing import Tracer
@@ -156,6 +157,7 @@ async def _open(
         uploads=open_signer(settings, keys, urls.window),
         passwords=passwords,
         confirmations=Confirmations(),
+        upload_memory=Budget(settings.uploads.memory),
     )
     live.follow(state.use)
     return state

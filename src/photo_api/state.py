@@ -22,6 +22,7 @@ from photo_api.photos.delivery import Delivery
 from photo_api.settings.loading import HeldSecrets, Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
+from photo_api.storage.buffers import Budget
 
 THROTTLE_CONTEXT = b"throttle:"
 
@@ -43,6 +44,7 @@ class AppState:
     uploads: UploadSigner
     passwords: Passwords
     confirmations: Confirmations
+    upload_memory: Budget
     authenticator: Authenticator = field(init=False)
     access_tokens: AccessTokens = field(init=False)
     refresh_tokens: RefreshTokens = field(init=False)

@@ -23,7 +23,7 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
     names = (f"{target.scheme}_proxy", "all_proxy")
     given = (environ.get(form) for name in names for form in (name, name.upper()))
     proxy = next(filter(None, given), None)
-    if not proxy or _is_loopback(host) or _is_excepted(host, environ):
+    if not proxy or is_loopback(host) or _is_excepted(host, environ):
         return None
     return proxy if "//" in proxy else f"http://{proxy}"
 
@@ -50,7 +50,8 @@ def _parts(environ: Mapping[str, str], name: str) -> list[str]:
     return environ.get(name, "").split(",")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this name or address is certain to be this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -35,6 +35,8 @@ class Fault:
     only: str = ""
     rate: int = 0
     wait: float = 0.0
+    never: str = ""
+    """Requests whose first line contains this are not answered."""
 
 
 @dataclass
@@ -83,6 +85,10 @@ class FaultyStore:
         """Requests are carried out, and answered so much later."""
         self._set(Fault("late", only=only, wait=seconds))
 
+    def busy(self, seconds: float, never: str) -> None:
+        """Everything is carried out and answered so much later, but for what is `never`."""
+        self._set(Fault("late", wait=seconds, never=never))
+
     def silent(self, only: str = "") -> None:
         """Requests are carried out, and never answered."""
         self._set(Fault("silent", only=only))
@@ -124,6 +130,8 @@ class FaultyStore:
             self.requests += 1
             self.heads.append(head.decode("latin-1"))
             fault = self._fault
+            if fault.never and fault.never.encode() in head.partition(b"\r\n")[0]:
+                fault = Fault("hang")
             if fault.only.encode() not in head.partition(b"\r\n")[0]:
                 fault = Fault()
             self._open[writer] = fault

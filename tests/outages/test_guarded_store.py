@@ -13,6 +13,7 @@ from photo_api.resilience import FAILURES_TO_OPEN, Breaker, RetryBudget
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.base import ObjectMissing, StoreDown, StoreUnavailable
+from photo_api.storage.buffers import Budget, Share
 from photo_api.storage.guarded import GuardedStore
 from photo_api.storage.opening import follow_store, open_store
 from tests.outages.faulty_store import FaultyStore, faulty_store
@@ -290,6 +291,23 @@ async def test_a_slow_upload_is_not_cut(store: GuardedStore, faulty: FaultyStore
     await store.put(key, chunks(11), content_type="image/png")
     faulty.passes()
     assert (await store.head(key)).size == 11 * MIB
+
+
+@pytest.mark.slow
+async def test_a_store_that_is_busy_with_our_own_writes_is_not_down(
+    store: GuardedStore, environ: dict[str, str], faulty: FaultyStore, key: str
+) -> None:
+    """It answers no ping, and each upload takes longer than the patience."""
+    budget = Budget(64 * MIB)
+    faulty.busy(5.0, never=ping_of(environ))
+
+    async def put(number: int) -> None:
+        share = Share(budget, str(number), 4 * MIB)
+        await store.put(f"{key}-{number}", chunks(4), content_type="image/png", share=share)
+
+    await asyncio.gather(*map(put, range(12)))
+    faulty.passes()
+    assert (await store.head(f"{key}-0")).size == 4 * MIB
 
 
 async def test_a_slow_client_is_no_hanging_store(

@@ -1,11 +1,13 @@
 """What every object store does, whatever is behind it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from photo_api.storage.base import ObjectChanged, ObjectMissing, ObjectStore
+from photo_api.storage.buffers import PART_SIZE, Budget, Share
 
 MIB = 1024 * 1024
 ODD_NAMES = ["독도 사진.jpg", "a b+c%20d.jpg", "q?x=1&y#z.jpg", "quote'\"*.jpg", "~(-_.!)", "é|é"]
@@ -178,10 +180,29 @@ async def test_a_failing_source_leaves_nothing(store: ObjectStore, prefix: str) 
             yield chunk
         raise ClientGone
 
-    for total in (1000, 12 * MIB):
+    budget = Budget(4 * PART_SIZE)
+    for total in (1000, 4 * MIB, 5 * MIB, 6 * MIB, 12 * MIB):
+        share = Share(budget, "a", 20 * MIB)
         with pytest.raises(ClientGone):
-            await store.put(prefix + "x", interrupted(total), content_type="image/png")
+            await store.put(prefix + "x", interrupted(total), content_type="image/png", share=share)
+        assert budget.held == 0, total
     assert [info async for info in store.list(prefix)] == []
+
+
+async def test_streams_that_share_little_memory_all_arrive(store: ObjectStore, prefix: str) -> None:
+    """There is room for one part, and each stream has three."""
+    budget, sizes = Budget(2 * PART_SIZE), [11 * MIB + number for number in range(4)]
+
+    async def put(size: int) -> None:
+        share = Share(budget, "a", size)
+        key = f"{prefix}{size}"
+        await store.put(key, stream(size), content_type="image/png", share=share)
+
+    await asyncio.gather(*map(put, sizes))
+    assert budget.held == 0
+    for size in sizes:
+        assert (await store.head(f"{prefix}{size}")).size == size
+    assert await store.get(f"{prefix}{sizes[3]}") == content(sizes[3])
 
 
 async def test_ping(store: ObjectStore) -> None:

@@ -1,7 +1,8 @@
 """Uploads through the server: one pass from the request's body into the store, hashed on the way.
 
-Nothing is spooled and at most two parts are in flight. The bytes go to a fresh key for which no URL
-was ever issued, so what is written is final; one statement then makes it a photo.
+Nothing is spooled, and at most two parts are in memory, within the worker's budget. The bytes go to
+a fresh key for which no URL was ever issued, so what is written is final; one statement then makes
+it a photo.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
 from photo_api.errors import ApiError, Code, not_found
+from photo_api.http.client_address import throttle_group
 from photo_api.http.fields import FormId, LongText, Name, Title, in_range
 from photo_api.http.idempotency import (
     Key,
@@ -34,9 +36,13 @@ from photo_api.photos.direct_upload import (
 )
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.state import AppState
+from photo_api.storage.buffers import SLOWEST, GaveWay, NoRoom, Share
 
 FORM_OVERHEAD = 256 * 1024
 """What the fields and boundaries of a form may add to the file's size."""
+
+SOON = 5
+"""Seconds after which to try again what found no room."""
 
 REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
@@ -117,8 +123,11 @@ async def upload(request: Request, state: AppState, owner_id: int, key: Key | No
     """Take a form's file in. Raises `ApiError` NOT_AN_IMAGE, TOO_LARGE, NOT_FOUND for the album,
     and validation errors for fields."""
     largest = state.settings.uploads.max_size
-    declared = request.headers.get("content-length", "0")
-    check_size(int(declared) if declared.isdecimal() else 0, largest + FORM_OVERHEAD)
+    declared = request.headers.get("content-length", "")
+    longest = int(declared) if declared.isdecimal() else largest
+    check_size(longest, largest + FORM_OVERHEAD)
+    address = throttle_group(request.scope["state"]["client"])
+    share = Share(state.upload_memory, address, longest)
     try:
         form = UploadForm(request.stream(), request.headers.get("content-type", ""))
         file = await form.file()
@@ -126,9 +135,15 @@ async def upload(request: Request, state: AppState, owner_id: int, key: Key | No
         async with claim_long(state.db, key) as claim:
             if isinstance(claim, Replay):
                 return await _repeat(state, owner_id, form, intake, file.filename, claim)
-            return await _take_in(state, owner_id, form, intake, file.filename, claim)
+            return await _take_in(state, owner_id, form, intake, file.filename, claim, share)
     except MultipartError as error:
         raise ApiError(Code.BAD_REQUEST, f"Not a usable multipart form: {error}") from None
+    except NoRoom:
+        text = "Too many uploads are on their way; try again"
+        raise ApiError(Code.OVERLOADED, text, retry_after=SOON) from None
+    except GaveWay:
+        text = f"Others waited, and less than {SLOWEST} bytes a second came; try again"
+        raise ApiError(Code.REQUEST_TIMEOUT, text) from None
 
 
 async def _take_in(
@@ -138,6 +153,7 @@ async def _take_in(
     intake: Intake,
     filename: str,
     claim: LongClaim | None,
+    share: Share,
 ) -> Outcome:
     content_type = await intake.content_type()
     photo_id = await queries.new_photo_id(state.db)
@@ -145,7 +161,7 @@ async def _take_in(
     grace = queries.KEY_GRACE + state.settings.uploads.longest_put
     await queries.note_object(state.db, key, grace, in_parts=True)
     try:
-        await state.store.put(key, intake.rest(), content_type=content_type)
+        await state.store.put(key, intake.rest(), content_type=content_type, share=share)
         fields = _fields(await form.finish(), filename)
     except Exception:
         await discard(state, key)

@@ -150,6 +150,13 @@ class UploadSettings:
         default=str(LARGEST_UPLOAD),
         parse=integer(1, 5 * 1024**3),
     )
+    memory: int = setting(
+        "UPLOAD_MEMORY",
+        "bytes that a worker holds at once of uploads through it, half of them of one address;"
+        " others wait for their turn, at most 30 s",
+        default="67108864",
+        parse=integer(16 * 1024**2, 2**40),
+    )
     url_ttl: int = setting(
         "UPLOAD_URL_TTL", "seconds an upload URL is valid", default="900", parse=integer(1, 86_400)
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from photo_api.storage.buffers import Share
+
 
 class ObjectMissing(Exception):
     """There is no object under this key."""
@@ -54,8 +56,16 @@ class ObjectStream:
 class ObjectStore(Protocol):
     """Objects by key in one bucket. Every method raises `StoreUnavailable` when the store fails."""
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
-        """Store a stream, at most two parts of 5 MiB in flight; nothing is visible on failure."""
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        share: Share | None = None,
+    ) -> None:
+        """Store a stream, of which at most two parts are in memory, within its `share` of a budget;
+        nothing is visible on failure. Raises `NoRoom`, `GaveWay`, and what `chunks` raise."""
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store bytes that are in memory already."""

@@ -8,7 +8,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead
 from time import time
 from types import MappingProxyType
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request
 from xml.etree import ElementTree
 
@@ -16,6 +16,7 @@ from photo_api.cloud.sigv4 import quote_path, sign_request
 from photo_api.cloud.timely import open_within
 from photo_api.storage.base import ObjectChanged, ObjectMissing, StoreRefused, StoreUnavailable
 from photo_api.storage.credentials import CredentialSource
+from photo_base.proxies import is_loopback
 
 _TIMEOUT, _COPY_TIMEOUT = 5.0, 20.0
 _LONGEST_ANSWER = 4 * 1024 * 1024
@@ -33,6 +34,13 @@ class Bucket:
     credentials: CredentialSource
     authorities: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody can change what is on its way there, whatever a signature leaves out: it
+        goes by TLS, or does not leave this machine."""
+        parts = urlsplit(self.endpoint)
+        return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def abort_uploads(bucket: Bucket, key: str) -> int:

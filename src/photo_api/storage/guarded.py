@@ -20,6 +20,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
+from photo_api.storage.buffers import PART_SIZE, Share
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,6 +34,10 @@ PATIENCE = 1.25
 """Seconds without progress after which a write asks whether the store is there at all."""
 PING_TIMEOUT = 2.0
 PING_PAUSE = (0.75, 1.25)
+SLOWEST_STORE = 4 * 1024 * 1024
+"""Bytes a second that a store takes of all that this process writes at once, if it lives."""
+PARTS_HELD = 2
+"""Of a stream that is written, in memory."""
 WRITE_PROBE = "staging/write-probe"
 """An object that says whether the store takes writes; it is deleted again at once."""
 
@@ -57,6 +62,8 @@ class GuardedStore:
         self._causes: dict[str, str] = {}
         """The last failure that each breaker has counted."""
         self._budget = budget
+        self._alive_at = float("-inf")
+        """When it last did anything that we know of (monotonic)."""
         self._probe: asyncio.Task[bool] | None = None
         self._recovery: asyncio.Task[None] | None = None
         self.refused: Callable[[], None] = lambda: None
@@ -68,12 +75,20 @@ class GuardedStore:
             with suppress(asyncio.CancelledError):
                 await self._recovery
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        share: Share | None = None,
+    ) -> None:
         """Store a stream, for as long as it moves or the store answers a ping."""
         self._admit(self._writes)
-        flow = _Flow(chunks)
+        flow = _Flow(chunks, self._lives)
         with self._counted(self._writes):
-            await self._watched(self._store.put(key, flow, content_type=content_type), flow.moved)
+            put = self._store.put(key, flow, content_type=content_type, share=share)
+            await self._watched(put, flow.moved, share)
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store bytes, twice if need be."""
@@ -164,13 +179,22 @@ class GuardedStore:
         with self._counted(breaker):
             return await call()
 
-    async def _watched(self, call: Awaitable[T], moved: Callable[[], bool]) -> T:
-        """A write to its end, which is given up when it stands still and so does the store."""
+    async def _watched(
+        self, call: Awaitable[T], moved: Callable[[], bool], share: Share | None = None
+    ) -> T:
+        """A write to its end, which is given up when it stands still and so does the store. That
+        may be busy with what this process writes already."""
         work = asyncio.ensure_future(call)
         work.add_done_callback(_seen)
+        moved_at, busy = time.monotonic(), 0.0
         try:
             while not (await asyncio.wait({work}, timeout=PATIENCE))[0]:
-                if not moved() and not await self._answers():
+                if moved():
+                    moved_at, busy = time.monotonic(), 0.0
+                    continue
+                if share is not None:
+                    busy = max(busy, share.budget.held / SLOWEST_STORE)
+                if not await self._answers() and not self._lived_after(moved_at, busy):
                     self._breaker.trip()
                     self._writes.trip()
                     raise StoreDown("the store does not answer")
@@ -178,6 +202,7 @@ class GuardedStore:
         finally:
             # Not awaited: what it does to clean up needs the store.
             work.cancel()
+            del work  # whose error would keep this frame, and itself, and what was to be written
 
     async def _answers(self) -> bool:
         """Whether the store says anything at all; asked once for all callers that wait."""
@@ -218,7 +243,15 @@ class GuardedStore:
         self._succeeded(self._breaker)
         self._succeeded(breaker)
 
+    def _lives(self) -> None:
+        self._alive_at = time.monotonic()
+
+    def _lived_after(self, moved_at: float, busy: float) -> bool:
+        """Whether it did anything in the time of a ping, or may be `busy` for so many seconds."""
+        return time.monotonic() - max(moved_at, self._alive_at) < max(PING_TIMEOUT, busy)
+
     def _succeeded(self, breaker: Breaker) -> None:
+        self._lives()
         if breaker.is_open:
             log.warning("the %s is back", breaker.name)
         breaker.succeeded()
@@ -270,10 +303,12 @@ def _seen(work: "asyncio.Future[T]") -> None:
 
 class _Flow:
     """A stream on its way to the store. It moves when chunks are taken, and it is not the store
-    that holds it up while its source is waited for."""
+    that holds it up while its source is waited for. `arrived` is called when a part more of it is
+    known to be in the store: at most two are in memory."""
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], arrived: Callable[[], None]) -> None:
         self._chunks = chunks
+        self._arrived = arrived
         self._fetching = False
         self._taken = 0
         self._looked_at = 0
@@ -287,7 +322,10 @@ class _Flow:
             chunk = await anext(self._chunks)
         finally:
             self._fetching = False
-        self._taken += 1
+        parts = self._taken // PART_SIZE
+        self._taken += len(chunk)
+        if self._taken // PART_SIZE > max(parts, PARTS_HELD):
+            self._arrived()
         return chunk
 
     def moved(self) -> bool:

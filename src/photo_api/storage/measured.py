@@ -17,6 +17,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
+from photo_api.storage.buffers import Share
 from photo_api.tracing import record
 
 
@@ -52,10 +53,17 @@ class MeasuredStore:
             failed = result in ("refused", "unavailable")
             record(f"store {operation}", seconds, failed=failed, store_result=result)
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        share: Share | None = None,
+    ) -> None:
         """As `ObjectStore`; so are all below."""
         with self._measured("put"):
-            await self._store.put(key, chunks, content_type=content_type)
+            await self._store.put(key, chunks, content_type=content_type, share=share)
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
         with self._measured("put"):

@@ -2,13 +2,10 @@
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -16,7 +13,6 @@ import obstore
 import obstore.store
 from obstore.exceptions import BaseError
 
-from photo_api.cloud.sigv4 import Credentials
 from photo_api.storage.base import (
     ObjectInfo,
     ObjectMissing,
@@ -25,25 +21,20 @@ from photo_api.storage.base import (
     StoreUnavailable,
 )
 from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
+from photo_api.storage.buffers import PART_SIZE, Parts, Share
 from photo_api.storage.credentials import CredentialSource
-from photo_api.storage.streams import PART_SIZE, first_part, nothing
+from photo_api.storage.s3_clients import Clients
+from photo_api.storage.streams import nothing
 from photo_api.tracing import Trace, sampled_for_store
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
-    from obstore.store import ClientConfig, RetryConfig, S3Credential
 
-PARTS_IN_FLIGHT = 2
 READ_CHUNK = 256 * 1024
 _STATUS = re.compile(r"status code: (\d{3})")
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _LETTING_GO = 0.1
 _COPIES_AT_ONCE = 16
-_CONNECT = timedelta(seconds=2)
-_QUICK = timedelta(seconds=2.5)
-_SLOW = timedelta(seconds=20)
-_RETRIES = 2
-"""Of a part of a stream or a page of a list: repeating the whole would be worse, or impossible."""
 
 
 class S3Store:
@@ -59,8 +50,8 @@ class S3Store:
     ) -> None:
         """`authorities` are certificates in PEM that are trusted besides the system's."""
         self._plain = Bucket(endpoint, bucket, region, credentials, authorities)
-        self._made: _Clients | None = None
-        self._traced: WeakKeyDictionary[Trace, _Clients] = WeakKeyDictionary()
+        self._made: Clients | None = None
+        self._traced: WeakKeyDictionary[Trace, Clients] = WeakKeyDictionary()
         with suppress(StoreUnavailable):  # a role that has no key yet
             self._clients.make()  # now, and not while a request waits
         # Of its own, since address look-ups wait for asyncio's threads.
@@ -75,21 +66,21 @@ class S3Store:
         return replace(self._plain, headers={"traceparent": trace.traceparent})
 
     @property
-    def _clients(self) -> "_Clients":
+    def _clients(self) -> Clients:
         """Those for the key in force. obstore asks again only for one that expires."""
         if (trace := sampled_for_store()) is not None:
             return self._of(trace)
         key = self._plain.credentials.current()
         if self._made is None or not (self._made.key is key or key.expires_at):
-            self._made = _Clients(self._plain, key)
+            self._made = Clients(self._plain, key)
             self._made.make()
         return self._made
 
-    def _of(self, trace: Trace) -> "_Clients":
+    def _of(self, trace: Trace) -> Clients:
         """obstore takes headers for a whole client only: each sampled request or job that calls the
         store gets its own, and connections of its own, until it ends."""
         if trace not in self._traced:
-            self._traced[trace] = _Clients(self._bucket, self._plain.credentials.current())
+            self._traced[trace] = Clients(self._bucket, self._plain.credentials.current())
         return self._traced[trace]
 
     async def aclose(self) -> None:
@@ -103,13 +94,28 @@ class S3Store:
             threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(_LETTING_GO)
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        share: Share | None = None,
+    ) -> None:
         """Store a stream: one PUT if it ends within the first part, a multipart upload if not."""
-        first, ended = await first_part(chunks)
-        if ended:
-            await self._put_whole(self._clients.pieces, key, b"".join(first), content_type)
-            return
-        source = _Source(first, chunks)
+        parts = Parts(chunks, share)
+        try:
+            first = await parts.next()
+            if first is None or parts.ended:
+                await self._put_whole(self._clients.pieces, key, first or b"", content_type)
+            else:
+                source = _Source(first, parts)
+                del first  # which is freed when it has arrived
+                await self._put_parts(key, source, content_type)
+        finally:
+            parts.close()
+
+    async def _put_parts(self, key: str, source: "_Source", content_type: str) -> None:
         try:
             with _translated("put", key):
                 await obstore.put_async(
@@ -119,7 +125,7 @@ class S3Store:
                     attributes={"Content-Type": content_type},
                     use_multipart=True,
                     chunk_size=PART_SIZE,
-                    max_concurrency=PARTS_IN_FLIGHT,
+                    max_concurrency=1,
                 )
         except BaseException as error:
             if source.failure is None and isinstance(error, StoreUnavailable):
@@ -134,7 +140,7 @@ class S3Store:
         await self._put_whole(self._clients.writes, key, data, content_type)
 
     async def _put_whole(
-        self, client: obstore.store.S3Store, key: str, data: bytes, content_type: str
+        self, client: obstore.store.S3Store, key: str, data: bytes | bytearray, content_type: str
     ) -> None:
         with _translated("put", key):
             await obstore.put_async(
@@ -245,80 +251,6 @@ class S3Store:
             await asyncio.shield(self.discard_parts(key))
 
 
-@dataclass
-class _Clients:
-    """Made while `key` was in force, each when it is first wanted: that takes milliseconds."""
-
-    bucket: Bucket
-    key: Credentials
-
-    @cached_property
-    def reads(self) -> obstore.store.S3Store:
-        return _client(self.bucket, _QUICK)
-
-    @cached_property
-    def writes(self) -> obstore.store.S3Store:
-        """A store answers a PUT or a copy only when all bytes are on its disks."""
-        return _client(self.bucket, _SLOW)
-
-    @cached_property
-    def pieces(self) -> obstore.store.S3Store:
-        return _client(self.bucket, _SLOW, _RETRIES)
-
-    def make(self) -> None:
-        """All of them now."""
-        _ = self.reads, self.writes, self.pieces
-
-
-def _client(bucket: Bucket, read_timeout: timedelta, retries: int = 0) -> obstore.store.S3Store:
-    retry: RetryConfig = {
-        "max_retries": retries,
-        "retry_timeout": timedelta(seconds=3),
-        "backoff": {
-            "init_backoff": timedelta(milliseconds=100),
-            "max_backoff": timedelta(milliseconds=500),
-            "base": 2,
-        },
-    }
-
-    def credential() -> "S3Credential":
-        current = bucket.credentials.current()
-        expires_at = current.expires_at
-        return {
-            "access_key_id": current.access_key,
-            "secret_access_key": current.secret_key,
-            "token": current.session_token,
-            "expires_at": None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
-        }
-
-    own: ClientConfig = {}
-    if bucket.authorities:
-        own["root_certificate"] = bucket.authorities
-    if bucket.headers:  # which obstore signs
-        own["default_headers"] = dict(bucket.headers)
-    return obstore.store.S3Store(
-        bucket.name,
-        # Both names: obstore reads AWS_… variables, and a stray AWS_ENDPOINT_URL_S3 would win.
-        config={
-            "endpoint": bucket.endpoint,
-            "aws_endpoint_url_s3": bucket.endpoint,
-            "region": bucket.region,
-            "virtual_hosted_style_request": False,
-            "skip_signature": False,
-        },
-        # The total includes the body, which flows as fast as the slowest browser reads it.
-        client_options=own
-        | {
-            "allow_http": True,
-            "connect_timeout": _CONNECT,
-            "read_timeout": read_timeout,
-            "timeout": timedelta(hours=1),
-        },
-        retry_config=retry,
-        credential_provider=credential,
-    )
-
-
 @contextmanager
 def _translated(action: str, key: str) -> Iterator[None]:
     """obstore's errors as the store's; a refusal's text is dropped, it quotes the signature."""
@@ -360,26 +292,42 @@ def _info(meta: "ObjectMeta") -> ObjectInfo:
 
 
 class _Source:
-    """The stream for obstore, which wraps an error of its source: the original is kept here."""
+    """The stream for obstore, which wraps an error of its source: the original is kept here.
 
-    def __init__(self, first: deque[bytes], rest: AsyncIterator[bytes]) -> None:
-        self._first = first
-        self._rest = rest
+    With one part in flight, obstore asks for the next thing while it sends a part, and takes that
+    when the part has arrived. So whatever was given before the last is in the store."""
+
+    def __init__(self, first: bytearray, parts: Parts) -> None:
+        self._first: bytearray | None = first
+        self._parts = parts
+        self._begun = 0
+        """Bytes that were given of a part whose rest has no room yet."""
         self.failure: Exception | None = None
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytearray]:
         return self
 
-    async def __anext__(self) -> bytes:
-        if self._first:
-            return self._first.popleft()
+    async def __anext__(self) -> bytearray:
+        first, self._first = self._first, None
         try:
-            return await anext(self._rest)
-        except StopAsyncIteration:
-            raise
+            given = first or await self._next()
         except Exception as error:
             self.failure = error
             raise
+        if given is None:
+            raise StopAsyncIteration
+        return given
+
+    async def _next(self) -> bytearray | None:
+        if self._begun:
+            self._parts.let_go()
+            left, self._begun = PART_SIZE - self._begun, 0
+            return await self._parts.next(left)
+        self._parts.let_go(but=1)
+        given = await self._parts.next_now()
+        if given is not None and len(given) < PART_SIZE and not self._parts.ended:
+            self._begun = len(given)
+        return given
 
 
 async def _body(result: "GetResult", key: str) -> AsyncIterator[bytes]:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,10 +16,11 @@ from photo_api.storage.base import (
     ObjectStream,
     StoreUnavailable,
 )
-from photo_api.storage.streams import first_part, nothing
+from photo_api.storage.buffers import Parts, Share
+from photo_api.storage.streams import nothing
 from photo_api.storage.swift_bulk import Bulk
 from photo_api.storage.swift_containers import Containers
-from photo_api.storage.swift_requests import SLOW, Answer, Asked, SwiftRequests
+from photo_api.storage.swift_requests import SLOW, Answer, Asked, SwiftRequests, pieces
 from photo_api.storage.swift_segments import SEGMENTS, Segments
 
 PAGE = 1000
@@ -59,13 +59,28 @@ class SwiftStore:
     async def aclose(self) -> None:
         await self._requests.aclose()
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str) -> None:
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        share: Share | None = None,
+    ) -> None:
         """Store a stream: one PUT, which is whole or nothing, or a static large object."""
-        first, ended = await first_part(chunks)
-        if ended:
-            await self.put_bytes(key, b"".join(first), content_type=content_type)
-            return
-        stream = _joined(first, chunks)
+        parts = Parts(chunks, share)
+        try:
+            first = await parts.next()
+            if first is None or parts.ended:
+                await self._put_whole(key, first or b"", content_type)
+                return
+            stream = _joined([first], parts)
+            del first  # which is freed when it is sent
+            await self._put_stream(key, stream, content_type)
+        finally:
+            parts.close()
+
+    async def _put_stream(self, key: str, stream: AsyncIterator[bytes], content_type: str) -> None:
         place, headers = self._place(key), {"Content-Type": content_type}
         await self._requests.prove(quote(self._containers.of(key), safe=""))
         if self._makes_segments:
@@ -75,6 +90,9 @@ class SwiftStore:
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store bytes by one PUT."""
+        await self._put_whole(key, data, content_type)
+
+    async def _put_whole(self, key: str, data: bytes | bytearray, content_type: str) -> None:
         headers = {"Content-Type": content_type}
         await self._made(Asked("PUT", self._place(key), headers, data, timeout=SLOW), key)
 
@@ -308,8 +326,9 @@ def _range(headers: Mapping[str, str], size: int) -> tuple[int, int]:
     return (int(found[1]), int(found[2]) + 1) if found else (0, size)
 
 
-async def _joined(first: deque[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    while first:
-        yield first.popleft()
-    async for chunk in rest:
+async def _joined(first: list[bytearray], parts: Parts) -> AsyncIterator[bytes]:
+    async for piece in pieces(first.pop()):
+        yield piece
+    parts.let_go()
+    async for chunk in parts.rest():
         yield chunk

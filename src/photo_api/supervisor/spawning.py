@@ -14,6 +14,14 @@ from socket import AF_UNIX, SOCK_SEQPACKET, send_fds, socket, socketpair
 
 from photo_api.contract import WEB_WORKER
 
+MALLOC = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "524288",
+    "MALLOC_TRIM_THRESHOLD_": "1048576",
+}
+"""For glibc (mallopt(3)) of a web worker, unless the environment has others: what uploads took goes
+back to the machine. musl knows none of them, and gives large blocks back by itself."""
+
 
 def socket_pair() -> tuple[socket, socket]:
     """(the supervisor's end, the worker's end), non-blocking."""
@@ -49,7 +57,7 @@ class Ahead:
     def __init__(self, process: subprocess.Popen[bytes], channel: socket) -> None:
         self.process = process
         self.channel = channel
-        self._environ = dict(os.environ)
+        self._environ = MALLOC | os.environ
         self._begun = False
 
     @classmethod
@@ -60,7 +68,7 @@ class Ahead:
         command = [*program(WEB_WORKER, "web-1"), "--ahead"]
         with theirs:
             try:
-                return cls(spawn(command, os.environ, (), theirs), ours)
+                return cls(spawn(command, MALLOC | os.environ, (), theirs), ours)
             except OSError:
                 ours.close()
                 return None

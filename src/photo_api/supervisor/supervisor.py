@@ -31,7 +31,7 @@ from photo_api.supervisor.pushing import Pushing
 from photo_api.supervisor.secrets import SecretWatch
 from photo_api.supervisor.signals import SignalHandlers
 from photo_api.supervisor.slot import Slot, load_of
-from photo_api.supervisor.spawning import Ahead
+from photo_api.supervisor.spawning import MALLOC, Ahead
 from photo_api.supervisor.systemd import notify
 from photo_api.supervisor.termination import Termination
 from photo_api.telemetry.pushgateway import Pushgateway, scraped_at
@@ -186,7 +186,7 @@ class Supervisor:
                 f"web-{number}",
                 WEB_WORKER,
                 [*common, "--socket", str(descriptor)],
-                environ,
+                MALLOC | environ,
                 [descriptor, *shared],
                 longest_end=life.drain_wait + life.log_flush + CUT,
             )

@@ -1,0 +1,185 @@
+"""The budget of bytes that streams to the store share."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from photo_api.storage import buffers
+from photo_api.storage.buffers import PART_SIZE, Budget, GaveWay, NoRoom, Parts, Share
+
+MIB = 1024 * 1024
+
+
+async def soon() -> None:
+    """Let everybody go on who can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def chunks(*sizes: int) -> AsyncIterator[bytes]:
+    for size in sizes:
+        yield bytes(size)
+
+
+async def sizes(parts: Parts) -> list[int]:
+    found = []
+    while (part := await parts.next()) is not None:
+        found.append(len(part))
+    return found
+
+
+@pytest.fixture
+def budget() -> Budget:
+    """Of four parts; a party has two."""
+    return Budget(4 * PART_SIZE)
+
+
+async def test_one_party_has_half_and_others_have_the_rest(budget: Budget) -> None:
+    for party in ("a", "b"):
+        assert budget.take_now(party, PART_SIZE)
+        assert budget.take_now(party, PART_SIZE)
+        assert not budget.take_now(party, 1)
+    assert not budget.take_now("c", 1)
+    assert budget.held == 4 * PART_SIZE
+
+
+async def test_who_waits_longest_is_first_and_nobody_passes(budget: Budget) -> None:
+    for party in "aabb":
+        assert budget.take_now(party, PART_SIZE)
+    served: list[str] = []
+
+    async def wait(name: str, room: int) -> None:
+        await budget.take(name, room)
+        served.append(name)
+
+    waiting = []
+    for name, room in (("large", PART_SIZE), ("small", MIB), ("b", MIB)):
+        waiting.append(asyncio.create_task(wait(name, room)))
+        await soon()
+    budget.give_back("a", MIB)
+    await soon()
+    assert served == [], "the small one would have room, but came later"
+    assert not budget.take_now("other", 1)
+    budget.give_back("a", PART_SIZE - MIB)
+    budget.give_back("a", MIB)
+    await soon()
+    assert served == ["large", "small"], "b has its half"
+    budget.give_back("b", PART_SIZE)
+    await asyncio.gather(*waiting)
+
+
+async def test_who_gives_up_lets_the_next_one_in(budget: Budget) -> None:
+    for party in "aabb":
+        assert budget.take_now(party, PART_SIZE)
+    first = asyncio.create_task(budget.take("c", PART_SIZE))
+    await soon()
+    second = asyncio.create_task(budget.take("d", MIB))
+    await soon()
+    budget.give_back("a", MIB)
+    first.cancel()
+    await second
+    assert budget.held == 4 * PART_SIZE
+
+
+async def test_room_that_comes_as_its_waiter_goes_is_given_on(budget: Budget) -> None:
+    for party in "aabb":
+        assert budget.take_now(party, PART_SIZE)
+    waiting = asyncio.create_task(budget.take("c", PART_SIZE))
+    await soon()
+    budget.give_back("a", PART_SIZE)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.held == 3 * PART_SIZE
+
+
+async def test_a_wait_has_an_end(budget: Budget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "LONGEST_WAIT", 0.05)
+    assert budget.take_now("a", 2 * PART_SIZE)
+    parts = Parts(chunks(MIB), Share(budget, "a", MIB))
+    with pytest.raises(NoRoom):
+        await parts.next()
+    assert budget.held == 2 * PART_SIZE
+
+
+async def test_a_slow_stream_gives_way_when_others_wait(
+    budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of several the slowest alone."""
+    monkeypatch.setattr(buffers, "PATIENCE", 0.2)
+
+    async def dripping(size: int) -> AsyncIterator[bytes]:
+        yield bytes(size)
+        await asyncio.sleep(60)
+
+    shares = [Share(budget, "a", PART_SIZE) for _ in range(3)]
+    slow, faster = (
+        asyncio.create_task(Parts(dripping(size), share).next())
+        for size, share in zip((1, MIB), shares, strict=False)
+    )
+    await asyncio.sleep(0.5)
+    assert not slow.done(), "nobody waits"
+    assert await sizes(Parts(chunks(MIB), shares[2])) == [MIB]
+    with pytest.raises(GaveWay):
+        await slow
+    assert not faster.done()
+    faster.cancel()
+    await asyncio.wait([faster])
+    assert budget.held == MIB
+
+
+async def test_a_source_that_fails_leaves_nothing_behind(budget: Budget) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield bytes(PART_SIZE + 1)
+        raise ConnectionError
+
+    parts = Parts(failing(), Share(budget, "a", 2 * PART_SIZE))
+    assert len(await parts.next() or b"") == PART_SIZE
+    with pytest.raises(ConnectionError):
+        await parts.next()
+    assert budget.held == PART_SIZE
+    parts.close()
+    assert budget.held == 0
+
+
+async def test_what_is_filled_after_the_end_has_no_room(budget: Budget) -> None:
+    """Whoever reads a stream for obstore goes on after the upload was given up."""
+    resumed = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[bytes]:
+        yield bytes(1)
+        await resumed.wait()
+
+    parts = Parts(waiting(), Share(budget, "a", MIB))
+    filling = asyncio.create_task(parts.next())
+    await soon()
+    assert budget.held == MIB
+    parts.close()
+    resumed.set()
+    await filling
+    assert budget.held == 0
+
+
+async def test_a_part_takes_what_it_may_have_and_keeps_what_it_has(budget: Budget) -> None:
+    share = Share(budget, "a", 3 * MIB)
+    parts = Parts(chunks(MIB, MIB), share)
+    reading = asyncio.create_task(parts.next())
+    await soon()
+    assert len(await reading or b"") == 2 * MIB
+    assert budget.held == 2 * MIB
+    assert await parts.next() is None
+
+
+@pytest.mark.parametrize("longest", [1, 7 * MIB, 10**9])
+async def test_parts_are_the_stream_whatever_was_told_of_its_length(
+    budget: Budget, longest: int
+) -> None:
+    found = bytearray()
+    parts = Parts(chunks(*[MIB - 1] * 13), Share(budget, "a", longest))
+    while (part := await parts.next()) is not None:
+        assert len(part) <= PART_SIZE
+        found += part
+        parts.let_go()
+    assert found == bytes(13 * (MIB - 1))
+    assert budget.held == 0
