@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Request
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
+from starlette.types import Scope
 
 from photo_api.accounts.authentication import Authenticator
 from photo_api.accounts.passwords import Passwords
@@ -82,15 +83,24 @@ class Bearer(SecurityBase):
         self.scheme_name = "bearer"
 
     async def __call__(self, request: Request) -> Caller:
-        state = cast(AppState, request.state.app)
-        user_id = await state.authenticator.user_id(request.headers.get("authorization"))
-        request.state.user_id = user_id  # for the access log
+        # Not `request.state` and `request.headers`, which are made anew for each request.
+        ours = request.scope["state"]
+        state: AppState = ours["app"]
+        user_id = await state.authenticator.user_id(_authorization(request.scope))
+        ours["user_id"] = user_id  # for the access log
         return Caller(user_id, state)
+
+
+def _authorization(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return str(value, "latin-1")
+    return None
 
 
 async def app_state(request: Request) -> AppState:
     """The worker's parts, for routes that anyone may call."""
-    return cast(AppState, request.state.app)
+    return cast(AppState, request.scope["state"]["app"])
 
 
 Authenticated = Annotated[Caller, Depends(Bearer())]
