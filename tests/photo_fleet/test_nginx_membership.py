@@ -252,6 +252,21 @@ def test_a_member_that_answers_nobody_is_left_out_after_five_seconds(servers: Ba
         assert "/api/albums" not in Path(front.places.error_log).read_text()
 
 
+@pytest.mark.slow
+def test_a_member_that_falls_silent_among_requests_is_left_out_too(servers: Backends) -> None:
+    """Workers keep for a moment whom they may choose, and these have chosen before."""
+    frozen, well = servers.start(hang), servers.start()
+    with running_front(None, frozen, well) as front, ExitStack() as clients:
+        host, port = front.url.removeprefix("http://").split(":")
+        for _ in range(16):
+            client = clients.enter_context(socket.create_connection((host, int(port))))
+            client.sendall(b"GET /api/albums HTTP/1.1\r\nHost: photos\r\n\r\n")
+        eventually(partial(_has_requests, frozen, 8))
+        time.sleep(SILENCE)
+        answers = [httpx.get(f"{front.url}/api/albums").json()["from"] for _ in range(8)]
+        assert answers == [well.name] * 8
+
+
 def test_long_requests_starve_no_member_that_answers_a_question(servers: Backends) -> None:
     busy, well = servers.start(think_over_posts), servers.start()
     with running_front() as front, requests_under_way(front, 3, busy, method="POST"):
