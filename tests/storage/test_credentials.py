@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from photo_api.cloud.sigv4 import Credentials
-from photo_api.storage import credentials as instance_role
+from photo_api.storage import role_credentials as instance_role
 from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.credentials import StaticCredentials
 from photo_api.storage.role_credentials import InstanceRoleCredentials
