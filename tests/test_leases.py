@@ -31,6 +31,7 @@ PRUNED = (
     "photos",
     "unreferenced_objects",
     "idempotency_keys",
+    "deletions",
     "login_attempts",
     "refresh_tokens",
     "refresh_families",
@@ -108,6 +109,9 @@ async def leave_old_rows(db: Database) -> None:
         user,
     )
     await db.execute(
+        "INSERT INTO deletions VALUES ($1, 'photo', 0, '', now() - interval '1 hour')", user
+    )
+    await db.execute(
         "INSERT INTO login_attempts VALUES ('pair', $1, now() - interval '2 hours')", uuid4().bytes
     )
     await db.execute(
@@ -160,6 +164,29 @@ async def test_who_lost_the_lease_changes_nothing(db: Database, store: ObjectSto
     await sweep(db, store, 3600, successor)
     await prune(db, successor)
     assert set((await sizes(db)).values()) == {0}
+
+
+async def test_what_is_due_goes_in_rounds(
+    db: Database, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a long pause a statement with all of it would end at its time limit, each time."""
+    monkeypatch.setattr(leases, "ROWS_AT_ONCE", 2)
+    for _ in range(3):
+        await leave_old_rows(db)
+    lease = await taken(db, uuid4().hex)
+    tables = {
+        "photos",
+        "idempotency_keys",
+        "login_attempts",
+        "jobs",
+        "instance_events",
+        "deletions",
+    }
+    for left in (1, 0):
+        await prune(db, lease)
+        await sweep(db, store, 3600, lease)
+        for table in tables:
+            assert await db.fetchval(f"SELECT count(*) FROM {table}") == left, table
 
 
 async def test_a_takeover_waits_for_the_statement_that_is_at_work(

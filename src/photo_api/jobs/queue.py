@@ -269,8 +269,9 @@ async def depth(db: Any) -> Any:
 
 async def prune_dead(db: Any, lease: Lease) -> None:
     """Forget what has been dead for 30 days."""
-    old = "DELETE FROM jobs WHERE state = 'dead' AND available_at < now() - interval '30 days'"
-    await leases.execute(db, lease, old)
+    old = "state = 'dead' AND available_at < now() - interval '30 days'"
+    some = f"DELETE FROM jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM jobs WHERE {old} LIMIT $3))"
+    await leases.execute(db, lease, some, leases.ROWS_AT_ONCE)
 
 
 TURNS_AT_ONCE = 1000

@@ -92,5 +92,7 @@ async def _forget(db: Database, keys: list[str], lease: Lease) -> None:
 
 
 async def _prune(db: Database, lease: Lease) -> None:
-    old = "DELETE FROM photos WHERE status = 'gone' AND gone_at < now() - interval '7 days'"
-    await leases.execute(db, lease, old)
+    old = "status = 'gone' AND gone_at < now() - interval '7 days'"
+    some = f"SELECT ctid FROM photos WHERE {old} LIMIT $3"
+    gone = f"DELETE FROM photos WHERE ctid = ANY (ARRAY ({some}))"
+    await leases.execute(db, lease, gone, leases.ROWS_AT_ONCE)

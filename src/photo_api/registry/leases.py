@@ -23,6 +23,11 @@ class Lease(NamedTuple):
     token: int
 
 
+ROWS_AT_ONCE = 20_000
+"""So many that are due are deleted in one round at most: after a long pause, more would outlast a
+statement's time in every round anew, and none would ever go."""
+
+
 async def execute(db: Any, lease: Lease, statement: str, *args: object) -> None:
     """A statement that ends in a WHERE clause, without effect once the lease is lost. Parameters
     begin at $3."""

@@ -237,5 +237,6 @@ async def prune(db: Any, lease: Lease) -> None:
     lost = "UPDATE instances SET state = 'lost', cause = 'silent for 7 days', changed_at = now()"
     await leases.execute(db, lease, f"{lost} WHERE state IN {ALIVE} AND {old}")
     await leases.execute(db, lease, f"DELETE FROM instances WHERE {old}")
-    old = "DELETE FROM instance_events WHERE at < now() - interval '100 days'"
-    await leases.execute(db, lease, old)
+    old = "SELECT ctid FROM instance_events WHERE at < now() - interval '100 days' LIMIT $3"
+    some = f"DELETE FROM instance_events WHERE ctid = ANY (ARRAY ({old}))"
+    await leases.execute(db, lease, some, leases.ROWS_AT_ONCE)
