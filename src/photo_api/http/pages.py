@@ -7,7 +7,7 @@ PAGE_BYTES = 4_000_000
 def below(ids: str) -> str:
     """The bound of a page's ids: `$2`, or the last of the `$3` newest of the query `ids`, which are
     skipped. They are looked up alone, so that an index is all that is read of them."""
-    return f"""CASE WHEN $3 = 0 THEN $2 ELSE (
+    return f"""CASE WHEN $3::bigint = 0 THEN $2 ELSE (
         {ids} ORDER BY id DESC OFFSET greatest($3 - 1, 0) LIMIT 1) END"""
 
 
@@ -21,7 +21,7 @@ def behind(after: str, skip: str) -> str:
     )
     nth = f"ORDER BY m.position OFFSET greatest({skip} - 1, 0) LIMIT 1"
     ready = " JOIN photos p ON p.id = m.photo_id AND p.status = 'ready'"
-    return f"""CASE WHEN {skip} = 0 THEN {after} WHEN EXISTS (
+    return f"""CASE WHEN {skip}::bigint = 0 THEN {after} WHEN EXISTS (
         SELECT FROM photos w WHERE w.owner_id = a.owner_id AND w.status = 'pending'
             AND w.upload_expires_at IS NULL
         ) THEN ({members.format(ready=ready)} {nth})
