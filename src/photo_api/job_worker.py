@@ -4,6 +4,11 @@ Run as `python -m photo_api.job_worker --name jobs --boot-id ID --control FD`; i
 a web worker does, and `drain` already hands back what it has leased.
 """
 
+from photo_api.own_process import die_with_parent, resident_bytes
+
+if __name__ == "__main__":
+    die_with_parent()
+
 import asyncio
 import json
 import logging
@@ -15,7 +20,6 @@ from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.runner import Handler, Runner
 from photo_api.maintenance import Maintenance
-from photo_api.own_process import resident_bytes
 from photo_api.registry.cdn_watch import CdnWatch, open_watch
 from photo_api.renditions.decoder import DecodeLimits, Decoder
 from photo_api.renditions.decoder_pool import DecoderPool

@@ -6,8 +6,10 @@ what is in flight); the end of the channel means that the supervisor is dead, an
 """
 
 from photo_api import quick_start
+from photo_api.own_process import die_with_parent, resident_bytes
 
 if __name__ == "__main__":
+    die_with_parent()
     quick_start.leave_out_what_no_request_needs()
 
 import asyncio
@@ -34,7 +36,6 @@ from photo_api.http.protocol import protocol_class
 from photo_api.metrics.declared import REQUESTS, UNMATCHED
 from photo_api.metrics.metric import OTHER
 from photo_api.metrics.reporting import LAST_REPORT
-from photo_api.own_process import resident_bytes
 from photo_api.settings.loading import Settings
 from photo_api.supervisor.listening import accept_the_last
 from photo_api.supervisor.load import WorkerLoad

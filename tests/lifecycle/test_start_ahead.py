@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,16 +82,42 @@ def test_an_instance_with_unusable_settings_leaves_no_worker_behind(
     assert not worker.is_running()
 
 
+@pytest.mark.parametrize("hangs", [False, True])
 def test_it_ends_when_its_supervisor_is_killed_before_it_has_told_it_anything(
-    environ: dict[str, str], tmp_path: Path
+    hangs: bool, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """It has no death signal yet, which it asks for once it has imported."""
+    """Without a word, also while it stands still in its imports."""
     with serving(environ, tmp_path / "log") as service:
         assert eventually(lambda: service.children(WEB_WORKER), 20, 0.001)
         [worker] = service.children(WEB_WORKER)
+        if hangs:
+            eventually(lambda: any("pydantic" in one.path for one in worker.memory_maps()), 20)
+            worker.suspend()
         service.process.kill()
         service.process.wait()
-        assert eventually(lambda: not worker.is_running() or worker.status() == "zombie", 20)
+        try:
+            eventually(lambda: not worker.is_running() or worker.status() == "zombie", 20)
+        finally:
+            if worker.is_running():
+                worker.kill()
+        assert service.log == ""
+
+
+def test_a_worker_whose_supervisor_ends_before_it_has_sent_the_secrets_says_nothing(
+    environ: dict[str, str],
+) -> None:
+    ours, theirs = socket_pair()
+    with theirs:
+        command = [sys.executable, "-m", "photo_api.job_worker", "--name", "jobs", "--control"]
+        worker = subprocess.Popen(
+            [*command, str(theirs.fileno())],
+            env=environ,
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+        )
+    ours.close()
+    assert worker.communicate(timeout=30)[1] == b""
+    assert worker.returncode == 1
 
 
 def test_the_first_worker_is_the_one_that_started_ahead_and_its_successor_is_not(

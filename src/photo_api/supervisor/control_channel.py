@@ -46,20 +46,19 @@ class ControlChannel:
 
     def command_line(self) -> tuple[list[str], dict[str, str], dict[int, int]]:
         """What a worker that was started ahead is told: (the rest of its command line, what changes
-        in its environment, the descriptors here by their numbers in the command line). Waits."""
+        in its environment, the descriptors here by their numbers in the command line). Waits;
+        raises ConnectionError when the supervisor is gone."""
         self._socket.setblocking(True)
         line, given, *_ = socket.recv_fds(self._socket, LONGEST, MOST, socket.MSG_CMSG_CLOEXEC)
-        if not line:
-            raise ConnectionAbortedError("the supervisor has ended")
-        told = json.loads(line)
+        told = json.loads(_something(line))
         here = dict(zip(told["descriptors"], given, strict=True))
         return told["arguments"], told["environ"], here
 
     def first(self) -> tuple[str, str]:
-        """The first command. Waits for it; raises OSError when the supervisor is gone."""
+        """The first command. Waits for it; raises ConnectionError when the supervisor is gone."""
         self._socket.setblocking(True)
         try:
-            return _parts(self._socket.recv(LONGEST).decode())
+            return _parts(_something(self._socket.recv(LONGEST)).decode())
         finally:
             self._socket.setblocking(False)
 
@@ -79,6 +78,12 @@ class ControlChannel:
         with suppress(OSError):
             for event in events:
                 self._socket.send(event.encode())
+
+
+def _something(received: bytes) -> bytes:
+    if not received:
+        raise ConnectionAbortedError("the supervisor has ended")
+    return received
 
 
 def _parts(message: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from photo_api.cloud.identity import Identity, identify
 from photo_api.metrics.reporting import LAST_REPORT, Reporting
-from photo_api.own_process import die_with_parent, hide_memory
+from photo_api.own_process import hide_memory
 from photo_api.supervisor.control_channel import ControlChannel
 from photo_api.supervisor.secrets import ChildSecrets
 from photo_api.telemetry.logs import Logs, log_shipping
@@ -38,19 +38,15 @@ class WorkerProcess:
 
 @contextmanager
 def worker_process() -> Iterator[WorkerProcess]:
-    """Make this process a worker: it hides its memory, dies with its supervisor and ignores
-    signals. At the end it flushes its log, and says its last word unless it has failed."""
-    options, here = _options(sys.argv[1:]), dict[int, int]()
-    die_with_parent()
+    """Make this process a worker: it hides its memory and ignores signals; to die with its
+    supervisor it has asked for before it imported anything. At the end it flushes its log, and says
+    its last word unless it has failed."""
+    options = _options(sys.argv[1:])
     hide_memory()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     channel = ControlChannel(options.control)
-    if options.ahead:
-        arguments, changed, here = channel.command_line()
-        os.environ.update(changed)
-        options = _options([*sys.argv[1:], *arguments])
-    secrets = ChildSecrets(os.environ, channel)
+    options, here, secrets = _told(options, channel)
     if options.token is not None:
         token = here.get(options.token, options.token)
         os.set_inheritable(token, False)  # what decodes images is not trusted with it
@@ -75,6 +71,22 @@ def worker_process() -> Iterator[WorkerProcess]:
             here.get(options.socket, options.socket),
         )
     channel.send_last(metrics.last_word(), LAST_REPORT)
+
+
+def _told(
+    options: argparse.Namespace, channel: ControlChannel
+) -> tuple[argparse.Namespace, dict[int, int], ChildSecrets]:
+    """The whole command line, the descriptors here by their numbers in it, and the secrets. Ends
+    this process without a word if its supervisor is gone, as a worker always does."""
+    here = dict[int, int]()
+    try:
+        if options.ahead:
+            arguments, changed, here = channel.command_line()
+            os.environ.update(changed)
+            options = _options([*sys.argv[1:], *arguments])
+        return options, here, ChildSecrets(os.environ, channel)
+    except ConnectionError:
+        os._exit(1)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
