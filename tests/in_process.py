@@ -23,6 +23,8 @@ from photo_api.state import AppState
 from photo_api.tracing import Tracer
 
 Headers = Sequence[tuple[bytes, bytes]]
+PIECE = 64 * 1024
+"""Bytes of a body that servers read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Worker:
 
     async def ask(self, asked: Asked) -> list[Message]:
         """The messages of the answer."""
-        pieces = [asked.body[:7], asked.body[7:]] if len(asked.body) > 7 else [asked.body]
+        body = asked.body
+        pieces = [body[:7], *(body[at : at + PIECE] for at in range(7, len(body), PIECE))]
         sent: list[Message] = []
 
         async def receive() -> Message:

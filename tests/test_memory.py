@@ -1,5 +1,7 @@
 """Uploads through the server pass by: a worker's memory does not grow with the file."""
 
+import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -9,17 +11,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.service import Service, User, eventually, jpeg
+from photo_api.storage.buffers import Parts
+from tests.in_process import Asked, in_process
+from tests.service import PASSWORD, Service, User, eventually, free_port, jpeg, migrate_once
 
 MB = 1024 * 1024
 LARGE = 49 * MB
 ALLOWED = 20 * MB
 BUDGET = 64 * MB
 WEB = "photo_api.web_worker"
+S3_ONLY = pytest.mark.s3_only("its endpoint is one where nobody listens")
 
 
 class Peak:
@@ -177,3 +183,36 @@ def test_a_body_that_nobody_wants_is_not_read(fresh: tuple[Service, User]) -> No
             answer = httpx.post(f"{service.url}{path}", content=bytes(LARGE), timeout=30)
             assert answer.status_code in (401, 404, 413)
     assert peak.rise <= ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("size", "down"), [(MB, False), (6 * MB, False), pytest.param(MB, True, marks=S3_ONLY)]
+)
+async def test_a_failed_upload_leaves_no_part_to_the_garbage_collector(
+    environ: dict[str, str], size: int, down: bool
+) -> None:
+    """Which comes seldom: until then, errors that go in a circle with their frames kept a part of
+    each form that is wrong at its end, or whose store does not answer."""
+    migrate_once(environ)
+    own = (
+        {**environ, "PHOTO_API_S3_ENDPOINT": f"http://127.0.0.1:{free_port()}"} if down else environ
+    )
+    async with in_process(own) as worker:
+        login = {"email": f"{uuid4().hex}@example.org", "password": PASSWORD}
+        await worker.json("POST", "/api/auth/register", {**login, "username": "somebody"})
+        token = (await worker.json("POST", "/api/auth/login", login))["access_token"]
+        form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+        headers = [
+            (b"authorization", b"Bearer " + token.encode()),
+            (b"content-type", b"multipart/form-data; boundary=b"),
+        ]
+        body = form + jpeg() + bytes(size) + (TAIL if down else b"\r\n--bx")
+        gc.collect()
+        gc.disable()
+        try:
+            start, *_ = await worker.ask(Asked("POST", "/api/photos", b"", headers, body))
+            assert start["status"] == (503 if down else 400)
+            await asyncio.sleep(0.1)
+            assert not [one for one in gc.get_objects() if isinstance(one, Parts)]
+        finally:
+            gc.enable()

@@ -226,6 +226,8 @@ class Admission:
             if upload not in self._arriving:
                 text = f"Others waited, and less than {SLOWEST} bytes a second came; try again"
             raise HTTPException(408, text, {"Connection": "close"}) from None
+        finally:
+            upload.limit = None  # whose task has an error, and with it the frames that have this
         upload.came(message.get("body", b""))
         return message
 

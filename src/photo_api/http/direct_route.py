@@ -84,7 +84,8 @@ class DirectRoute(APIRoute):
 
     def _carrying_on(self, usual: Any) -> Any:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            outcome = scope.get(OUTCOME, usual)
+            # Not left there: errors, and frames of those before them, would keep each other.
+            outcome = scope.pop(OUTCOME, usual)
             if isinstance(outcome, Exception):
                 raise outcome
             await outcome(scope, receive, send)

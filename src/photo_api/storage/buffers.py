@@ -54,6 +54,10 @@ class Filling:
         if not self._limit.expired():
             self._limit.reschedule(self.due if now else None)
 
+    def end(self) -> None:
+        """Forget the task: an error of it, whose frames have this, would keep the part."""
+        del self._limit
+
     def came(self) -> None:
         """Note that there are more bytes in it."""
         if self._limit.when() is not None:
@@ -119,6 +123,7 @@ class Budget:
                     yield filling
                 finally:
                     self._filling.discard(filling)
+                    filling.end()
                     self._hand_out()
         except TimeoutError:
             if limit.expired():

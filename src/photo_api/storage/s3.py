@@ -132,7 +132,7 @@ class S3Store:
                 raise  # it would fail at this too, and take its time; the sweep has the key
             await self._discard_parts(key)
             if source.failure is not None and isinstance(error, Exception):
-                raise source.failure from None
+                raise source.told(error) from None
             raise
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
@@ -303,6 +303,11 @@ class _Source:
         self._begun = 0
         """Bytes that were given of a part whose rest has no room yet."""
         self.failure: Exception | None = None
+
+    def told(self, error: Exception) -> Exception:
+        """The failure in place of obstore's, no longer kept: its frames have this, and parts."""
+        failure, self.failure = self.failure, None
+        return failure or error
 
     def __aiter__(self) -> AsyncIterator[bytearray]:
         return self
