@@ -77,4 +77,4 @@ def test_no_secret_is_in_what_is_rendered() -> None:
     fleet = Fleet(balancer=Balancer(store="http://10.0.0.5:8333"), edge=Edge(on=True))
     told = nginx.files(fleet, Places())["nginx.conf"]
     assert "include /etc/photo-fleet/edge-keys.con[f];" in told
-    assert not [name for name in tree.files(fleet) if "keys" in name]
+    assert not [name for name in tree.files(fleet) if "edge-keys" in name]

@@ -92,7 +92,8 @@ async def _forget(db: Database, keys: list[str], lease: Lease) -> None:
 
 
 async def _prune(db: Database, lease: Lease) -> None:
-    old = "status = 'gone' AND gone_at < now() - interval '7 days'"
-    some = f"SELECT ctid FROM photos WHERE {old} LIMIT $3"
-    gone = f"DELETE FROM photos WHERE ctid = ANY (ARRAY ({some}))"
-    await leases.execute(db, lease, gone, leases.ROWS_AT_ONCE)
+    old = (
+        "DELETE FROM photos WHERE status = 'gone' AND ctid = ANY (ARRAY (SELECT ctid FROM photos"
+        " WHERE status = 'gone' AND gone_at < now() - interval '7 days' LIMIT $3))"
+    )
+    await leases.execute(db, lease, old, leases.ROWS_AT_ONCE)
