@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
@@ -285,6 +286,30 @@ async def test_a_hanging_upload_is_given_up_and_leaves_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.s3_only("obstore, which may keep the future of a call, and its exception")
+async def test_what_a_call_that_was_given_up_leaves_behind_holds_no_part(
+    environ: dict[str, str], faulty: FaultyStore, key: str
+) -> None:
+    store = store_of(reached_at(environ, faulty.endpoint))
+    faulty.hangs()
+    putting = asyncio.create_task(store.put(key, chunks(7), content_type="image/png"))
+    async with asyncio.timeout(10):
+        while not faulty.hanging:
+            await asyncio.sleep(0.01)
+    putting.cancel()
+    await asyncio.sleep(0)
+    faulty.passes()
+    with pytest.raises(asyncio.CancelledError) as given_up:
+        await putting
+    frames = [frame for frame, _ in traceback.walk_tb(given_up.value.__traceback__)]
+    values = [value for frame in frames for value in frame.f_locals.values()]
+    held = [part for value in values for part in getattr(value, "__dict__", {}).values()]
+    sizes = [len(part) for part in (*values, *held) if isinstance(part, bytes | bytearray)]
+    assert "_put_parts" in [frame.f_code.co_name for frame in frames]
+    assert max(sizes, default=0) < MIB
+    await store.aclose()
+
+
 async def test_a_slow_upload_is_not_cut(store: GuardedStore, faulty: FaultyStore, key: str) -> None:
     """A part takes longer than the patience, and the store answers pings meanwhile."""
     faulty.slow(rate=MIB)

@@ -214,6 +214,7 @@ class Parts:
     def close(self) -> None:
         """Give back all room; what is filled still, since nobody can stop it, gets none."""
         self._closed = True
+        self._rest = memoryview(b"")
         self.let_go()
 
     def _room(self, size: int) -> int:

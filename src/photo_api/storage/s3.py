@@ -128,6 +128,7 @@ class S3Store:
                     max_concurrency=1,
                 )
         except BaseException as error:
+            source.close()
             if source.failure is None and isinstance(error, StoreUnavailable):
                 raise  # it would fail at this too, and take its time; the sweep has the key
             await self._discard_parts(key)
@@ -299,7 +300,7 @@ class _Source:
 
     def __init__(self, first: bytearray, parts: Parts) -> None:
         self._first: bytearray | None = first
-        self._parts = parts
+        self._parts: Parts | None = parts
         self._begun = 0
         """Bytes that were given of a part whose rest has no room yet."""
         self.failure: Exception | None = None
@@ -323,14 +324,22 @@ class _Source:
             raise StopAsyncIteration
         return given
 
+    def close(self) -> None:
+        """Hold nothing of the stream. obstore may keep the future of a call that was cancelled,
+        whose exception keeps all that the call had in hand."""
+        self._first = self._parts = None
+
     async def _next(self) -> bytearray | None:
+        parts = self._parts
+        if parts is None:
+            raise ConnectionAbortedError("nobody wants the rest")
         if self._begun:
-            self._parts.let_go()
+            parts.let_go()
             left, self._begun = PART_SIZE - self._begun, 0
-            return await self._parts.next(left)
-        self._parts.let_go(but=1)
-        given = await self._parts.next_now()
-        if given is not None and len(given) < PART_SIZE and not self._parts.ended:
+            return await parts.next(left)
+        parts.let_go(but=1)
+        given = await parts.next_now()
+        if given is not None and len(given) < PART_SIZE and not parts.ended:
             self._begun = len(given)
         return given
 
