@@ -5,6 +5,11 @@ reaches no other process, and its memory and processor time are bounded. It serv
 another until its standard input ends, and dies with its parent.
 """
 
+from photo_api.own_process import address_space, die_with_parent, end_first
+
+if __name__ == "__main__":  # Before what takes long to import, in which it may hang.
+    die_with_parent()
+
 import json
 import os
 import resource
@@ -17,7 +22,6 @@ from typing import BinaryIO
 import pi_heif
 import pyvips
 
-from photo_api.own_process import address_space, die_with_parent, end_first
 from photo_api.renditions import images, sandbox, wire
 from photo_api.renditions.display import display
 from photo_api.renditions.limits import RESERVE, Limit, unlimited
@@ -30,7 +34,8 @@ def main() -> None:
     """Arguments: the parent's process id, memory in bytes, processor seconds per job."""
     parent, memory = map(int, sys.argv[1:3])
     cpu_seconds = float(sys.argv[3])
-    _die_with(parent)
+    if os.getppid() != parent:
+        sys.exit("the parent is gone")
     end_first()
     requests, answers = _take_pipe()
     _prepare()
@@ -46,12 +51,6 @@ def main() -> None:
             answers.flush()
     except MemoryError:
         os._exit(wire.OUT_OF_MEMORY)
-
-
-def _die_with(parent: int) -> None:
-    die_with_parent()
-    if os.getppid() != parent:
-        sys.exit("the parent is gone")
 
 
 def _take_pipe() -> tuple[BinaryIO, BinaryIO]:
