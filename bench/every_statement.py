@@ -32,6 +32,7 @@ from photo_api.renditions import rereading
 from photo_api.settings.serving import UploadSettings
 from photo_api.shares import queries as shares
 from photo_api.shares.queries import NewLink
+from photo_api.timeline import queries as timeline
 
 SOURCES = Path(photo_api.__file__).parent
 WAYS = {"fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor", "prepare"}
@@ -303,6 +304,8 @@ STATEMENTS: dict[str, Call] = {
     "remake": lambda db, i: remaking.remake(db, 0, None, 0.0),
     "statistics": lambda db, i: statistics.count(db, i.lease),
     "statistics, waiting": lambda db, i: statistics.count_waiting(db, i.lease),
+    "months": lambda db, i: timeline.months(db, i.user, archived=False),
+    "months added up": lambda db, i: timeline.add_up(db, i.lease),
     "statistics told": lambda db, i: statistics.statistics(db),
     "heartbeat": lambda db, i: registry.heartbeat(db, BOOT, json.dumps({})),
     "suspects": lambda db, i: registry.suspects(db, BOOT, 3),

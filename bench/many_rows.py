@@ -23,11 +23,12 @@ FILL = (
     "INSERT INTO users (email, email_fold, username, password_hash) SELECT 'u' || i || '@x',"
     " 'u' || i || '@x', 'u' || i, '' FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type, file_size,"
-    " sha256, object_key, renditions, thumbnail_key, metadata_reader, display_key)"
+    " sha256, object_key, renditions, thumbnail_key, metadata_reader, display_key, sort_at)"
     " SELECT CASE WHEN i <= 20 THEN 3 WHEN i <= 1000 THEN 5 WHEN i % 25 = 0 THEN 1"
     "   ELSE 6 + i::bigint * 7919 % ({rows.users} - 5) END,"
     " 'ready', 0, 'IMG.jpg', 'image/jpeg', 3000000, sha256(i::text::bytea), 'photos/' || i,"
-    " 'ready', 'renditions/' || i, 1, 'd' || i"
+    " 'ready', 'renditions/' || i, 1, 'd' || i,"
+    " '2010-01-01'::timestamp + make_interval(hours => i % 20000)"
     " FROM generate_series({before.photos} + 1, {rows.photos}) i",
     "INSERT INTO albums (owner_id, name) SELECT CASE WHEN i IN (1, 3) THEN i"
     "  WHEN i <= 1100 THEN 5 ELSE i END, 'a'"
@@ -92,7 +93,7 @@ async def rows_for(superuser: Any, before: Rows, rows: Rows) -> None:
         await superuser.execute(NO_GAP.format(table=table))
     for statement in FILL:
         await superuser.execute(statement.format(before=before, rows=rows))
-    await superuser.execute("DELETE FROM total_changes; SELECT count_totals()")
+    await superuser.execute("DELETE FROM total_changes; SELECT count_totals(), count_timeline()")
     await superuser.execute(
         "INSERT INTO instances (boot_id, instance, node, version, address, port, workers)"
         " VALUES ($1, 'i', 'n', '1', 'a', 1, 1) ON CONFLICT DO NOTHING",

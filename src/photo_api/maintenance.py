@@ -26,6 +26,7 @@ from photo_api.renditions.rereading import enqueue_unread
 from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
 from photo_api.telemetry.pushgateway import PushFailed, Pushgateway, PushRefused, scraped_at
+from photo_api.timeline.queries import add_up
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class Maintenance:
             PeriodicTask(self._interval, self._compose_names),
             PeriodicTask(STATISTICS_EVERY, lambda lease: statistics.count(self._db, lease)),
             PeriodicTask(WAITING_EVERY, lambda lease: statistics.count_waiting(self._db, lease)),
+            PeriodicTask(WAITING_EVERY, lambda lease: add_up(self._db, lease)),
             PeriodicTask(LISTING_EVERY, self._list_staging),
             PeriodicTask(REREADING_EVERY, lambda lease: enqueue_unread(self._db, lease)),
         ]
