@@ -9,6 +9,7 @@ from photo_api.delivery.edge_auth import AkamaiSigner, NhnSigner
 from photo_api.delivery.nginx_edge import NginxEdgeSigner
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.delivery.swift import SwiftUrlSigner
+from photo_api.delivery.windows import COSTLY_CACHE_BYTES
 from photo_api.settings.loading import Settings
 from photo_api.settings.secrets import LiveSettings
 from photo_api.storage.credentials import CredentialSource
@@ -37,7 +38,9 @@ def open_reader(live: LiveSettings, keys: StoreKeys, window: int) -> ReadSigner:
             # Here alone, for what it imports.
             from photo_api.delivery.cloudfront import CloudFrontSigner
 
-            return CloudFrontSigner(cdn.url, current, window, digest=cdn.digest)
+            return CloudFrontSigner(
+                cdn.url, current, window, digest=cdn.digest, cache_bytes=COSTLY_CACHE_BYTES
+            )
 
 
 def open_signer(settings: Settings, keys: StoreKeys, window: int) -> StoreSigner:

@@ -24,10 +24,10 @@ KEPT_SECONDS = 60.0
 """How long a presented photo is given out again. Its URLs were signed to work for a whole window
 and the signer's clock skew after that time."""
 
-KEPT_BYTES = 16 * 1024 * 1024
+KEPT_BYTES = 8 * 1024 * 1024
 """Mostly about 3 kB a photo, which is what its row and its JSON take."""
 
-REMEMBERED = 8192
+REMEMBERED = 4096
 """Photos of pages, none of which is kept before its page is asked for again: somewhat more than
 can be kept."""
 
