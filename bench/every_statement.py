@@ -21,6 +21,7 @@ from photo_api.http.idempotency import Key, LongClaim
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import queue, statistics
 from photo_api.photos import late_uploads, queries, remaking, sweep, upload_queries
+from photo_api.photos.queries import NewDate
 from photo_api.photos.upload_queries import NewPhoto
 from photo_api.registry import cdn_paths, leases, receipts
 from photo_api.registry import queries as registry
@@ -234,7 +235,9 @@ STATEMENTS: dict[str, Call] = {
     "photo list, skip": lambda db, i: queries.photos(db, i.user, NEWEST, FAR, 20),
     "photo": lambda db, i: queries.photo(db, i.user, i.photo),
     "image": lambda db, i: queries.image(db, i.user, i.photo),
-    "photo update": lambda db, i: queries.update_photo(db, i.user, i.photo, "t", None),
+    "photo update": lambda db, i: queries.update_photo(
+        db, i.user, i.photo, "t", None, NewDate(None, 60, False)
+    ),
     "photo delete": lambda db, i: queries.delete_photo(db, i.user, i.photo, "r"),
     "album list": lambda db, i: albums.albums(db, i.user, NEWEST, 0, 50),
     "album list, skip": lambda db, i: albums.albums(db, i.user, NEWEST, FAR, 20),

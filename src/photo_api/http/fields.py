@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StringConstraints
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from photo_api.visible_text import composed, line, name, paragraphs
 
@@ -100,6 +101,44 @@ does not validate."""
 
 def _clamp(value: int) -> int:
     return min(value, MAX_LIMIT)
+
+
+RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
+
+
+def _as_text(value: object) -> object:
+    """pydantic alone would take days, and seconds since 1970."""
+    if not isinstance(value, str) or RFC_3339.fullmatch(value) is None:
+        raise PydanticCustomError("date", "must be a date and time as RFC 3339 has them")
+    return value
+
+
+def _storable(value: datetime) -> datetime:
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("date", "must be in a year from 1 to 9999, in UTC too") from None
+    return value
+
+
+def _with_offset(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise PydanticCustomError("date", "must say its offset from UTC")
+    return value
+
+
+WallTime = Annotated[datetime, AfterValidator(_storable), BeforeValidator(_as_text)]
+"""With or without an offset from UTC."""
+
+Moment = Annotated[WallTime, AfterValidator(_with_offset)]
+
+
+def offset_of(moment: datetime | None) -> int | None:
+    """From UTC, in minutes."""
+    offset = None if moment is None else moment.utcoffset()
+    return None if offset is None else round(offset.total_seconds() / 60)
 
 
 COUNT = _written_as(r"-?[0-9]{1,18}")

@@ -15,7 +15,7 @@ from typing import Any
 from photo_api.db.places import TRIES
 from photo_api.delivery.base import SignedUpload
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.fields import in_range
+from photo_api.http.fields import in_range, offset_of
 from photo_api.http.idempotency import Key, create_once
 from photo_api.metrics.declared import UPLOADED_BYTES, UPLOADS
 from photo_api.photos import upload_queries as queries
@@ -106,6 +106,8 @@ def _new_photo(owner_id: int, body: PresignRequest) -> queries.NewPhoto:
         _declared_type(body.content_type),
         body.file_size,
         bytes.fromhex(body.sha256) if body.sha256 else None,
+        body.file_modified_at,
+        offset_of(body.file_modified_at),
     )
 
 

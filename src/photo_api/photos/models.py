@@ -1,12 +1,16 @@
 """Bodies of the photo routes, as OpenAPI documents them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import partial
+from operator import is_
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StrictInt
+from pydantic import BaseModel, Field, StrictInt, model_validator
+from pydantic_core import PydanticCustomError
 
-from photo_api.http.fields import BodyId, LongText, Name, Title
+from photo_api.http.fields import BodyId, LongText, Moment, Name, Title, WallTime, offset_of
 from photo_api.http.openapi import example
+from photo_api.photos.queries import NewDate
 
 EXAMPLE: dict[str, Any] = {
     "id": 42,
@@ -60,7 +64,14 @@ class Photo(BaseModel):
     preview_url: str | None
 
 
+DateSource = Literal["user", "exif", "xmp", "iptc", "png", "filename", "file_modified_at", "upload"]
+
+
 class PhotoDetail(Photo):
+    """`sort_at` is when the photo was taken, by the clock on the wall there, which is `utc_offset`
+    minutes ahead of UTC (null: not known), and `date_source` who told it. `dates_passed_over` names
+    those who told one that cannot be; `user`: it was moved to the nearest that can."""
+
     model_config = example(
         EXAMPLE
         | {
@@ -70,17 +81,72 @@ class PhotoDetail(Photo):
                 "camera": "Canon EOS R6",
                 "exposure_time": "1/200",
                 "iso": 100,
-            }
+            },
+            "sort_at": "2025-12-31T07:26:00",
+            "utc_offset": 540,
+            "date_source": "exif",
+            "dates_passed_over": [],
+            "file_modified_at": None,
         }
     )
     exif: dict[str, Any] | None
+    sort_at: str
+    utc_offset: int | None
+    date_source: DateSource
+    dates_passed_over: list[DateSource] | None
+    file_modified_at: datetime | None
 
 
-class PhotoChange(BaseModel):
-    """A field that is null or absent stays as it is; a blank one is cleared."""
+class DateChange(BaseModel):
+    """The user's word on when a photo was taken, which comes before all that its file tells."""
+
+    sort_at: Annotated[
+        WallTime | None,
+        Field(
+            description="by the clock on the wall there; an offset, where it has one, becomes"
+            " `utc_offset`. What is before 1826 or ahead of now is moved to what can be",
+            examples=["2024-05-12T15:30:00"],
+        ),
+    ] = None
+    utc_offset: Annotated[
+        StrictInt | None, Field(ge=-12 * 60, le=14 * 60, description="minutes", examples=[540])
+    ] = None
+    date_source: Annotated[
+        Literal["file"] | None, Field(description="`file` gives the date back to the file")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.date_source and (self.sort_at or self.utc_offset is not None):
+            text = "`date_source` gives the date back, which `sort_at` or `utc_offset` would set"
+            raise PydanticCustomError("date", text)
+        return self
+
+    def date(self) -> NewDate:
+        """What it asks for."""
+        offset = offset_of(self.sort_at) if self.utc_offset is None else self.utc_offset
+        wall = self.sort_at and self.sort_at.replace(tzinfo=None)
+        return NewDate(wall, offset, self.date_source is not None)
+
+
+class PhotoChange(DateChange):
+    """A field that is null or absent stays as it is; a blank text is cleared."""
 
     title: Annotated[Title | None, Field(examples=["Sunrise"])] = None
     description: Annotated[LongText | None, Field(examples=["The east island"])] = None
+
+
+FileModified = Annotated[
+    Moment | None,
+    Field(
+        exclude_if=partial(
+            is_, None
+        ),  # so that a request without it is the same to the release before
+        description="when the file was changed last, with your system's offset from UTC: its date"
+        " where neither metadata nor name tell one",
+        examples=["2024-05-12T15:30:00+09:00"],
+    ),
+]
 
 
 class PresignRequest(BaseModel):
@@ -111,6 +177,7 @@ class PresignRequest(BaseModel):
         Literal["keep", "reuse"],
         Field(description="`reuse`: bytes that you have already give you the photo you have"),
     ] = "keep"
+    file_modified_at: FileModified = None
 
 
 PRESIGN_EXAMPLE: dict[str, Any] = {

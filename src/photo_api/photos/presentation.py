@@ -19,6 +19,11 @@ COLUMNS = """p.id, p.owner_id, p.title, p.description, p.original_filename, p.co
  p.renditions, p.renditions_error, p.object_key, p.thumbnail_key, p.preview_key"""
 """What `PhotoPresenter` needs of a photo `p`, as a row's last columns."""
 
+DETAIL = (
+    "exif", "sort_at", "utc_offset", "date_source", "dates_passed_over", "file_modified_at",
+)  # fmt: skip
+"""Columns of a photo of which lists tell nothing."""
+
 WIDTH = COLUMNS.count(",") + 1
 KEPT_SECONDS = 60.0
 """How long a presented photo is given out again. Its URLs were signed to work for a whole window

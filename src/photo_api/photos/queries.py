@@ -1,10 +1,11 @@
 """SQL of photos as people see them: only confirmed ones, the owner in every WHERE clause."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from photo_api.http.pages import below, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
-from photo_api.photos.presentation import COLUMNS
+from photo_api.photos.presentation import COLUMNS, DETAIL
 
 BELOW = below("SELECT id FROM photos WHERE owner_id = $1 AND status = 'ready' AND id < $2")
 PHOTOS = ended_by_bytes(
@@ -12,6 +13,30 @@ PHOTOS = ended_by_bytes(
     f" AND p.id < {BELOW} ORDER BY p.id DESC LIMIT $4",
     order="p.id DESC",
 )
+
+
+ALONE = f"{', '.join(f'p.{name}' for name in DETAIL)}, {COLUMNS}"
+"""What is shown of a photo `p` by itself."""
+
+
+class NewDate(NamedTuple):
+    """When a photo was taken, by the clock on the wall there, and how many minutes that is ahead of
+    UTC; None leaves each as it is. Or the date is given back to the file."""
+
+    sort_at: datetime | None
+    utc_offset: int | None
+    from_file: bool
+
+
+def dating(first: int) -> str:
+    """The assignments of an UPDATE of photos `p` by a `NewDate`, its parameters from this one on.
+    Triggers make the row's date of them."""
+    at, offset, from_file = (f"${first + n}" for n in range(3))
+    return f"""sort_at = coalesce({at}::timestamp, p.sort_at),
+            utc_offset = coalesce({offset}::smallint, p.utc_offset),
+            date_source = CASE WHEN {from_file}::boolean THEN 'file'
+                WHEN {at} IS NOT NULL OR {offset} IS NOT NULL THEN 'user'
+                ELSE p.date_source END"""
 
 
 async def photos(db: Any, owner_id: int, before: int, skip: int, limit: int) -> list[Any]:
@@ -22,7 +47,7 @@ async def photos(db: Any, owner_id: int, before: int, skip: int, limit: int) -> 
 
 async def photo(db: Any, owner_id: int, photo_id: int) -> Any | None:
     return await db.fetchrow(
-        f"SELECT p.exif, {COLUMNS} FROM photos p"
+        f"SELECT {ALONE} FROM photos p"
         " WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready'",
         owner_id, photo_id,
     )  # fmt: skip
@@ -39,19 +64,25 @@ async def image(db: Any, owner_id: int, photo_id: int) -> Any | None:
 
 
 async def update_photo(
-    db: Any, owner_id: int, photo_id: int, title: str | None, description: str | None
+    db: Any,
+    owner_id: int,
+    photo_id: int,
+    title: str | None,
+    description: str | None,
+    date: NewDate,
 ) -> Any | None:
-    """The changed photo, or None. Null leaves a field as it is, a blank one is cleared."""
+    """The changed photo, or None. Null leaves a field as it is, a blank text is cleared."""
     return await db.fetchrow(
         f"""
         UPDATE photos p SET
             title = CASE WHEN $3::text IS NULL THEN p.title ELSE nullif(btrim($3), '') END,
             description = CASE WHEN $4::text IS NULL THEN p.description
                                ELSE nullif(btrim($4), '') END,
+            {dating(5)},
             updated_at = now()
-        WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' RETURNING p.exif, {COLUMNS}
+        WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' RETURNING {ALONE}
         """,
-        owner_id, photo_id, title, description,
+        owner_id, photo_id, title, description, *date,
     )  # fmt: skip
 
 

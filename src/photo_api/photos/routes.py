@@ -27,7 +27,7 @@ from photo_api.photos.models import (
     PresignRequest,
     Uploaded,
 )
-from photo_api.photos.presentation import Size, own_image
+from photo_api.photos.presentation import DETAIL, Size, own_image
 from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["photos"], route_class=DirectRoute)
@@ -60,7 +60,9 @@ async def presign(
 ) -> Response:
     """Begin a direct upload: PUT the bytes to `upload_url` with exactly `upload_headers`, then
     confirm. The URL accepts this size and type only, and with `sha256` these bytes only."""
-    key = idempotency(caller.user_id, "photos.presign", idempotency_key, body.model_dump())
+    key = idempotency(
+        caller.user_id, "photos.presign", idempotency_key, body.model_dump(mode="json")
+    )
     with results(caller.state.metrics.counts, PRESIGNS) as result:
         begun = await direct_upload.presign(caller.state, caller.user_id, body, key)
         result.word = "duplicate" if begun["duplicate"] else "ok"
@@ -143,9 +145,9 @@ async def get_photo(photo_id: PathId, caller: Authenticated) -> Response:
 
 @router.patch("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 422, 503))
 async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticated) -> Response:
-    """Change title or description."""
+    """Change title, description or date."""
     row = await queries.update_photo(
-        caller.state.db, caller.user_id, photo_id, body.title, body.description
+        caller.state.db, caller.user_id, photo_id, body.title, body.description, body.date()
     )
     return _detail(caller.state, row)
 
@@ -153,7 +155,7 @@ async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticate
 def _detail(state: AppState, row: Any | None) -> Response:
     if row is None:
         raise not_found("Photo")
-    return json_response(state.owners.presenter.one(row) | {"exif": row["exif"]})
+    return json_response(state.owners.presenter.one(row) | {name: row[name] for name in DETAIL})
 
 
 @router.delete("/{photo_id}", status_code=204, responses=errors(401, 403, 404, 503))

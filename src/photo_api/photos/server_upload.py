@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.client_address import throttle_group
-from photo_api.http.fields import FormId, LongText, Name, Title, in_range
+from photo_api.http.fields import FormId, LongText, Name, Title, in_range, offset_of
 from photo_api.http.idempotency import (
     Key,
     LongClaim,
@@ -35,6 +35,7 @@ from photo_api.photos.direct_upload import (
     outcome,
 )
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
+from photo_api.photos.models import FileModified
 from photo_api.state import AppState
 from photo_api.storage.buffers import SLOWEST, GaveWay, NoRoom, Share
 
@@ -58,6 +59,7 @@ REQUEST_BODY: dict[str, Any] = {
                         "title": {"type": "string", "maxLength": 255},
                         "description": {"type": "string", "maxLength": 10_000},
                         "on_duplicate": {"type": "string", "enum": ["keep", "reuse"]},
+                        "file_modified_at": {"type": "string", "format": "date-time"},
                     },
                 },
                 "example": {"file": "(bytes)", "album_id": 7, "title": "Sunrise"},
@@ -75,6 +77,7 @@ class UploadFields(BaseModel):
     title: Title | None = None
     description: LongText | None = None
     on_duplicate: str = Field("keep", pattern="^(keep|reuse)$")
+    file_modified_at: FileModified = None
 
 
 class Intake:
@@ -225,6 +228,8 @@ async def _insert(
         mine.content_type,
         mine.file_size,
         sha256,
+        fields.file_modified_at,
+        offset_of(fields.file_modified_at),
     )
     if not await queries.insert_ready(connection, new, mine.photo_id, mine.object_key):
         if not await queries.has_album(connection, owner_id, fields.album_id):
@@ -251,7 +256,7 @@ async def _repeat(
 
 
 def _fingerprint(fields: UploadFields, sha256: bytes) -> bytes:
-    return fingerprint([fields.model_dump(), sha256.hex()])
+    return fingerprint([fields.model_dump(mode="json"), sha256.hex()])
 
 
 def _fields(fields: dict[str, str], filename: str) -> UploadFields:

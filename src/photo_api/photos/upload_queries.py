@@ -4,6 +4,7 @@ An object's key stands in `unreferenced_objects` from before its bytes exist unt
 that makes a photo point to it, so bytes without a photo are always known and always swept.
 """
 
+from datetime import datetime
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -29,24 +30,27 @@ class NewPhoto(NamedTuple):
     content_type: str
     size: int
     sha256: bytes | None
+    modified: datetime | None = None
+    modified_offset: int | None = None
+    """That of `modified` from UTC, in minutes."""
 
 
 INSERT_PENDING = f"""
-WITH {taking(PENDING, "$13", "SELECT FROM albums WHERE id = $2 AND owner_id = $1")},
+WITH {taking(PENDING, "$15", "SELECT FROM albums WHERE id = $2 AND owner_id = $1")},
 fresh AS (
     SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id FROM place
 ), pending AS (
     INSERT INTO photos (id, owner_id, album_id, status, title, description,
-        original_filename, content_type, file_size, sha256, staging_key,
-        upload_expires_at, reuse_duplicates)
+        original_filename, content_type, file_size, sha256, file_modified_at,
+        file_modified_offset, staging_key, upload_expires_at, reuse_duplicates)
     OVERRIDING SYSTEM VALUE
-    SELECT id, $1, $2, 'pending', $3, $4, $5, $6, $7, $8,
-        format('staging/%s/%s/%s', $1::bigint, id, $9::text),
-        now() + make_interval(secs => $10), $12
+    SELECT id, $1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10,
+        format('staging/%s/%s/%s', $1::bigint, id, $11::text),
+        now() + make_interval(secs => $12), $14
     FROM fresh RETURNING id, staging_key, upload_expires_at
 ), noted AS (
     INSERT INTO unreferenced_objects (object_key, delete_after)
-    SELECT staging_key, upload_expires_at + make_interval(secs => $11) FROM pending
+    SELECT staging_key, upload_expires_at + make_interval(secs => $13) FROM pending
 )
 SELECT id FROM pending
 """
@@ -186,14 +190,15 @@ async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str) -> bool:
             SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
         ), adopted AS (
             DELETE FROM unreferenced_objects
-            WHERE object_key = $10 AND NOT taken AND EXISTS (SELECT FROM album) RETURNING object_key
+            WHERE object_key = $12 AND NOT taken AND EXISTS (SELECT FROM album) RETURNING object_key
         ), ready AS (
             INSERT INTO photos (id, owner_id, album_id, status, title, description,
-                original_filename, content_type, file_size, sha256, object_key)
+                original_filename, content_type, file_size, sha256, file_modified_at,
+                file_modified_offset, object_key)
             OVERRIDING SYSTEM VALUE
-            SELECT $9, $1, $2, 'ready', $3, $4, $5, $6, $7, $8, object_key FROM adopted
+            SELECT $11, $1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9, $10, object_key FROM adopted
             RETURNING id
-        ), {enqueuing("renditions", "ready", "$11")}
+        ), {enqueuing("renditions", "ready", "$13")}
         SELECT id FROM ready
         """,
         *new, photo_id, key, traceparent(),

@@ -1,0 +1,82 @@
+"""Dates over HTTP: told at the upload, shown, set and given back."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.service import User, jpeg, put
+
+Date = tuple[Any, ...]
+DATE = ("sort_at", "utc_offset", "date_source", "dates_passed_over")
+
+
+def date_of(photo: dict[str, Any]) -> Date:
+    return tuple(photo[name] for name in DATE)
+
+
+def test_a_date_is_told_at_the_upload_and_changed_by_the_user(alice: User, bob: User) -> None:
+    album, data = alice.album()["id"], jpeg()
+    modified = "2023-01-02T03:04:05.678+09:00"
+    through = alice.upload(album_id=album, file_modified_at=modified)["id"]
+    presigned = alice.presign(album, data, file_modified_at=modified)
+    put(presigned, data).raise_for_status()
+    direct = alice.confirm(presigned["photo_id"]).raise_for_status().json()["photo_id"]
+    for photo_id in (through, direct):
+        photo = alice.photo(photo_id)
+        told: Date = ("2023-01-02T03:04:05.678000", 540, "file_modified_at", [])
+        assert date_of(photo) == told
+        assert photo["file_modified_at"] == "2023-01-01T18:04:05.678000Z"
+    absurd = alice.upload(album_id=album, file_modified_at="2107-01-01T00:00:00Z")["id"]
+    assert date_of(alice.photo(absurd))[2:] == ("upload", ["file_modified_at"])
+
+    def patched(**change: Any) -> Date:
+        answer = alice.api.patch(f"/photos/{direct}", json=change).raise_for_status().json()
+        assert date_of(answer) == date_of(alice.photo(direct))
+        return date_of(answer)
+
+    assert patched(title="x") == told, "nothing said, nothing changed"
+    word: Date = ("2020-05-06T07:08:09", 540, "user", [])
+    assert patched(sort_at="2020-05-06T07:08:09") == word
+    assert patched(utc_offset=-210) == ("2020-05-06T07:08:09", -210, "user", [])
+    with_offset: Date = ("2020-05-06T07:08:09", 60, "user", [])
+    assert patched(sort_at="2020-05-06T07:08:09+01:00") == with_offset
+    assert patched(title=None, sort_at=None, utc_offset=None, date_source=None) == with_offset
+    assert patched(sort_at="1799-01-01T00:00:00") == (
+        "1826-01-01T00:00:00", 60, "user", ["user"],
+    )  # fmt: skip
+    moved, *rest = patched(sort_at="2107-01-01T00:00:00")
+    assert rest == [60, "user", ["user"]]
+    ahead = datetime.fromisoformat(moved) - datetime.now(UTC).replace(tzinfo=None)
+    assert timedelta(days=1) < ahead < timedelta(days=3)
+    assert patched(date_source="file") == told
+    assert bob.api.patch(f"/photos/{direct}", json={"utc_offset": 0}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sort_at": "2020-05-06"},
+        {"sort_at": "0000-05-06T07:08:09"},
+        {"sort_at": "0001-01-01T00:00:00+14:00"},
+        {"sort_at": "1588748889"},
+        {"sort_at": 1588748889},
+        {"sort_at": "2020-02-30T07:08:09"},
+        {"utc_offset": 841},
+        {"utc_offset": "60"},
+        {"date_source": "user"},
+        {"date_source": "file", "utc_offset": 0},
+        {"date_source": "file", "sort_at": "2020-05-06T07:08:09"},
+    ],
+)
+def test_what_is_no_date_is_refused(alice: User, change: dict[str, Any]) -> None:
+    assert alice.api.patch("/photos/1", json=change).status_code == 422
+
+
+def test_a_file_that_was_changed_at_no_moment_is_refused(alice: User) -> None:
+    album = alice.album()["id"]
+    for wrong in ("2023-01-02T03:04:05", "yesterday", "9999-12-31T23:59:59-14:00"):
+        assert alice.post_photo(album_id=album, file_modified_at=wrong).status_code == 422
+        body = {"album_id": album, "filename": "x.jpg", "content_type": "image/jpeg"}
+        body |= {"file_size": 1, "file_modified_at": wrong}
+        assert alice.api.post("/photos/presigned-url", json=body).status_code == 422
