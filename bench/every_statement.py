@@ -126,7 +126,9 @@ def _new(ids: Ids) -> NewPhoto:
 
 async def _confirmed(db: Any, ids: Ids) -> None:
     """A photo's way in and out, beside everything else."""
-    limits = cast(UploadSettings, SimpleNamespace(url_ttl=60, longest_put=60, max_pending=1000))
+    limits = cast(
+        UploadSettings, SimpleNamespace(url_ttl=60, longest_put=60, max_pending=1000, quota=2**60)
+    )
     pending = await upload_queries.insert_pending(db, _new(ids), "s", False, limits)
     if pending is None:
         await upload_queries.count_pending(db, ids.user)
@@ -142,8 +144,8 @@ async def _confirmed(db: Any, ids: Ids) -> None:
 
 async def _ready(db: Any, ids: Ids) -> None:
     await upload_queries.note_object(db, "photos/other.jpg", 60)
-    photo = await upload_queries.new_photo_id(db)
-    assert await upload_queries.insert_ready(db, _new(ids), photo, "photos/other.jpg")
+    photo, _ = await upload_queries.new_photo_id(db, ids.user, 2**60)
+    assert await upload_queries.insert_ready(db, _new(ids), photo, "photos/other.jpg", 2**60)
     await upload_queries.link(db, ids.user, ids.album, photo)
 
 
@@ -266,7 +268,8 @@ STATEMENTS: dict[str, Call] = {
     "share displays": lambda db, i: shares.enqueue_displays(db, i.album, 0, 20),
     "user insert": lambda db, i: accounts.insert_user(db, uuid4().hex, "u", "h"),
     "user by e-mail": lambda db, i: accounts.user_by_email(db, f"u{i.user}@x"),
-    "user by id": lambda db, i: accounts.user_by_id(db, i.user),
+    "user by id": lambda db, i: accounts.user_by_id(db, i.user, 0),
+    "quota": lambda db, i: upload_queries.room_for(db, _new(i), 0),
     "user deactivated": lambda db, i: accounts.set_active(db, f"u{i.user}@x", False),
     "user's hash": lambda db, i: accounts.replace_hash(db, i.user, "a", "b"),
     "session": lambda db, i: accounts.session(db, i.user, i.family),

@@ -371,7 +371,7 @@ def test_ids_handed_out_before_an_adoption_are_not_handed_out_again(
     """An upload in progress has its id, and no row yet."""
 
     async def next_ids(db: Database, _: ObjectStore) -> list[int]:
-        return [await new_photo_id(db) for _ in range(10)]
+        return [(await new_photo_id(db, 0, 0))[0] for _ in range(10)]
 
     handed_out = max(with_both(settings, next_ids))
     adopted = handed_out + distance

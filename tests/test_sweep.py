@@ -266,7 +266,7 @@ async def test_nobody_can_adopt_what_a_sweep_has_taken(
     assert not await make_ready(db, owner, photo_id, copies[0], "image/jpeg", None)
     sha256 = hashlib.sha256(data).digest()
     new = NewPhoto(owner, album, None, None, "a.jpg", "image/jpeg", len(data), sha256)
-    assert not await insert_ready(db, new, photo_id + 10**6, copies[1])
+    assert not await insert_ready(db, new, photo_id + 10**6, copies[1], 0)
     pausing.may_go_on.set()
     await sweeping
     assert [await exists(store, copy) for copy in copies] == [False, False]

@@ -29,6 +29,7 @@ class Code(Enum):
     REQUEST_IN_PROGRESS = ("request_in_progress", HTTPStatus.CONFLICT)
     SHARE_EXPIRED = ("share_expired", HTTPStatus.GONE)
     TOO_LARGE = ("too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    QUOTA_EXCEEDED = ("quota_exceeded", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     RANGE_NOT_SATISFIABLE = ("range_not_satisfiable", HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
     VALIDATION = ("validation_error", HTTPStatus.UNPROCESSABLE_ENTITY)
     HEADERS_TOO_LARGE = ("headers_too_large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

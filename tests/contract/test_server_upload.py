@@ -89,7 +89,6 @@ def test_an_unknown_album_is_404(alice: User, album: str) -> None:
 
 def test_missing_parts_are_clear_errors(alice: User) -> None:
     files = {"file": ("a.jpg", jpeg(), "image/jpeg")}
-    assert alice.api.post("/photos/", files=files).status_code == 422, "no album_id"
     form = {"album_id": "1"}
     assert alice.api.post("/photos/", data=form).status_code in (400, 422), "no form, no file"
     assert alice.api.post("/photos/", json=form).status_code in (400, 422)

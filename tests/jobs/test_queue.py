@@ -120,7 +120,7 @@ async def test_a_job_of_a_failed_transaction_never_existed(connections: list[Any
     new = NewPhoto(user_id, album_id, None, None, "x.jpg", "image/jpeg", 1, bytes(32))
 
     async def insert() -> bool:
-        return await insert_ready(connection, new, 7, "photos/1/7/x.jpg")
+        return await insert_ready(connection, new, 7, "photos/1/7/x.jpg", 0)
 
     failing = connection.transaction()
     await failing.start()

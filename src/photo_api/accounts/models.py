@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -61,21 +61,30 @@ class RefreshToken(BaseModel):
     refresh_token: Annotated[str, Field(max_length=200, examples=["Zk9c…"])]
 
 
+EXAMPLE: dict[str, Any] = {
+    "id": 1,
+    "email": "mina@example.org",
+    "username": "mina",
+    "is_active": True,
+    "created_at": "2026-01-01T00:00:00Z",
+}
+
+
 class User(BaseModel):
-    model_config = example(
-        {
-            "id": 1,
-            "email": "mina@example.org",
-            "username": "mina",
-            "is_active": True,
-            "created_at": "2026-01-01T00:00:00Z",
-        }
-    )
+    model_config = example(EXAMPLE)
     id: int
     email: str
     username: str
     is_active: bool
     created_at: datetime
+
+
+class Me(User):
+    model_config = example(EXAMPLE | {"used_bytes": 2_345_678, "quota_bytes": 10_737_418_240})
+    used_bytes: int = Field(
+        description="of your originals, those in the trash and being uploaded included"
+    )
+    quota_bytes: int | None = Field(description="how many they may be; null: no bound")
 
 
 class Tokens(BaseModel):

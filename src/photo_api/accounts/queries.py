@@ -57,10 +57,14 @@ async def fill_folds(db: Any, lease: Lease, after: int, most: int) -> tuple[list
     return [row["id"] for row in collide], rows[-1]["id"] if len(rows) == most else None
 
 
-async def user_by_id(db: Any, user_id: int) -> Any | None:
+async def user_by_id(db: Any, user_id: int, quota: int) -> Any | None:
+    """The account, with the bytes of its originals and how many they may be (None: no bound), where
+    nothing else is said `quota` (0: no bound)."""
     return await db.fetchrow(
-        "SELECT id, email, username, is_active, created_at FROM users WHERE id = $1", user_id
-    )
+        "SELECT id, email, username, is_active, created_at, used_bytes,"
+        " nullif(coalesce(quota_bytes, $2), 0) AS quota_bytes FROM users WHERE id = $1",
+        user_id, quota,
+    )  # fmt: skip
 
 
 async def session(db: Any, user_id: int, family: UUID | None) -> Any | None:

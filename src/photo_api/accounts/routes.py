@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from photo_api.accounts import queries
-from photo_api.accounts.models import Login, RefreshToken, Registration, Tokens, User
+from photo_api.accounts.models import Login, Me, RefreshToken, Registration, Tokens, User
 from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code
@@ -127,10 +127,11 @@ async def logout(body: RefreshToken, state: Anyone) -> Response:
     return no_content()
 
 
-@router.get("/me", response_model=User, responses=errors(401, 403, 503))
+@router.get("/me", response_model=Me, responses=errors(401, 403, 503))
 async def me(caller: Authenticated) -> Response:
-    """The caller's own account."""
-    user = await queries.user_by_id(caller.state.db, caller.user_id)
+    """The caller's own account, and the bytes that their photos take and may take."""
+    state = caller.state
+    user = await queries.user_by_id(state.db, caller.user_id, state.settings.uploads.quota)
     if user is None:
         raise ApiError(Code.UNAUTHENTICATED, "This account is gone")
     return json_response(dict(user))

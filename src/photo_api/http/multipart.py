@@ -5,7 +5,7 @@ chunk of the body and the fields' limits.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -75,6 +75,11 @@ class UploadForm:
             if not await self._read():
                 raise MultipartError(f"there is no file in the field {self._parts.file_field!r}")
         return FilePart(self._parts.filename, self._chunks())
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The text fields that have come."""
+        return self._parts.fields
 
     async def finish(self) -> dict[str, str]:
         """Read the body to its end, dropping what is left of the file; all text fields by name, of

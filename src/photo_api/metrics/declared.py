@@ -114,7 +114,7 @@ UPLOADS = counter(
     way=WAYS,
     result=one_of(
         *("ok", "duplicate", "failed", "client_gone", "not_found", "too_large", "not_an_image"),
-        *("bad_request", "validation_error", "request_timeout", OTHER),
+        *("bad_request", "validation_error", "request_timeout", "quota_exceeded", OTHER),
     ),
 )
 UPLOADED_BYTES = counter(
@@ -125,7 +125,7 @@ PRESIGNS = counter(
     "Direct uploads that clients asked to begin.",
     result=one_of(
         *("ok", "duplicate", "failed", "unsupported_type", "too_large", "not_found"),
-        *("upload_expired", "too_many_uploads", OTHER),
+        *("upload_expired", "too_many_uploads", "quota_exceeded", OTHER),
     ),
 )
 CONFIRMS = counter(

@@ -63,12 +63,11 @@ def outcome(photo: Any, *, duplicate: bool) -> Outcome:
 async def presign(
     state: AppState, owner_id: int, body: PresignRequest, key: Key | None
 ) -> dict[str, Any]:
-    """Begin an upload. Raises `ApiError` UNSUPPORTED_TYPE, TOO_LARGE, NOT_FOUND, UPLOAD_EXPIRED,
-    TOO_MANY_UPLOADS."""
+    """Begin an upload. Raises `ApiError` UNSUPPORTED_TYPE, TOO_LARGE, QUOTA_EXCEEDED, NOT_FOUND,
+    UPLOAD_EXPIRED, TOO_MANY_UPLOADS."""
     new, uploads = _new_photo(owner_id, body), state.settings.uploads
     check_size(new.size, uploads.max_size)
-    if not in_range(new.album_id):
-        raise not_found("Album")
+    check_album_id(new.album_id)
     reuse, known = body.on_duplicate == "reuse", list[int]()
     secret = secrets.token_hex(16)
 
@@ -114,14 +113,13 @@ def _new_photo(owner_id: int, body: PresignRequest) -> queries.NewPhoto:
 async def _begin(
     db: Any, new: queries.NewPhoto, secret: str, reuse: bool, uploads: UploadSettings
 ) -> int:
-    """The id of a pending photo. Raises `ApiError` NOT_FOUND, TOO_MANY_UPLOADS."""
+    """The id of a pending photo. Raises `ApiError` NOT_FOUND, QUOTA_EXCEEDED, TOO_MANY_UPLOADS."""
     seconds = 0
     for _ in range(TRIES):
         photo_id = await queries.insert_pending(db, new, secret, reuse, uploads)
         if photo_id is not None:
             return photo_id
-        if not await queries.has_album(db, new.owner_id, new.album_id):
-            raise not_found("Album")
+        await check_room(db, new, uploads.quota)
         pending, seconds = await queries.count_pending(db, new.owner_id)
         if pending >= uploads.max_pending:
             break
@@ -218,7 +216,7 @@ async def _adopt(
 
 
 async def _reuse_or_make_ready(
-    state: AppState, owner_id: int, album_id: int, mine: Outcome, sha256: bytes
+    state: AppState, owner_id: int, album_id: int | None, mine: Outcome, sha256: bytes
 ) -> Outcome | None:
     """How the upload ended here; None when it was no longer pending."""
     async with state.db.transaction() as connection:
@@ -306,9 +304,9 @@ async def _digest(state: AppState, key: str) -> bytes:
     return digest.digest()
 
 
-async def link_known(db: Any, owner_id: int, album_id: int, photo_id: int) -> bool:
-    """Whether the photo is still there, and now in the album. Raises `ApiError` NOT_FOUND for the
-    album."""
+async def link_known(db: Any, owner_id: int, album_id: int | None, photo_id: int) -> bool:
+    """Whether the photo is still there, and now in the album, if one is given. Raises `ApiError`
+    NOT_FOUND for the album."""
     found = await queries.link(db, owner_id, album_id, photo_id)
     if not found["album"]:
         raise not_found("Album")
@@ -334,6 +332,20 @@ def _declared_type(declared: str) -> str:
             f"This type is not accepted; send {_ACCEPTED} (an unknown type may be left empty)",
         )
     return content_type
+
+
+def check_album_id(album_id: int | None) -> None:
+    """Raises `ApiError` NOT_FOUND for an id that no album can have."""
+    if album_id is not None and not in_range(album_id):
+        raise not_found("Album")
+
+
+async def check_room(db: Any, new: queries.NewPhoto, quota: int) -> None:
+    """Raises `ApiError` NOT_FOUND for the album, QUOTA_EXCEEDED."""
+    album, usage = await queries.room_for(db, new, quota)
+    if not album:
+        raise not_found("Album")
+    usage.check(new.size)
 
 
 def check_size(size: int, largest: int) -> None:

@@ -150,7 +150,9 @@ FileModified = Annotated[
 
 
 class PresignRequest(BaseModel):
-    album_id: Annotated[BodyId, Field(examples=[7])]
+    album_id: Annotated[
+        BodyId | None, Field(description="none: the photo is in no album", examples=[7])
+    ] = None
     filename: Annotated[Name, Field(examples=["IMG_0042.jpg"])]
     content_type: Annotated[
         str,

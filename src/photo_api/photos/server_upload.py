@@ -13,9 +13,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
+from photo_api.db.quotas import Usage
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.client_address import throttle_group
-from photo_api.http.fields import FormId, LongText, Name, Title, in_range, offset_of
+from photo_api.http.fields import FormId, LongText, Name, Title, offset_of
 from photo_api.http.idempotency import (
     Key,
     LongClaim,
@@ -28,6 +29,8 @@ from photo_api.http.multipart import MultipartError, UploadForm
 from photo_api.photos import upload_queries as queries
 from photo_api.photos.direct_upload import (
     Outcome,
+    check_album_id,
+    check_room,
     check_size,
     discard,
     link_known,
@@ -52,7 +55,7 @@ REQUEST_BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["file", "album_id"],
+                    "required": ["file"],
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "album_id": {"type": "integer"},
@@ -72,7 +75,7 @@ REQUEST_BODY: dict[str, Any] = {
 class UploadFields(BaseModel):
     """The form's text fields, and the file's name."""
 
-    album_id: FormId
+    album_id: FormId | None = None
     filename: Name
     title: Title | None = None
     description: LongText | None = None
@@ -81,14 +84,22 @@ class UploadFields(BaseModel):
 
 
 class Intake:
-    """The file's bytes on their way: sniffed, counted, hashed and limited as they pass."""
+    """The file's bytes on their way: sniffed, counted, hashed and limited as they pass. It has at
+    least `least` of them, by what the request says, and may have `largest`."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], largest: int) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], least: int, largest: int) -> None:
         self._chunks = chunks
+        self._least = least
         self._largest = largest
         self._head = b""
         self._digest = hashlib.sha256()
         self.size = 0
+        self._usage: Usage | None = None
+
+    def keep_within(self, usage: Usage) -> None:
+        """Take in nothing beyond this quota. Raises `ApiError` QUOTA_EXCEEDED."""
+        usage.check(max(self.size, self._least))
+        self._usage = usage
 
     async def content_type(self) -> str:
         """By the first bytes. Raises `ApiError` NOT_AN_IMAGE."""
@@ -105,7 +116,8 @@ class Intake:
         return found
 
     async def rest(self) -> AsyncIterator[bytes]:
-        """All bytes, those that `content_type` looked at first. Raises `ApiError` TOO_LARGE."""
+        """All bytes, those that `content_type` looked at first. Raises `ApiError` TOO_LARGE,
+        QUOTA_EXCEEDED."""
         head, self._head = self._head, b""
         yield head
         async for chunk in self._chunks:
@@ -114,6 +126,8 @@ class Intake:
     def _count(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
         check_size(self.size, self._largest)
+        if self._usage is not None:
+            self._usage.check(self.size)
         self._digest.update(chunk)
         return chunk
 
@@ -123,8 +137,8 @@ class Intake:
 
 
 async def upload(request: Request, state: AppState, owner_id: int, key: Key | None) -> Outcome:
-    """Take a form's file in. Raises `ApiError` NOT_AN_IMAGE, TOO_LARGE, NOT_FOUND for the album,
-    and validation errors for fields."""
+    """Take a form's file in. Raises `ApiError` NOT_AN_IMAGE, TOO_LARGE, QUOTA_EXCEEDED, NOT_FOUND
+    for the album, and validation errors for fields."""
     largest = state.settings.uploads.max_size
     declared = request.headers.get("content-length", "")
     longest = int(declared) if declared.isdecimal() else largest
@@ -134,7 +148,7 @@ async def upload(request: Request, state: AppState, owner_id: int, key: Key | No
     try:
         form = UploadForm(request.stream(), request.headers.get("content-type", ""))
         file = await form.file()
-        intake = Intake(file.chunks, largest)
+        intake = Intake(file.chunks, longest - FORM_OVERHEAD if declared else 0, largest)
         async with claim_long(state.db, key) as claim:
             if isinstance(claim, Replay):
                 return await _repeat(state, owner_id, form, intake, file.filename, claim)
@@ -159,9 +173,12 @@ async def _take_in(
     share: Share,
 ) -> Outcome:
     content_type = await intake.content_type()
-    photo_id = await queries.new_photo_id(state.db)
+    uploads = state.settings.uploads
+    photo_id, usage = await queries.new_photo_id(state.db, owner_id, uploads.quota)
+    if form.fields.get("on_duplicate") != "reuse":  # of which the bytes may be there already
+        intake.keep_within(usage)
     key = object_key(owner_id, photo_id, content_type)
-    grace = queries.KEY_GRACE + state.settings.uploads.longest_put
+    grace = queries.KEY_GRACE + uploads.longest_put
     await queries.note_object(state.db, key, grace, in_parts=True)
     try:
         await state.store.put(key, intake.rest(), content_type=content_type, share=share)
@@ -190,14 +207,14 @@ async def _commit(
 ) -> Outcome:
     """`mine` as a new photo, or under `reuse` the one with its bytes. After an `ApiError` nothing
     points to the bytes; after any other error that is unknown, and left to the sweep."""
-    if not in_range(fields.album_id):
-        raise not_found("Album")
+    check_album_id(fields.album_id)
+    quota = state.settings.uploads.quota
     async with state.db.transaction() as connection:
         done = None
         if fields.on_duplicate == "reuse":
             done = await _known_photo(connection, owner_id, fields.album_id, sha256)
         if done is None:
-            await _insert(connection, owner_id, mine, fields, sha256)
+            await _insert(connection, _new_photo(owner_id, mine, fields, sha256), mine, quota)
             done = mine
         if claim is not None:
             status = 200 if done.duplicate else 201
@@ -206,7 +223,7 @@ async def _commit(
 
 
 async def _known_photo(
-    connection: Any, owner_id: int, album_id: int, sha256: bytes
+    connection: Any, owner_id: int, album_id: int | None, sha256: bytes
 ) -> Outcome | None:
     """The photo with these bytes, which is in the album now."""
     known = await queries.lock_content(connection, owner_id, sha256)
@@ -216,10 +233,10 @@ async def _known_photo(
     return outcome(known, duplicate=True)
 
 
-async def _insert(
-    connection: Any, owner_id: int, mine: Outcome, fields: UploadFields, sha256: bytes
-) -> None:
-    new = queries.NewPhoto(
+def _new_photo(
+    owner_id: int, mine: Outcome, fields: UploadFields, sha256: bytes
+) -> queries.NewPhoto:
+    return queries.NewPhoto(
         owner_id,
         fields.album_id,
         fields.title or None,
@@ -231,12 +248,14 @@ async def _insert(
         fields.file_modified_at,
         offset_of(fields.file_modified_at),
     )
-    if not await queries.insert_ready(connection, new, mine.photo_id, mine.object_key):
-        if not await queries.has_album(connection, owner_id, fields.album_id):
-            raise not_found("Album")
-        late = "This upload took longer than its bytes are kept; send it again"
-        raise ApiError(Code.REQUEST_TIMEOUT, late)
-    await queries.link(connection, owner_id, fields.album_id, mine.photo_id)
+
+
+async def _insert(connection: Any, new: queries.NewPhoto, mine: Outcome, quota: int) -> None:
+    if await queries.insert_ready(connection, new, mine.photo_id, mine.object_key, quota):
+        return
+    await check_room(connection, new, quota)
+    late = "This upload took longer than its bytes are kept; send it again"
+    raise ApiError(Code.REQUEST_TIMEOUT, late)
 
 
 async def _repeat(

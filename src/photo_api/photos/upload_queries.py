@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from photo_api.db.places import count_anew, taking
+from photo_api.db.quotas import Usage, room
 from photo_api.jobs.queue import enqueuing
 from photo_api.settings.serving import UploadSettings
 from photo_api.tracing import traceparent
@@ -23,7 +24,7 @@ class NewPhoto(NamedTuple):
     statements that insert one. `size` in bytes."""
 
     owner_id: int
-    album_id: int
+    album_id: int | None
     title: str | None
     description: str | None
     filename: str
@@ -35,8 +36,11 @@ class NewPhoto(NamedTuple):
     """That of `modified` from UTC, in minutes."""
 
 
+WANTED = """SELECT FROM room
+WHERE $2::bigint IS NULL OR EXISTS (SELECT FROM albums WHERE id = $2 AND owner_id = $1)"""
 INSERT_PENDING = f"""
-WITH {taking(PENDING, "$15", "SELECT FROM albums WHERE id = $2 AND owner_id = $1")},
+WITH {room("$1", "$7", "$16")},
+{taking(PENDING, "$15", WANTED)},
 fresh AS (
     SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id FROM place
 ), pending AS (
@@ -59,11 +63,13 @@ SELECT id FROM pending
 async def insert_pending(
     db: Any, new: NewPhoto, secret: str, reuse: bool, limits: UploadSettings
 ) -> int | None:
-    """The id of a new pending photo, or None: the album is not the owner's, or by what was counted
-    last they have `max_pending` uploads. `secret` ends its staging key."""
+    """The id of a new pending photo, or None: the album is not the owner's, the bytes do not fit
+    into their quota, or by what was counted last they have `max_pending` uploads. `secret` ends its
+    staging key."""
     photo_id: int | None = await db.fetchval(
         INSERT_PENDING,
         *new, secret, float(limits.url_ttl), float(limits.longest_put), reuse, limits.max_pending,
+        limits.quota,
     )  # fmt: skip
     return photo_id
 
@@ -131,10 +137,14 @@ async def lock_content(connection: Any, owner_id: int, sha256: bytes) -> Any | N
     return None
 
 
-async def new_photo_id(db: Any) -> int:
-    """An id for a photo whose bytes are still coming in."""
-    photo_id: int = await db.fetchval("SELECT nextval(pg_get_serial_sequence('photos', 'id'))")
-    return photo_id
+async def new_photo_id(db: Any, owner_id: int, quota: int) -> tuple[int, Usage]:
+    """An id for a photo whose bytes are still coming in, and what the owner's take now."""
+    row = await db.fetchrow(
+        "SELECT nextval(pg_get_serial_sequence('photos', 'id')), coalesce(u.used_bytes, 0),"
+        " coalesce(u.quota_bytes, $2) FROM (SELECT) AS one LEFT JOIN users u ON u.id = $1",
+        owner_id, quota,
+    )  # fmt: skip
+    return row[0], Usage(row[1], row[2])
 
 
 async def note_object(
@@ -181,16 +191,18 @@ async def make_ready(
     ) is not None  # fmt: skip
 
 
-async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str) -> bool:
-    """A photo that came through the server, at once ready. False when the album is gone or the
-    sweep has taken the bytes."""
+async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str, quota: int) -> bool:
+    """A photo that came through the server, at once ready and in its album. False when the album is
+    gone, the bytes do not fit into the owner's quota, or the sweep has taken them."""
     return await db.fetchval(
         f"""
-        WITH album AS (
+        WITH album AS MATERIALIZED (
             SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
-        ), adopted AS (
+        ), {room("$1", "$7", "$14")}, adopted AS (
             DELETE FROM unreferenced_objects
-            WHERE object_key = $12 AND NOT taken AND EXISTS (SELECT FROM album) RETURNING object_key
+            WHERE object_key = $12 AND NOT taken
+            AND ($2::bigint IS NULL OR EXISTS (SELECT FROM album)) AND EXISTS (SELECT FROM room)
+            RETURNING object_key
         ), ready AS (
             INSERT INTO photos (id, owner_id, album_id, status, title, description,
                 original_filename, content_type, file_size, sha256, file_modified_at,
@@ -198,10 +210,13 @@ async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str) -> bool:
             OVERRIDING SYSTEM VALUE
             SELECT $11, $1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9, $10, object_key FROM adopted
             RETURNING id
+        ), linked AS (
+            INSERT INTO album_photos (album_id, photo_id)
+            SELECT album.id, ready.id FROM album, ready
         ), {enqueuing("renditions", "ready", "$13")}
         SELECT id FROM ready
         """,
-        *new, photo_id, key, traceparent(),
+        *new, photo_id, key, traceparent(), quota,
     ) is not None  # fmt: skip
 
 
@@ -212,9 +227,23 @@ async def has_album(db: Any, owner_id: int, album_id: int) -> bool:
     ) is not None  # fmt: skip
 
 
-async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> Any:
-    """Put a photo into an album; the row tells by `album` and `photo` which of them is the owner's
-    and still there, and both must be. The photo is locked first, as wherever both are."""
+async def room_for(db: Any, new: NewPhoto, quota: int) -> tuple[bool, Usage]:
+    """Whether there is the album, if it names one, and what the owner's originals take; `quota`
+    where nothing else is said of them."""
+    row = await db.fetchrow(
+        "SELECT $2::bigint IS NULL OR EXISTS ("
+        "  SELECT FROM albums a WHERE a.id = $2 AND a.owner_id = $1) AS album,"
+        " coalesce(u.used_bytes, 0) AS used, coalesce(u.quota_bytes, $3) AS quota"
+        " FROM (SELECT) AS one LEFT JOIN users u ON u.id = $1",
+        new.owner_id, new.album_id, quota,
+    )  # fmt: skip
+    return row["album"], Usage(row["used"], row["quota"])
+
+
+async def link(db: Any, owner_id: int, album_id: int | None, photo_id: int) -> Any:
+    """Put a photo into an album, if one is given; the row tells by `album` and `photo` which of
+    them is the owner's and still there, and both must be. The photo is locked first, as wherever
+    both are."""
     return await db.fetchrow(
         """
         WITH photo AS MATERIALIZED (
@@ -226,7 +255,8 @@ async def link(db: Any, owner_id: int, album_id: int, photo_id: int) -> Any:
             INSERT INTO album_photos (album_id, photo_id)
             SELECT album.id, photo.id FROM album, photo ON CONFLICT DO NOTHING
         )
-        SELECT EXISTS (SELECT FROM album) AS album, EXISTS (SELECT FROM photo) AS photo
+        SELECT $2 IS NULL OR EXISTS (SELECT FROM album) AS album,
+            EXISTS (SELECT FROM photo) AS photo
         """,
         owner_id, album_id, photo_id,
     )  # fmt: skip

@@ -172,6 +172,13 @@ class UploadSettings:
         default="1000",
         parse=integer(1, 1_000_000),
     )
+    quota: int = setting(
+        "QUOTA",
+        "bytes that the originals of one user may take, where nothing else is set for them, those"
+        " in the trash and those that are being uploaded included; more get 413; 0: no bound",
+        default="0",
+        parse=integer(0, 2**60),
+    )
 
 
 @dataclass(frozen=True, slots=True)
