@@ -39,6 +39,7 @@ SOURCES = Path(photo_api.__file__).parent
 WAYS = {"fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor", "prepare"}
 NEWEST = 2**62
 FAR = 900
+MONTH = datetime(2010, 5, 1)
 BOOT = str(uuid4())
 ME = Boot(BOOT, "i", "n", None, "1", "a", 1, 1)
 
@@ -311,6 +312,13 @@ STATEMENTS: dict[str, Call] = {
     "statistics": lambda db, i: statistics.count(db, i.lease),
     "statistics, waiting": lambda db, i: statistics.count_waiting(db, i.lease),
     "months": lambda db, i: timeline.months(db, i.user, archived=False),
+    "month": lambda db, i: timeline.month(
+        db, i.user, MONTH, (MONTH + timedelta(days=31), 0), 5000, archived=False
+    ),
+    "month, archived": lambda db, i: timeline.month(
+        db, i.user, MONTH, (MONTH + timedelta(days=31), 0), 5000, archived=True
+    ),
+    "tiles": lambda db, i: timeline.tiles(db, i.user, [i.photo]),
     "months added up": lambda db, i: timeline.add_up(db, i.lease),
     "statistics told": lambda db, i: statistics.statistics(db),
     "heartbeat": lambda db, i: registry.heartbeat(db, BOOT, json.dumps({})),

@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from bench.statements import Sent, StatementRelay
+from photo_api.photos.thumbnail_urls import ThumbnailUrls
 from tests.documents import rows_under
 from tests.outages.faulty_store import FaultyStore, faulty_store
-from tests.own_stage import endpoint_in, reached_at
+from tests.own_stage import ask, endpoint_in, reached_at
 from tests.service import (
     PASSWORD,
     Service,
@@ -143,6 +144,18 @@ def to_add(stage: Stage) -> Made:
     return body(photo_ids=[stage.user.upload()["id"]])
 
 
+def tiles_thumbnail(stage: Stage) -> Made:
+    """Signed here, as an instance would that streams images."""
+    settings, owner = stage.service.environ, stage.user.account["id"]
+    uncounted = f"{settings['PHOTO_API_DATABASE_URL']}?application_name=tests"
+    ask(
+        {"PHOTO_API_DATABASE_URL": uncounted},
+        "UPDATE photos SET thumbnail_key = object_key WHERE status = 'ready'",
+    )
+    kid, _, key = settings["PHOTO_API_SECRET_KEYS"].partition(":")
+    return "/api" + ThumbnailUrls({kid: key}, 3600).url(owner, stage.ids["photo"]), {}
+
+
 def to_remove(stage: Stage) -> Made:
     return body(photo_ids=[stage.user.upload(album_id=stage.ids["album"])["id"]])
 
@@ -160,6 +173,9 @@ MADE: Mapping[str, Callable[[Stage], Made]] = {
     f"POST /api/photos{KEY}": lambda stage: keyed(form(stage)),
     "PATCH /api/photos/{photo_id}": lambda stage: body(title="Dokdo"),
     "DELETE /api/photos/{photo_id}": other_photo,
+    "POST /api/photos/tiles": lambda stage: body(photo_ids=[stage.ids["photo"]]),
+    "GET /api/photos/{photo_id}/thumbnail": tiles_thumbnail,
+    "GET /api/timeline/{month}": lambda stage: ("/api/timeline/2024-05", {}),
     "POST /api/albums": lambda stage: body(name="Dokdo"),
     f"POST /api/albums{KEY}": lambda stage: keyed({"json": {"name": "Dokdo"}}),
     "PATCH /api/albums/{album_id}": lambda stage: body(name="Ulleungdo"),

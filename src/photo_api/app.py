@@ -43,6 +43,7 @@ from photo_api.state import AppState
 from photo_api.storage.buffers import Budget
 from photo_api.storage.opening import follow_store
 from photo_api.telemetry.logs import AccessLog
+from photo_api.timeline.routes import router as timeline
 from photo_api.tracing import Tracer
 
 UPLOAD_PATH = f"{API_PREFIX}/photos"
@@ -108,7 +109,7 @@ def add_routes(app: FastAPI) -> None:
     """Those of all features."""
     # Not include_router, which would put each router behind a matching of its own: routes are tried
     # in this order, those that are asked for most first.
-    for router in (photos, albums, shares, health_routes, accounts, scraped):
+    for router in (photos, albums, shares, timeline, health_routes, accounts, scraped):
         app.router.routes.extend(answering_head(router.routes))
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
 

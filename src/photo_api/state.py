@@ -20,6 +20,7 @@ from photo_api.health.worker_health import WorkerHealth
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
+from photo_api.photos.thumbnail_urls import ThumbnailUrls
 from photo_api.settings.loading import HeldSecrets, Settings
 from photo_api.shares.sealing import Sealer
 from photo_api.storage.base import ObjectStore
@@ -51,6 +52,7 @@ class AppState:
     refresh_tokens: RefreshTokens = field(init=False)
     throttle: LoginThrottle = field(init=False)
     sealer: Sealer = field(init=False)
+    thumbnail_urls: ThumbnailUrls = field(init=False)
     held_secrets: HeldSecrets = field(init=False)
 
     def use(self, settings: Settings) -> None:
@@ -64,6 +66,7 @@ class AppState:
         self.refresh_tokens = RefreshTokens(auth.secret_keys)
         self.throttle = LoginThrottle(self.db, throttle_key, auth.registrations_per_address)
         self.sealer = Sealer(auth.secret_keys)
+        self.thumbnail_urls = ThumbnailUrls(auth.secret_keys, settings.delivery.window)
         self.held_secrets = HeldSecrets(settings)
 
 

@@ -1,19 +1,31 @@
 """Keyset pagination: cursors are exact, and pages stay right while rows come and go."""
 
 from contextlib import suppress
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from photo_api.errors import ApiError, Code
-from photo_api.http.cursors import MAX_POSITION, decode_cursor, encode_cursor
+from photo_api.http.cursors import (
+    MAX_POSITION,
+    decode_cursor,
+    decode_moment,
+    encode_cursor,
+    encode_moment,
+)
 from tests.service import Service, User
 
 
 @given(st.integers(0, MAX_POSITION))
 def test_a_cursor_gives_its_position_back(position: int) -> None:
     assert decode_cursor(encode_cursor(position)) == position
+
+
+@given(st.datetimes(), st.integers(0, MAX_POSITION))
+def test_so_does_one_of_a_moment_and_an_id(moment: datetime, number: int) -> None:
+    assert decode_moment(encode_moment(moment, number)) == (moment, number)
 
 
 @given(st.text(max_size=64))
@@ -24,6 +36,16 @@ def test_nothing_else_is_a_cursor(text: str) -> None:
         return
     with pytest.raises(ApiError) as refused:
         decode_cursor(text)
+    assert refused.value.code is Code.BAD_REQUEST
+
+
+@given(st.one_of(st.text(max_size=64), st.from_regex(r"[A-Za-z0-9_-]{22}", fullmatch=True)))
+def test_nothing_else_is_one_of_a_moment(text: str) -> None:
+    with suppress(ApiError):
+        assert encode_moment(*decode_moment(text)) == text
+        return
+    with pytest.raises(ApiError) as refused:
+        decode_moment(text)
     assert refused.value.code is Code.BAD_REQUEST
 
 

@@ -96,6 +96,7 @@ async def _world(worker: Worker) -> World:
         ("POST", "/api/photos/presigned-url"): new,
         ("POST", "/api/photos/confirm"): {"photo_id": photo_ids[0]},
         ("PATCH", "/api/photos/{photo_id}"): {"title": "Title"},
+        ("POST", "/api/photos/tiles"): {"photo_ids": photo_ids[:2]},
         ("POST", "/api/albums"): {"name": "Another"},
         ("PATCH", "/api/albums/{album_id}"): {"name": "Album", "cover_photo_id": photo_ids[1]},
         ("POST", "/api/albums/{album_id}/photos"): {"photo_ids": [photo_ids[0], 2**70]},
@@ -108,6 +109,7 @@ async def _world(worker: Worker) -> World:
     }
     # What is deleted is unknown from the start: both ways would delete one thing only once.
     ids = {"photo_id": photo_ids[0], "album_id": album, "token": share["token"], "share_id": 1}
+    ids["month"] = "2024-05"
     return World(tokens["access_token"].encode(), ids, bodies)
 
 
@@ -272,7 +274,9 @@ def test_the_table_chooses_as_the_router_does() -> None:
     app = FastAPI()
     add_routes(app)
     dispatch = Dispatch(app)
-    world = World(b"", {"photo_id": 5, "album_id": 5, "share_id": 5, "token": "abc"}, {})
+    world = World(
+        b"", {"photo_id": 5, "album_id": 5, "share_id": 5, "token": "abc", "month": "2024-05"}, {}
+    )
     for method, route in ROUTES:
         asked = _plain(world, method, route)
         for one in (asked, *_odd_paths(asked), *_odd_ids(route, world, asked)):

@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -9,6 +10,8 @@ from fastapi import Query
 from photo_api.errors import ApiError, Code
 
 MAX_POSITION = 2**63 - 1
+EPOCH = datetime(1, 1, 1)
+LAST = (datetime.max - EPOCH) // timedelta(microseconds=1)
 LENGTH = 8
 
 
@@ -24,7 +27,7 @@ Cursor = Annotated[
 
 def encode_cursor(position: int) -> str:
     """A cursor behind this position."""
-    return urlsafe_b64encode(position.to_bytes(LENGTH)).rstrip(b"=").decode()
+    return _text(position.to_bytes(LENGTH))
 
 
 def cursor_behind(page: Sequence[object], rows: Sequence[Any]) -> str | None:
@@ -39,11 +42,41 @@ def next_page(path: str, last: int, limit: int) -> dict[str, str]:
 
 def decode_cursor(cursor: str) -> int:
     """The position. Raises `ApiError` BAD_REQUEST for anything that `encode_cursor` never gave."""
+    position = int.from_bytes(_raw(cursor, LENGTH))
+    if position > MAX_POSITION:
+        raise _unknown()
+    return position
+
+
+def encode_moment(moment: datetime, number: int) -> str:
+    """A cursor behind this id in the order of a local time and ids."""
+    since = (moment - EPOCH) // timedelta(microseconds=1)
+    return _text(since.to_bytes(LENGTH) + number.to_bytes(LENGTH))
+
+
+def decode_moment(cursor: str) -> tuple[datetime, int]:
+    """The position. Raises `ApiError` BAD_REQUEST for anything that `encode_moment` never gave."""
+    raw = _raw(cursor, 2 * LENGTH)
+    since, number = int.from_bytes(raw[:LENGTH]), int.from_bytes(raw[LENGTH:])
+    if since > LAST or number > MAX_POSITION:
+        raise _unknown()
+    return EPOCH + timedelta(microseconds=since), number
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _raw(cursor: str, length: int) -> bytes:
+    """So many bytes, in the one spelling that `_text` gives them."""
     try:
-        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=")
+        raw = urlsafe_b64decode(cursor.encode("ascii") + b"==")
     except ValueError:
         raw = b""
-    position = int.from_bytes(raw)
-    if len(raw) != LENGTH or position > MAX_POSITION or encode_cursor(position) != cursor:
-        raise ApiError(Code.BAD_REQUEST, "The cursor is not one that this API gave; begin anew")
-    return position
+    if len(raw) != length or _text(raw) != cursor:
+        raise _unknown()
+    return raw
+
+
+def _unknown() -> ApiError:
+    return ApiError(Code.BAD_REQUEST, "The cursor is not one that this API gave; begin anew")

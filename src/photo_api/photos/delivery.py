@@ -107,6 +107,11 @@ class Delivery:
         self._signer = self._signers.get(way)
         self.presenter = PhotoPresenter(self._signer)
 
+    @property
+    def reader(self) -> ReadSigner | None:
+        """What signs URLs now; None where images are streamed."""
+        return self._signer
+
     async def deliver(self, request: Request, file: File) -> Response:
         """The image, or where it is. Raises `ApiError`, OVERLOADED among them."""
         if self._signer is None:

@@ -5,6 +5,8 @@ it (see `sql/0034_dates.sql`), and maintenance adds them up. No row is one that 
 for.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from photo_api.registry import leases
@@ -47,4 +49,51 @@ async def months(db: Any, owner_id: int, *, archived: bool) -> list[Any]:
         """,
         owner_id,
     )
+    return rows
+
+
+async def month(
+    db: Any,
+    owner_id: int,
+    first: datetime,
+    before: tuple[datetime, int],
+    limit: int,
+    *,
+    archived: bool,
+) -> Any:
+    """A page of the month that begins at `first`, behind the position `before` (date and id of a
+    photo; the latest come first): its columns as JSON, and how far it has looked, at up to `limit`
+    photos, of which it leaves those out that are archived, or the others. All of it is in an
+    index."""
+    only, shown = (" AND archived", "true") if archived else ("", "NOT archived")
+    return await db.fetchrow(
+        f"""
+        SELECT count(*) AS looked_at, min(sort_at) AS last_at, (array_agg(id))[count(*)] AS last_id,
+            '[' || coalesce(string_agg(id::text, ',') FILTER (WHERE {shown}), '') || ']' AS ids,
+            '[' || coalesce(string_agg(coalesce((
+                round(width * 100::float8 / nullif(height, 0)) / 100)::text, 'null'), ',')
+                FILTER (WHERE {shown}), '') || ']' AS ratios,
+            '[' || coalesce(string_agg(date_part('day', sort_at)::text, ',')
+                FILTER (WHERE {shown}), '') || ']' AS days,
+            '[' || coalesce(string_agg(id::text, ',') FILTER (WHERE favourite AND {shown}), '')
+                || ']' AS favourites
+        FROM (
+            SELECT id, sort_at, width, height, favourite, archived FROM photos
+            WHERE owner_id = $1 AND status = 'ready'{only}
+            AND sort_at >= $2 AND (sort_at, id) < ($3, $4)
+            ORDER BY sort_at DESC, id DESC LIMIT $5
+        ) AS page
+        """,
+        owner_id, first, *before, limit,
+    )  # fmt: skip
+
+
+async def tiles(db: Any, owner_id: int, ids: Sequence[int]) -> list[Any]:
+    """What tiles show of those of these photos that are the owner's, in any order."""
+    rows: list[Any] = await db.fetch(
+        "SELECT id, title, original_filename, content_type, width, height, blurhash, sort_at,"
+        " favourite, archived, renditions, thumbnail_key FROM photos"
+        " WHERE owner_id = $1 AND id = ANY ($2::bigint[]) AND status = 'ready'",
+        owner_id, ids,
+    )  # fmt: skip
     return rows
