@@ -110,6 +110,7 @@ def upload_in_progress(service: Service, user: User, size: int) -> Iterator[sock
             b"POST /api/photos/ HTTP/1.1\r\nHost: photos\r\nConnection: close\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n"
             + f"Authorization: {user.api.headers['Authorization']}\r\n".encode()
+            + f"X-Forwarded-For: {user.api.headers['X-Forwarded-For']}\r\n".encode()
             + f"Content-Length: {length}\r\n\r\n".encode()
             + head
         )

@@ -23,6 +23,7 @@ from photo_api.health.routes import router as health_routes
 from photo_api.health.routes import scraped
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.http.admission import Admission
+from photo_api.http.client_address import network_of
 from photo_api.http.cross_origin import CrossOrigin
 from photo_api.http.direct_route import Dispatch
 from photo_api.http.docs import install_docs
@@ -31,6 +32,7 @@ from photo_api.http.head import answering_head
 from photo_api.http.middleware import ErrorBoundary, RequestContext
 from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import fleet_gauges, statistics
+from photo_api.metrics.declared import UPLOAD_MEMORY_HELD
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery, Way
@@ -145,6 +147,8 @@ async def _open(
         return made
 
     for_visitors = min(urls.window, window_within(urls.share_url_ttl))
+    memory = Budget(settings.uploads.memory, network_of)
+    counts.watch(UPLOAD_MEMORY_HELD, read=lambda: memory.held)
     state = AppState(
         settings=settings,
         identity=identity,
@@ -158,7 +162,7 @@ async def _open(
         uploads=open_signer(settings, keys, urls.window),
         passwords=passwords,
         confirmations=Confirmations(),
-        upload_memory=Budget(settings.uploads.memory),
+        upload_memory=memory,
     )
     live.follow(state.use)
     return state

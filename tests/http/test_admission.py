@@ -18,14 +18,19 @@ from starlette.types import Message, Receive, Scope, Send
 
 from photo_api.http.admission import LARGEST_BODY, LARGEST_OF_STRANGERS, Admission
 from photo_api.settings.loading import load
-from tests.service import Service, User, eventually, running_service
+from tests.metrics.scraping import scrape
+from tests.service import Service, User, eventually, jpeg, running_service
 
-WORK, HELD = 4, 12
+WORK, HELD = 8, 12
 """Requests at work, and of one address."""
 
-SLOW = ("127.0.9.1", "127.0.9.2")
+MIB = 1024 * 1024
+SLOW = ("127.0.9.1", "127.1.9.1", "127.2.9.1", "127.3.9.1")
+"""Of different networks."""
+
 JSON = ("Content-Type: application/json",)
 FORM = ("Content-Type: multipart/form-data; boundary=b",)
+CLOSE = b"\r\nConnection: close\r\n\r\n"
 ALIVE = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -35,6 +40,7 @@ def small(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     changed = environ | {
         "PHOTO_API_MAX_IN_FLIGHT": str(WORK),
         "PHOTO_API_MAX_IN_FLIGHT_PER_ADDRESS": str(HELD),
+        "PHOTO_API_UPLOAD_MEMORY": str(16 * MIB),
     }
     with running_service(changed, tmp_path_factory.mktemp("small")) as running:
         yield running
@@ -64,11 +70,11 @@ def connect(service: Service, source: str = "127.0.0.1") -> socket.socket:
 
 
 def begin(
-    service: Service, source: str, path: str, *headers: str, body: bytes = b"{"
+    service: Service, source: str, path: str, *headers: str, body: bytes = b"{", length: int = 100
 ) -> socket.socket:
     """A POST whose body begins so and does not go on."""
     client = connect(service, source)
-    lines = [f"POST /api{path} HTTP/1.1", "Host: x", "Content-Length: 100", *headers]
+    lines = [f"POST /api{path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *headers]
     client.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
     return client
 
@@ -85,7 +91,7 @@ def get(service: Service, source: str) -> int:
 
 def test_slow_bodies_do_not_keep_others_from_being_served(small: Service, slow: ExitStack) -> None:
     for number in range(3 * WORK):
-        slow.enter_context(begin(small, SLOW[number % 2], "/auth/login", *JSON))
+        slow.enter_context(begin(small, SLOW[number % len(SLOW)], "/auth/login", *JSON))
     with small.new_user() as user:
         assert user.album()["photo_count"] == 0
 
@@ -115,6 +121,32 @@ def test_slow_uploads_take_half_of_the_places(small: Service, slow: ExitStack) -
         assert taken, "a client that hardly sends loses its place"
         [given_way] = select.select(uploads, [], [], 5)[0]
         assert status(given_way) == 408
+
+
+def test_a_network_gives_places_and_memory_to_others_and_so_do_clients_that_have_left(
+    small: Service, slow: ExitStack
+) -> None:
+    """Three uploads fill the memory, so that nothing is read of a fourth."""
+    with small.new_user() as user:
+        token = f"Authorization: {user.api.headers['Authorization']}"
+        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+        def large(source: str) -> socket.socket:
+            body = head + jpeg() + bytes(MIB)
+            return begin(small, source, "/photos", *FORM, token, body=body, length=40 * MIB)
+
+        def held() -> float:
+            return scrape(small.url).total("photo_api_upload_memory_held_bytes")
+
+        sources = ("127.0.9.1", "127.0.9.2", SLOW[1])
+        first, second, other = (slow.enter_context(large(source)) for source in sources)
+        eventually(lambda: held() == 15 * MIB)
+        large(SLOW[2]).close()
+        fourth = slow.enter_context(large(SLOW[2]))
+        assert not select.select([fourth], [], [], 0.5)[0], "it has the place of one that has left"
+        assert user.post_photo().status_code == 201
+        assert status(second) == 503, "the last of the network that has most"
+        assert not select.select([first, other], [], [], 0)[0]
 
 
 def test_slow_uploads_of_one_address_leave_places_for_others(
@@ -241,6 +273,17 @@ def test_odd_json_gets_a_short_answer(alice: User, body: str, expected: int) -> 
     answer = alice.api.post("/albums", content=body, headers=json_type, timeout=60)
     assert answer.status_code == expected, answer.text[:300]
     assert len(answer.content) < 4000
+
+
+def test_a_long_body_ends_where_its_head_has_said(service: Service, alice: User) -> None:
+    """It is parsed in large pieces, whatever stands behind it."""
+    title = json.dumps({"name": "x", "description": "d" * 200_000})
+    head = f"POST /api/albums HTTP/1.1\r\nHost: x\r\nContent-Length: {len(title)}\r\n"
+    lines = f"{head}Authorization: {alice.api.headers['Authorization']}\r\n{JSON[0]}\r\n\r\n"
+    with connect(service) as client:
+        client.sendall((lines + title).encode() * 2 + ALIVE.replace(b"\r\n\r\n", CLOSE))
+        answers = b"".join(iter(lambda: client.recv(65536), b""))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"422", b"422", b"200"]
 
 
 @pytest.mark.parametrize("count", [0, 2], ids=["none", "two"])

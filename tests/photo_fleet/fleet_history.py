@@ -194,6 +194,7 @@ class History:
         for readers in ("owners", "visitors"):
             told["photo_api_url_cache_bytes", (readers, "cdn")] = 900_000
         told["photo_api_streams", ()] = self._chance.randint(0, 2)
+        told["photo_api_upload_memory_held_bytes", ()] = self._chance.randint(0, 13) * 5 * 2**20
         told["photo_api_cdn_fallback", ()] = 0
         return told | self._fleet(minute, begin, alive)
 

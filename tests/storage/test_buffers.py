@@ -22,6 +22,11 @@ async def chunks(*sizes: int) -> AsyncIterator[bytes]:
         yield bytes(size)
 
 
+async def stalling(size: int) -> AsyncIterator[bytes]:
+    yield bytes(size)
+    await asyncio.sleep(60)
+
+
 async def sizes(parts: Parts) -> list[int]:
     found = []
     while (part := await parts.next()) is not None:
@@ -69,6 +74,31 @@ async def test_who_waits_longest_is_first_and_nobody_passes(budget: Budget) -> N
     await asyncio.gather(*waiting)
 
 
+async def test_the_network_that_has_least_is_first() -> None:
+    """Of one that has all it may have, nobody is waited for."""
+    budget = Budget(4 * PART_SIZE, lambda party: party[0])
+    parties = ("a1", "a1", "b1", "b2")
+    for party in parties:
+        assert budget.take_now(party, PART_SIZE)
+    served: list[str] = []
+
+    async def wait(party: str) -> None:
+        await budget.take(party, PART_SIZE)
+        served.append(party)
+
+    waiting = []
+    for party in ("a1", "c1", "c2", "c3", "d1", "c4", "d2"):
+        waiting.append(asyncio.create_task(wait(party)))
+        await soon()
+    for party in reversed(parties):
+        budget.give_back(party, PART_SIZE)
+        await soon()
+    assert served == ["c1", "d1", "a1", "c2"]
+    for one in waiting:
+        one.cancel()
+    await asyncio.wait(waiting)
+
+
 async def test_who_gives_up_lets_the_next_one_in(budget: Budget) -> None:
     for party in "aabb":
         assert budget.take_now(party, PART_SIZE)
@@ -109,13 +139,9 @@ async def test_a_slow_stream_gives_way_when_others_wait(
     """And of several the slowest alone."""
     monkeypatch.setattr(buffers, "PATIENCE", 0.2)
 
-    async def dripping(size: int) -> AsyncIterator[bytes]:
-        yield bytes(size)
-        await asyncio.sleep(60)
-
     shares = [Share(budget, "a", PART_SIZE) for _ in range(3)]
     slow, faster = (
-        asyncio.create_task(Parts(dripping(size), share).next())
+        asyncio.create_task(Parts(stalling(size), share).next())
         for size, share in zip((1, MIB), shares, strict=False)
     )
     await asyncio.sleep(0.5)
@@ -127,6 +153,53 @@ async def test_a_slow_stream_gives_way_when_others_wait(
     faster.cancel()
     await asyncio.wait([faster])
     assert budget.held == MIB
+
+
+@pytest.mark.parametrize(
+    "parties", [["a1", "a1", "a2", "a2"], ["a1", "b1", "c1", "d1"]], ids=" ".join
+)
+async def test_a_network_that_has_more_gives_way_however_fast_it_is(
+    parties: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, for one that has less: whoever has no more than that waits for its turn."""
+    monkeypatch.setattr(buffers, "PATIENCE", 0.1)
+    monkeypatch.setattr(buffers, "TURN", 0.3)
+    monkeypatch.setattr(buffers, "SLOWEST", 1)
+    monkeypatch.setattr(buffers, "LONGEST_WAIT", 1.0)
+    budget = Budget(4 * PART_SIZE, lambda party: party[0])
+    filling = [
+        asyncio.create_task(Parts(stalling(MIB + number), Share(budget, party, PART_SIZE)).next())
+        for number, party in enumerate(reversed(parties))
+    ]
+    await soon()
+    waiting = asyncio.create_task(sizes(Parts(chunks(MIB), Share(budget, "e1", MIB))))
+    await asyncio.wait([waiting])
+    gave_way = [one for one in filling if one.done()]
+    if len(set(parties)) == 4:
+        assert isinstance(waiting.exception(), NoRoom)
+        assert gave_way == []
+    else:
+        assert waiting.result() == [MIB]
+        assert [type(one.exception()) for one in gave_way] == [GaveWay]
+        assert gave_way == filling[:1], "the slowest"
+    for one in filling:
+        one.cancel()
+    await asyncio.wait(filling)
+
+
+async def test_a_part_in_hand_gives_way_while_nothing_follows_it(
+    budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buffers, "PATIENCE", 0.2)
+    parts = Parts(stalling(PART_SIZE), Share(budget, "a", 2 * PART_SIZE))
+    assert await parts.next()
+    following = asyncio.create_task(parts.next_now())
+    assert budget.take_now("a", PART_SIZE)
+    other = asyncio.create_task(budget.take("a", MIB))
+    with pytest.raises(GaveWay):
+        await following
+    parts.close()
+    await other
 
 
 async def test_a_source_that_fails_leaves_nothing_behind(budget: Budget) -> None:

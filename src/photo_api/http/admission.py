@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, HEALTH_PATH, METRICS_PATH
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import throttle_group
+from photo_api.http.client_address import network_of, throttle_group
+from photo_api.http.connections import LEFT
 from photo_api.http.errors import error_response
 from photo_api.settings.serving import HttpSettings
 
@@ -59,10 +60,14 @@ class _Refused(Exception):
 
 
 class _Arriving:
-    """An upload that is coming in, and how long its client alone was waited for."""
+    """An upload that is coming in, and how long its client alone was waited for: what it waits for
+    itself is not held against it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, has_left: Callable[[], bool]) -> None:
         self.address = address
+        self.network = network_of(address)
+        self.has_left = has_left
+        self.whole = asyncio.timeout(None)
         self.limit: asyncio.Timeout | None = None
         self.since: float | None = None
         self._size = 0
@@ -80,12 +85,13 @@ class _Arriving:
         waited = self._waited + now
         return self._size / waited if waited > PATIENCE else math.inf
 
-    def gives_way(self) -> bool:
-        """End the wait for its next piece now, if there is one."""
-        if self.limit is None or self.since is None:
-            return False
-        self.limit.reschedule(0)
-        return True
+    def is_slow(self) -> bool:
+        return self.rate() < SLOWEST
+
+    def give_way(self) -> None:
+        """End the wait for the next piece of a slow one; otherwise whatever it waits for."""
+        waits = self.limit if self.since is not None and self.is_slow() else None
+        (waits or self.whole).reschedule(0)
 
 
 class Admission:
@@ -94,15 +100,16 @@ class Admission:
 
     A body is read whole before its request counts as work, or, on one of the paths `streamed`, is
     left to the route and counts when it has come; those that are still coming may be half as many
-    as may be worked on, and half of these of one address. While there is no place for another, the
-    slowest gives way if it is slower than `SLOWEST`."""
+    as may be worked on, and half of these of one address. While there is no place for another, one
+    gives way whose client has left, or the slowest if it is slower than `SLOWEST`, or the last of
+    the network that has most of the places."""
 
     def __init__(self, app: ASGIApp, limits: HttpSettings, streamed: Collection[str]) -> None:
         self.app = app
         self.limits = limits
         self.streamed = streamed
         self._working = self._held = self._waiting = 0
-        self._arriving: set[_Arriving] = set()
+        self._arriving: dict[_Arriving, None] = {}
         self._reading: dict[asyncio.Timeout, None] = {}
         self._held_by: Counter[str] = Counter()
 
@@ -170,9 +177,8 @@ class Admission:
         self, address: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._make_room(address)
-        upload = _Arriving(address)
-        self._arriving.add(upload)
-        working = False
+        upload = _Arriving(address, scope["state"].get(LEFT, bool))
+        working = answered = False
 
         async def receive_counted() -> Message:
             nonlocal working
@@ -180,38 +186,42 @@ class Admission:
                 return await receive()
             message = await self._next(upload, receive)
             if not message.get("more_body", False):
-                self._arriving.discard(upload)
+                self._arriving.pop(upload, None)
                 working = True
                 self._working += 1
             return message
 
         async def send_counted(message: Message) -> None:
-            nonlocal working
+            nonlocal working, answered
+            answered = True
+            self._arriving.pop(upload, None)
             if working:
                 working = False
                 self._working -= 1
             await send(message)
 
         try:
-            await self.app(scope, receive_counted, send_counted)
+            async with upload.whole:
+                self._arriving[upload] = None
+                await self.app(scope, receive_counted, send_counted)
+        except TimeoutError:
+            if answered or not upload.whole.expired():
+                raise
+            raise _busy() from None
         finally:
-            self._arriving.discard(upload)
+            self._arriving.pop(upload, None)
             self._working -= working
 
     def _make_room(self, address: str) -> None:
-        """For an upload more: where there is none, one goes whose client hardly sends."""
+        """For an upload more: where there is none, another goes."""
         places = max(2, self.limits.max_in_flight // 2)
         of_address = [one for one in self._arriving if one.address == address]
-        if len(of_address) >= places // 2:
-            rivals: Collection[_Arriving] = of_address
-        elif len(self._arriving) >= places:
-            rivals = self._arriving
-        else:
-            return
-        slowest = min(rivals, key=_Arriving.rate)
-        if slowest.rate() >= SLOWEST or not slowest.gives_way():
-            raise _busy()
-        self._arriving.discard(slowest)
+        for rivals, most in ((of_address, places // 2), (list(self._arriving), places)):
+            if len(rivals) >= most:
+                loser = _least_wanted(rivals, network_of(address))
+                loser.give_way()
+                self._arriving.pop(loser, None)
+                return
 
     async def _next(self, upload: "_Arriving", receive: Receive) -> Message:
         """The next piece, within `body_timeout`."""
@@ -235,7 +245,7 @@ class Admission:
         """The body, within `body_timeout` as a whole, or for as long as there is room for those
         that have not come; None when its client went away."""
         most = LARGEST_OF_STRANGERS if scope["path"].startswith(STRANGERS) else LARGEST_BODY
-        if _told_length(scope) > most:
+        if told_length(scope["headers"]) > most:
             raise _too_large(most)
         seconds = self.limits.body_timeout
         pieces: list[bytes] = []
@@ -269,11 +279,27 @@ class Admission:
             self._waiting -= size
 
 
-def _told_length(scope: Scope) -> int:
-    for name, value in scope["headers"]:
+def told_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Bytes of a body by Content-Length; 0 where it is not told."""
+    for name, value in headers:
         if name == b"content-length" and value.isdigit():
             return int(value[:20])
     return 0
+
+
+def _least_wanted(rivals: Sequence[_Arriving], network: str) -> _Arriving:
+    """Who gives way to one of this `network`. Raises `_Refused` where nobody has to."""
+    for one in rivals:
+        if one.has_left():
+            return one
+    slowest = min(rivals, key=_Arriving.rate)
+    if slowest.is_slow():
+        return slowest
+    places = Counter(one.network for one in rivals)
+    [(heaviest, most)] = places.most_common(1)
+    if most <= places[network] + 1:
+        raise _busy()
+    return next(one for one in reversed(rivals) if one.network == heaviest)
 
 
 def replayed(message: Message, receive: Receive) -> Receive:

@@ -55,6 +55,15 @@ def throttle_group(address: str) -> str:
     return address
 
 
+def network_of(group: str) -> str:
+    """Where a group's neighbours are, who may all be one: 24 bits of IPv4, 48 of IPv6."""
+    parsed = _parse(group.partition("/")[0])
+    if parsed is None:
+        return group
+    free = 80 if isinstance(parsed, IPv6Address) else 8
+    return f"{type(parsed)(int(parsed) >> free << free)}/{parsed.max_prefixlen - free}"
+
+
 def _peer(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else ""

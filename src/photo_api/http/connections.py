@@ -1,5 +1,7 @@
 """A worker's connections, and what of them waits for its client."""
 
+import asyncio
+import select
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -7,6 +9,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from photo_api.http.protocol import LimitedProtocol
+
+
+LEFT = "client_left"
+"""In a request's state: whether its client has closed the connection."""
+
+
+def has_left(transport: asyncio.Transport) -> bool:
+    """Whether the other end is closed, which a connection that is not read from does not say."""
+    if transport.is_closing():
+        return True
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 class Connections:

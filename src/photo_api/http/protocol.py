@@ -11,17 +11,20 @@ import os
 import select
 import sys
 from fcntl import ioctl
+from functools import partial
 from termios import TIOCOUTQ
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
-from photo_api.http.connections import Connections
+from photo_api.http.admission import told_length
+from photo_api.http.connections import LEFT, Connections, has_left
 from photo_api.http.cross_origin import headers_for_unread
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
@@ -32,12 +35,16 @@ LARGEST_HEAD = 64 * 1024
 """Bytes of a request's head; also of a body's trailers and chunk extensions between two pieces."""
 
 PIECE = 4096
-"""Bytes that are parsed at a time, so that few requests wait; each takes many times its own."""
+"""Bytes that are parsed at a time where they may be requests, so that few wait; each takes many
+times its own."""
 
 LINGER = 0.5
 """Seconds for which a connection that is idle when the worker stops is kept for one request."""
 
 RETRY_CLOSE = 0.05
+
+GATHERED = 0.001
+"""Seconds for which the first bytes of more are kept back: handing over costs more than they do."""
 
 
 class _Unfit(Exception):
@@ -63,6 +70,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unfit = ""
         self._ahead = b""  # was sent while a request waits for the answer to another
         self._unparsed = 0  # bytes that have made neither a head nor a piece of a body yet
+        self._body_left = 0  # of a body that is coming and whose head told its length
         self._deadline = math.inf
         self._counting = False  # the deadline is that of a head or a body, and more bytes keep it
         self._timer: asyncio.TimerHandle | None = None
@@ -85,6 +93,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.app_state = self.app_state | {LEFT: partial(has_left, transport)}
         self.counted.opened(self)
         self._limit_client()
 
@@ -109,8 +118,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Parse what there is until a request has to wait for the answer to another."""
         ahead, parsed = memoryview(self._ahead), 0
         while parsed < len(ahead) and not self.pipeline:
-            piece = ahead[parsed : parsed + PIECE]
-            parsed = parsed + PIECE if self._parse_piece(piece) else len(ahead)
+            piece = ahead[parsed : parsed + max(PIECE, self._body_left)]
+            parsed = parsed + len(piece) if self._parse_piece(piece) else len(ahead)
         self._ahead = bytes(ahead[parsed:])
         if self.pipeline:
             self.flow.pause_reading()
@@ -168,12 +177,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
-        super().on_body(body)
+        self._body_left = (self._body_left or told_length(self.headers)) - len(body)
+        if self._body_left <= 0 or len(self.cycle.body) + len(body) > HIGH_WATER_LIMIT:
+            super().on_body(body)
+        elif not self.cycle.response_complete:
+            if not self.cycle.body:
+                self.loop.call_later(GATHERED, self.cycle.message_event.set)
+            self.cycle.body += body
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # the parser says so before the body
         self._in_body, self._unparsed, self._counting = False, 0, False
+        self._body_left = 0
         super().on_message_complete()
 
     def _head(self) -> int:

@@ -177,6 +177,10 @@ STREAMED = counter(
     result=one_of("begun", "refused"),
 )
 STREAMS = gauge("photo_api_streams", "Images that are being streamed through this server.")
+UPLOAD_MEMORY_HELD = gauge(
+    "photo_api_upload_memory_held_bytes",
+    "What uploads through this server hold of PHOTO_API_UPLOAD_MEMORY.",
+)
 CDN_PROBES = counter(
     "photo_api_cdn_probes_total",
     "Looks at the CDN by the one instance that makes them for the fleet.",

@@ -40,7 +40,7 @@ from photo_api.photos.direct_upload import (
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.photos.models import FileModified
 from photo_api.state import AppState
-from photo_api.storage.buffers import SLOWEST, GaveWay, NoRoom, Share
+from photo_api.storage.buffers import GaveWay, NoRoom, Share
 
 FORM_OVERHEAD = 256 * 1024
 """What the fields and boundaries of a form may add to the file's size."""
@@ -159,7 +159,7 @@ async def upload(request: Request, state: AppState, owner_id: int, key: Key | No
         text = "Too many uploads are on their way; try again"
         raise ApiError(Code.OVERLOADED, text, retry_after=SOON) from None
     except GaveWay:
-        text = f"Others waited, and less than {SLOWEST} bytes a second came; try again"
+        text = "Others waited, and this upload came slowly; try again"
         raise ApiError(Code.REQUEST_TIMEOUT, text) from None
 
 

@@ -1,15 +1,16 @@
 """Memory for streams on their way to the store: one budget of bytes for all of a process.
 
 A stream takes the room of a part before it reads one, and reads no further while it waits: TCP
-holds its client up. Whoever waits longest is served first, so that short streams do not starve
-behind long ones. One party has half of the budget at most, and while others wait, a stream that
-fills its part too slowly gives way.
+holds its client up. The network that has least is served first, and of it whoever waits longest, so
+that short streams do not starve behind long ones. One party has half of the budget at most. While
+others wait, a stream that fills its part too slowly gives way, and so does one of a network that
+has more than theirs.
 """
 
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ SLOWEST, PATIENCE = 64 * 1024, 5.0
 """Bytes a second below which a stream gives way to others that wait, and the seconds that it has in
 any case."""
 
+TURN = 10.0
+"""Seconds that a stream waits while another network has more than its own, of which the slowest
+then gives way, however fast it is."""
+
 
 class NoRoom(Exception):
     """There was no room for a part within `LONGEST_WAIT`."""
@@ -35,42 +40,64 @@ class GaveWay(Exception):
     """Others waited for the room of a part that was filled too slowly."""
 
 
-class Filling:
-    """A part that is being filled."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """For so much room, `since` then by the loop's clock."""
 
-    def __init__(self, part: bytearray, party: str, limit: asyncio.Timeout) -> None:
+    party: str
+    network: str
+    room: int
+    since: float
+
+
+class Filling:
+    """A part that is being filled, or whose first bytes are waited for with the one before in
+    hand; of either, the room that is held."""
+
+    def __init__(self, part: bytearray, party: str, room: int, limit: asyncio.Timeout) -> None:
         self.party = party
+        self.room = room
         self._part = part
         self._limit = limit
-        self._began = asyncio.get_running_loop().time()
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+
+    @property
+    def patient_until(self) -> float:
+        """It has so long in any case; by the loop's clock."""
+        return self._began + PATIENCE
 
     @property
     def due(self) -> float:
-        """When it will have been too slow, if no more comes; by the loop's clock."""
-        return self._began + max(PATIENCE, len(self._part) / SLOWEST)
+        """When it will have been too slow, if no more comes."""
+        return max(self.patient_until, self._began + len(self._part) / SLOWEST)
 
-    def hurry(self, now: bool) -> None:
-        """Whether it ends when it is due."""
-        if not self._limit.expired():
-            self._limit.reschedule(self.due if now else None)
+    def rate(self) -> float:
+        """Bytes a second."""
+        return len(self._part) / max(self._clock() - self._began, 0.001)
 
-    def end(self) -> None:
-        """Forget the task: an error of it, whose frames have this, would keep the part."""
+    def hurry(self, end: float | None) -> None:
+        """When it gives way, if it does."""
+        if not self._limit.expired() and self._limit.when() != end:
+            self._limit.reschedule(end)
+
+    @property
+    def hurries(self) -> bool:
+        return self._limit.when() is not None
+
+    def forget(self) -> None:
+        """Its task: an error of that, whose frames have this, would keep the part."""
         del self._limit
-
-    def came(self) -> None:
-        """Note that there are more bytes in it."""
-        if self._limit.when() is not None:
-            self.hurry(True)
 
 
 class Budget:
-    """`most` bytes; at least two parts, so that one party has one."""
+    """`most` bytes; at least two parts, so that one party has one. Parties have networks."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, network_of: Callable[[str], str] = str) -> None:
         self._most = max(most, 2 * PART_SIZE)
+        self._network_of = network_of
         self._held: Counter[str] = Counter()
-        self._waiting: dict[asyncio.Future[None], tuple[str, int]] = {}
+        self._waiting: dict[asyncio.Future[None], _Waiting] = {}
         self._filling: set[Filling] = set()
 
     @property
@@ -80,7 +107,7 @@ class Budget:
 
     def take_now(self, party: str, room: int) -> bool:
         """Whether there was room, and nobody waits for any."""
-        there = not self._waiting and self._fits(party, room)
+        there = not self._waiting and self._has_room(party, room) and self.held + room <= self._most
         if there:
             self._held[party] += room
         return there
@@ -89,8 +116,9 @@ class Budget:
         """In turn. Raises `NoRoom`."""
         if self.take_now(party, room):
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = party, room
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting[turn] = _Waiting(party, self._network_of(party), room, loop.time())
         self._hand_out()
         try:
             async with asyncio.timeout(LONGEST_WAIT):
@@ -111,51 +139,89 @@ class Budget:
         self._hand_out()
 
     @asynccontextmanager
-    async def filling(self, part: bytearray, party: str) -> AsyncIterator[Filling]:
-        """While this is entered, `part` is filled. Raises `GaveWay`."""
+    async def filling(self, part: bytearray, party: str, room: int) -> AsyncIterator[Filling]:
+        """While this is entered, the client is waited for. Raises `GaveWay`."""
         limit = asyncio.timeout(None)
         try:
             async with limit:
-                filling = Filling(part, party, limit)
+                filling = Filling(part, party, room, limit)
                 self._filling.add(filling)
                 self._hand_out()
                 try:
                     yield filling
                 finally:
                     self._filling.discard(filling)
-                    filling.end()
+                    filling.forget()
                     self._hand_out()
         except TimeoutError:
             if limit.expired():
                 raise GaveWay from None
             raise
 
-    def _fits(self, party: str, room: int) -> bool:
-        return self._held[party] + room <= self._most // 2 and self.held + room <= self._most
+    def came(self, filling: Filling) -> None:
+        """Note that there are more bytes in it."""
+        if filling.hurries:
+            self._hand_out()
+
+    def _has_room(self, party: str, room: int) -> bool:
+        """In its half."""
+        return self._held[party] + room <= self._most // 2
 
     def _hand_out(self) -> None:
         """To those who wait, in their order: nobody passes one who waits for the same room."""
         full: set[str] = set()
-        for turn, (party, room) in list(self._waiting.items()):
+        first: _Waiting | None = None
+        while first is None and (turn := self._next_turn(full)) is not None:
+            waiting = self._waiting[turn]
+            if self.held + waiting.room > self._most:
+                full.update(self._held)
+                first = waiting
+            else:
+                del self._waiting[turn]
+                self._held[waiting.party] += waiting.room
+                turn.set_result(None)
+        self._hurry(full, first)
+
+    def _next_turn(self, full: set[str]) -> asyncio.Future[None] | None:
+        """Of the network that has least, the one that waits longest. Parties that have their half
+        are passed, and noted."""
+        found, least = None, 0
+        for turn, waiting in self._waiting.items():
             if turn.done():
                 continue  # it was cancelled
-            if party not in full and self._fits(party, room):
-                del self._waiting[turn]
-                self._held[party] += room
-                turn.set_result(None)
-            elif self.held + room > self._most:
-                full.update(self._held)
-                break
-            else:
-                full.add(party)
-        self._hurry(full)
+            if not self._has_room(waiting.party, waiting.room):
+                full.add(waiting.party)
+            if waiting.party in full:
+                continue
+            held = self._held_in(waiting.network)
+            if found is None or held < least:
+                found, least = turn, held
+        return found
 
-    def _hurry(self, parties: Container[str]) -> None:
-        """Of what these parties fill, the slowest gives way when it is due."""
-        rivals = [filling for filling in self._filling if filling.party in parties]
-        slowest = min(rivals, key=lambda filling: filling.due, default=None)
+    def _hurry(self, parties: Container[str], first: _Waiting | None) -> None:
+        """Of what these parties fill, one gives way: whose end is next, or of several the
+        slowest."""
+        ends = {
+            filling: self._end(filling, first)
+            for filling in self._filling
+            if filling.party in parties
+        }
+        loser = min(ends, key=lambda filling: (ends[filling], filling.rate()), default=None)
         for filling in self._filling:
-            filling.hurry(filling is slowest)
+            filling.hurry(ends[filling] if filling is loser else None)
+
+    def _end(self, filling: Filling, first: _Waiting | None) -> float:
+        """When it gives way, to the `first` of those that wait for anybody's room: then its network
+        would have no less than the other's."""
+        if first is None:
+            return filling.due
+        left = self._held_in(self._network_of(filling.party)) - filling.room
+        if left < self._held_in(first.network) + first.room:
+            return filling.due
+        return min(filling.due, max(filling.patient_until, first.since + TURN))
+
+    def _held_in(self, network: str) -> int:
+        return sum(held for one, held in self._held.items() if self._network_of(one) == network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +257,10 @@ class Parts:
 
     async def next_now(self) -> bytearray | None:
         """The next part if there is room for it now; otherwise its first piece. None beyond the
-        end."""
-        if not await self._more():
-            return None
+        end. Raises `GaveWay`."""
+        async with self._budget.filling(bytearray(), self._party, sum(self._rooms)):
+            if not await self._more():
+                return None
         room = self._room(PART_SIZE)
         if self._budget.take_now(self._party, room):
             return await self._filled(room)
@@ -223,12 +290,12 @@ class Parts:
     async def _filled(self, room: int) -> bytearray | None:
         part = bytearray()
         try:
-            async with self._budget.filling(part, self._party) as filling:
+            async with self._budget.filling(part, self._party, room) as filling:
                 while len(part) < room and await self._more():
                     wanted = room - len(part)
                     part += self._rest[:wanted]
                     self._rest = self._rest[wanted:]
-                    filling.came()
+                    self._budget.came(filling)
         except BaseException:
             self._budget.give_back(self._party, room)
             raise

@@ -169,6 +169,12 @@ PEOPLE = Section(
             "short",
             (total(series("photo_api_streams"), "instance"), "{{instance}}"),
         ),
+        lines(
+            "Memory of uploads through servers",
+            "PHOTO_API_UPLOAD_MEMORY bounds it in each worker; at the bound others wait.",
+            "bytes",
+            (total(series("photo_api_upload_memory_held_bytes"), "instance"), "{{instance}}"),
+        ),
     ),
 )
 
