@@ -112,6 +112,10 @@ async def test_a_change_is_shown_at_once_and_all_is_presented_anew_after_a_while
         [shown] = await presenter.page([row(1, title)])
         assert f'"title":"{title}"'.encode() in encode(shown)
     assert reader.asked == 4, "of which the first was not kept"
+    for numbers in ([2, 3, 5], [2, 3, 5], [2, 4, 5]):
+        page = await presenter.page(rows(numbers))
+    assert encode(page) == encode(await PhotoPresenter(Counting()).page(rows([2, 4, 5])))
+    reader.asked = 4
     clock.now += KEPT_SECONDS + 1
     for _ in range(2):
         await presenter.page([row(1, "two")])

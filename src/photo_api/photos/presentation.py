@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
-from photo_api.byte_cache import ByteCache, Lately
+from photo_api.byte_cache import OVERHEAD, ByteCache, Lately
 from photo_api.delivery.base import ReadSigner
 from photo_api.http.json import encode
 from photo_api.http.pages import PAGE_BYTES
@@ -26,11 +26,11 @@ DETAIL = (
 
 WIDTH = COLUMNS.count(",") + 1
 KEPT_SECONDS = 60.0
-"""How long a presented photo is given out again. Its URLs were signed to work for a whole window
+"""How long a presented page is given out again. Its URLs were signed to work for a whole window
 and the signer's clock skew after that time."""
 
 KEPT_BYTES = 8 * 1024 * 1024
-"""Mostly about 3 kB a photo, which is what its row and its JSON take."""
+"""Mostly about 3 kB a photo of a page, which is what its row and its JSON take."""
 
 REMEMBERED = 4096
 """Photos of pages, none of which is kept before its page is asked for again: somewhat more than
@@ -39,8 +39,11 @@ can be kept."""
 AT_ONCE = 400
 """Photos without signed URLs that are presented in a row: nobody else has a turn for about 1 ms."""
 
-Presented = tuple[tuple[Any, ...], float, orjson.Fragment, int]
-"""The row, when it is presented anew, its JSON, and how many bytes that has."""
+PageOf = tuple[int, int, str]
+"""The ids of its first and last photo, and the `base` of its addresses."""
+
+Presented = tuple[Sequence[Any], float, Sequence[orjson.Fragment]]
+"""The rows of a page, when they are presented anew, and their JSON."""
 
 Size = Literal["auto", "original", "display", "preview", "thumbnail"]
 
@@ -66,41 +69,43 @@ class PhotoPresenter:
         self._reader = reader
         self._at_once = reader.at_once // len(SHOWN) if reader else AT_ONCE
         self._clock = clock
-        self._kept = ByteCache[tuple[int, str], Presented](KEPT_BYTES)
-        self._lately = Lately[tuple[int, int, str]](REMEMBERED)
+        self._kept = ByteCache[PageOf, Presented](KEPT_BYTES)
+        self._lately = Lately[PageOf](REMEMBERED)
 
-    async def page(self, rows: Sequence[Any], base: str = "") -> list[orjson.Fragment]:
+    async def page(self, rows: Sequence[Any], base: str = "") -> Sequence[orjson.Fragment]:
         """The photos of a list, as JSON, until the page is full (see `http.pages`). What was made
-        of the very same row a moment ago is given again: people look at their newest photos over
-        and over, and at most others once. Other requests have their turn after as many that are
-        made as take a few milliseconds."""
+        of the very same rows a moment ago is given again: people look at their newest photos over
+        and over, and at most others once."""
         if not rows:
             return []
-        now, kept = self._clock(), self._kept
-        again = self._lately.again((rows[0][-WIDTH], rows[-1][-WIDTH], base), len(rows))
-        page: list[orjson.Fragment] = []
-        room, made = PAGE_BYTES, 0
-        for row in rows:
-            values = tuple(row[-WIDTH:])
-            key = values[0], base
-            known = kept.get(key)
-            if known is None or known[0] != values or known[1] < now:
-                encoded = encode(self._p(values, base))
-                known = values, now + KEPT_SECONDS, orjson.Fragment(encoded), len(encoded)
-                if again:
-                    kept.put(key, known, _size(encoded, values, base))
-                made += 1
-                if made % self._at_once == 0:
-                    await asyncio.sleep(0)
-            room -= known[3]
-            if room < 0 and page:
-                break
-            page.append(known[2])
+        now, key = self._clock(), (rows[0][-WIDTH], rows[-1][-WIDTH], base)
+        known = self._kept.get(key)
+        if known is not None and now <= known[1] and known[0] == rows:
+            return known[2]
+        again = self._lately.again(key, len(rows))
+        page, size = await self._present(rows, base)
+        if again:
+            self._kept.put(key, (rows, now + KEPT_SECONDS, page), size + _size(rows))
         return page
+
+    async def _present(self, rows: Sequence[Any], base: str) -> tuple[list[orjson.Fragment], int]:
+        """And how many bytes that has. Other requests have their turn after as many photos as take
+        a few milliseconds."""
+        page = list[orjson.Fragment]()
+        size = 0
+        for number, row in enumerate(rows, 1):
+            encoded = encode(self._p(row[-WIDTH:], base))
+            if page and size + len(encoded) > PAGE_BYTES:
+                break
+            size += len(encoded)
+            page.append(orjson.Fragment(encoded))
+            if number % self._at_once == 0:
+                await asyncio.sleep(0)
+        return page, size
 
     def one(self, row: Any, base: str = "") -> dict[str, Any]:
         """A single photo."""
-        return self._p(tuple(row[-WIDTH:]), base)
+        return self._p(row[-WIDTH:], base)
 
     def _p(self, values: tuple[Any, ...], base: str) -> dict[str, Any]:
         (
@@ -137,9 +142,9 @@ class PhotoPresenter:
         }
 
 
-def _size(encoded: bytes, values: tuple[Any, ...], base: str) -> int:
-    """Bytes that a presented photo takes; strings with the UTF-8 that encoding has left in them."""
-    return getsizeof(encoded) + sum(map(getsizeof, values)) + getsizeof(base)
+def _size(rows: Sequence[Any]) -> int:
+    """Bytes that a page's rows take, and what surrounds the JSON of each."""
+    return sum(OVERHEAD + sum(map(getsizeof, row)) for row in rows)
 
 
 def own_image(photo_id: int) -> str:
