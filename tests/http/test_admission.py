@@ -213,7 +213,7 @@ async def test_so_many_requests_are_held_in_all(environ: dict[str, str]) -> None
         scope = {
             "type": "http", "method": "GET", "path": path, "headers": [],
             "client": (f"127.0.9.{number}", 1),
-            "state": {"request_id": "x", "client": f"127.0.9.{number}"},
+            "state": {"request_id": "x", "client_group": f"127.0.9.{number}"},
         }  # fmt: skip
         tasks.append(asyncio.create_task(admission(scope, nothing, slowly)))
     async with asyncio.timeout(10):

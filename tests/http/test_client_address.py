@@ -6,15 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photo_api.http.client_address import client_address, is_told_in_vain, throttle_group
+from photo_api.http.client_address import KEPT, LONGEST_KEPT, Client, Clients
 
 PROXY = "10.0.0.1"
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+CLIENTS = Clients(TRUSTED)
+
+
+def client(*headers: str, peer: str = PROXY) -> Client:
+    found = [(b"x-forwarded-for", header.encode("latin-1", "replace")) for header in headers]
+    return CLIENTS.of({"type": "http", "client": (peer, 1), "headers": found})
 
 
 def seen(*headers: str, peer: str = PROXY) -> str:
-    found = [(b"x-forwarded-for", header.encode("latin-1", "replace")) for header in headers]
-    return client_address({"type": "http", "client": (peer, 1), "headers": found}, TRUSTED)
+    return client(*headers, peer=peer).address
 
 
 @pytest.mark.parametrize(
@@ -70,18 +75,16 @@ def test_the_nearest_address_that_is_no_proxy(headers: tuple[str, ...], expected
 def test_a_proxy_that_is_missing_among_the_trusted_is_noticed(
     headers: tuple[str, ...], peer: str, in_vain: bool
 ) -> None:
-    found = [(b"x-forwarded-for", header.encode()) for header in headers]
-    scope = {"type": "http", "client": (peer, 1), "headers": found}
-    assert is_told_in_vain(scope, TRUSTED) == in_vain
+    assert client(*headers, peer=peer).unbelieved == in_vain
 
 
 @pytest.mark.parametrize("hop", ["unknown", "_hidden", "unix:", "-", "1.2.3", "192.0.2.007", "ü"])
 def test_a_hop_that_is_no_address_is_a_client_of_its_own(hop: str) -> None:
-    client = seen(f"192.0.2.7, {hop}")
-    assert client.startswith("hop-")
-    assert client == seen(f"203.0.113.1, {hop}") == seen(hop), "what stands left of it counts"
-    assert client != seen("another")
-    assert throttle_group(client) == client
+    named = client(f"192.0.2.7, {hop}")
+    assert named.address.startswith("hop-")
+    assert named == client(f"203.0.113.1, {hop}") == client(hop), "what stands left of it counts"
+    assert named.address != seen("another")
+    assert named.group == named.address
     assert seen(hop, peer="203.0.113.9") == "203.0.113.9"
 
 
@@ -93,7 +96,21 @@ def test_a_port_makes_nobody_somebody_else(hop: str, port: str) -> None:
 
 def test_a_peer_with_a_scope_is_its_address() -> None:
     assert seen("192.0.2.7", peer="fd00::1%eth0") == "192.0.2.7"
-    assert throttle_group(seen(peer="fe80::1%eth0")) == "fe80::/64"
+    assert client(peer="fe80::1%eth0").group == "fe80::/64"
+
+
+def test_so_many_clients_are_kept_and_none_whose_header_is_long() -> None:
+    clients = Clients(TRUSTED)
+    for number in range(KEPT + 10):
+        clients.of(
+            {"type": "http", "client": (f"192.0.{number // 256}.{number % 256}", 1), "headers": []}
+        )
+    assert clients._kept.cache_info().currsize == KEPT
+    before = clients._kept.cache_info()
+    long = b"192.0.2.7," * (LONGEST_KEPT // 10 + 1) + b"192.0.2.8"
+    scope = {"type": "http", "client": (PROXY, 1), "headers": [(b"x-forwarded-for", long)]}
+    assert clients.of(scope).address == "192.0.2.8"
+    assert clients._kept.cache_info() == before
 
 
 def test_nobody_else_is_believed() -> None:

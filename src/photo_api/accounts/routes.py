@@ -12,7 +12,6 @@ from photo_api.accounts.models import Login, Me, RefreshToken, Registration, Tok
 from photo_api.accounts.tokens import digest
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import throttle_group
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
@@ -30,7 +29,7 @@ router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=D
 )
 async def register(body: Registration, request: Request, state: Anyone) -> Response:
     """Open an account. An e-mail address, compared without case, can have one account."""
-    client = throttle_group(request.state.client)
+    client = request.state.client_group
     try:
         await state.throttle.register(client)
     except ApiError:
@@ -51,7 +50,7 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
 
 
 async def _login(body: Login, request: Request, state: AppState) -> Response:
-    client = throttle_group(request.state.client)
+    client = request.state.client_group
     user = await queries.user_by_email(state.db, body.email)
     user_id = None if user is None else user["id"]
     try:

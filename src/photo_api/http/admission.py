@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, HEALTH_PATH, METRICS_PATH
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import network_of, throttle_group
+from photo_api.http.client_address import network_of
 from photo_api.http.connections import LEFT
 from photo_api.http.errors import error_response
 from photo_api.settings.serving import HttpSettings
@@ -117,7 +117,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"].removeprefix(API_PREFIX) in PROBES:
             await self.app(scope, receive, send)
             return
-        address = throttle_group(scope["state"]["client"])
+        address = scope["state"]["client_group"]
         try:
             self._admit(address)
         except _Refused as refused:

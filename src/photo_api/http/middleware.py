@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import client_address, is_told_in_vain
+from photo_api.http.client_address import Clients
 from photo_api.http.errors import CLIENT_GONE, error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
@@ -44,10 +44,11 @@ HEALTH = f"{API_PREFIX}/health"
 
 
 class RequestContext:
-    """Gives every request its id and its client's address (`request.state.client`), every answer
-    that id, the instance's name and `UNLESS_SAID`, counts requests in flight to the end of their
-    bodies, closes connections while draining, counts, and writes the access log, in which `user_id`
-    is whoever `request.state.user_id` says, and `broken_off` is said of what the server cut."""
+    """Gives every request its id, its client's address and the group whose limits count for it
+    (`request.state.client`, `.client_group`), every answer that id, the instance's name and
+    `UNLESS_SAID`, counts requests in flight to the end of their bodies, closes connections while
+    draining, counts, and writes the access log, in which `user_id` is whoever
+    `request.state.user_id` says, and `broken_off` is said of what the server cut."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class RequestContext:
         self.instance = instance.encode()
         self.phase = phase
         self.access_log = access_log
-        self.trusted = trusted
+        self.clients = Clients(trusted)
         self.counts = counts
         self.tracer = tracer
 
@@ -76,9 +77,11 @@ class RequestContext:
             # of a POST in a redirect.
             scope["path"] = scope["path"].rstrip("/") or "/"
         request_id = _request_id(scope)
-        client = self._client(scope)
+        client = self.clients.of(scope)
+        if client.unbelieved:
+            self.counts.add(UNBELIEVED_FORWARDS)
         state = scope.setdefault("state", {})
-        state.update(request_id=request_id, client=client)
+        state.update(request_id=request_id, client=client.address, client_group=client.group)
         if (trace := self.tracer.of_request(scope["headers"])) is not None:
             begin(trace)
         status, sent = CLIENT_GONE, 0
@@ -111,7 +114,7 @@ class RequestContext:
             self.access_log(
                 request_id=request_id,
                 user_id=state.get("user_id"),
-                client=client,
+                client=client.address,
                 method=method,
                 route=route,
                 status=status,
@@ -122,11 +125,6 @@ class RequestContext:
             )
             if trace is not None:
                 self.tracer.end_request(trace, method, route, status, seconds, request_id)
-
-    def _client(self, scope: Scope) -> str:
-        if is_told_in_vain(scope, self.trusted):
-            self.counts.add(UNBELIEVED_FORWARDS)
-        return client_address(scope, self.trusted)
 
     def _identified(
         self, scope: Scope, start: Message, request_id: str

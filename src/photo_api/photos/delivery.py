@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 from photo_api.delivery.base import Method, ReadSigner
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.client_address import throttle_group
 from photo_api.photos.formats import HARDLY_SHOWN
 from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
 from photo_api.photos.streams import Streams
@@ -129,7 +128,7 @@ class Delivery:
                 size = (await self._store.head(file.key)).size
                 return Response(headers=self._headers(file, size, None))
             async with AsyncExitStack() as turn:
-                address = throttle_group(request.state.client)
+                address = request.state.client_group
                 await turn.enter_async_context(self._streams.turn(self._readers, address))
                 size = (await self._store.head(file.key)).size
                 part = _part(request, size)

@@ -15,7 +15,6 @@ from starlette.requests import Request
 
 from photo_api.db.quotas import Usage
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.client_address import throttle_group
 from photo_api.http.fields import FormId, LongText, Name, Title, offset_of
 from photo_api.http.idempotency import (
     Key,
@@ -143,7 +142,7 @@ async def upload(request: Request, state: AppState, owner_id: int, key: Key | No
     declared = request.headers.get("content-length", "")
     longest = int(declared) if declared.isdecimal() else largest
     check_size(longest, largest + FORM_OVERHEAD)
-    address = throttle_group(request.scope["state"]["client"])
+    address = request.scope["state"]["client_group"]
     share = Share(state.upload_memory, address, longest)
     try:
         form = UploadForm(request.stream(), request.headers.get("content-type", ""))
