@@ -6,7 +6,6 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Request
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
-from starlette.types import Scope
 
 from photo_api.accounts.authentication import Authenticator
 from photo_api.accounts.passwords import Passwords
@@ -89,16 +88,11 @@ class Bearer(SecurityBase):
         # Not `request.state` and `request.headers`, which are made anew for each request.
         ours = request.scope["state"]
         state: AppState = ours["app"]
-        user_id = await state.authenticator.user_id(_authorization(request.scope))
+        header: bytes | None = ours["given"].get(b"authorization")
+        authorization = None if header is None else header.decode("latin-1")
+        user_id = await state.authenticator.user_id(authorization)
         ours["user_id"] = user_id  # for the access log
         return Caller(user_id, state)
-
-
-def _authorization(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return str(value, "latin-1")
-    return None
 
 
 async def app_state(request: Request) -> AppState:

@@ -15,7 +15,7 @@ CLIENTS = Clients(TRUSTED)
 
 def client(*headers: str, peer: str = PROXY) -> Client:
     found = [(b"x-forwarded-for", header.encode("latin-1", "replace")) for header in headers]
-    return CLIENTS.of({"type": "http", "client": (peer, 1), "headers": found})
+    return CLIENTS.of((peer, 1), found)
 
 
 def seen(*headers: str, peer: str = PROXY) -> str:
@@ -102,14 +102,11 @@ def test_a_peer_with_a_scope_is_its_address() -> None:
 def test_so_many_clients_are_kept_and_none_whose_header_is_long() -> None:
     clients = Clients(TRUSTED)
     for number in range(KEPT + 10):
-        clients.of(
-            {"type": "http", "client": (f"192.0.{number // 256}.{number % 256}", 1), "headers": []}
-        )
-    assert clients._kept.cache_info().currsize == KEPT
+        clients.of((f"192.0.{number // 256}.{number % 256}", 1), [])
     before = clients._kept.cache_info()
+    assert before.currsize == KEPT
     long = b"192.0.2.7," * (LONGEST_KEPT // 10 + 1) + b"192.0.2.8"
-    scope = {"type": "http", "client": (PROXY, 1), "headers": [(b"x-forwarded-for", long)]}
-    assert clients.of(scope).address == "192.0.2.8"
+    assert clients.of((PROXY, 1), [(b"x-forwarded-for", long)]).address == "192.0.2.8"
     assert clients._kept.cache_info() == before
 
 

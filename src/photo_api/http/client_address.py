@@ -6,8 +6,6 @@ from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from starlette.types import Scope
-
 from photo_base.environment import Network
 
 FORWARDED_FOR = b"x-forwarded-for"
@@ -35,10 +33,12 @@ class Clients:
         self._trusted = trusted
         self._kept = lru_cache(KEPT)(self._find)
 
-    def of(self, scope: Scope) -> Client:
-        """The client of this request."""
-        peer = scope["client"][0] if scope.get("client") else ""
-        hops = [value for name, value in scope["headers"] if name == FORWARDED_FOR]
+    def of(
+        self, peer_and_port: tuple[str, int] | None, headers: Sequence[tuple[bytes, bytes]]
+    ) -> Client:
+        """The client of a request from there with these headers."""
+        peer = peer_and_port[0] if peer_and_port else ""
+        hops = [value for name, value in headers if name == FORWARDED_FOR]
         forwarded = b",".join(hops) if hops else None
         find = self._kept if forwarded is None or len(forwarded) <= LONGEST_KEPT else self._find
         return find(peer, forwarded)

@@ -1,6 +1,6 @@
 """CORS, with the contract's error body also for what is refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -34,7 +34,7 @@ class CrossOrigin(CORSMiddleware):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http" or b"origin" in scope["state"]["given"]:
             await super().__call__(scope, receive, send)
             return
 
@@ -50,14 +50,10 @@ class CrossOrigin(CORSMiddleware):
         return answer if answer.status_code == 200 else _Refusal(answer)
 
 
-def _varying(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    others, varies = list[tuple[bytes, bytes]](), [b"Origin"]
-    for name, value in headers:
-        if name == b"vary":
-            varies.insert(-1, value)
-        else:
-            others.append((name, value))
-    return [*others, (b"vary", b", ".join(varies))]
+def _varying(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    others = [header for header in headers if header[0] != b"vary"]
+    varies = [value for name, value in headers if name == b"vary"]
+    return [*others, (b"vary", b", ".join([*varies, b"Origin"]))]
 
 
 class _Refusal(Response):

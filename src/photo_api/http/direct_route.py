@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from photo_api.http.admission import replayed
-from photo_api.http.json import JsonResponse
+from photo_api.http.json import JsonResponse, MadeResponse
 
 # Nothing that would have to be decoded: `limit=20&cursor=AAAAAAAAACo`.
 PLAIN_QUERY = re.compile(rb"(?:[a-z_]+=[A-Za-z0-9_-]+(?:&(?=.)|$))*")
@@ -37,7 +37,7 @@ JSON_TYPE = ["application/json"]
 OUTCOME = "photo_api.outcome"
 """Where a request's scope has what came of it: the answer, or the exception in its place."""
 
-PLAIN: tuple[type[Response], ...] = (JsonResponse, Response)
+PLAIN: tuple[type[Response], ...] = (JsonResponse, MadeResponse, Response)
 """Answers that are two messages."""
 
 

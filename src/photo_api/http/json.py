@@ -16,17 +16,24 @@ UNLESS_SAID = (
 page that it leads to learns its address, in which a link's key stands."""
 
 
-class JsonResponse(Response):
-    """An application/json answer whose headers are put together directly: Starlette's own way
+class MadeResponse(Response):
+    """An answer whose headers are there, the length of its body among them: Starlette's own way
     through a mapping takes as long as encoding a small body."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = headers
+
+
+class JsonResponse(MadeResponse):
+    """An application/json answer."""
 
     media_type = "application/json"
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str] | None) -> None:
-        self.status_code = status
-        self.background = None
-        self.body = body
-        self.raw_headers = [(b"content-length", b"%d" % len(body)), JSON_TYPE]
+        super().__init__(status, [(b"content-length", b"%d" % len(body)), JSON_TYPE], body)
         if headers:
             self.raw_headers += [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))

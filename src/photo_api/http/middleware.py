@@ -6,12 +6,13 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
-from photo_api.http.client_address import Clients
+from photo_api.http.client_address import FORWARDED_FOR, Clients
 from photo_api.http.errors import CLIENT_GONE, error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
@@ -24,7 +25,7 @@ from photo_api.metrics.declared import (
     UNMATCHED,
 )
 from photo_api.telemetry.logs import AccessLog
-from photo_api.tracing import Tracer, begin
+from photo_api.tracing import TRACEPARENT, Tracer, begin
 from photo_base.environment import Network
 from photo_base.log_lines import redact
 
@@ -39,16 +40,19 @@ NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
 
 INSTANCE = INSTANCE_HEADER.lower().encode()
 
+Headers = list[tuple[bytes, bytes]]
+
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEALTH = f"{API_PREFIX}/health"
 
 
 class RequestContext:
     """Gives every request its id, its client's address and the group whose limits count for it
-    (`request.state.client`, `.client_group`), every answer that id, the instance's name and
-    `UNLESS_SAID`, counts requests in flight to the end of their bodies, closes connections while
-    draining, counts, and writes the access log, in which `user_id` is whoever
-    `request.state.user_id` says, and `broken_off` is said of what the server cut."""
+    (`request.state.client`, `.client_group`), the first header of each name (`.given`), and every
+    answer that id, the instance's name and `UNLESS_SAID`; counts requests in flight to the end of
+    their bodies, closes connections while draining, counts, and writes the access log, in which
+    `user_id` is whoever `request.state.user_id` says, and `broken_off` is said of what the server
+    cut."""
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class RequestContext:
         tracer: Tracer,
     ) -> None:
         self.app = app
-        self.instance = instance.encode()
+        self.instance = INSTANCE, instance.encode()
         self.phase = phase
         self.access_log = access_log
         self.clients = Clients(trusted)
@@ -76,13 +80,18 @@ class RequestContext:
             # `/albums` and `/albums/` are one route, answered directly: many clients lose the body
             # of a POST in a redirect.
             scope["path"] = scope["path"].rstrip("/") or "/"
-        request_id = _request_id(scope)
-        client = self.clients.of(scope)
+        headers: Headers = scope["headers"]
+        given = dict(reversed(headers))
+        request_id = (REQUEST_ID in given and _given_id(headers)) or os.urandom(16).hex()
+        client = self.clients.of(scope.get("client"), headers if FORWARDED_FOR in given else ())
         if client.unbelieved:
             self.counts.add(UNBELIEVED_FORWARDS)
         state = scope.setdefault("state", {})
-        state.update(request_id=request_id, client=client.address, client_group=client.group)
-        if (trace := self.tracer.of_request(scope["headers"])) is not None:
+        state.update(
+            request_id=request_id, client=client.address, client_group=client.group, given=given
+        )
+        trace = self.tracer.of_request(headers if TRACEPARENT in given else ())
+        if trace is not None:
             begin(trace)
         status, sent = CLIENT_GONE, 0
 
@@ -126,14 +135,11 @@ class RequestContext:
             if trace is not None:
                 self.tracer.end_request(trace, method, route, status, seconds, request_id)
 
-    def _identified(
-        self, scope: Scope, start: Message, request_id: str
-    ) -> list[tuple[bytes, bytes]]:
+    def _identified(self, scope: Scope, start: Message, request_id: str) -> Headers:
         """The headers of an answer that starts, and those that every answer has."""
-        headers = list(start.get("headers", ()))
-        headers += ((REQUEST_ID, request_id.encode()), (INSTANCE, self.instance))
+        headers = [*start.get("headers", ()), (REQUEST_ID, request_id.encode()), self.instance]
         said = {name.lower() for name, _ in headers}
-        headers += (one for one in UNLESS_SAID if one[0] not in said)
+        headers += [one for one in UNLESS_SAID if one[0] not in said]
         if scope["path"].startswith(SHARES):
             headers.append(NOT_INDEXED)
         if self.phase.closing:
@@ -149,24 +155,32 @@ class RequestContext:
 
 
 def count_for_objective(counts: Counts, method: str, route: str, status: int) -> None:
-    """Count a request of the API as a read or a write. Neither probes of health count, nor those
-    whose clients went away before an answer; what was refused before it had a route counts when it
-    failed. A method that is not known is taken for a read."""
+    """Count a request of the API as a read or a write, unless it is none that counts."""
+    if (series := _objective(method, route, status)) is not None:
+        counts.add(OBJECTIVE_REQUESTS, *series)
+
+
+@lru_cache(1024)
+def _objective(method: str, route: str, status: int) -> tuple[str, str] | None:
+    """Neither probes of health count, nor those whose clients went away before an answer; what was
+    refused before it had a route counts when it failed. A method that is not known is taken for a
+    read."""
     of_api = route.startswith(f"{API_PREFIX}/") and not route.startswith(HEALTH)
     failed = status >= 500
-    if status != CLIENT_GONE and (of_api or (route == UNMATCHED and failed)):
-        objective = "writes" if method in WRITES else "reads"
-        counts.add(OBJECTIVE_REQUESTS, objective, "failed" if failed else "ok")
+    if status == CLIENT_GONE or not (of_api or (route == UNMATCHED and failed)):
+        return None
+    return "writes" if method in WRITES else "reads", "failed" if failed else "ok"
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
+def _given_id(headers: Headers) -> str | None:
+    """The first that is sane."""
+    for name, value in headers:
         if name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value):
             given = str(value, "ascii")
             # A token that a client sends here by mistake must not reach the log.
             if redact(given) == given:
                 return given
-    return os.urandom(16).hex()
+    return None
 
 
 class ErrorBoundary:

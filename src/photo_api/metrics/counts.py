@@ -61,20 +61,26 @@ class Counts:
     def add(self, metric: Metric, *values: str, by: float = 1) -> None:
         """Count `by` more, which is not negative."""
         series = self.sums[metric]
-        if values not in series:
+        try:
+            series[values] += by
+        except KeyError:
             values = _admitted(metric, values, series)
-            series.setdefault(values, 0)
-        series[values] += by
+            series[values] = series.get(values, 0) + by
 
     def observe(
         self, metric: Metric, amount: float, *values: str, request_id: str | None = None
     ) -> None:
-        """Count an amount, such as seconds; the request is the example of its bucket."""
+        """Count an amount, such as seconds; the request is the example of its bucket, if it is the
+        first there since the last report."""
         found = self._buckets(metric, values)
         index = bisect_left(metric.edges, amount)
         found.counts[index] += 1
         found.total += amount
-        if request_id is not None and len(request_id) <= LONGEST_EXEMPLAR:
+        if (
+            index not in found.exemplars
+            and request_id is not None
+            and len(request_id) <= LONGEST_EXEMPLAR
+        ):
             found.exemplars[index] = Exemplar(amount, request_id, time.time())
 
     def _buckets(self, metric: Metric, values: Values) -> Buckets:

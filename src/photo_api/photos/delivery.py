@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from photo_api.delivery.base import Method, ReadSigner
 from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
+from photo_api.http.json import MadeResponse
 from photo_api.photos.formats import HARDLY_SHOWN
 from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
 from photo_api.photos.streams import Streams
@@ -119,8 +120,13 @@ class Delivery:
         signed = self._signer.read(file.key, filename=file.filename, method=method)
         max_age = min(signed.valid_for, LONGEST_REDIRECT_CACHE)
         caching = _cache_control(file, max_age)
-        headers = {**OF_WHOM, "Location": signed.url, "Cache-Control": caching}
-        return Response(status_code=302, headers=headers)
+        headers = [
+            (b"vary", b"Authorization"),
+            (b"location", signed.url.encode("latin-1")),
+            (b"cache-control", caching.encode()),
+            (b"content-length", b"0"),
+        ]
+        return MadeResponse(302, headers)
 
     async def _stream(self, request: Request, file: File) -> Response:
         try:
