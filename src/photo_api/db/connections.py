@@ -6,6 +6,7 @@ as long as half a statement. Here lending one that is idle and taking it back ar
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -30,12 +31,15 @@ class _Kept:
 
 class Connections:
     """At most `size` at the same time, made by `connect` when none is idle. The one that came back
-    last is lent first, so that those grow old that are not needed."""
+    last is lent first, so that those grow old that are not needed. Nobody waits for more than
+    `patience` seconds."""
 
-    def __init__(self, size: int, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+    def __init__(
+        self, size: int, patience: float, connect: Callable[[], Awaitable[asyncpg.Connection]]
+    ) -> None:
         self._size = size
         self._connect = connect
-        self._places = asyncio.Semaphore(size)
+        self._turns = Turns(size, patience)
         self._idle: list[_Kept] = []  # by `since`
         self._lent: dict[asyncpg.Connection, _Kept] = {}
         self._generation = 0
@@ -45,7 +49,7 @@ class Connections:
     @property
     def is_at_hand(self) -> bool:
         """Whether `take` will most likely wait for nothing."""
-        return bool(self._idle) and not self._places.locked()
+        return bool(self._idle) and self._turns.is_free
 
     @property
     def in_use(self) -> int:
@@ -56,13 +60,13 @@ class Connections:
         return sum(not one.connection.is_closed() for one in self._idle)
 
     async def take(self) -> asyncpg.Connection:
-        """One that is nobody else's until it is given back. Waits for as long as all are lent, and
-        for `connect`, whose exceptions it raises."""
-        await self._places.acquire()
+        """One that is nobody else's until it is given back. Waits while all are lent, and for
+        `connect`, whose exceptions it raises, or TimeoutError."""
+        deadline = await self._turns.take()
         try:
-            kept = self._newest() or await self._new()
+            kept = self._newest() or await self._new(deadline)
         except BaseException:
-            self._places.release()
+            self._turns.give_back()
             raise
         self._lent[kept.connection] = kept
         return kept.connection
@@ -83,7 +87,7 @@ class Connections:
             self._idle.append(kept)
             if self._timer is None:
                 self._sweep_after(IDLE_LIFETIME)
-        self._places.release()
+        self._turns.give_back()
 
     def expire(self) -> None:
         """Lend none of these again."""
@@ -98,7 +102,7 @@ class Connections:
         try:
             async with asyncio.timeout(patience):
                 for _ in range(self._size):
-                    await self._places.acquire()
+                    await self._turns.take()
                 await asyncio.gather(*(one.connection.close() for one in self._idle))
         finally:
             for connection in [*self._lent]:
@@ -114,9 +118,10 @@ class Connections:
                 return kept
         return None
 
-    async def _new(self) -> _Kept:
+    async def _new(self, deadline: float) -> _Kept:
         generation = self._generation
-        return _Kept(await self._connect(), generation)
+        async with asyncio.timeout_at(deadline):
+            return _Kept(await self._connect(), generation)
 
     def _sweep_after(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._sweep)
@@ -133,3 +138,61 @@ class Connections:
         for kept in self._idle[:number]:
             kept.connection.terminate()
         del self._idle[:number]
+
+
+class Turns:
+    """`size` places. Who finds none free waits behind those who came before, `patience` seconds at
+    most. All have the same patience, so who comes first gives up first: one timer does for all of
+    them, where one for each would cost more than all else of a turn."""
+
+    def __init__(self, size: int, patience: float) -> None:
+        self._free = size
+        self._patience = patience
+        self._waiting = deque[tuple[float, asyncio.Future[bool]]]()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is a place for who takes one now."""
+        return self._free > 0
+
+    async def take(self) -> float:
+        """A place until `give_back`; when the taker's patience ends, by the loop's clock. Raises
+        TimeoutError."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        if self._free:
+            self._free -= 1
+            return deadline
+        turn: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append((deadline, turn))
+        if self._timer is None:
+            self._timer = loop.call_at(deadline, self._give_up)
+        try:
+            if not await turn:
+                raise TimeoutError
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.result():  # was given a place in this very moment
+                self.give_back()
+            raise
+        return deadline
+
+    def give_back(self) -> None:
+        """To the first that waits and has not gone."""
+        while self._waiting:
+            _, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(True)
+                return
+        self._free += 1
+
+    def _give_up(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        while self._waiting:
+            deadline, turn = self._waiting[0]
+            if deadline > loop.time() and not turn.done():
+                self._timer = loop.call_at(deadline, self._give_up)
+                return
+            self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(False)

@@ -67,7 +67,6 @@ class Database:
         }
         self.refused: Callable[[], None] = lambda: None
         self._refused_until = 0.0
-        self._wait = settings.pool_wait
         self._connect_wait = settings.pool_wait * CONNECT_SHARE
         self._breaker = Breaker("database")
         self._failing = False  # has the breaker counted anything: all that a request looks at
@@ -76,7 +75,7 @@ class Database:
         self._settling = set[asyncio.Task[None]]()
         self._waiting = 0
         self._refusals = 0
-        self._connections = Connections(size, self._connect)
+        self._connections = Connections(size, settings.pool_wait, self._connect)
 
     def acquire(self) -> "_Use":
         """A connection, outside any transaction, as a context. Raises `DatabaseUnavailable` after
@@ -143,18 +142,17 @@ class Database:
         try:
             if self._connections.is_at_hand:
                 return await self._connections.take()
-            return await self._take_in_time()
+            return await self._take_when_there_is_one()
         except FAILURES as error:
             self._refusals += 1
             if isinstance(error, TimeoutError):
                 self._start_asking()
             raise DatabaseUnavailable(reason(error)) from error
 
-    async def _take_in_time(self) -> asyncpg.Connection:
+    async def _take_when_there_is_one(self) -> asyncpg.Connection:
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._wait):
-                return await self._connections.take()
+            return await self._connections.take()
         finally:
             self._waiting -= 1
 
