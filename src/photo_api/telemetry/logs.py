@@ -146,7 +146,7 @@ def open_access_log(
         return lambda **fields: log.info("request", extra={"fields": fields})
     always = {
         "level": "INFO",
-        "event": Event.REQUEST.value,
+        "event": str(Event.REQUEST),
         "logger": "photo_api.access",
         "message": "request",
         **origin(identity, process),
