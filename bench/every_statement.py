@@ -20,7 +20,8 @@ from photo_api.http import composed_names, idempotency, repeated_deletes
 from photo_api.http.idempotency import Key, LongClaim
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import queue, statistics
-from photo_api.photos import late_uploads, queries, remaking, sweep, upload_queries
+from photo_api.photos import keeping, late_uploads, queries, remaking, sweep, trash, upload_queries
+from photo_api.photos.bulk import Bulk
 from photo_api.photos.queries import NewDate
 from photo_api.photos.upload_queries import NewPhoto
 from photo_api.registry import cdn_paths, leases, receipts
@@ -140,7 +141,27 @@ async def _confirmed(db: Any, ids: Ids) -> None:
     assert await upload_queries.make_ready(
         db, ids.user, pending, "photos/new.jpg", "image/jpeg", ids.sha256
     )
-    await queries.delete_photo(db, ids.user, pending, "r")
+    await queries.delete_photo(db, ids.user, pending, 30, "r")
+
+
+async def _kept(db: Any, ids: Ids) -> None:
+    """A photo's way into the trash, out of it, and to its end."""
+    until = await trash.now(db)
+    mine = ids.user, [ids.photo]
+    await trash.delete(db, *mine, 30, "r")
+    await trash.page(db, ids.user, (until, NEWEST), 50)
+    await trash.oldest(db, ids.user, until)
+    await trash.count(db, ids.user, until)
+    await upload_queries.trashed_with_content(db, ids.user, ids.sha256)
+    await trash.restore(db, *mine)
+    await trash.delete(db, *mine, 30, "r")
+    await trash.purge(db, *mine)
+
+
+async def _changed_in_bulk(db: Any, ids: Ids) -> None:
+    body = SimpleNamespace(photo_ids=[ids.photo], album_id=ids.album, from_album_id=None)
+    for operation in keeping.OPERATIONS.values():
+        await operation(db, Bulk(ids.user, [ids.photo], body, 30, "r"))
 
 
 async def _ready(db: Any, ids: Ids) -> None:
@@ -238,10 +259,15 @@ STATEMENTS: dict[str, Call] = {
     "photo list, skip": lambda db, i: queries.photos(db, i.user, NEWEST, FAR, 20),
     "photo": lambda db, i: queries.photo(db, i.user, i.photo),
     "image": lambda db, i: queries.image(db, i.user, i.photo),
+    "thumbnail": lambda db, i: queries.thumbnail_of(db, i.user, i.photo),
     "photo update": lambda db, i: queries.update_photo(
-        db, i.user, i.photo, "t", None, NewDate(None, 60, False)
+        db, i.user, i.photo, "t", None, NewDate(None, 60, False), True, None
     ),
-    "photo delete": lambda db, i: queries.delete_photo(db, i.user, i.photo, "r"),
+    "photo delete": lambda db, i: queries.delete_photo(db, i.user, i.photo, 0, "r"),
+    "trash": _kept,
+    "trash due": lambda db, i: trash.purge_due(db, 30, i.lease),
+    "bulk": _changed_in_bulk,
+    "contents": lambda db, i: queries.with_contents(db, i.user, [i.sha256, bytes(32)]),
     "album list": lambda db, i: albums.albums(db, i.user, NEWEST, 0, 50),
     "album list, skip": lambda db, i: albums.albums(db, i.user, NEWEST, FAR, 20),
     "album": lambda db, i: albums.album(db, i.user, i.album),
@@ -256,7 +282,7 @@ STATEMENTS: dict[str, Call] = {
     "upload and confirm": _confirmed,
     "upload through the server": _ready,
     "content": lambda db, i: upload_queries.ready_with_content(db, i.user, i.sha256),
-    "content locked": lambda db, i: upload_queries.lock_content(db, i.user, i.sha256),
+    "content locked": lambda db, i: upload_queries.lock_content(db, i.user, i.sha256, i.album),
     "pending count": lambda db, i: upload_queries.count_pending(db, i.user),
     "duplicate": lambda db, i: upload_queries.end_as_duplicate(db, i.user, i.photo, 1),
     "share": lambda db, i: shares.share(db, i.user, i.share),

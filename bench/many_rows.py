@@ -157,7 +157,7 @@ def _literal(value: object) -> str:
 
 
 def _element(value: object) -> str:
-    text = value.decode() if isinstance(value, bytes) else str(value)
+    text = "\\x" + value.hex() if isinstance(value, bytes) else str(value)
     return json.dumps(text)
 
 

@@ -160,6 +160,15 @@ def to_remove(stage: Stage) -> Made:
     return body(photo_ids=[stage.user.upload(album_id=stage.ids["album"])["id"]])
 
 
+def in_bulk(stage: Stage) -> Made:
+    return body(operation="delete", photo_ids=[stage.user.upload()["id"]])
+
+
+def empty_trash(stage: Stage) -> Made:
+    stage.user.api.delete(f"/photos/{stage.user.upload()['id']}").raise_for_status()
+    return body()
+
+
 KEY = ", with an Idempotency-Key"
 MADE: Mapping[str, Callable[[Stage], Made]] = {
     "POST /api/auth/register": lambda stage: ("", person(stage)),
@@ -172,6 +181,10 @@ MADE: Mapping[str, Callable[[Stage], Made]] = {
     "POST /api/photos": lambda stage: ("", form(stage)),
     f"POST /api/photos{KEY}": lambda stage: keyed(form(stage)),
     "PATCH /api/photos/{photo_id}": lambda stage: body(title="Dokdo"),
+    "POST /api/photos/bulk": in_bulk,
+    f"POST /api/photos/bulk{KEY}": lambda stage: keyed(in_bulk(stage)[1]),
+    "POST /api/photos/trash/empty": empty_trash,
+    "POST /api/photos/check": lambda stage: body(sha256=["00" * 32]),
     "DELETE /api/photos/{photo_id}": other_photo,
     "POST /api/photos/tiles": lambda stage: body(photo_ids=[stage.ids["photo"]]),
     "GET /api/photos/{photo_id}/thumbnail": tiles_thumbnail,

@@ -33,7 +33,7 @@ from tests.service import User, jpeg, put
 @pytest.fixture(scope="module")
 def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
     with own_database(stack, environ) as settings:
-        yield settings
+        yield settings | {"PHOTO_API_TRASH_DAYS": "0"}
 
 
 async def sweep(db: Database, store: ObjectStore, longest_put: int) -> Swept:

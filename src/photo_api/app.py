@@ -36,6 +36,7 @@ from photo_api.metrics.declared import UPLOAD_MEMORY_HELD
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery, Way
+from photo_api.photos.keeping_routes import router as keeping
 from photo_api.photos.routes import router as photos
 from photo_api.photos.streams import Streams
 from photo_api.settings.loading import Settings
@@ -111,7 +112,7 @@ def add_routes(app: FastAPI) -> None:
     """Those of all features."""
     # Not include_router, which would put each router behind a matching of its own: routes are tried
     # in this order, those that are asked for most first.
-    for router in (photos, albums, shares, timeline, health_routes, accounts, scraped):
+    for router in (keeping, photos, albums, shares, timeline, health_routes, accounts, scraped):
         app.router.routes.extend(answering_head(router.routes))
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
 

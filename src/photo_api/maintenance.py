@@ -17,6 +17,7 @@ from photo_api.jobs.queue import Turns, prune_dead
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.remaking import enqueue_displays
 from photo_api.photos.sweep import sweep
+from photo_api.photos.trash import purge_all_due
 from photo_api.registry import cdn_paths, receipts
 from photo_api.registry import queries as registry
 from photo_api.registry.cdn_watch import CdnWatch
@@ -134,6 +135,7 @@ class Maintenance:
         await self._leader.run(tasks)
 
     async def _sweep(self, lease: Lease) -> None:
+        await purge_all_due(self._db, self._uploads.trash_days, lease)
         await sweep(self._db, self._store, self._uploads.longest_put, lease)
 
     async def _look_after_tables(self, lease: Lease) -> None:

@@ -110,7 +110,7 @@ async def test_a_late_result_changes_no_photo(
             await handler.run(old)
         assert await db.fetchrow(look, photo_id) == result
         noted = await db.fetch("SELECT object_key FROM unreferenced_objects")
-        assert len(noted) == 4, "two renditions for each late run"
+        assert len(noted) == 2, "renditions of the late run; they are not made once more"
     await decoder.aclose()
 
 

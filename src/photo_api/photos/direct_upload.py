@@ -73,10 +73,10 @@ async def presign(
 
     async def create(db: Any) -> int:
         if reuse and new.sha256 is not None:
-            photo = await queries.ready_with_content(db, owner_id, new.sha256)
-            if photo and await link_known(db, owner_id, new.album_id, photo["id"]):
-                known.append(photo["id"])
-                return known[0]
+            photo_id = await _photo_with(db, owner_id, new.sha256, new.album_id)
+            if photo_id is not None:
+                known.append(photo_id)
+                return photo_id
         return await _begin(db, new, secret, reuse, uploads)
 
     photo_id, replayed = await create_once(state.db, key, 200, create)
@@ -93,6 +93,22 @@ async def presign(
         expires_in=uploads.url_ttl,
     )
     return _presigned(photo_id, url, staging_key, uploads.url_ttl)
+
+
+async def _photo_with(db: Any, owner_id: int, sha256: bytes, album_id: int | None) -> int | None:
+    """The photo with these bytes, which is in the album now; in the trash it was restored. Raises
+    `ApiError` NOT_FOUND for the album."""
+    known = await queries.ready_with_content(db, owner_id, sha256)
+    if known and await link_known(db, owner_id, album_id, known["id"]):
+        return int(known["id"])
+    if await queries.trashed_with_content(db, owner_id, sha256) is None:
+        return None
+    async with db.transaction() as begun:
+        connection = begun or db  # a connection begins a part of the transaction that it is in
+        known = await queries.lock_content(connection, owner_id, sha256, album_id)
+        if known and await link_known(connection, owner_id, album_id, known["id"]):
+            return int(known["id"])
+    return None
 
 
 def _new_photo(owner_id: int, body: PresignRequest) -> queries.NewPhoto:
@@ -137,7 +153,7 @@ async def _presigned_before(
     photo = await queries.staged(state.db, owner_id, photo_id)
     if photo and photo["status"] == "ready" and reused and photo["sha256"] == reused:
         return _presigned(photo_id, None)
-    if photo is None or photo["status"] == "gone" or photo["seconds_left"] < 1:
+    if photo is None or photo["status"] in ("trashed", "gone") or photo["seconds_left"] < 1:
         raise ApiError(
             Code.UPLOAD_EXPIRED,
             "The upload of this Idempotency-Key has expired; begin another with a new key",
@@ -220,7 +236,7 @@ async def _reuse_or_make_ready(
 ) -> Outcome | None:
     """How the upload ended here; None when it was no longer pending."""
     async with state.db.transaction() as connection:
-        known = await queries.lock_content(connection, owner_id, sha256)
+        known = await queries.lock_content(connection, owner_id, sha256, album_id)
         if known is None:
             ready = await queries.make_ready(
                 connection, owner_id, mine.photo_id, mine.object_key, mine.content_type, sha256

@@ -5,7 +5,7 @@ from functools import partial
 from operator import is_
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StrictInt, model_validator
+from pydantic import BaseModel, Field, StrictBool, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from photo_api.http.fields import BodyId, LongText, Moment, Name, Title, WallTime, offset_of
@@ -87,6 +87,8 @@ class PhotoDetail(Photo):
             "date_source": "exif",
             "dates_passed_over": [],
             "file_modified_at": None,
+            "favourite": True,
+            "archived": False,
         }
     )
     exif: dict[str, Any] | None
@@ -95,6 +97,8 @@ class PhotoDetail(Photo):
     date_source: DateSource
     dates_passed_over: list[DateSource] | None
     file_modified_at: datetime | None
+    favourite: bool
+    archived: bool
 
 
 class DateChange(BaseModel):
@@ -134,6 +138,11 @@ class PhotoChange(DateChange):
 
     title: Annotated[Title | None, Field(examples=["Sunrise"])] = None
     description: Annotated[LongText | None, Field(examples=["The east island"])] = None
+    favourite: Annotated[StrictBool | None, Field(examples=[True])] = None
+    archived: Annotated[
+        StrictBool | None,
+        Field(description="archived photos are in no timeline", examples=[False]),
+    ] = None
 
 
 FileModified = Annotated[

@@ -1,10 +1,12 @@
 """SQL of photos as people see them: only confirmed ones, the owner in every WHERE clause."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from photo_api.http.pages import below, ended_by_bytes
-from photo_api.http.repeated_deletes import remembered, was_carried_out
+from photo_api.http.repeated_deletes import was_carried_out
+from photo_api.photos import trash
 from photo_api.photos.presentation import COLUMNS, DETAIL
 
 BELOW = below("SELECT id FROM photos WHERE owner_id = $1 AND status = 'ready' AND id < $2")
@@ -53,14 +55,20 @@ async def photo(db: Any, owner_id: int, photo_id: int) -> Any | None:
     )  # fmt: skip
 
 
+IMAGE = """SELECT object_key, object_key AS original_key, thumbnail_key, preview_key, display_key,
+ display_type, renditions, original_filename, content_type
+FROM photos WHERE id = $2 AND owner_id = $1 AND status IN ({statuses})"""
+
+
 async def image(db: Any, owner_id: int, photo_id: int) -> Any | None:
     """What it takes to deliver a photo's bytes."""
-    return await db.fetchrow(
-        "SELECT object_key, object_key AS original_key, thumbnail_key, preview_key, display_key,"
-        " display_type, renditions, original_filename, content_type"
-        " FROM photos WHERE id = $2 AND owner_id = $1 AND status = 'ready'",
-        owner_id, photo_id,
-    )  # fmt: skip
+    return await db.fetchrow(IMAGE.format(statuses="'ready'"), owner_id, photo_id)
+
+
+async def thumbnail_of(db: Any, owner_id: int, photo_id: int) -> Any | None:
+    """The same of one that may be in the trash."""
+    kept = IMAGE.format(statuses="'ready', 'trashed'")
+    return await db.fetchrow(kept, owner_id, photo_id)
 
 
 async def update_photo(
@@ -70,6 +78,8 @@ async def update_photo(
     title: str | None,
     description: str | None,
     date: NewDate,
+    favourite: bool | None,
+    archived: bool | None,
 ) -> Any | None:
     """The changed photo, or None. Null leaves a field as it is, a blank text is cleared."""
     return await db.fetchrow(
@@ -78,44 +88,37 @@ async def update_photo(
             title = CASE WHEN $3::text IS NULL THEN p.title ELSE nullif(btrim($3), '') END,
             description = CASE WHEN $4::text IS NULL THEN p.description
                                ELSE nullif(btrim($4), '') END,
-            {dating(5)},
-            updated_at = now()
+            {dating(5)}, favourite = coalesce($8, p.favourite),
+            archived = coalesce($9, p.archived), updated_at = now()
         WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' RETURNING {ALONE}
         """,
-        owner_id, photo_id, title, description, *date,
+        owner_id, photo_id, title, description, *date, favourite, archived,
     )  # fmt: skip
 
 
-async def delete_photo(connection: Any, owner_id: int, photo_id: int, request_id: str) -> bool:
-    """Whether there was such a photo, or this request deleted it before. It leaves all albums at
-    once; a trigger leaves its bytes to the sweep. Needs a transaction, of which the second
-    statement sees the albums that somebody put the photo into while the first one waited. All
-    that lock both lock photos first, then albums in the order of their ids, then what is in
-    them."""
-    deleted = await connection.fetchval(
-        f"""
-        WITH mine AS (
-            UPDATE photos SET status = 'gone', gone_at = now()
-            WHERE id = $2 AND owner_id = $1 AND status = 'ready'
-            RETURNING id
-        ), {remembered("photo", "$3")}
-        SELECT id FROM mine
-        """,
-        owner_id, photo_id, request_id,
-    )  # fmt: skip
-    if deleted is None:
-        return await was_carried_out(connection, owner_id, "photo", photo_id, request_id)
-    await connection.execute(
-        # Not with OR, which reads all albums.
-        "SELECT FROM albums WHERE id = ANY (ARRAY("
-        " SELECT id FROM albums WHERE cover_photo_id = $1"
-        " UNION SELECT album_id FROM album_photos WHERE photo_id = $1"
-        ")) ORDER BY id FOR NO KEY UPDATE",
-        photo_id,
+async def delete_photo(
+    connection: Any, owner_id: int, photo_id: int, days: int, request_id: str
+) -> bool:
+    """Whether there was such a photo, or this request deleted it before; see `trash.delete`."""
+    deleted = await trash.delete(connection, owner_id, [photo_id], days, request_id)
+    return deleted.get(photo_id, False) or await was_carried_out(
+        connection, owner_id, "photo", photo_id, request_id
     )
-    await connection.execute(
-        "WITH unlinked AS (DELETE FROM album_photos WHERE photo_id = $1)"
-        " UPDATE albums SET cover_photo_id = NULL WHERE cover_photo_id = $1",
-        photo_id,
-    )
-    return True
+
+
+WITH_CONTENTS = """
+SELECT coalesce(r.id, t.id) AS photo_id, CASE WHEN r.id IS NOT NULL THEN 'present'
+    WHEN t.id IS NOT NULL THEN 'trashed' ELSE 'absent' END AS status
+FROM unnest($2::bytea[]) WITH ORDINALITY AS file (sha256, place)
+LEFT JOIN LATERAL (SELECT id FROM photos WHERE owner_id = $1 AND sha256 = file.sha256
+    AND status = 'ready' ORDER BY id LIMIT 1) r ON true
+LEFT JOIN LATERAL (SELECT id FROM photos WHERE owner_id = $1 AND sha256 = file.sha256
+    AND status = 'trashed' AND r.id IS NULL ORDER BY id LIMIT 1) t ON true
+ORDER BY file.place"""
+
+
+async def with_contents(db: Any, owner_id: int, digests: Iterable[bytes]) -> list[Any]:
+    """For each of these SHA-256 the oldest photo with such bytes and where it is: `present`,
+    `trashed` or, without an id, `absent`. Two indexes tell it alone."""
+    rows: list[Any] = await db.fetch(WITH_CONTENTS, owner_id, list(digests))
+    return rows

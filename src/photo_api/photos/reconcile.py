@@ -155,11 +155,12 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
     rows = await connection.fetch(
         f"""
         SELECT key FROM listed l WHERE ($1 OR modified < now() - interval '{YOUNG}')
-        AND NOT EXISTS (SELECT FROM photos WHERE object_key = l.key AND status = 'ready')
+        AND NOT EXISTS (
+            SELECT FROM photos WHERE object_key = l.key AND status IN ('ready', 'trashed'))
         AND NOT EXISTS (SELECT FROM unreferenced_objects WHERE object_key = l.key
                         AND NOT ($1 AND {UNFINISHED}))
         AND NOT EXISTS (
-            SELECT FROM photos WHERE status = 'ready'
+            SELECT FROM photos WHERE status IN ('ready', 'trashed')
             AND l.key IN (thumbnail_key, preview_key, display_key)
             AND id = CASE WHEN l.key ~ '^renditions/[0-9]+/[0-9]{{1,16}}/'
                           THEN split_part(l.key, '/', 3)::bigint END)
@@ -176,7 +177,7 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
             (VALUES (p.object_key, true), (p.thumbnail_key, false), (p.preview_key, false),
              (p.display_key, false))
             AS k (key, original)
-        WHERE p.status = 'ready' AND k.key IS NOT NULL
+        WHERE (p.status = 'ready' OR p.status = 'trashed' AND k.original) AND k.key IS NOT NULL
         AND p.updated_at < now() - interval '{YOUNG}'
         AND NOT EXISTS (SELECT FROM listed WHERE key = k.key) ORDER BY k.key
         """,
@@ -231,7 +232,8 @@ async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Rep
     noted = await connection.fetchval(
         "INSERT INTO unreferenced_objects (object_key, delete_after)"
         " SELECT $1, now() + make_interval(days => $2)"
-        " WHERE NOT EXISTS (SELECT FROM photos WHERE object_key = $3 AND status = 'ready')"
+        " WHERE NOT EXISTS (SELECT FROM photos"
+        "  WHERE object_key = $3 AND status IN ('ready', 'trashed'))"
         " ON CONFLICT (object_key)"
         " DO UPDATE SET delete_after = excluded.delete_after, taken = false RETURNING true",
         target, QUARANTINE_DAYS, key,

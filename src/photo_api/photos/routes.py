@@ -145,9 +145,16 @@ async def get_photo(photo_id: PathId, caller: Authenticated) -> Response:
 
 @router.patch("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 422, 503))
 async def change_photo(photo_id: PathId, body: PhotoChange, caller: Authenticated) -> Response:
-    """Change title, description or date."""
+    """Change title, description or date, or whether it is a favourite or archived."""
     row = await queries.update_photo(
-        caller.state.db, caller.user_id, photo_id, body.title, body.description, body.date()
+        caller.state.db,
+        caller.user_id,
+        photo_id,
+        body.title,
+        body.description,
+        body.date(),
+        body.favourite,
+        body.archived,
     )
     return _detail(caller.state, row)
 
@@ -160,11 +167,10 @@ def _detail(state: AppState, row: Any | None) -> Response:
 
 @router.delete("/{photo_id}", status_code=204, responses=errors(401, 403, 404, 503))
 async def delete_photo(photo_id: PathId, request: Request, caller: Authenticated) -> Response:
-    """Delete a photo; it leaves all albums at once and its bytes follow."""
+    """Delete a photo; it leaves all albums at once, and stays in the trash for some days."""
+    days, request_id = caller.state.settings.uploads.trash_days, request.state.request_id
     async with caller.state.db.transaction() as connection:
-        if not await queries.delete_photo(
-            connection, caller.user_id, photo_id, request.state.request_id
-        ):
+        if not await queries.delete_photo(connection, caller.user_id, photo_id, days, request_id):
             raise not_found("Photo")
     return no_content()
 

@@ -225,7 +225,7 @@ async def _known_photo(
     connection: Any, owner_id: int, album_id: int | None, sha256: bytes
 ) -> Outcome | None:
     """The photo with these bytes, which is in the album now."""
-    known = await queries.lock_content(connection, owner_id, sha256)
+    known = await queries.lock_content(connection, owner_id, sha256, album_id)
     if known is None:
         return None
     await link_known(connection, owner_id, album_id, known["id"])

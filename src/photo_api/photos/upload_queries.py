@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from photo_api.db.places import count_anew, taking
 from photo_api.db.quotas import Usage, room
 from photo_api.jobs.queue import enqueuing
+from photo_api.photos import trash
 from photo_api.settings.serving import UploadSettings
 from photo_api.tracing import traceparent
 
@@ -104,9 +105,11 @@ async def staged(db: Any, owner_id: int, photo_id: int) -> Any | None:
 
 WITH_CONTENT = """SELECT id, object_key, original_filename, content_type, file_size FROM photos
 WHERE owner_id = $1 AND sha256 = $2 AND status = 'ready' ORDER BY id LIMIT 1"""
+TRASHED_WITH_CONTENT = """SELECT id FROM photos
+WHERE owner_id = $1 AND sha256 = $2 AND status = 'trashed' ORDER BY id LIMIT 1"""
 
 LOOKS = 10
-"""Deletions that one upload may wait for, one after the other."""
+"""Deletions and restorations that one upload may wait for, one after the other."""
 
 
 async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | None:
@@ -114,9 +117,18 @@ async def ready_with_content(db: Any, owner_id: int, sha256: bytes) -> Any | Non
     return await db.fetchrow(WITH_CONTENT, owner_id, sha256)
 
 
-async def lock_content(connection: Any, owner_id: int, sha256: bytes) -> Any | None:
+async def trashed_with_content(db: Any, owner_id: int, sha256: bytes) -> int | None:
+    """The oldest in the owner's trash with these bytes."""
+    photo_id: int | None = await db.fetchval(TRASHED_WITH_CONTENT, owner_id, sha256)
+    return photo_id
+
+
+async def lock_content(
+    connection: Any, owner_id: int, sha256: bytes, album_id: int | None
+) -> Any | None:
     """The same, which then stays until the transaction's end; until then no other upload of these
-    bytes gets past here, so that of several that would reuse each other one makes the photo. A
+    bytes gets past here, so that of several that would reuse each other one makes the photo. Where
+    it is in the trash alone, it is restored. `album_id` is the album into which it will be put. A
     caller that waited for a deletion looks again: the statement sees no photo that came
     meanwhile."""
     await connection.execute(
@@ -126,13 +138,16 @@ async def lock_content(connection: Any, owner_id: int, sha256: bytes) -> Any | N
     for _ in range(LOOKS):
         row = await connection.fetchrow(
             f"WITH seen AS ({WITH_CONTENT}), locked AS ({WITH_CONTENT} FOR SHARE)"
-            " SELECT locked.*, (SELECT count(*) FROM seen) AS seen"
+            " SELECT locked.*, (SELECT count(*) FROM seen) AS seen,"
+            f" ({TRASHED_WITH_CONTENT}) AS trashed"
             " FROM (SELECT) AS one LEFT JOIN locked ON true",
             owner_id, sha256,
         )  # fmt: skip
         if row["id"] is not None:
             return row
-        if not row["seen"]:
+        if row["trashed"] is not None:
+            await trash.restore(connection, owner_id, [row["trashed"]], [album_id])
+        elif not row["seen"]:
             break
     return None
 

@@ -115,7 +115,7 @@ class RenditionJob(_PhotoJob[Rendered]):
     """Handler of `renditions` jobs: thumbnail, preview, and the original's EXIF and size. A photo
     that browsers do not show has its display rendition enqueued."""
 
-    wanted = "true"
+    wanted = "renditions IN ('pending', 'failed')"
     change = f"""renditions = CASE WHEN $11::text IS NULL THEN 'ready' ELSE 'partial' END,
         renditions_error = $11, thumbnail_key = $3, preview_key = $4, width = $5, height = $6,
         thumbnail_bytes = (SELECT bytes FROM adopted WHERE object_key = $3),

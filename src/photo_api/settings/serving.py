@@ -179,6 +179,12 @@ class UploadSettings:
         default="0",
         parse=integer(0, 2**60),
     )
+    trash_days: int = setting(
+        "TRASH_DAYS",
+        "days for which deleted photos can be restored; 0: they go at once, with their bytes",
+        default="30",
+        parse=integer(0, 3650),
+    )
 
 
 @dataclass(frozen=True, slots=True)

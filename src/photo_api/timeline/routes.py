@@ -18,7 +18,7 @@ from photo_api.http.json import encode, json_response
 from photo_api.http.openapi import errors
 from photo_api.photos.delivery import file_of
 from photo_api.photos.presentation import AT_ONCE, rendition_filename
-from photo_api.photos.queries import image
+from photo_api.photos.queries import thumbnail_of
 from photo_api.photos.routes import REDIRECT
 from photo_api.photos.thumbnail_urls import LENGTH
 from photo_api.state import Anyone, AppState, Authenticated
@@ -119,11 +119,11 @@ async def thumbnail(
     until: Annotated[int, COUNT, Query(ge=0, le=MAX_ID, description="in epoch seconds")],
     signature: Annotated[str, Query(pattern=rf"^[A-Za-z0-9_-]{{{LENGTH}}}$")],
 ) -> Response:
-    """A tile's thumbnail, by an address that `POST /photos/tiles` has signed: for `<img>`, which
-    sends no token, where the service streams images itself."""
+    """A thumbnail, by an address that tiles and the trash have signed: for `<img>`, which sends no
+    token, where the service streams images itself."""
     if not state.thumbnail_urls.allows(owner, photo_id, until, signature):
         raise not_found("Photo")
-    photo = await image(state.db, owner, photo_id)
+    photo = await thumbnail_of(state.db, owner, photo_id)
     if photo is None:
         raise not_found("Photo")
     return await state.owners.deliver(request, file_of(photo, "thumbnail", own=True))
