@@ -13,7 +13,9 @@ from tests.service import User, jpeg, put
 
 DATABASE = "PHOTO_API_DATABASE_URL"
 GONE = "UPDATE photos SET status = 'gone', gone_at = now() WHERE id = $1"
-COMES = "UPDATE photos SET status = 'ready', gone_at = NULL WHERE id = $1"
+AWAY = "UPDATE photos SET status = 'pending' WHERE id = $1"
+COMES = "UPDATE photos SET status = 'ready' WHERE id = $1"
+"""Neither changes what its owner's photos take, whose number the deletion has locked."""
 WAITING = """SELECT count(*) FROM pg_stat_activity
 WHERE $1 = ANY (pg_blocking_pids(pid)) AND query LIKE '%sha256 = $2%FOR SHARE%'"""
 
@@ -96,7 +98,7 @@ async def test_an_upload_that_waited_for_a_deletion_sees_who_came_meanwhile(
     pending = staged(alice, album, data)
     deleting, watching = [await asyncpg.connect(environ[DATABASE]) for _ in range(2)]
     try:
-        await watching.execute(GONE, second)
+        await watching.execute(AWAY, second)
         async with deleting.transaction():
             await deleting.execute(GONE, oldest)
             confirming = asyncio.create_task(asyncio.to_thread(alice.confirm, pending))
