@@ -67,8 +67,7 @@ async def image(db: Any, owner_id: int, photo_id: int) -> Any | None:
 
 async def thumbnail_of(db: Any, owner_id: int, photo_id: int) -> Any | None:
     """The same of one that may be in the trash."""
-    kept = IMAGE.format(statuses="'ready', 'trashed'")
-    return await db.fetchrow(kept, owner_id, photo_id)
+    return await db.fetchrow(IMAGE.format(statuses="'ready', 'trashed'"), owner_id, photo_id)
 
 
 async def update_photo(

@@ -91,9 +91,11 @@ async def month(
 async def tiles(db: Any, owner_id: int, ids: Sequence[int]) -> list[Any]:
     """What tiles show of those of these photos that are the owner's, in any order."""
     rows: list[Any] = await db.fetch(
-        "SELECT id, title, original_filename, content_type, width, height, blurhash, sort_at,"
+        # One by one: an index that begins with the owner might be read to its end.
+        "SELECT p.* FROM unnest($2::bigint[]) AS wanted (id), LATERAL ("
+        " SELECT id, title, original_filename, content_type, width, height, blurhash, sort_at,"
         " favourite, archived, renditions, thumbnail_key FROM photos"
-        " WHERE owner_id = $1 AND id = ANY ($2::bigint[]) AND status = 'ready'",
+        " WHERE id = wanted.id AND owner_id = $1 AND status = 'ready' OFFSET 0) AS p",
         owner_id, ids,
     )  # fmt: skip
     return rows
