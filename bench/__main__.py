@@ -17,6 +17,7 @@ from bench.context import Effort, open_bench, open_ground
 from bench.load import LoadFailed
 from bench.other import Base
 from bench.processes import NotStarted
+from bench.reads import OF_LARGE, SIZE_OF_LARGE
 from bench.report import Row, as_json, as_table
 from bench.world import MANY, Sizes
 from photo_base.processes import CannotStart
@@ -79,13 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     effort = QUICK if options.quick else THOROUGH
-    sizes = Sizes(many=options.photos, of_other=options.photos)
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.starts, effort.batch)
     begun = [name for name in ROWS if name.startswith(tuple(options.only))]
     names = [name for name in begun if name not in BY_NAME or name in options.only]
     if not names:
         parser.error(f"no row is named {' or '.join(options.only)}")
+    large = SIZE_OF_LARGE if any(name.startswith(OF_LARGE) for name in names) else 0
+    sizes = Sizes(many=options.photos, of_other=options.photos, large=large)
     if options.pid and not options.base:
         parser.error("--pid is of the server at --base")
     base = Base(options.base, options.pid or ()) if options.base else None

@@ -7,10 +7,12 @@ again, as where many users share many workers; who asks is known from a moment a
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
-from bench.load import request
+from bench.load import json_request, request
 from bench.plan import STATEMENT_PATH
 from bench.world import SHOWN, World
 from photo_api.accounts.tokens import digest
@@ -20,25 +22,40 @@ from photo_api.http.cursors import encode_cursor
 from photo_api.http.fields import MAX_ID
 from photo_api.photos.queries import image, photos
 from photo_api.shares.queries import view
+from photo_api.timeline.queries import month, months, tiles
+from photo_api.timeline.routes import MOST_OF_A_MONTH
 
 DEFAULT_LIMIT = 50
 SHORT = 20
+TILES = 100
 HOT = ("photo-list-20", "photo-list-10000", "album-page", "share-view", "image-redirect")
 COLD = (
     *("photo-list-20-cold", "photo-list-50-cold", "album-page-cold", "share-view-cold"),
     "image-redirect-cold",
 )
 WHOLE = "album-whole"
+TIMELINE = ("timeline", "timeline-month", "tiles")
+OF_LARGE = ("timeline", "tiles")
+"""How rows begin that need somebody with 200,000 photos."""
+SIZE_OF_LARGE = 200_000
 Arguments = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A target of ours, the arguments of its statement, and the token of whoever asks."""
+    """A target of ours, the arguments of its statement, the token of whoever asks, and what is
+    posted, if it is."""
 
     target: str
     args: Arguments
     token: str | None = None
+    posted: object = None
+
+    def to(self, path: str) -> bytes:
+        """The request, for this path."""
+        if self.posted is not None:
+            return json_request(path, self.posted, token=self.token)
+        return request("GET", path, token=self.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class Read:
 
     @property
     def ours(self) -> list[bytes]:
-        return [request("GET", asked.target, token=asked.token) for asked in self.asked]
+        return [asked.to(asked.target) for asked in self.asked]
 
     @property
     def limit_paths(self) -> list[str]:
@@ -64,12 +81,13 @@ class Read:
     def limits(self) -> list[bytes]:
         """The limit's requests; they carry the token too, which it does not look at."""
         pairs = zip(self.limit_paths, self.asked, strict=True)
-        return [request("GET", path, token=asked.token) for path, asked in pairs]
+        return [asked.to(path) for path, asked in pairs]
 
 
 def reads(world: World) -> list[Read]:
-    """Those of `HOT` and of `COLD`, and `WHOLE`."""
-    return [*_hot(world), *_cold(world), _whole(world)]
+    """Those of `HOT`, `COLD` and `TIMELINE`, and `WHOLE`."""
+    large = _timeline(world) if world.large_ids else []
+    return [*_hot(world), *_cold(world), _whole(world), *large]
 
 
 def read_named(world: World, name: str) -> Read:
@@ -139,6 +157,36 @@ def _whole(world: World) -> Read:
     return Read(WHOLE, album_page, asked)
 
 
+def _timeline(world: World) -> list[Read]:
+    """Months of 2,000 photos one after the other, and tiles that come into view 100 at a time."""
+    owner, ids = world.large, world.large_ids
+    starts = [datetime(year, month, 1) for year in range(2016, 2024) for month in range(1, 13)]
+    pages = [
+        Asked(
+            f"/api/timeline/{first:%Y-%m}",
+            (owner.id, first, (following, 0), MOST_OF_A_MONTH),
+            owner.token,
+        )
+        for first, following in pairwise(starts)
+    ]
+    views = [
+        Asked(
+            "/api/photos/tiles",
+            (owner.id, ids[first : first + TILES]),
+            owner.token,
+            {"photo_ids": ids[first : first + TILES]},
+        )
+        for first in range(0, min(len(ids), 20_000) - TILES, TILES)
+    ]
+    return [
+        Read("timeline", MONTHS, [Asked("/api/timeline", (owner.id,), owner.token)]),
+        Read("timeline-month", MONTH, pages),
+        Read("tiles", tiles, views, alike=True),
+    ]
+
+
+MONTHS = partial(months, archived=False)
+MONTH = partial(month, archived=False)
 VIEW = partial(view, counts=True)
 
 

@@ -26,6 +26,8 @@ GOALS = {
         Goal(0.35),
     ),
     "image-redirect": Goal(0.85),
+    **dict.fromkeys(("timeline", "timeline-month"), Goal(0.7)),
+    "tiles": Goal(0.35),
 }
 PRESIGN = Goal(0.75)
 UPLOADS = Goal(0.85)

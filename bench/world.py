@@ -42,6 +42,20 @@ SELECT owner_id, 'ready', 1, 'Photo ' || left(name, 6), format('IMG_%s.jpg', lef
 FROM shuffled
 """
 
+# Of some 100 months, each by its metadata, whose order is not that of the uploads.
+LARGE = """
+INSERT INTO photos (owner_id, status, album_id, title, original_filename, content_type, file_size,
+    object_key, renditions, thumbnail_key, preview_key, width, height, blurhash, taken_at, exif)
+SELECT $1, 'ready', 1, 'Photo ' || left(name, 6), format('IMG_%s.jpg', left(name, 4)),
+    'image/jpeg', 2345678, format('photos/%s/%s.jpg', $1::bigint, name), 'ready',
+    format('renditions/%s/%s-1-thumbnail.webp', $1::bigint, name),
+    format('renditions/%s/%s-1-preview.webp', $1::bigint, name), 4032, 3024,
+    'LEHV6nWB2yk8pyo0adR*.7kCMdnj', to_char('2016-01-01'::timestamp + make_interval(
+        hours => (n::bigint * 7919 % 73000)::int), 'YYYY-MM-DD"T"HH24:MI:SS'),
+    '{"camera": "Canon EOS R6", "exposure_time": "1/200", "iso": 100}'
+FROM (SELECT n, md5(random()::text) AS name FROM generate_series(1, $2::int) n) AS named
+"""
+
 LINK = """
 INSERT INTO album_photos (album_id, photo_id)
 SELECT $1, id FROM photos WHERE owner_id = $2 ORDER BY id DESC LIMIT $3
@@ -67,14 +81,15 @@ NEWEST = "SELECT id FROM photos WHERE owner_id = $1 ORDER BY id DESC"
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Photos: of the two who are asked hot, of the one who is asked cold (more than a worker keeps
-    presented or signed), of all together with those of others, and of the one who is asked for many
-    at another server."""
+    presented or signed), of all together with those of others, of the one who is asked for many
+    at another server; and of somebody besides who has the most, where that is measured."""
 
     few: int = 20
     many: int = MANY
     cold: int = 12_000
     total: int = 200_000
     of_other: int = MANY
+    large: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,8 @@ class World:
     whole_id: int
     whole_positions: Sequence[int]
     cold: Cold
+    large: Person
+    large_ids: Sequence[int]
 
 
 class Api:
@@ -160,8 +177,8 @@ async def create_world(db: Database, address: Address, sizes: Sizes) -> World:
     """Fill an empty database, of a service that runs at `address`."""
     api = Api(address)
     try:
-        few, many, reader, uploader = [
-            await api.person(name) for name in ("few", "many", "reader", "uploader")
+        few, many, reader, uploader, large = [
+            await api.person(name) for name in ("few", "many", "reader", "uploader", "large")
         ]
         logins = [await api.person(f"login-{number}") for number in range(4)]
         album_id, whole_id = await api.album(many), await api.album(many)
@@ -175,13 +192,18 @@ async def create_world(db: Database, address: Address, sizes: Sizes) -> World:
         await connection.execute(
             FILL, list(owned), list(owned.values()), others, PER_BYSTANDER, timeout=120
         )
+        await connection.execute(LARGE, large.id, sizes.large, timeout=300)
         await connection.execute(LINK, album_id, many.id, SHOWN)
         await connection.execute(LINK, whole_id, many.id, sizes.many)
         positions = "SELECT position FROM album_photos WHERE album_id = $1 ORDER BY position"
         whole_positions = [row[0] for row in await connection.fetch(positions, whole_id)]
         cold = await _cold(connection, reader)
+        # As maintenance leaves them, which does not run beside what is measured.
+        await connection.execute("DELETE FROM timeline_changes")
+        await connection.execute("SELECT count_timeline()", timeout=120)
         await connection.execute("VACUUM (ANALYZE)", timeout=120)
         photo_id = await connection.fetchval(NEWEST, few.id)
+        large_ids = [row["id"] for row in await connection.fetch(NEWEST, large.id)]
     return World(
         few,
         many,
@@ -194,6 +216,8 @@ async def create_world(db: Database, address: Address, sizes: Sizes) -> World:
         whole_id,
         whole_positions,
         cold,
+        large,
+        large_ids,
     )
 
 

@@ -14,7 +14,7 @@ from photo_api.errors import not_found
 from photo_api.http.cursors import Cursor, decode_moment, encode_moment
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import COUNT, MAX_ID, PathId, in_range
-from photo_api.http.json import encode, json_response
+from photo_api.http.json import json_response
 from photo_api.http.openapi import errors
 from photo_api.photos.delivery import file_of
 from photo_api.photos.presentation import AT_ONCE, rendition_filename
@@ -61,8 +61,9 @@ async def month_page(
 ) -> Response:
     """What it takes to lay a month out: ids, ratios and days of up to 5,000 photos, in lists that
     go together, the latest first. `POST /photos/tiles` has the rest of those in view."""
-    first = datetime.strptime(month, "%Y-%m")
-    before = (first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1), 0)
+    year, number = int(month[:4]), int(month[5:])
+    first = datetime(year, number, 1)
+    before = (datetime(year + number // 12, number % 12 + 1, 1), 0)
     if cursor:
         before = min(before, decode_moment(cursor))
     page = await queries.month(
@@ -87,8 +88,8 @@ async def tiles(body: TilesRequest, caller: Authenticated) -> Response:
     return json_response({"tiles": await _tiles(caller.state, caller.user_id, rows)})
 
 
-async def _tiles(state: AppState, owner_id: int, rows: list[Any]) -> list[orjson.Fragment]:
-    """As JSON. Others have their turn after as many URLs as are signed in a few milliseconds."""
+async def _tiles(state: AppState, owner_id: int, rows: list[Any]) -> list[dict[str, Any]]:
+    """Others have their turn after as many URLs as are signed in a few milliseconds."""
     reader = state.owners.reader
     at_once = reader.at_once if reader else AT_ONCE
     made = []
@@ -100,7 +101,7 @@ async def _tiles(state: AppState, owner_id: int, rows: list[Any]) -> list[orjson
             (tile["thumbnail_url"],) = reader.urls([key], named)
         else:
             tile["thumbnail_url"] = key and state.thumbnail_urls.url(owner_id, tile["id"])
-        made.append(orjson.Fragment(encode(tile)))
+        made.append(tile)
         if number % at_once == 0:
             await asyncio.sleep(0)
     return made
