@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import photo_api
+from photo_api.accounts import closing, links, session_queries
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import LoginThrottle, prune_attempts
 from photo_api.albums import queries as albums
@@ -175,6 +176,7 @@ async def _worked(db: Any, ids: Ids) -> None:
     job = await queue.lease(db, "worker", 60, ["renditions", "display"], thumbnails_first=True)
     assert job is not None
     await queue.renew(db, job, 60)
+    await queue.hold(db, job)
     await queue.retry_later(db, job, "x")
     job = await queue.lease(db, "worker", 60, ["renditions", "display"])
     assert job is not None
@@ -254,6 +256,17 @@ async def _turns(db: Any, ids: Ids) -> None:
     await queue.Turns().look_after(db, ids.lease)
 
 
+async def _linked(db: Any, ids: Ids) -> None:
+    one, other = uuid4().bytes, uuid4().bytes
+    await links.allow_reset(db, ids.user, one, 60)
+    await links.reset_of(db, one)
+    await links.use_reset(db, one, "h")
+    await links.forget_resets(db, ids.user)
+    await links.invite(db, None, other, 60)
+    await links.is_invitation(db, other, "a@example.org")
+    await links.use_invitation(db, other, "a@example.org")
+
+
 STATEMENTS: dict[str, Call] = {
     "photo list": lambda db, i: queries.photos(db, i.user, NEWEST, 0, 50),
     "photo list, skip": lambda db, i: queries.photos(db, i.user, NEWEST, FAR, 20),
@@ -301,11 +314,23 @@ STATEMENTS: dict[str, Call] = {
     "user's hash": lambda db, i: accounts.replace_hash(db, i.user, "a", "b"),
     "session": lambda db, i: accounts.session(db, i.user, i.family),
     "costliest bcrypt": lambda db, i: accounts.costliest_bcrypt(db),
-    "family": lambda db, i: accounts.start_family(db, i.user, uuid4().bytes, 60),
+    "user's password": lambda db, i: accounts.credentials(db, i.user),
+    "family": lambda db, i: accounts.start_family(
+        db, i.user, "h", uuid4().bytes, 60, "192.0.2.0/24", "a"
+    ),
     "refresh": lambda db, i: accounts.lock_token(db, i.refresh, 60),
-    "rotate": lambda db, i: accounts.rotate(db, i.refresh, uuid4().bytes, 60),
+    "rotate": lambda db, i: accounts.rotate(db, i.refresh, uuid4().bytes, 60, None, None),
+    "session list": lambda db, i: session_queries.sessions(db, i.user, 10**8),
+    "session ended": lambda db, i: session_queries.end_session(db, i.user, i.family),
+    "sessions ended": lambda db, i: session_queries.end_sessions(db, i.user, i.family),
+    "account links": _linked,
     "logout": lambda db, i: accounts.revoke_family_of(db, i.refresh),
     "revoke family": lambda db, i: accounts.revoke_family(db, i.family),
+    "account closed": lambda db, i: closing.close(db, i.user, "h"),
+    "account's photos": lambda db, i: closing.delete_photos(db, i.user),
+    "account's belongings": lambda db, i: closing.delete_belongings(db, i.user),
+    "account's row": lambda db, i: closing.delete_user(db, i.user),
+    "accounts to delete": lambda db, i: closing.enqueue_deletions(db, i.lease),
     "throttle": _throttled,
     "idempotency": _repeated,
     "repeated delete": lambda db, i: repeated_deletes.was_carried_out(
@@ -321,6 +346,7 @@ STATEMENTS: dict[str, Call] = {
     "prune deletions": lambda db, i: prune_deletions(db, i.lease),
     "prune attempts": lambda db, i: prune_attempts(db, i.lease),
     "prune tokens": lambda db, i: accounts.prune(db, i.lease),
+    "prune links": lambda db, i: links.prune_links(db, i.lease),
     "prune registry": lambda db, i: registry.prune(db, i.lease),
     "prune receipts": lambda db, i: receipts.prune(db, i.lease),
     "prune CDNs": lambda db, i: cdn_paths.prune(db, i.lease),
@@ -365,6 +391,10 @@ NOT_FLAT = {
     "share made and revoked": "the same",
     "album delete": "all photos of an album leave it",
     "user deactivated": "all sessions and links of one user end",
+    "account closed": "the same",
+    "account's photos": "up to 500 photos of one user and what refers to them, round by round",
+    "account's belongings": "up to 2,000 rows of each kind, round by round",
+    "sessions ended": "all sessions of one user",
     "jobs revived": "a command of the operator's, in batches",
     "remake": "the same",
     "photos without": "`photo-api reconcile`, which compares all photos with the store",

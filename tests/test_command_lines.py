@@ -143,7 +143,13 @@ def test_the_name_of_a_spec_is_shown_to_no_terminal(
 
 def test_the_walk_finds_what_there_is() -> None:
     found = {name(line) for line in (*NUMBERS, *TEXTS)}
-    assert {"jobs --older-than", "jobs ids", "jobs --kind", "users email", "serve --port"} <= found
+    assert {
+        "jobs --older-than",
+        "jobs ids",
+        "jobs --kind",
+        "users disable email",
+        "serve --port",
+    } <= found
     assert {"drain --wait", "embedded --s3-port", "scale size", "balance --name"} <= found
 
 
@@ -187,9 +193,12 @@ def test_any_text_that_can_be_stored_is_looked_for(run: Run) -> None:
         parser, words, action = line
         if words[0] not in ("jobs", "renditions", "users"):
             continue
-        actions = next(item.choices for item in parser._actions if item.dest == "action")
-        for verb in actions or ():
-            for value in STORABLE:
+        actions = [item.choices for item in parser._actions if item.dest == "action"]
+        for value in STORABLE:
+            if words[0] == "users":
+                code, _, said = run(*words, *with_value(parser, action, value))
+                assert code in (0, 1, 2), (words, value, said)
+            for verb in (actions and actions[0]) or ():
                 option = action.option_strings[-1] if action.option_strings else "--"
                 code, _, said = run(*words, verb, option, value)
                 assert code in (0, 1, 2), (words, verb, value, said)
@@ -215,7 +224,10 @@ def test_what_would_not_be_heeded_is_refused(line: str, run: Run) -> None:
         ("jobs show 9223372036854775807", 1), ("jobs retry 9223372036854775807 --json", 1),
         ("jobs retry --all --state dead --older-than 0", 1),
         ("renditions remake --older-than 3153600000 --json", 0),
-        ("users activate nobody@example.org", 1), ("reconcile --json", 0), ("reconcile --force", 0),
+        ("users activate nobody@example.org", 1), ("users disable a@example.org --json", 1),
+        ("users list --limit 10000 --after 9223372036854775807 --json", 0),
+        ("users quota a@example.org 1048576TiB", 1), ("users delete a@example.org --yes", 1),
+        ("users invite --hours 8760 --json", 0), ("reconcile --json", 0), ("reconcile --force", 0),
     ],
 )  # fmt: skip
 def test_the_largest_that_is_right_is_taken(line: str, right: int, run: Run) -> None:
@@ -226,7 +238,8 @@ def test_the_largest_that_is_right_is_taken(line: str, right: int, run: Run) -> 
 
 
 @pytest.mark.parametrize(
-    "line", [*DATABASE, "users activate a@example.org", "reconcile", "reconcile --json"]
+    "line",
+    [*DATABASE, "users activate a@example.org", "users list", "reconcile", "reconcile --json"],
 )
 def test_a_database_that_is_away_is_told(line: str, run: Run) -> None:
     url = f"postgresql://a:hunter2@127.0.0.1:{free_port()}/x"

@@ -32,7 +32,12 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
     "photo-api": photo_api.cli.main,
     "photo-fleet": photo_fleet.cli.main,
 }
-NESTED = {("photo-api", "config"), ("photo-api", "storage"), ("photo-fleet", "group")}
+NESTED = {
+    ("photo-api", "users"),
+    ("photo-api", "config"),
+    ("photo-api", "storage"),
+    ("photo-fleet", "group"),
+}
 
 SAMPLE = """
     WITH boots (boot_id, instance, state) AS (VALUES

@@ -14,10 +14,11 @@ import httpx
 import pytest
 
 from bench.statements import Sent, StatementRelay
+from photo_api.accounts.links import RESET_PAGE, Link, allow_reset
 from photo_api.photos.thumbnail_urls import ThumbnailUrls
 from tests.documents import rows_under
 from tests.outages.faulty_store import FaultyStore, faulty_store
-from tests.own_stage import ask, endpoint_in, reached_at
+from tests.own_stage import ask, database_of, endpoint_in, reached_at
 from tests.service import (
     PASSWORD,
     Service,
@@ -50,6 +51,7 @@ class Stage:
     store: FaultyStore
     user: User
     ids: dict[str, Any] = field(default_factory=dict)
+    leaving: User | None = None
 
     def __post_init__(self) -> None:
         self.ids["album"] = self.user.album()["id"]
@@ -72,9 +74,10 @@ class Stage:
 
     def refresh(self) -> None:
         """A token that the worker does not know."""
-        old = {"refresh_token": self.user.tokens["refresh_token"]}
-        self.user.tokens = self.user.api.post("/auth/refresh", json=old).json()
-        self.user.api.headers["Authorization"] = f"Bearer {self.user.tokens['access_token']}"
+        for user in filter(None, (self.user, self.leaving)):
+            old = {"refresh_token": user.tokens["refresh_token"]}
+            user.tokens = user.api.post("/auth/refresh", json=old).json()
+            user.api.headers["Authorization"] = f"Bearer {user.tokens['access_token']}"
 
     def ask(self, route: str, made: Made) -> tuple[Sent, str]:
         """What one request sends."""
@@ -122,6 +125,35 @@ def login(stage: Stage) -> Made:
 
 def other_session(stage: Stage) -> Made:
     return body(refresh_token=stage.user.login().json()["refresh_token"])
+
+
+def reset(stage: Stage) -> Made:
+    """Of somebody else, whose sessions end."""
+    link, environ, user = Link.to(RESET_PAGE), stage.service.environ, stage.service.new_user()
+
+    async def allow() -> None:
+        async with database_of(environ) as db:
+            await allow_reset(db, user.account["id"], link.token_hash, 60)
+
+    asyncio.run(allow())
+    return body(token=link.token, new_password=PASSWORD)
+
+
+def ended_session(stage: Stage) -> Made:
+    stage.user.login().raise_for_status()
+    return f"/api/auth/sessions/{stage.user.api.get('/auth/sessions').json()[0]['id']}", {}
+
+
+def farewell(stage: Stage) -> Made:
+    """Of somebody else, whom the worker knows until they refresh their token."""
+    leaving = stage.leaving = stage.service.new_user()
+    leaving.api.get("/auth/me").raise_for_status()
+
+    def sign(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = leaving.api.headers["Authorization"]
+        return request
+
+    return "", {"json": {"password": PASSWORD}, "auth": sign}
 
 
 def keyed(made: Mapping[str, Any]) -> Made:
@@ -175,6 +207,10 @@ MADE: Mapping[str, Callable[[Stage], Made]] = {
     "POST /api/auth/login": login,
     "POST /api/auth/refresh": other_session,
     "POST /api/auth/logout": other_session,
+    "POST /api/auth/password": lambda stage: body(current_password=PASSWORD, new_password=PASSWORD),
+    "POST /api/auth/reset-password": reset,
+    "DELETE /api/auth/sessions/{session_id}": ended_session,
+    "DELETE /api/auth/me": farewell,
     "POST /api/photos/presigned-url": lambda stage: body(**presign(stage)),
     f"POST /api/photos/presigned-url{KEY}": lambda stage: keyed({"json": presign(stage)}),
     "POST /api/photos/confirm": lambda stage: body(photo_id=stage.staged()),
@@ -271,6 +307,7 @@ def cost(stage: Stage, route: str) -> str:
     stage.refresh()
     cold, _ = stage.ask(name, made)
     hot, store = stage.ask(name, make(stage))
+    stage.leaving = None
     if name.startswith("GET "):
         head, _ = stage.ask(f"HEAD {name[4:]}", make(stage))
         assert len(head.statements) <= len(hot.statements), name

@@ -9,6 +9,9 @@ SOURCES = Path(__file__).parent.parent / "src/photo_api"
 EXEMPT = {
     "photos/upload_queries.py staged": "the upload's own view of a row in whatever state",
     "photos/adoption.py _insert": "an id is in use whatever its photo's state",
+    "accounts/closing.py delete_photos": "an account's photos go in whatever state they are",
+    "accounts/closing.py OF_PHOTOS": "the same ones, found by it",
+    "accounts/closing.py DELETE_USER": "none is left in whatever state",
     "photos/remaking.py photos_without": "its WITHOUT filters by status",
 }
 """Functions whose statements look at photos in any state, or say so elsewhere, and why."""

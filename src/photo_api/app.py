@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
+from photo_api.accounts.own_account import router as own_account
 from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.routes import router as accounts
 from photo_api.albums.routes import router as albums
@@ -112,7 +113,17 @@ def add_routes(app: FastAPI) -> None:
     """Those of all features."""
     # Not include_router, which would put each router behind a matching of its own: routes are tried
     # in this order, those that are asked for most first.
-    for router in (keeping, photos, albums, shares, timeline, health_routes, accounts, scraped):
+    for router in (
+        keeping,
+        photos,
+        albums,
+        shares,
+        timeline,
+        health_routes,
+        accounts,
+        own_account,
+        scraped,
+    ):
         app.router.routes.extend(answering_head(router.routes))
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
 

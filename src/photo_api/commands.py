@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from photo_api.accounts.arguments import add_users
 from photo_api.cloud.arguments import add_member
 from photo_api.contract import DEFAULT_PORT
 from photo_api.provisioning.arguments import add_storage
@@ -112,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(commands.add_parser("import", help="bring objects and links of another service"))
     _add_jobs(commands.add_parser("jobs", help="list jobs, or retry dead ones"))
     _add_renditions(commands.add_parser("renditions", help="make missing renditions again"))
-    _add_users(commands.add_parser("users", help="activate or deactivate an account"))
+    add_users(commands.add_parser("users", help="look after accounts"), _ask)
     add_member(commands.add_parser("member", help="leave the cloud's load balancer, or return"))
     add_storage(commands.add_parser("storage", help="set up the object store, or look at it"), _ask)
     _add_config(commands.add_parser("config", help="check or list the settings"))
@@ -190,12 +191,6 @@ def _add_choice(parser: argparse.ArgumentParser, cause: str) -> None:
 
 def _add_json(parser: argparse.ArgumentParser, what: str = "the result") -> None:
     parser.add_argument("--json", dest="as_json", action="store_true", help=f"print {what} as JSON")
-
-
-def _add_users(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["activate", "deactivate"])
-    parser.add_argument("email", type=text)
-    parser.set_defaults(run=_users)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -318,22 +313,6 @@ def _import(**options: Any) -> int:
     from photo_api.moving.command import import_command
 
     return _ask(import_command(load(os.environ), **options))
-
-
-def _users(*, action: str, email: str) -> int:
-    from photo_api.accounts.queries import set_active
-    from photo_api.db.pool import open_database
-
-    async def change() -> int:
-        async with open_database(load(os.environ).database, "photo-api users") as db:
-            found = await set_active(db, email, action == "activate")
-        if not found:
-            print(f"There is no account with the e-mail {email}", file=sys.stderr)
-            return FAILED
-        print(f"{action}d {email}; workers notice within 5 seconds")
-        return DONE
-
-    return _ask(change())
 
 
 def _jobs(**given: Any) -> int:

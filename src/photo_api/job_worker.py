@@ -16,6 +16,7 @@ import os
 import sys
 from contextlib import AsyncExitStack
 
+from photo_api.accounts.deletion_job import DeletionJob
 from photo_api.db.migrations import missing_migrations
 from photo_api.db.pool import Database, DatabaseUnavailable, follow_database
 from photo_api.jobs.runner import Handler, Runner
@@ -113,6 +114,7 @@ async def _work(
         "display": DisplayJob(db, store, pool),
         "shared_album": SharedAlbumJob(db),
         "metadata": MetadataJob(db, pool),
+        "closed_account": DeletionJob(db),
     }
     counts, tracer = worker.metrics.counts, worker.tracer
     runner = Runner(db, store, handlers, jobs, holder, counts, tracer)

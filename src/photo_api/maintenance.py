@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from photo_api.accounts import queries as accounts
+from photo_api.accounts.closing import enqueue_deletions
+from photo_api.accounts.links import prune_links
 from photo_api.accounts.throttle import prune_attempts
 from photo_api.db.pool import Database
 from photo_api.http.composed_names import compose_names
@@ -144,6 +146,7 @@ class Maintenance:
         await self._turns.look_after(self._db, lease)
         await self._fill_folds(lease)
         await enqueue_displays(self._db, lease)
+        await enqueue_deletions(self._db, lease)
 
     async def _compose_names(self, lease: Lease) -> None:
         await compose_names(self._db, lease, NAMES_AT_ONCE)
@@ -174,6 +177,7 @@ async def prune(db: Database, lease: Lease) -> None:
     await prune_deletions(db, lease)
     await prune_attempts(db, lease)
     await accounts.prune(db, lease)
+    await prune_links(db, lease)
     await prune_dead(db, lease)
     await registry.prune(db, lease)
     await receipts.prune(db, lease)

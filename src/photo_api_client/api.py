@@ -58,8 +58,11 @@ class PhotoApi:
         """The answer of /health, raising unless the instance is ready."""
         return _read(self._http.get("/health"))
 
-    def register(self, email: str, username: str, password: str) -> Json:
-        body = {"email": email, "username": username, "password": password}
+    def register(
+        self, email: str, username: str, password: str, invitation: str | None = None
+    ) -> Json:
+        """A new account; `invitation` is the token of a link, where it takes one."""
+        body = {"email": email, "username": username, "password": password, "token": invitation}
         return self._call("POST", "/auth/register", json=body)
 
     def login(self, email: str, password: str) -> Json:
@@ -74,6 +77,32 @@ class PhotoApi:
 
     def me(self) -> Json:
         return self._call("GET", "/auth/me")
+
+    def change_password(self, current: str, new: str) -> None:
+        """Ends all other sessions of the account."""
+        body = {"current_password": current, "new_password": new}
+        _check(self._http.post("/api/auth/password", json=body))
+
+    def reset_password(self, token: str, new: str) -> None:
+        """By the token of an operator's link, which works once. Ends all sessions."""
+        body = {"token": token, "new_password": new}
+        _check(self._http.post("/api/auth/reset-password", json=body))
+
+    def sessions(self) -> list[Json]:
+        """The newest first; the one of this client is `current`."""
+        shown: list[Json] = _check(self._http.get("/api/auth/sessions")).json()
+        return shown
+
+    def end_session(self, session_id: str) -> None:
+        _check(self._http.delete(f"/api/auth/sessions/{session_id}"))
+
+    def end_other_sessions(self) -> int:
+        """How many there were."""
+        return int(self._call("DELETE", "/auth/sessions")["count"])
+
+    def delete_account(self, password: str) -> None:
+        """With all its photos, for good."""
+        _check(self._http.request("DELETE", "/api/auth/me", json={"password": password}))
 
     def create_album(self, name: str, description: str | None = None) -> Json:
         return self._call("POST", "/albums/", json={"name": name, "description": description})

@@ -14,7 +14,14 @@ def things(alice: User) -> dict[str, Any]:
     photo = alice.upload(album_id=album, title="secret title")["id"]
     pending = alice.presign(album, b"x" * 10)["photo_id"]
     share = alice.api.post(f"/albums/{album}/share").json()
-    return {"album": album, "photo": photo, "pending": pending, "share": share["id"]}
+    session = alice.api.get("/auth/sessions").json()[0]["id"]
+    return {
+        "album": album,
+        "photo": photo,
+        "pending": pending,
+        "share": share["id"],
+        "session": session,
+    }
 
 
 FORGED = f"owner=1&until=99999999999&signature={'A' * 43}"
@@ -37,6 +44,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("HEAD", "/photos/{photo}", None),
     ("GET", f"/photos/{{photo}}/thumbnail?{FORGED}", None),
     ("HEAD", f"/photos/{{photo}}/thumbnail?{FORGED}", None),
+    ("DELETE", "/auth/sessions/{session}", None),
 ]
 
 
@@ -96,3 +104,4 @@ def test_nothing_was_changed(alice: User, bob: User, things: dict[str, Any]) -> 
     assert (album["name"], album["photo_count"]) == ("private", 1)
     assert album["photos"][0]["title"] == "secret title"
     assert len(alice.api.get(f"/albums/{things['album']}/share").json()) == 1
+    assert [one["id"] for one in alice.api.get("/auth/sessions").json()] == [things["session"]]

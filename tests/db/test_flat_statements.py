@@ -45,6 +45,8 @@ ELSEWHERE = ("db/", "moving/", "photos/reconcile", "photos/adoption.py")
 that compare everything."""
 
 ALONE = {
+    "accounts/admin_queries.py set_quota": "a command of the operator's, for one account",
+    "accounts/admin_queries.py users": "a command of the operator's, which shows accounts",
     "health/probe.py DatabaseProbe._ask": "SELECT 1",
     "jobs/queue.py jobs": "a command of the operator's, which shows jobs",
     "photos/late_uploads.py leave_to_sweep": "what late_uploads._unknown has found, by its keys",

@@ -35,7 +35,7 @@ SELECT $1::bigint, 'ready', $2::bigint, 'Photo', 'IMG.jpg', 'image/jpeg', 1234,
     format('photos/%s/%s', $1::bigint, g), 'ready', format('t/%s', g), format('p/%s', g), 40, 30
 FROM generate_series(1, 3) g RETURNING id
 """
-COSTLY = ("/api/auth/login", "/api/auth/register")
+COSTLY = ("/api/auth/login", "/api/auth/register", "/api/auth/password")
 """They hash a password each time."""
 
 JSON = (b"content-type", b"application/json")
@@ -108,11 +108,14 @@ async def _world(worker: Worker) -> World:
         ("POST", "/api/auth/login"): login,
         ("POST", "/api/auth/register"): {**login, "username": "somebody"},
         ("POST", "/api/auth/refresh"): {"refresh_token": tokens["refresh_token"]},
+        ("POST", "/api/auth/password"): {"current_password": PASSWORD, "new_password": PASSWORD},
+        ("POST", "/api/auth/reset-password"): {"token": "unknown", "new_password": PASSWORD},
         ("POST", "/api/auth/logout"): {"refresh_token": "unknown"},
     }
     # What is deleted is unknown from the start: both ways would delete one thing only once.
     ids = {"photo_id": photo_ids[0], "album_id": album, "token": share["token"], "share_id": 1}
     ids["month"] = "2024-05"
+    ids["session_id"] = uuid4()
     return World(tokens["access_token"].encode(), ids, bodies)
 
 
@@ -278,7 +281,16 @@ def test_the_table_chooses_as_the_router_does() -> None:
     add_routes(app)
     dispatch = Dispatch(app)
     world = World(
-        b"", {"photo_id": 5, "album_id": 5, "share_id": 5, "token": "abc", "month": "2024-05"}, {}
+        b"",
+        {
+            "photo_id": 5,
+            "album_id": 5,
+            "share_id": 5,
+            "token": "abc",
+            "month": "2024-05",
+            "session_id": 5,
+        },
+        {},
     )
     for method, route in ROUTES:
         asked = _plain(world, method, route)

@@ -47,7 +47,7 @@ class Passwords:
         take half of the room at most, so that users who have one can log in, and so does each
         client."""
         if self._for_new == 0:
-            raise ApiError(Code.OVERLOADED, "Too many registrations at once", retry_after=1)
+            raise ApiError(Code.OVERLOADED, "Too many new passwords at once", retry_after=1)
         self._for_new -= 1
         try:
             return await self._run(client, self._hasher.hash, nfkc(password))

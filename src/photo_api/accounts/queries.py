@@ -67,13 +67,20 @@ async def user_by_id(db: Any, user_id: int, quota: int) -> Any | None:
     )  # fmt: skip
 
 
+async def credentials(db: Any, user_id: int) -> Any | None:
+    """None also for an account that is closed."""
+    return await db.fetchrow(
+        "SELECT id, email, password_hash FROM users WHERE id = $1 AND closed_at IS NULL", user_id
+    )
+
+
 async def session(db: Any, user_id: int, family: UUID | None) -> Any | None:
     """Whether the user is active and the family of refresh tokens, which is the session, alive; a
-    token without one lives. None without such a user."""
+    token without one lives. None without such a user, or when they have closed their account."""
     return await db.fetchrow(
         "SELECT u.is_active, $2::uuid IS NULL OR EXISTS (SELECT FROM refresh_families f"
         "  WHERE f.id = $2 AND f.user_id = u.id AND f.revoked_at IS NULL) AS is_alive"
-        " FROM users u WHERE u.id = $1",
+        " FROM users u WHERE u.id = $1 AND u.closed_at IS NULL",
         user_id, family,
     )  # fmt: skip
 
@@ -106,19 +113,32 @@ async def costliest_bcrypt(db: Any) -> int | None:
     return int(cost) if cost is not None else None
 
 
-async def replace_hash(db: Any, user_id: int, known: str, renewed: str) -> None:
-    """Keep another hash of the same password, unless it has been changed meanwhile."""
+async def replace_hash(db: Any, user_id: int, known: str, renewed: str) -> bool:
+    """Keep another hash, of the same password or of a new one, unless the one that is `known` has
+    been replaced meanwhile: whether it was."""
     change = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
-    await db.execute(change, user_id, known, renewed)
+    return await db.fetchval(f"{change} RETURNING true", user_id, known, renewed) is not None
 
 
-async def start_family(db: Any, user_id: int, token_hash: bytes, ttl: int) -> UUID:
-    """Begin a family of refresh tokens, which is a session, with its first one; the family's id."""
-    family: UUID = await db.fetchval(
-        "WITH family AS (INSERT INTO refresh_families (user_id) VALUES ($1) RETURNING id)"
+async def start_family(
+    db: Any,
+    user_id: int,
+    known: str,
+    token_hash: bytes,
+    ttl: int,
+    network: str | None,
+    agent: str | None,
+) -> UUID | None:
+    """Begin a family of refresh tokens, which is a session, with its first one; the family's id.
+    None when the password's hash is not the `known` one any more. Who replaces that waits for this
+    statement or this one for them, so that they see all sessions that it has let in."""
+    family: UUID | None = await db.fetchval(
+        "WITH proven AS (SELECT id FROM users WHERE id = $1 AND password_hash = $2 FOR SHARE),"
+        " family AS (INSERT INTO refresh_families (user_id, last_used_at, network, agent)"
+        "  SELECT id, now(), $5, $6 FROM proven RETURNING id)"
         " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
-        " SELECT $2, id, now() + make_interval(secs => $3) FROM family RETURNING family_id",
-        user_id, token_hash, ttl,
+        " SELECT $3, id, now() + make_interval(secs => $4) FROM family RETURNING family_id",
+        user_id, known, token_hash, ttl, network, agent,
     )  # fmt: skip
     return family
 
@@ -145,14 +165,21 @@ async def lock_token(connection: asyncpg.Connection, token_hash: bytes, longest:
 
 
 async def rotate(
-    connection: asyncpg.Connection, token_hash: bytes, successor_hash: bytes, ttl: int
+    connection: asyncpg.Connection,
+    token_hash: bytes,
+    successor_hash: bytes,
+    ttl: int,
+    network: str | None,
+    agent: str | None,
 ) -> None:
     await connection.execute(
         "WITH used AS (UPDATE refresh_tokens SET rotated_at = now(), successor_hash = $2"
-        "              WHERE token_hash = $1 RETURNING family_id)"
+        "              WHERE token_hash = $1 RETURNING family_id),"
+        " seen AS (UPDATE refresh_families f SET last_used_at = now(), network = $4, agent = $5"
+        "          FROM used WHERE f.id = used.family_id)"
         " INSERT INTO refresh_tokens (token_hash, family_id, expires_at)"
         " SELECT $2, family_id, now() + make_interval(secs => $3) FROM used",
-        token_hash, successor_hash, ttl,
+        token_hash, successor_hash, ttl, network, agent,
     )  # fmt: skip
 
 

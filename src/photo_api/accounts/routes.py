@@ -7,9 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from photo_api.accounts import queries
+from photo_api.accounts import links, queries
 from photo_api.accounts.models import Login, Me, RefreshToken, Registration, Tokens, User
+from photo_api.accounts.proof import is_proven
 from photo_api.accounts.tokens import digest
+from photo_api.accounts.whence import Whence
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code
 from photo_api.http.direct_route import DirectRoute
@@ -25,21 +27,55 @@ router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=D
 
 
 @router.post(
-    "/register", status_code=201, response_model=User, responses=errors(400, 422, 429, 503)
+    "/register", status_code=201, response_model=User, responses=errors(400, 403, 422, 429, 503)
 )
 async def register(body: Registration, request: Request, state: Anyone) -> Response:
-    """Open an account. An e-mail address, compared without case, can have one account."""
+    """Open an account. An e-mail address, compared without case, can have one account. A service
+    may take registrations by invitation only, or none: 403."""
     client = request.state.client_group
     try:
         await state.throttle.register(client)
     except ApiError:
         tell(request, Event.REGISTRATION_THROTTLED, "too many registrations of one address")
         raise
+    invitation = await _invitation(state, request, body)
     password_hash = await state.passwords.hash(body.password, client)
-    user = await queries.insert_user(state.db, body.email, body.username, password_hash)
+    if invitation is None:
+        return await _open_account(state.db, body, password_hash)
+    async with state.db.transaction() as connection:
+        if not await links.use_invitation(connection, invitation, body.email):
+            raise _not_invited(request)
+        return await _open_account(connection, body, password_hash)
+
+
+async def _open_account(db: Any, body: Registration, password_hash: str) -> Response:
+    user = await queries.insert_user(db, body.email, body.username, password_hash)
     if user is None:
         raise ApiError(Code.DUPLICATE_ACCOUNT, "There is an account with this e-mail already")
     return json_response(dict(user), 201)
+
+
+async def _invitation(state: AppState, request: Request, body: Registration) -> bytes | None:
+    """The digest of the invitation that it takes; None where it takes none. Raises `ApiError`
+    REGISTRATION_CLOSED, INVALID_LINK."""
+    mode = state.settings.auth.registration
+    if mode == "open":
+        return None
+    if mode == "closed" or body.token is None:
+        text = (
+            "Accounts are opened by invitation only" if mode == "invitation" else "No new accounts"
+        )
+        raise ApiError(Code.REGISTRATION_CLOSED, text)
+    invitation = digest(body.token)
+    if not await links.is_invitation(state.db, invitation, body.email):
+        raise _not_invited(request)
+    return invitation
+
+
+def _not_invited(request: Request) -> ApiError:
+    tell(request, Event.LINK_REFUSED, "an invitation was refused", kind="invitation")
+    text = "This invitation has been used, has expired, or is for another e-mail"
+    return ApiError(Code.INVALID_LINK, text)
 
 
 @router.post("/login", response_model=Tokens, responses=errors(401, 403, 422, 429, 503))
@@ -50,39 +86,34 @@ async def login(body: Login, request: Request, state: Anyone) -> Response:
 
 
 async def _login(body: Login, request: Request, state: AppState) -> Response:
-    client = request.state.client_group
     user = await queries.user_by_email(state.db, body.email)
-    user_id = None if user is None else user["id"]
-    try:
-        attempt = await state.throttle.enter(body.email, client, known=user is not None)
-    except ApiError as refusal:
-        if refusal.code is Code.TOO_MANY_REQUESTS:
-            tell(request, Event.LOGIN_THROTTLED, "too many failed logins", user_id=user_id)
-        raise
-    failed = False
-    known = user["password_hash"] if user is not None else None
-    try:
-        failed = not await state.passwords.verify(known, body.password, client)
-        if failed:
-            costliest = await queries.costliest_bcrypt(state.db)
-            await state.passwords.make_up(known, body.password, client, costliest)
-    finally:
-        await state.throttle.settle(attempt, failed=failed)
-    if failed or user is None:
+    user_id: Any = None if user is None else user["id"]
+    proven = await is_proven(state, request, body.email, user, body.password)
+    if not proven or user is None:
         reason = "unknown_account" if user is None else "wrong_password"
         tell(request, Event.LOGIN_FAILED, "a login failed", user_id=user_id, reason=reason)
-        raise ApiError(Code.INVALID_CREDENTIALS, "E-mail or password is wrong")
+        raise _wrong()
     if not user["is_active"]:
         tell(request, Event.LOGIN_FAILED, "a login failed", user_id=user_id, reason="deactivated")
         raise ApiError(Code.INACTIVE_USER, "This account has been deactivated")
-    renewed = await state.passwords.renewed(user["password_hash"], body.password, client)
-    if renewed is not None:
-        await queries.replace_hash(state.db, user["id"], user["password_hash"], renewed)
+    client = request.state.client_group
+    known = user["password_hash"]
+    renewed = await state.passwords.renewed(known, body.password, client)
+    if renewed is not None and await queries.replace_hash(state.db, user_id, known, renewed):
+        known = renewed
     refresh_token = state.refresh_tokens.first()
     ttl = state.settings.auth.refresh_ttl
-    session = await queries.start_family(state.db, user["id"], digest(refresh_token), ttl)
+    session = await queries.start_family(
+        state.db, user_id, known, digest(refresh_token), ttl, *Whence.of(request)
+    )
+    if session is None:  # the password was changed meanwhile, which has ended all sessions
+        raise _wrong()
     tell(request, Event.LOGIN_SUCCEEDED, "a login", logging.INFO, user_id=user_id)
-    return _tokens(state, user["id"], session, refresh_token)
+    return _tokens(state, user_id, session, refresh_token)
+
+
+def _wrong() -> ApiError:
+    return ApiError(Code.INVALID_CREDENTIALS, "E-mail or password is wrong")
 
 
 @router.post("/refresh", response_model=Tokens, responses=errors(401, 403, 422, 503))
@@ -100,7 +131,9 @@ async def refresh(body: RefreshToken, request: Request, state: Anyone) -> Respon
         if token is not None and not (token["revoked"] or token["expired"]):
             if not token["rotated"]:
                 successor = state.refresh_tokens.successor(body.refresh_token)
-                await queries.rotate(connection, presented, digest(successor), auth.refresh_ttl)
+                await queries.rotate(
+                    connection, presented, digest(successor), auth.refresh_ttl, *Whence.of(request)
+                )
             elif not token["successor_used"]:
                 successor = state.refresh_tokens.recover(
                     body.refresh_token, token["successor_hash"]

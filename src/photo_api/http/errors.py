@@ -140,6 +140,14 @@ async def _database_read_only(request: Request, _: Exception) -> Response:
     return _outage(request, "database is read-only", Code.DATABASE_READ_ONLY, text)
 
 
+async def _owner_gone(request: Request, error: Exception) -> Response:
+    """Who is let in for some seconds more, or has begun before, while the account is deleted."""
+    named = getattr(error, "constraint_name", None) or ""
+    if not named.endswith(("_owner_id_fkey", "_user_id_fkey")):
+        raise error
+    return _answer(request, ApiError(Code.UNAUTHENTICATED, "This account is gone"))
+
+
 async def _store_down(request: Request, error: Exception) -> Response:
     text = "The object store is not available right now"
     return _outage(request, f"object store unavailable: {error}", Code.STORAGE_UNAVAILABLE, text)
@@ -165,5 +173,6 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StoreUnavailable, _store_down)
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(asyncpg.ReadOnlySQLTransactionError, _database_read_only)
+    app.add_exception_handler(asyncpg.ForeignKeyViolationError, _owner_gone)
     for kind in DATABASE_DOWN:
         app.add_exception_handler(kind, _database_down)

@@ -14,16 +14,18 @@ from photo_api.registry.leases import FENCE, HELD, Lease
 CHANNEL = "photo_api_jobs"
 RETRY_BASE, LONGEST_RETRY = 2.0, 300.0
 
-Kind = Literal["renditions", "display", "metadata"]
+Kind = Literal["renditions", "display", "metadata", "closed_account"]
 
 
-def enqueuing(kind: Kind, subjects: str, traced: str = "NULL") -> str:
+def enqueuing(kind: Kind, subjects: str, traced: str = "NULL", user: str = "") -> str:
     """The common table expression `job`: a job for each `id` of another one, `subjects`, of which
     workers are told with the commit. `traced` is the statement's parameter that holds the current
-    `traceparent()`, if it does."""
+    `traceparent()`, if it does; `user` is whose turn it takes, unless a trigger knows by the
+    subject."""
+    column, value = (", user_id", f", {user}") if user else ("", "")
     return f"""job AS (
-        INSERT INTO jobs (kind, subject_id, traceparent)
-        SELECT '{kind}', id, {traced}::text FROM {subjects}
+        INSERT INTO jobs (kind, subject_id, traceparent{column})
+        SELECT '{kind}', id, {traced}::text{value} FROM {subjects}
         RETURNING pg_notify('{CHANNEL}', '')
     )"""
 
@@ -146,6 +148,12 @@ async def renew(db: Any, job: Job, seconds: float) -> bool:
     """Whether the lease is still ours."""
     until = "UPDATE jobs SET available_at = now() + make_interval(secs => $3)"
     return await _change(db, job, until, seconds)
+
+
+async def hold(connection: Any, job: Job) -> bool:
+    """Whether the lease is still ours, as it then is until the transaction's end."""
+    held = f"SELECT true FROM jobs WHERE {OURS} FOR UPDATE"
+    return await connection.fetchval(held, job.id, job.attempt) is not None
 
 
 async def finish(connection: Any, job: Job) -> bool:

@@ -191,7 +191,7 @@ CDN_FALLBACK = gauge(
     "Whether this instance delivers without its CDN; absent where there is none.",
 )
 
-KINDS = one_of("renditions", "display", "shared_album", "metadata")
+KINDS = one_of("renditions", "display", "shared_album", "metadata", "closed_account")
 
 JOB_DURATION = histogram(
     "photo_api_job_duration_seconds",

@@ -46,6 +46,13 @@ class AuthSettings:
         default="7776000",
         parse=integer(60, 315_360_000),
     )
+    registration: Literal["open", "closed", "invitation"] = setting(
+        "REGISTRATION",
+        "who may open an account: `open` anybody, `invitation` who has a link of"
+        " `photo-api users invite`, `closed` nobody",
+        default="open",
+        parse=choice("open", "closed", "invitation"),
+    )
     registrations_per_address: int = setting(
         "REGISTRATIONS_PER_ADDRESS",
         "accounts that may be opened from one address in an hour; more get 429",

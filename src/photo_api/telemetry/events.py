@@ -16,6 +16,12 @@ class Event(StrEnum):
     REGISTRATION_THROTTLED = "registration_throttled"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105
     REFRESH_REFUSED = "refresh_refused"
+    PASSWORD_REFUSED = "password_refused"  # noqa: S105
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    SESSIONS_ENDED = "sessions_ended"
+    ACCOUNT_CLOSED = "account_closed"
+    ACCOUNT_DELETED = "account_deleted"
+    LINK_REFUSED = "link_refused"
     SHARE_REFUSED = "share_refused"
     CONFIGURATION_REFUSED = "configuration_refused"
     SECRETS_CHANGED = "secrets_changed"
