@@ -61,6 +61,9 @@ CDN_PROBE_PREFIX = "renditions/probe/"
 LARGEST_UPLOAD = 50 * 1024 * 1024
 """Bytes of a photo that the service takes, unless it is told otherwise."""
 
+UPLOAD_MEMORY = 64 * 1024 * 1024
+"""Bytes that a web worker holds of uploads through it, unless it is told otherwise."""
+
 STOP_MARGIN = 4.0
 """Seconds that an instance's end takes for what has no setting: cutting what is left (1), the last
 word to the registry (2) and the supervisor's own log lines (1). It refuses to start without them.

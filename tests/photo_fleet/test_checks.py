@@ -21,6 +21,7 @@ from photo_fleet.rules.sizing import connections_of
 from photo_fleet.spec.changes import changed, is_possible
 from photo_fleet.spec.fleet import Fleet, Policy, Service
 from photo_fleet.spec.loading import load
+from photo_fleet.spec.settings import settings as instance_settings
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 GUIDE, MENDED = EXAMPLES / "guide.toml", EXAMPLES / "guide-mended.toml"
@@ -439,7 +440,15 @@ def test_defaults_are_those_of_the_service() -> None:
         "SWIFT_DIGEST": fleet.store.swift.digest,
         "SWIFT_USER_DOMAIN_ID": fleet.store.swift.domain,
         "UPLOAD_MAX_SIZE": str(LARGEST_UPLOAD),
+        "UPLOAD_MEMORY": str(fleet.service.upload_memory),
     }.items() <= defaults.items()
+
+
+def test_the_memory_of_uploads_is_told_where_it_is_another_than_without_a_word() -> None:
+    """The release before does not know the setting."""
+    name, more = "PHOTO_API_UPLOAD_MEMORY", 256 * 1024**2
+    assert name not in instance_settings(Fleet())
+    assert instance_settings(Fleet(service=Service(upload_memory=more)))[name] == str(more)
 
 
 SECONDS = st.sampled_from([0.5, 1.0, 3.0, 5.0, 10.0, 29.5, 30.0, 60.0, 105.0, 300.0])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from photo_api.contract import LARGEST_UPLOAD
+from photo_api.contract import LARGEST_UPLOAD, UPLOAD_MEMORY
 from photo_base.environment import (
     Network,
     choice,
@@ -161,7 +161,7 @@ class UploadSettings:
         "UPLOAD_MEMORY",
         "bytes that a worker holds at once of uploads through it, half of them of one address;"
         " others wait for their turn, at most 30 s",
-        default="67108864",
+        default=str(UPLOAD_MEMORY),
         parse=integer(16 * 1024**2, 2**40),
     )
     url_ttl: int = setting(

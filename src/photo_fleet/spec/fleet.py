@@ -8,7 +8,7 @@ field, and `loading` reads a file into these. An annotation says what a file may
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH
+from photo_api.contract import DEFAULT_PORT, HEALTH_PATH, LIVE_PATH, UPLOAD_MEMORY
 from photo_fleet.spec.cdn import Cdn
 from photo_fleet.spec.edge import Edge
 from photo_fleet.spec.kinds import (
@@ -94,6 +94,8 @@ class Service:
     keep_alive: IdleTime = 75
     pool: Annotated[int, Count(1, 500)] = 10
     job_concurrency: Annotated[int, Count(1, 64)] = 1
+    upload_memory: Annotated[int, Size(16 * 1024**2, 2**40)] = UPLOAD_MEMORY
+    """Bytes that a worker holds of uploads through it."""
     public_url: Address = ""
     """Address under which people reach the service; empty: set on the machine."""
     cors_origins: Annotated[tuple[str, ...], Origins()] = ()

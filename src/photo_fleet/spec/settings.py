@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from photo_api.contract import UPLOAD_MEMORY
 from photo_base.environment import PREFIX
 from photo_fleet.spec.aws import group_name, hook_name, hook_timeout
 from photo_fleet.spec.cdn import Cdn
@@ -96,6 +97,7 @@ def settings(fleet: Fleet) -> dict[str, str]:
         "DATABASE_POOLER": fleet.database.pooler,
         "MAX_INSTANCES": str(fleet.group.max),
         "JOB_CONCURRENCY": str(service.job_concurrency),
+        **_unless_default(service.upload_memory),
         **(_swift(fleet) if fleet.store.kind == "swift" else _s3(fleet)),
         **_cdn(fleet.cdn),
         "LOG_SINK": logs.file,
@@ -107,6 +109,11 @@ def settings(fleet: Fleet) -> dict[str, str]:
         **_termination(fleet),
     }
     return {PREFIX + name: value for name, value in found.items() if value}
+
+
+def _unless_default(upload_memory: int) -> dict[str, str]:
+    """0.1.0 does not know this one."""
+    return {} if upload_memory == UPLOAD_MEMORY else {"UPLOAD_MEMORY": str(upload_memory)}
 
 
 def _member(fleet: Fleet) -> dict[str, str]:
