@@ -73,14 +73,13 @@ def _by_lua(balancer: Balancer, places: Places, workers_start: Lines) -> Lines:
         "lua_shared_dict photo_members 4m;",
         *block("init_by_lua_block", setup),
         *block("init_worker_by_lua_block", start),
-        "# Lua notes here whom a request went to, that it waits there, and that there was nobody.",
+        "# Lua notes here who has a request, that it was sent again, and that there was nobody.",
         'map "" $member { default ""; }',
-        'map "" $member_waits { default ""; }',
+        'map "" $member_again { default ""; }',
         "# (Lua can set no variable that nothing else mentions.)",
-        'map $member_waits $_ { default ""; }',
+        'map $member_again $_ { default ""; }',
         'map "" $no_member { default ""; }',
         *block(f"upstream {UPSTREAM}", upstream),
-        *block("header_filter_by_lua_block", ['require("photo.upstream").answer()']),
         *block("log_by_lua_block", ['require("photo.upstream").finish()']),
     ]
 

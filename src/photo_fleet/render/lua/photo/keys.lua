@@ -14,10 +14,6 @@ function keys.in_flight(id, worker)
   return "in_flight:" .. id .. ":" .. worker
 end
 
-function keys.waiting(id, worker)
-  return "waiting:" .. id .. ":" .. worker
-end
-
 -- This worker's, and those that all workers share.
 function keys.of(id)
   local found = known[id]
@@ -25,7 +21,6 @@ function keys.of(id)
   if count == MOST then known, count = {}, 0 end
   found = {
     in_flight = keys.in_flight(id, keys.slot()),
-    waiting = keys.waiting(id, keys.slot()),
     requests = "requests:" .. id,
     heard = "heard:" .. id,
   }

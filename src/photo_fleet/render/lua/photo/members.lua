@@ -33,13 +33,7 @@ function members.current()
   return current
 end
 
-function members.in_flight(id)
-  local sum = 0
-  for worker = 0, ngx.worker.count() - 1 do
-    sum = sum + (dict:get(keys.in_flight(id, worker)) or 0)
-  end
-  return math.max(sum, 0)
-end
+members.in_flight = waiting.count
 
 local function start_counting(id)
   for _, counter in ipairs { "requests:", "errors:", "failures:" } do
@@ -51,7 +45,6 @@ local function forget(id)
   for _, counter in ipairs { "requests:", "errors:", "failures:" } do
     dict:delete(counter .. id)
   end
-  for worker = 0, ngx.worker.count() - 1 do dict:delete(keys.in_flight(id, worker)) end
   waiting.forget(id)
   quarantine.forget(id)
 end
@@ -121,7 +114,6 @@ local function take_over()
     still_there:close()
   elseif before then
     for _, member in ipairs(members.current().list) do
-      dict:delete(keys.of(member.id).in_flight)
       waiting.forget_worker(member.id)
     end
   end
@@ -198,13 +190,8 @@ function members.choose(failed)
 end
 
 function members.enter(member)
-  local of = keys.of(member.id)
-  dict:incr(of.in_flight, 1, 0)
-  dict:incr(of.requests, 1)
-end
-
-function members.leave(id)
-  dict:incr(keys.of(id).in_flight, -1)
+  waiting.began(member.id)
+  dict:incr(keys.of(member.id).requests, 1)
 end
 
 function members.count_error(id)

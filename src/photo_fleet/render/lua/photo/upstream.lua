@@ -14,22 +14,7 @@ local function of_last_attempt(list)
   return (list or ""):match("([^, :]+)[ :]*$")
 end
 
--- Which attempt waits is kept in a variable of nginx: what Lua keeps is lost when an error page
--- takes the request over.
-local function wait_for(id, attempt)
-  ngx.var.member_waits = attempt
-  waiting.began(id)
-end
-
-local function no_longer_wait_for(id)
-  if ngx.var.member_waits == "" then return end
-  ngx.var.member_waits = ""
-  waiting.ended(id)
-end
-
-local function judge_last_attempt(id)
-  members.leave(id)
-  no_longer_wait_for(id)
+local function note_failure(id)
   if of_last_attempt(ngx.var.upstream_connect_time) == "-" then quarantine.count_failure(id) end
 end
 
@@ -37,48 +22,41 @@ local function has_begun_to_answer()
   return (tonumber(of_last_attempt(ngx.var.upstream_bytes_received)) or 0) > 0
 end
 
+-- Who has the request, and that this is its second attempt, is kept in variables of nginx: what Lua
+-- keeps is lost when an error page takes the request over.
 function upstream.choose()
-  local attempts, failed = tonumber(ngx.var.member_waits) or 0, nil
-  if attempts > 0 then
+  local failed
+  if ngx.var.member ~= "" then
     failed = ngx.var.member
     ngx.var.member = ""
-    judge_last_attempt(failed)
+    waiting.ended(failed)
+    note_failure(failed)
     -- nginx tries again on its own where a kept connection turns out to be closed.
-    if attempts == ATTEMPTS or has_begun_to_answer() then return ngx.exit(NO_MEMBER) end
+    if ngx.var.member_again ~= "" or has_begun_to_answer() then return ngx.exit(NO_MEMBER) end
+    ngx.var.member_again = "1"
   end
   local member = members.choose(failed)
   if not member then
     ngx.var.no_member = "1"
     return ngx.exit(NO_MEMBER)
   end
-  if attempts == 0 then balancer.set_more_tries(ATTEMPTS - 1) end
+  if not failed then balancer.set_more_tries(ATTEMPTS - 1) end
   assert(balancer.set_current_peer(member.host, member.port))
   members.enter(member)
-  wait_for(member.id, attempts + 1)
   ngx.var.member = member.id
 end
 
--- Before the head of any answer is sent, also of one that nginx makes itself, which is an error if
--- the request waits for a member.
-function upstream.answer()
-  if ngx.var.member_waits == "" then return end
-  if ngx.status < 400 or of_last_attempt(ngx.var.upstream_header_time) ~= "-" then
-    ngx.var.member_waits = ""
-    waiting.answered(ngx.var.member)
-  end
-end
-
--- For every request, whether or not it went to a member.
+-- For every request, whether or not it went to a member. The answer may be one that nginx made.
 function upstream.finish()
   local id = ngx.var.member
   if id == "" then return end
   local status = ngx.status
+  waiting.ended(id)
   if status >= 500 then members.count_error(id) end
-  if status >= 400 and status ~= 499 then
-    judge_last_attempt(id)
-  else -- an answer, or the client gave up, maybe before we were connected
-    members.leave(id)
-    no_longer_wait_for(id)
+  if status < 400 or of_last_attempt(ngx.var.upstream_header_time) ~= "-" then
+    waiting.heard(id)
+  elseif status ~= 499 then -- else the client gave up, maybe before we were connected
+    note_failure(id)
   end
 end
 

@@ -1,4 +1,4 @@
--- Requests that were sent to a member and have no answer yet, so that one that may hang is noticed:
+-- The requests that a member has, and when it was heard of last, so that one that may hang is noticed:
 -- it takes connections and answers nobody, which no failed connection tells.
 local keys = require "photo.keys"
 
@@ -8,18 +8,19 @@ local dict = ngx.shared.photo_members
 local ENOUGH, SILENCE = 3, 5 -- requests, seconds
 local NEARLY_NOW = 0.1 -- seconds for which a worker does not say again that it heard of a member
 
-local function count(id)
+-- Requests that were sent to it and are not over.
+function waiting.count(id)
   local sum = 0
   for worker = 0, ngx.worker.count() - 1 do
-    sum = sum + (dict:get(keys.waiting(id, worker)) or 0)
+    sum = sum + (dict:get(keys.in_flight(id, worker)) or 0)
   end
-  return sum
+  return math.max(sum, 0)
 end
 
--- A request was sent to it. Silence counts from the first that waits.
+-- A request was sent to it. Silence counts from the first that it has.
 function waiting.began(id)
-  local own = dict:incr(keys.of(id).waiting, 1, 0)
-  if own <= 1 and count(id) <= 1 then waiting.heard(id) end
+  local own = dict:incr(keys.of(id).in_flight, 1, 0)
+  if own <= 1 and waiting.count(id) <= 1 then waiting.heard(id) end
 end
 
 -- It gave a sign of life: its silence counts anew.
@@ -31,32 +32,26 @@ function waiting.heard(id)
   of.heard_at = now
 end
 
--- The head of an answer came: it is at work, however long the rest takes.
-function waiting.answered(id)
-  waiting.heard(id)
-  dict:incr(keys.of(id).waiting, -1)
-end
-
--- A request is over, and had no answer of it.
+-- A request is over, or is sent to another.
 function waiting.ended(id)
-  dict:incr(keys.of(id).waiting, -1)
+  dict:incr(keys.of(id).in_flight, -1)
 end
 
--- Whether several wait for it and nothing was heard of it for a while. It may be at work on long
--- ones: the caller asks the member too.
+-- Whether it has several and nothing was heard of it for a while. It may be at work on long ones, or
+-- their clients may be slow: the caller asks the member too.
 function waiting.hangs(id)
   local heard = dict:get(keys.of(id).heard)
-  return heard ~= nil and ngx.now() - heard > SILENCE and count(id) >= ENOUGH
+  return heard ~= nil and ngx.now() - heard > SILENCE and waiting.count(id) >= ENOUGH
 end
 
 -- Of a worker that crashed: nobody will end what it had.
 function waiting.forget_worker(id)
-  dict:delete(keys.of(id).waiting)
+  dict:delete(keys.of(id).in_flight)
 end
 
 function waiting.forget(id)
   dict:delete(keys.of(id).heard)
-  for worker = 0, ngx.worker.count() - 1 do dict:delete(keys.waiting(id, worker)) end
+  for worker = 0, ngx.worker.count() - 1 do dict:delete(keys.in_flight(id, worker)) end
 end
 
 waiting.HANGING = ENOUGH .. " requests or more wait for it, and none was answered for "
