@@ -21,8 +21,18 @@ from photo_api.http import composed_names, idempotency, repeated_deletes
 from photo_api.http.idempotency import Key, LongClaim
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import queue, statistics
-from photo_api.photos import keeping, late_uploads, queries, remaking, sweep, trash, upload_queries
+from photo_api.photos import (
+    dating,
+    keeping,
+    late_uploads,
+    queries,
+    remaking,
+    sweep,
+    trash,
+    upload_queries,
+)
 from photo_api.photos.bulk import Bulk
+from photo_api.photos.dating import BulkDate
 from photo_api.photos.queries import NewDate
 from photo_api.photos.upload_queries import NewPhoto
 from photo_api.registry import cdn_paths, leases, receipts
@@ -160,9 +170,11 @@ async def _kept(db: Any, ids: Ids) -> None:
 
 
 async def _changed_in_bulk(db: Any, ids: Ids) -> None:
-    body = SimpleNamespace(photo_ids=[ids.photo], album_id=ids.album, from_album_id=None)
+    body: Any = SimpleNamespace(photo_ids=[ids.photo], album_id=ids.album, from_album_id=None)
     for operation in keeping.OPERATIONS.values():
         await operation(db, Bulk(ids.user, [ids.photo], body, 30, "r"))
+    body = BulkDate(operation="date", photo_ids=[ids.photo], shift_seconds=60)
+    await dating.date(db, Bulk(ids.user, [ids.photo], body, 30, "r"))
 
 
 async def _ready(db: Any, ids: Ids) -> None:

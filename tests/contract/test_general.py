@@ -244,7 +244,7 @@ def _has_example(document: dict[str, Any], content: dict[str, Any]) -> bool:
     if "example" in content or "examples" in content:
         return True
     schema = content.get("schema", {})
-    for part in schema.get("anyOf", [schema]):
+    for part in schema.get("anyOf", schema.get("oneOf", [schema])):
         part = part.get("items", part)
         if "$ref" in part:
             part = document["components"]["schemas"][part["$ref"].rsplit("/", 1)[-1]]

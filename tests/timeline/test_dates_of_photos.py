@@ -53,6 +53,49 @@ def test_a_date_is_told_at_the_upload_and_changed_by_the_user(alice: User, bob: 
     assert bob.api.patch(f"/photos/{direct}", json={"utc_offset": 0}).status_code == 404
 
 
+def test_dates_of_many_are_set_shifted_and_given_back(alice: User, bob: User) -> None:
+    album = alice.album()["id"]
+    names = ("IMG_20240512_153000.jpg", "IMG_20240229_235959.jpg", "IMG_18270101_000000.jpg")
+    ids = [alice.upload(album_id=album, filename=name)["id"] for name in names]
+    foreign, pending = bob.upload()["id"], alice.presign(album, b"x")["photo_id"]
+
+    def changed(photo_ids: list[int], **change: Any) -> list[str]:
+        body = {"operation": "date", "photo_ids": photo_ids, **change}
+        answer = alice.api.post("/photos/bulk", json=body).raise_for_status().json()
+        assert [one["id"] for one in answer["results"]] == photo_ids
+        statuses = [one["status"] for one in answer["results"]]
+        assert answer["changed"] == sum(status in ("done", "clamped") for status in statuses)
+        return statuses
+
+    def dates() -> list[Date]:
+        return [date_of(alice.photo(photo_id)) for photo_id in ids]
+
+    before = dates()
+    assert changed([ids[1], foreign, ids[0], pending, 2**70], shift_seconds=3600) == [
+        "done", "not_found", "done", "not_found", "not_found",
+    ]  # fmt: skip
+    assert dates()[:2] == [
+        ("2024-05-12T16:30:00", None, "user", []), ("2024-03-01T00:59:59", None, "user", []),
+    ]  # fmt: skip
+    assert changed(ids[:2], shift_seconds=-28_800, utc_offset=60) == ["done", "done"]
+    assert dates()[0] == ("2024-05-12T08:30:00", 60, "user", [])
+    assert changed(ids[:1], utc_offset=60) == ["unchanged"]
+    assert changed(ids, sort_at="2020-01-01T00:00:00-03:30") == ["done"] * 3
+    assert dates() == [("2020-01-01T00:00:00", -210, "user", [])] * 3
+    assert changed(ids[:1], shift_seconds=-300 * 366 * 86_400) == ["clamped"]
+    assert dates()[0] == ("1826-01-01T00:00:00", -210, "user", ["user"])
+    assert changed(ids, date_source="file") == ["done"] * 3
+    assert dates() == before
+    for wrong in (
+        {}, {"shift_seconds": 10**12}, {"shift_seconds": 1.5}, {"sort_at": "x"},
+        {"shift_seconds": 1, "sort_at": "2020-01-01T00:00:00"},
+        {"shift_seconds": 1, "date_source": "file"}, {"utc_offset": 1, "date_source": "file"},
+    ):  # fmt: skip
+        body = {"operation": "date", "photo_ids": ids, **wrong}
+        assert alice.api.post("/photos/bulk", json=body).status_code == 422, wrong
+    assert dates() == before
+
+
 @pytest.mark.parametrize(
     "change",
     [

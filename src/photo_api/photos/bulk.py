@@ -20,7 +20,7 @@ from photo_api.photos import trash
 
 MOST = 1000
 
-Status = Literal["done", "unchanged", "not_found"]
+Status = Literal["done", "unchanged", "not_found", "clamped"]
 Found = dict[int, Status]
 
 
@@ -40,7 +40,8 @@ class BulkResult(BaseModel):
 
 class BulkResults(BaseModel):
     """An answer for each id, once, in the order in which they came. `unchanged` is one that was so
-    already; `not_found` one that is not yours, or not there where the operation looks for it."""
+    already; `not_found` one that is not yours, or not there where the operation looks for it; and
+    `clamped` is done, but for a date that cannot be, which was moved to the nearest that can."""
 
     model_config = example(
         {"changed": 1, "results": [{"id": 42, "status": "done"}, {"id": 43, "status": "unchanged"}]}
@@ -84,7 +85,7 @@ async def carry_out(
             known = await trash.lock(connection, bulk.owner_id, bulk.photo_ids)
         found.update(told(dict.fromkeys(known, False)))
     results = [{"id": _as_came(one), "status": found.get(one, "not_found")} for one in wanted]
-    changed = sum(status == "done" for status in found.values())
+    changed = sum(status in ("done", "clamped") for status in found.values())
     return {"changed": changed, "results": results}
 
 

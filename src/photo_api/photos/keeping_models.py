@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from photo_api.http.fields import BodyId
 from photo_api.http.openapi import example
 from photo_api.photos.bulk import MOST, BulkBody
+from photo_api.photos.dating import BulkDate
 from photo_api.photos.models import EXAMPLE, Photo
 
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -100,5 +101,5 @@ def purge_at(trashed_at: datetime, days: int) -> datetime:
     return trashed_at + timedelta(days=days)
 
 
-BulkRequest = BulkKeep | BulkMove
+BulkRequest = BulkKeep | BulkMove | BulkDate
 """By its `operation`."""

@@ -18,6 +18,7 @@ from photo_api.http.openapi import errors
 from photo_api.http.pages import PAGE_BYTES
 from photo_api.photos import keeping, trash
 from photo_api.photos.bulk import Bulk, BulkResults, Operation, carry_out, in_order
+from photo_api.photos.dating import date
 from photo_api.photos.keeping_models import (
     BulkRequest,
     Checked,
@@ -32,7 +33,7 @@ from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["keeping"], route_class=DirectRoute)
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType({**keeping.OPERATIONS})
+OPERATIONS: Mapping[str, Operation] = MappingProxyType({**keeping.OPERATIONS, "date": date})
 
 ROUNDS = 5
 """Transactions of one request that empties a trash; the next goes on."""

@@ -29,15 +29,21 @@ class NewDate(NamedTuple):
     utc_offset: int | None
     from_file: bool
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it changes no date."""
+        return self.sort_at is None and self.utc_offset is None and not self.from_file
 
-def dating(first: int) -> str:
-    """The assignments of an UPDATE of photos `p` by a `NewDate`, its parameters from this one on.
-    Triggers make the row's date of them."""
+
+def dating(first: int, shift: str = "NULL") -> str:
+    """The assignments of an UPDATE of photos `p` by a `NewDate`, its parameters from this one on,
+    and by a `shift` in seconds. Triggers make the row's date of them."""
     at, offset, from_file = (f"${first + n}" for n in range(3))
-    return f"""sort_at = coalesce({at}::timestamp, p.sort_at),
+    shifted = f"p.sort_at + make_interval(secs => {shift}::float8)"
+    return f"""sort_at = coalesce({at}::timestamp, {shifted}, p.sort_at),
             utc_offset = coalesce({offset}::smallint, p.utc_offset),
             date_source = CASE WHEN {from_file}::boolean THEN 'file'
-                WHEN {at} IS NOT NULL OR {offset} IS NOT NULL THEN 'user'
+                WHEN coalesce({at}, {shifted}) IS NOT NULL OR {offset} IS NOT NULL THEN 'user'
                 ELSE p.date_source END"""
 
 
