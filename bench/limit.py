@@ -103,16 +103,17 @@ def _one_statement(plan: Plan) -> Endpoint:
 
 
 def _confirmation(item: Confirmation) -> Endpoint:
-    """Three statements and two requests to the store, as `direct_upload.confirm` makes them."""
+    """Three statements and three requests to the store, as `direct_upload.confirm` makes them."""
 
     async def endpoint(request: Request) -> Response:
         db, store, owner_id = request.state.db, request.state.store, item.owner_id
         photo_id = orjson.loads(await request.body())["photo_id"]
         photo = await upload_queries.staged(db, owner_id, photo_id)
         assert photo is not None
+        await store.peek(photo["staging_key"], SNIFF_LENGTH)
         key = f"photos/{owner_id}/{photo_id}/{secrets.token_hex(16)}.jpg"
         await upload_queries.note_object(db, key, upload_queries.KEY_GRACE)
-        await store.copy(photo["staging_key"], key)
+        await store.copy(photo["staging_key"], key, content_type=photo["content_type"])
         await store.peek(key, SNIFF_LENGTH)
         await upload_queries.make_ready(
             db, owner_id, photo_id, key, photo["content_type"], photo["sha256"]

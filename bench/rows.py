@@ -97,7 +97,7 @@ async def presign_row(bench: Bench, effort: Effort) -> list[Row]:
 
 async def confirm_row(bench: Bench, effort: Effort) -> list[Row]:
     """Finishing uploads of 100 kB that were PUT before: three statements, a copy inside the store
-    and a read of the copy's head on either side."""
+    and reads of the upload's and the copy's heads on either side."""
 
     def side(ours: bool) -> Side:
         server = bench.service if ours else bench.limit

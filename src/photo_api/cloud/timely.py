@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from functools import partial
+from functools import lru_cache, partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from io import BufferedReader, RawIOBase
 from socket import socket
@@ -12,6 +12,7 @@ from urllib.request import (
     HTTPHandler,
     HTTPRedirectHandler,
     HTTPSHandler,
+    OpenerDirector,
     ProxyHandler,
     Request,
     build_opener,
@@ -25,13 +26,17 @@ def open_within(request: Request, seconds: float, context: ssl.SSLContext | None
     `seconds` from now. An address's look-up is bounded by the resolver alone. Raises what `urlopen`
     does, `TimeoutError` also while it is read, and `HTTPError` also for a redirect: what proves who
     asks goes nowhere else."""
-    until = monotonic() + seconds
     # Through the proxy that obstore takes: urllib by itself knows no ALL_PROXY, nor networks or a
     # `*` among others in NO_PROXY.
-    proxy = proxy_of(request.full_url, os.environ)
-    through = ProxyHandler({request.type: proxy} if proxy else {})
-    opener = build_opener(through, _NoRedirects, _Http(until), _Https(until, context))
+    opener = _opener(request.type, proxy_of(request.full_url, os.environ), context)
     return opener.open(request, timeout=seconds)
+
+
+@lru_cache(8)
+def _opener(scheme: str, proxy: str | None, context: ssl.SSLContext | None) -> OpenerDirector:
+    """Made once: to make one takes as long as a request."""
+    through = ProxyHandler({scheme: proxy} if proxy else {})
+    return build_opener(through, _NoRedirects, _Http, _Https(context))
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -67,25 +72,20 @@ class _Timed(RawIOBase):
 
 
 class _Http(HTTPHandler):
-    def __init__(self, until: float) -> None:
-        super().__init__()
-        self._until = until
-
     def http_open(self, req: Request) -> Any:
-        return self.do_open(partial(_connection, HTTPConnection, self._until), req)
+        return self.do_open(partial(_connection, HTTPConnection), req)
 
 
 class _Https(HTTPSHandler):
-    def __init__(self, until: float, context: ssl.SSLContext | None) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         super().__init__()
-        self._until, self._trusted = until, context
+        self._trusted = context
 
     def https_open(self, req: Request) -> Any:
-        connection = partial(_connection, HTTPSConnection, self._until)
-        return self.do_open(connection, req, context=self._trusted)
+        return self.do_open(partial(_connection, HTTPSConnection), req, context=self._trusted)
 
 
-def _connection(kind: Any, until: float, *args: Any, **options: Any) -> Any:
-    made = kind(*args, **options)
-    made.response_class = partial(_Answer, until)
+def _connection(kind: Any, host: str, timeout: float, **options: Any) -> Any:
+    made = kind(host, timeout=timeout, **options)
+    made.response_class = partial(_Answer, monotonic() + timeout)
     return made

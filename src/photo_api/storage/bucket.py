@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from time import time
 from types import MappingProxyType
@@ -97,7 +98,7 @@ def _send(
     try:
         try:
             request = Request(url, method=method, headers={**signed, **bucket.headers})
-            with open_within(request, timeout, _context(bucket)) as response:
+            with open_within(request, timeout, _trusting(bucket.authorities)) as response:
                 return _whole(response)
         except HTTPError as error:
             code = s3_error_code(error.read(8192).decode(errors="replace"))
@@ -118,12 +119,13 @@ def _reason(error: Exception) -> str:
     return type(error).__name__
 
 
-def _context(bucket: Bucket) -> ssl.SSLContext | None:
+@lru_cache(2)
+def _trusting(authorities: str) -> ssl.SSLContext | None:
     """None for the system's authorities alone, or for plain HTTP."""
-    if not bucket.authorities:
+    if not authorities:
         return None
     context = ssl.create_default_context()
-    context.load_verify_locations(cadata=bucket.authorities)
+    context.load_verify_locations(cadata=authorities)
     return context
 
 
