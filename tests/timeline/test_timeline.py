@@ -152,6 +152,8 @@ def test_tiles_are_the_callers_in_the_order_asked_and_an_img_can_use_them(
     assert httpx.get(f"{api}{elsewhere}?{urlencode(query)}").status_code == 404
     assert httpx.get(f"{api}{path}").status_code == 422
     alice.api.delete(f"/photos/{one}").raise_for_status()
+    assert httpx.get(api + url).status_code == 200, "the trash shows it"
+    alice.api.post("/photos/trash/empty", json={}).raise_for_status()
     assert httpx.get(api + url).status_code == 404, "at once"
 
 
