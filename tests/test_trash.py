@@ -1,0 +1,289 @@
+"""The trash in its tables and the store: nothing goes too early, everything goes once, and whoever
+changes the same photos at the same moment waits for the other."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from photo_api.db.pool import Database, open_database
+from photo_api.jobs import queue
+from photo_api.photos import keeping, trash
+from photo_api.photos.bulk import Bulk
+from photo_api.photos.reconcile import reconcile
+from photo_api.photos.sweep import sweep
+from photo_api.photos.upload_queries import link, lock_content
+from photo_api.registry import leases
+from photo_api.registry.leases import Lease
+from photo_api.renditions.decoder import Decoder
+from photo_api.renditions.decoder_pool import DecoderPool
+from photo_api.renditions.job import RenditionJob
+from photo_api.settings.loading import load
+from photo_api.storage.base import ObjectMissing, ObjectStore
+from tests.own_stage import own_database
+from tests.service import User
+
+KEYS = """SELECT key FROM photos p, files_of(p) WHERE p.id = $1"""
+NOTED = """SELECT object_key FROM unreferenced_objects
+WHERE object_key = ANY ($1) AND delete_after = 'infinity'"""
+EXACT = """
+SELECT (SELECT coalesce(sum(rows), 0) FROM (SELECT name, rows FROM totals
+            UNION ALL SELECT name, rows FROM total_changes) t WHERE name = 'trash'),
+    (SELECT coalesce(sum(bytes), 0) FROM (SELECT name, bytes FROM totals
+            UNION ALL SELECT name, bytes FROM total_changes) t WHERE name = 'trash'),
+    (SELECT count(*) FROM photos WHERE status = 'trashed'),
+    (SELECT coalesce(sum(file_size), 0) FROM photos WHERE status = 'trashed'),
+    (SELECT count(*) FROM users u WHERE used_bytes <> (SELECT coalesce(sum(file_size), 0)
+        FROM photos p WHERE p.owner_id = u.id AND p.status <> 'gone')),
+    (SELECT count(*) FROM albums a WHERE photo_count <> (
+        SELECT count(*) FROM album_photos m WHERE m.album_id = a.id)),
+    (SELECT count(*) FROM album_photos m JOIN photos p ON p.id = m.photo_id
+        WHERE p.status <> 'ready'),
+    (SELECT count(*) FROM albums a JOIN photos p ON p.id = a.cover_photo_id
+        WHERE p.status <> 'ready'),
+    (SELECT count(*) FROM trashed_memberships m JOIN photos p ON p.id = m.photo_id
+        WHERE p.status <> 'trashed'),
+    (SELECT count(*) FROM unreferenced_objects u
+        WHERE (delete_after = 'infinity') <> EXISTS (SELECT FROM photos p, files_of(p)
+            WHERE p.status = 'trashed' AND key = u.object_key))
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(stack: dict[str, Any], environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    with own_database(stack, environ) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def lease(db: Database) -> Lease:
+    lease = await leases.acquire(db, f"trash-{uuid4().hex}", "tests", 120)
+    assert lease is not None
+    return lease
+
+
+async def check_sums(db: Any) -> None:
+    """Totals, sums, counts and covers agree with the rows, and no file is noted wrongly."""
+    rows, size, real_rows, real_size, *wrong = await db.fetchrow(EXACT)
+    assert (rows, size) == (real_rows, real_size)
+    assert wrong == [0] * len(wrong)
+
+
+async def exists(store: ObjectStore, key: str) -> bool:
+    try:
+        await store.head(key)
+    except ObjectMissing:
+        return False
+    return True
+
+
+async def make_renditions(db: Database, store: ObjectStore) -> str | None:
+    """By the next job; what it says."""
+    job = await queue.lease(db, "tests", 60, ["renditions"])
+    assert job is not None
+    decoder = Decoder()
+    try:
+        return await RenditionJob(db, store, DecoderPool(store, [decoder])).run(job)
+    finally:
+        await decoder.aclose()
+
+
+async def keys_of(db: Database, photo_id: int) -> list[str]:
+    return [row["key"] for row in await db.fetch(KEYS, photo_id)]
+
+
+async def age(db: Database, photo_id: int, days: float) -> None:
+    await db.execute(
+        "UPDATE photos SET trashed_at = trashed_at - make_interval(secs => $2) WHERE id = $1",
+        photo_id, 86_400 * days,
+    )  # fmt: skip
+
+
+async def test_bytes_stay_for_their_time_and_then_go_once(
+    user: User, db: Database, store: ObjectStore, lease: Lease
+) -> None:
+    photo, other = (user.upload()["id"] for _ in range(2))
+    for _ in range(2):
+        assert await make_renditions(db, store) is None
+    keys = await keys_of(db, photo)
+    assert len(keys) == 3
+    for one in (photo, other):
+        user.api.delete(f"/photos/{one}").raise_for_status()
+    await age(db, photo, 29.99)
+    assert await trash.purge_due(db, 30, lease) == 0
+    await sweep(db, store, 3600, lease)
+    assert all([await exists(store, key) for key in keys])
+    assert len(await db.fetch(NOTED, keys)) == 3, "no release's sweep or reconcile takes them"
+    report = await reconcile(
+        db, store, staged_for=0, repair=False, adopt=False, force=False, restored=True
+    )
+    mine = f"/{user.account['id']}/"
+    assert [key for key in report.orphans + report.missing_originals if mine in key] == []
+    await check_sums(db)
+    await age(db, photo, 0.02)
+    assert await trash.purge_due(db, 30, lease) == 1
+    await check_sums(db)
+    noted = "SELECT count(*), sum(bytes) FROM unreferenced_objects WHERE object_key = ANY ($1)"
+    noticed = await db.fetchrow(noted, keys)
+    assert noticed is not None
+    rows, size = noticed
+    assert rows == 3
+    assert size > await db.fetchval("SELECT file_size FROM photos WHERE id = $1", photo)
+    await sweep(db, store, 3600, lease)
+    assert not any([await exists(store, key) for key in keys])
+    assert await db.fetchval(noted, keys) == 0
+    assert user.api.post("/photos/bulk", json={"operation": "restore", "photo_ids": [photo, other]}
+        ).json()["changed"] == 1  # fmt: skip
+    assert await db.fetch(NOTED, await keys_of(db, other)) == []
+
+
+async def test_a_missing_original_of_the_trash_is_told(
+    user: User, db: Database, store: ObjectStore
+) -> None:
+    photo = user.upload()["id"]
+    user.api.delete(f"/photos/{photo}").raise_for_status()
+    await db.execute("UPDATE photos SET updated_at = now() - interval '1 day' WHERE id = $1", photo)
+    [key] = await keys_of(db, photo)
+    await store.delete([key])
+    report = await reconcile(db, store, staged_for=0, repair=False, adopt=False, force=False)
+    assert key in report.missing_originals
+
+
+async def test_a_job_waits_for_a_photo_that_comes_back(
+    user: User, db: Database, store: ObjectStore
+) -> None:
+    """One that comes meanwhile makes nothing, and restoring has another made; a job that still
+    waits is enough."""
+    jobs = "SELECT count(*) FROM jobs WHERE subject_id = $1 AND kind = 'renditions'"
+    await db.execute("DELETE FROM jobs")
+    photo = user.upload()["id"]
+    user.api.delete(f"/photos/{photo}").raise_for_status()
+    assert await make_renditions(db, store) == "not_wanted"
+    assert await db.fetchval(jobs, photo) == 0
+    for _ in range(2):
+        async with db.transaction() as connection:
+            assert await trash.restore(connection, user.account["id"], [photo]) == {photo: True}
+        assert await db.fetchval(jobs, photo) == 1
+        user.api.delete(f"/photos/{photo}").raise_for_status()
+    async with db.transaction() as connection:
+        await trash.restore(connection, user.account["id"], [photo])
+    assert await make_renditions(db, store) is None
+    assert user.photo(photo)["renditions"] == "ready"
+
+
+async def test_a_place_that_is_taken_gives_the_next_free_one(user: User, db: Database) -> None:
+    album = user.album()["id"]
+    ids = [user.upload(album_id=album)["id"] for _ in range(5)]
+    order = "SELECT photo_id, position FROM album_photos WHERE album_id = $1 ORDER BY position"
+    places = [row["position"] for row in await db.fetch(order, album)]
+    both, owner = ids[1:3], user.account["id"]
+    async with db.transaction() as connection:
+        await trash.delete(connection, owner, both, 30, "r")
+        await connection.execute("UPDATE trashed_memberships SET position = $1", places[0])
+        await connection.execute(
+            "UPDATE album_photos SET position = $1 WHERE photo_id = $2", places[0] + 1, ids[3]
+        )
+        await connection.execute("UPDATE albums SET cover_photo_id = NULL WHERE id = $1", album)
+        await connection.execute("UPDATE trashed_memberships SET was_cover = true")
+        await trash.restore(connection, owner, both)
+    rows = [tuple(row) for row in await db.fetch(order, album)]
+    assert rows == [
+        (ids[0], places[0]), (ids[3], places[0] + 1), (ids[1], places[0] + 2),
+        (ids[2], places[0] + 3), (ids[4], places[4]),
+    ]  # fmt: skip
+    assert await db.fetchval("SELECT cover_photo_id FROM albums WHERE id = $1", album) == ids[2]
+    await check_sums(db)
+
+
+OPERATIONS = [*keeping.OPERATIONS, "purge due", "reuse", "album deleted", "album added"]
+
+
+async def act(
+    db: Database, lease: Lease, chance: random.Random, owner: int, ids: list[int]
+) -> None:
+    """One of everything that changes a photo's place, of some of them."""
+    some = sorted(chance.sample(ids, chance.randint(1, 8)))
+    name = chance.choice(OPERATIONS)
+    albums = [
+        row["id"] for row in await db.fetch("SELECT id FROM albums WHERE owner_id = $1", owner)
+    ]
+    async with db.transaction() as connection:
+        if name == "purge due":
+            await trash.purge_due(connection, 3650 if chance.random() < 0.9 else 0, lease)
+        elif name == "reuse":
+            digest = chance.choice(ids).to_bytes(32)
+            album = chance.choice(albums)
+            known = await lock_content(connection, owner, digest, album)
+            if known is not None:
+                await link(connection, owner, album, known["id"])
+        elif name == "album deleted":
+            if len(albums) > 3:
+                await connection.execute("DELETE FROM albums WHERE id = $1", chance.choice(albums))
+        elif name == "album added":
+            await connection.execute(
+                "INSERT INTO albums (owner_id, name, cover_photo_id)"
+                " SELECT $1, 'a', (SELECT id FROM photos WHERE id = $2 AND status = 'ready'"
+                " FOR SHARE)",
+                owner, chance.choice(some),
+            )  # fmt: skip
+        else:
+            body = Body(some, chance.choice(albums), chance.choice([None, *albums]))
+            work = Bulk(owner, some, body, 30, uuid4().hex)
+            seldom = name == "purge" and chance.random() < 0.9
+            await keeping.OPERATIONS["restore" if seldom else name](connection, work)
+
+
+class Body:
+    """What `move` is told."""
+
+    def __init__(self, photo_ids: list[int], album_id: int, from_album_id: int | None) -> None:
+        self.photo_ids = photo_ids[::-1]
+        self.album_id = album_id
+        self.from_album_id = from_album_id if from_album_id != album_id else None
+
+
+INSERT = """
+INSERT INTO photos (owner_id, status, original_filename, content_type, file_size, sha256,
+    object_key, thumbnail_key, renditions)
+SELECT $1, 'ready', 'a.jpg', 'image/jpeg', g, NULL, format('photos/%s/%s', $1::bigint, g),
+    format('renditions/%s/%s', $1::bigint, g), 'ready' FROM generate_series(1, $2) g RETURNING id
+"""
+
+
+@pytest.mark.slow
+async def test_whoever_changes_the_same_photos_waits_and_never_for_each_other(
+    user: User, db: Database, lease: Lease, settings: dict[str, str]
+) -> None:
+    """600 random changes, ten at a time: no deadlock, and afterwards everything agrees."""
+    owner = user.account["id"]
+    ids = [row["id"] for row in await db.fetch(INSERT, owner, 24)]
+    await db.execute(
+        "UPDATE photos SET sha256 = decode(lpad(to_hex(id), 64, '0'), 'hex') WHERE id = ANY ($1)",
+        ids,
+    )
+    for _ in range(4):
+        album = user.album()["id"]
+        user.api.post(f"/albums/{album}/photos", json={"photo_ids": ids}).raise_for_status()
+        user.api.patch(f"/albums/{album}", json={"cover_photo_id": ids[0]}).raise_for_status()
+    seed = random.randrange(2**32)
+
+    async def one(many: Database, number: int) -> None:
+        chance = random.Random(seed + number)
+        for _ in range(60):
+            try:
+                await act(many, lease, chance, owner, ids)
+            except asyncpg.ForeignKeyViolationError:
+                continue  # an album that was chosen is gone
+            except Exception as error:
+                if type(error).__name__ != "ApiError":
+                    raise AssertionError(f"seed {seed}") from error
+
+    async with open_database(load(settings).database, "tests", 10) as many:
+        await asyncio.gather(*(one(many, number) for number in range(10)))
+    await check_sums(db)
+    statuses = await db.fetch("SELECT DISTINCT status FROM photos WHERE owner_id = $1", owner)
+    assert len(statuses) >= 2
