@@ -4,6 +4,7 @@ changes the same photos at the same moment waits for the other."""
 import asyncio
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from photo_api.renditions.job import RenditionJob
 from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing, ObjectStore
 from tests.own_stage import own_database
-from tests.service import User
+from tests.service import User, running_service
 
 KEYS = """SELECT key FROM photos p, files_of(p) WHERE p.id = $1"""
 NOTED = """SELECT object_key FROM unreferenced_objects
@@ -287,3 +288,53 @@ async def test_whoever_changes_the_same_photos_waits_and_never_for_each_other(
     await check_sums(db)
     statuses = await db.fetch("SELECT DISTINCT status FROM photos WHERE owner_id = $1", owner)
     assert len(statuses) >= 2
+
+
+MANY, ROUND = 3000, 1000
+SLOWLY = """
+CREATE FUNCTION purge_slowly() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END';
+CREATE TRIGGER purged_slowly AFTER UPDATE OF status ON photos FOR EACH STATEMENT
+    EXECUTE FUNCTION purge_slowly()
+"""
+FASTER = "DROP FUNCTION purge_slowly CASCADE"
+
+
+@pytest.mark.slow
+async def test_a_purge_that_is_killed_goes_on_and_takes_everything_once(
+    settings: dict[str, str], user: User, db: Database, tmp_path: Path
+) -> None:
+    owner = user.account["id"]
+    ids = [row["id"] for row in await db.fetch(INSERT, owner, MANY)]
+    album = user.album()["id"]
+    await db.execute(
+        "INSERT INTO album_photos (album_id, photo_id) SELECT $1, unnest($2::bigint[])", album, ids
+    )
+    for first in range(0, MANY, ROUND):
+        async with db.transaction() as connection:
+            await trash.delete(connection, owner, ids[first : first + ROUND], 30, "r")
+    await db.execute(
+        "UPDATE photos SET trashed_at = now() - interval '31 days' WHERE id = ANY ($1)", ids
+    )
+    await db.execute(SLOWLY)
+    left = "SELECT count(*) FROM photos WHERE id = ANY ($1) AND status = 'trashed'"
+    often = settings | {"PHOTO_API_SWEEP_INTERVAL": "0.2"}
+    with running_service(often, tmp_path) as service:
+        async with asyncio.timeout(60):
+            while await db.fetchval(left, ids) > MANY - ROUND:
+                await asyncio.sleep(0.02)
+        [worker] = service.children("photo_api.job_worker")
+        worker.kill()
+        remaining = await db.fetchval(left, ids)
+        assert remaining, "it was killed in the middle"
+        assert remaining % ROUND == 0, "a round is done or not"
+        await db.execute(FASTER)
+        async with asyncio.timeout(90):
+            while await db.fetchval(left, ids) or await db.fetchval(FILES_LEFT, f"%/{owner}/%"):
+                await asyncio.sleep(0.1)
+    await check_sums(db)
+    kept = "SELECT count(*) FROM trashed_memberships WHERE album_id = $1"
+    assert await db.fetchval(kept, album) == 0
+
+
+FILES_LEFT = "SELECT count(*) FROM unreferenced_objects WHERE object_key LIKE $1"
