@@ -97,6 +97,26 @@ def test_large_uploads_raise_memory_by_a_few_parts(fresh: tuple[Service, User]) 
         assert peak.rise <= ALLOWED
 
 
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(), reason="no huge pages here"
+)
+def test_a_hash_does_not_fetch_its_memory_page_by_page(fresh: tuple[Service, User]) -> None:
+    """19 MiB are 4,864 pages of 4 KiB. proc(5): the tenth field is minflt."""
+    service, user = fresh
+    stat = Path(f"/proc/{web_worker(service)}/stat")
+
+    def faults() -> int:
+        return int(stat.read_text().rpartition(")")[2].split()[7])
+
+    before, logins = faults(), 4
+    for _ in range(logins):
+        assert user.login().status_code == 200
+    assert (faults() - before) / logins < 2000
+
+
 @contextmanager
 def upload_in_progress(service: Service, user: User, size: int) -> Iterator[socket.socket]:
     """A form whose file is still to be sent."""
