@@ -119,10 +119,16 @@ local function take_over()
   end
 end
 
--- When this worker says that it has seen a generation, every request for which it chose by an
--- older one has left: both happen in one thread.
+local before -- the generation of the last look
+
+-- When this worker says that it has seen a generation, every request for which it chose by an older
+-- one has left: both happen in one thread, and what then waited for its connection had the time
+-- between two looks.
 local function confirm(premature)
-  if not premature then dict:set("seen:" .. slot(), members.current().generation) end
+  if premature then return end
+  local generation = members.current().generation
+  dict:set("seen:" .. slot(), before or generation)
+  before = generation
 end
 
 function members.start_worker()
