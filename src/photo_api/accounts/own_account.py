@@ -1,10 +1,10 @@
 """What people do with an account of their own: its password, its sessions, its end."""
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from photo_api.accounts import closing, links, queries, session_queries
@@ -21,6 +21,8 @@ from photo_api.state import Anyone, Authenticated, Caller
 from photo_api.telemetry.events import Event
 
 router = APIRouter(prefix=f"{API_PREFIX}/auth", tags=["accounts"], route_class=DirectRoute)
+
+SessionId = Annotated[UUID, Path(examples=["8f6bd5f0-4b8f-4b0e-9b0f-6a1d2c3e4f50"])]
 
 
 @router.post("/password", status_code=204, responses=errors(400, 401, 403, 422, 429, 503))
@@ -83,7 +85,7 @@ async def end_other_sessions(request: Request, caller: Authenticated) -> Respons
 
 
 @router.delete("/sessions/{session_id}", status_code=204, responses=errors(401, 403, 404, 503))
-async def end_session(session_id: UUID, request: Request, caller: Authenticated) -> Response:
+async def end_session(session_id: SessionId, request: Request, caller: Authenticated) -> Response:
     """End one of the caller's sessions; 204 also for one that has ended."""
     if not await session_queries.end_session(caller.state.db, caller.user_id, session_id):
         raise not_found("Session")
@@ -91,7 +93,12 @@ async def end_session(session_id: UUID, request: Request, caller: Authenticated)
     return no_content()
 
 
-@router.delete("/me", status_code=202, responses=errors(400, 401, 403, 422, 429, 503))
+@router.delete(
+    "/me",
+    status_code=202,
+    response_class=Response,
+    responses=errors(400, 401, 403, 422, 429, 503),
+)
 async def close_account(body: Farewell, request: Request, caller: Authenticated) -> Response:
     """Delete the account. It is closed at once: no login, session or share link works any more, and
     its e-mail is free for another account. All photos and albums are deleted after it, and the
