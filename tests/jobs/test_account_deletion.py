@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from photo_api.accounts import closing
+from photo_api.accounts.deletion_job import DeletionJob
 from photo_api.db import totals
+from photo_api.jobs import queue
 from tests.jobs.stage import LEASE, Worker
 from tests.own_stage import ask, own_bucket, own_database, store_of
 from tests.service import PASSWORD, Service, User, eventually, jpeg, put
@@ -263,3 +265,36 @@ def test_who_goes_on_beside_a_deletion_leaves_nothing_behind(
     eventually(lambda: not rows_of(settings, user_id), 30)
     eventually(lambda: is_swept(settings, user_id), 30)
     assert_totals_are_exact(settings)
+
+
+async def test_the_last_round_waits_for_what_is_under_way(
+    settings: dict[str, str], user: User, db: Any, connections: list[Any]
+) -> None:
+    """A photo whose transaction began before the user's row goes leaves its bytes to the sweep."""
+    user_id, key = user.account["id"], f"photos/{user.account['id']}/late.jpg"
+    assert await closing.close(db, user_id, None)
+    handler = DeletionJob(db)
+
+    async def rounds() -> None:
+        while (job := await queue.lease(db, "worker", 60, ["closed_account"])) is not None:
+            await handler.run(job)
+
+    late, observer = connections[:2]
+    async with late.transaction():
+        await late.execute(
+            "INSERT INTO photos (owner_id, status, original_filename, content_type, file_size,"
+            " object_key) VALUES ($1, 'ready', 'a.jpg', 'image/jpeg', 1, $2)",
+            user_id, key,
+        )  # fmt: skip
+        deleting = asyncio.create_task(rounds())
+        pid = late.get_server_pid()
+        async with asyncio.timeout(20):
+            blocked = (
+                "SELECT true FROM pg_locks WHERE NOT granted AND $1 = ANY (pg_blocking_pids(pid))"
+            )
+            while await observer.fetchval(blocked, pid) is None:
+                await asyncio.sleep(0.02)
+    await deleting
+    noted = "SELECT true FROM unreferenced_objects WHERE object_key = $1"
+    assert await db.fetchval(noted, key)
+    assert await db.fetchval("SELECT true FROM users WHERE id = $1", user_id) is None
