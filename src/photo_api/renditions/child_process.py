@@ -151,6 +151,8 @@ def _environment() -> dict[str, str]:
         "MALLOC_ARENA_MAX": "1",
         # Larger blocks go back to the kernel when they are free. A file finds what it is promised.
         "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+        # They are fetched by huge pages: of 4 KiB it would be thousands for each picture.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         "VIPS_CONCURRENCY": "1",
         "VIPS_DISC_THRESHOLD": "16g",
         "VIPS_MAX_COORD": "1100000",  # above what is accepted: a resampler looks beyond the edge
