@@ -15,7 +15,9 @@ import photo_api
 from photo_api.accounts import closing, links, session_queries
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import LoginThrottle, prune_attempts
+from photo_api.albums import arranging
 from photo_api.albums import queries as albums
+from photo_api.albums.orders import ORDERS
 from photo_api.delivery.cdn_state import CdnState
 from photo_api.http import composed_names, idempotency, repeated_deletes
 from photo_api.http.idempotency import Key, LongClaim
@@ -184,6 +186,23 @@ async def _ready(db: Any, ids: Ids) -> None:
     await upload_queries.link(db, ids.user, ids.album, photo)
 
 
+async def _page_of(db: Any, ids: Ids, order: str, skip: int, limit: int) -> None:
+    chosen = ORDERS[order]
+    await albums.album_page(
+        db, ids.user, ids.album, chosen, chosen.start, skip, limit, covers=not skip
+    )
+
+
+async def _view_of(db: Any, ids: Ids, order: str, skip: int, limit: int, *, counts: bool) -> None:
+    chosen = ORDERS[order]
+    await shares.view(db, ids.token, chosen, chosen.start, skip, limit, counts=counts)
+
+
+async def _moved(db: Any, ids: Ids, side: arranging.Side) -> None:
+    where = arranging.Where(side)
+    assert await arranging.move(db, ids.user, ids.album, [ids.photo], where)
+
+
 async def _worked(db: Any, ids: Ids) -> None:
     job = await queue.lease(db, "worker", 60, ["renditions", "display"], thumbnails_first=True)
     assert job is not None
@@ -293,13 +312,25 @@ STATEMENTS: dict[str, Call] = {
     "trash due": lambda db, i: trash.purge_due(db, 30, i.lease),
     "bulk": _changed_in_bulk,
     "contents": lambda db, i: queries.with_contents(db, i.user, [i.sha256, bytes(32)]),
-    "album list": lambda db, i: albums.albums(db, i.user, NEWEST, 0, 50),
-    "album list, skip": lambda db, i: albums.albums(db, i.user, NEWEST, FAR, 20),
+    "album list": lambda db, i: albums.albums(db, i.user, NEWEST, 0, 50, covers=False),
+    "album list, covers": lambda db, i: albums.albums(db, i.user, NEWEST, 0, 50, covers=True),
+    "album list, skip": lambda db, i: albums.albums(db, i.user, NEWEST, FAR, 20, covers=False),
     "album": lambda db, i: albums.album(db, i.user, i.album),
-    "album page": lambda db, i: albums.album_page(db, i.user, i.album, 0, 0, 50),
-    "album page, skip": lambda db, i: albums.album_page(db, i.user, i.album, 0, FAR, 20),
+    "album page": lambda db, i: _page_of(db, i, "position", 0, 50),
+    "album page, skip": lambda db, i: _page_of(db, i, "position", FAR, 20),
+    "album page, backwards": lambda db, i: _page_of(db, i, "-position", 0, 50),
+    "album page, taken": lambda db, i: _page_of(db, i, "taken", 0, 50),
+    "album page, taken, skip": lambda db, i: _page_of(db, i, "taken", FAR, 20),
+    "album page, last taken": lambda db, i: _page_of(db, i, "-taken", 0, 50),
+    "albums of a photo": lambda db, i: albums.albums_of_photo(db, i.user, i.photo, NEWEST, 50),
+    "album move": lambda db, i: _moved(db, i, "start"),
+    "album move, end": lambda db, i: _moved(db, i, "end"),
+    # Of no photos: what a spread that is rolled back leaves is read by whoever comes next.
+    "album spread": lambda db, _: arranging._spread(db, 0),
     "album insert": lambda db, i: albums.insert_album(db, i.user, "n", None),
-    "album update": lambda db, i: albums.update_album(db, i.user, i.album, "n", None, i.photo),
+    "album update": lambda db, i: albums.update_album(
+        db, i.user, i.album, "n", None, i.photo, None
+    ),
     "album add": lambda db, i: albums.add_photos(db, i.user, i.album, [i.photo]),
     "album remove": lambda db, i: albums.remove_photos(db, i.user, i.album, [i.photo]),
     "album has": lambda db, i: upload_queries.has_album(db, i.user, i.album),
@@ -314,8 +345,9 @@ STATEMENTS: dict[str, Call] = {
     "share list": lambda db, i: shares.shares(db, i.user, i.album, NEWEST, 50),
     "share made and revoked": _shared,
     "share count": lambda db, i: shares.count_working(db, i.user),
-    "share view": lambda db, i: shares.view(db, i.token, 0, 0, 50, counts=True),
-    "share view, skip": lambda db, i: shares.view(db, i.token, 0, FAR, 20, counts=False),
+    "share view": lambda db, i: _view_of(db, i, "position", 0, 50, counts=True),
+    "share view, skip": lambda db, i: _view_of(db, i, "position", FAR, 20, counts=False),
+    "share view, taken": lambda db, i: _view_of(db, i, "-taken", 0, 50, counts=True),
     "share image": lambda db, i: shares.shared_image(db, i.token, i.photo),
     "share displays": lambda db, i: shares.enqueue_displays(db, i.album, 0, 20),
     "user insert": lambda db, i: accounts.insert_user(db, uuid4().hex, "u", "h"),
@@ -399,6 +431,7 @@ STATEMENTS: dict[str, Call] = {
 }
 
 NOT_FLAT = {
+    "album list, covers": "two look-ups for each of fifty albums, in indexes that become deeper",
     "share count": "the links of all albums of one user, when they have come to their bound",
     "share made and revoked": "the same",
     "album delete": "all photos of an album leave it",

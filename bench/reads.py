@@ -16,6 +16,7 @@ from bench.load import json_request, request
 from bench.plan import STATEMENT_PATH
 from bench.world import SHOWN, World
 from photo_api.accounts.tokens import digest
+from photo_api.albums.orders import POSITION
 from photo_api.albums.queries import album_page
 from photo_api.albums.routes import FIRST_PAGE
 from photo_api.http.cursors import encode_cursor
@@ -100,13 +101,13 @@ def _hot(world: World) -> list[Read]:
     counter's row would be all that is measured."""
     few, many, page = world.few, world.many, (MAX_ID, 0, DEFAULT_LIMIT)
     album = f"/api/albums/{world.album_id}?limit={SHOWN}"
-    album_args = many.id, world.album_id, -1, 0, SHOWN + 1
+    album_args = many.id, world.album_id, POSITION, POSITION.start, 0, SHOWN + 1
     photo = f"/api/photos/{world.photo_id}/image"
     lists, redirect = "/api/photos/", (few.id, world.photo_id)
     return [
         Read("photo-list-20", photos, [Asked(lists, (few.id, *page), few.token)]),
         Read("photo-list-10000", photos, [Asked(lists, (many.id, *page), many.token)]),
-        Read("album-page", album_page, [Asked(album, album_args, many.token)]),
+        Read("album-page", PAGE, [Asked(album, album_args, many.token)]),
         Read("share-view", VIEW, [_share(token) for token in world.share_tokens]),
         Read("image-redirect", image, [Asked(photo, redirect, few.token)], 302),
     ]
@@ -125,7 +126,7 @@ def _cold(world: World) -> list[Read]:
     albums = [
         Asked(
             f"/api/albums/{album_id}?limit={SHOWN}",
-            (owner.id, album_id, -1, 0, SHOWN + 1),
+            (owner.id, album_id, POSITION, POSITION.start, 0, SHOWN + 1),
             owner.token,
         )
         for album_id in cold.album_ids
@@ -138,7 +139,7 @@ def _cold(world: World) -> list[Read]:
     return [
         Read("photo-list-20-cold", photos, lists(SHORT), alike=True),
         Read("photo-list-50-cold", photos, lists(DEFAULT_LIMIT), alike=True),
-        Read("album-page-cold", album_page, albums, alike=True),
+        Read("album-page-cold", PAGE, albums, alike=True),
         Read("share-view-cold", VIEW, shares, alike=True),
         Read("image-redirect-cold", image, images, 302, alike=True),
     ]
@@ -150,11 +151,11 @@ def _whole(world: World) -> Read:
     asked = []
     for number, after in enumerate((-1, *world.whole_positions[FIRST_PAGE - 1 :: FIRST_PAGE])):
         cursor = f"?cursor={encode_cursor(after)}" if number else ""
-        args = owner.id, album_id, after, 0, FIRST_PAGE + 1
+        args = owner.id, album_id, POSITION, (after,), 0, FIRST_PAGE + 1
         asked.append(Asked(f"/api/albums/{album_id}{cursor}", args, owner.token))
     if len(world.whole_positions) % FIRST_PAGE == 0:
         asked.pop()  # behind the last photo
-    return Read(WHOLE, album_page, asked)
+    return Read(WHOLE, PAGE, asked)
 
 
 def _timeline(world: World) -> list[Read]:
@@ -188,7 +189,10 @@ def _timeline(world: World) -> list[Read]:
 MONTHS = partial(months, archived=False)
 MONTH = partial(month, archived=False)
 VIEW = partial(view, counts=True)
+PAGE = partial(album_page, covers=False)
 
 
 def _share(token: str) -> Asked:
-    return Asked(f"/api/share/{token}?limit={SHOWN}", (digest(token), -1, 0, SHOWN + 1))
+    return Asked(
+        f"/api/share/{token}?limit={SHOWN}", (digest(token), POSITION, POSITION.start, 0, SHOWN + 1)
+    )

@@ -231,6 +231,9 @@ MADE: Mapping[str, Callable[[Stage], Made]] = {
     "DELETE /api/albums/{album_id}": other_album,
     "POST /api/albums/{album_id}/photos": to_add,
     "DELETE /api/albums/{album_id}/photos": to_remove,
+    "POST /api/albums/{album_id}/photos/move": lambda stage: body(
+        photo_ids=[stage.ids["photo"]], to="start"
+    ),
     f"POST /api/albums/{{album_id}}/share{KEY}": lambda stage: keyed({}),
     "DELETE /api/albums/{album_id}/share/{share_id}": other_link,
     "GET /api/share/{token}/photos/{photo_id}/image": lambda stage: (

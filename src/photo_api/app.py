@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from photo_api.accounts.own_account import router as own_account
 from photo_api.accounts.passwords import Passwords
 from photo_api.accounts.routes import router as accounts
+from photo_api.albums.routes import of_photos as albums_of_photos
 from photo_api.albums.routes import router as albums
 from photo_api.cloud.identity import Identity
 from photo_api.contract import API_PREFIX
@@ -113,17 +114,8 @@ def add_routes(app: FastAPI) -> None:
     """Those of all features."""
     # Not include_router, which would put each router behind a matching of its own: routes are tried
     # in this order, those that are asked for most first.
-    for router in (
-        keeping,
-        photos,
-        albums,
-        shares,
-        timeline,
-        health_routes,
-        accounts,
-        own_account,
-        scraped,
-    ):
+    features = keeping, photos, albums, albums_of_photos, shares, timeline, accounts, own_account
+    for router in (*features, health_routes, scraped):
         app.router.routes.extend(answering_head(router.routes))
     app.include_router(health_routes, prefix=API_PREFIX, include_in_schema=False)
 

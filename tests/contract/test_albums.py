@@ -14,6 +14,7 @@ A = {
     "description",
     "cover_photo_id",
     "photo_count",
+    "sort",
     "created_at",
     "updated_at",
 }

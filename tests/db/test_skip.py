@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from photo_api.albums import queries as albums
+from photo_api.albums.orders import POSITION
 from photo_api.photos import queries as photos
 from photo_api.shares import queries as shares
 from tests.own_stage import own_database
@@ -38,11 +39,12 @@ async def test_a_page_that_skips_is_that_part_of_the_whole_list(
     await db.execute(SHARE, album, token)
 
     async def listed(skip: int, limit: int) -> list[list[int]]:
-        page = await albums.album_page(db, user, album, 0, skip, limit)
-        view = await shares.view(db, token, 0, skip, limit, counts=False)
+        start = POSITION.start
+        page = await albums.album_page(db, user, album, POSITION, start, skip, limit, covers=False)
+        view = await shares.view(db, token, POSITION, start, skip, limit, counts=False)
         return [
             [row["id"] for row in await photos.photos(db, user, EVERY, skip, limit)],
-            [row["id"] for row in await albums.albums(db, user, EVERY, skip, limit)],
+            [row["id"] for row in await albums.albums(db, user, EVERY, skip, limit, covers=False)],
             [row["id"] for row in page if row["id"] is not None],
             [row["id"] for row in view if row["id"] is not None],
         ]

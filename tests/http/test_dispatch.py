@@ -104,6 +104,7 @@ async def _world(worker: Worker) -> World:
         ("PATCH", "/api/albums/{album_id}"): {"name": "Album", "cover_photo_id": photo_ids[1]},
         ("POST", "/api/albums/{album_id}/photos"): {"photo_ids": [photo_ids[0], 2**70]},
         ("DELETE", "/api/albums/{album_id}/photos"): {"photo_ids": [2**70]},
+        ("POST", "/api/albums/{album_id}/photos/move"): {"photo_ids": photo_ids[:1], "to": "end"},
         ("POST", "/api/albums/{album_id}/share"): {"expires_in_days": 3},
         ("POST", "/api/auth/login"): login,
         ("POST", "/api/auth/register"): {**login, "username": "somebody"},

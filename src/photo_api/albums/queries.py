@@ -3,22 +3,41 @@
 from collections.abc import Sequence
 from typing import Any
 
-from photo_api.http.pages import behind, below, ended_by_bytes
+from photo_api.albums.orders import ORDERS, Order, photos_in
+from photo_api.http.pages import below, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
-from photo_api.photos.presentation import COLUMNS
 
 ALBUM_FIELDS = (
-    "id", "owner_id", "name", "description", "cover_photo_id", "photo_count", "created_at",
+    "id", "owner_id", "name", "description", "cover_photo_id", "photo_count", "sort", "created_at",
     "updated_at",
 )  # fmt: skip
 ALBUM = ", ".join(f"a.{name}" for name in ALBUM_FIELDS)
 
-BELOW = below("SELECT id FROM albums WHERE owner_id = $1 AND id < $2")
-ALBUMS = ended_by_bytes(
-    f"SELECT {ALBUM} FROM albums a WHERE a.owner_id = $1 AND a.id < {BELOW}"
-    " ORDER BY a.id DESC LIMIT $4",
-    order="p.id DESC",
+FIRST = " ".join(
+    f"WHEN '{order.name}' THEN (SELECT m.photo_id FROM album_photos m WHERE m.album_id = a.id"
+    f" ORDER BY {order.by('m')} LIMIT 1)"
+    for order in ORDERS.values()
 )
+COVER = f""" LEFT JOIN LATERAL (
+    SELECT c.id AS cover_id, c.owner_id AS cover_owner_id, c.original_filename AS cover_filename,
+        c.thumbnail_key AS cover_key, c.blurhash AS cover_blurhash
+    FROM photos c WHERE c.id = coalesce(a.cover_photo_id, CASE a.sort {FIRST} END)
+    AND c.status = 'ready') cover ON true"""
+"""The cover of the album `a`: the one that was chosen, or the photo that it shows first."""
+
+BELOW = below("SELECT id FROM albums WHERE owner_id = $1 AND id < $2")
+
+
+def _albums(columns: str, cover: str) -> str:
+    return ended_by_bytes(
+        f"SELECT {columns} FROM albums a{cover} WHERE a.owner_id = $1 AND a.id < {BELOW}"
+        " ORDER BY a.id DESC LIMIT $4",
+        order="p.id DESC",
+    )
+
+
+ALBUMS = _albums(ALBUM, "")
+COVERED = _albums(f"{ALBUM}, cover.*", COVER)
 
 
 async def insert_album(db: Any, owner_id: int, name: str, description: str | None) -> int:
@@ -35,34 +54,61 @@ async def album(db: Any, owner_id: int, album_id: int) -> Any | None:
     )
 
 
-async def albums(db: Any, owner_id: int, before: int, skip: int, limit: int) -> list[Any]:
+async def albums(
+    db: Any, owner_id: int, before: int, skip: int, limit: int, *, covers: bool
+) -> list[Any]:
     """Newest first, those with an id below `before`, as many as a page can hold."""
+    if covers:
+        return list(await db.fetch(COVERED, owner_id, before, skip, limit))
     rows: list[Any] = await db.fetch(ALBUMS, owner_id, before, skip, limit)
     return rows
 
 
-PHOTOS = ended_by_bytes(
-    f"SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id"
-    " AND p.status = 'ready' WHERE m.album_id = a.id"
-    f" AND m.position > {behind(after='$3', skip='$4')} ORDER BY m.position LIMIT $5",
-    order="p.position",
-)
+async def albums_of_photo(
+    db: Any, owner_id: int, photo_id: int, before: int, limit: int
+) -> list[Any]:
+    """The newest albums with an id below `before` that hold the photo: a row each, or one with `id`
+    null for a photo in none; no row at all means that there is no such photo."""
+    rows: list[Any] = await db.fetch(
+        f"SELECT {ALBUM} FROM photos p LEFT JOIN LATERAL ("
+        # One by one: which other albums the user has is not read.
+        "  SELECT a.* FROM (SELECT album_id FROM album_photos WHERE photo_id = p.id OFFSET 0) m"
+        "  JOIN LATERAL (SELECT * FROM albums WHERE id = m.album_id AND owner_id = $1 OFFSET 0) a"
+        "  ON true WHERE a.id < $3 ORDER BY a.id DESC LIMIT $4"
+        ") a ON true WHERE p.id = $2 AND p.owner_id = $1 AND p.status = 'ready' ORDER BY a.id DESC",
+        owner_id, photo_id, before, limit,
+    )  # fmt: skip
+    return rows
+
+
+PHOTOS = {
+    order.name: photos_in(order, "$3", "$4", ("$5", "$6")[: len(order.keys)])
+    for order in ORDERS.values()
+}
 
 
 async def album_page(
-    db: Any, owner_id: int, album_id: int, after: int, skip: int, limit: int
+    db: Any,
+    owner_id: int,
+    album_id: int,
+    order: Order,
+    after: Sequence[Any],
+    skip: int,
+    limit: int,
+    *,
+    covers: bool,
 ) -> list[Any]:
-    """The album with its photos behind position `after`, in one statement: a row for each photo,
-    or one row with `photo_id` null. No row at all means that there is no such album."""
+    """The album with its photos in this order behind these keys, in one statement: a row for each
+    photo, or one row with `id` null. No row at all means that there is no such album."""
     rows: list[Any] = await db.fetch(
         f"""
         SELECT a.owner_id AS album_owner_id, a.name, a.description AS album_description,
-               a.cover_photo_id, a.photo_count, a.created_at AS album_created_at,
-               a.updated_at AS album_updated_at, p.*
-        FROM albums a LEFT JOIN LATERAL ({PHOTOS}) p ON true
-        WHERE a.id = $2 AND a.owner_id = $1 ORDER BY p.position
+               a.cover_photo_id, a.photo_count, a.sort, a.created_at AS album_created_at,
+               a.updated_at AS album_updated_at{", cover.*" if covers else ""}, p.*
+        FROM albums a{COVER if covers else ""} LEFT JOIN LATERAL ({PHOTOS[order.name]}) p ON true
+        WHERE a.id = $2 AND a.owner_id = $1 ORDER BY {order.by("p")}
         """,
-        owner_id, album_id, after, skip, limit,
+        owner_id, album_id, limit, skip, *after,
     )  # fmt: skip
     return rows
 
@@ -74,6 +120,7 @@ async def update_album(
     name: str | None,
     description: str | None,
     cover_photo_id: int | None,
+    sort: str | None,
 ) -> Any | None:
     """The changed album, or None. Null leaves a field as it is, a blank description clears it. A
     cover that is not a photo of the owner's changes nothing and gives `cover_ok` false."""
@@ -89,6 +136,7 @@ async def update_album(
                 description = CASE WHEN $4::text IS NULL THEN a.description
                                    ELSE nullif(btrim($4), '') END,
                 cover_photo_id = coalesce($5, a.cover_photo_id),
+                sort = coalesce($6, a.sort),
                 updated_at = now()
             FROM cover WHERE a.id = $2 AND a.owner_id = $1 AND cover.ok
             RETURNING {ALBUM}
@@ -98,7 +146,7 @@ async def update_album(
         SELECT false, {ALBUM} FROM albums a, cover
         WHERE a.id = $2 AND a.owner_id = $1 AND NOT cover.ok
         """,
-        owner_id, album_id, name, description, cover_photo_id,
+        owner_id, album_id, name, description, cover_photo_id, sort,
     )  # fmt: skip
 
 

@@ -1,26 +1,43 @@
 """Albums and what is in them."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from photo_api.albums import queries
-from photo_api.albums.models import Album, AlbumChange, AlbumPage, Changed, NewAlbum, PhotoIds
+from photo_api.albums import arranging, queries
+from photo_api.albums.models import (
+    Album,
+    AlbumChange,
+    AlbumPage,
+    AlbumWithCover,
+    Changed,
+    NewAlbum,
+    PhotoIds,
+    PhotoMove,
+)
+from photo_api.albums.orders import Order, in_its_order
 from photo_api.contract import API_PREFIX
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import Cursor, cursor_behind, decode_cursor, next_page
+from photo_api.http.cursors import Cursor, decode_cursor, next_page
 from photo_api.http.direct_route import DirectRoute
-from photo_api.http.fields import MAX_ID, Limit, PathId, Skip, in_range
+from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip, in_range
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import encode_within, json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.pages import PAGE_BYTES
-from photo_api.state import Authenticated, IdempotencyKey
+from photo_api.photos.presentation import rendition_filename
+from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/albums", tags=["albums"], route_class=DirectRoute)
+of_photos = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["albums"], route_class=DirectRoute)
 
 FIRST_PAGE = 1000
+
+Covers = Annotated[
+    bool, Query(description="tell the cover of each: what was chosen, or its first photo")
+]
 
 
 @router.post("", status_code=201, response_model=Album, responses=errors(401, 403, 422, 503))
@@ -42,21 +59,51 @@ async def create_album(
     return json_response(dict(album), 201)
 
 
-@router.get("", response_model=list[Album], responses=errors(400, 401, 403, 422, 503))
+@router.get("", response_model=list[AlbumWithCover], responses=errors(400, 401, 403, 422, 503))
 async def list_albums(
-    caller: Authenticated, skip: Skip = 0, limit: Limit = 50, cursor: Cursor = None
+    caller: Authenticated,
+    skip: Skip = 0,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    covers: Covers = False,
 ) -> Response:
     """The caller's albums, newest first. A full page (`limit` albums or 4 MB) names the following
     one in its Link header, by a cursor that stays right while albums come and go."""
-    before = decode_cursor(cursor) if cursor else MAX_ID
-    rows = await queries.albums(caller.state.db, caller.user_id, before, skip, limit)
+    before, state = decode_cursor(cursor) if cursor else MAX_ID, caller.state
+    rows = await queries.albums(state.db, caller.user_id, before, skip, limit, covers=covers)
+    told = await _covers(state, rows) if covers else [{}] * len(rows)
     page = encode_within(
-        PAGE_BYTES, ({name: row[name] for name in queries.ALBUM_FIELDS} for row in rows)
+        PAGE_BYTES, (_album(row) | cover for row, cover in zip(rows, told, strict=True))
     )
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
-        headers = next_page("/api/albums/", rows[len(page) - 1]["id"], limit)
+        path = "/api/albums/"
+        headers = next_page(
+            path, rows[len(page) - 1]["id"], limit, "&covers=true" if covers else ""
+        )
     return json_response(page, headers=headers)
+
+
+def _album(row: Any) -> dict[str, Any]:
+    return {name: row[name] for name in queries.ALBUM_FIELDS}
+
+
+async def _covers(state: AppState, rows: list[Any]) -> list[dict[str, Any]]:
+    """The field `cover` of each. Others have their turn after as many URLs as are signed in a few
+    milliseconds."""
+    reader = state.owners.reader
+    made: list[dict[str, Any]] = []
+    for number, row in enumerate(rows, 1):
+        photo_id, key = row["cover_id"], row["cover_key"]
+        if reader is not None:
+            (url,) = reader.urls([key], rendition_filename(row["cover_filename"] or ""))
+        else:
+            url = key and state.thumbnail_urls.url(row["cover_owner_id"], photo_id)
+        cover = {"photo_id": photo_id, "thumbnail_url": url, "blurhash": row["cover_blurhash"]}
+        made.append({"cover": cover if photo_id is not None else None})
+        if reader is not None and number % reader.at_once == 0:
+            await asyncio.sleep(0)
+    return made
 
 
 @router.get("/{album_id}", response_model=AlbumPage, responses=errors(400, 401, 403, 404, 422, 503))
@@ -66,19 +113,25 @@ async def get_album(
     skip: Skip = 0,
     limit: Annotated[Limit | None, Query()] = None,
     cursor: Cursor = None,
+    covers: Covers = False,
 ) -> Response:
-    """An album with its photos in album order: a page of them, or without `limit` the first 1,000;
-    it ends at 4 MB in any case. `next` is null on the last page."""
-    after = decode_cursor(cursor) if cursor else -1
-    size = FIRST_PAGE if limit is None else limit
-    rows = await queries.album_page(
-        caller.state.db, caller.user_id, album_id, after, skip, size + 1
-    )
+    """An album with its photos in its order (`sort`): a page of them, or without `limit` the first
+    1,000; it ends at 4 MB in any case. `next` is null on the last page. Once the album has another
+    order, a cursor is 400."""
+    size, state = FIRST_PAGE if limit is None else limit, caller.state
+
+    async def fetch(order: Order, after: tuple[Any, ...]) -> list[Any]:
+        return await queries.album_page(
+            state.db, caller.user_id, album_id, order, after, skip, size + 1, covers=covers
+        )
+
+    rows, order = await in_its_order(fetch, cursor)
     if not rows:
         raise not_found("Album")
     shown = [row for row in rows[:size] if row["id"] is not None]
-    page = await caller.state.owners.presenter.page(shown)
+    page = await state.owners.presenter.page(shown)
     album = rows[0]
+    (cover,) = await _covers(state, rows[:1]) if covers else [{}]
     return json_response(
         {
             "id": album_id,
@@ -87,17 +140,19 @@ async def get_album(
             "description": album["album_description"],
             "cover_photo_id": album["cover_photo_id"],
             "photo_count": album["photo_count"],
+            "sort": album["sort"],
             "created_at": album["album_created_at"],
             "updated_at": album["album_updated_at"],
+            **cover,
             "photos": page,
-            "next": cursor_behind(page, rows),
+            "next": order.cursor_behind(page, rows),
         }
     )
 
 
 @router.patch("/{album_id}", response_model=Album, responses=errors(400, 401, 403, 404, 422, 503))
 async def change_album(album_id: PathId, body: AlbumChange, caller: Authenticated) -> Response:
-    """Change name, description or cover."""
+    """Change name, description, cover or order."""
     cover = body.cover_photo_id
     row = await queries.update_album(
         caller.state.db,
@@ -107,12 +162,13 @@ async def change_album(album_id: PathId, body: AlbumChange, caller: Authenticate
         body.description,
         # An id that cannot exist is asked for as 0, which no photo has.
         cover if cover is None or in_range(cover) else 0,
+        body.sort,
     )
     if row is None:
         raise not_found("Album")
     if not row["cover_ok"]:
         raise ApiError(Code.INVALID_COVER, "The cover must be one of your photos")
-    return json_response({name: row[name] for name in queries.ALBUM_FIELDS})
+    return json_response(_album(row))
 
 
 @router.delete("/{album_id}", status_code=204, responses=errors(401, 403, 404, 503))
@@ -147,3 +203,47 @@ async def remove_photos(album_id: PathId, body: PhotoIds, caller: Authenticated)
     if count is None:
         raise not_found("Album")
     return json_response({"message": f"Removed {count} photos", "count": count})
+
+
+@router.post(
+    "/{album_id}/photos/move",
+    response_model=Changed,
+    responses=errors(401, 403, 404, 422, 503),
+)
+async def move_photos(album_id: PathId, body: PhotoMove, caller: Authenticated) -> Response:
+    """Move photos of the album before or after another one of it, or to its start or end. Those
+    that are not in the album are skipped; the other one must be. It is the order by position,
+    whichever the album is shown in."""
+    other = body.before if body.after is None else body.after
+    side: arranging.Side = body.to or ("before" if body.after is None else "after")
+    if other is not None and not in_range(other):
+        raise not_found("The other photo")
+    wanted = list(filter(in_range, body.photo_ids))
+    async with caller.state.db.transaction() as connection:
+        count = await arranging.move(
+            connection, caller.user_id, album_id, wanted, arranging.Where(side, other)
+        )
+    if count is None:
+        raise not_found("Album")
+    return json_response({"message": f"Moved {count} photos", "count": count})
+
+
+@of_photos.get(
+    "/{photo_id}/albums",
+    response_model=list[Album],
+    responses=errors(400, 401, 403, 404, 422, 503),
+)
+async def albums_of_photo(
+    photo_id: PathId, caller: Authenticated, limit: Limit = MAX_LIMIT, cursor: Cursor = None
+) -> Response:
+    """The caller's albums that hold the photo, newest first. A full page names the following one in
+    its Link header."""
+    before = decode_cursor(cursor) if cursor else MAX_ID
+    rows = await queries.albums_of_photo(caller.state.db, caller.user_id, photo_id, before, limit)
+    if not rows:
+        raise not_found("Photo")
+    page = encode_within(PAGE_BYTES, (_album(row) for row in rows if row["id"] is not None))
+    headers = {}
+    if page and (len(page) == limit or len(page) < len(rows)):
+        headers = next_page(f"/api/photos/{photo_id}/albums", rows[len(page) - 1]["id"], limit)
+    return json_response(page, headers=headers)

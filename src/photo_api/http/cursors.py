@@ -1,9 +1,8 @@
 """Opaque cursors of keyset pagination: a position in an order, not a number of rows to skip."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 
@@ -30,14 +29,9 @@ def encode_cursor(position: int) -> str:
     return _text(position.to_bytes(LENGTH))
 
 
-def cursor_behind(page: Sequence[object], rows: Sequence[Any]) -> str | None:
-    """A cursor behind the last row that made it into the page; None when all did, or none."""
-    return encode_cursor(rows[len(page) - 1]["position"]) if 0 < len(page) < len(rows) else None
-
-
-def next_page(path: str, last: int, limit: int) -> dict[str, str]:
-    """The header that names the page behind this position."""
-    return {"Link": f'<{path}?cursor={encode_cursor(last)}&limit={limit}>; rel="next"'}
+def next_page(path: str, last: int, limit: int, asked: str = "") -> dict[str, str]:
+    """The header that names the page behind this position; `asked` is what else its query has."""
+    return {"Link": f'<{path}?cursor={encode_cursor(last)}&limit={limit}{asked}>; rel="next"'}
 
 
 def decode_cursor(cursor: str) -> int:

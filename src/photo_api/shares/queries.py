@@ -1,15 +1,15 @@
 """SQL of share links. A token is found by its hash; the token itself is only there sealed."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
 
+from photo_api.albums.orders import ORDERS, Order, photos_in
 from photo_api.db.places import count_anew, taking
-from photo_api.http.pages import behind, ended_by_bytes
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.jobs.queue import enqueuing
-from photo_api.photos.presentation import COLUMNS
 
 LINKS = "links"
 SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
@@ -142,39 +142,46 @@ COUNT_VIEW = """, counted AS (
 )"""
 
 
+PHOTOS = {
+    order.name: photos_in(
+        order, "$2", "$3", ("$4", "$5")[: len(order.keys)], condition=" AND NOT share.expired"
+    )
+    for order in ORDERS.values()
+}
+
+
 async def view(
-    db: Any, token_hash: bytes, after: int, skip: int, limit: int, *, counts: bool
+    db: Any,
+    token_hash: bytes,
+    order: Order,
+    after: Sequence[Any],
+    skip: int,
+    limit: int,
+    *,
+    counts: bool,
 ) -> list[Any]:
-    """The shared album with its photos behind position `after`, the view counted if it `counts`, in
-    one statement. No row: unknown, revoked or of a deactivated account; a row with `expired`:
-    nothing was counted. A database that takes no writes for the moment still shows the album, and
-    the view is not counted."""
+    """The shared album with its photos in this order behind these keys, the view counted if it
+    `counts`, in one statement. No row: unknown, revoked or of a deactivated account; a row with
+    `expired`: nothing was counted. A database that takes no writes for the moment still shows the
+    album, and the view is not counted."""
+    args = (token_hash, limit, skip, *after)
     try:
-        return await _view(db, COUNT_VIEW if counts else "", token_hash, after, skip, limit)
+        return await _view(db, COUNT_VIEW if counts else "", order, *args)
     except asyncpg.ReadOnlySQLTransactionError:
-        return await _view(db, "", token_hash, after, skip, limit)
+        return await _view(db, "", order, *args)
 
 
-PHOTOS = ended_by_bytes(
-    f"SELECT m.position, {COLUMNS} FROM album_photos m JOIN photos p ON p.id = m.photo_id"
-    " AND p.status = 'ready' WHERE m.album_id = a.id"
-    f" AND m.position > {behind(after='$2', skip='$3')}"
-    " AND NOT share.expired ORDER BY m.position LIMIT $4",
-    order="p.position",
-)
-
-
-async def _view(db: Any, count: str, *args: object) -> list[Any]:
+async def _view(db: Any, count: str, order: Order, *args: object) -> list[Any]:
     rows: list[Any] = await db.fetch(
         f"""
         WITH share AS (
             SELECT s.id, s.album_id, coalesce(s.expires_at <= now(), false) AS expired
             FROM {LIVE} WHERE s.token_hash = $1 AND s.is_active AND u.is_active
         ){count}
-        SELECT share.expired, a.name, a.description AS album_description, a.photo_count,
+        SELECT share.expired, a.name, a.description AS album_description, a.photo_count, a.sort,
                a.created_at AS album_created_at, p.*
-        FROM share JOIN albums a ON a.id = share.album_id LEFT JOIN LATERAL ({PHOTOS}) p ON true
-        ORDER BY p.position
+        FROM share JOIN albums a ON a.id = share.album_id
+        LEFT JOIN LATERAL ({PHOTOS[order.name]}) p ON true ORDER BY {order.by("p")}
         """,
         *args,
     )

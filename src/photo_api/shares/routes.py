@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from photo_api.accounts.tokens import digest
+from photo_api.albums.orders import Order, in_its_order
 from photo_api.contract import API_PREFIX
 from photo_api.db.places import TRIES
 from photo_api.errors import ApiError, Code, not_found
-from photo_api.http.cursors import Cursor, cursor_behind, decode_cursor, next_page
+from photo_api.http.cursors import Cursor, decode_cursor, next_page
 from photo_api.http.direct_route import DirectRoute
 from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
@@ -127,15 +128,21 @@ async def view_share(
     limit: Annotated[Limit | None, Query()] = None,
     cursor: Cursor = None,
 ) -> Response:
-    """A shared album: a page of its photos, or without `limit` the first 1,000; it ends at 4 MB in
-    any case. Counts the view, unless a program looks: HEAD, previews of links, search engines."""
-    after = decode_cursor(cursor) if cursor else -1
+    """A shared album: a page of its photos in its order, or without `limit` the first 1,000; it
+    ends at 4 MB in any case. Counts the view, unless a program looks: HEAD, previews of links,
+    search engines."""
     size = FIRST_PAGE if limit is None else limit
-    by_a_person = is_by_a_person(request)
-    with results(state.metrics.counts, SHARE_VIEWS, "person" if by_a_person else "program"):
-        rows = await queries.view(
-            state.db, digest(token), after, skip, size + 1, counts=by_a_person
+    by_a_person = counts = is_by_a_person(request)
+
+    async def fetch(order: Order, after: tuple[Any, ...]) -> list[Any]:
+        nonlocal counts
+        told, counts = counts, False
+        return await queries.view(
+            state.db, digest(token), order, after, skip, size + 1, counts=told
         )
+
+    with results(state.metrics.counts, SHARE_VIEWS, "person" if by_a_person else "program"):
+        rows, order = await in_its_order(fetch, cursor)
         if not rows:
             raise _unknown(request)
         if rows[0]["expired"]:
@@ -149,7 +156,7 @@ async def view_share(
             "photo_count": rows[0]["photo_count"],
             "photos": page,
             "created_at": rows[0]["album_created_at"],
-            "next": cursor_behind(page, rows),
+            "next": order.cursor_behind(page, rows),
         }
     )
 
