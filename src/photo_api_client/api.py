@@ -112,7 +112,7 @@ class PhotoApi:
 
     def upload_presigned(
         self,
-        album_id: int,
+        album_id: int | None,
         filename: str,
         content_type: str,
         data: bytes,
@@ -143,7 +143,7 @@ class PhotoApi:
 
     def upload_through_server(
         self,
-        album_id: int,
+        album_id: int | None,
         filename: str,
         content_type: str,
         data: bytes,
@@ -151,7 +151,8 @@ class PhotoApi:
         title: str | None = None,
     ) -> int:
         """As a multipart form; answers the photo's id."""
-        fields = {"album_id": str(album_id)} | ({"title": title} if title else {})
+        given = {"album_id": album_id, "title": title or None}
+        fields = {name: str(value) for name, value in given.items() if value is not None}
         file = {"file": (filename, data, content_type)}
         return int(self._call("POST", "/photos/", data=fields, files=file)["id"])
 
