@@ -357,6 +357,7 @@ def test_the_sweep_deletes_after_the_outage_what_it_could_not(
     faulty.answers(500)
     assert dora.api.delete(f"/photos/{photo_id}").is_success
     assert dora.api.get(f"/photos/{photo_id}").status_code == 404
+    assert dora.api.post("/photos/trash/empty", json={}).json()["purged"] == 1
     noted = "SELECT taken FROM unreferenced_objects WHERE object_key = $1"
     eventually(lambda: ask(settings, noted, key)[0]["taken"], 20)
     assert holds(direct, key)

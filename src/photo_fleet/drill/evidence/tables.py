@@ -37,6 +37,8 @@ ENDED = "SELECT boot_id, instance, state FROM instances WHERE state IN ('stopped
 JOBS_LEFT = "SELECT count(*) FROM jobs WHERE state <> 'dead'"
 # What a sweep took that was killed is tried again only after minutes; deleting twice does no harm.
 TAKE_AGAIN = "UPDATE unreferenced_objects SET delete_after = now() WHERE taken"
+# Days are waited for in no case; files of the trash are noted for a time that never comes.
+EMPTY_TRASHES = "UPDATE photos SET status = 'gone', gone_at = now() WHERE status = 'trashed'"
 HASTEN = (
     "UPDATE photos SET upload_expires_at = now() - interval '10 years' WHERE status = 'pending'",
     "UPDATE unreferenced_objects SET delete_after = now() WHERE NOT taken",
@@ -75,9 +77,10 @@ async def read_tables(database_url: str) -> Tables:
 
 
 async def sweep_now(database_url: str, seconds: float, *, hasten: bool = True) -> int:
-    """When the load is over: wait until jobs are done, make everything due that waits to be swept
-    (unless its own deadlines are waited for), and wait for the fleet's own sweep. How much is left
-    after `seconds`: 0 when all is swept. Only on a stage that nobody else uses."""
+    """When the load is over: wait until jobs are done, make all due that is in the trash, and
+    what waits to be swept unless its own deadlines are waited for, and wait for the fleet's own
+    sweep. How much is left after `seconds`: 0 when all is swept. Only on a stage that nobody else
+    uses."""
     deadline = time.monotonic() + seconds
     connection = await open_connection(database_url, timeout=TIME_BOX)
     try:
@@ -86,7 +89,7 @@ async def sweep_now(database_url: str, seconds: float, *, hasten: bool = True) -
         if hasten:
             await connection.execute(TAKE_AGAIN)
         while left := await connection.fetchval(SWEEP_LEFT):
-            for statement in HASTEN if hasten else ():
+            for statement in (EMPTY_TRASHES, *(HASTEN if hasten else ())):
                 await connection.execute(statement)
             if time.monotonic() > deadline:
                 return int(left)
