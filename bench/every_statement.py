@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, cast
@@ -25,6 +26,7 @@ from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import queue, statistics
 from photo_api.photos import (
     dating,
+    finding,
     keeping,
     late_uploads,
     queries,
@@ -35,7 +37,9 @@ from photo_api.photos import (
 )
 from photo_api.photos.bulk import Bulk
 from photo_api.photos.dating import BulkDate
+from photo_api.photos.filters import Box, Filters
 from photo_api.photos.queries import NewDate
+from photo_api.photos.search import terms_of
 from photo_api.photos.upload_queries import NewPhoto
 from photo_api.registry import cdn_paths, leases, receipts
 from photo_api.registry import queries as registry
@@ -179,6 +183,13 @@ async def _changed_in_bulk(db: Any, ids: Ids) -> None:
     await dating.date(db, Bulk(ids.user, [ids.photo], body, 30, "r"))
 
 
+async def _found(filters: Filters, db: Any, ids: Ids) -> None:
+    """Statements of several filters without the transaction that bounds their time."""
+    page = finding.Page(filters)
+    query, values, bounded = finding.statement(ids.user, page)
+    await (finding.find(db, 1, ids.user, page) if bounded else db.fetch(query, *values))
+
+
 async def _ready(db: Any, ids: Ids) -> None:
     await upload_queries.note_object(db, "photos/other.jpg", 60)
     photo, _ = await upload_queries.new_photo_id(db, ids.user, 2**60)
@@ -301,6 +312,26 @@ async def _linked(db: Any, ids: Ids) -> None:
 STATEMENTS: dict[str, Call] = {
     "photo list": lambda db, i: queries.photos(db, i.user, NEWEST, 0, 50),
     "photo list, skip": lambda db, i: queries.photos(db, i.user, NEWEST, FAR, 20),
+    **{
+        f"photos by {name}": partial(_found, filters)
+        for name, filters in {
+            "date": Filters(taken_from=datetime(2000, 1, 1)),
+            "favourite": Filters(favourite=True),
+            "archived": Filters(archived=True),
+            "not archived": Filters(archived=False),
+            "camera": Filters(camera="Camera 3"),
+            "type": Filters(content_type="image/jpeg"),
+            "box": Filters(box=Box(170, -90, -170, 90)),
+            "no place": Filters(has_place=False),
+            "no album": Filters(in_no_album=True),
+            "no rendition": Filters(without_renditions=True),
+            "camera and type": Filters(camera="Camera 3", content_type="image/jpeg"),
+            "frequent text": Filters(terms=terms_of("img")),
+            "rare text": Filters(terms=terms_of("봉화")),
+        }.items()
+    },
+    "photos by album": lambda db, i: _found(Filters(album=i.album), db, i),
+    "facets": lambda db, i: finding.facets(db, i.user),
     "photo": lambda db, i: queries.photo(db, i.user, i.photo),
     "image": lambda db, i: queries.image(db, i.user, i.photo),
     "thumbnail": lambda db, i: queries.thumbnail_of(db, i.user, i.photo),
@@ -432,6 +463,8 @@ STATEMENTS: dict[str, Call] = {
 
 NOT_FLAT = {
     "album list, covers": "two look-ups for each of fifty albums, in indexes that become deeper",
+    "photos by box": "the places of one user, where few of the latest are in the box",
+    "photos by rare text": "all photos of one user that have the text, up to 500",
     "share count": "the links of all albums of one user, when they have come to their bound",
     "share made and revoked": "the same",
     "album delete": "all photos of an album leave it",

@@ -130,6 +130,13 @@ def _in(database: str, url: str) -> str:
 
 
 async def _fill_fast(superuser: Any, rows: Rows) -> None:
+    async with later_indexes(superuser):
+        await fill(superuser, NONE, rows)
+    await superuser.execute("CHECKPOINT")
+
+
+@asynccontextmanager
+async def later_indexes(superuser: Any) -> AsyncIterator[None]:
     """Indexes that no constraint needs are made when the rows are there."""
     indexes = await superuser.fetch(
         "SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made"
@@ -139,10 +146,9 @@ async def _fill_fast(superuser: Any, rows: Rows) -> None:
     )
     for index in indexes:
         await superuser.execute(f"DROP INDEX {index['name']}")
-    await fill(superuser, NONE, rows)
+    yield
     for index in indexes:
         await superuser.execute(index["made"])
-    await superuser.execute("CHECKPOINT")
 
 
 async def _measure(superuser: Any, user: int, call: Call, cost: Cost) -> None:

@@ -13,8 +13,9 @@ SMALL, MIDDLE, LARGE = 3, 5, 1
 links and albums (1 and 1097); of the last one photo in 25, all in one album."""
 
 GROWING = (
-    "users", "photos", "albums", "album_photos", "shares", "jobs", "refresh_families",
-    "refresh_tokens", "idempotency_keys", "login_attempts", "deletions", "unreferenced_objects",
+    "users", "photos", "photo_search", "photos_in_no_album", "albums", "album_photos", "shares",
+    "jobs", "refresh_families", "refresh_tokens", "idempotency_keys", "login_attempts", "deletions",
+    "unreferenced_objects",
 )  # fmt: skip
 """Tables that grow with users and what they do. Of the registry there is a row for each boot of the
 last week, of `job_turns` and `places` a row for each user who was at work."""
@@ -23,19 +24,26 @@ FILL = (
     "INSERT INTO users (email, email_fold, username, password_hash) SELECT 'u' || i || '@x',"
     " 'u' || i || '@x', 'u' || i, '' FROM generate_series({before.users} + 1, {rows.users}) i",
     "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type, file_size,"
-    " sha256, object_key, renditions, thumbnail_key, metadata_reader, display_key, sort_at)"
+    " sha256, object_key, renditions, thumbnail_key, metadata_reader, display_key, sort_at,"
+    " camera, latitude, longitude, search_text)"
     " SELECT CASE WHEN i <= 20 THEN 3 WHEN i <= 1000 THEN 5 WHEN i % 25 = 0 THEN 1"
     "   ELSE 6 + i::bigint * 7919 % ({rows.users} - 5) END,"
     " 'ready', 0, 'IMG.jpg', 'image/jpeg', 3000000, sha256(i::text::bytea), 'photos/' || i,"
     " 'ready', 'renditions/' || i, 1, 'd' || i,"
-    " '2010-01-01'::timestamp + make_interval(hours => i % 20000)"
+    " '2010-01-01'::timestamp + make_interval(hours => i % 20000), 'Camera ' || i % 5,"
+    " CASE WHEN i % 2 = 0 THEN i % 180 - 90 END, CASE WHEN i % 2 = 0 THEN i % 360 - 180 END,"
+    " CASE WHEN i % 500 = 0 THEN '봉화' ELSE 'img' END"
     " FROM generate_series({before.photos} + 1, {rows.photos}) i",
+    "INSERT INTO photo_search (photo_id, owner_id, keys)"
+    " SELECT id, owner_id, search_keys(owner_id, search_text)"
+    " FROM photos WHERE id > {before.photos}",
     "INSERT INTO albums (owner_id, name) SELECT CASE WHEN i IN (1, 3) THEN i"
     "  WHEN i <= 1100 THEN 5 ELSE i END, 'a'"
     " FROM generate_series({before.users} + 1, {rows.users}) i",
-    "INSERT INTO album_photos (album_id, photo_id)"
+    "INSERT INTO album_photos (album_id, photo_id, sort_at)"
     " SELECT CASE WHEN owner_id IN (1, 3, 5) THEN owner_id"
-    "   ELSE 1101 + id % ({rows.users} - 1101) END, id FROM photos WHERE id > {before.photos}",
+    "   ELSE 1101 + id % ({rows.users} - 1101) END, id, sort_at"
+    " FROM photos WHERE id > {before.photos}",
     "INSERT INTO shares (album_id, token_hash, token_sealed, token_kid, expires_at, expiry_counted)"
     " SELECT i, sha256(i::text::bytea), '', 'k', CASE WHEN i % 2 = 0 THEN now()"
     "   + make_interval(days => i % 200 - 100) END, i % 2 = 0 AND i % 200 <= 100"
@@ -158,7 +166,7 @@ def _literal(value: object) -> str:
 
 def _element(value: object) -> str:
     text = "\\x" + value.hex() if isinstance(value, bytes) else str(value)
-    return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def nodes(plan: Any, under_limit: bool = False) -> Iterator[tuple[Any, bool]]:

@@ -202,6 +202,7 @@ def empty_trash(stage: Stage) -> Made:
 
 
 KEY = ", with an Idempotency-Key"
+FILTERED = ", by several filters"
 MADE: Mapping[str, Callable[[Stage], Made]] = {
     "POST /api/auth/register": lambda stage: ("", person(stage)),
     "POST /api/auth/login": login,
@@ -216,6 +217,7 @@ MADE: Mapping[str, Callable[[Stage], Made]] = {
     "POST /api/photos/confirm": lambda stage: body(photo_id=stage.staged()),
     "POST /api/photos": lambda stage: ("", form(stage)),
     f"POST /api/photos{KEY}": lambda stage: keyed(form(stage)),
+    f"GET /api/photos{FILTERED}": lambda stage: ("", {"params": {"q": "x", "archived": "false"}}),
     "PATCH /api/photos/{photo_id}": lambda stage: body(title="Dokdo"),
     "POST /api/photos/bulk": in_bulk,
     f"POST /api/photos/bulk{KEY}": lambda stage: keyed(in_bulk(stage)[1]),
@@ -282,7 +284,7 @@ def routes(stage: Stage) -> list[str]:
     """Of the OpenAPI document, and those of them that are asked in another way too."""
     paths = httpx.get(f"{stage.service.url}/openapi.json").json()["paths"]
     known = {f"{method.upper()} {path}" for path in paths for method in paths[path]}
-    named = {name: name.partition(",")[0] for name in MADE if name.endswith(KEY)}
+    named = {name: name.partition(",")[0] for name in MADE if name.endswith((KEY, FILTERED))}
     assert set(named.values()) <= known
     return sorted(route for route in known | set(named) if not route.startswith("HEAD "))
 

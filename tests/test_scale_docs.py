@@ -24,7 +24,9 @@ COMPARED = re.compile(r"\b(?:owner_id|user_id) = \$\d")
 UNKNOWN = re.compile(r"^\?|\b(?:FROM|INTO|JOIN|UPDATE) \?")
 PASSED_ON = {
     "db/pool.py Database": "sends what others give it",
+    "db/bounded.py fetch_within": "the same, and what bounds its time",
     "db/migrations.py _apply": "the schema's own statements",
+    "photos/finding.py find": "put together of fragments, each of which names the owner",
     "jobs/queue.py _change": "its callers' statements, which are read themselves",
 }
 LASTING = re.compile(

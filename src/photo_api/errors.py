@@ -36,6 +36,7 @@ class Code(Enum):
     RANGE_NOT_SATISFIABLE = ("range_not_satisfiable", HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
     VALIDATION = ("validation_error", HTTPStatus.UNPROCESSABLE_ENTITY)
     HEADERS_TOO_LARGE = ("headers_too_large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    FILTER_TOO_BROAD = ("filter_too_broad", HTTPStatus.UNPROCESSABLE_ENTITY)
     IDEMPOTENCY_KEY_REUSED = ("idempotency_key_reused", HTTPStatus.UNPROCESSABLE_ENTITY)
     TOO_MANY_REQUESTS = ("too_many_requests", HTTPStatus.TOO_MANY_REQUESTS)
     TOO_MANY_UPLOADS = ("too_many_uploads", HTTPStatus.TOO_MANY_REQUESTS)

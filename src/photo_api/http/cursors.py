@@ -34,6 +34,11 @@ def next_page(path: str, last: int, limit: int, asked: str = "") -> dict[str, st
     return {"Link": f'<{path}?cursor={encode_cursor(last)}&limit={limit}{asked}>; rel="next"'}
 
 
+def next_found(path: str, cursor: str, limit: int, asked: str) -> dict[str, str]:
+    """The same behind a cursor, with what the list was `asked` for as a query string."""
+    return {"Link": f'<{path}?cursor={cursor}&limit={limit}&{asked}>; rel="next"'}
+
+
 def decode_cursor(cursor: str) -> int:
     """The position. Raises `ApiError` BAD_REQUEST for anything that `encode_cursor` never gave."""
     position = int.from_bytes(_raw(cursor, LENGTH))

@@ -15,12 +15,13 @@ the endpoint.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.params import Body
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.convertors import StringConvertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,12 +54,22 @@ class DirectRoute(APIRoute):
         self.takes_body = self.body_field is not None
         self._path = {field.alias: field for field in needs.path_params}
         self._query = {field.alias: field for field in needs.query_params}
+        # Parameters that are the fields of one model, which are validated together.
+        self._model: Any = next(filter(_is_model, needs.query_params), None)
+        if self._model is not None:
+            kind: Any = self._model.field_info.annotation
+            self._names = {field.alias or name for name, field in kind.model_fields.items()}
+            self._no_query, _ = self._model.validate({}, {}, loc=("query",))
         self._headers = {field.alias: field for field in needs.header_params}
         self._dependencies: list[tuple[Any, Any]] = [
             (item.name, item.call) for item in needs.dependencies
         ]
         fields = (*needs.path_params, *needs.query_params, *needs.header_params)
-        self._required = {field.name for field in fields if field.field_info.is_required()}
+        self._required = {
+            field.name
+            for field in fields
+            if field is not self._model and field.field_info.is_required()
+        }
         self.app = self._carrying_on(self.app)
 
     def _suits(self) -> bool:
@@ -101,10 +112,12 @@ class DirectRoute(APIRoute):
         found: dict[str, Any] = {}
         if not _validate(self._path, request.scope["path_params"].items(), "path", found):
             return None
-        if given:
-            pairs = [pair.split("=") for pair in given.decode().split("&")]
-            if not _validate(self._query, pairs, "query", found):
+        pairs = [pair.split("=") for pair in given.decode().split("&")] if given else []
+        if self._model is not None:
+            if not self._validate_model(pairs, found):
                 return None
+        elif not _validate(self._query, pairs, "query", found):
+            return None
         if self._headers:
             headers = [
                 (name, value) for name in self._headers for value in request.headers.getlist(name)
@@ -118,6 +131,18 @@ class DirectRoute(APIRoute):
         if self.dependant.request_param_name:
             found[self.dependant.request_param_name] = request
         return found
+
+    def _validate_model(self, pairs: Sequence[Any], into: dict[str, Any]) -> bool:
+        """Whether every pair is one of its fields, once, and right."""
+        name = self._model.name
+        if not pairs:
+            into[name] = self._no_query
+            return True
+        values = dict(pairs)
+        if len(values) < len(pairs) or not values.keys() <= self._names:
+            return False
+        into[name], errors = self._model.validate(values, {}, loc=("query",))
+        return not errors
 
     def _validate_body(self, request: Request, body: bytes, into: dict[str, Any]) -> bool:
         """Whether it is JSON that says so, and right."""
@@ -153,6 +178,11 @@ def _validate(
         if errors:
             return False
     return True
+
+
+def _is_model(field: Any) -> bool:
+    kind = field.field_info.annotation
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 class Dispatch:

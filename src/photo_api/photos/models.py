@@ -89,6 +89,9 @@ class PhotoDetail(Photo):
             "file_modified_at": None,
             "favourite": True,
             "archived": False,
+            "camera": "Canon EOS R6",
+            "latitude": None,
+            "longitude": None,
         }
     )
     exif: dict[str, Any] | None
@@ -99,6 +102,9 @@ class PhotoDetail(Photo):
     file_modified_at: datetime | None
     favourite: bool
     archived: bool
+    camera: str | None
+    latitude: float | None
+    longitude: float | None
 
 
 class DateChange(BaseModel):

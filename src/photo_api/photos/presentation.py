@@ -22,6 +22,7 @@ COLUMNS = """p.id, p.owner_id, p.title, p.description, p.original_filename, p.co
 DETAIL = (
     "exif", "sort_at", "utc_offset", "date_source", "dates_passed_over", "file_modified_at",
     "favourite", "archived",
+    "camera", "latitude", "longitude",
 )  # fmt: skip
 """Columns of a photo of which lists tell nothing."""
 

@@ -7,16 +7,23 @@ from starlette.responses import Response
 
 from photo_api.contract import API_PREFIX
 from photo_api.errors import not_found
-from photo_api.http.cursors import Cursor, decode_cursor, next_page
+from photo_api.http.cursors import (
+    decode_cursor,
+    decode_moment,
+    encode_moment,
+    next_found,
+    next_page,
+)
 from photo_api.http.direct_route import DirectRoute
-from photo_api.http.fields import MAX_ID, Limit, PathId, Skip
+from photo_api.http.fields import MAX_ID, PathId
 from photo_api.http.idempotency import Key, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.metrics.counts import results
 from photo_api.metrics.declared import CONFIRMS, PRESIGNS, UPLOADED_BYTES, UPLOADS
-from photo_api.photos import direct_upload, queries, server_upload
+from photo_api.photos import direct_upload, finding, queries, server_upload
 from photo_api.photos.delivery import file_of
+from photo_api.photos.filters import Facets, PhotoQuery
 from photo_api.photos.models import (
     Confirmed,
     ConfirmRequest,
@@ -28,7 +35,11 @@ from photo_api.photos.models import (
     Uploaded,
 )
 from photo_api.photos.presentation import DETAIL, Size, own_image
-from photo_api.state import AppState, Authenticated, IdempotencyKey
+from photo_api.photos.upload_queries import has_album
+from photo_api.photos.ways import After
+from photo_api.state import AppState, Authenticated, Caller, IdempotencyKey
+
+PATH = f"{API_PREFIX}/photos/"
 
 router = APIRouter(prefix=f"{API_PREFIX}/photos", tags=["photos"], route_class=DirectRoute)
 
@@ -121,19 +132,47 @@ async def upload(
     )
 
 
-@router.get("", response_model=list[Photo], responses=errors(400, 401, 403, 422, 503))
-async def list_photos(
-    caller: Authenticated, skip: Skip = 0, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
-    """The caller's photos, newest first. A full page (`limit` photos or 4 MB) names the following
-    one in its Link header, by a cursor that stays right, and fast, while photos come and go."""
-    before = decode_cursor(cursor) if cursor else MAX_ID
-    rows = await queries.photos(caller.state.db, caller.user_id, before, skip, limit)
+@router.get("", response_model=list[Photo], responses=errors(400, 401, 403, 404, 422, 503))
+async def list_photos(caller: Authenticated, query: Annotated[PhotoQuery, Query()]) -> Response:
+    """The caller's photos, newest first; with any filter, or `order=taken`, the last one taken
+    first. A full page (`limit` photos or 4 MB) names the following one in its Link header, by a
+    cursor that stays right, and fast, while photos come and go. Filters that ask too much of the
+    database together are 422 `filter_too_broad`."""
+    if query.by_date:
+        return await _found(caller, query)
+    limit = query.limit
+    before = decode_cursor(query.behind) if query.behind else MAX_ID
+    rows = await queries.photos(caller.state.db, caller.user_id, before, query.skip, limit)
     page = await caller.state.owners.presenter.page(rows)
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
-        headers = next_page("/api/photos/", rows[len(page) - 1]["id"], limit)
+        headers = next_page(PATH, rows[len(page) - 1]["id"], limit)
     return json_response(page, headers=headers)
+
+
+async def _found(caller: Caller, query: PhotoQuery) -> Response:
+    limit, filters = query.limit, query.filters()
+    after = After(*decode_moment(query.behind)) if query.behind else After()
+    state, owner_id = caller.state, caller.user_id
+    seconds = state.settings.database.filter_timeout
+    rows = await finding.find(state.db, seconds, owner_id, finding.Page(filters, after, limit))
+    album = None if rows else filters.album
+    if album is not None and not await has_album(state.db, owner_id, album):
+        raise not_found("Album")
+    page = await state.owners.presenter.page(rows)
+    headers = {}
+    if page and (len(rows) == limit or len(page) < len(rows)):
+        last = rows[len(page) - 1]
+        cursor = encode_moment(last["sort_at"], last["id"])
+        headers = next_found(PATH, cursor, limit, query.asked())
+    return json_response(page, headers=headers)
+
+
+@router.get("/facets", response_model=Facets, responses=errors(401, 403, 503))
+async def facets(caller: Authenticated) -> Response:
+    """What the caller's photos can be asked for by: their cameras, of which the first 200 by name,
+    and the types of their files."""
+    return json_response(await finding.facets(caller.state.db, caller.user_id))
 
 
 @router.get("/{photo_id}", response_model=PhotoDetail, responses=errors(401, 403, 404, 503))

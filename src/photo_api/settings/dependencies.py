@@ -56,6 +56,13 @@ class DatabaseSettings:
         default="10",
         parse=number(0.5, 600),
     )
+    filter_timeout: float = setting(
+        "DATABASE_FILTER_TIMEOUT",
+        "seconds that the database may look for a text in photos, or for photos by several filters;"
+        " then 422",
+        default="0.2",
+        parse=number(0.01, 60),
+    )
     max_instances: int = setting(
         "MAX_INSTANCES",
         "instances that the group may grow to; at start they, and one more for a deploy, are"
