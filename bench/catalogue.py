@@ -11,7 +11,7 @@ from bench.counting import counting_row, scrape_row, untraced_row
 from bench.flat import statement_rows
 from bench.footprint import drain_rows, memory_rows, start_rows, upload_memory_rows
 from bench.job_queue import job_rows
-from bench.reads import COLD, HOT, TIMELINE
+from bench.reads import COLD, FINDING, HOT, TIMELINE
 from bench.renditions import rendition_rows
 from bench.report import Row
 from bench.rows import (
@@ -58,7 +58,7 @@ def estimate(names: list[str], effort: Effort, *, other: bool) -> float:
     """Seconds that these rows take on an idle machine of two cores."""
     sides = 3 if other else 2
     filling = FILLING if any(name in ON_BOTH_SIDES for name in names) else 0.0
-    filling += FILLING_LARGE if any(name in TIMELINE for name in names) else 0.0
+    filling += FILLING_LARGE if any(name in (*TIMELINE, *FINDING) for name in names) else 0.0
     return START + filling + sum(ROWS[name].seconds(effort, sides) for name in names)
 
 
@@ -105,7 +105,10 @@ ON_BOTH_SIDES: Mapping[str, OnBothSides] = MappingProxyType(
     {
         **{name: OnBothSides(partial(read_row, name=name), _turns()) for name in HOT},
         **{name: OnBothSides(partial(read_row, name=name), _turns(sides=2)) for name in COLD},
-        **{name: OnBothSides(partial(read_row, name=name), _turns(sides=2)) for name in TIMELINE},
+        **{
+            name: OnBothSides(partial(read_row, name=name), _turns(sides=2))
+            for name in (*TIMELINE, *FINDING)
+        },
         "album-whole": OnBothSides(whole_album_row, _fixed(0.8)),
         "presign": OnBothSides(presign_row, _turns()),
         "confirm": OnBothSides(confirm_row, _of_batch(0.2)),

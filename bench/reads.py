@@ -5,12 +5,14 @@ A *hot* row asks for the same over and over, which a worker has presented and si
 again, as where many users share many workers; who asks is known from a moment ago in either.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 from bench.load import json_request, request
 from bench.plan import STATEMENT_PATH
@@ -21,6 +23,8 @@ from photo_api.albums.queries import album_page
 from photo_api.albums.routes import FIRST_PAGE
 from photo_api.http.cursors import encode_cursor
 from photo_api.http.fields import MAX_ID
+from photo_api.photos.filters import PhotoQuery
+from photo_api.photos.finding import Page, find
 from photo_api.photos.queries import image, photos
 from photo_api.shares.queries import view
 from photo_api.timeline.queries import month, months, tiles
@@ -36,7 +40,19 @@ COLD = (
 )
 WHOLE = "album-whole"
 TIMELINE = ("timeline", "timeline-month", "tiles")
-OF_LARGE = ("timeline", "tiles")
+FINDING: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "filter-date": {"order": "taken"},
+        "filter-favourite": {"favourite": "true"},
+        "filter-camera": {"camera": "Pixel 8"},
+        "filter-box": {"bbox": "126,37,128,38"},
+        "filter-two": {"camera": "Pixel 8", "favourite": "true"},
+        "search-frequent": {"q": "서울"},
+        "search-rare": {"q": "봉화"},
+    }
+)
+"""What lists are asked for by rows of these names."""
+OF_LARGE = ("timeline", "tiles", "filter", "search")
 """How rows begin that need somebody with 200,000 photos."""
 SIZE_OF_LARGE = 200_000
 Arguments = tuple[Any, ...]
@@ -86,8 +102,8 @@ class Read:
 
 
 def reads(world: World) -> list[Read]:
-    """Those of `HOT`, `COLD` and `TIMELINE`, and `WHOLE`."""
-    large = _timeline(world) if world.large_ids else []
+    """Those of `HOT`, `COLD`, `TIMELINE` and `FINDING`, and `WHOLE`."""
+    large = [*_timeline(world), *_finding(world)] if world.large_ids else []
     return [*_hot(world), *_cold(world), _whole(world), *large]
 
 
@@ -184,6 +200,16 @@ def _timeline(world: World) -> list[Read]:
         Read("timeline-month", MONTH, pages),
         Read("tiles", tiles, views, alike=True),
     ]
+
+
+def _finding(world: World) -> list[Read]:
+    """The first page of each, over and over."""
+    owner, found = world.large, list[Read]()
+    for name, asked in FINDING.items():
+        page = Page(PhotoQuery.model_validate(asked).filters(), limit=DEFAULT_LIMIT)
+        target = f"/api/photos/?{urlencode(asked)}"
+        found.append(Read(name, find, [Asked(target, (1.0, owner.id, page), owner.token)]))
+    return found
 
 
 MONTHS = partial(months, archived=False)

@@ -12,7 +12,7 @@ from bench.compare import Side, Worker, in_turns, latency_row, throughput_row
 from bench.context import Bench, Effort
 from bench.load import Address, Load, drive
 from bench.processes import Server
-from bench.reads import WHOLE, read_named
+from bench.reads import FINDING, WHOLE, read_named
 from bench.report import Goal, Row
 from bench.world import PASSWORD
 from photo_api.accounts.passwords import MEMORY_KIB, PASSES
@@ -28,6 +28,7 @@ GOALS = {
     "image-redirect": Goal(0.85),
     **dict.fromkeys(("timeline", "timeline-month"), Goal(0.7)),
     "tiles": Goal(0.35),
+    **dict.fromkeys(FINDING, Goal(0.7)),
 }
 PRESIGN = Goal(0.75)
 UPLOADS = Goal(0.85)

@@ -45,14 +45,17 @@ FROM shuffled
 # Of some 100 months, each by its metadata, whose order is not that of the uploads.
 LARGE = """
 INSERT INTO photos (owner_id, status, album_id, title, original_filename, content_type, file_size,
-    object_key, renditions, thumbnail_key, preview_key, width, height, blurhash, taken_at, exif)
-SELECT $1, 'ready', 1, 'Photo ' || left(name, 6), format('IMG_%s.jpg', left(name, 4)),
+    object_key, renditions, thumbnail_key, preview_key, width, height, blurhash, taken_at, exif,
+    favourite)
+SELECT $1, 'ready', 1, CASE WHEN n % 40000 = 7 THEN '봉화' WHEN n % 10 = 0 THEN '서울에서'
+        ELSE 'Photo ' || left(name, 6) END, format('IMG_%s.jpg', left(name, 4)),
     'image/jpeg', 2345678, format('photos/%s/%s.jpg', $1::bigint, name), 'ready',
     format('renditions/%s/%s-1-thumbnail.webp', $1::bigint, name),
     format('renditions/%s/%s-1-preview.webp', $1::bigint, name), 4032, 3024,
     'LEHV6nWB2yk8pyo0adR*.7kCMdnj', to_char('2016-01-01'::timestamp + make_interval(
         hours => (n::bigint * 7919 % 73000)::int), 'YYYY-MM-DD"T"HH24:MI:SS'),
-    '{"camera": "Canon EOS R6", "exposure_time": "1/200", "iso": 100}'
+    jsonb_build_object('camera', CASE WHEN n % 20 = 0 THEN 'Pixel 8' ELSE 'Canon EOS R6' END,
+        'latitude', 35 + n % 300 / 100.0, 'longitude', 127), n % 33 = 0
 FROM (SELECT n, md5(random()::text) AS name FROM generate_series(1, $2::int) n) AS named
 """
 

@@ -145,7 +145,9 @@ QUERIES = (
     b"limit=2", b"limit=2&skip=1", b"limit=2&limit=1", b"limit=x", b"limit=-1", b"limit=%32",
     b"skip=1&", b"&", b"limit", b"limit=", b"unknown=1", b"size=preview", b"size=nothing",
     b"cursor=AAAAAAAAACo", b"cursor=!", b"cursor=" + b"A" * 5000, b"limit=%00", b"\xff=1",
-    b"limit=" + b"9" * 30, b"Limit=1", b"photo_id=5",
+    b"limit=" + b"9" * 30, b"Limit=1", b"photo_id=5", b"q=%EC%84%9C+i", b"q=%FF", b"q=%",
+    b"q=%zz", b"bbox=1,2,3,4&taken_from=2020-01-01T00:00", b"camera=a%00",
+    b"order=taken&q=%26%3D", b"q=+",
 )  # fmt: skip
 HEADERS: tuple[Headers, ...] = (
     [],

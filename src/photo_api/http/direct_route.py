@@ -17,6 +17,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import unquote_plus
 
 from fastapi import FastAPI
 from fastapi.params import Body
@@ -31,8 +32,8 @@ from starlette.types import Receive, Scope, Send
 from photo_api.http.admission import replayed
 from photo_api.http.json import JsonResponse, MadeResponse
 
-# Nothing that would have to be decoded: `limit=20&cursor=AAAAAAAAACo`.
-PLAIN_QUERY = re.compile(rb"(?:[a-z_]+=[A-Za-z0-9_-]+(?:&(?=.)|$))*")
+# `limit=20&cursor=AAAAAAAAACo`, `q=%EC%84%9C%EC%9A%B8&bbox=126.7,37.4,127.2,37.7`
+PLAIN_QUERY = re.compile(rb"(?:[a-z_]+=[A-Za-z0-9_.,:%+-]+(?:&(?=.)|$))*")
 
 JSON_TYPE = ["application/json"]
 OUTCOME = "photo_api.outcome"
@@ -113,6 +114,8 @@ class DirectRoute(APIRoute):
         if not _validate(self._path, request.scope["path_params"].items(), "path", found):
             return None
         pairs = [pair.split("=") for pair in given.decode().split("&")] if given else []
+        if b"%" in given or b"+" in given:
+            pairs = [[name, unquote_plus(text)] for name, text in pairs]
         if self._model is not None:
             if not self._validate_model(pairs, found):
                 return None
