@@ -47,7 +47,7 @@ class Alone:
     seconds: Seconds
 
 
-START, FILLING, FILLING_LARGE = 5.0, 25.0, 25.0
+START, FILLING, FILLING_LARGE = 5.0, 60.0, 60.0
 """Seconds until PostgreSQL and the store are there, and until both servers are, with photos, and
 with those of somebody who has the most."""
 MB_A_SECOND = 75.0

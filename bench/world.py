@@ -193,9 +193,9 @@ async def create_world(db: Database, address: Address, sizes: Sizes) -> World:
         owned = {few.id: sizes.few, many.id: sizes.many, reader.id: sizes.cold}
         others = sizes.total - sum(owned.values())
         await connection.execute(
-            FILL, list(owned), list(owned.values()), others, PER_BYSTANDER, timeout=120
+            FILL, list(owned), list(owned.values()), others, PER_BYSTANDER, timeout=600
         )
-        await connection.execute(LARGE, large.id, sizes.large, timeout=300)
+        await connection.execute(LARGE, large.id, sizes.large, timeout=600)
         await connection.execute(LINK, album_id, many.id, SHOWN)
         await connection.execute(LINK, whole_id, many.id, sizes.many)
         positions = "SELECT position FROM album_photos WHERE album_id = $1 ORDER BY position"
