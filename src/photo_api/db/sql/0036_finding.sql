@@ -1,4 +1,4 @@
--- What photos are found by: text, and what their metadata say. Triggers keep it (0039), so that it is the same
+-- What photos are found by: text, and what their metadata say. Triggers keep it (0037), so that it is the same
 -- for rows of this release, of the one before, and of those that were there.
 
 -- Text as it is compared: NFKC, without regard to case, whatever the database's locale. `photos/search.py`
