@@ -175,7 +175,7 @@ def _forget_edits(queries: Any) -> None:
     """Changes of albums are answered as if they had been carried out."""
 
     async def agree(
-        db: Any, owner_id: int, album_id: int, name: str | None, description: str | None, _: Any
+        db: Any, owner_id: int, album_id: int, name: str | None, description: str | None, *_: Any
     ) -> Any:
         row = await queries.album(db, owner_id, album_id)
         asked = {"name": name, "description": description, "cover_ok": True}

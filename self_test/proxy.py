@@ -28,7 +28,7 @@ PROXY_BREAKS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "if #current.list == 0 then",
         ),
         (
-            'dict:set("seen:" .. slot(), members.current().generation)',
+            'dict:set("seen:" .. slot(), before or generation)',
             'dict:set("seen:" .. slot(), dict:get("set:generation") or 0)',
         ),
         ("if not quarantine.holds(member) then", "if true then"),

@@ -141,6 +141,7 @@ def test_a_large_photo_is_deleted_with_its_segments(mina: User, settings: dict[s
     mine = objects(settings, f"photos{path}") | objects(settings, f"renditions{path}")
     assert len(mine) == 3
     mina.api.delete(f"/photos/{photo_id}").raise_for_status()
+    mina.api.post("/photos/trash/empty", json={}).raise_for_status()
     due = "UPDATE unreferenced_objects SET delete_after = now() WHERE object_key = ANY ($1)"
     ask(settings, due, mine)
     eventually(lambda: not objects(settings, f"photos{path}"), 20)

@@ -59,7 +59,9 @@ def test_a_path_names_an_object_in_one_way_only(service: Service, alice: User) -
 
 def test_a_number_in_a_query_is_written_in_digits(service: Service, alice: User) -> None:
     album = alice.album()["id"]
-    values = {"album_id": album, "token": alice.api.post(f"/albums/{album}/share").json()["token"]}
+    photo = alice.upload(album_id=album)["id"]
+    token = alice.api.post(f"/albums/{album}/share").json()["token"]
+    values = {"album_id": album, "photo_id": photo, "token": token, "month": "2024-05"}
     tried, taken = 0, []
     for method, path, operation in operations(service):
         for name in names(operation, "query"):

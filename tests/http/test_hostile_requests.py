@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -30,7 +31,10 @@ class Attacked:
         self.service = service
         album, self.api = user.album()["id"], user.api
         token = user.api.post(f"/albums/{album}/share").raise_for_status().json()["token"]
-        self.ids = {"album_id": album, "photo_id": 2**40, "share_id": 2**40, "token": token}
+        self.ids = {
+            "album_id": album, "photo_id": 2**40, "share_id": 2**40, "token": token,
+            "month": "2024-05", "session_id": UUID(int=0),
+        }  # fmt: skip
         document = httpx.get(f"{service.url}/openapi.json").json()
         self.schemas = document["components"]["schemas"]
         self.bodies: dict[Target, list[str]] = {}
@@ -46,10 +50,10 @@ class Attacked:
                         self.bodies[target] = self._fields(content["schema"])
 
     def _fields(self, schema: dict[str, Any]) -> list[str]:
-        for one in (schema, *schema.get("anyOf", ())):
-            if "$ref" in one:
-                return list(self.schemas[one["$ref"].rsplit("/", 1)[1]]["properties"])
-        raise AssertionError(schema)
+        some = (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ()))
+        names = [one["$ref"].rsplit("/", 1)[1] for one in some if "$ref" in one]
+        assert names, schema
+        return list({field: None for name in names for field in self.schemas[name]["properties"]})
 
     def send(self, target: Target, **request: Any) -> None:
         """And look at the answer."""

@@ -145,7 +145,7 @@ def test_one_trace_holds_a_request_its_statements_store_calls_and_jobs(
     assert request["attributes"]["http.response.status_code"] == 201
     assert renditions["attributes"]["job.result"] == "done"
     for parent, store, statement in (
-        (request, "store put", "DELETE unreferenced_objects, INSERT photos, INSERT jobs"),
+        (request, "store put", "DELETE unreferenced_objects, INSERT photos, INSERT album_photos"),
         (renditions, "store get", "COMMIT"),
         (display, "store put", "COMMIT"),
     ):

@@ -63,6 +63,7 @@ def _box(text: str) -> str:
 Moment = Annotated[
     str | None,
     Query(
+        max_length=19,
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$",
         description="by the clock on the wall where it was taken; a day alone is its beginning",
         examples=["2024-05-12"],
@@ -113,6 +114,7 @@ class PhotoQuery(BaseModel):
     bbox: Annotated[
         str | None,
         Query(
+            max_length=63,
             pattern=f"^{DEGREES}(,{DEGREES}){{3}}$",
             description="west,south,east,north in degrees; over the date line, west is the larger",
             examples=["126.7,37.4,127.2,37.7"],
@@ -122,6 +124,7 @@ class PhotoQuery(BaseModel):
     album: Annotated[
         str | None,
         Query(
+            max_length=16,
             pattern=r"^(none|[1-9][0-9]{0,15})$",
             description="an album's id, or `none`: what is in no album",
             examples=["7"],

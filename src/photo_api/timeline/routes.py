@@ -30,7 +30,8 @@ router = APIRouter(prefix=API_PREFIX, tags=["timeline"], route_class=DirectRoute
 MOST_OF_A_MONTH = 5000
 
 MonthName = Annotated[
-    str, Path(pattern=r"^(1[89]|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2024-05"])
+    str,
+    Path(max_length=7, pattern=r"^(1[89]|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2024-05"]),
 ]
 Archived = Annotated[bool, Query(description="those that are archived, and no others")]
 MonthLimit = Annotated[
@@ -118,7 +119,9 @@ async def thumbnail(
     state: Anyone,
     owner: Annotated[int, COUNT, Query(ge=1, le=MAX_ID)],
     until: Annotated[int, COUNT, Query(ge=0, le=MAX_ID, description="in epoch seconds")],
-    signature: Annotated[str, Query(pattern=rf"^[A-Za-z0-9_-]{{{LENGTH}}}$")],
+    signature: Annotated[
+        str, Query(max_length=LENGTH, pattern=r"^[A-Za-z0-9_-]+$", min_length=LENGTH)
+    ],
 ) -> Response:
     """A thumbnail, by an address that tiles and the trash have signed: for `<img>`, which sends no
     token, where the service streams images itself."""
