@@ -266,6 +266,7 @@ def settings(url: str, **changed: object) -> DatabaseSettings:
         "pool_size": 3,
         "pool_wait": 1.0,
         "statement_timeout": 2.0,
+        "filter_timeout": 0.2,
         "max_instances": 10,
     }
     return DatabaseSettings(**(usual | changed))  # type: ignore[arg-type]

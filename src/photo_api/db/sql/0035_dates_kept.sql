@@ -1,9 +1,10 @@
 -- outside a transaction
 -- One statement after the other, so that none waits for a table while it keeps others from another one.
-CREATE OR REPLACE TRIGGER photos_dated_in BEFORE INSERT ON photos FOR EACH ROW EXECUTE FUNCTION date_photo();
+-- Changes before additions: a photo that has its date is none for the batches.
 CREATE OR REPLACE TRIGGER photos_dated BEFORE UPDATE OF taken_at, exif, original_filename, file_modified_at,
     file_modified_offset, created_at, sort_at, utc_offset, date_source ON photos
     FOR EACH ROW EXECUTE FUNCTION date_photo();
+CREATE OR REPLACE TRIGGER photos_dated_in BEFORE INSERT ON photos FOR EACH ROW EXECUTE FUNCTION date_photo();
 CALL date_photos();
 -- Whoever lists photos by their date reads the index alone.
 DROP INDEX CONCURRENTLY IF EXISTS photos_by_date;
