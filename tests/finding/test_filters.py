@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -98,6 +99,15 @@ def test_each_filter_gives_what_it_says_in_the_order_of_dates(
     these(1, q="eos r6", album=album)
     these(favourite="true", archived="true")
     these(taken_from="2030-01-01", camera="Canon EOS R6")
+    asked = {
+        "taken_from": "2020-01-25", "taken_before": "2020-01-28", "q": "r6", "type": "jpeg",
+        "camera": "Canon EOS R6", "favourite": "true", "archived": "false", "has_place": "true",
+        "bbox": "170,-20,-170,-10", "album": str(album), "missing": "renditions",
+    }  # fmt: skip
+    alone = {one: found(user, **{one: value}) for one, value in asked.items()}
+    for one, other in combinations(asked, 2):
+        both = found(user, limit=100, **{name: asked[name] for name in (one, other)})
+        assert both == [id_ for id_ in alone[one] if id_ in alone[other]], (one, other)
     assert user.api.get("/photos/facets").json() == {
         "cameras": ["Canon EOS R6", "Pixel 8"],
         "types": ["jpeg", "png", "heic"],

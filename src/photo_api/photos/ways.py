@@ -47,7 +47,8 @@ class Statement:
 
     filters: Filters
     values: list[object] = field(default_factory=list)
-    since: str = "true"
+    since: str | None = None
+    """The time before which no photo is asked for, as a parameter; each way has to mention it."""
 
     def add(self, value: object, kind: str) -> str:
         """The value as a parameter of this type."""
@@ -58,7 +59,7 @@ class Statement:
         """Of the filters but dates and text."""
         asked, found = self.filters, list[Way]()
         if asked.taken_from is not None:
-            self.since = f"{{}}.sort_at >= {self.add(asked.taken_from, 'timestamp')}"
+            self.since = self.add(asked.taken_from, "timestamp")
         if asked.favourite:
             found.append(self._along("p.favourite"))
         if asked.archived is not None:
@@ -85,7 +86,7 @@ class Statement:
 
     def in_time(self, name: str) -> str:
         """That a row of this name is none of before the time that is asked for."""
-        return self.since.format(name)
+        return f"{name}.sort_at >= {self.since}" if self.since else "true"
 
     def _along(self, condition: str) -> Way:
         stream = (
@@ -99,9 +100,7 @@ class Statement:
         and owners and dates are points too."""
         owner, moment = "point(p.owner_id::float8, 0)", "point(date_part('epoch', p.sort_at), 0)"
         latest = "point(date_part('epoch', $2::timestamp), 0)"
-        earliest = "'-1e12'::float8"
-        if self.filters.taken_from is not None:
-            earliest = f"date_part('epoch', {self.add(self.filters.taken_from, 'timestamp')})"
+        earliest = f"date_part('epoch', {self.since})" if self.since else "'-1e12'::float8"
         conditions, streams = list[str](), list[str]()
         for part in _parts(box):
             west, south, east, north = (self.add(one, "float8") for one in part)
