@@ -143,6 +143,15 @@ def test_the_command_names_what_it_refuses(
     assert json.loads(allowed.stdout) == {"applied": [ADDS.name, RENAMES.name]}
 
 
+NOT_ASKED = (
+    "--deselect",
+    "tests/contract/test_reuse.py"
+    "::test_an_upload_that_waited_for_a_deletion_sees_who_came_meanwhile",
+)
+"""It brings a deleted photo back by a statement of its own, beside a deletion whose end it
+waits for: until then the same user's bytes are the deletion's to count. No release does so."""
+
+
 def run_suite(
     release: Checkout, migrate_with: Path, *tests: str
 ) -> subprocess.CompletedProcess[str]:
@@ -161,7 +170,7 @@ def run_suite(
 
 
 def contract_tests(*names: str) -> list[str]:
-    return ["-x", *(f"tests/contract/{name}" for name in names)]
+    return ["-x", *NOT_ASKED, *(f"tests/contract/{name}" for name in names)]
 
 
 WHICH = """\
