@@ -1,18 +1,14 @@
 """Every statement of the serving plane, called as the service calls it."""
 
-import ast
 import json
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
-import photo_api
 from photo_api.accounts import closing, links, session_queries
 from photo_api.accounts import queries as accounts
 from photo_api.accounts.throttle import LoginThrottle, prune_attempts
@@ -53,8 +49,6 @@ from photo_api.shares import queries as shares
 from photo_api.shares.queries import NewLink
 from photo_api.timeline import queries as timeline
 
-SOURCES = Path(photo_api.__file__).parent
-WAYS = {"fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor", "prepare"}
 NEWEST = 2**62
 FAR = 900
 MONTH = datetime(2010, 5, 1)
@@ -75,65 +69,6 @@ class Ids:
     family: Any
     refresh: bytes
     lease: Lease
-
-
-@dataclass
-class Seen:
-    """Stands for a connection: has each statement looked at by `look`, then carried out."""
-
-    connection: Any
-    look: Callable[[str, tuple[object, ...]], Awaitable[None]]
-    senders: set[str] = field(default_factory=set)
-    """Functions of the service that have sent one, as `senders_in_sources` names them."""
-
-    async def _do(self, way: str, query: str, *args: object, **_: Any) -> Any:
-        self.senders |= _named_above(sys._getframe(1))
-        await self.look(query, args)
-        return await getattr(self.connection, way)(query, *args)
-
-    async def fetch(self, query: str, *args: object, **more: Any) -> Any:
-        return await self._do("fetch", query, *args, **more)
-
-    async def fetchrow(self, query: str, *args: object, **more: Any) -> Any:
-        return await self._do("fetchrow", query, *args, **more)
-
-    async def fetchval(self, query: str, *args: object, **more: Any) -> Any:
-        return await self._do("fetchval", query, *args, **more)
-
-    async def execute(self, query: str, *args: object, **more: Any) -> Any:
-        return await self._do("execute", query, *args, **more)
-
-
-def _named_above(frame: FrameType | None) -> set[str]:
-    """The service's functions on the stack."""
-    found = set()
-    while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(SOURCES):
-            found.add(f"{path.relative_to(SOURCES)} {frame.f_code.co_qualname}")
-        frame = frame.f_back
-    return found
-
-
-def senders_in_sources() -> set[str]:
-    """Each function of the service that has a method of a connection called."""
-    found = set()
-    for path in SOURCES.rglob("*.py"):
-        found |= {
-            f"{path.relative_to(SOURCES)} {'.'.join(name)}"
-            for name in _senders(ast.parse(path.read_text()), ())
-        }
-    return found
-
-
-def _senders(node: ast.AST, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _senders(child, (*name, child.name))
-            continue
-        if isinstance(child, ast.Attribute) and child.attr in WAYS:
-            yield name
-        yield from _senders(child, name)
 
 
 Call = Callable[[Any, Ids], Awaitable[Any]]
@@ -460,21 +395,3 @@ STATEMENTS: dict[str, Call] = {
     "lease": _leased,
     "lease renewed": lambda db, i: leases.renew(db, i.lease, 600),
 }
-
-NOT_FLAT = {
-    "album list, covers": "two look-ups for each of fifty albums, in indexes that become deeper",
-    "photos by box": "the places of one user, where few of the latest are in the box",
-    "photos by rare text": "all photos of one user that have the text, up to 500",
-    "share count": "the links of all albums of one user, when they have come to their bound",
-    "share made and revoked": "the same",
-    "album delete": "all photos of an album leave it",
-    "user deactivated": "all sessions and links of one user end",
-    "account closed": "the same",
-    "account's photos": "up to 500 photos of one user and what refers to them, round by round",
-    "account's belongings": "up to 2,000 rows of each kind, round by round",
-    "sessions ended": "all sessions of one user",
-    "jobs revived": "a command of the operator's, in batches",
-    "remake": "the same",
-    "photos without": "`photo-api reconcile`, which compares all photos with the store",
-}
-"""What may grow with what one user has, or is no request and on no timer, and why."""

@@ -12,7 +12,7 @@ import asyncpg
 
 from bench.compare import progress
 from bench.context import Effort, Ground
-from bench.every_statement import NOT_FLAT, STATEMENTS, Call, Seen
+from bench.every_statement import STATEMENTS, Call
 from bench.many_rows import (
     GROWING,
     LARGE,
@@ -27,10 +27,29 @@ from bench.many_rows import (
     literals,
 )
 from bench.report import Goal, Row
+from bench.senders import Seen
 from photo_api.db.connect import ONE_PLAN
 from photo_api.db.migrations import migrate
 from photo_api.settings.dependencies import DatabaseSettings
 from photo_local.postgres import Postgres
+
+NOT_FLAT = {
+    "album list, covers": "two look-ups for each of fifty albums, in indexes that become deeper",
+    "photos by box": "the places of one user, where few of the latest are in the box",
+    "photos by rare text": "all photos of one user that have the text, up to 500",
+    "share count": "the links of all albums of one user, when they have come to their bound",
+    "share made and revoked": "the same",
+    "album delete": "all photos of an album leave it",
+    "user deactivated": "all sessions and links of one user end",
+    "account closed": "the same",
+    "account's photos": "up to 500 photos of one user and what refers to them, round by round",
+    "account's belongings": "up to 2,000 rows of each kind, round by round",
+    "sessions ended": "all sessions of one user",
+    "jobs revived": "a command of the operator's, in batches",
+    "remake": "the same",
+    "photos without": "`photo-api reconcile`, which compares all photos with the store",
+}
+"""What may grow with what one user has, or is no request and on no timer, and why."""
 
 SIZES = Rows(1_200, 1_000), Rows(5_000, 100_000), Rows(250_000, 5_000_000)
 WHOSE = {

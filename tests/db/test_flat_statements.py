@@ -8,7 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from bench.every_statement import NOT_FLAT, STATEMENTS, Seen, senders_in_sources
+from bench.every_statement import STATEMENTS
+from bench.flat import NOT_FLAT
 from bench.many_rows import (
     GROWING,
     LARGE,
@@ -23,6 +24,7 @@ from bench.many_rows import (
     rows_for,
     scanned,
 )
+from bench.senders import Seen, senders_in_sources
 from photo_api.db.connect import ONE_PLAN
 from photo_api.jobs import queue, statistics
 from photo_api.registry import leases

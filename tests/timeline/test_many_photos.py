@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from bench.every_statement import Seen
 from bench.many_rows import buffers, explained, nodes
+from bench.senders import Seen
 from photo_api.db.connect import ONE_PLAN
 from photo_api.timeline import queries
 from tests.db.test_flat_statements import as_superuser

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,17 +81,9 @@ class RequestContext:
             # `/albums` and `/albums/` are one route, answered directly: many clients lose the body
             # of a POST in a redirect.
             scope["path"] = scope["path"].rstrip("/") or "/"
-        headers: Headers = scope["headers"]
-        given = dict(reversed(headers))
-        request_id = (REQUEST_ID in given and _given_id(headers)) or os.urandom(16).hex()
-        client = self.clients.of(scope.get("client"), headers if FORWARDED_FOR in given else ())
-        if client.unbelieved:
-            self.counts.add(UNBELIEVED_FORWARDS)
-        state = scope.setdefault("state", {})
-        state.update(
-            request_id=request_id, client=client.address, client_group=client.group, given=given
-        )
-        trace = self.tracer.of_request(headers if TRACEPARENT in given else ())
+        state = self._told_of(scope)
+        request_id, headers = state["request_id"], scope["headers"]
+        trace = self.tracer.of_request(headers if TRACEPARENT in state["given"] else ())
         if trace is not None:
             begin(trace)
         status, sent = CLIENT_GONE, 0
@@ -123,7 +116,7 @@ class RequestContext:
             self.access_log(
                 request_id=request_id,
                 user_id=state.get("user_id"),
-                client=client.address,
+                client=state["client"],
                 method=method,
                 route=route,
                 status=status,
@@ -134,6 +127,20 @@ class RequestContext:
             )
             if trace is not None:
                 self.tracer.end_request(trace, method, route, status, seconds, request_id)
+
+    def _told_of(self, scope: Scope) -> dict[str, Any]:
+        """The request's state, with its id, who sends it, and its headers by name."""
+        headers: Headers = scope["headers"]
+        given = dict(reversed(headers))
+        request_id = (REQUEST_ID in given and _given_id(headers)) or os.urandom(16).hex()
+        client = self.clients.of(scope.get("client"), headers if FORWARDED_FOR in given else ())
+        if client.unbelieved:
+            self.counts.add(UNBELIEVED_FORWARDS)
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state.update(
+            request_id=request_id, client=client.address, client_group=client.group, given=given
+        )
+        return state
 
     def _identified(self, scope: Scope, start: Message, request_id: str) -> Headers:
         """The headers of an answer that starts, and those that every answer has."""
