@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from photo_api.http.fields import BodyId
+from photo_api.http.fields import BodyId, Moment
 from photo_api.http.openapi import example
 from photo_api.photos.bulk import MOST, BulkBody
 from photo_api.photos.dating import BulkDate
@@ -52,7 +52,7 @@ class TrashedPhoto(Photo):
 
 class EmptyRequest(BaseModel):
     until: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Field(
             description="what was deleted later stays; of the answer before, when the rest is"
             " asked for. Now, by default",
