@@ -20,6 +20,7 @@ from photo_api.delivery.base import ReadSigner
 from photo_api.delivery.cdn_state import Path
 from photo_api.delivery.opening import open_reader, open_signer
 from photo_api.delivery.windows import window_within
+from photo_api.gallery.routes import install_gallery
 from photo_api.health.details import Details
 from photo_api.health.routes import router as health_routes
 from photo_api.health.routes import scraped
@@ -104,6 +105,7 @@ def create_app(
     add_routes(app)
     install_error_handlers(app)
     install_docs(app)
+    install_gallery(app)
     wrapped = _wrap(app, live.now)
     trusted, phase = live.now.http.trusted_proxies, health.phase
     counts = metrics.counts

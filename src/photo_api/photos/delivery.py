@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -111,6 +112,11 @@ class Delivery:
     def reader(self) -> ReadSigner | None:
         """What signs URLs now; None where images are streamed."""
         return self._signer
+
+    def origins(self) -> set[str]:
+        """`scheme://host:port` of those whom readers may be sent to, now or later."""
+        urls = (urlsplit(signer.read("", filename="").url) for signer in self._signers.values())
+        return {f"{url.scheme}://{url.netloc}" for url in urls}
 
     async def deliver(self, request: Request, file: File) -> Response:
         """The image, or where it is. Raises `ApiError`, OVERLOADED among them."""

@@ -1,0 +1,144 @@
+/**
+ * Requests to the API under /api.
+ *
+ * Instances come and go while somebody looks at photos: what got no answer, or 502, 503 or 504, is
+ * sent again for as long as a drain and a new start take. Every method here may be sent twice: POSTs
+ * that create carry an Idempotency-Key.
+ */
+
+import { accessToken, drop, signedIn } from "./session";
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    readonly requestId: string,
+    /** Seconds after which it makes sense to try again; 0 if the API does not say. */
+    readonly retryAfter: number,
+  ) {
+    super(detail);
+  }
+}
+
+/** No answer came, after all attempts: what was asked for may or may not have happened. */
+export class Unreachable extends Error {}
+
+export interface Options {
+  body?: unknown;
+  signal?: AbortSignal | undefined;
+  /** Without the token, also if somebody is signed in. */
+  anonymous?: boolean;
+  /** One of this request's own; repeated attempts carry the same. */
+  idempotent?: boolean;
+  headers?: Record<string, string>;
+}
+
+const ATTEMPTS = 6;
+const PASSING = new Set([502, 503, 504]);
+/** Milliseconds; an answer that takes longer is taken for none. */
+const PATIENCE = 30_000;
+
+export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
+  const answer = await send(method, path, options);
+  if (answer.status === 204) return undefined as T;
+  return (await answer.json()) as T;
+}
+
+export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
+  const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
+  if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  if (options.idempotent) headers["Idempotency-Key"] = crypto.randomUUID?.() ?? randomKey();
+  const body = options.body === undefined ? null : JSON.stringify(options.body);
+  let refused: string | undefined;
+  for (let attempt = 1; ; attempt++) {
+    const token = options.anonymous ? null : await tokenFor(refused);
+    if (token !== null) headers["Authorization"] = `Bearer ${token}`;
+    const answer = await once(method, path, headers, body, options.signal);
+    if (answer?.ok) return answer;
+    if (answer?.status === 401 && token !== null && refused === undefined) {
+      refused = token;
+      continue;
+    }
+    if (answer !== null && !PASSING.has(answer.status)) throw await failure(answer);
+    if (attempt === ATTEMPTS) throw answer ? await failure(answer) : new Unreachable(path);
+    const told = Number(answer?.headers.get("Retry-After") ?? 0) * 1000;
+    await pause(Math.min(told || 250 * 2 ** attempt, 8_000) * (0.75 + Math.random() / 2), options.signal);
+  }
+}
+
+async function tokenFor(refused: string | undefined): Promise<string | null> {
+  if (!signedIn()) return null;
+  try {
+    const token = await accessToken(refused);
+    if (token === null || token === refused) drop();
+    return token;
+  } catch {
+    // The refresh got no answer; the request itself will say what is the matter.
+    return null;
+  }
+}
+
+async function once(
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+  body: string | null,
+  signal: AbortSignal | undefined,
+): Promise<Response | null> {
+  const patience = AbortSignal.timeout(PATIENCE);
+  try {
+    return await fetch(`/api${path}`, {
+      method,
+      headers,
+      body,
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      credentials: "omit",
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    return null;
+  }
+}
+
+async function failure(answer: Response): Promise<ApiError> {
+  let told: { detail?: unknown; code?: string; request_id?: string } = {};
+  try {
+    told = (await answer.json()) as typeof told;
+  } catch {
+    // A proxy's own page: the status has to do.
+  }
+  const detail = typeof told.detail === "string" ? told.detail : firstOf(told.detail);
+  return new ApiError(
+    answer.status,
+    told.code ?? `http_${answer.status}`,
+    detail,
+    told.request_id ?? answer.headers.get("X-Request-ID") ?? "",
+    Number(answer.headers.get("Retry-After") ?? 0),
+  );
+}
+
+function firstOf(detail: unknown): string {
+  if (!Array.isArray(detail) || detail.length === 0) return "";
+  return String((detail[0] as { msg?: unknown }).msg ?? "");
+}
+
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }
+    function stop(): void {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    }
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** crypto.randomUUID is there on https and localhost alone. */
+function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,51 @@
+/** The address as state. Every view has an address of its own, so that back, reload and links work. */
+
+export type View =
+  | { name: "timeline" | "albums" | "favourites" | "archive" | "trash" | "account" | "search" }
+  | { name: "album"; id: number };
+
+let path = $state(location.pathname);
+let query = $state(location.search);
+
+addEventListener("popstate", follow);
+
+function follow(): void {
+  path = location.pathname;
+  query = location.search;
+}
+
+export function view(): View {
+  const album = /^\/albums\/(\d+)$/.exec(path);
+  if (album) return { name: "album", id: Number(album[1]) };
+  const name = path.slice(1);
+  switch (name) {
+    case "albums":
+    case "favourites":
+    case "archive":
+    case "trash":
+    case "account":
+    case "search":
+      return { name };
+    default:
+      return { name: "timeline" };
+  }
+}
+
+export function parameters(): URLSearchParams {
+  return new URLSearchParams(query);
+}
+
+/** Goes to an address of ours; `replace` leaves no step back. */
+export function go(to: string, replace = false): void {
+  if (to === location.pathname + location.search) return;
+  history[replace ? "replaceState" : "pushState"](null, "", to);
+  follow();
+}
+
+/** For links: opens in this page, unless somebody wants a new tab or window. */
+export function followed(event: MouseEvent): void {
+  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.currentTarget as HTMLAnchorElement;
+  event.preventDefault();
+  go(link.pathname + link.search);
+}
