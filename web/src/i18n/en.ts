@@ -14,6 +14,7 @@ export const en = {
   "sign.password": "Password",
   "sign.username": "Name",
   "sign.wrong": "E-mail or password is wrong.",
+  "photo.untitled": "Photo",
   "error.unreachable": "The server cannot be reached. Check your connection; nothing is lost.",
 } as const;
 

@@ -15,5 +15,6 @@ export const ko: Record<Key, string> = {
   "sign.password": "비밀번호",
   "sign.username": "이름",
   "sign.wrong": "이메일 또는 비밀번호가 올바르지 않습니다.",
+  "photo.untitled": "사진",
   "error.unreachable": "서버에 연결할 수 없습니다. 네트워크를 확인하세요. 잃은 것은 없습니다.",
 };
