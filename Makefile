@@ -8,23 +8,27 @@ BIN := $(VENV)/bin
 BESIDE = -n 3 --dist loadfile
 BESIDE_FEW = -n 2 --dist loadfile
 
-LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && scripts/gallery check
 
-.PHONY: run fleet drill demo test test-slow test-long fuzz lint bench lock clean
+.PHONY: gallery run fleet drill demo test test-slow test-long fuzz lint bench lock clean
+
+# The page at `/`, built from web/ where that has changed.
+gallery:
+	@PYTHON=$(PYTHON) scripts/gallery
 
 # STORE=swift: with OpenStack's Swift and Keystone in place of SeaweedFS.
-run: $(VENV)/.run
+run: $(VENV)/.run gallery
 	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
 	@exec $(BIN)/photo-api dev
 
 # Needs nginx with its Lua module: installs it as root, else says so.
-fleet: $(VENV)/.run
+fleet: $(VENV)/.run gallery
 	@scripts/debian-packages fleet
 	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
 	@exec $(BIN)/photo-fleet up $(FLEET) $(if $(STORE),--store $(STORE)) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
 # Needs nginx and faketime too; takes about 20 minutes. DRILL="--list" shows what it does.
-drill: $(VENV)/.run
+drill: $(VENV)/.run gallery
 	@scripts/debian-packages drill
 	@exec $(BIN)/photo-fleet drill $(DRILL)
 
@@ -32,14 +36,14 @@ demo: $(VENV)/.demo
 	@exec $(BIN)/python -m photo_api_client.demo --url http://$(or $(HOST),127.0.0.1):$(or $(PORT),8000)
 
 # What lints say comes while pytest collects, and counts at the end.
-test: $(VENV)/.dev
+test: $(VENV)/.dev gallery
 	@{ $(LINT); } & lint=$$!; $(BIN)/pytest $(BESIDE) -m "not slow and not long"; tests=$$?; \
 	wait $$lint || { echo "make lint fails: see the begin, or run it alone" >&2; exit 1; }; exit $$tests
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev gallery
 	@exec $(BIN)/pytest $(BESIDE_FEW) -m slow
 
-test-long: $(VENV)/.dev
+test-long: $(VENV)/.dev gallery
 	@exec $(BIN)/pytest $(BESIDE_FEW) -m long
 
 # Hostile inputs that nobody thought of: make fuzz MINUTES=30. What is found ends it, with the input.
@@ -50,7 +54,7 @@ lint: $(VENV)/.dev
 	@$(LINT)
 
 # BASE=http://host:port: beside another server that speaks the contract, into which it puts photos.
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev gallery
 	@exec $(BIN)/python -m bench $(BENCH) $(if $(BASE),--base $(BASE))
 
 # Needs uv. The lock file itself would name the package index, so only its export is kept.

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.test_browser import ARGUMENTS
+from tests.chromium import ARGUMENTS
 
 PRELUDE = """
     const all = (what) => [...document.querySelectorAll(what)];

@@ -13,24 +13,14 @@ from uuid import uuid4
 import httpx
 import pillow_heif
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from photo_local.bucket import BucketAdmin
+from tests.chromium import running_chromium
 from tests.own_stage import own_database
 from tests.service import Service, User, eventually, heic, jpeg, put, running_service
 
 pytestmark = pytest.mark.needs("chromium")
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    # Whatever it may look up: there is only this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 @dataclass
@@ -53,12 +43,8 @@ class Browsing:
 def browser(service: Service, front_end: tuple[str, Service]) -> Iterator[Browser]:
     """Chromium, for all tests here. While it runs, nobody in this thread has an event loop of their
     own, so what needs one is started before it."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from photo_fleet.drill.report.svg_timeline import description, timeline
 from photo_fleet.drill.report.text_tables import percent, seconds, summary
 from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.verdict import Drill, Judged, judge
+from tests.chromium import ARGUMENTS
 from tests.drill.handmade import BEGAN, ENDED, HIT, Requests, bad, quiet_run
-from tests.test_browser import ARGUMENTS
 
 HOSTILE = "<script>alert('1')</script> [bold]& \"http://a.example/x?X-Amz-Signature=beef\"\x1b[31m"
 VOID = {"meta", "link", "br", "img", "input", "hr"}

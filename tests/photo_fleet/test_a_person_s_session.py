@@ -11,10 +11,10 @@ from playwright.sync_api import sync_playwright
 
 from photo_fleet.render.places import Places
 from photo_fleet.spec.fleet import Balancer, Fleet, Tls
+from tests.chromium import ARGUMENTS
 from tests.photo_fleet.nginx_stage import running_front, short_folder
 from tests.photo_fleet.test_nginx_text import write_certificate
 from tests.service import Service, User, free_port, jpeg
-from tests.test_browser import ARGUMENTS
 
 pytestmark = [pytest.mark.needs("nginx"), pytest.mark.needs("chromium"), pytest.mark.slow]
 

@@ -12,10 +12,10 @@ import pytest
 from playwright.async_api import async_playwright
 
 from photo_api.renditions.decoder import Decoder
+from tests.chromium import ARGUMENTS
 from tests.colour_cases import files
 from tests.colour_files import COLOURS, SIDE, File
 from tests.renditions.test_colour import RECORD, Shown, difference, shown
-from tests.test_browser import ARGUMENTS
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 

@@ -11,10 +11,10 @@ from playwright.async_api import async_playwright
 
 from photo_api.renditions.decoder import Decoder, Rendered
 from photo_api_client.photographs import encode
+from tests.chromium import ARGUMENTS
 from tests.heif_boxes import Item, heif, imir, irot
 from tests.metadata_blocks import chunk, short, tiff
 from tests.quadrants import BRANDS, letter, quadrants, with_properties
-from tests.test_browser import ARGUMENTS
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 

@@ -1,7 +1,7 @@
 /** The address as state. Every view has an address of its own, so that back, reload and links work. */
 
 export type View =
-  | { name: "timeline" | "albums" | "favourites" | "archive" | "trash" | "account" | "search" }
+  | { name: "timeline" | "albums" | "favourites" | "archive" | "trash" | "account" | "search" | "register" | "reset" }
   | { name: "album"; id: number };
 
 let path = $state(location.pathname);
@@ -25,6 +25,8 @@ export function view(): View {
     case "trash":
     case "account":
     case "search":
+    case "register":
+    case "reset":
       return { name };
     default:
       return { name: "timeline" };

@@ -5,12 +5,16 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from photo_api.accounts.links import INVITATION_PAGE, RESET_PAGE
 from photo_api.errors import not_found
 from photo_api.gallery.built_files import PAGE, BuiltFile, read_built
 from photo_api.gallery.policy import page_headers
 from photo_api.state import AppState
 
-VIEWS = ("/", "/albums", "/albums/{id}", "/favourites", "/archive", "/trash", "/search", "/account")
+VIEWS = (
+    *("/", "/albums", "/albums/{id}", "/favourites", "/archive", "/trash", "/search", "/account"),
+    *(RESET_PAGE, INVITATION_PAGE),
+)
 """Addresses of the page's own views, which all get the page."""
 
 

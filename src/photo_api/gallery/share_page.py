@@ -1,4 +1,4 @@
-"""What somebody sees who opens a share link: plain HTML, made of rows, that works without a script."""
+"""What somebody sees who opens a share link: plain HTML that works without a script."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "previous": "이전",
         "next": "다음",
         "download": "내려받기",
-        "not_found": "이 링크는 사용할 수 없습니다. 소유자가 취소했을 수 있으니 새 링크를 요청하세요.",
+        "not_found": "이 링크는 쓸 수 없습니다. 소유자가 취소했을 수 있으니 새 링크를 요청하세요.",
         "share_expired": "이 링크는 만료되었습니다. 소유자에게 새 링크를 요청하세요.",
         "busy": "지금은 보여 드릴 수 없습니다. 잠시 후 다시 시도하세요.",
         "untitled": "사진",
@@ -90,8 +90,8 @@ def photo_page(
     caption = f"<p>{escape(photo['description'])}</p>" if photo["description"] else ""
     size = _size(photo)
     body = f"""<nav><a href="/share/{token}">{frame.text("back")}</a>{links}</nav>
-<main class="photo"><figure><img src="{_image(token, photo, "display")}"{size} alt="{escape(title)}">
-<figcaption><h1>{escape(title)}</h1>{caption}</figcaption></figure>
+<main class="photo"><figure><img src="{_image(token, photo, "display")}"{size}
+alt="{escape(title)}"><figcaption><h1>{escape(title)}</h1>{caption}</figcaption></figure>
 <p><a download href="{_image(token, photo, "original")}">{frame.text("download")}</a></p></main>"""
     image = _image(token, photo, "preview")
     return _document(frame, title, "", image, body, f"/share/{token}/photos/{photo['id']}")
@@ -125,9 +125,7 @@ def _image(token: str, photo: Mapping[str, Any], size: str) -> str:
     return f"/api/share/{token}/photos/{photo['id']}/image?size={size}"
 
 
-def _document(
-    frame: Frame, title: str, about: str, image: str | None, body: str, path: str
-) -> str:
+def _document(frame: Frame, title: str, about: str, image: str | None, body: str, path: str) -> str:
     """With what messengers show of a link. They want whole addresses: without a public one there
     is no picture."""
     tags: Sequence[tuple[str, str | None]] = (

@@ -1,22 +1,51 @@
-import { en, type Key } from "./en";
-import { ko } from "./ko";
+/**
+ * The texts of the page in its two languages. English is the set of keys: a text that Korean lacks
+ * does not compile. A key begins with the name of its file.
+ */
+
+import * as account from "./texts/account";
+import * as albums from "./texts/albums";
+import * as common from "./texts/common";
+import * as search from "./texts/search";
+import * as selection from "./texts/selection";
+import * as share from "./texts/share";
+import * as sign from "./texts/sign";
+import * as timeline from "./texts/timeline";
+import * as trash from "./texts/trash";
+import * as upload from "./texts/upload";
+import * as viewer from "./texts/viewer";
 
 export type Language = "en" | "ko";
 
+const en = {
+  ...common.en, ...account.en, ...albums.en, ...search.en, ...selection.en, ...share.en, ...sign.en,
+  ...timeline.en, ...trash.en, ...upload.en, ...viewer.en,
+};
+export type Key = keyof typeof en;
+const ko: Record<Key, string> = {
+  ...common.ko, ...account.ko, ...albums.ko, ...search.ko, ...selection.ko, ...share.ko, ...sign.ko,
+  ...timeline.ko, ...trash.ko, ...upload.ko, ...viewer.ko,
+};
+
 const KEPT = "photo-api.language";
-const TEXTS: Record<Language, Record<Key, string>> = { en, ko };
+export const TEXTS: Record<Language, Record<Key, string>> = { en, ko };
 
 function preferred(): Language {
   const kept = localStorage.getItem(KEPT);
   if (kept === "en" || kept === "ko") return kept;
-  return navigator.languages.some((tag) => tag.startsWith("ko")) ? "ko" : "en";
+  return (navigator.languages.find((tag) => /^(ko|en)\b/.test(tag)) ?? "en").startsWith("ko") ? "ko" : "en";
 }
 
-let language = $state<Language>(preferred());
+const begun = preferred();
+let language = $state<Language>(begun);
+document.documentElement.lang = begun;
 
-/** The text of this key, with {name} replaced. A count chooses `key.one` or `key.other` beforehand. */
+/** The text of this key, with {name} replaced. Keys `….one` and `….other` are chosen by `count`. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name] ?? "";
+    return typeof value === "number" ? value.toLocaleString(language) : value;
+  });
 }
 
 export function currentLanguage(): Language {
