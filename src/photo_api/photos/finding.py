@@ -43,7 +43,8 @@ def too_broad(filters: Filters) -> str:
         narrower.append("search for a longer or rarer word in `q`")
     if filters.box is not None:
         narrower.append("make `bbox` smaller")
-    return f"Too many photos have to be looked at for this: {', or '.join(narrower)}"
+    told = f"Too many photos have to be looked at for this: {', or '.join(narrower)}"
+    return f"{told}. While the database is busy, the same may do in a moment"
 
 
 def statement(owner_id: int, page: Page) -> tuple[str, list[object], bool]:
