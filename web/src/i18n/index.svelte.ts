@@ -40,12 +40,21 @@ const begun = preferred();
 let language = $state<Language>(begun);
 document.documentElement.lang = begun;
 
-/** The text of this key, with {name} replaced. Keys `….one` and `….other` are chosen by `count`. */
+/** What there are texts `….one` and `….other` of. */
+type Counted = Key extends infer Each ? (Each extends `${infer Stem}.other` ? Stem : never) : never;
+
+/** The text of this key, with {name} replaced. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
   return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name] ?? "";
     return typeof value === "number" ? value.toLocaleString(language) : value;
   });
+}
+
+/** The text of as many as that: `….one` or `….other`, with {count} replaced, too. */
+export function counted(stem: Counted, count: number, values: Record<string, string | number> = {}): string {
+  const form = new Intl.PluralRules(language).select(count) === "one" ? "one" : "other";
+  return t(`${stem}.${form}` as Key, { ...values, count });
 }
 
 export function currentLanguage(): Language {

@@ -1,3 +1,44 @@
-export const en = {} as const;
+/** Albums: the list, one of them, and putting photos into them. */
+export const en = {
+  "albums.add.one": "Add 1 photo to an album",
+  "albums.add.other": "Add {count} photos to an album",
+  "albums.find": "Find an album, or name a new one",
+  "albums.new": "New album",
+  "albums.create_named": "Create “{name}” and add",
+  "albums.yours": "Your albums",
+  "albums.photos.one": "1 photo",
+  "albums.photos.other": "{count} photos",
+  "albums.adding": "Adding …",
+  "albums.none_yet": "You have no albums yet. Type a name above to create the first one.",
+  "albums.none_found": "No album has this in its name.",
+  "albums.more": "More albums",
+  "albums.show": "Show album",
+  "albums.added.one": "1 photo was added to “{name}”.",
+  "albums.added.other": "{count} photos were added to “{name}”.",
+  "albums.already.one": "1 was in it already.",
+  "albums.already.other": "{count} were in it already.",
+  "albums.gone.one": "1 is not there any more.",
+  "albums.gone.other": "{count} are not there any more.",
+} as const;
 
-export const ko: Record<keyof typeof en, string> = {};
+export const ko: Record<keyof typeof en, string> = {
+  "albums.add.one": "사진 1장을 앨범에 추가",
+  "albums.add.other": "사진 {count}장을 앨범에 추가",
+  "albums.find": "앨범을 찾거나 새 이름을 입력하세요",
+  "albums.new": "새 앨범",
+  "albums.create_named": "‘{name}’ 앨범을 만들고 추가",
+  "albums.yours": "내 앨범",
+  "albums.photos.one": "사진 1장",
+  "albums.photos.other": "사진 {count}장",
+  "albums.adding": "추가하는 중 …",
+  "albums.none_yet": "아직 앨범이 없습니다. 위에 이름을 입력하면 첫 앨범을 만듭니다.",
+  "albums.none_found": "이 이름이 들어간 앨범이 없습니다.",
+  "albums.more": "앨범 더 보기",
+  "albums.show": "앨범 보기",
+  "albums.added.one": "‘{name}’ 앨범에 사진 1장을 추가했습니다.",
+  "albums.added.other": "‘{name}’ 앨범에 사진 {count}장을 추가했습니다.",
+  "albums.already.one": "1장은 이미 들어 있었습니다.",
+  "albums.already.other": "{count}장은 이미 들어 있었습니다.",
+  "albums.gone.one": "1장은 더 이상 없습니다.",
+  "albums.gone.other": "{count}장은 더 이상 없습니다.",
+};

@@ -1,0 +1,78 @@
+/** Requests about albums, and what the API answers. */
+
+import { call, send } from "../api/client";
+
+export type Sort = "position" | "-position" | "taken" | "-taken";
+
+export interface Cover {
+  photo_id: number;
+  thumbnail_url: string | null;
+  blurhash: string | null;
+}
+
+export interface Album {
+  id: number;
+  name: string;
+  description: string | null;
+  cover_photo_id: number | null;
+  photo_count: number;
+  sort: Sort;
+  cover?: Cover | null;
+}
+
+/** As many as one request about photos may name. */
+export const AT_ONCE = 1_000;
+const PAGE = 100;
+
+export interface AlbumPage {
+  albums: Album[];
+  /** The cursor of the following page. */
+  next: string | null;
+}
+
+export async function albumPage(cursor: string | null, signal?: AbortSignal): Promise<AlbumPage> {
+  const more = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+  const answer = await send("GET", `/albums?covers=true&limit=${PAGE}${more}`, { signal });
+  return { albums: (await answer.json()) as Album[], next: nextIn(answer.headers.get("Link")) };
+}
+
+/** The cursor in `</api/albums/?cursor=…&limit=100>; rel="next"`. */
+export function nextIn(link: string | null): string | null {
+  const address = /<([^>]*)>\s*;[^,]*\brel="?next"?/.exec(link ?? "")?.[1];
+  return address === undefined ? null : new URL(address, "http://here").searchParams.get("cursor");
+}
+
+export function createAlbum(name: string, description = ""): Promise<Album> {
+  return call("POST", "/albums", { body: { name, description: description || null }, idempotent: true });
+}
+
+export interface Added {
+  /** How many photos came into the album by this. */
+  added: number;
+  /** How many were in it before. */
+  already: number;
+  /** How many are nobody's any more, or in the trash. */
+  gone: number;
+}
+
+interface BulkResults {
+  results: { id: number; status: "done" | "unchanged" | "not_found" | "clamped" }[];
+}
+
+/**
+ * Puts photos at an album's end, in this order. Where it fails midway, what was added stays, and the
+ * same once more is right: nothing is in an album twice.
+ */
+export async function addTo(albumId: number, ids: readonly number[]): Promise<Added> {
+  const told: Added = { added: 0, already: 0, gone: 0 };
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const body = { operation: "move", photo_ids: ids.slice(at, at + AT_ONCE), album_id: albumId };
+    const { results } = await call<BulkResults>("POST", "/photos/bulk", { body, idempotent: true });
+    for (const { status } of results) {
+      if (status === "done") told.added++;
+      else if (status === "unchanged") told.already++;
+      else told.gone++;
+    }
+  }
+  return told;
+}
