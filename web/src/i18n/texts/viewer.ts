@@ -1,3 +1,8 @@
-export const en = {} as const;
+/** One photo over the whole window. */
+export const en = {
+  "viewer.name": "Photo",
+} as const;
 
-export const ko: Record<keyof typeof en, string> = {};
+export const ko: Record<keyof typeof en, string> = {
+  "viewer.name": "사진",
+};
