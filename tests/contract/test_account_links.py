@@ -64,6 +64,8 @@ def person(**more: Any) -> dict[str, Any]:
 async def test_an_invitation_opens_one_account(
     doors: dict[str, httpx.AsyncClient], environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for mode, client in doors.items():
+        assert (await client.get("/")).json()["registration"] == mode
     door = doors["invitation"]
     for closed, more in ((doors["closed"], {"token": "x"}), (door, {}), (door, {"token": None})):
         answer = await closed.post("/auth/register", json=person(**more))

@@ -73,7 +73,7 @@ class Visit:
     def sign_in(self, user: User) -> None:
         """As if this browser had signed in before: the tokens, and no form."""
         kept = """granted => localStorage.setItem("photo-api.session", JSON.stringify({
-            access: granted.access_token, refresh: granted.refresh_token,
+            access: granted.access_token, refresh: granted.refresh_token, at: Date.now(),
             expiresAt: Date.now() + granted.expires_in * 1000}))"""
         self.go("/icon.svg")
         self.page.evaluate(kept, user.tokens)

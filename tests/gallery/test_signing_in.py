@@ -1,27 +1,181 @@
-"""Signing in, staying so, and leaving."""
+"""Signing in, staying so, and leaving; accounts and passwords by links."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.gallery.conftest import Visit
-from tests.service import PASSWORD, Service
+from tests.service import PASSWORD, Service, cli, new_address, running_service
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
+NEW = "another long pass phrase"
+REFUSED = "the server responded with a status of 4"
+"""What the console says of an answer that the page then puts into words."""
 
-@pytest.mark.parametrize(("language", "name"), [("en", "Sign in"), ("ko", "로그인")])
-def test_somebody_signs_in(
-    gallery: Service, visit: Callable[..., Visit], language: str, name: str
+
+@pytest.fixture
+def arriving(visit: Callable[..., Visit]) -> Callable[..., Visit]:
+    """A visit from an address of its own, so that nobody is throttled for others' failures."""
+
+    def arrived(**more: Any) -> Visit:
+        seen = visit(extra_http_headers={"X-Forwarded-For": new_address()}, **more)
+        seen.expected.append(REFUSED)
+        return seen
+
+    return arrived
+
+
+def fill(page: Page, email: str | None, password: str) -> None:
+    if email is not None:
+        page.locator("input[autocomplete=username]").fill(email)
+    page.locator("input[autocomplete$=password]").fill(password)
+
+
+def enter(page: Page) -> None:
+    page.locator("button.main").click()
+
+
+def is_inside(page: Page) -> None:
+    expect(page.get_by_role("navigation")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "wrong", "wait"),
+    [
+        ("en", "desktop", "E-mail or password is wrong", "15 minutes"),
+        ("ko", "phone", "비밀번호가 올바르지 않습니다", "15분"),
+    ],
+)
+def test_somebody_signs_in_where_they_wanted_to_go(
+    gallery: Service,
+    arriving: Callable[..., Visit],
+    language: str,
+    size: str,
+    wrong: str,
+    wait: str,
 ) -> None:
     user = gallery.new_user()
-    seen = visit(language=language)
-    seen.go("/")
-    seen.page.locator("input[type=email]").fill(user.email)
-    seen.page.locator("input[type=password]").fill(PASSWORD)
-    seen.page.get_by_role("button", name=name).click()
-    expect(seen.page.get_by_role("navigation")).to_be_visible()
-    seen.page.reload()
-    expect(seen.page.get_by_role("navigation")).to_be_visible()
+    seen = arriving(language=language, size=size)
+    page, alert = seen.page, seen.page.get_by_role("alert")
+    seen.go("/albums")
+    enter(page)
+    expect(page.locator("[aria-invalid=true]")).to_have_count(2)
+    for attempt in range(5):
+        fill(page, user.email, f"wrong {attempt}")
+        with page.expect_response("**/auth/login"):
+            enter(page)
+        expect(alert).to_contain_text(wrong)
+    fill(page, None, PASSWORD)
+    enter(page)
+    expect(alert).to_contain_text(wait)
+    seen.picture("sign-in-throttled")
+    assert page.locator("input[autocomplete=username]").input_value() == user.email
+
+    # From elsewhere the same account is open, and the password can be looked at.
+    page.set_extra_http_headers({"X-Forwarded-For": new_address()})
+    page.locator("button.icon").click()
+    shown = page.locator("input[autocomplete=current-password]")
+    assert (shown.get_attribute("type"), shown.input_value()) == ("text", PASSWORD)
+    shown.press("Enter")
+    is_inside(page)
+    assert page.url == f"{gallery.url}/albums"
+    page.reload()
+    is_inside(page)
     assert seen.hosts == {"127.0.0.1"}
+
+
+def test_somebody_opens_an_account(gallery: Service, arriving: Callable[..., Visit]) -> None:
+    user, email = gallery.new_user(), f"{uuid4().hex}@example.org"
+    seen = arriving()
+    page = seen.page
+    seen.go("/")
+    page.get_by_role("link", name="Create account").click()
+    expect(page).to_have_url(f"{gallery.url}/register")
+    page.locator("input[autocomplete=username]").fill(user.email)
+    page.locator("input[autocomplete=nickname]").fill("미나")
+    page.reload()
+    assert page.locator("input[autocomplete=nickname]").input_value() == "미나"
+    fill(page, None, "short")
+    enter(page)
+    expect(page.get_by_text("Use at least 8 characters")).to_be_visible()
+    fill(page, None, NEW)
+    enter(page)
+    expect(page.get_by_role("alert")).to_contain_text("already")
+    seen.picture("register")
+
+    # The first answer is lost on its way; the account is opened, and once.
+    lost: list[str] = []
+
+    def lose(route: Any) -> None:
+        if not lost:
+            lost.append(route.fetch().text())
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/auth/register", lose)
+    seen.expected.append("net::ERR_FAILED")
+    fill(page, email, NEW)
+    enter(page)
+    is_inside(page)
+    assert json.loads(lost[0])["username"] == "미나"
+    assert page.url == f"{gallery.url}/"
+
+
+@pytest.fixture
+def by_invitation(gallery: Service, tmp_path: Path) -> Iterator[Service]:
+    settings = gallery.environ | {"PHOTO_API_REGISTRATION": "invitation"}
+    with running_service(settings, tmp_path) as service:
+        yield service
+
+
+def told(service: Service, *arguments: str) -> Any:
+    done = cli(service.environ, "users", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_links_open_accounts_and_set_passwords(
+    by_invitation: Service, arriving: Callable[..., Visit]
+) -> None:
+    """The token is in no address that anybody but the browser sees, and works once."""
+    link = told(by_invitation, "invite")["link"]
+    email = f"{uuid4().hex}@example.org"
+    seen = arriving(service=by_invitation)
+    page = seen.page
+    seen.go("/register")
+    expect(page.locator("p.word")).to_contain_text("by invitation")
+    seen.go("/")
+    expect(page.get_by_text("New accounts need an invitation")).to_be_visible()
+    # The tab is at the same page without the token.
+    seen.go("/register")
+    page.evaluate("link => { location.href = link }", link[link.index("/register") :])
+    page.locator("input[autocomplete=nickname]").fill("mina")
+    expect(page).to_have_url(f"{by_invitation.url}/register")
+    page.reload()
+    fill(page, email, PASSWORD)
+    enter(page)
+    is_inside(page)
+
+    link = told(by_invitation, "reset-password", email)["link"]
+    link = by_invitation.url + link[link.index("/reset") :]
+    page.goto(link)
+    expect(page).to_have_url(f"{by_invitation.url}/reset")
+    fill(page, None, NEW)
+    seen.picture("reset")
+    enter(page)
+    expect(page.locator("p.word")).to_contain_text("The password is set")
+    fill(page, email, NEW)
+    enter(page)
+    is_inside(page)
+    page.goto(link)
+    fill(page, None, PASSWORD)
+    enter(page)
+    expect(page.get_by_role("alert")).to_contain_text("has been used")
+    assert not [url for url in seen.requested if "token=" in url.partition("#")[0]]

@@ -83,8 +83,10 @@ def install_docs(app: FastAPI) -> None:
         page.headers.update(ONLY_OURS)
         return page
 
-    async def about(_: Request) -> Response:
-        return json_response({"name": app.title, "version": app.version, "docs": "/docs"})
+    async def about(request: Request) -> Response:
+        registration = request.state.app.settings.auth.registration
+        what = {"name": app.title, "version": app.version, "docs": "/docs"}
+        return json_response(what | {"registration": registration})
 
     pages = {API_PREFIX: about, OPENAPI: openapi, "/docs": docs, "/redoc": redoc}
     for path, page in pages.items():

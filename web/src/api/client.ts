@@ -6,7 +6,7 @@
  * that create carry an Idempotency-Key.
  */
 
-import { accessToken, drop, signedIn } from "./session";
+import { RefreshRefused, RefreshUnknown, accessToken } from "./session";
 
 export class ApiError extends Error {
   constructor(
@@ -16,6 +16,8 @@ export class ApiError extends Error {
     readonly requestId: string,
     /** Seconds after which it makes sense to try again; 0 if the API does not say. */
     readonly retryAfter: number,
+    /** After an attempt without an answer, which may have done what this one refuses to do again. */
+    readonly repeated = false,
   ) {
     super(detail);
   }
@@ -50,32 +52,37 @@ export async function send(method: string, path: string, options: Options = {}):
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (options.idempotent) headers["Idempotency-Key"] = crypto.randomUUID?.() ?? randomKey();
   const body = options.body === undefined ? null : JSON.stringify(options.body);
-  let refused: string | undefined;
+  let refused: { token: string; answer: Response } | undefined;
+  let repeated = false;
   for (let attempt = 1; ; attempt++) {
-    const token = options.anonymous ? null : await tokenFor(refused);
-    if (token !== null) headers["Authorization"] = `Bearer ${token}`;
-    const answer = await once(method, path, headers, body, options.signal);
-    if (answer?.ok) return answer;
-    if (answer?.status === 401 && token !== null && refused === undefined) {
-      refused = token;
-      continue;
+    let answer: Response | null = null;
+    const token = options.anonymous ? null : await tokenFor(refused?.token);
+    if (token === null && refused) throw await failure(refused.answer, repeated);
+    if (token !== undefined) {
+      if (token !== null) headers["Authorization"] = `Bearer ${token}`;
+      answer = await once(method, path, headers, body, options.signal);
+      if (answer?.ok) return answer;
+      if (answer?.status === 401 && token && refused === undefined) {
+        refused = { token, answer };
+        continue;
+      }
+      if (answer !== null && !PASSING.has(answer.status)) throw await failure(answer, repeated);
+      repeated ||= answer?.status !== 503;
     }
-    if (answer !== null && !PASSING.has(answer.status)) throw await failure(answer);
-    if (attempt === ATTEMPTS) throw answer ? await failure(answer) : new Unreachable(path);
+    if (attempt === ATTEMPTS) throw answer ? await failure(answer, repeated) : new Unreachable(path);
     const told = Number(answer?.headers.get("Retry-After") ?? 0) * 1000;
     await pause(Math.min(told || 250 * 2 ** attempt, 8_000) * (0.75 + Math.random() / 2), options.signal);
   }
 }
 
-async function tokenFor(refused: string | undefined): Promise<string | null> {
-  if (!signedIn()) return null;
+/** Null: nobody is signed in. Undefined: that could not be found out now. */
+async function tokenFor(refused: string | undefined): Promise<string | null | undefined> {
   try {
-    const token = await accessToken(refused);
-    if (token === null || token === refused) drop();
-    return token;
-  } catch {
-    // The refresh got no answer; the request itself will say what is the matter.
-    return null;
+    return await accessToken(refused);
+  } catch (error) {
+    if (error instanceof RefreshRefused) throw await failure(error.answer, false);
+    if (error instanceof RefreshUnknown) return undefined;
+    throw error;
   }
 }
 
@@ -101,7 +108,7 @@ async function once(
   }
 }
 
-async function failure(answer: Response): Promise<ApiError> {
+async function failure(answer: Response, repeated: boolean): Promise<ApiError> {
   let told: { detail?: unknown; code?: string; request_id?: string } = {};
   try {
     told = (await answer.json()) as typeof told;
@@ -115,6 +122,7 @@ async function failure(answer: Response): Promise<ApiError> {
     detail,
     told.request_id ?? answer.headers.get("X-Request-ID") ?? "",
     Number(answer.headers.get("Retry-After") ?? 0),
+    repeated,
   );
 }
 

@@ -3,6 +3,7 @@
  * does not compile. A key begins with the name of its file.
  */
 
+import { keep, kept } from "../kept";
 import * as account from "./texts/account";
 import * as albums from "./texts/albums";
 import * as common from "./texts/common";
@@ -27,12 +28,15 @@ const ko: Record<Key, string> = {
   ...timeline.ko, ...trash.ko, ...upload.ko, ...viewer.ko,
 };
 
+/** By their own names, which no language changes. */
+export const LANGUAGES: Record<Language, string> = { en: "English", ko: "한국어" };
+
 const KEPT = "photo-api.language";
 export const TEXTS: Record<Language, Record<Key, string>> = { en, ko };
 
 function preferred(): Language {
-  const kept = localStorage.getItem(KEPT);
-  if (kept === "en" || kept === "ko") return kept;
+  const chosen = kept(KEPT);
+  if (chosen === "en" || chosen === "ko") return chosen;
   return (navigator.languages.find((tag) => /^(ko|en)\b/.test(tag)) ?? "en").startsWith("ko") ? "ko" : "en";
 }
 
@@ -63,6 +67,6 @@ export function currentLanguage(): Language {
 
 export function chooseLanguage(chosen: Language): void {
   language = chosen;
-  localStorage.setItem(KEPT, chosen);
+  keep(KEPT, chosen);
   document.documentElement.lang = chosen;
 }

@@ -22,7 +22,9 @@ export const en = {
   "error.busy": "The server is busy. Try again in a moment; nothing is lost.",
   "error.inside": "Something went wrong in the server (request {request}). Try again; tell whoever runs it if it stays so.",
   "error.not_found": "This is not there any more. It may have been deleted in another tab or by another device.",
-  "error.too_often": "That was too often. Wait {seconds} s and try again.",
+  "error.too_often": "That was too often. Wait {wait} and try again.",
+  "error.signed_out": "You are not signed in any more. Sign in and try again.",
+  "error.inactive": "This account has been disabled. Ask whoever runs this gallery.",
   "error.view": "This part of the page could not be loaded. Check your connection and try again.",
 } as const;
 
@@ -49,6 +51,8 @@ export const ko: Record<keyof typeof en, string> = {
   "error.busy": "서버가 바쁩니다. 잠시 후 다시 시도하세요. 잃은 것은 없습니다.",
   "error.inside": "서버에서 문제가 생겼습니다(요청 {request}). 다시 시도하고, 계속되면 운영자에게 알려 주세요.",
   "error.not_found": "더 이상 없습니다. 다른 탭이나 기기에서 삭제되었을 수 있습니다.",
-  "error.too_often": "너무 자주 시도했습니다. {seconds}초 뒤에 다시 시도하세요.",
+  "error.too_often": "너무 자주 시도했습니다. {wait} 뒤에 다시 시도하세요.",
+  "error.signed_out": "로그인이 끝났습니다. 다시 로그인한 뒤 시도하세요.",
+  "error.inactive": "이 계정은 사용이 중지되었습니다. 갤러리 운영자에게 문의하세요.",
   "error.view": "이 화면을 불러오지 못했습니다. 네트워크를 확인하고 다시 시도하세요.",
 };
