@@ -112,9 +112,11 @@ def visit(chromium: Browser, gallery: Service) -> Iterator[Callable[..., Visit]]
         contexts.append(context)
         visit = Visit(context.new_page(), service, size, language)
         visits.append(visit)
-        _listen(visit)
         if user is not None:
             visit.sign_in(user)
+        # Not before: of the picture's page browsers ask for an icon that there is not.
+        visit.page.goto("about:blank")
+        _listen(visit)
         return visit
 
     yield opened

@@ -61,6 +61,17 @@ export function arrange(sections: readonly Section[], ratios: Float32Array, meas
   return made;
 }
 
+/** Lays one section out anew, whose ratios have come, and moves what is below it. */
+export function rearrange(made: Geometry, index: number, ratios: Float32Array, measures: Measures): void {
+  const behind = made.firsts[index + 1];
+  const end = index + 1 < made.heads.length ? made.heads[index + 1] : made.total;
+  const moved = fill(made, ratios, made.firsts[index], behind, made.heads[index] + measures.heading, measures) - end;
+  if (moved === 0) return;
+  for (let i = behind; i < made.top.length; i++) made.top[i] += moved;
+  for (let i = index + 1; i < made.heads.length; i++) made.heads[i] += moved;
+  made.total += moved;
+}
+
 /** Lays the photos [from, to) out below `y`; gives where the next section begins. */
 function fill(made: Geometry, ratios: Float32Array, from: number, to: number, y: number, m: Measures): number {
   let start = from;
@@ -113,4 +124,30 @@ export function sectionOf(geometry: Geometry, index: number): number {
     else high = middle;
   }
   return low;
+}
+
+/** The first photo whose row begins at `y` or below. */
+export function firstFrom(geometry: Geometry, y: number): number {
+  let low = 0;
+  let high = geometry.top.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (geometry.top[middle] < y) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The photo above or below this one: of the next row that whose middle is the nearest. */
+export function neighbour(geometry: Geometry, index: number, down: boolean): number {
+  const { top, left, width } = geometry;
+  const step = down ? 1 : -1;
+  let at = index;
+  while (at >= 0 && at < top.length && top[at] === top[index]) at += step;
+  if (at < 0 || at >= top.length) return index;
+  const middle = left[index] + width[index] / 2;
+  const away = (i: number): number => Math.abs(left[i] + width[i] / 2 - middle);
+  let best = at;
+  for (let i = at; i >= 0 && i < top.length && top[i] === top[at]; i += step) if (away(i) < away(best)) best = i;
+  return best;
 }

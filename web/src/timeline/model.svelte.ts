@@ -4,160 +4,291 @@
  */
 
 import { call } from "../api/client";
-import { GUESS, arrange, sectionOf, type Geometry, type Measures, type Section } from "./geometry";
-
-export interface Tile {
-  id: number;
-  thumbnail: string | null;
-  blurhash: string | null;
-  title: string;
-  favourite: boolean;
-  /** When it was asked for; signed URLs end after some minutes. */
-  at: number;
-}
+import { onChanged, type Change } from "../photos/changes";
+import { Columns } from "./columns";
+import type { Measures } from "./geometry";
+import { monthFrom, unknownMonth, type Month } from "./months";
+import type { Shown, State, Tile } from "./shown";
+import { Tiles } from "./tiles";
 
 interface Months {
-  months: { month: string; count: number }[];
-}
-interface MonthPage {
-  ids: number[];
-  ratios: number[];
-  days: number[];
-  next: string | null;
-}
-interface Tiles {
-  tiles: { id: number; thumbnail_url: string | null; blurhash: string | null; title: string | null; favourite: boolean }[];
+  months: { month: string; photos: number }[];
 }
 
-const TILES_AT_ONCE = 200;
-const TILES_KEPT = 4_000;
-const TILE_AGE = 10 * 60_000;
 const REST = 80;
+const MONTHS_AT_ONCE = 4;
+const FIRST_WAIT = 2_000;
+const LONGEST_WAIT = 60_000;
+/** Changes that come one after the other are looked up together. */
+const GATHERED = 700;
+/** Away for so long, and whatever is in view is asked for anew: another device may have changed it. */
+const AWAY = 60_000;
 
-export class TimelineModel {
-  sections: Section[] = [];
-  ids = new Float64Array(0);
-  ratios = new Float32Array(0);
-  days = new Uint8Array(0);
-  geometry: Geometry | null = null;
-  tiles = new Map<number, Tile>();
-  /** Grows with every change that a view has to see. */
+export class TimelineModel implements Shown {
   version = $state(0);
-  loaded = $state(false);
+  state = $state<State>("loading");
+  problem: unknown = null;
 
-  private measures: Measures | null = null;
-  private asked = new Set<string>();
-  private firsts: number[] = [];
-  private wanted: number[] = [];
+  private columns = new Columns();
+  private months = new Map<string, Month>();
+  private tileStore = new Tiles(
+    (tiles) => this.came(tiles),
+    (ids) => this.takeOut(ids),
+  );
+  private wanted: [number, number] = [0, 0];
+  private wantedAt = 0;
   private timer = 0;
+  private later = 0;
+  private gathered = 0;
+  private hiddenAt = 0;
+  private refreshing: Promise<void> | null = null;
+  private ended = new AbortController();
 
-  constructor(private readonly query = "") {}
+  constructor(private readonly query: { archived?: boolean } = {}) {}
 
-  async open(signal?: AbortSignal): Promise<void> {
-    const { months } = await call<Months>("GET", `/timeline${this.query}`, { signal });
-    this.sections = months;
-    this.firsts = [];
-    let total = 0;
-    for (const { count } of months) {
-      this.firsts.push(total);
-      total += count;
-    }
-    this.ids = new Float64Array(total);
-    this.ratios = new Float32Array(total).fill(GUESS);
-    this.days = new Uint8Array(total);
-    this.asked.clear();
-    this.layOut(this.measures);
-    this.loaded = true;
+  get sections() {
+    return this.columns.sections;
+  }
+  get ids() {
+    return this.columns.ids;
+  }
+  get geometry() {
+    return this.columns.geometry;
+  }
+  get tiles(): ReadonlyMap<number, Tile> {
+    return this.tileStore.known;
   }
 
-  layOut(measures: Measures | null): void {
-    this.measures = measures;
-    if (measures === null) return;
-    this.geometry = arrange(this.sections, this.ratios, measures);
+  start(): () => void {
+    this.ended = new AbortController();
+    const { signal } = this.ended;
+    const deaf = onChanged((change) => this.changed(change));
+    document.addEventListener("visibilitychange", () => this.seen(), { signal });
+    addEventListener("online", () => void this.refresh(), { signal });
+    void this.refresh();
+    return () => {
+      deaf();
+      this.ended.abort();
+      this.tileStore.stop();
+      for (const month of this.months.values()) month.stop?.abort();
+      for (const timer of [this.timer, this.later, this.gathered]) clearTimeout(timer);
+    };
+  }
+
+  layOut(measures: Measures): void {
+    this.columns.layOut(measures);
     this.version++;
   }
 
-  /** Asks for what the photos [from, to) need, once scrolling rests. */
+  day(index: number): string {
+    return this.columns.day(index);
+  }
+
+  broken(id: number): void {
+    this.tileStore.broken(id);
+  }
+
+  find(id: number): number {
+    return this.columns.ids.indexOf(id);
+  }
+
   want(from: number, to: number): void {
     this.wanted = [from, to];
+    const now = performance.now();
+    const rest = now - this.wantedAt > 4 * REST ? 0 : REST;
+    this.wantedAt = now;
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => void this.load(), REST);
+    this.timer = window.setTimeout(() => this.load(), rest);
   }
 
-  private async load(): Promise<void> {
-    const [from, to] = this.wanted as [number, number];
-    if (this.geometry === null || from >= to) return;
-    const first = sectionOf(this.geometry, from);
-    const last = sectionOf(this.geometry, to - 1);
-    for (let section = first; section <= last; section++) void this.loadMonth(section);
-    await this.loadTiles(from, to);
-  }
-
-  private async loadMonth(index: number): Promise<void> {
-    const { month, count } = this.sections[index];
-    if (count === 0 || this.asked.has(month)) return;
-    this.asked.add(month);
-    try {
-      let at = this.firsts[index];
-      const end = at + count;
-      let cursor: string | null = null;
-      do {
-        const page: MonthPage = await call("GET", `/timeline/${month}${join(this.query, cursor)}`);
-        for (let i = 0; i < page.ids.length && at < end; i++, at++) {
-          this.ids[at] = page.ids[i];
-          this.ratios[at] = page.ratios[i];
-          this.days[at] = page.days[i];
-        }
-        cursor = page.next;
-      } while (cursor !== null && at < end);
-      this.layOut(this.measures);
-      const [from, to] = this.wanted as [number, number];
-      void this.loadTiles(from, to);
-    } catch {
-      // Asked again when it comes into view again.
-      this.asked.delete(month);
-    }
-  }
-
-  private async loadTiles(from: number, to: number): Promise<void> {
-    const now = Date.now();
-    const missing: number[] = [];
-    for (let i = from; i < to; i++) {
-      const id = this.ids[i];
-      const known = this.tiles.get(id);
-      if (id > 0 && (!known || now - known.at > TILE_AGE)) missing.push(id);
-    }
-    for (let i = 0; i < missing.length; i += TILES_AT_ONCE) {
-      const ids = missing.slice(i, i + TILES_AT_ONCE);
-      try {
-        const { tiles } = await call<Tiles>("POST", "/photos/tiles", { body: { ids } });
-        for (const tile of tiles) {
-          this.tiles.set(tile.id, {
-            id: tile.id,
-            thumbnail: tile.thumbnail_url,
-            blurhash: tile.blurhash,
-            title: tile.title ?? "",
-            favourite: tile.favourite,
-            at: now,
-          });
-        }
-        this.forget();
-        this.version++;
-      } catch {
-        return;
+  async know(from: number, to: number): Promise<void> {
+    if (from >= to || this.sections.length === 0) return;
+    const end = Math.min(to, this.ids.length);
+    const last = this.columns.sectionOf(end - 1);
+    for (let index = this.columns.sectionOf(from); index <= last && index < this.sections.length; index++) {
+      const { month } = this.sections[index];
+      while (this.lacks(month, from, end)) {
+        this.months.get(month)!.needed = true;
+        const problem = await this.loadMonth(month);
+        if (problem !== null) throw problem;
       }
     }
   }
 
-  private forget(): void {
-    for (const id of this.tiles.keys()) {
-      if (this.tiles.size <= TILES_KEPT) return;
-      this.tiles.delete(id);
+  refresh(): Promise<void> {
+    return (this.refreshing ??= this.askMonths().finally(() => (this.refreshing = null)));
+  }
+
+  private async askMonths(): Promise<void> {
+    try {
+      const query = this.query.archived ? "?archived=true" : "";
+      const { months } = await call<Months>("GET", `/timeline${query}`, { signal: this.ended.signal });
+      this.takeMonths(months);
+      this.state = "ready";
+    } catch (error) {
+      if (this.ended.signal.aborted || this.state === "ready") return;
+      this.problem = error;
+      this.state = "failed";
     }
   }
-}
 
-function join(query: string, cursor: string | null): string {
-  if (cursor === null) return query;
-  return `${query ? `${query}&` : "?"}cursor=${encodeURIComponent(cursor)}`;
+  private takeMonths(told: Months["months"]): void {
+    const before = new Map(this.sections.map((section) => [section.month, section.count]));
+    const months = new Map<string, Month>();
+    const sections = told.map(({ month, photos }) => {
+      const known = this.months.get(month) ?? unknownMonth(photos);
+      if (known.told !== photos) {
+        Object.assign(known, { told: photos, stale: known.known > 0, whole: false });
+        known.doubts++;
+      }
+      months.set(month, known);
+      // What is known of a month stays on the screen until all that is new of it has come.
+      return { month, count: known.stale ? (before.get(month) ?? photos) : Math.max(photos, known.known) };
+    });
+    for (const [month, known] of this.months) if (!months.has(month)) known.stop?.abort();
+    this.months = months;
+    this.columns.replace(sections);
+    this.version++;
+    this.load();
+  }
+
+  /** Whether ids of [from, to) that are of this month are not known. */
+  private lacks(name: string, from: number, to: number): boolean {
+    const month = this.months.get(name);
+    const index = this.sections.findIndex((section) => section.month === name);
+    if (!month || index < 0) return false;
+    const end = Math.min(to, this.columns.firsts[index + 1]) - this.columns.firsts[index];
+    return month.stale || (!month.whole && month.known < end && from < this.columns.firsts[index + 1]);
+  }
+
+  /** Asks for what the photos in view lack, and gives up what was flown over. */
+  private load(): void {
+    clearTimeout(this.later);
+    if (this.ended.signal.aborted) return;
+    const [from, to] = [this.wanted[0], Math.min(this.wanted[1], this.ids.length)];
+    if (from >= to) return;
+    const first = this.columns.sectionOf(from);
+    const last = this.columns.sectionOf(to - 1);
+    const inView = new Set(this.sections.slice(first, last + 1).map((section) => section.month));
+    let running = 0;
+    for (const [name, month] of this.months) {
+      if (month.loading && !month.needed && !inView.has(name)) month.stop?.abort();
+      if (month.loading) running++;
+    }
+    let next = Infinity;
+    for (const name of inView) {
+      const month = this.months.get(name)!;
+      if (month.loading || !this.lacks(name, from, to)) continue;
+      if (month.notBefore > Date.now()) next = Math.min(next, month.notBefore);
+      else if (running++ < MONTHS_AT_ONCE) void this.loadMonth(name).then(() => this.load());
+    }
+    if (next < Infinity) this.later = window.setTimeout(() => this.load(), next - Date.now());
+    this.tileStore.want(Array.from(this.ids.subarray(from, to)).filter((id) => id > 0));
+  }
+
+  /** One page more of a month, or all that was known of it if that has changed. Gives what went wrong. */
+  private loadMonth(name: string): Promise<unknown> {
+    const month = this.months.get(name)!;
+    month.loading ??= this.askMonth(name, month).finally(() => {
+      month.loading = null;
+      month.needed = false;
+    });
+    return month.loading;
+  }
+
+  private async askMonth(name: string, month: Month): Promise<unknown> {
+    month.stop = new AbortController();
+    const signal = AbortSignal.any([month.stop.signal, this.ended.signal]);
+    const { stale: anew, doubts } = month;
+    const archived = this.query.archived ?? false;
+    try {
+      const page = await monthFrom(name, archived, anew ? month.known : 1, anew ? null : month.next, signal);
+      const index = this.sections.findIndex((section) => section.month === name);
+      if (index < 0 || this.months.get(name) !== month) return null;
+      const at = anew ? 0 : month.known;
+      const known = at + page.ids.length;
+      const whole = page.next === null;
+      this.columns.resize(index, whole ? known : Math.max(known, month.told));
+      this.columns.put(index, at, page);
+      Object.assign(month, { known, whole, next: page.next, failures: 0, stale: month.doubts !== doubts });
+      if (whole && !month.stale) month.told = known;
+      if (anew) this.tileStore.stale(Array.from(page.ids));
+      this.version++;
+      return null;
+    } catch (error) {
+      if (!signal.aborted) month.notBefore = Date.now() + Math.min(FIRST_WAIT * 2 ** month.failures++, LONGEST_WAIT);
+      return error;
+    }
+  }
+
+  /** Tiles have come; of photos that had no size before, it is known now. */
+  private came(tiles: readonly Tile[]): void {
+    const [from, to] = this.wanted;
+    const sized = new Map(tiles.filter((tile) => tile.width && tile.height).map((tile) => [tile.id, tile]));
+    const unsettled = new Set<number>();
+    for (let i = from; i < Math.min(to, this.ids.length); i++) {
+      const tile = sized.get(this.ids[i]);
+      if (!tile) continue;
+      const ratio = tile.width! / tile.height!;
+      if (Math.abs(this.columns.ratios[i] / ratio - 1) < 0.02) continue;
+      this.columns.ratios[i] = ratio;
+      unsettled.add(this.columns.sectionOf(i));
+    }
+    for (const section of unsettled) this.columns.settle(section);
+    this.version++;
+  }
+
+  private changed({ what, ids }: Change): void {
+    const leaves = this.query.archived ? "unarchive" : "archive";
+    if (what === "delete" || what === "purge" || what === leaves) return this.takeOut(ids);
+    if (what === "move") return;
+    if (what === "favourite" || what === "unfavourite") return this.mark(ids, what === "favourite");
+    this.tileStore.stale(ids);
+    // A date may have changed within its month, which the months' counts do not show.
+    if (what === "edited" || what === "unknown") for (const id of ids) this.doubt(this.find(id));
+    clearTimeout(this.gathered);
+    this.gathered = window.setTimeout(() => void this.refresh(), GATHERED);
+  }
+
+  private doubt(index: number): void {
+    if (index < 0) return;
+    const month = this.months.get(this.sections[this.columns.sectionOf(index)].month);
+    if (!month) return;
+    month.stale = true;
+    month.doubts++;
+  }
+
+  private mark(ids: readonly number[], favourite: boolean): void {
+    this.tileStore.put(ids.flatMap((id) => {
+      const tile = this.tileStore.known.get(id);
+      return tile ? [{ ...tile, favourite }] : [];
+    }));
+    this.version++;
+  }
+
+  private takeOut(ids: readonly number[]): void {
+    const names = this.sections.map((section) => section.month);
+    const taken = this.columns.remove(new Set(ids));
+    taken.forEach((count, index) => {
+      const month = this.months.get(names[index]);
+      if (!month || count === 0) return;
+      month.told -= count;
+      month.known -= count;
+      month.doubts++;
+    });
+    const left = this.sections.filter((section) => section.count > 0);
+    if (left.length < this.sections.length) this.columns.replace(left);
+    this.version++;
+  }
+
+  /** The page is looked at again: what is in view may have changed on another device. */
+  private seen(): void {
+    if (document.visibilityState === "hidden") {
+      this.hiddenAt = Date.now();
+      return;
+    }
+    if (Date.now() - this.hiddenAt > AWAY)
+      for (let index = this.wanted[0]; index < this.wanted[1]; index++) if (this.ids[index] > 0) this.doubt(index);
+    void this.refresh();
+  }
 }

@@ -10,6 +10,11 @@ export class Scroller {
   private place = 0;
   private scroll = 0;
 
+  /** The element's scroll position, as far as it is known here. */
+  get position(): number {
+    return this.scroll;
+  }
+
   /** The height of the element inside. */
   size(total: number, _viewport: number): number {
     return Math.min(total, LONGEST);
