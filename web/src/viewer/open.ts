@@ -2,13 +2,13 @@
 
 import { t } from "../i18n/index.svelte";
 import type { Geometry } from "../timeline/geometry";
-import type { Tile } from "../timeline/model.svelte";
+import type { Tile } from "../timeline/shown";
 import { notifyFailure } from "../ui/notices.svelte";
 
 /** What the viewer needs of a list of photos; every model that a Grid shows has it. */
 export interface Photos {
   readonly ids: Float64Array;
-  readonly tiles: Map<number, Tile>;
+  readonly tiles: ReadonlyMap<number, Tile>;
   readonly geometry: Geometry | null;
   readonly version: number;
   want(from: number, to: number): void;
