@@ -39,7 +39,7 @@ COLD = (
     "image-redirect-cold",
 )
 WHOLE = "album-whole"
-TIMELINE = ("timeline", "timeline-month", "tiles")
+TIMELINE = ("timeline", "timeline-month", "tiles", "tiles-cold")
 FINDING: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "filter-date": {"order": "taken"},
@@ -175,7 +175,8 @@ def _whole(world: World) -> Read:
 
 
 def _timeline(world: World) -> list[Read]:
-    """Months of 2,000 photos one after the other, and tiles that come into view 100 at a time."""
+    """Months of 2,000 photos one after the other, and tiles 100 at a time: of the same view over
+    and over, and of those through which somebody scrolls."""
     owner, ids = world.large, world.large_ids
     starts = [datetime(year, month, 1) for year in range(2016, 2024) for month in range(1, 13)]
     pages = [
@@ -198,7 +199,8 @@ def _timeline(world: World) -> list[Read]:
     return [
         Read("timeline", MONTHS, [Asked("/api/timeline", (owner.id,), owner.token)]),
         Read("timeline-month", MONTH, pages),
-        Read("tiles", tiles, views, alike=True),
+        Read("tiles", tiles, views[:1]),
+        Read("tiles-cold", tiles, views, alike=True),
     ]
 
 

@@ -26,8 +26,8 @@ GOALS = {
         Goal(0.35),
     ),
     "image-redirect": Goal(0.85),
-    **dict.fromkeys(("timeline", "timeline-month"), Goal(0.7)),
-    "tiles": Goal(0.35),
+    **dict.fromkeys(("timeline", "timeline-month", "tiles"), Goal(0.7)),
+    "tiles-cold": Goal(0.35),
     **dict.fromkeys(FINDING, Goal(0.7)),
 }
 PRESIGN = Goal(0.75)

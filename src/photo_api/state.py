@@ -19,6 +19,8 @@ from photo_api.health.worker_health import WorkerHealth
 from photo_api.metrics.reporting import Reporting
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
+from photo_api.photos.kept_pages import KeptPages
+from photo_api.photos.presentation import rendition_filename
 from photo_api.photos.thumbnail_urls import ThumbnailUrls
 from photo_api.settings.loading import HeldSecrets, Settings
 from photo_api.shares.sealing import Sealer
@@ -26,6 +28,9 @@ from photo_api.storage.base import ObjectStore
 from photo_api.storage.buffers import Budget
 
 THROTTLE_CONTEXT = b"throttle:"
+
+TILES_BYTES = 4 * 1024 * 1024
+"""Of tiles that are kept presented, mostly about 2.5 kB each."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,7 @@ class AppState:
     throttle: LoginThrottle = field(init=False)
     sealer: Sealer = field(init=False)
     thumbnail_urls: ThumbnailUrls = field(init=False)
+    tile_pages: KeptPages = field(init=False)
     held_secrets: HeldSecrets = field(init=False)
 
     def use(self, settings: Settings) -> None:
@@ -66,7 +72,18 @@ class AppState:
         self.throttle = LoginThrottle(self.db, throttle_key, auth.registrations_per_address)
         self.sealer = Sealer(auth.secret_keys)
         self.thumbnail_urls = ThumbnailUrls(auth.secret_keys, settings.delivery.window)
+        self.tile_pages = KeptPages(TILES_BYTES)
         self.held_secrets = HeldSecrets(settings)
+
+    def thumbnail_url(
+        self, owner_id: int, photo_id: int, key: str | None, filename: str
+    ) -> str | None:
+        """For an `<img>`, which sends no token, the thumbnail at `key` of a photo of this name;
+        None for None. Where the service streams it, the address is relative to the API's base."""
+        reader = self.owners.reader
+        if reader is not None:
+            return reader.urls([key], rendition_filename(filename))[0]
+        return None if key is None else self.thumbnail_urls.url(owner_id, photo_id)
 
 
 @dataclass(frozen=True, slots=True)

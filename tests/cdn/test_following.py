@@ -81,13 +81,17 @@ class Fleet:
         eventually(lambda: self.path() == path, SWITCHED)
 
     def ways(self, service: Service) -> tuple[str, str]:
-        """Where an instance sends for the photo: by its redirect, and in lists."""
+        """Where an instance sends for the photo: by its redirect, and in lists and tiles."""
         headers = {"Authorization": self.user.api.headers["Authorization"]}
         with httpx.Client(base_url=f"{service.url}/api", headers=headers) as api:
             image = api.get(self.photo["url"])
             listed = api.get("/photos/").json()[0]["thumbnail_url"]
+            (tile,) = api.post("/photos/tiles", json={"photo_ids": [self.photo["id"]]}).json()[
+                "tiles"
+            ]
         direct = image.headers["Location"] if image.status_code == 302 else f"{image.status_code}"
-        return place(direct), place(listed)
+        shown = {place(listed), place(tile["thumbnail_url"])}
+        return place(direct), " and ".join(shown)
 
     def follow(self, service: Service, way: str) -> None:
         eventually(lambda: self.ways(service) == (way, way), FOLLOWED)

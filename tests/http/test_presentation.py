@@ -10,7 +10,8 @@ import pytest
 
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.http.json import encode
-from photo_api.photos.presentation import AT_ONCE, KEPT_SECONDS, REMEMBERED, PhotoPresenter
+from photo_api.photos.kept_pages import KEPT_SECONDS, REMEMBERED
+from photo_api.photos.presentation import AT_ONCE, PhotoPresenter
 from photo_api.storage.credentials import StaticCredentials
 from tests.delivery.test_s3 import Clock
 

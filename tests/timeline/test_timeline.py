@@ -157,6 +157,36 @@ def test_tiles_are_the_callers_in_the_order_asked_and_an_img_can_use_them(
     assert httpx.get(api + url).status_code == 404, "at once"
 
 
+def test_tiles_that_are_kept_show_each_change_at_once(
+    alice: User, bob: User, service: Service, streaming: Service
+) -> None:
+    ids = [alice.upload(title=title)["id"] for title in ("one", "two", "three")]
+
+    def tiles(url: str = service.url, of: User = alice) -> list[dict[str, Any]]:
+        """As they are kept: of all that is asked for, the second answer is."""
+        bearer, body = {"Authorization": of.api.headers["Authorization"]}, {"photo_ids": ids}
+        answers = [
+            httpx.post(f"{url}/api/photos/tiles", json=body, headers=bearer).raise_for_status()
+            for _ in range(3)
+        ]
+        assert len({answer.content for answer in answers}) == 1
+        shown: list[dict[str, Any]] = answers[0].json()["tiles"]
+        return shown
+
+    for photo_id in ids:
+        alice.rendered(photo_id)
+    for url in (service.url, streaming.url):
+        assert [tile["title"] for tile in tiles(url)] == ["one", "two", "three"]
+    alice.api.patch(f"/photos/{ids[1]}", json={"favourite": True}).raise_for_status()
+    for url in (service.url, streaming.url):
+        assert [tile["favourite"] for tile in tiles(url)] == [False, True, False]
+    alice.api.delete(f"/photos/{ids[1]}").raise_for_status()
+    assert [tile["id"] for tile in tiles()] == [ids[0], ids[2]]
+    assert tiles(of=bob) == []
+    ids.reverse()
+    assert [tile["title"] for tile in tiles()] == ["three", "one"]
+
+
 def test_an_address_works_for_two_windows_and_outlives_a_rotation() -> None:
     now = [1_000_000_000.0]
     before = ThumbnailUrls({"old": "a" * 32}, 600, lambda: now[0])

@@ -27,7 +27,6 @@ from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import encode_within, json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.http.pages import PAGE_BYTES
-from photo_api.photos.presentation import rendition_filename
 from photo_api.state import AppState, Authenticated, IdempotencyKey
 
 router = APIRouter(prefix=f"{API_PREFIX}/albums", tags=["albums"], route_class=DirectRoute)
@@ -91,17 +90,17 @@ def _album(row: Any) -> dict[str, Any]:
 async def _covers(state: AppState, rows: list[Any]) -> list[dict[str, Any]]:
     """The field `cover` of each. Others have their turn after as many URLs as are signed in a few
     milliseconds."""
-    reader = state.owners.reader
     made: list[dict[str, Any]] = []
     for number, row in enumerate(rows, 1):
-        photo_id, key = row["cover_id"], row["cover_key"]
-        if reader is not None:
-            (url,) = reader.urls([key], rendition_filename(row["cover_filename"] or ""))
-        else:
-            url = key and state.thumbnail_urls.url(row["cover_owner_id"], photo_id)
-        cover = {"photo_id": photo_id, "thumbnail_url": url, "blurhash": row["cover_blurhash"]}
-        made.append({"cover": cover if photo_id is not None else None})
-        if reader is not None and number % reader.at_once == 0:
+        photo_id, cover = row["cover_id"], None
+        if photo_id is not None:
+            url = state.thumbnail_url(
+                row["cover_owner_id"], photo_id, row["cover_key"], row["cover_filename"]
+            )
+            blurhash = row["cover_blurhash"]
+            cover = {"photo_id": photo_id, "thumbnail_url": url, "blurhash": blurhash}
+        made.append({"cover": cover})
+        if number % state.owners.at_once == 0:
             await asyncio.sleep(0)
     return made
 

@@ -17,7 +17,13 @@ from photo_api.delivery.disposition import inline_disposition
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.http.json import MadeResponse
 from photo_api.photos.formats import HARDLY_SHOWN
-from photo_api.photos.presentation import WEBP, PhotoPresenter, Size, rendition_filename
+from photo_api.photos.presentation import (
+    AT_ONCE,
+    WEBP,
+    PhotoPresenter,
+    Size,
+    rendition_filename,
+)
 from photo_api.photos.streams import Streams
 from photo_api.storage.base import ObjectMissing, ObjectStore, StoreUnavailable
 
@@ -112,6 +118,11 @@ class Delivery:
     def reader(self) -> ReadSigner | None:
         """What signs URLs now; None where images are streamed."""
         return self._signer
+
+    @property
+    def at_once(self) -> int:
+        """How many addresses may be made in a row before others have their turn: a few ms."""
+        return AT_ONCE if self._signer is None else self._signer.at_once
 
     def origins(self) -> set[str]:
         """`scheme://host:port` of those whom readers may be sent to, now or later."""

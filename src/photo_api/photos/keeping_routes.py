@@ -81,8 +81,9 @@ def _trashed(state: AppState, row: Any, days: int) -> dict[str, Any]:
     photo = state.owners.presenter.one(row)
     photo |= {"trashed_at": trashed_at, "purge_at": purge_at(trashed_at, days)}
     if state.owners.reader is None:  # streamed; the image route shows nothing of the trash
-        signed = state.thumbnail_urls.url(row["owner_id"], row["id"])
-        photo |= {"thumbnail_url": photo["thumbnail_url"] and signed, "preview_url": None}
+        named = row["thumbnail_key"], row["original_filename"]
+        signed = state.thumbnail_url(row["owner_id"], row["id"], *named)
+        photo |= {"thumbnail_url": signed, "preview_url": None}
     return photo
 
 

@@ -1,7 +1,8 @@
 """The timeline: months, what a month holds, and tiles of the photos that are in view."""
 
-import asyncio
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -17,11 +18,10 @@ from photo_api.http.fields import COUNT, MAX_ID, PathId, in_range
 from photo_api.http.json import json_response
 from photo_api.http.openapi import errors
 from photo_api.photos.delivery import file_of
-from photo_api.photos.presentation import AT_ONCE, rendition_filename
 from photo_api.photos.queries import thumbnail_of
 from photo_api.photos.routes import REDIRECT
 from photo_api.photos.thumbnail_urls import LENGTH
-from photo_api.state import Anyone, AppState, Authenticated
+from photo_api.state import Anyone, Authenticated, Caller
 from photo_api.timeline import queries
 from photo_api.timeline.models import MonthPage, Tiles, TilesRequest, Timeline
 
@@ -47,7 +47,7 @@ async def timeline(caller: Authenticated, archived: Archived = False) -> Respons
     """Months in which the caller took photos, by the clock on the wall there, and how many; those
     that are archived do not count unless asked for."""
     rows = await queries.months(caller.state.db, caller.user_id, archived=archived)
-    return json_response({"months": [dict(row) for row in rows]})
+    return json_response({"months": [{"month": month, "photos": photos} for month, photos in rows]})
 
 
 @router.get(
@@ -86,26 +86,21 @@ async def tiles(body: TilesRequest, caller: Authenticated) -> Response:
     ids = list(dict.fromkeys(filter(in_range, body.photo_ids)))
     found = {row["id"]: row for row in await queries.tiles(caller.state.db, caller.user_id, ids)}
     rows = [found[photo_id] for photo_id in ids if photo_id in found]
-    return json_response({"tiles": await _tiles(caller.state, caller.user_id, rows)})
+    return json_response({"tiles": await _page(caller, rows) if rows else []})
 
 
-async def _tiles(state: AppState, owner_id: int, rows: list[Any]) -> list[dict[str, Any]]:
-    """Others have their turn after as many URLs as are signed in a few milliseconds."""
-    reader = state.owners.reader
-    at_once = reader.at_once if reader else AT_ONCE
-    made = []
-    for number, row in enumerate(rows, 1):
-        tile = dict(row)
-        key = tile.pop("thumbnail_key")
-        if reader is not None:
-            named = rendition_filename(tile["original_filename"])
-            (tile["thumbnail_url"],) = reader.urls([key], named)
-        else:
-            tile["thumbnail_url"] = key and state.thumbnail_urls.url(owner_id, tile["id"])
-        made.append(tile)
-        if number % at_once == 0:
-            await asyncio.sleep(0)
-    return made
+async def _page(caller: Caller, rows: list[Any]) -> Sequence[orjson.Fragment]:
+    """Kept for the way in which thumbnails are delivered now."""
+    state = caller.state
+    key = rows[0]["id"], rows[-1]["id"], state.owners.way
+    return await state.tile_pages.page(key, rows, partial(_tile, caller), state.owners.at_once)
+
+
+def _tile(caller: Caller, row: Any) -> dict[str, Any]:
+    tile = dict(row)
+    of = caller.user_id, tile["id"], tile.pop("thumbnail_key"), tile["original_filename"]
+    tile["thumbnail_url"] = caller.state.thumbnail_url(*of)
+    return tile
 
 
 @router.get(

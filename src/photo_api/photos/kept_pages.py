@@ -1,0 +1,66 @@
+"""Pages of photos as JSON, which are kept while somebody asks for the same over and over."""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Sequence
+from sys import getsizeof
+from typing import Any
+
+import orjson
+
+from photo_api.byte_cache import OVERHEAD, ByteCache, Lately
+from photo_api.http.json import encode
+from photo_api.http.pages import PAGE_BYTES
+
+KEPT_SECONDS = 60.0
+"""How long a presented page is given out again. Its URLs were signed to work for a whole window
+and the signer's clock skew after that time."""
+
+KEPT_BYTES = 8 * 1024 * 1024
+"""Mostly about 3 kB a photo of a list, which is what its row and its JSON take."""
+
+REMEMBERED = 4096
+"""Photos of pages, none of which is kept before its page is asked for again: somewhat more than
+can be kept."""
+
+Presented = tuple[Sequence[Any], float, Sequence[orjson.Fragment]]
+"""The rows of a page, when they are presented anew, and their JSON."""
+
+
+class KeptPages:
+    """What one worker has presented of one kind, up to `bound` bytes."""
+
+    def __init__(
+        self, bound: int = KEPT_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._kept = ByteCache[Hashable, Presented](bound)
+        self._lately = Lately[Hashable](REMEMBERED)
+
+    async def page(
+        self, key: Hashable, rows: Sequence[Any], present: Callable[[Any], object], at_once: int
+    ) -> Sequence[orjson.Fragment]:
+        """What `present` makes of each row, until the page is full (see `http.pages`). What was
+        made of the very same rows a moment ago is given again: people look at their newest photos
+        over and over, and at most others once. Others have their turn after `at_once` rows."""
+        now, known = self._clock(), self._kept.get(key)
+        if known is not None and now <= known[1] and known[0] == rows:
+            return known[2]
+        again = self._lately.again(key, len(rows))
+        page, size = list[orjson.Fragment](), 0
+        for number, row in enumerate(rows, 1):
+            encoded = encode(present(row))
+            if page and size + len(encoded) > PAGE_BYTES:
+                break
+            size += len(encoded)
+            page.append(orjson.Fragment(encoded))
+            if number % at_once == 0:
+                await asyncio.sleep(0)
+        if again:
+            self._kept.put(key, (rows, now + KEPT_SECONDS, page), size + _size(rows))
+        return page
+
+
+def _size(rows: Sequence[Any]) -> int:
+    """Bytes that a page's rows take, and what surrounds the JSON of each."""
+    return sum(OVERHEAD + sum(map(getsizeof, row)) for row in rows)
