@@ -19,19 +19,20 @@ export function put(
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const request = new XMLHttpRequest();
-    let watch = 0;
+    let watch: ReturnType<typeof setTimeout> | undefined;
+    function stop(): void {
+      request.abort();
+    }
     function heard(): void {
       clearTimeout(watch);
-      watch = window.setTimeout(() => request.abort(), SILENCE);
+      watch = setTimeout(stop, SILENCE);
     }
     function end(settle: () => void): void {
       clearTimeout(watch);
       signal.removeEventListener("abort", stop);
       settle();
-    }
-    function stop(): void {
-      request.abort();
     }
     request.upload.onprogress = (event) => {
       heard();
@@ -41,6 +42,7 @@ export function put(
       const ok = request.status >= 200 && request.status < 300;
       end(() => (ok ? resolve() : reject(new PutRefused(request.status))));
     };
+    // Also where the store refused without a word to other origins.
     request.onerror = () => end(() => reject(new Unreachable("the store")));
     request.onabort = () => end(() => reject(signal.aborted ? signal.reason : new Unreachable("the store")));
     signal.addEventListener("abort", stop, { once: true });

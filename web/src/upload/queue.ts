@@ -3,143 +3,232 @@
  * confirmed. Nothing here is reactive; `onChange` tells at most ten times a second that something is
  * another.
  *
- * What got no answer is tried again: a presign is repeated as a whole, a PUT goes to a URL that names
- * the same bytes, a confirm may be repeated. Only an answer that says no ends a file as refused.
+ * What got no answer is tried again. Only an answer that says no ends a file as refused; while nobody
+ * answers, all wait, and none is refused for it.
  */
 
-import { ApiError, call, pause } from "../api/client";
-import { Hasher } from "./hashing";
-import { KeptUploads, type Kept } from "./kept";
-import { mayBeImage, type Picked } from "./picked";
-import { PutRefused, put } from "./put";
+import { pause } from "../api/client";
+import type { Hasher } from "./hashing";
+import { Holding, type Why } from "./holding";
+import { judged } from "./judging";
+import type { KeptUploads } from "./kept";
+import { Missing } from "./missing";
+import type { Picked, Picks } from "./picked";
+import { digest, LeftOut, Limits, lookUp, unfit } from "./reading";
+import { send } from "./sending";
+import { Tally } from "./tally";
+import type { Tabs } from "./tabs";
+import type { Room, Transport } from "./transport";
+import { AHEAD, fromKept, fromPicked, OVER, toKept, type Upload } from "./upload";
 
-export type Stage = "waiting" | "hashing" | "ready" | "sending" | "done" | "known" | "refused" | "missing";
-
-export interface Upload extends Kept {
-  stage: Stage;
-  file: File | null;
-  sent: number;
-  photoId: number | null;
-  /** The API's code, or "network", "unreadable", "not_an_image". */
-  problem: string;
-  detail: string;
+export interface Parts {
+  transport: Transport;
+  hasher: Pick<Hasher, "digest" | "close">;
+  kept: Pick<KeptUploads, "unfinished" | "get" | "put" | "remove" | "flush">;
+  tabs: Tabs;
 }
-
-interface Presigned {
-  photo_id: number;
-  upload_url: string | null;
-  upload_headers: Record<string, string>;
-  duplicate: boolean;
-}
-
-type Verdict = { sha256: string; state: "absent" | "present" | "trashed"; photo_id: number | null };
 
 const AT_ONCE = 3;
+/** Files that wait; beyond them folders are walked no further. */
+const MOST_AHEAD = 5_000;
 const HASHED_AHEAD = 200;
 const CHECKED_AT_ONCE = 200;
-const ATTEMPTS = 8;
+/** What has ended, in the list; the older ones are counted alone. */
+const MOST_OVER = 5_000;
+const MOST_REFUSED = 5_000;
+const ATTEMPTS = 6;
 const TOLD_EVERY = 100;
 
 export class UploadQueue {
   readonly uploads = new Map<string, Upload>();
-  paused = false;
+  readonly tally = new Tally();
+  readonly holding = new Holding();
+  readonly leftOut = new LeftOut();
+  room: Room | null = null;
+  walking = 0;
   onChange: () => void = () => undefined;
-  onUploaded: (upload: Upload) => void = () => undefined;
+  onUploaded: (photoId: number, upload: Upload) => void = () => undefined;
 
-  private hasher = new Hasher();
-  private kept = new KeptUploads();
-  private stop = new AbortController();
+  private walks = new AbortController();
   private hashing = false;
   private sending = 0;
   private unhashed: Upload[] = [];
   private ready: Upload[] = [];
-  private told = 0;
-  private recent: { at: number; bytes: number }[] = [];
+  /** Digests of what is being sent, and the files of the same bytes that wait for its end. */
+  private underWay = new Map<string, Upload[]>();
+  private missing = new Missing();
+  private over: string[] = [];
+  private limits = new Limits();
+  private successes = 0;
+  private told: ReturnType<typeof setTimeout> | undefined;
 
-  /** What an earlier page left behind; their files have to be picked again. */
+  constructor(
+    readonly account: string,
+    private readonly parts: Parts,
+  ) {}
+
+  /** Takes over what pages left behind that are gone. What of it was sent already is confirmed; the
+   * files of the rest have to be picked again. */
   async restore(): Promise<void> {
-    for (const kept of await this.kept.all()) this.uploads.set(kept.id, fresh(kept, null, "missing"));
+    const { kept, tabs } = this.parts;
+    await tabs.alone(async (living) => {
+      for (const one of await kept.unfinished(this.account)) {
+        if (living.has(one.tab) || this.uploads.has(one.id)) continue;
+        const upload = fromKept(one);
+        this.uploads.set(upload.id, upload);
+        this.missing.add(upload);
+        this.tally.add(upload);
+        kept.put({ ...one, tab: tabs.own });
+      }
+      await kept.flush();
+    });
     this.tell();
+    await this.confirmMissing();
   }
 
-  async add(picked: AsyncIterable<Picked>, albumId: number | null): Promise<void> {
-    for await (const { file, folder } of picked) {
-      const id = [folder, file.name, file.size, file.lastModified, albumId ?? ""].join("|");
-      const known = this.uploads.get(id);
-      if (known && known.stage !== "missing" && known.stage !== "refused") continue;
-      const kept = known ?? { id, name: file.name, folder, size: file.size, modified: file.lastModified, sha256: null, albumId };
-      const upload = fresh(kept, file, "waiting");
-      this.uploads.set(id, upload);
-      if (!mayBeImage(file) || file.size === 0) this.refuse(upload, "not_an_image", "");
-      else this.queue(upload);
+  /** Ends when all is taken in, which for a large folder is when most of it is through. */
+  async add(picks: Picks, albumId: number | null): Promise<void> {
+    const { signal } = this.walks;
+    this.walking++;
+    this.tell();
+    try {
+      let since = performance.now();
+      for await (const picked of picks) {
+        if (signal.aborted) return;
+        await this.take(picked, albumId);
+        while (this.tally.ahead >= MOST_AHEAD) await pause(100, signal);
+        if (performance.now() - since < 10) continue;
+        await pause(0, signal);
+        since = performance.now();
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.walking--;
+      this.tell();
     }
   }
 
-  pause(): void {
-    this.paused = true;
-    this.stop.abort(new DOMException("paused", "AbortError"));
-    this.stop = new AbortController();
+  hold(why: Why): void {
+    this.holding.hold(why);
     this.tell();
   }
 
-  resume(): void {
-    this.paused = false;
+  release(why: Why): void {
+    if (this.holding.release(why)) this.go();
+  }
+
+  retry(id?: string): void {
+    this.limits.forget();
+    this.holding.goOn();
+    for (const upload of id === undefined ? this.uploads.values() : [this.uploads.get(id)]) {
+      if (upload?.stage === "refused" && upload.file) this.queue(upload);
+    }
+  }
+
+  /** Gives one up, whatever its stage; what is uploaded stays. */
+  cancel(id: string): void {
+    const upload = this.uploads.get(id);
+    if (!upload) return;
+    this.drop(upload);
+    if (!OVER.has(upload.stage)) this.parts.kept.remove(this.account, id);
+    upload.stop.abort(new DOMException("cancelled", "AbortError"));
     this.go();
   }
 
-  retry(): void {
-    for (const upload of this.uploads.values()) {
-      if (upload.stage === "refused" && upload.file) {
-        Object.assign(upload, { problem: "", detail: "", sent: 0 });
-        this.queue(upload);
-      }
-    }
+  /** Gives up all that is not uploaded yet, and what folders still hold. */
+  cancelAll(): void {
+    this.walks.abort(new DOMException("cancelled", "AbortError"));
+    this.walks = new AbortController();
+    for (const [id, upload] of this.uploads) if (AHEAD.has(upload.stage)) this.cancel(id);
   }
 
-  /** Forgets what has ended, and with `all` everything that is not under way. */
-  clear(all = false): void {
+  /** Forgets what earlier pages left. */
+  forgetMissing(): void {
+    for (const upload of this.missing.all()) this.cancel(upload.id);
+  }
+
+  /** Shows no more what has ended, one way or the other. */
+  clear(): void {
     for (const [id, upload] of this.uploads) {
-      const over = upload.stage === "done" || upload.stage === "known";
-      if (!over && (!all || upload.stage === "sending" || upload.stage === "hashing")) continue;
-      this.uploads.delete(id);
-      void this.kept.remove(id);
+      if (upload.stage === "refused") this.cancel(id);
+      else if (OVER.has(upload.stage)) this.uploads.delete(id);
     }
+    this.over = [];
+    this.tally.forgetOver();
+    this.leftOut.forget();
     this.tell();
+  }
+
+  close(): void {
+    this.walks.abort(new DOMException("closed", "AbortError"));
+    this.hold("account");
+    this.parts.hasher.close();
+    void this.parts.kept.flush();
   }
 
   /** Whether leaving the page would stop something. */
   get busy(): boolean {
-    return this.sending > 0 || this.hashing || this.ready.length > 0 || this.unhashed.length > 0;
+    return this.tally.ahead > 0 || this.walking > 0;
   }
 
-  /** Bytes a second over the last seconds. */
-  get rate(): number {
-    const since = performance.now() - 5_000;
-    this.recent = this.recent.filter((one) => one.at > since);
-    return this.recent.reduce((sum, one) => sum + one.bytes, 0) / 5;
+  private async take(picked: Picked, albumId: number | null): Promise<void> {
+    if (this.leftOut.takes(picked)) return;
+    const upload = fromPicked(picked, albumId);
+    const kept = await this.parts.kept.get(this.account, upload.id);
+    const before = this.uploads.get(upload.id) ?? this.missing.like(upload);
+    if (before && AHEAD.has(before.stage)) return;
+    if (before) this.resume(upload, before);
+    upload.sha256 ??= kept?.sha256 ?? null;
+    this.uploads.set(upload.id, upload);
+    this.tally.add(upload);
+    const problem = unfit(upload);
+    if (problem) this.refuse(upload, problem, "");
+    else if (!this.beyond(upload, "too_large")) this.queue(upload);
+  }
+
+  private resume(upload: Upload, before: Upload): void {
+    const { id, folder, albumId, sha256, begun, photoId } = before;
+    const open = before.stage === "missing";
+    Object.assign(upload, open ? { id, folder, albumId, sha256, begun, photoId } : { sha256 });
+    this.drop(before);
   }
 
   private go(): void {
     this.tell();
-    if (this.paused) return;
+    if (this.holding.held) return;
     void this.hashSome();
     while (this.sending < AT_ONCE) {
-      const next = this.ready.shift();
+      const next = this.next();
       if (!next) break;
-      if (!this.uploads.has(next.id)) continue;
       this.sending++;
-      next.stage = "sending";
-      void this.send(next).finally(() => {
+      void this.work(next).finally(() => {
         this.sending--;
         this.go();
       });
     }
   }
 
-  private queue(upload: Upload): void {
-    void this.kept.put(plain(upload));
-    upload.stage = upload.sha256 === null ? "waiting" : "ready";
-    (upload.sha256 === null ? this.unhashed : this.ready).push(upload);
+  private next(): Upload | undefined {
+    for (;;) {
+      const next = this.ready.shift();
+      if (!next) return undefined;
+      if (!this.holdsStill(next) || next.stage !== "ready") continue;
+      if (next.there === "absent" && this.beyond(next, "quota_exceeded")) continue;
+      const twins = next.sha256 === null ? undefined : this.underWay.get(next.sha256);
+      if (!twins) return next;
+      twins.push(next);
+    }
+  }
+
+  private queue(upload: Upload, first = false): void {
+    const hashed = upload.there !== null;
+    this.tally.move(upload, hashed ? "ready" : "waiting");
+    Object.assign(upload, { problem: "", detail: "" });
+    const line = hashed ? this.ready : this.unhashed;
+    if (first) line.unshift(upload);
+    else line.push(upload);
+    this.note(upload);
     this.go();
   }
 
@@ -147,11 +236,8 @@ export class UploadQueue {
     if (this.hashing) return;
     this.hashing = true;
     try {
-      for (;;) {
-        const batch = await this.hashBatch();
-        if (batch.length === 0) return;
+      for (let batch = await this.hashBatch(); batch.length > 0; batch = await this.hashBatch()) {
         await this.check(batch);
-        this.go();
       }
     } finally {
       this.hashing = false;
@@ -162,120 +248,151 @@ export class UploadQueue {
     const batch: Upload[] = [];
     if (this.ready.length >= HASHED_AHEAD) return batch;
     const until = performance.now() + 500;
-    while (!this.paused && batch.length < CHECKED_AT_ONCE && (batch.length === 0 || performance.now() < until)) {
+    while (!this.holding.held && batch.length < CHECKED_AT_ONCE && (batch.length === 0 || performance.now() < until)) {
       const next = this.unhashed.shift();
       if (!next) break;
-      if (!this.uploads.has(next.id)) continue;
-      next.stage = "hashing";
+      if (!this.holdsStill(next)) continue;
+      this.tally.move(next, "hashing");
       this.tell();
-      try {
-        next.sha256 ??= await this.hasher.digest(next.file!);
-        batch.push(next);
-      } catch {
-        this.refuse(next, "unreadable", "");
-      }
+      const problem = await digest(next, this.parts.hasher);
+      if (!this.holdsStill(next)) continue;
+      if (problem) this.refuse(next, problem, "");
+      else batch.push(next);
     }
     return batch;
   }
 
-  /** Sets what the API has already as known, before a byte is sent. Without an answer all are sent:
-   * presign finds duplicates too. */
+  /** Sets what the API has already as known, before a byte is sent. */
   private async check(batch: Upload[]): Promise<void> {
-    let verdicts: Verdict[] = [];
-    try {
-      const hashes = batch.map((one) => one.sha256);
-      verdicts = (await call<{ results: Verdict[] }>("POST", "/photos/check", { body: { sha256: hashes } })).results;
-    } catch {
-      // Unknown, not absent.
-    }
-    const present = new Map(verdicts.filter((one) => one.state === "present").map((one) => [one.sha256, one]));
+    await lookUp(batch, this.parts.transport, this.holding.signal);
     for (const upload of batch) {
-      const known = upload.albumId === null ? present.get(upload.sha256!) : undefined;
-      if (known) this.end(upload, "known", known.photo_id);
+      if (!this.holdsStill(upload)) continue;
+      // Into an album it is put by the presign.
+      const known = upload.there === "present" && upload.albumId === null;
+      if (known) this.end(upload, "known", upload.twin!);
       else this.queue(upload);
     }
   }
 
-  private async send(upload: Upload): Promise<void> {
-    const signal = this.stop.signal;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.sendOnce(upload, signal);
-        return;
-      } catch (error) {
-        upload.sent = 0;
-        if (signal.aborted) return this.queue(upload);
-        if (error instanceof ApiError && !passing(error)) return this.refuse(upload, error.code, error.detail);
-        if (error instanceof DOMException && error.name === "NotReadableError") return this.refuse(upload, "unreadable", "");
-        if (attempt === ATTEMPTS) return this.refuse(upload, error instanceof PutRefused ? "store_refused" : "network", "");
-        await pause(Math.min(500 * 2 ** attempt, 20_000) * (0.75 + Math.random() / 2), signal).catch(() => undefined);
+  private async work(upload: Upload): Promise<void> {
+    const { sha256 } = upload;
+    if (sha256 !== null) this.underWay.set(sha256, []);
+    this.tally.move(upload, "sending");
+    try {
+      await this.attempts(upload, AbortSignal.any([this.holding.signal, upload.stop.signal]));
+    } finally {
+      if (sha256 !== null) {
+        this.ready.unshift(...(this.underWay.get(sha256) ?? []));
+        this.underWay.delete(sha256);
       }
     }
   }
 
-  private async sendOnce(upload: Upload, signal: AbortSignal): Promise<void> {
-    const file = upload.file!;
-    const presigned = await call<Presigned>("POST", "/photos/presigned-url", {
-      idempotent: true,
-      signal,
-      body: {
-        ...(upload.albumId === null ? {} : { album_id: upload.albumId }),
-        filename: upload.name,
-        content_type: file.type,
-        file_size: upload.size,
-        file_modified_at: new Date(upload.modified).toISOString(),
-        sha256: upload.sha256,
-        on_duplicate: "reuse",
-      },
-    });
-    if (presigned.duplicate) return this.end(upload, "known", presigned.photo_id);
-    await put(presigned.upload_url!, presigned.upload_headers, file, (sent) => this.progress(upload, sent), signal);
-    const confirmed = await call<{ photo_id: number; duplicate: boolean }>("POST", "/photos/confirm", {
-      body: { photo_id: presigned.photo_id },
-    });
-    this.end(upload, confirmed.duplicate ? "known" : "done", confirmed.photo_id);
+  private async attempts(upload: Upload, signal: AbortSignal): Promise<void> {
+    const { transport } = this.parts;
+    const before = this.successes;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.holding.open(signal);
+        const progress = (sent: number): void => (this.tally.progress(upload, sent), this.tell());
+        const ended = await send(upload, transport, signal, progress, (now) => this.note(upload, now));
+        if (!this.holdsStill(upload)) return;
+        this.holding.answered();
+        this.successes++;
+        return this.end(upload, ended.stage, ended.photoId);
+      } catch (error) {
+        if (!this.holdsStill(upload)) return;
+        if (signal.aborted) return this.queue(upload, true);
+        const judgement = judged(error);
+        if (judgement.kind === "refused") {
+          if (judgement.code === "quota_exceeded") void this.readRoom();
+          return this.refuse(upload, judgement.code, judgement.detail);
+        }
+        this.tally.move(upload, "sending");
+        if (judgement.kind === "wait") attempt--;
+        // A way that others find free is no excuse.
+        const alone = judgement.kind === "again" || this.successes > before;
+        if (attempt >= ATTEMPTS && alone && "code" in judgement) return this.refuse(upload, judgement.code, "");
+        await this.holding.after(judgement, attempt, signal).catch(() => undefined);
+        if (signal.aborted && this.holdsStill(upload)) return this.queue(upload, true);
+      }
+    }
   }
 
-  private progress(upload: Upload, sent: number): void {
-    this.recent.push({ at: performance.now(), bytes: Math.max(0, sent - upload.sent) });
-    upload.sent = sent;
+  private async confirmMissing(): Promise<void> {
+    for (const upload of this.missing.all()) {
+      if (upload.photoId === null || !this.holdsStill(upload) || this.holding.held) continue;
+      try {
+        const { photo_id, duplicate } = await this.parts.transport.confirm(upload.photoId, this.holding.signal);
+        if (this.holdsStill(upload)) this.end(upload, duplicate ? "known" : "done", photo_id);
+      } catch {
+        // Not there yet, or nobody answers: it is asked once more when the file comes again.
+      }
+    }
+  }
+
+  /** Whether its size was refused before; then it is refused the same way, without being asked. */
+  private beyond(upload: Upload, code: string): boolean {
+    const detail = this.limits.refusal(code, upload.size);
+    if (detail !== null) this.refuse(upload, code, detail);
+    return detail !== null;
+  }
+
+  private end(upload: Upload, stage: "done" | "known" | "restored", photoId: number): void {
+    this.missing.remove(upload);
+    const same = this.missing.sameBytes(upload);
+    if (same) this.cancel(same.id);
+    this.tally.move(upload, stage);
+    Object.assign(upload, { photoId, file: null, begun: null });
+    this.note(upload);
+    this.over.push(upload.id);
+    if (this.over.length > MOST_OVER) this.uploads.delete(this.over.shift()!);
+    this.onUploaded(photoId, upload);
     this.tell();
   }
 
-  private end(upload: Upload, stage: "done" | "known", photoId: number | null): void {
-    Object.assign(upload, { stage, photoId, sent: upload.size, file: null });
-    void this.kept.remove(upload.id);
-    this.onUploaded(upload);
+  private refuse(upload: Upload, code: string, detail: string): void {
+    this.tally.move(upload, "refused");
+    Object.assign(upload, { problem: code, detail });
+    this.limits.note(code, upload.size, detail);
+    if (LASTING.has(code)) this.parts.kept.remove(this.account, upload.id);
+    if (this.tally.files.refused > MOST_REFUSED) this.cancel(firstRefused(this.uploads));
     this.tell();
   }
 
-  private refuse(upload: Upload, problem: string, detail: string): void {
-    Object.assign(upload, { stage: "refused", problem, detail });
-    if (problem !== "network" && problem !== "store_refused") void this.kept.remove(upload.id);
+  private async readRoom(): Promise<void> {
+    this.room = await this.parts.transport.room().catch(() => this.room);
     this.tell();
+  }
+
+  private drop(upload: Upload): void {
+    this.uploads.delete(upload.id);
+    this.missing.remove(upload);
+    this.tally.remove(upload);
+    this.tell();
+  }
+
+  private holdsStill(upload: Upload): boolean {
+    return this.uploads.get(upload.id) === upload;
+  }
+
+  private note(upload: Upload, now = false): void {
+    this.parts.kept.put(toKept(upload, this.account, this.parts.tabs.own));
+    if (now) void this.parts.kept.flush();
   }
 
   private tell(): void {
-    if (this.told) return;
-    this.told = window.setTimeout(() => {
-      this.told = 0;
+    this.told ??= setTimeout(() => {
+      this.told = undefined;
       this.onChange();
     }, TOLD_EVERY);
   }
 }
 
-const LATER = new Set(["not_uploaded", "upload_expired", "request_in_progress"]);
+/** Refusals that a later page need not tell: they would be the same. */
+const LASTING = new Set(["unsupported_type", "not_an_image", "empty", "too_large", "unreadable"]);
 
-/** A later attempt may end otherwise: too many at once, an upload that the store has not seen yet. */
-function passing(error: ApiError): boolean {
-  return error.status === 429 || error.status >= 500 || LATER.has(error.code);
-}
-
-function fresh(kept: Kept, file: File | null, stage: Stage): Upload {
-  return { ...plain(kept), stage, file, sent: 0, photoId: null, problem: "", detail: "" };
-}
-
-function plain(kept: Kept): Kept {
-  const { id, name, folder, size, modified, sha256, albumId } = kept;
-  return { id, name, folder, size, modified, sha256, albumId };
+function firstRefused(uploads: Map<string, Upload>): string {
+  for (const [id, upload] of uploads) if (upload.stage === "refused") return id;
+  return "";
 }

@@ -1,0 +1,146 @@
+/**
+ * One upload from its presign to its confirmation, each step such that it may be done again: a presign
+ * with the same key is the same upload, a PUT goes to the same place, a confirmation may be repeated.
+ * What a step that was interrupted has become is asked, not guessed.
+ */
+
+import { ApiError, Unreachable } from "../api/client";
+import { PutRefused } from "./put";
+import type { Transport } from "./transport";
+import type { Upload } from "./upload";
+
+export interface Ended {
+  stage: "done" | "known" | "restored";
+  photoId: number;
+}
+
+/** The API said no; `code` is its own or one of reasons.ts. */
+export class Refused extends Error {
+  constructor(
+    readonly code: string,
+    detail = "",
+  ) {
+    super(detail);
+  }
+}
+
+/** Something passing: it is worth another attempt, of this file alone. */
+export class Again extends Error {}
+
+/** Tells how `upload` changed, so that it is kept. */
+export type Noted = (now: boolean) => void;
+
+export async function send(
+  upload: Upload,
+  transport: Transport,
+  signal: AbortSignal,
+  progress: (sent: number) => void,
+  noted: Noted,
+): Promise<Ended> {
+  if (upload.photoId !== null) {
+    const ended = await confirmed(upload, transport, signal, noted);
+    if (ended) return ended;
+  }
+  if (upload.begun === null) {
+    upload.begun = randomKey();
+    noted(false);
+  }
+  const presigned = await presign(upload, transport, signal, noted);
+  if (presigned.duplicate) {
+    return { stage: upload.there === "trashed" ? "restored" : "known", photoId: presigned.photo_id };
+  }
+  upload.photoId = presigned.photo_id;
+  noted(true);
+  try {
+    await transport.put(presigned.upload_url!, presigned.upload_headers, upload.file!, progress, signal);
+  } catch (error) {
+    return await putFailed(error, upload, transport, signal, noted);
+  }
+  const ended = await confirmed(upload, transport, signal, noted);
+  if (ended) return ended;
+  throw new Again("the store has not seen it yet");
+}
+
+async function presign(upload: Upload, transport: Transport, signal: AbortSignal, noted: Noted) {
+  try {
+    return await transport.presign(upload, signal);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // The time of what was begun is over, or this system's clock has another offset by now.
+    if (error.code === "upload_expired" || error.code === "idempotency_key_reused") {
+      forget(upload, noted);
+      throw new Again(error.code);
+    }
+    throw error;
+  }
+}
+
+async function putFailed(
+  error: unknown,
+  upload: Upload,
+  transport: Transport,
+  signal: AbortSignal,
+  noted: Noted,
+): Promise<Ended> {
+  if (signal.aborted) throw error;
+  if (error instanceof PutRefused) {
+    if (error.status === 413) throw new Refused("too_large");
+    // 400: other bytes than the digest of an earlier page says. 403: mostly, the URL's time is over.
+    if (error.status === 400) upload.sha256 = null;
+    if (error.status < 500) forget(upload, noted);
+    throw error;
+  }
+  if (!(error instanceof Unreachable)) throw error;
+  if (!(await readable(upload.file!))) throw new Refused("unreadable");
+  // All bytes may be there, and the answer alone was lost.
+  const ended = await confirmed(upload, transport, signal, noted);
+  if (ended) return ended;
+  throw error;
+}
+
+/** How the upload ended, or null if the store has nothing of it. */
+async function confirmed(
+  upload: Upload,
+  transport: Transport,
+  signal: AbortSignal,
+  noted: Noted,
+): Promise<Ended | null> {
+  try {
+    const { photo_id: photoId, duplicate } = await transport.confirm(upload.photoId!, signal);
+    if (!duplicate) return { stage: "done", photoId };
+    return { stage: upload.there === "trashed" ? "restored" : "known", photoId };
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.code === "not_uploaded") return null;
+    if (error.status === 404 || error.code === "upload_expired") {
+      forget(upload, noted);
+      return null;
+    }
+    if (error.code === "upload_mismatch") {
+      forget(upload, noted);
+      throw new Again(error.detail);
+    }
+    throw error;
+  }
+}
+
+/** The next attempt begins another upload; what was begun ends by itself. */
+function forget(upload: Upload, noted: Noted): void {
+  upload.begun = null;
+  upload.photoId = null;
+  noted(false);
+}
+
+async function readable(file: File): Promise<boolean> {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** crypto.randomUUID is there on https and localhost alone. */
+function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
+}
