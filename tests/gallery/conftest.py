@@ -128,7 +128,8 @@ def visit(chromium: Browser, gallery: Service) -> Iterator[Callable[..., Visit]]
 def _listen(visit: Visit) -> None:
     def said(line: ConsoleMessage) -> None:
         # Errors of the policy come as console errors, too.
-        if line.type in ("error", "warning"):
+        asked_by_itself = line.location.get("url", "").endswith("/favicon.ico")
+        if line.type in ("error", "warning") and not asked_by_itself:
             visit.complaints.append(line.text)
 
     visit.page.on("console", said)

@@ -1,7 +1,7 @@
 /** What the queue asks of the API and the store. */
 
 import { call } from "../api/client";
-import { currentAccount } from "./account";
+import { whose } from "../api/session";
 import { declaredType } from "./formats";
 import { put } from "./put";
 import type { Upload } from "./upload";
@@ -40,7 +40,7 @@ const LONGEST_NAME = 255;
 
 export function transportOf(account: string): Transport {
   function ask<T>(method: string, path: string, options: Parameters<typeof call>[2]): Promise<T> {
-    if (currentAccount() !== account) return Promise.reject(new OtherAccount());
+    if (whose() !== account) return Promise.reject(new OtherAccount());
     return call<T>(method, path, options);
   }
   return {

@@ -4,15 +4,16 @@ import { currentLanguage, t, type Key } from "../i18n/index.svelte";
 import type { Room } from "./transport";
 import type { Upload } from "./upload";
 
-const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+const UNITS = ["kilobyte", "megabyte", "gigabyte", "terabyte"];
 
 export function bytes(count: number): string {
   let power = 0;
+  count /= 1_000;
   while (count >= 1_000 && power < UNITS.length - 1) {
     count /= 1_000;
     power++;
   }
-  const maximumFractionDigits = count < 10 && power > 0 ? 1 : 0;
+  const maximumFractionDigits = count < 10 ? 1 : 0;
   const unit = UNITS[power]!;
   return new Intl.NumberFormat(currentLanguage(), { style: "unit", unit, maximumFractionDigits }).format(count);
 }
@@ -21,11 +22,6 @@ export function left(seconds: number): string {
   if (seconds < 60) return t("upload.left.seconds", { n: Math.max(1, Math.ceil(seconds / 5) * 5) });
   if (seconds < 3_600) return t("upload.left.minutes", { n: Math.ceil(seconds / 60) });
   return t("upload.left.hours", { n: Math.ceil(seconds / 3_600) });
-}
-
-/** One of the keys `….one` and `….other`. */
-export function counted(key: "title.over" | "known" | "restored" | "refused" | "leftout" | "missing", count: number, more = {}): string {
-  return t(`upload.${key}.${count === 1 ? "one" : "other"}`, { count, ...more });
 }
 
 const REASONS: Partial<Record<string, Key>> = {
