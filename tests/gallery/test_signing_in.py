@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -179,3 +180,44 @@ def test_links_open_accounts_and_set_passwords(
     enter(page)
     expect(page.get_by_role("alert")).to_contain_text("has been used")
     assert not [url for url in seen.requested if "token=" in url.partition("#")[0]]
+
+
+STALE = """() => {
+    const kept = JSON.parse(localStorage.getItem("photo-api.session"));
+    localStorage.setItem("photo-api.session", JSON.stringify({ ...kept, at: 0, expiresAt: 1 }));
+}"""
+
+
+def test_a_session_that_ended_elsewhere_goes_on_where_it_was(
+    gallery: Service, arriving: Callable[..., Visit]
+) -> None:
+    user = gallery.new_user()
+    seen = arriving(user=user)
+    page = seen.page
+    seen.go("/search")
+    is_inside(page)
+    other = page.context.new_page()
+    other.goto(f"{gallery.url}/account")
+    is_inside(other)
+
+    # A refresh shows nothing, and both tabs have what one of them got.
+    page.evaluate(STALE)
+    with page.expect_response("**/auth/refresh"):
+        page.get_by_role("link", name="Account").click()
+    page.go_back()
+    is_inside(page)
+
+    with closing(gallery.new_user().api) as elsewhere:
+        tokens = user.login().json()
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        elsewhere.delete("/auth/sessions", headers=bearer).raise_for_status()
+    page.evaluate(STALE)
+    page.get_by_role("link", name="Account").click()
+    for tab in (page, other):
+        expect(tab.locator("p.word")).to_contain_text("You are signed out here")
+    seen.picture("sign-in-ended")
+    fill(other, user.email, PASSWORD)
+    enter(other)
+    is_inside(other)
+    assert other.url == f"{gallery.url}/account"
+    is_inside(page)

@@ -1,7 +1,9 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
 import { currentLanguage } from "./i18n/index.svelte";
+import { showTheme } from "./ui/theme.svelte";
 import "./app.css";
 
+showTheme();
 document.documentElement.lang = currentLanguage();
 mount(App, { target: document.getElementById("app")! });

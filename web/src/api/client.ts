@@ -43,8 +43,14 @@ const PATIENCE = 30_000;
 
 export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
   const answer = await send(method, path, options);
-  if (answer.status === 204) return undefined as T;
-  return (await answer.json()) as T;
+  let text: string;
+  try {
+    text = await answer.text();
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Unreachable(path);
+  }
+  return (text === "" ? undefined : JSON.parse(text)) as T;
 }
 
 export async function send(method: string, path: string, options: Options = {}): Promise<Response> {

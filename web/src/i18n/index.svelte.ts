@@ -65,6 +65,11 @@ export function currentLanguage(): Language {
   return language;
 }
 
+/** For dates: the language as it is written where the reader lives. */
+export function locale(): string {
+  return navigator.languages.find((tag) => tag.startsWith(language)) ?? language;
+}
+
 export function chooseLanguage(chosen: Language): void {
   language = chosen;
   keep(KEPT, chosen);
