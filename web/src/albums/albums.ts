@@ -1,6 +1,7 @@
 /** Requests about albums, and what the API answers. */
 
 import { call, send } from "../api/client";
+import { bulk } from "../photos/changes";
 
 export type Sort = "position" | "-position" | "taken" | "-taken";
 
@@ -46,6 +47,21 @@ export function createAlbum(name: string, description = ""): Promise<Album> {
   return call("POST", "/albums", { body: { name, description: description || null }, idempotent: true });
 }
 
+export interface AlbumChange {
+  name?: string;
+  description?: string;
+  cover_photo_id?: number;
+  sort?: Sort;
+}
+
+export function changeAlbum(id: number, change: AlbumChange): Promise<Album> {
+  return call("PATCH", `/albums/${id}`, { body: change });
+}
+
+export function deleteAlbum(id: number): Promise<void> {
+  return call("DELETE", `/albums/${id}`);
+}
+
 export interface Added {
   /** How many photos came into the album by this. */
   added: number;
@@ -55,24 +71,11 @@ export interface Added {
   gone: number;
 }
 
-interface BulkResults {
-  results: { id: number; status: "done" | "unchanged" | "not_found" | "clamped" }[];
-}
-
 /**
  * Puts photos at an album's end, in this order. Where it fails midway, what was added stays, and the
  * same once more is right: nothing is in an album twice.
  */
 export async function addTo(albumId: number, ids: readonly number[]): Promise<Added> {
-  const told: Added = { added: 0, already: 0, gone: 0 };
-  for (let at = 0; at < ids.length; at += AT_ONCE) {
-    const body = { operation: "move", photo_ids: ids.slice(at, at + AT_ONCE), album_id: albumId };
-    const { results } = await call<BulkResults>("POST", "/photos/bulk", { body, idempotent: true });
-    for (const { status } of results) {
-      if (status === "done") told.added++;
-      else if (status === "unchanged") told.already++;
-      else told.gone++;
-    }
-  }
-  return told;
+  const { done, unchanged, missing } = await bulk("move", ids, { album_id: albumId });
+  return { added: done.length - unchanged, already: unchanged, gone: missing.length };
 }

@@ -6,6 +6,7 @@
 import { keep, kept } from "../kept";
 import * as account from "./texts/account";
 import * as albums from "./texts/albums";
+import * as arrange from "./texts/arrange";
 import * as common from "./texts/common";
 import * as search from "./texts/search";
 import * as selection from "./texts/selection";
@@ -19,12 +20,12 @@ import * as viewer from "./texts/viewer";
 export type Language = "en" | "ko";
 
 const en = {
-  ...common.en, ...account.en, ...albums.en, ...search.en, ...selection.en, ...share.en, ...sign.en,
+  ...common.en, ...account.en, ...albums.en, ...arrange.en, ...search.en, ...selection.en, ...share.en, ...sign.en,
   ...timeline.en, ...trash.en, ...upload.en, ...viewer.en,
 };
 export type Key = keyof typeof en;
 const ko: Record<Key, string> = {
-  ...common.ko, ...account.ko, ...albums.ko, ...search.ko, ...selection.ko, ...share.ko, ...sign.ko,
+  ...common.ko, ...account.ko, ...albums.ko, ...arrange.ko, ...search.ko, ...selection.ko, ...share.ko, ...sign.ko,
   ...timeline.ko, ...trash.ko, ...upload.ko, ...viewer.ko,
 };
 

@@ -44,6 +44,8 @@ function hand(change: Change): void {
 export interface Outcome {
   /** Those that are now as was asked, also if they were before. */
   done: number[];
+  /** How many of those were so before. */
+  unchanged: number;
   /** Gone meanwhile, or not where the operation looks. */
   missing: number[];
 }
@@ -57,7 +59,7 @@ interface Results {
  * was done before is told all the same, and what got no answer as unknown.
  */
 export async function bulk(operation: Operation, ids: readonly number[], more: object = {}): Promise<Outcome> {
-  const outcome: Outcome = { done: [], missing: [] };
+  const outcome: Outcome = { done: [], unchanged: 0, missing: [] };
   for (let i = 0; i < ids.length; i += MOST) {
     const piece = ids.slice(i, i + MOST);
     const body = { operation, photo_ids: piece, ...more };
@@ -66,6 +68,7 @@ export async function bulk(operation: Operation, ids: readonly number[], more: o
       const done = results.filter((one) => one.status !== "not_found").map((one) => one.id);
       changed(operation, done);
       outcome.done.push(...done);
+      outcome.unchanged += results.filter((one) => one.status === "unchanged").length;
       for (const one of results) if (one.status === "not_found") outcome.missing.push(one.id);
     } catch (error) {
       changed("unknown", piece);

@@ -151,6 +151,7 @@ export class ListModel implements Shown {
       this.given.clear();
       this.put(photos.map((photo) => photo.id), photos.map((photo) => photo.ratio));
       this.take(photos, cursor);
+      this.halted = null;
       this.state = "ready";
     } catch (error) {
       if (signal.aborted || this.state === "ready") return;
