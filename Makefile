@@ -10,25 +10,29 @@ BESIDE_FEW = -n 2 --dist loadfile
 
 LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && scripts/gallery check
 
-.PHONY: gallery run fleet drill demo test test-slow test-long fuzz lint bench lock clean
+.PHONY: gallery gallery-if-can-be run fleet drill demo test test-slow test-long fuzz lint bench lock clean
 
 # The page at `/`, built from web/ where that has changed.
 gallery:
 	@PYTHON=$(PYTHON) scripts/gallery
 
+# Without the registries and a cache the service runs too, without its page.
+gallery-if-can-be:
+	@PYTHON=$(PYTHON) scripts/gallery try
+
 # STORE=swift: with OpenStack's Swift and Keystone in place of SeaweedFS.
-run: $(VENV)/.run gallery
+run: $(VENV)/.run gallery-if-can-be
 	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
 	@exec $(BIN)/photo-api dev
 
 # Needs nginx with its Lua module: installs it as root, else says so.
-fleet: $(VENV)/.run gallery
+fleet: $(VENV)/.run gallery-if-can-be
 	@scripts/debian-packages fleet
 	@[ "$(STORE)" != swift ] || scripts/debian-packages swift
 	@exec $(BIN)/photo-fleet up $(FLEET) $(if $(STORE),--store $(STORE)) --port $(or $(PORT),8080) --data $(or $(DATA),./data/fleet)
 
 # Needs nginx and faketime too; takes about 20 minutes. DRILL="--list" shows what it does.
-drill: $(VENV)/.run gallery
+drill: $(VENV)/.run gallery-if-can-be
 	@scripts/debian-packages drill
 	@exec $(BIN)/photo-fleet drill $(DRILL)
 
@@ -54,7 +58,7 @@ lint: $(VENV)/.dev
 	@$(LINT)
 
 # BASE=http://host:port: beside another server that speaks the contract, into which it puts photos.
-bench: $(VENV)/.dev gallery
+bench: $(VENV)/.dev gallery-if-can-be
 	@exec $(BIN)/python -m bench $(BENCH) $(if $(BASE),--base $(BASE))
 
 # Needs uv. The lock file itself would name the package index, so only its export is kept.

@@ -315,6 +315,7 @@ STATEMENTS: dict[str, Call] = {
     "share view, skip": lambda db, i: _view_of(db, i, "position", FAR, 20, counts=False),
     "share view, taken": lambda db, i: _view_of(db, i, "-taken", 0, 50, counts=True),
     "share image": lambda db, i: shares.shared_image(db, i.token, i.photo),
+    "share photo": lambda db, i: shares.shared_photo(db, i.token, i.photo),
     "share displays": lambda db, i: shares.enqueue_displays(db, i.album, 0, 20),
     "user insert": lambda db, i: accounts.insert_user(db, uuid4().hex, "u", "h"),
     "user by e-mail": lambda db, i: accounts.user_by_email(db, f"u{i.user}@x"),

@@ -4,6 +4,7 @@ import ast
 import email
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from photo_api.gallery.built_files import read_built
 from tests.photo_fleet.test_cloud_init import Machine
 
 ROOT = Path(__file__).parent.parent
@@ -228,6 +230,42 @@ def test_our_wheel_brings_the_requirements_that_the_tests_ran_with(wheel: Path) 
                 for one in wanted
                 if one.marker is None or one.marker.evaluate({"extra": extra})
             } <= _locked(file)
+
+
+def test_our_wheel_brings_the_gallery(wheel: Path, installed: Callable[[str], Path]) -> None:
+    built = "from photo_api.gallery.built_files import read_built; print(*sorted(read_built()))"
+    done = _python(installed(""), "-c", built)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == sorted(read_built())
+
+
+def test_a_wheel_without_the_gallery_is_not_made(tmp_path: Path) -> None:
+    """Of a tree in which nothing was built, where nothing can be."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    for name in tracked.stdout.split():
+        if not name.startswith(("tests/", "docs/", "bench/")):
+            place = tmp_path / "tree" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place)
+    nothing = {
+        "PATH": os.environ["PATH"],
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "0",
+    }
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=tmp_path / "tree", env=nothing, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "a wheel brings the gallery" in done.stderr + done.stdout
+    assert not list(tmp_path.glob("*.whl"))
+    tried = subprocess.run(
+        ["scripts/gallery", "try"],
+        cwd=tmp_path / "tree", env=nothing, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert tried.returncode == 0
+    assert "there is no page, and the API is served as ever" in tried.stderr
 
 
 @pytest.mark.long

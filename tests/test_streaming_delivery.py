@@ -328,3 +328,13 @@ def test_only_so_many_are_streamed_at_once(start_service: Callable[..., Service]
         refusals = "photo_api_streamed_images_total"
         eventually(lambda: scrape(service.url).total(refusals, result="refused") == 2)
         eventually(lambda: scrape(service.url).total("photo_api_streams") == 0)
+
+
+def test_a_shared_page_s_pictures_come_from_here_too(streaming: Service, carol: User) -> None:
+    album = carol.album()["id"]
+    carol.rendered(carol.upload(album_id=album)["id"])
+    token = carol.api.post(f"/albums/{album}/share").json()["token"]
+    page = httpx.get(f"{streaming.url}/share/{token}")
+    [picture] = re.findall(r'<img src="([^"]+)"', page.text)
+    assert httpx.get(streaming.url + picture).headers["Content-Type"] == "image/webp"
+    assert "img-src 'self'" in page.headers["Content-Security-Policy"].split("; ")

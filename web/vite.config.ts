@@ -25,6 +25,8 @@ export default defineConfig({
     outDir: "../src/photo_api/gallery/built",
     emptyOutDir: true,
     assetsDir: "assets",
+    manifest: true, // By which Python finds what share pages load.
+    rolldownOptions: { input: ["index.html", "src/share.ts"] },
     assetsInlineLimit: 0, // The page's policy allows no data: URLs but of images.
     modulePreload: { polyfill: false },
     reportCompressedSize: true,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypedDict
+from typing import TypedDict, get_args
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -21,6 +21,7 @@ from photo_api.delivery.cdn_state import Path
 from photo_api.delivery.opening import open_reader, open_signer
 from photo_api.delivery.windows import window_within
 from photo_api.gallery.routes import install_gallery
+from photo_api.gallery.share_routes import ProblemPages
 from photo_api.health.details import Details
 from photo_api.health.routes import router as health_routes
 from photo_api.health.routes import scraped
@@ -105,11 +106,14 @@ def create_app(
     add_routes(app)
     install_error_handlers(app)
     install_docs(app)
-    install_gallery(app)
+    pages = install_gallery(app) if live.now.http.gallery == "on" else None
     wrapped = _wrap(app, live.now)
     trusted, phase = live.now.http.trusted_proxies, health.phase
     counts = metrics.counts
-    return RequestContext(wrapped, identity.instance, phase, access_log, trusted, counts, tracer)
+    whole = RequestContext(wrapped, identity.instance, phase, access_log, trusted, counts, tracer)
+    if pages is not None:
+        whole.for_people = ProblemPages(wrapped, pages.problem)
+    return whole
 
 
 def add_routes(app: FastAPI) -> None:
@@ -141,10 +145,13 @@ async def _open(
     urls = settings.delivery
 
     streams = Streams(urls.max_streams, counts)
+    ways = {_way(settings, path) for path in get_args(Path)}
 
     def delivery(readers: str, window: int, cache: int) -> Delivery:
-        signers: dict[Way, ReadSigner] = {"store": open_signer(settings, keys, window)}
-        if settings.cdn.provider:
+        signers: dict[Way, ReadSigner] = {}
+        if "store" in ways:
+            signers["store"] = open_signer(settings, keys, window)
+        if "cdn" in ways:
             signers["cdn"] = open_reader(live, keys, window)
         for way, signer in signers.items():
             signer.windows.watched_by(counts, readers, way)

@@ -11,6 +11,21 @@ them a deploy leads here, and back."""
 API_PREFIX = "/api"
 DEFAULT_PORT = 8000
 
+GALLERY_VIEWS = (
+    *("/", "/albums", "/albums/{id}", "/favourites", "/archive", "/trash", "/search", "/account"),
+    *("/register", "/reset"),
+)
+"""Addresses of the gallery's own views, which all get its page."""
+GALLERY_ASSETS = "/assets/"
+"""What the page loads, each file named after what is in it."""
+GALLERY_FILES = (
+    *("/index.html", "/icon.svg", "/icon-192.png", "/icon-512.png", "/icon-maskable.png"),
+    *("/apple-touch-icon.png", "/manifest.webmanifest", "/start.js"),
+)
+"""What browsers look for under names that stay."""
+SHARE_PAGES = "/share/"
+"""Below it, by a link's token, what its visitors see."""
+
 INSTANCE_HEADER = "X-Instance"
 REQUEST_ID_HEADER = "X-Request-ID"
 IDEMPOTENCY_HEADER = "Idempotency-Key"

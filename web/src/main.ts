@@ -7,3 +7,5 @@ import "./app.css";
 showTheme();
 document.documentElement.lang = currentLanguage();
 mount(App, { target: document.getElementById("app")! });
+// Whole: see public/start.js.
+sessionStorage.removeItem("photo-api.start");

@@ -1,19 +1,28 @@
 """The gallery's built files, read once for a worker: about 300 kB."""
 
+import json
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-PAGE = "index.html"
+PAGE = "/index.html"
+MANIFEST = "/.vite/manifest.json"
+"""In which Vite says what each source has become."""
+SHARE = "src/share.ts"
 IMMUTABLE = "public, max-age=31536000, immutable"
 """For files that are named after what is in them."""
 LOOK_AGAIN = "no-cache"
 
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
 """Made beside each text at the build, the smallest first."""
+
+
+REFUSED = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*$")
+"""The end of a coding's part of Accept-Encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ class BuiltFile:
         offered = {
             part.partition(";")[0].strip().lower()
             for part in accepted.split(",")
-            if not part.replace(" ", "").endswith(";q=0")
+            if not REFUSED.search(part)
         }
         for coding, body in self.encoded.items():
             if coding in offered:
@@ -48,6 +57,12 @@ def read_built(folder: Traversable | None = None) -> dict[str, BuiltFile]:
         for name, body in found.items()
         if not name.endswith(tuple(ENCODINGS.values()))
     }
+
+
+def share_files(built: Mapping[str, BuiltFile]) -> tuple[str, str]:
+    """The addresses of the style and the script of share pages."""
+    entry = json.loads(built[MANIFEST].plain)[SHARE]
+    return f"/{entry['css'][0]}", f"/{entry['file']}"
 
 
 def _walk(folder: Traversable, below: str) -> list[tuple[str, bytes]]:

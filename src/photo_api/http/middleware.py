@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 METHOD_NOT_ALLOWED = Code.METHOD_NOT_ALLOWED.status
 REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
+OF_API = f"{API_PREFIX}/"
 SHARES = f"{API_PREFIX}/share/"
 NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
 """Who has a share's link may see it, and no search engine tells others of it."""
@@ -53,7 +54,7 @@ class RequestContext:
     answer that id, the instance's name and `UNLESS_SAID`; counts requests in flight to the end of
     their bodies, closes connections while draining, counts, and writes the access log, in which
     `user_id` is whoever `request.state.user_id` says, and `broken_off` is said of what the server
-    cut."""
+    cut. `for_people` answers in place of `app` at addresses that are not the API's."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class RequestContext:
         counts: Counts,
         tracer: Tracer,
     ) -> None:
-        self.app = app
+        self.app = self.for_people = app
         self.instance = INSTANCE, instance.encode()
         self.phase = phase
         self.access_log = access_log
@@ -97,11 +98,12 @@ class RequestContext:
                 sent += len(message.get("body", b""))
             await send(message)
 
+        app = self.app if scope["path"].startswith(OF_API) else self.for_people
         started = time.perf_counter()
         self.phase.in_flight += 1
         cut: dict[str, object] = {}
         try:
-            await self.app(scope, receive, send_with_identity)
+            await app(scope, receive, send_with_identity)
         except asyncio.CancelledError:  # by the server alone, at the limit of a drain
             self.phase.cut += 1
             cut["broken_off"] = True

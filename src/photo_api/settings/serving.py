@@ -85,6 +85,12 @@ class HttpSettings:
         default="",
         parse=optional_url,
     )
+    gallery: Literal["on", "off"] = setting(
+        "GALLERY",
+        "`on`: the web page for people at `/` and the pages of share links; `off`: the API alone",
+        default="on",
+        parse=choice("on", "off"),
+    )
     trusted_proxies: tuple[Network, ...] = setting(
         "TRUSTED_PROXIES",
         "networks whose X-Forwarded-For is believed, `10.0.0.0/8,…`",

@@ -10,6 +10,7 @@ from photo_api.albums.orders import ORDERS, Order, photos_in
 from photo_api.db.places import count_anew, taking
 from photo_api.http.repeated_deletes import remembered, was_carried_out
 from photo_api.jobs.queue import enqueuing
+from photo_api.photos.presentation import COLUMNS
 
 LINKS = "links"
 SHARE = """s.id, s.album_id, s.token_sealed, s.token_kid, s.token_hash, s.is_active, s.expires_at,
@@ -179,7 +180,7 @@ async def _view(db: Any, count: str, order: Order, *args: object) -> list[Any]:
             FROM {LIVE} WHERE s.token_hash = $1 AND s.is_active AND u.is_active
         ){count}
         SELECT share.expired, a.name, a.description AS album_description, a.photo_count, a.sort,
-               a.created_at AS album_created_at, p.*
+               a.cover_photo_id, a.created_at AS album_created_at, p.*
         FROM share JOIN albums a ON a.id = share.album_id
         LEFT JOIN LATERAL ({PHOTOS[order.name]}) p ON true ORDER BY {order.by("p")}
         """,
@@ -200,3 +201,35 @@ async def shared_image(db: Any, token_hash: bytes, photo_id: int) -> Any | None:
         " WHERE s.token_hash = $1 AND s.is_active AND u.is_active",
         token_hash, photo_id,
     )  # fmt: skip
+
+
+def _beside(order: Order, *, before: bool) -> str:
+    """The photo next to `m` in its album, by the keys of this ascending order."""
+    compared, way = ("<", " DESC") if before else (">", "")
+    return (
+        "(SELECT x.photo_id FROM album_photos x JOIN photos q ON q.id = x.photo_id"
+        " AND q.status = 'ready' WHERE x.album_id = m.album_id"
+        f" AND ({order.columns('x')}) {compared} ({order.columns('m')})"
+        f" ORDER BY {', '.join(f'x.{key}{way}' for key in order.keys)} LIMIT 1)"
+    )
+
+
+def _either(*, before: bool) -> str:
+    """By the keys that the album's order has, whichever its direction."""
+    by_position, by_date = (_beside(ORDERS[name], before=before) for name in ("position", "taken"))
+    return f"CASE WHEN o.sort IN ('position', '-position') THEN {by_position} ELSE {by_date} END"
+
+
+SHARED_PHOTO = f"""
+SELECT coalesce(s.expires_at <= now(), false) AS expired, s.allow_original, o.sort,
+       {_either(before=True)} AS before, {_either(before=False)} AS after, {COLUMNS}
+FROM {LIVE} LEFT JOIN (album_photos m JOIN photos p ON p.id = m.photo_id AND p.status = 'ready')
+    ON m.album_id = s.album_id AND m.photo_id = $2
+WHERE s.token_hash = $1 AND s.is_active AND u.is_active
+"""
+
+
+async def shared_photo(db: Any, token_hash: bytes, photo_id: int) -> Any | None:
+    """A photo of the share with those beside it, in ascending order of its album's keys; `id` null
+    when the share has no such photo. No row: unknown, revoked or of a deactivated account."""
+    return await db.fetchrow(SHARED_PHOTO, token_hash, photo_id)

@@ -1,6 +1,5 @@
 """Share links: made and revoked by an album's owner, opened by anyone with one."""
 
-import logging
 import secrets
 from datetime import timedelta
 from typing import Annotated, Any
@@ -9,7 +8,6 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from photo_api.accounts.tokens import digest
-from photo_api.albums.orders import Order, in_its_order
 from photo_api.contract import API_PREFIX
 from photo_api.db.places import TRIES
 from photo_api.errors import ApiError, Code, not_found
@@ -19,17 +17,13 @@ from photo_api.http.fields import MAX_ID, MAX_LIMIT, Limit, PathId, Skip
 from photo_api.http.idempotency import create_once, idempotency
 from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
-from photo_api.http.security_events import tell
-from photo_api.metrics.counts import results
-from photo_api.metrics.declared import SHARE_VIEWS
 from photo_api.photos.delivery import file_of
 from photo_api.photos.routes import REDIRECT, SizeQuery
 from photo_api.photos.upload_queries import has_album
 from photo_api.shares import queries
-from photo_api.shares.audience import is_by_a_person
 from photo_api.shares.models import NewShare, Share, SharedAlbum
+from photo_api.shares.visits import expired_link, open_album, unknown_link
 from photo_api.state import Anyone, AppState, Authenticated, IdempotencyKey
-from photo_api.telemetry.events import Event
 
 router = APIRouter(prefix=API_PREFIX, tags=["shares"], route_class=DirectRoute)
 
@@ -132,31 +126,15 @@ async def view_share(
     ends at 4 MB in any case. Counts the view, unless a program looks: HEAD, previews of links,
     search engines."""
     size = FIRST_PAGE if limit is None else limit
-    by_a_person = counts = is_by_a_person(request)
-
-    async def fetch(order: Order, after: tuple[Any, ...]) -> list[Any]:
-        nonlocal counts
-        told, counts = counts, False
-        return await queries.view(
-            state.db, digest(token), order, after, skip, size + 1, counts=told
-        )
-
-    with results(state.metrics.counts, SHARE_VIEWS, "person" if by_a_person else "program"):
-        rows, order = await in_its_order(fetch, cursor)
-        if not rows:
-            raise _unknown(request)
-        if rows[0]["expired"]:
-            raise _expired(request)
-    shown = [row for row in rows[:size] if row["id"] is not None]
-    page = await state.visitors.presenter.page(shown, f"/share/{token}")
+    page = await open_album(request, state, token, size=size, skip=skip, cursor=cursor)
     return json_response(
         {
-            "album_name": rows[0]["name"],
-            "album_description": rows[0]["album_description"],
-            "photo_count": rows[0]["photo_count"],
-            "photos": page,
-            "created_at": rows[0]["album_created_at"],
-            "next": order.cursor_behind(page, rows),
+            "album_name": page.album["name"],
+            "album_description": page.album["album_description"],
+            "photo_count": page.album["photo_count"],
+            "photos": page.photos,
+            "created_at": page.album["album_created_at"],
+            "next": page.next,
         }
     )
 
@@ -174,24 +152,12 @@ async def shared_image(
     as `display`, unless the link's owner allows originals."""
     photo = await queries.shared_image(state.db, digest(token), photo_id)
     if photo is None:
-        raise _unknown(request)
+        raise unknown_link(request)
     if photo["expired"]:
-        raise _expired(request)
+        raise expired_link(request)
     if photo["object_key"] is None:
         raise not_found("Photo")
     return await state.visitors.deliver(request, file_of(photo, size, own=False))
-
-
-def _unknown(request: Request) -> ApiError:
-    """A link that was revoked, or that never was."""
-    tell(request, Event.SHARE_REFUSED, "a share link was refused", reason="unknown")
-    return not_found("Share link")
-
-
-def _expired(request: Request) -> ApiError:
-    text = "a share link was refused"
-    tell(request, Event.SHARE_REFUSED, text, logging.INFO, reason="expired")
-    return ApiError(Code.SHARE_EXPIRED, "This link has expired; ask its owner for a new one")
 
 
 def _present(state: AppState, row: Any) -> dict[str, Any]:

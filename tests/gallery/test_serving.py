@@ -1,0 +1,148 @@
+"""The page, what it loads, and what it may load, as a service gives them."""
+
+import gzip
+import re
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from photo_api.accounts.links import INVITATION_PAGE, RESET_PAGE
+from photo_api.contract import GALLERY_FILES, GALLERY_VIEWS
+from photo_api.gallery.built_files import IMMUTABLE, PAGE, read_built, share_files
+from photo_api.gallery.routes import install_gallery
+from tests.in_process import Asked, Worker, in_process
+from tests.service import Service, migrate_once
+
+STORE = "https://store.example.org"
+CDN = "https://cdn.example.org"
+BEHIND_CDN = {
+    "CDN": "akamai",
+    "CDN_URL": f"{CDN}/photos",
+    "CDN_KEYS": "2026-11:5a0de7c1b98f4326d7e4f1a03c8b6259",
+}
+OUTSIDE: Mapping[str, tuple[dict[str, str], str, str]] = {
+    "the store": ({}, f" {STORE}", f" {STORE}"),
+    "streamed": ({"DELIVERY": "stream"}, "", f" {STORE}"),
+    "a CDN, else the store": (BEHIND_CDN, f" {CDN} {STORE}", f" {CDN} {STORE}"),
+    "a CDN, else streamed": (
+        {**BEHIND_CDN, "CDN_FALLBACK": "stream"},
+        f" {CDN}",
+        f" {CDN} {STORE}",
+    ),
+}
+"""Settings, and the origins from which the page may have images, and which it may ask besides."""
+
+
+@pytest.fixture
+async def worker(environ: dict[str, str]) -> AsyncIterator[Worker]:
+    migrate_once(environ)
+    async with in_process(environ) as worker:
+        yield worker
+
+
+def test_the_views_all_get_the_page_and_nothing_else_does(service: Service) -> None:
+    page = httpx.get(f"{service.url}/")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    for view in (*GALLERY_VIEWS, "/albums/"):
+        answer = httpx.get(service.url + view.format(id=7))
+        assert (answer.status_code, answer.content) == (200, page.content), view
+        assert answer.headers["Cache-Control"] == "no-cache"
+    for unknown in ("/albumsx", "/albums/7/8", "/assets/unknown.js", "/.vite/manifest.json"):
+        answer = httpx.get(service.url + unknown)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert {RESET_PAGE, INVITATION_PAGE} <= set(GALLERY_VIEWS)
+
+
+def test_what_the_page_loads_is_kept_for_ever_and_is_small_on_the_way(service: Service) -> None:
+    page = httpx.get(f"{service.url}/").text
+    loaded = re.findall(r'(?:src|href)="(/[^"]+)"', page)
+    assert len(loaded) >= 4
+    for path in loaded:
+        plain = httpx.get(service.url + path, headers={"Accept-Encoding": "identity"})
+        assert plain.status_code == 200
+        named = path.startswith("/assets/")
+        assert plain.headers["Cache-Control"] == (IMMUTABLE if named else "no-cache")
+        again = {"If-None-Match": f'"x", W/{plain.headers["ETag"]}', "Accept-Encoding": "identity"}
+        assert httpx.get(service.url + path, headers=again).status_code == 304
+        head = httpx.head(service.url + path, headers={"Accept-Encoding": "identity"})
+        assert head.headers["Content-Length"] == str(len(plain.content))
+        if path.endswith((".js", ".css", ".svg")):
+            assert squeezed(service, path, "gzip, br;q=0") < len(plain.content)
+            assert squeezed(service, path, "gzip, deflate, br, zstd") < len(plain.content)
+
+
+def squeezed(service: Service, path: str, accepted: str) -> int:
+    """Bytes on the way, where they are what they say."""
+    headers = {"Accept-Encoding": accepted}
+    with httpx.stream("GET", service.url + path, headers=headers) as answer:
+        raw = b"".join(answer.iter_raw())
+    coding = "gzip" if "q=0" in accepted else "br"
+    assert answer.headers["Content-Encoding"] == coding
+    assert "Accept-Encoding" in answer.headers["Vary"].split(", ")
+    assert int(answer.headers["Content-Length"]) == len(raw)
+    if coding == "gzip":
+        assert httpx.get(service.url + path).content == gzip.decompress(raw)
+    return len(raw)
+
+
+def test_the_files_that_browsers_look_for_are_those_that_the_contract_names() -> None:
+    built = read_built()
+    assert {path for path in built if path.count("/") == 1} == set(GALLERY_FILES)
+    for path in share_files(built):
+        assert path in built
+
+
+async def test_without_a_build_or_when_switched_off_there_is_the_api_alone(
+    environ: dict[str, str],
+) -> None:
+    assert install_gallery(FastAPI(), {}) is None
+    migrate_once(environ)
+    async with in_process(environ | {"PHOTO_API_GALLERY": "off"}) as worker:
+        for path in ("/", "/share/abc", "/icon.svg"):
+            start, _ = await worker.ask(Asked("GET", path))
+            assert (start["status"], dict(start["headers"])[b"content-type"]) == (
+                404,
+                b"application/json",
+            )
+
+
+@pytest.mark.parametrize("named", OUTSIDE)
+@pytest.mark.s3_only("Swift's addresses are of a user of its own")
+async def test_the_policy_names_whom_the_page_asks(environ: dict[str, str], named: str) -> None:
+    settings, images, asked = OUTSIDE[named]
+    migrate_once(environ)
+    changed = {"S3_PUBLIC_ENDPOINT": STORE, **settings}
+    async with in_process(
+        environ | {f"PHOTO_API_{name}": value for name, value in changed.items()}
+    ) as worker:
+        start, _ = await worker.ask(Asked("GET", "/"))
+        shared, _ = await worker.ask(Asked("GET", "/share/unknown"))
+    policy = dict(start["headers"])[b"content-security-policy"].decode()
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["img-src"] == f"'self' blob:{images}"
+    assert rules["connect-src"] == f"'self'{asked}"
+    assert rules["default-src"] == rules["base-uri"] == "'none'"
+    assert rules["script-src"] == rules["style-src"] == "'self'"
+    of_shared = dict(shared["headers"])[b"content-security-policy"].decode()
+    assert "connect-src" not in of_shared
+    assert "default-src 'none'" in of_shared
+
+
+async def test_requests_of_the_page_are_counted_by_their_routes(worker: Worker) -> None:
+    for path in ("/", "/albums/1", "/albums/2", "/share/s3cret", "/share/s3cret/photos/1"):
+        await worker.ask(Asked("GET", path))
+    assert [line["route"] for line in worker.lines] == [
+        *("/", "/albums/{id}", "/albums/{id}", "/share/{token}"),
+        "/share/{token}/photos/{photo_id}",
+    ]
+    assert "s3cret" not in str(worker.lines)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [("", None), ("br;q=0.0, gzip;q=1", "gzip"), ("GZIP", "gzip"), ("br, gzip", "br"), ("x", None)],
+)
+def test_a_client_gets_what_it_can_read(accepted: str, coding: str | None) -> None:
+    assert read_built()[PAGE].best(accepted)[1] == coding
