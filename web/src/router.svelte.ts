@@ -5,13 +5,20 @@ export type View =
   | { name: "album"; id: number };
 
 let path = $state(location.pathname);
-let query = $state(location.search);
+let query = $state(ofView(location.search));
 
 addEventListener("popstate", follow);
 
 function follow(): void {
   path = location.pathname;
-  query = location.search;
+  query = ofView(location.search);
+}
+
+/** Which photo is open is the viewer's business: a view stays as it is while photos are opened and closed. */
+function ofView(search: string): string {
+  const told = new URLSearchParams(search);
+  told.delete("photo");
+  return told.toString();
 }
 
 export function view(): View {

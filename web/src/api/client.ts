@@ -34,11 +34,12 @@ export interface Options {
   /** One of this request's own; repeated attempts carry the same. */
   idempotent?: boolean;
   headers?: Record<string, string>;
+  /** Milliseconds until an attempt's answer, body and all, is taken for none; half a minute by default. */
+  patience?: number;
 }
 
 const ATTEMPTS = 6;
 const PASSING = new Set([502, 503, 504]);
-/** Milliseconds; an answer that takes longer is taken for none. */
 const PATIENCE = 30_000;
 
 export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
@@ -66,7 +67,7 @@ export async function send(method: string, path: string, options: Options = {}):
     if (token === null && refused) throw await failure(refused.answer, repeated);
     if (token !== undefined) {
       if (token !== null) headers["Authorization"] = `Bearer ${token}`;
-      answer = await once(method, path, headers, body, options.signal);
+      answer = await once(method, path, headers, body, options);
       if (answer?.ok) return answer;
       if (answer?.status === 401 && token && refused === undefined) {
         refused = { token, answer };
@@ -97,9 +98,9 @@ async function once(
   path: string,
   headers: Record<string, string>,
   body: string | null,
-  signal: AbortSignal | undefined,
+  { signal, patience: most = PATIENCE }: Options,
 ): Promise<Response | null> {
-  const patience = AbortSignal.timeout(PATIENCE);
+  const patience = AbortSignal.timeout(most);
   try {
     return await fetch(`/api${path}`, {
       method,

@@ -1,8 +1,11 @@
 import { mount, unmount } from "svelte";
-import type { Photos, ViewerOptions } from "./open";
+import type { Shown } from "../timeline/shown";
+import type { ViewerOptions } from "./open";
 import Viewer from "./Viewer.svelte";
+import "./viewer.css";
 
-export function show(photos: Photos, index: number, options: ViewerOptions): Promise<number> {
+/** Resolves with the index of the photo that was shown last, once the viewer is closed. */
+export function show(photos: Shown, index: number, options: ViewerOptions): Promise<number> {
   return new Promise((resolve) => {
     const viewer = mount(Viewer, {
       target: document.body,
