@@ -1,3 +1,46 @@
-export const en = {} as const;
+/** What was deleted, as long as it can be restored. */
+export const en = {
+  "trash.explained.one": "Photos are deleted for good one day after you delete them.",
+  "trash.explained.other": "Photos are deleted for good {count} days after you delete them.",
+  "trash.left.one": "{count} day left",
+  "trash.left.other": "{count} days left",
+  "trash.none": "The trash is empty.",
+  "trash.none_explained": "Photos that you delete stay here for a while, so that you can restore them.",
+  "trash.empty": "Empty the trash",
+  "trash.restore": "Restore",
+  "trash.purge": "Delete for good",
+  "trash.ask.one": "Delete {count} photo for good? It cannot be restored after that.",
+  "trash.ask.other": "Delete {count} photos for good? They cannot be restored after that.",
+  "trash.ask_many": "Delete all photos in the trash for good, more than {count}? They cannot be restored after that.",
+  "trash.progress.one": "{count} deleted …",
+  "trash.progress.other": "{count} deleted …",
+  "trash.purged.one": "{count} photo deleted for good.",
+  "trash.purged.other": "{count} photos deleted for good.",
+  "trash.restored.one": "{count} photo restored.",
+  "trash.restored.other": "{count} photos restored.",
+  "trash.missing.one": "{count} photo is not in the trash any more. It was restored or deleted for good meanwhile.",
+  "trash.missing.other": "{count} photos are not in the trash any more. They were restored or deleted for good meanwhile.",
+} as const;
 
-export const ko: Record<keyof typeof en, string> = {};
+export const ko: Record<keyof typeof en, string> = {
+  "trash.explained.one": "삭제한 사진은 하루 뒤에 영구 삭제됩니다.",
+  "trash.explained.other": "삭제한 사진은 {count}일 뒤에 영구 삭제됩니다.",
+  "trash.left.one": "{count}일 남음",
+  "trash.left.other": "{count}일 남음",
+  "trash.none": "휴지통이 비어 있습니다.",
+  "trash.none_explained": "삭제한 사진은 복원할 수 있도록 얼마 동안 이곳에 남아 있습니다.",
+  "trash.empty": "휴지통 비우기",
+  "trash.restore": "복원",
+  "trash.purge": "영구 삭제",
+  "trash.ask.one": "사진 {count}장을 영구 삭제할까요? 이후에는 복원할 수 없습니다.",
+  "trash.ask.other": "사진 {count}장을 영구 삭제할까요? 이후에는 복원할 수 없습니다.",
+  "trash.ask_many": "휴지통에 있는 사진 {count}장 이상을 모두 영구 삭제할까요? 이후에는 복원할 수 없습니다.",
+  "trash.progress.one": "{count}장 삭제됨 …",
+  "trash.progress.other": "{count}장 삭제됨 …",
+  "trash.purged.one": "사진 {count}장을 영구 삭제했습니다.",
+  "trash.purged.other": "사진 {count}장을 영구 삭제했습니다.",
+  "trash.restored.one": "사진 {count}장을 복원했습니다.",
+  "trash.restored.other": "사진 {count}장을 복원했습니다.",
+  "trash.missing.one": "사진 {count}장은 더 이상 휴지통에 없습니다. 그사이 복원되었거나 영구 삭제되었습니다.",
+  "trash.missing.other": "사진 {count}장은 더 이상 휴지통에 없습니다. 그사이 복원되었거나 영구 삭제되었습니다.",
+};
