@@ -2,56 +2,32 @@
 changes the same photos at the same moment waits for the other."""
 
 import asyncio
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
-from photo_api.db.pool import Database, open_database
+from photo_api.db.pool import Database
 from photo_api.jobs import queue
-from photo_api.photos import keeping, trash
-from photo_api.photos.bulk import Bulk
+from photo_api.photos import trash
 from photo_api.photos.reconcile import reconcile
 from photo_api.photos.sweep import sweep
-from photo_api.photos.upload_queries import link, lock_content
 from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 from photo_api.renditions.decoder import Decoder
 from photo_api.renditions.decoder_pool import DecoderPool
 from photo_api.renditions.job import RenditionJob
-from photo_api.settings.loading import load
 from photo_api.storage.base import ObjectMissing, ObjectStore
 from tests.own_stage import own_database
 from tests.service import User, running_service
+from tests.trash_sums import check_sums
 
 KEYS = """SELECT key FROM photos p, files_of(p) WHERE p.id = $1"""
+STATUS = "SELECT status FROM photos WHERE id = $1"
 NOTED = """SELECT object_key FROM unreferenced_objects
 WHERE object_key = ANY ($1) AND delete_after = 'infinity'"""
-EXACT = """
-SELECT (SELECT coalesce(sum(rows), 0) FROM (SELECT name, rows FROM totals
-            UNION ALL SELECT name, rows FROM total_changes) t WHERE name = 'trash'),
-    (SELECT coalesce(sum(bytes), 0) FROM (SELECT name, bytes FROM totals
-            UNION ALL SELECT name, bytes FROM total_changes) t WHERE name = 'trash'),
-    (SELECT count(*) FROM photos WHERE status = 'trashed'),
-    (SELECT coalesce(sum(file_size), 0) FROM photos WHERE status = 'trashed'),
-    (SELECT count(*) FROM users u WHERE used_bytes <> (SELECT coalesce(sum(file_size), 0)
-        FROM photos p WHERE p.owner_id = u.id AND p.status <> 'gone')),
-    (SELECT count(*) FROM albums a WHERE photo_count <> (
-        SELECT count(*) FROM album_photos m WHERE m.album_id = a.id)),
-    (SELECT count(*) FROM album_photos m JOIN photos p ON p.id = m.photo_id
-        WHERE p.status <> 'ready'),
-    (SELECT count(*) FROM albums a JOIN photos p ON p.id = a.cover_photo_id
-        WHERE p.status <> 'ready'),
-    (SELECT count(*) FROM trashed_memberships m JOIN photos p ON p.id = m.photo_id
-        WHERE p.status <> 'trashed'),
-    (SELECT count(*) FROM unreferenced_objects u
-        WHERE (delete_after = 'infinity') <> EXISTS (SELECT FROM photos p, files_of(p)
-            WHERE p.status = 'trashed' AND key = u.object_key))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +41,6 @@ async def lease(db: Database) -> Lease:
     lease = await leases.acquire(db, f"trash-{uuid4().hex}", "tests", 120)
     assert lease is not None
     return lease
-
-
-async def check_sums(db: Any) -> None:
-    """Totals, sums, counts and covers agree with the rows, and no file is noted wrongly."""
-    rows, size, real_rows, real_size, *wrong = await db.fetchrow(EXACT)
-    assert (rows, size) == (real_rows, real_size)
-    assert wrong == [0] * len(wrong)
 
 
 async def exists(store: ObjectStore, key: str) -> bool:
@@ -115,7 +84,8 @@ async def test_bytes_stay_for_their_time_and_then_go_once(
     for one in (photo, other):
         user.api.delete(f"/photos/{one}").raise_for_status()
     await age(db, photo, 29.99)
-    assert await trash.purge_due(db, 30, lease) == 0
+    await trash.purge_all_due(db, 30, lease)
+    assert await db.fetchval(STATUS, photo) == "trashed"
     await sweep(db, store, 3600, lease)
     assert all([await exists(store, key) for key in keys])
     assert len(await db.fetch(NOTED, keys)) == 3, "no release's sweep or reconcile takes them"
@@ -125,7 +95,8 @@ async def test_bytes_stay_for_their_time_and_then_go_once(
     assert not {*keys, *await keys_of(db, other)} & {*report.orphans, *report.missing_originals}
     await check_sums(db)
     await age(db, photo, 0.02)
-    assert await trash.purge_due(db, 30, lease) == 1
+    await trash.purge_all_due(db, 30, lease)
+    assert await db.fetchval(STATUS, photo) == "gone"
     await check_sums(db)
     noted = "SELECT count(*), sum(bytes) FROM unreferenced_objects WHERE object_key = ANY ($1)"
     noticed = await db.fetchrow(noted, keys)
@@ -199,94 +170,12 @@ async def test_a_place_that_is_taken_gives_the_next_free_one(user: User, db: Dat
     await check_sums(db)
 
 
-OPERATIONS = [*keeping.OPERATIONS, "purge due", "reuse", "album deleted", "album added"]
-
-
-async def act(
-    db: Database, lease: Lease, chance: random.Random, owner: int, ids: list[int]
-) -> None:
-    """One of everything that changes a photo's place, of some of them."""
-    some = sorted(chance.sample(ids, chance.randint(1, 8)))
-    name = chance.choice(OPERATIONS)
-    albums = [
-        row["id"] for row in await db.fetch("SELECT id FROM albums WHERE owner_id = $1", owner)
-    ]
-    async with db.transaction() as connection:
-        if name == "purge due":
-            await trash.purge_due(connection, 3650 if chance.random() < 0.9 else 0, lease)
-        elif name == "reuse":
-            digest = chance.choice(ids).to_bytes(32)
-            album = chance.choice(albums)
-            known = await lock_content(connection, owner, digest, album)
-            if known is not None:
-                await link(connection, owner, album, known["id"])
-        elif name == "album deleted":
-            if len(albums) > 3:
-                await connection.execute("DELETE FROM albums WHERE id = $1", chance.choice(albums))
-        elif name == "album added":
-            await connection.execute(
-                "INSERT INTO albums (owner_id, name, cover_photo_id)"
-                " SELECT $1, 'a', (SELECT id FROM photos WHERE id = $2 AND status = 'ready'"
-                " FOR SHARE)",
-                owner, chance.choice(some),
-            )  # fmt: skip
-        else:
-            body = Body(some, chance.choice(albums), chance.choice([None, *albums]))
-            work = Bulk(owner, some, body, 30, uuid4().hex)
-            seldom = name == "purge" and chance.random() < 0.9
-            await keeping.OPERATIONS["restore" if seldom else name](connection, work)
-
-
-class Body:
-    """What `move` is told."""
-
-    def __init__(self, photo_ids: list[int], album_id: int, from_album_id: int | None) -> None:
-        self.photo_ids = photo_ids[::-1]
-        self.album_id = album_id
-        self.from_album_id = from_album_id if from_album_id != album_id else None
-
-
 INSERT = """
 INSERT INTO photos (owner_id, status, original_filename, content_type, file_size, sha256,
     object_key, thumbnail_key, renditions)
 SELECT $1, 'ready', 'a.jpg', 'image/jpeg', g, NULL, format('photos/%s/%s', $1::bigint, g),
     format('renditions/%s/%s', $1::bigint, g), 'ready' FROM generate_series(1, $2) g RETURNING id
 """
-
-
-@pytest.mark.slow
-async def test_whoever_changes_the_same_photos_waits_and_never_for_each_other(
-    user: User, db: Database, lease: Lease, settings: dict[str, str]
-) -> None:
-    """600 random changes, ten at a time: no deadlock, and afterwards everything agrees."""
-    owner = user.account["id"]
-    ids = [row["id"] for row in await db.fetch(INSERT, owner, 24)]
-    await db.execute(
-        "UPDATE photos SET sha256 = decode(lpad(to_hex(id), 64, '0'), 'hex') WHERE id = ANY ($1)",
-        ids,
-    )
-    for _ in range(4):
-        album = user.album()["id"]
-        user.api.post(f"/albums/{album}/photos", json={"photo_ids": ids}).raise_for_status()
-        user.api.patch(f"/albums/{album}", json={"cover_photo_id": ids[0]}).raise_for_status()
-    seed = random.randrange(2**32)
-
-    async def one(many: Database, number: int) -> None:
-        chance = random.Random(seed + number)
-        for _ in range(60):
-            try:
-                await act(many, lease, chance, owner, ids)
-            except asyncpg.ForeignKeyViolationError:
-                continue  # an album that was chosen is gone
-            except Exception as error:
-                if type(error).__name__ != "ApiError":
-                    raise AssertionError(f"seed {seed}") from error
-
-    async with open_database(load(settings).database, "tests", 10) as many:
-        await asyncio.gather(*(one(many, number) for number in range(10)))
-    await check_sums(db)
-    statuses = await db.fetch("SELECT DISTINCT status FROM photos WHERE owner_id = $1", owner)
-    assert len(statuses) >= 2
 
 
 MANY, ROUND = 3000, 1000

@@ -46,7 +46,8 @@ WRONG = {
     "text": """SELECT id FROM photos WHERE status <> 'gone' AND search_text IS DISTINCT FROM
         search_form(concat_ws(E'\\n', title, original_filename, exif ->> 'camera'))""",
     "keys": """SELECT p.id FROM photos p LEFT JOIN photo_search s ON s.photo_id = p.id
-        WHERE p.status = 'ready' AND s.keys IS DISTINCT FROM search_keys(p.owner_id, p.search_text)
+        CROSS JOIN search_keys(p.owner_id, p.search_text) AS told
+        WHERE p.status = 'ready' AND (s.keys @> told AND s.keys <@ told) IS NOT TRUE
         OR p.status <> 'ready' AND s.photo_id IS NOT NULL""",
     "in no album": """SELECT p.id FROM photos p LEFT JOIN photos_in_no_album n ON n.photo_id = p.id
         WHERE (p.status = 'ready' AND p.id NOT IN (SELECT photo_id FROM album_photos))

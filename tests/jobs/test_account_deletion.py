@@ -298,3 +298,30 @@ async def test_the_last_round_waits_for_what_is_under_way(
     noted = "SELECT true FROM unreferenced_objects WHERE object_key = $1"
     assert await db.fetchval(noted, key)
     assert await db.fetchval("SELECT true FROM users WHERE id = $1", user_id) is None
+
+
+LOCKED = "SELECT FROM users WHERE id = $1 FOR KEY SHARE SKIP LOCKED"
+SLOWLY = """CREATE FUNCTION change_slowly() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN PERFORM pg_sleep(0.3); IF TG_OP = ''DELETE'' THEN RETURN OLD; END IF; RETURN NEW; END'"""
+SLOW_LINKS = """CREATE TRIGGER changed_slowly BEFORE UPDATE OR DELETE ON shares FOR EACH ROW
+EXECUTE FUNCTION change_slowly()"""
+
+
+def test_links_and_albums_go_while_their_account_is_closed(
+    settings: dict[str, str], own_service: Service
+) -> None:
+    with own_service.new_user() as user:
+        places = [f"/albums/{user.album()['id']}" for _ in range(4)]
+        links = [user.api.post(f"{place}/share").json()["id"] for place in places]
+        ask(settings, SLOWLY)
+        ask(settings, SLOW_LINKS)
+        try:
+            with ThreadPoolExecutor(3) as pool:
+                end = pool.submit(farewell, user)
+                eventually(lambda: not ask(settings, LOCKED, user.account["id"]))
+                paths = f"{places[-1]}/share/{links[-1]}", places[-2]
+                acts = [pool.submit(user.api.delete, path) for path in paths]
+                assert end.result().status_code == 202
+                assert {act.result().status_code for act in acts} <= {204, 401, 404}
+        finally:
+            ask(settings, "DROP FUNCTION change_slowly CASCADE")

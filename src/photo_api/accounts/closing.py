@@ -39,8 +39,8 @@ async def close(db: Any, user_id: int, known: str | None) -> bool:
 async def delete_photos(connection: Any, user_id: int) -> int:
     """The next photos, in whatever state, with what refers to them; their bytes are left to the
     sweep as those of any photo that is gone. How many they were. Jobs are locked first, then
-    photos, then albums, as wherever several of them are; a job that is just ending finds nothing.
-    """
+    photos, then the user's row for its sum of bytes, then albums, as wherever several of them are;
+    a job that is just ending finds nothing."""
     # In no order: to sort them, each round would read all that are left.
     ids = [
         row["id"]
@@ -59,11 +59,12 @@ async def delete_photos(connection: Any, user_id: int) -> int:
 OF_PHOTOS = (
     "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE subject_id = ANY ($1)"
     " AND kind IN ('renditions', 'display', 'metadata') FOR UPDATE SKIP LOCKED)",
-    "SELECT FROM photos WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
+    "SELECT FROM photos WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
     "UPDATE photos SET status = 'gone', gone_at = now() WHERE id = ANY ($1) AND status <> 'gone'",
     "SELECT FROM albums WHERE id = ANY (ARRAY("
     " SELECT id FROM albums WHERE cover_photo_id = ANY ($1)"
     " UNION SELECT album_id FROM album_photos WHERE photo_id = ANY ($1)"
+    " UNION SELECT album_id FROM trashed_memberships WHERE photo_id = ANY ($1)"
     ")) ORDER BY id FOR NO KEY UPDATE",
     "DELETE FROM album_photos WHERE photo_id = ANY ($1)",
     "DELETE FROM photos WHERE id = ANY ($1) AND status = 'gone'",

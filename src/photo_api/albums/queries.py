@@ -5,7 +5,7 @@ from typing import Any
 
 from photo_api.albums.orders import ORDERS, Order, photos_in
 from photo_api.http.pages import below, ended_by_bytes
-from photo_api.http.repeated_deletes import remembered, was_carried_out
+from photo_api.http.repeated_deletes import OWNER, remembered, was_carried_out
 
 ALBUM_FIELDS = (
     "id", "owner_id", "name", "description", "cover_photo_id", "photo_count", "sort", "created_at",
@@ -154,8 +154,9 @@ async def delete_album(db: Any, owner_id: int, album_id: int, request_id: str) -
     """Whether there was such an album, or this request deleted it before. Its photos stay."""
     deleted = await db.fetchval(
         f"""
-        WITH mine AS (
-            DELETE FROM albums WHERE id = $2 AND owner_id = $1 RETURNING id
+        WITH {OWNER}, mine AS (
+            DELETE FROM albums a USING owner WHERE a.id = $2 AND a.owner_id = owner.id
+            RETURNING a.id
         ), {remembered("album", "$3")}
         SELECT id FROM mine
         """,

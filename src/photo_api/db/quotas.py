@@ -24,12 +24,17 @@ class Usage(NamedTuple):
             )
 
 
-def room(user: str, size: str, quota: str) -> str:
-    """A common table expression, `room`: it has a row if `size` more bytes fit into what the user
-    has, where nothing else is said `quota`; all are parameters. Their row is locked then, so that
-    nobody else finds the same room before this transaction's end."""
+def fits(size: str, quota: str) -> str:
+    """Whether `size` more bytes fit into what a row of `users` has, where nothing else is said
+    `quota`; both are parameters."""
     bound = f"coalesce(quota_bytes, {quota})"
+    return f"({bound} = 0 OR used_bytes + {size} <= {bound})"
+
+
+def room(user: str, size: str, quota: str, after: str = "true") -> str:
+    """A common table expression, `room`: it has a row if that fits for the user, a parameter. Their
+    row is locked then, so that nobody else finds the same room before this transaction's end.
+    `after` is a condition that is looked at first, with its locks."""
     return f"""room AS MATERIALIZED (
-        SELECT FROM users WHERE id = {user}
-        AND ({bound} = 0 OR used_bytes + {size} <= {bound}) FOR NO KEY UPDATE
+        SELECT FROM users WHERE id = {user} AND {fits(size, quota)} AND {after} FOR NO KEY UPDATE
     )"""

@@ -20,6 +20,11 @@ def remembered(kind: Kind, request_id: str) -> str:
     )"""
 
 
+OWNER = "owner AS MATERIALIZED (SELECT id FROM users WHERE id = $1 FOR KEY SHARE)"
+"""The common table expression that belongs before `mine` where this locks share links: what is
+remembered refers to the owner, whom those who close an account lock first, and its links then."""
+
+
 async def was_carried_out(
     db: Any, user_id: int, kind: Kind, object_id: int, request_id: str
 ) -> bool:

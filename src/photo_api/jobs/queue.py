@@ -249,11 +249,13 @@ async def revive(db: Any, chosen: Filter, after: int) -> list[int]:
         ), revived AS (
             UPDATE jobs SET state = 'queued', available_at = now(), handed_back = attempt
             FROM dead WHERE jobs.id = dead.id RETURNING jobs.id, kind, subject_id
+        ), failed AS (
+            SELECT id FROM photos WHERE id IN (
+                SELECT subject_id FROM revived WHERE kind = 'renditions')
+            AND status = 'ready' AND renditions = 'failed' ORDER BY id FOR NO KEY UPDATE
         ), waiting AS (
             UPDATE photos p SET renditions = 'pending', renditions_error = NULL,
-                metadata_reader = 0 FROM revived
-            WHERE revived.kind = 'renditions' AND p.id = revived.subject_id
-            AND p.status = 'ready' AND p.renditions = 'failed'
+                metadata_reader = 0 FROM failed WHERE p.id = failed.id AND p.status = 'ready'
         )
         SELECT id, pg_notify('{CHANNEL}', '') FROM revived
         """,

@@ -264,7 +264,7 @@ async def _requeue(connection: Any, report: Report) -> None:
         WITH mine AS (
             SELECT id, thumbnail_key, preview_key FROM photos
             WHERE status = 'ready' AND (thumbnail_key = ANY ($1) OR preview_key = ANY ($1))
-            AND object_key <> ALL ($2) FOR UPDATE
+            AND object_key <> ALL ($2) ORDER BY id FOR UPDATE
         ), left_over AS (
             INSERT INTO unreferenced_objects (object_key, delete_after)
             SELECT key, now() FROM mine, unnest(ARRAY[thumbnail_key, preview_key]) AS key
@@ -280,10 +280,12 @@ async def _requeue(connection: Any, report: Report) -> None:
     )  # fmt: skip
     displays = await connection.fetch(
         f"""
-        WITH again AS (
-            UPDATE photos SET display_key = NULL, display_type = NULL
-            WHERE status = 'ready' AND display_key = ANY ($1) AND object_key <> ALL ($2)
-            RETURNING id
+        WITH mine AS (
+            SELECT id FROM photos WHERE status = 'ready' AND display_key = ANY ($1)
+            AND object_key <> ALL ($2) ORDER BY id FOR NO KEY UPDATE
+        ), again AS (
+            UPDATE photos p SET display_key = NULL, display_type = NULL
+            FROM mine WHERE p.id = mine.id AND p.status = 'ready' RETURNING p.id
         ), {enqueuing("display", "again")}
         SELECT id FROM again
         """,

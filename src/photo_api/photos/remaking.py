@@ -33,12 +33,16 @@ async def remake(db: Any, after: int, cause: str | None, older_than: float) -> l
                 p.renditions_error, split_part(p.renditions_error, ':', 1)))
             AND p.created_at <= now() - make_interval(secs => $3)
             ORDER BY p.id LIMIT {BATCH} FOR UPDATE SKIP LOCKED
+        ), dead AS (
+            -- Jobs are locked before photos elsewhere: one that somebody has is not waited for.
+            SELECT j.id, j.kind FROM jobs j JOIN mine ON j.subject_id = mine.id
+            WHERE j.kind IN ('renditions', 'display') AND j.state = 'dead'
+            FOR UPDATE OF j SKIP LOCKED
         ), forgotten AS (
-            DELETE FROM jobs USING mine
-            WHERE kind = 'renditions' AND subject_id = mine.id AND state = 'dead'
+            DELETE FROM jobs USING dead WHERE jobs.id = dead.id AND dead.kind = 'renditions'
         ), revived AS (
             UPDATE jobs SET state = 'queued', available_at = now(), handed_back = attempt
-            FROM mine WHERE kind = 'display' AND subject_id = mine.id AND state = 'dead'
+            FROM dead WHERE jobs.id = dead.id AND dead.kind = 'display'
         ), again AS (
             UPDATE photos p SET renditions = 'pending', renditions_error = NULL,
                 metadata_reader = 0

@@ -94,6 +94,8 @@ async def _forget(db: Database, keys: list[str], lease: Lease) -> None:
 async def _prune(db: Database, lease: Lease) -> None:
     old = (
         "DELETE FROM photos WHERE status = 'gone' AND ctid = ANY (ARRAY (SELECT ctid FROM photos"
-        " WHERE status = 'gone' AND gone_at < now() - interval '7 days' LIMIT $3))"
+        " WHERE status = 'gone' AND gone_at < now() - interval '7 days' LIMIT $3"
+        # Who names gone ones in a bulk operation has locked them in the order of their ids.
+        " FOR UPDATE SKIP LOCKED))"
     )
     await leases.execute(db, lease, old, leases.ROWS_AT_ONCE)

@@ -1,8 +1,9 @@
 """SQL of the trash: what is deleted stays for some days, with its bytes, albums and covers.
 
-All that change several photos lock those first, in the order of their ids, then albums in the order
-of theirs, then what is in them. Each function needs a transaction, of which later statements see
-what happened while an earlier one waited.
+All that change several photos lock those first, in the order of their ids, then their owner's row
+if its `used_bytes` are to change, then albums in the order of theirs, then what is in them or was
+(docs/decisions/0048). Each function needs a transaction, of which later statements see what
+happened while an earlier one waited.
 """
 
 import logging
@@ -49,6 +50,9 @@ def _changed(found: dict[int, Any], before: str, *after: str) -> tuple[list[int]
     return mine, there | dict.fromkeys(mine, True)
 
 
+LOCK_OWNER = "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE"
+"""Before albums, as uploads have it that count in one."""
+
 LOCK_ALBUMS_OF = """
 SELECT FROM albums WHERE id = ANY (ARRAY(
     -- Not with OR, which reads all albums.
@@ -92,6 +96,8 @@ async def delete(
     found = await lock(connection, owner_id, photo_ids)
     mine, changed = _changed(found, "ready", "trashed", "gone")
     if mine:
+        if not days:
+            await connection.execute(LOCK_OWNER, owner_id)
         await connection.execute(LOCK_ALBUMS_OF, mine)
         leave = TO_TRASH if days else TO_NOTHING
         await connection.execute(leave, owner_id, mine, request_id)
@@ -149,12 +155,15 @@ async def restore(
 ) -> Changed:
     """Take those of these ids, which ascend, out of the trash, into the albums that they were in
     and that are still there: at their position, or the next free one, and as the cover where there
-    is none meanwhile. `album_ids` are locked too, for what the transaction does next. Renditions
-    are made of those whose job came while they were in the trash."""
+    is none meanwhile. `album_ids` are locked too, and the owner before them, for an upload that the
+    transaction ends next. Renditions are made of those whose job came while they were in the trash.
+    """
     found = await lock(connection, owner_id, photo_ids)
     mine, changed = _changed(found, "trashed", "ready")
     if not mine:
         return changed
+    if album_ids:
+        await connection.execute(LOCK_OWNER, owner_id)
     await connection.execute(LOCK_ALBUMS_LEFT, mine, album_ids)
     for displaced in await connection.fetch(FROM_TRASH, mine):  # seldom: others were put there
         await connection.execute(NEXT_FREE, *displaced)
@@ -164,12 +173,18 @@ async def restore(
     return changed
 
 
-PURGE = """
-WITH forgotten AS (
-    DELETE FROM trashed_memberships WHERE photo_id = ANY ($1::bigint[])
+PURGE = """UPDATE photos p SET status = 'gone', gone_at = now()
+FROM unnest($1::bigint[]) AS mine (id) WHERE p.id = mine.id"""
+
+FORGET = """
+WITH kept AS MATERIALIZED (
+    SELECT FROM albums WHERE id = ANY (ARRAY(
+        SELECT album_id FROM trashed_memberships WHERE photo_id = ANY ($1::bigint[])
+    )) ORDER BY id FOR NO KEY UPDATE
 )
-UPDATE photos p SET status = 'gone', gone_at = now()
-FROM unnest($1) AS mine (id) WHERE p.id = mine.id"""
+DELETE FROM trashed_memberships WHERE photo_id = ANY ($1) AND (SELECT count(*) FROM kept) >= 0"""
+"""Behind the change of the photos, by which their owners are locked. Who deletes an album, or
+spreads what is in it, wants these rows in another order: its lock decides."""
 
 
 async def purge(connection: Any, owner_id: int, photo_ids: Sequence[int]) -> Changed:
@@ -179,35 +194,36 @@ async def purge(connection: Any, owner_id: int, photo_ids: Sequence[int]) -> Cha
     mine, changed = _changed(found, "trashed", "gone")
     if mine:
         await connection.execute(PURGE, mine)
+        await connection.execute(FORGET, mine)
     return changed
 
 
-async def purge_due(db: Any, days: int, lease: Lease) -> int:
+async def purge_due(connection: Any, days: int, lease: Lease) -> int:
     """How many of those that are in the trash for `days` are purged: the next 1,000 at most. One
     that somebody restores at this moment is left alone."""
-    purged: int = await db.fetchval(
+    purged = await connection.fetch(
         f"""
         WITH {FENCE}, due AS (
             SELECT id FROM photos WHERE status = 'trashed'
             AND trashed_at < now() - make_interval(days => $3) AND {HELD}
             ORDER BY trashed_at LIMIT {BATCH} FOR NO KEY UPDATE SKIP LOCKED
-        ), mine AS (
-            UPDATE photos p SET status = 'gone', gone_at = now() FROM due
-            WHERE p.id = due.id AND p.status = 'trashed' RETURNING p.id
-        ), forgotten AS (
-            DELETE FROM trashed_memberships USING mine WHERE photo_id = mine.id
         )
-        SELECT count(*) FROM mine
+        UPDATE photos p SET status = 'gone', gone_at = now() FROM due
+        WHERE p.id = due.id AND p.status = 'trashed' RETURNING p.id
         """,
         *lease, days,
     )  # fmt: skip
-    return purged
+    if purged:
+        await connection.execute(FORGET, [row["id"] for row in purged])
+    return len(purged)
 
 
 async def purge_all_due(db: Any, days: int, lease: Lease) -> None:
     """In rounds; a process that loses the lease in between purges nothing more."""
-    total = 0
-    while purged := await purge_due(db, days, lease):
+    total, purged = 0, BATCH
+    while purged:
+        async with db.transaction() as connection:
+            purged = await purge_due(connection, days, lease)
         total += purged
     if total:
         log.info("purged from the trash", extra={"fields": {"photos": total}})

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from photo_api.db.places import count_anew, taking
-from photo_api.db.quotas import Usage, room
+from photo_api.db.quotas import Usage, fits, room
 from photo_api.jobs.queue import enqueuing
 from photo_api.photos import trash
 from photo_api.settings.serving import UploadSettings
@@ -37,13 +37,15 @@ class NewPhoto(NamedTuple):
     """That of `modified` from UTC, in minutes."""
 
 
-WANTED = """SELECT FROM room
-WHERE $2::bigint IS NULL OR EXISTS (SELECT FROM albums WHERE id = $2 AND owner_id = $1)"""
+WANTED = f"""SELECT FROM users WHERE id = $1 AND {fits("$7", "$16")} AND (
+$2::bigint IS NULL OR EXISTS (SELECT FROM albums WHERE id = $2 AND owner_id = $1))"""
 INSERT_PENDING = f"""
-WITH {room("$1", "$7", "$16")},
-{taking(PENDING, "$15", WANTED)},
+WITH {taking(PENDING, "$15", WANTED)},
+-- After the place, which the release before locks first, too. It is lost where others have just
+-- taken the room: until places are counted anew.
+{room("$1", "$7", "$16", "EXISTS (SELECT FROM place)")},
 fresh AS (
-    SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id FROM place
+    SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id FROM room
 ), pending AS (
     INSERT INTO photos (id, owner_id, album_id, status, title, description,
         original_filename, content_type, file_size, sha256, file_modified_at,
@@ -211,13 +213,13 @@ async def insert_ready(db: Any, new: NewPhoto, photo_id: int, key: str, quota: i
     gone, the bytes do not fit into the owner's quota, or the sweep has taken them."""
     return await db.fetchval(
         f"""
-        WITH album AS MATERIALIZED (
-            SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR KEY SHARE
-        ), {room("$1", "$7", "$14")}, adopted AS (
+        WITH {room("$1", "$7", "$14")}, album AS MATERIALIZED (
+            SELECT id FROM albums WHERE id = $2 AND owner_id = $1
+            AND EXISTS (SELECT FROM room) FOR KEY SHARE
+        ), adopted AS (
             DELETE FROM unreferenced_objects
-            WHERE object_key = $12 AND NOT taken
-            AND ($2::bigint IS NULL OR EXISTS (SELECT FROM album)) AND EXISTS (SELECT FROM room)
-            RETURNING object_key
+            WHERE object_key = $12 AND NOT taken AND EXISTS (SELECT FROM room)
+            AND ($2::bigint IS NULL OR EXISTS (SELECT FROM album)) RETURNING object_key
         ), ready AS (
             INSERT INTO photos (id, owner_id, album_id, status, title, description,
                 original_filename, content_type, file_size, sha256, file_modified_at,
@@ -258,14 +260,15 @@ async def room_for(db: Any, new: NewPhoto, quota: int) -> tuple[bool, Usage]:
 async def link(db: Any, owner_id: int, album_id: int | None, photo_id: int) -> Any:
     """Put a photo into an album, if one is given; the row tells by `album` and `photo` which of
     them is the owner's and still there, and both must be. The photo is locked first, as wherever
-    both are."""
+    both are; then the album, before its row there: another that puts in the same photo has locked
+    it too, and waits for that row."""
     return await db.fetchrow(
         """
         WITH photo AS MATERIALIZED (
             SELECT id FROM photos WHERE id = $3 AND owner_id = $1 AND status = 'ready' FOR SHARE
         ), album AS (
             SELECT id FROM albums WHERE id = $2 AND owner_id = $1
-            AND (SELECT count(*) FROM photo) >= 0 FOR KEY SHARE
+            AND (SELECT count(*) FROM photo) >= 0 FOR NO KEY UPDATE
         ), linked AS (
             INSERT INTO album_photos (album_id, photo_id)
             SELECT album.id, photo.id FROM album, photo ON CONFLICT DO NOTHING

@@ -95,7 +95,7 @@ class _PhotoJob(Generic[Made]):
                 f"""
                 WITH mine AS (
                     SELECT id FROM photos
-                    WHERE id = $1 AND status = 'ready' AND {self.wanted} FOR UPDATE
+                    WHERE id = $1 AND status = 'ready' AND {self.wanted} FOR NO KEY UPDATE
                 ), adopted AS (
                     DELETE FROM unreferenced_objects
                     WHERE object_key = ANY ($2) AND NOT taken AND EXISTS (SELECT FROM mine)

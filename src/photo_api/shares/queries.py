@@ -8,7 +8,7 @@ import asyncpg
 
 from photo_api.albums.orders import ORDERS, Order, photos_in
 from photo_api.db.places import count_anew, taking
-from photo_api.http.repeated_deletes import remembered, was_carried_out
+from photo_api.http.repeated_deletes import OWNER, remembered, was_carried_out
 from photo_api.jobs.queue import enqueuing
 from photo_api.photos.presentation import COLUMNS
 
@@ -87,9 +87,9 @@ async def revoke_share(
     """Whether there was such an active link, or this request revoked it before."""
     revoked = await db.fetchval(
         f"""
-        WITH mine AS (
-            UPDATE shares s SET is_active = false FROM albums a
-            WHERE s.id = $3 AND s.album_id = $2 AND a.id = s.album_id AND a.owner_id = $1
+        WITH {OWNER}, mine AS (
+            UPDATE shares s SET is_active = false FROM albums a, owner
+            WHERE s.id = $3 AND s.album_id = $2 AND a.id = s.album_id AND a.owner_id = owner.id
             AND s.is_active RETURNING s.id
         ), {remembered("share", "$4")}
         SELECT id FROM mine

@@ -36,6 +36,8 @@ BEGIN
             ORDER BY photo_id LIMIT 2000);
         EXIT WHEN cardinality(ids) = 0;
         PERFORM FROM photos WHERE id = ANY (ids) ORDER BY id FOR SHARE;
+        PERFORM FROM albums WHERE id IN (SELECT album_id FROM album_photos WHERE photo_id = ANY (ids))
+        ORDER BY id FOR NO KEY UPDATE;
         UPDATE album_photos m SET sort_at = p.sort_at FROM photos p
         WHERE m.photo_id = ANY (ids) AND p.id = m.photo_id AND m.sort_at IS DISTINCT FROM p.sort_at;
         COMMIT;
