@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bodiesOf, cellsFor, gapAt, indexAt, markOf, moved, othersBefore, placeOf, slotBehind } from "./arrange";
+import { bodiesOf, cellsFor, gapAt, indexAt, markOf, moved, othersBefore, placeOf, returning, slotBehind } from "./arrange";
 
 const ids = [11, 12, 13, 14, 15, 16, 17];
 
@@ -32,6 +32,17 @@ test("the place in order that the API makes of what is sent is the one that was 
         for (const body of bodiesOf(move, sort, 2)) kept = byTheApi(kept, body);
         expect(sort === "position" ? kept : kept.reverse()).toEqual(move.order);
       }
+});
+
+test("photos that were taken out come back to where they were", () => {
+  for (const sort of ["position", "-position"] as const)
+    for (const taken of [[11], [17], [12, 13, 16], [11, 12, 17], [11, 12, 13, 14, 15, 16]]) {
+      const others = (sort === "position" ? [...ids] : [...ids].reverse()).filter((id) => !taken.includes(id));
+      let kept = [...others, ...taken];
+      for (const run of returning(ids, new Set(taken)))
+        for (const body of bodiesOf(run, sort, 2)) kept = byTheApi(kept, body);
+      expect(sort === "position" ? kept : kept.reverse()).toEqual(ids);
+    }
 });
 
 function byTheApi(order: number[], body: { photo_ids: number[]; before?: number; after?: number }): number[] {

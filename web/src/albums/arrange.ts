@@ -109,6 +109,20 @@ export function othersBefore(ids: ArrayLike<number>, chosen: ReadonlySet<number>
   return count;
 }
 
+/** What brings photos back that were taken out of this order, once they are at its end: one by run. */
+export function returning(ids: ArrayLike<number>, taken: ReadonlySet<number>): Pick<Move, "ids" | "place">[] {
+  const runs: Pick<Move, "ids" | "place">[] = [];
+  for (let i = 0; i < ids.length; i++) {
+    if (!taken.has(ids[i])) continue;
+    const from = i;
+    while (i + 1 < ids.length && taken.has(ids[i + 1])) i++;
+    const run = Array.from({ length: i + 1 - from }, (_, k) => ids[from + k]);
+    if (from > 0) runs.push({ ids: run, place: { after: ids[from - 1] } });
+    else if (i + 1 < ids.length) runs.push({ ids: run, place: { before: ids[i + 1] } });
+  }
+  return runs;
+}
+
 export interface MoveBody {
   photo_ids: number[];
   after?: number;

@@ -1,10 +1,10 @@
 /** One album with its photos, and what its owner does to it. */
 
 import { ApiError, call, Unreachable } from "../api/client";
-import { onChanged } from "../photos/changes";
+import { bulk, onChanged } from "../photos/changes";
 import { ListModel, type ListPage } from "../timeline/list.svelte";
 import { AT_ONCE, changeAlbum, type Album, type AlbumChange } from "./albums";
-import { bodiesOf, type Move } from "./arrange";
+import { bodiesOf, returning, type Move } from "./arrange";
 
 interface Answer extends Album {
   photos: { id: number; width: number | null; height: number | null }[];
@@ -14,6 +14,7 @@ interface Answer extends Album {
 /** Photos a page, until so many are there: whoever has come that far gets more at once. */
 const PAGE = 100;
 const FAR = 500;
+const MOST_RUNS = 20;
 
 export class OpenAlbum {
   album = $state.raw<Album | null>(null);
@@ -59,8 +60,10 @@ export class OpenAlbum {
     if (change.sort !== undefined) await this.model.refresh();
   }
 
-  /** Takes photos out of the album; they stay in the gallery. */
-  async remove(ids: readonly number[]): Promise<void> {
+  /** Takes photos out of the album; they stay in the gallery. Gives what brings them back. */
+  async remove(ids: readonly number[]): Promise<() => Promise<void>> {
+    const { sort } = this.album!;
+    const runs = sort.endsWith("taken") ? [] : returning(this.model.ids, new Set(ids));
     this.model.remove(ids);
     try {
       for (let at = 0; at < ids.length; at += AT_ONCE) {
@@ -72,6 +75,12 @@ export class OpenAlbum {
       throw error;
     }
     await this.ask();
+    return async () => {
+      await bulk("move", ids, { album_id: this.id });
+      // Each to its place, as long as that is not a request for every single one of many.
+      if (runs.length <= MOST_RUNS) for (const run of runs) this.send(bodiesOf(run, sort, AT_ONCE));
+      await this.model.refresh();
+    };
   }
 
   /** Shown at once, and sent behind the movements before it. */

@@ -2,8 +2,9 @@
 export const en = {
   "arrange.title": "Arrange “{name}”",
   "arrange.tools": "Arranging",
-  "arrange.hint": "Drag photos to where they belong. Select several to move them together.",
+  "arrange.hint": "Drag photos to where they belong, or press Enter and use the arrow keys. Select several to move them together.",
   "arrange.how": "Arrow keys go from photo to photo, Space selects. Enter takes photos up, arrow keys move them, Enter puts them down, Escape cancels.",
+  "arrange.by_hand": "The album shows its own order now, not that of the dates.",
   "arrange.close": "Done",
   "arrange.to_start": "To the start",
   "arrange.earlier": "Earlier",
@@ -27,8 +28,9 @@ export const en = {
 export const ko: Record<keyof typeof en, string> = {
   "arrange.title": "‘{name}’ 순서 정리",
   "arrange.tools": "순서 정리 도구",
-  "arrange.hint": "사진을 원하는 자리로 끌어다 놓으세요. 여러 장을 선택하면 함께 옮깁니다.",
+  "arrange.hint": "사진을 원하는 자리로 끌어다 놓거나, 엔터를 누르고 화살표 키로 옮기세요. 여러 장을 선택하면 함께 옮깁니다.",
   "arrange.how": "화살표 키로 사진을 오가고 스페이스로 선택합니다. 엔터로 집어 들고, 화살표 키로 옮기고, 엔터로 내려놓습니다. Esc를 누르면 취소합니다.",
+  "arrange.by_hand": "이제 날짜순이 아니라 직접 정한 순서로 보여 줍니다.",
   "arrange.close": "완료",
   "arrange.to_start": "맨 앞으로",
   "arrange.earlier": "앞으로",
