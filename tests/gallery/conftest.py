@@ -54,6 +54,13 @@ def chromium(gallery: Service) -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture
+def uploader(gallery: Service) -> Iterator[User]:
+    """Somebody who has no photo yet."""
+    with gallery.new_user() as user:
+        yield user
+
+
 @dataclass
 class Visit:
     """A page of the gallery as somebody sees it. What the browser complains of fails the test,
@@ -77,6 +84,11 @@ class Visit:
             expiresAt: Date.now() + granted.expires_in * 1000}))"""
         self.go("/icon.svg")
         self.page.evaluate(kept, user.tokens)
+
+    def open_tab(self) -> None:
+        """Another one of the same browser, which is the page from now on."""
+        self.page = self.page.context.new_page()
+        _listen(self)
 
     def picture(self, name: str) -> None:
         """A screenshot for people to look at, where GALLERY_PICTURES names a folder."""

@@ -20,6 +20,7 @@ export interface Kept {
   /** The Idempotency-Key of an upload that was begun, and the photo that it is to become. */
   begun: string | null;
   photoId: number | null;
+  whole: boolean;
   /** 1 once it is uploaded; an index takes no booleans. */
   done: 0 | 1;
 }

@@ -38,6 +38,8 @@ export function put(
       heard();
       progress(event.loaded);
     };
+    // Small files have no other word of it.
+    request.upload.onload = () => progress(file.size);
     request.onload = () => {
       const ok = request.status >= 200 && request.status < 300;
       end(() => (ok ? resolve() : reject(new PutRefused(request.status))));

@@ -19,7 +19,7 @@ import { send } from "./sending";
 import { Tally } from "./tally";
 import type { Tabs } from "./tabs";
 import type { Room, Transport } from "./transport";
-import { AHEAD, fromKept, fromPicked, OVER, toKept, type Upload } from "./upload";
+import { AHEAD, fromKept, fromPicked, mayRetry, OVER, toKept, type Upload } from "./upload";
 
 export interface Parts {
   transport: Transport;
@@ -118,11 +118,12 @@ export class UploadQueue {
     if (this.holding.release(why)) this.go();
   }
 
+  /** One or all that another attempt may help. */
   retry(id?: string): void {
     this.limits.forget();
     this.holding.goOn();
     for (const upload of id === undefined ? this.uploads.values() : [this.uploads.get(id)]) {
-      if (upload?.stage === "refused" && upload.file) this.queue(upload);
+      if (upload && mayRetry(upload)) this.queue(upload);
     }
   }
 
@@ -188,9 +189,9 @@ export class UploadQueue {
   }
 
   private resume(upload: Upload, before: Upload): void {
-    const { id, folder, albumId, sha256, begun, photoId } = before;
+    const { id, folder, albumId, sha256, begun, photoId, whole } = before;
     const open = before.stage === "missing";
-    Object.assign(upload, open ? { id, folder, albumId, sha256, begun, photoId } : { sha256 });
+    Object.assign(upload, open ? { id, folder, albumId, sha256, begun, photoId, whole } : { sha256 });
     this.drop(before);
   }
 
@@ -321,7 +322,7 @@ export class UploadQueue {
 
   private async confirmMissing(): Promise<void> {
     for (const upload of this.missing.all()) {
-      if (upload.photoId === null || !this.holdsStill(upload) || this.holding.held) continue;
+      if (upload.photoId === null || !upload.whole || !this.holdsStill(upload) || this.holding.held) continue;
       try {
         const { photo_id, duplicate } = await this.parts.transport.confirm(upload.photoId, this.holding.signal);
         if (this.holdsStill(upload)) this.end(upload, duplicate ? "known" : "done", photo_id);
@@ -355,7 +356,7 @@ export class UploadQueue {
     this.tally.move(upload, "refused");
     Object.assign(upload, { problem: code, detail });
     this.limits.note(code, upload.size, detail);
-    if (LASTING.has(code)) this.parts.kept.remove(this.account, upload.id);
+    if (!mayRetry(upload)) this.parts.kept.remove(this.account, upload.id);
     if (this.tally.files.refused > MOST_REFUSED) this.cancel(firstRefused(this.uploads));
     this.tell();
   }
@@ -388,9 +389,6 @@ export class UploadQueue {
     }, TOLD_EVERY);
   }
 }
-
-/** Refusals that a later page need not tell: they would be the same. */
-const LASTING = new Set(["unsupported_type", "not_an_image", "empty", "too_large", "unreadable"]);
 
 function firstRefused(uploads: Map<string, Upload>): string {
   for (const [id, upload] of uploads) if (upload.stage === "refused") return id;

@@ -37,7 +37,7 @@ export async function send(
   progress: (sent: number) => void,
   noted: Noted,
 ): Promise<Ended> {
-  if (upload.photoId !== null) {
+  if (upload.photoId !== null && upload.whole) {
     const ended = await confirmed(upload, transport, signal, noted);
     if (ended) return ended;
   }
@@ -49,10 +49,16 @@ export async function send(
   if (presigned.duplicate) {
     return { stage: upload.there === "trashed" ? "restored" : "known", photoId: presigned.photo_id };
   }
-  upload.photoId = presigned.photo_id;
+  Object.assign(upload, { photoId: presigned.photo_id, whole: false });
   noted(true);
+  const sent = (bytes: number): void => {
+    progress(bytes);
+    if (bytes < upload.size || upload.whole) return;
+    upload.whole = true;
+    noted(true);
+  };
   try {
-    await transport.put(presigned.upload_url!, presigned.upload_headers, upload.file!, progress, signal);
+    await transport.put(presigned.upload_url!, presigned.upload_headers, upload.file!, sent, signal);
   } catch (error) {
     return await putFailed(error, upload, transport, signal, noted);
   }
@@ -93,7 +99,7 @@ async function putFailed(
   if (!(error instanceof Unreachable)) throw error;
   if (!(await readable(upload.file!))) throw new Refused("unreadable");
   // All bytes may be there, and the answer alone was lost.
-  const ended = await confirmed(upload, transport, signal, noted);
+  const ended = upload.whole ? await confirmed(upload, transport, signal, noted) : null;
   if (ended) return ended;
   throw error;
 }
@@ -126,8 +132,7 @@ async function confirmed(
 
 /** The next attempt begins another upload; what was begun ends by itself. */
 function forget(upload: Upload, noted: Noted): void {
-  upload.begun = null;
-  upload.photoId = null;
+  Object.assign(upload, { begun: null, photoId: null, whole: false });
   noted(false);
 }
 

@@ -31,6 +31,8 @@ export interface Upload {
   /** The Idempotency-Key of an upload that was begun, and the photo that it is to become, or became. */
   begun: string | null;
   photoId: number | null;
+  /** Whether its PUT had sent all bytes, so that the store may have them. */
+  whole: boolean;
   /** Why it was refused: the API's code, or one of ours (reasons.ts). */
   problem: string;
   detail: string;
@@ -48,14 +50,22 @@ export function fromPicked({ name, folder, file }: Picked, albumId: number | nul
 }
 
 export function fromKept(kept: Kept): Upload {
-  const { id, name, folder, size, modified, albumId, sha256, begun, photoId } = kept;
-  return { ...fresh(), id, name, folder, size, modified, albumId, sha256, begun, photoId, stage: "missing" };
+  const { id, name, folder, size, modified, albumId, sha256, begun, photoId, whole } = kept;
+  return { ...fresh(), id, name, folder, size, modified, albumId, sha256, begun, photoId, whole, stage: "missing" };
 }
 
 export function toKept(upload: Upload, account: string, tab: string): Kept {
-  const { id, name, folder, size, modified, albumId, sha256, begun, photoId, stage } = upload;
+  const { id, name, folder, size, modified, albumId, sha256, begun, photoId, whole, stage } = upload;
   const done = OVER.has(stage) ? 1 : 0;
-  return { account, id, tab, name, folder, size, modified, albumId, sha256, begun, photoId, done, at: Date.now() };
+  const file = { id, name, folder, size, modified, albumId, sha256 };
+  return { ...file, account, tab, begun, photoId, whole, done, at: Date.now() };
+}
+
+/** Refusals that would be the same at the next attempt, and are told once. */
+const LASTING = new Set(["unsupported_type", "not_an_image", "empty", "too_large", "unreadable"]);
+
+export function mayRetry({ stage, problem }: Upload): boolean {
+  return stage === "refused" && !LASTING.has(problem);
 }
 
 function fresh(): Omit<Upload, "id" | "name" | "folder" | "size" | "modified" | "albumId"> {
@@ -68,6 +78,7 @@ function fresh(): Omit<Upload, "id" | "name" | "folder" | "size" | "modified" | 
     sent: 0,
     begun: null,
     photoId: null,
+    whole: false,
     problem: "",
     detail: "",
     stop: new AbortController(),
