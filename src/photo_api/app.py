@@ -38,6 +38,7 @@ from photo_api.jobs.queue import depth
 from photo_api.jobs.statistics import fleet_gauges, statistics
 from photo_api.metrics.declared import UPLOAD_MEMORY_HELD
 from photo_api.metrics.reporting import Reporting
+from photo_api.photos.changes import Changes
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery, Way
 from photo_api.photos.keeping_routes import router as keeping
@@ -175,6 +176,7 @@ async def _open(
         uploads=open_signer(settings, keys, urls.window),
         passwords=passwords,
         confirmations=Confirmations(),
+        changes=Changes(),
         upload_memory=memory,
     )
     live.follow(state.use)

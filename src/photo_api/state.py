@@ -17,6 +17,7 @@ from photo_api.delivery.base import UploadSigner
 from photo_api.health.details import Details
 from photo_api.health.worker_health import WorkerHealth
 from photo_api.metrics.reporting import Reporting
+from photo_api.photos.changes import Changes
 from photo_api.photos.confirmations import Confirmations
 from photo_api.photos.delivery import Delivery
 from photo_api.photos.kept_pages import KeptPages
@@ -50,6 +51,7 @@ class AppState:
     uploads: UploadSigner
     passwords: Passwords
     confirmations: Confirmations
+    changes: Changes
     upload_memory: Budget
     authenticator: Authenticator = field(init=False)
     access_tokens: AccessTokens = field(init=False)

@@ -4,6 +4,7 @@ asked for at the same moment."""
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from photo_api.accounts.throttle import REGISTER
+from photo_api.photos.changes import MOST_OF_USER
 from photo_api.photos.upload_queries import count_pending
 from tests.own_stage import ask, own_database
 from tests.service import Service, User, jpeg, put, running_service
@@ -127,3 +129,42 @@ def test_share_links_that_work(bounded: Service, user: User) -> None:
     with bounded.new_user() as other:
         album = other.album()["id"]
         assert other.api.post(f"/albums/{album}/share").status_code == 201
+
+
+def test_changes_of_many_photos_wait_without_a_connection(
+    environ: dict[str, str], alice: User, bob: User
+) -> None:
+    """Alice's photos are locked, and more than she may have waiting want to change them."""
+    photo, album = alice.upload()["id"], alice.album()["id"]
+    bulk = {"operation": "favourite", "photo_ids": [photo]}
+    paths = {"/photos/bulk": bulk, f"/albums/{album}/photos": {"photo_ids": [photo]}}
+
+    async def answers() -> tuple[list[httpx.Response], list[httpx.Response]]:
+        def waiting(path: str, count: int) -> list[asyncio.Future[httpx.Response]]:
+            ask_for_it = partial(alice.api.post, path, json=paths[path])
+            return [loop.run_in_executor(pool, ask_for_it) for _ in range(count)]
+
+        loop, connection = (
+            asyncio.get_running_loop(),
+            await asyncpg.connect(environ["PHOTO_API_DATABASE_URL"]),
+        )
+        with ThreadPoolExecutor(MOST_OF_USER + 25) as pool:
+            async with connection.transaction():
+                await connection.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE", photo)
+                bulks = waiting("/photos/bulk", MOST_OF_USER + 5)
+                while sum(one.done() for one in bulks) < 5:
+                    await asyncio.sleep(0.01)
+                additions = waiting(f"/albums/{album}/photos", 12)
+                others = [await asyncio.to_thread(bob.api.get, "/photos/") for _ in range(5)]
+                assert {answer.status_code for answer in others} == {200}
+                assert not any(one.done() for one in additions)
+            found = await asyncio.gather(*bulks), await asyncio.gather(*additions)
+        await connection.close()
+        return found
+
+    bulks, additions = asyncio.run(answers())
+    refused = [answer for answer in bulks if answer.status_code != 200]
+    assert [answer.status_code for answer in refused] == [429] * 5
+    assert refused[0].headers["Retry-After"] == "1"
+    assert sum(answer.json()["changed"] for answer in bulks if answer not in refused) == 1
+    assert sorted(answer.json()["count"] for answer in additions) == [0] * 11 + [1]

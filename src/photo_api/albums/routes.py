@@ -186,7 +186,8 @@ async def delete_album(album_id: PathId, request: Request, caller: Authenticated
 async def add_photos(album_id: PathId, body: PhotoIds, caller: Authenticated) -> Response:
     """Put photos at the album's end; those of others, unknown or already there are skipped."""
     wanted = list(filter(in_range, body.photo_ids))
-    count = await queries.add_photos(caller.state.db, caller.user_id, album_id, wanted)
+    async with caller.state.changes.turn_at_last(caller.user_id):
+        count = await queries.add_photos(caller.state.db, caller.user_id, album_id, wanted)
     if count is None:
         raise not_found("Album")
     return json_response({"message": f"Added {count} photos", "count": count})
@@ -198,7 +199,8 @@ async def add_photos(album_id: PathId, body: PhotoIds, caller: Authenticated) ->
 async def remove_photos(album_id: PathId, body: PhotoIds, caller: Authenticated) -> Response:
     """Take photos out of the album; the photos themselves stay."""
     wanted = list(filter(in_range, body.photo_ids))
-    count = await queries.remove_photos(caller.state.db, caller.user_id, album_id, wanted)
+    async with caller.state.changes.turn_at_last(caller.user_id):
+        count = await queries.remove_photos(caller.state.db, caller.user_id, album_id, wanted)
     if count is None:
         raise not_found("Album")
     return json_response({"message": f"Removed {count} photos", "count": count})
@@ -207,7 +209,7 @@ async def remove_photos(album_id: PathId, body: PhotoIds, caller: Authenticated)
 @router.post(
     "/{album_id}/photos/move",
     response_model=Changed,
-    responses=errors(401, 403, 404, 422, 503),
+    responses=errors(401, 403, 404, 422, 429, 503),
 )
 async def move_photos(album_id: PathId, body: PhotoMove, caller: Authenticated) -> Response:
     """Move photos of the album before or after another one of it, or to its start or end. Those
@@ -218,10 +220,9 @@ async def move_photos(album_id: PathId, body: PhotoMove, caller: Authenticated) 
     if other is not None and not in_range(other):
         raise not_found("The other photo")
     wanted = list(filter(in_range, body.photo_ids))
-    async with caller.state.db.transaction() as connection:
-        count = await arranging.move(
-            connection, caller.user_id, album_id, wanted, arranging.Where(side, other)
-        )
+    where, state = arranging.Where(side, other), caller.state
+    async with state.changes.turn(caller.user_id), state.db.transaction() as connection:
+        count = await arranging.move(connection, caller.user_id, album_id, wanted, where)
     if count is None:
         raise not_found("Album")
     return json_response({"message": f"Moved {count} photos", "count": count})

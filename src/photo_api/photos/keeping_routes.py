@@ -39,7 +39,9 @@ ROUNDS = 5
 """Transactions of one request that empties a trash; the next goes on."""
 
 
-@router.post("/bulk", response_model=BulkResults, responses=errors(401, 403, 404, 409, 422, 503))
+@router.post(
+    "/bulk", response_model=BulkResults, responses=errors(401, 403, 404, 409, 422, 429, 503)
+)
 async def change_many(
     body: Annotated[BulkRequest, Body(discriminator="operation")],
     request: Request,
@@ -56,7 +58,9 @@ async def change_many(
         caller.state.settings.uploads.trash_days,
         request.state.request_id,
     )
-    return json_response(await carry_out(caller.state.db, key, OPERATIONS[body.operation], bulk))
+    async with caller.state.changes.turn(caller.user_id):
+        done = await carry_out(caller.state.db, key, OPERATIONS[body.operation], bulk)
+    return json_response(done)
 
 
 @router.get("/trash", response_model=list[TrashedPhoto], responses=errors(400, 401, 403, 422, 503))
@@ -87,19 +91,20 @@ def _trashed(state: AppState, row: Any, days: int) -> dict[str, Any]:
     return photo
 
 
-@router.post("/trash/empty", response_model=Emptied, responses=errors(401, 403, 422, 503))
+@router.post("/trash/empty", response_model=Emptied, responses=errors(401, 403, 422, 429, 503))
 async def empty_trash(body: EmptyRequest, caller: Authenticated) -> Response:
     """Delete what is in the trash for good: up to 5,000 photos, and how many are left. Repeat it
     with the answer's `until` while there are some, and what is deleted meanwhile stays."""
     db, owner_id = caller.state.db, caller.user_id
     until, purged = body.until or await trash.now(db), 0
-    for _ in range(ROUNDS):
-        if not (due := await trash.oldest(db, owner_id, until)):
-            break
-        async with db.transaction() as connection:
-            purged += sum((await trash.purge(connection, owner_id, due)).values())
-        if len(due) < trash.BATCH:
-            break
+    async with caller.state.changes.turn(owner_id):
+        for _ in range(ROUNDS):
+            if not (due := await trash.oldest(db, owner_id, until)):
+                break
+            async with db.transaction() as connection:
+                purged += sum((await trash.purge(connection, owner_id, due)).values())
+            if len(due) < trash.BATCH:
+                break
     left = await trash.count(db, owner_id, until)
     return json_response({"purged": purged, "left": left, "until": until})
 

@@ -12,6 +12,10 @@ class KeyedSemaphore:
         self._most = most
         self._turns: dict[Hashable, tuple[asyncio.Semaphore, int]] = {}
 
+    def wanted(self, key: Hashable) -> int:
+        """How many have entered it for this key, or wait."""
+        return self._turns[key][1] if key in self._turns else 0
+
     @asynccontextmanager
     async def of(self, key: Hashable) -> AsyncIterator[None]:
         """For as long as this is entered."""
