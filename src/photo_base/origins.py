@@ -41,6 +41,14 @@ def as_browsers_send(origin: str) -> str:
     )
 
 
+def with_own(public_url: str, others: Iterable[str]) -> tuple[str, ...]:
+    """Origins whose pages exchange bytes with the store: that of the service's own address, if it
+    has one, and those `others`."""
+    parts = urlsplit(public_url)
+    own = [as_browsers_send(f"{parts.scheme}://{parts.netloc}")] if public_url else []
+    return tuple(dict.fromkeys((*own, *others)))
+
+
 def _no_origin(origin: str) -> ValueError:
     return ValueError(f"{origin!r} is not an origin such as https://photos.example.org")
 

@@ -80,8 +80,9 @@ def seen(fleet: Fleet) -> tuple[StoreLook, list[Finding], list[Unknown]]:
     return look, *judge(Seen(fleet, 0, {StoreLook: look}), ABOUT_BUCKETS)
 
 
-def fleet(server: Seaweed, *origins: str) -> Fleet:
-    return Fleet(service=Service(store=server.endpoint, cors_origins=origins))
+def fleet(server: Seaweed, *origins: str, public_url: str = "") -> Fleet:
+    service = Service(store=server.endpoint, cors_origins=origins, public_url=public_url)
+    return Fleet(service=service)
 
 
 def test_a_bucket_as_it_should_be(closed: OpenSeaweed) -> None:
@@ -122,6 +123,8 @@ def test_only_reading_is_allowed(closed: OpenSeaweed, admin: BucketAdmin) -> Non
     assert "PUT" in found.evidence
     assert "GET with" not in found.evidence
     assert seen(fleet(closed))[1] == [], "no front end is on another origin"
+    [found] = seen(fleet(closed, public_url=f"{FRONT}/photos"))[1]
+    assert "PUT" in found.evidence, "the gallery is a page, too"
 
 
 @pytest.mark.parametrize("actions", [("Read",), ("Read", "List")])

@@ -61,6 +61,11 @@ async def test_a_front_end_more(settings: dict[str, str]) -> None:
     assert (await check(settings, both)).code == 0
     await init(settings, exact=True)
     assert OTHER in (await check(settings, both)).one("cors", "wrong")
+    # The gallery's own page sends files, too.
+    own = {"PUBLIC_URL": f"{OTHER}:443/photos"}
+    assert OTHER in (await check(settings, own)).one("cors", "wrong")
+    assert "made" in (await init(settings, own)).states("cors")
+    assert (await check(settings, own)).code == 0
 
 
 @SWIFT_SLOWLY
@@ -77,6 +82,7 @@ async def test_pages_of_any_origin_may_not_upload(settings: dict[str, str]) -> N
 
 async def test_what_is_narrower_stays(on_s3: dict[str, str]) -> None:
     """Pages of one origin alone may read; rules for other objects; shorter lives."""
+    on_s3 = on_s3 | {"PHOTO_API_PUBLIC_URL": ""}
     await init(on_s3, {"CORS_ORIGINS": ""})
     cors = (
         f"<CORSConfiguration><CORSRule><AllowedOrigin>{FRONT}</AllowedOrigin>"

@@ -39,7 +39,7 @@ async def _made(settings: Settings, *, exact: bool, dry_run: bool) -> list[Findi
         swift = settings.swift
         async with open_requests(swift) as (account, _), PlainRequests(swift.authorities) as plain:
             return await init_account(settings, account, plain, exact=exact, dry_run=dry_run)
-    wanted = Wanted(settings.http.cors_origins, days_until_gone(settings), exact, dry_run)
+    wanted = Wanted(settings.pages, days_until_gone(settings), exact, dry_run)
     async with _bucket(settings) as requests:
         return await init_bucket(requests, wanted)
 
@@ -58,7 +58,7 @@ async def check_command(settings: Settings, *, as_json: bool) -> int:
     async with _bucket(settings) as requests:
         signer = open_signer(settings, requests.bucket.credentials, WINDOW)
         public, days = s3.public_endpoint or s3.endpoint, days_until_gone(settings)
-        found = await check_bucket(requests, signer, public, settings.http.cors_origins, days)
+        found = await check_bucket(requests, signer, public, settings.pages, days)
         return _tell(found + await _cdn(settings), as_json)
 
 

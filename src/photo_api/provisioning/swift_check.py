@@ -44,7 +44,7 @@ async def check_account(
     found += who + containers
     if not any(one.code == "container" and one.state == "wrong" for one in containers):
         found += await unless_unknown("digest", try_keys(settings, requests, plain))
-    origins = settings.http.cors_origins
+    origins = settings.pages
     cors = look_at_cors(plain, places[names.photos], places[names.staging], origins)
     return found + await unless_unknown("cors", cors)
 

@@ -49,7 +49,7 @@ def wanted_containers(settings: Settings, *, exact: bool = False) -> list[Wanted
     """How they are to be. Anyone may look, for signed URLs decide, and a page that was sent on
     from the service to the store has no origin to tell; only configured pages may upload."""
     swift, names = settings.swift, containers_of(settings.swift)
-    uploads = as_stores_know(settings.http.cors_origins)
+    uploads = as_stores_know(settings.pages)
     return [
         Wanted(names.photos, swift.url_keys, (ANY,), exact),
         Wanted(names.staging, swift.staging_url_keys, uploads, exact),

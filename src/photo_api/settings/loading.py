@@ -35,6 +35,7 @@ from photo_base.environment import (
     read,
     setting,
 )
+from photo_base.origins import with_own
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class Settings:
         default="s3",
         parse=choice("s3", "swift"),
     )
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Origins whose pages exchange bytes with the store: the gallery's and front ends'."""
+        return with_own(self.http.public_url, self.http.cors_origins)
 
     def dated_keys(self) -> dict[str, dict[str, str]]:
         """Those whose ids the operator chooses, by what they are for: an id may hold a date."""

@@ -81,7 +81,8 @@ class AuthSettings:
 class HttpSettings:
     public_url: str = setting(
         "PUBLIC_URL",
-        "address under which people reach the service; put in front of share pages",
+        "address under which people reach the service; put in front of share pages, and the origin"
+        " whose page exchanges files with the store",
         default="",
         parse=optional_url,
     )

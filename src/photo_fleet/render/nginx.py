@@ -4,8 +4,10 @@ from dataclasses import fields
 from importlib.resources import files as resources
 from ipaddress import ip_network
 
+from photo_api.contract import GALLERY_ASSETS
 from photo_fleet.render import nginx_members as members
 from photo_fleet.render.nginx_edge import edge_cache, edge_files, start_worker
+from photo_fleet.render.nginx_gallery import gallery_cache
 from photo_fleet.render.nginx_origins import origin_maps
 from photo_fleet.render.nginx_server import servers
 from photo_fleet.render.nginx_store import store_upstream
@@ -30,7 +32,7 @@ ACCESS_LOG = """log_format access escape=json
     '"seconds":$request_time,"instance":"$upstream_http_x_instance","boot":"$member","upstream":"$upstream_addr",'
     '"upstream_status":"$upstream_status","connect_seconds":"$upstream_connect_time",'
     '"header_seconds":"$upstream_header_time","response_seconds":"$upstream_response_time",'
-    '"tries":$tries,"cache":"$upstream_cache_status"}';"""
+    '"tries":$tries,"cache":"$edge_found"}';"""
 """Strings of `upstream…` and `…_seconds` have an entry for each try. `cache` is what the edge found
 of an image's first piece; empty: nobody looked."""
 
@@ -117,6 +119,7 @@ def _http(fleet: Fleet, places: Places) -> Lines:
         members.members(fleet, places, start_worker(fleet, places)),
         store_upstream(balancer, places),
         edge_cache(fleet, places),
+        gallery_cache(places),
         members.control_server(balancer, places),
         servers(fleet, places),
     ]
@@ -142,6 +145,10 @@ def _logs(places: Places) -> Lines:
         *block(
             "map $logged_path $is_logged",
             [r'"~^(?:/api|/edge)?/health(?:/|$)" 0;', "default 1;"],
+        ),
+        *block(
+            "map $uri $edge_found",
+            [f'"~^{GALLERY_ASSETS}" "";', "default $upstream_cache_status;"],
         ),
         *block(
             "map $upstream_addr $tries",

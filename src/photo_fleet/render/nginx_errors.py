@@ -58,6 +58,41 @@ def error_pages(balancer: Balancer) -> Lines:
     return lines
 
 
+IN_WORDS = (429, 502, 503, 504)
+"""Statuses that a person may see in place of a page, which say that it is worth another try."""
+
+TRY_AGAIN = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width='
+    'device-width"><title>Photos</title><p>This cannot be shown right now. Try again in a moment.'
+    '</p><p lang="ko">지금은 보여 드릴 수 없습니다. 잠시 후 다시 시도하세요.</p></html>'
+)
+
+
+def page_error_pages(balancer: Balancer) -> Lines:
+    """The same at addresses for people. Of two lines for a status the first holds."""
+    pages = []
+    for error in edge_errors(balancer):
+        if error.status in IN_WORDS:
+            codes = " ".join(str(status) for status in (error.status, *error.instead_of))
+            pages.append(f"error_page {codes} = {FOLDER}/page/{error.status};")
+    return [*pages, *error_pages(balancer)]
+
+
+def page_error_locations(fleet: Fleet, headers: Lines) -> Lines:
+    lines: Lines = []
+    for error in edge_errors(fleet.balancer):
+        if error.status not in IN_WORDS:
+            continue
+        retry = error.retry_after is not None
+        later = [*headers, f"add_header Retry-After {error.retry_after} always;"] if retry else []
+        body = ["internal;", "default_type text/html;", "charset utf-8;", *later]
+        if error.status == 502:
+            body.append(f"if ($no_member) {{ rewrite ^ {FOLDER}/page/503 last; }}")
+        body.append(f"return {error.status} '{TRY_AGAIN}';")
+        lines += block(f"location = {FOLDER}/page/{error.status}", body)
+    return lines
+
+
 def error_locations(fleet: Fleet, headers: Lines) -> Lines:
     """Addresses and not names, because a request without a valid address must find them too.
     `headers` are those of every answer: a location with a header of its own inherits none."""

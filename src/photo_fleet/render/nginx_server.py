@@ -6,6 +6,7 @@ from photo_fleet.render import nginx_errors as errors
 from photo_fleet.render import nginx_origins as origins
 from photo_fleet.render import request_classes as paths
 from photo_fleet.render.nginx_edge import edge_locations, only_edge_s
+from photo_fleet.render.nginx_gallery import gallery_locations
 from photo_fleet.render.nginx_members import UPSTREAM, edge_health
 from photo_fleet.render.nginx_store import store_location
 from photo_fleet.render.nginx_text import Lines, block, plain, time
@@ -105,10 +106,11 @@ def _body(fleet: Fleet, places: Places) -> Lines:
         _docs_locations(balancer),
         store_location(balancer, places, OF_THE_STORE, only_edge_s(fleet)),
         edge_locations(fleet, places, _limits("cdn", balancer)),
-        _pages(places),
+        gallery_locations(balancer, places, headers, _limits),
         ["location / { return 404; }"],
         origins.preflight_location(fleet, headers),
         errors.error_locations(fleet, OWN),
+        errors.page_error_locations(fleet, OWN),
     ]
     return [line for section in sections if section for line in (*section, "")][:-1]
 
@@ -203,16 +205,3 @@ def _health_locations(balancer: Balancer) -> Lines:
 def _docs_locations(balancer: Balancer) -> Lines:
     paths = ("= /docs", "= /redoc", "= /openapi.json", "/docs-assets")
     return [line for path in paths for line in _limited(path, OTHERS, balancer)]
-
-
-def _pages(places: Places) -> Lines:
-    """One page stands at the root and for shared albums."""
-    page = [
-        *OWN,
-        'add_header Referrer-Policy "no-referrer" always;',
-        f"root {places.prefix}/pages;",
-        "default_type text/html;",
-        "try_files /index.html =404;",
-    ]
-    shared = [*page, 'add_header X-Robots-Tag "noindex, nofollow" always;']
-    return [*block("location = /", page), *block("location /share/", shared)]

@@ -3,7 +3,7 @@ that counts requests before an instance does."""
 
 LOGIN = "^/api/auth/(?:login|register|password|reset-password)/?$"
 IMAGE = "^/api/(?:photos/[^/]+|share/[^/]+/photos/[^/]+)/image/?$"
-SHARE = "^/api/share"
+SHARE = "^(?:/api)?/share"
 FORM = "^/api/photos/?$"
 DIRECT_UPLOAD = "^/api/photos/(?:presigned-url|confirm)/?$"
 

@@ -86,15 +86,15 @@ def _upload_url(stage: Stage) -> str:
 
 
 def _pages(stage: Stage) -> list[str]:
-    return list(dict.fromkeys(map(sent_for, stage.settings.http.cors_origins)))
+    return list(dict.fromkeys(map(sent_for, stage.settings.pages)))
 
 
 def _has_pages(stage: Stage) -> bool:
-    return bool(stage.settings.http.cors_origins)
+    return bool(stage.settings.pages)
 
 
 def _not_for_all(stage: Stage) -> bool:
-    return ANY not in as_stores_know(stage.settings.http.cors_origins)
+    return ANY not in as_stores_know(stage.settings.pages)
 
 
 ATTACKS = (

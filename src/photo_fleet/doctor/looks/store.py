@@ -11,6 +11,7 @@ import httpx
 
 from photo_base.clock import Offset, by_date
 from photo_base.log_lines import one_line
+from photo_base.origins import with_own
 from photo_base.preflight import LOOKS_SIGNED, STRANGER, leave, preflight, sent_for
 from photo_fleet.doctor.looks.servers import ServersLook, Told
 from photo_fleet.doctor.reach import Reach
@@ -137,7 +138,7 @@ def _is_address(told: object) -> bool:
 
 
 def _origins(fleet: Fleet, configs: Sequence[Told]) -> tuple[str, ...]:
-    told = [*fleet.service.cors_origins]
+    told = [*with_own(fleet.service.public_url, fleet.service.cors_origins)]
     for config in configs:
         listed = config.get("cors_origins")
         told += [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []

@@ -33,6 +33,8 @@ function members.current()
   return current
 end
 
+function members.count() return #members.current().list end
+
 members.in_flight = waiting.count
 
 local function start_counting(id)

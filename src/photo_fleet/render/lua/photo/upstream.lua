@@ -7,6 +7,7 @@ local waiting = require "photo.waiting"
 local upstream = {}
 local NO_MEMBER = -3 -- nginx's NGX_BUSY, which ends the request with 502
 local ATTEMPTS = 2
+local MOST_ASKED = 8 -- members, for a file of the gallery
 
 -- The last attempt's entry in a list such as `0.001, -`. When nginx asks for the next peer there is
 -- nothing of that attempt yet but the separator: `0.001, - : `.
@@ -18,6 +19,22 @@ local function note_failure(id)
   if of_last_attempt(ngx.var.upstream_connect_time) == "-" then quarantine.count_failure(id) end
 end
 
+-- A file of the gallery that this member's release does not have. Another one's may.
+local function may_be_elsewhere()
+  return ngx.var.is_of_a_release == "1" and of_last_attempt(ngx.var.upstream_status) == "404"
+end
+
+-- One that was not asked for it yet. Who has been is kept for this one request.
+local function another(failed)
+  local asked = ngx.ctx.asked or {}
+  ngx.ctx.asked = asked
+  asked[failed] = true
+  for _, member in ipairs(members.eligible(failed)) do
+    if not asked[member.id] then return member end
+  end
+  return members.choose(failed)
+end
+
 local function has_begun_to_answer()
   return (tonumber(of_last_attempt(ngx.var.upstream_bytes_received)) or 0) > 0
 end
@@ -25,22 +42,30 @@ end
 -- Who has the request, and that this is its second attempt, is kept in variables of nginx: what Lua
 -- keeps is lost when an error page takes the request over.
 function upstream.choose()
-  local failed
+  local failed, elsewhere
   if ngx.var.member ~= "" then
     failed = ngx.var.member
     ngx.var.member = ""
     waiting.ended(failed)
+    elsewhere = may_be_elsewhere()
+  end
+  if elsewhere then
+    waiting.heard(failed)
+  elseif failed then
     note_failure(failed)
     -- nginx tries again on its own where a kept connection turns out to be closed.
     if ngx.var.member_again ~= "" or has_begun_to_answer() then return ngx.exit(NO_MEMBER) end
     ngx.var.member_again = "1"
   end
-  local member = members.choose(failed)
+  local member = elsewhere and another(failed) or members.choose(failed)
   if not member then
     ngx.var.no_member = "1"
     return ngx.exit(NO_MEMBER)
   end
-  if not failed then balancer.set_more_tries(ATTEMPTS - 1) end
+  if not failed then
+    local most = ngx.var.is_of_a_release == "1" and members.count() or ATTEMPTS
+    balancer.set_more_tries(math.min(math.max(most, ATTEMPTS), MOST_ASKED) - 1)
+  end
   assert(balancer.set_current_peer(member.host, member.port))
   members.enter(member)
   ngx.var.member = member.id
