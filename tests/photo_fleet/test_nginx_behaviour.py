@@ -224,11 +224,6 @@ def is_error(status: str, headers: dict[str, str], body: str, expected: int, cod
             405,
             "method_not_allowed",
         ),
-        (
-            "TRACE /api/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            405,
-            "method_not_allowed",
-        ),
         *(
             (
                 f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size + 1}\r\n"
