@@ -20,10 +20,11 @@ FEW = (
 """Width, height and colour."""
 
 FILL = """INSERT INTO photos (owner_id, status, original_filename, content_type, file_size,
-    object_key, sort_at, date_source, width, height, renditions, thumbnail_key, blurhash, favourite)
+    object_key, sort_at, date_source, width, height, renditions, thumbnail_key, preview_key,
+    blurhash, favourite)
 SELECT $1, 'ready', format('IMG_%s.jpg', n), 'image/jpeg', 1, format('many/%s/%s', $1::bigint, n),
     $3::timestamp - make_interval(mins => n * $4::int), 'exif', p.width, p.height, 'ready',
-    p.thumbnail_key, p.blurhash, n % 25 = 0
+    p.thumbnail_key, p.preview_key, p.blurhash, n % 25 = 0
 FROM generate_series(1, $2::int) n
 JOIN (SELECT *, row_number() OVER (ORDER BY id) AS number, count(*) OVER () AS of_all
     FROM photos WHERE owner_id = $1 AND renditions = 'ready') p

@@ -8,6 +8,8 @@ export interface Gestures {
   selecting(): boolean;
   /** Whether anything can be selected here. */
   selectable(): boolean;
+  /** Something else than a photo was pressed. */
+  outside(): void;
 }
 
 /** Milliseconds. */
@@ -30,6 +32,7 @@ export function gestures(box: HTMLElement, does: Gestures): { destroy(): void } 
     release();
     held = false;
     const index = indexAt(event);
+    if (index < 0) does.outside();
     if (index < 0 || event.pointerType === "mouse" || !event.isPrimary || !does.selectable()) return;
     pressed = event;
     timer = window.setTimeout(() => {
@@ -48,6 +51,8 @@ export function gestures(box: HTMLElement, does: Gestures): { destroy(): void } 
     // The click that ends a long press is none.
     if (held) held = false;
     else if (!does.selectable()) does.open(index);
+    // By Enter, which opens: space selects.
+    else if (event.detail === 0 && !onPick(event)) does.open(index);
     else if (event.shiftKey) does.range(index);
     else if (event.ctrlKey || event.metaKey || onPick(event) || does.selecting()) does.toggle(index);
     else does.open(index);

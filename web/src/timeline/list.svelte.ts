@@ -17,7 +17,7 @@ export type FetchPage = (cursor: string | null, signal: AbortSignal) => Promise<
 export interface ListOptions {
   /** Changes that take a photo out of the list: into the trash, by default, or for good. */
   leaves?: readonly Change["what"][];
-  /** Changes after which it is asked anew, as far as it was known: a photo may have come back. */
+  /** Changes after which it is asked anew, beside `restore` and `unknown`. */
   renews?: readonly Change["what"][];
 }
 
@@ -77,6 +77,12 @@ export class ListModel implements Shown {
       clearTimeout(this.timer);
       clearTimeout(this.gathered);
     };
+  }
+
+  retry(): void {
+    this.halted = null;
+    if (this.state === "failed") void this.refresh();
+    else this.load();
   }
 
   /** Begins anew, and goes as far as it was known. */
@@ -212,12 +218,12 @@ export class ListModel implements Shown {
   }
 
   private changed({ what, ids }: Change): void {
-    const { leaves = ["delete", "purge"], renews = ["restore", "unknown"] } = this.options;
+    const { leaves = ["delete", "purge"], renews = [] } = this.options;
     if (leaves.includes(what)) return this.remove(ids);
     if (what === "favourite" || what === "unfavourite") this.mark(ids, { favourite: what === "favourite" });
     if (what === "archive" || what === "unarchive") this.mark(ids, { archived: what === "archive" });
     if (what === "edited" || what === "unknown") this.tileStore.stale(ids);
-    if (!renews.includes(what)) return;
+    if (what !== "restore" && what !== "unknown" && !renews.includes(what)) return;
     clearTimeout(this.gathered);
     this.gathered = window.setTimeout(() => void this.refresh(), GATHERED);
   }

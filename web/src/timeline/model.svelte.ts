@@ -28,6 +28,7 @@ export class TimelineModel implements Shown {
   version = $state(0);
   state = $state<State>("loading");
   problem: unknown = null;
+  halted = $state.raw<unknown>(null);
 
   private columns = new Columns();
   private months = new Map<string, Month>();
@@ -42,6 +43,7 @@ export class TimelineModel implements Shown {
   private gathered = 0;
   private hiddenAt = 0;
   private refreshing: Promise<void> | null = null;
+  private again: Promise<void> | null = null;
   private ended = new AbortController();
 
   constructor(private readonly query: { archived?: boolean } = {}) {}
@@ -115,8 +117,18 @@ export class TimelineModel implements Shown {
     }
   }
 
+  retry(): void {
+    this.halted = null;
+    for (const month of this.months.values()) month.notBefore = 0;
+    if (this.state === "failed") this.state = "loading";
+    void this.refresh();
+  }
+
   refresh(): Promise<void> {
-    return (this.refreshing ??= this.askMonths().finally(() => (this.refreshing = null)));
+    // What is under way may not see what has just been changed.
+    if (this.refreshing) return (this.again ??= this.refreshing.then(() => this.refresh()));
+    this.again = null;
+    return (this.refreshing = this.askMonths().finally(() => (this.refreshing = null)));
   }
 
   private async askMonths(): Promise<void> {
@@ -212,12 +224,14 @@ export class TimelineModel implements Shown {
       this.columns.put(index, at, page);
       Object.assign(month, { known, whole, next: page.next, failures: 0, stale: month.doubts !== doubts });
       if (whole && !month.stale) month.told = known;
+      this.halted = null;
       if (anew) this.tileStore.stale(Array.from(page.ids));
       this.version++;
       return null;
     } catch (error) {
-      if (!signal.aborted) month.notBefore = Date.now() + Math.min(FIRST_WAIT * 2 ** month.failures++, LONGEST_WAIT);
-      return error;
+      if (signal.aborted) return error;
+      month.notBefore = Date.now() + Math.min(FIRST_WAIT * 2 ** month.failures++, LONGEST_WAIT);
+      return (this.halted = error);
     }
   }
 

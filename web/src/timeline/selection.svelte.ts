@@ -29,6 +29,12 @@ export class Selection {
     this.version++;
   }
 
+  /** The same for the photo of an index, once its id is known. Rejects as the client does. */
+  async toggleAt(model: Shown, index: number): Promise<void> {
+    if (!(model.ids[index] > 0)) await model.know(index, index + 1);
+    if (model.ids[index] > 0) this.toggle(model.ids[index]);
+  }
+
   add(ids: Iterable<number>): void {
     for (const id of ids) if (id > 0) this.picked.add(id);
     this.version++;
@@ -45,16 +51,21 @@ export class Selection {
     this.version++;
   }
 
-  /** Adds all from the photo that was picked last to that of this index, once their ids are known. */
-  async range(model: Shown, index: number): Promise<void> {
-    const begin = this.from > 0 ? model.find(this.from) : -1;
-    if (begin < 0) return this.toggle(model.ids[index]);
-    const [first, last] = begin < index ? [begin, index] : [index, begin];
+  /**
+   * Adds all from the photo that was picked last (or else from that of the index `begin`) to that of this
+   * index, once their ids are known. Rejects as the client does.
+   */
+  async range(model: Shown, index: number, begin = index): Promise<void> {
+    if (!this.picked.has(this.from)) this.from = model.ids[begin];
+    const from = this.from;
+    const start = from > 0 ? model.find(from) : begin;
     const end = model.ids[index];
-    await model.know(first, last + 1);
-    // What came may have moved them.
-    const [a, b] = [model.find(this.from), end > 0 ? model.find(end) : index];
+    if (start < 0) return;
+    await model.know(Math.min(start, index), Math.max(start, index) + 1);
+    // What has come since may have moved them.
+    const [a, b] = [from > 0 ? model.find(from) : begin, end > 0 ? model.find(end) : index];
     if (a < 0 || b < 0) return;
+    this.from ||= model.ids[a];
     this.add(model.ids.subarray(Math.min(a, b), Math.max(a, b) + 1));
   }
 }

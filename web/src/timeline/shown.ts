@@ -39,9 +39,13 @@ export interface Shown {
   readonly state: State;
   /** Why it could not be loaded, where `state` is "failed". */
   readonly problem: unknown;
+  /** Why something more could not be loaded, until it is; null: nothing lacks. */
+  readonly halted: unknown;
 
   /** Begins to load, and to follow changes; gives what ends that: `$effect(() => model.start())`. */
   start(): () => void;
+  /** Asks at once for what has failed before. */
+  retry(): void;
   /** Asks anew for what there is; what is on the screen stays until the answer. */
   refresh(): Promise<void>;
   layOut(measures: Measures): void;

@@ -1,17 +1,13 @@
 /** What is done to the photo that is open: shown as done at once, and put right when it was not. */
 
-import { ApiError, Unreachable, send } from "../api/client";
+import { ApiError, Unreachable } from "../api/client";
 import { t, type Key } from "../i18n/index.svelte";
 import { bulk, type Operation } from "../photos/changes";
+import { download } from "../photos/download";
 import { notify, notifyFailure } from "../ui/notices.svelte";
 import { problem } from "../ui/problem";
 import type { Deck } from "./deck.svelte";
 import type { Photo } from "./photo";
-
-/** Milliseconds for a whole original on a slow line. */
-const PATIENCE = 15 * 60_000;
-/** Until the browser has begun to write it. */
-const WRITTEN = 60_000;
 
 export class Acts {
   downloading = $state(false);
@@ -51,8 +47,7 @@ export class Acts {
     if (!photo || this.downloading) return;
     this.downloading = true;
     try {
-      const answer = await send("GET", `/photos/${photo.id}/image?size=original`, { patience: PATIENCE });
-      save(await answer.blob(), photo.original_filename);
+      await download(photo.id, photo.original_filename);
     } catch (error) {
       const text = error instanceof ApiError ? problem(error) : t("viewer.not_downloaded");
       notifyFailure(text, { text: t("action.retry"), run: () => void this.download() });
@@ -99,11 +94,3 @@ export class Acts {
 }
 
 const UNKNOWN: Partial<Record<Operation, Key>> = { delete: "viewer.unknown_delete", restore: "viewer.unknown_restore" };
-
-function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), WRITTEN);
-}

@@ -11,6 +11,7 @@ export class OnePhoto implements Shown {
   version = $state(0);
   readonly state: State = "ready";
   readonly problem = null;
+  readonly halted = null;
 
   constructor(private readonly id: number) {
     this.ids = Float64Array.of(id);
@@ -26,6 +27,7 @@ export class OnePhoto implements Shown {
   refresh(): Promise<void> {
     return Promise.resolve();
   }
+  retry(): void {}
   broken(): void {}
   layOut(): void {}
   want(): void {}

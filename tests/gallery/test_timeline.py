@@ -1,0 +1,150 @@
+"""The timeline: months of rows, the way to a photo and back, picking many."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.gallery.conftest import Visit
+from tests.gallery.many_photos import many_photos
+from tests.service import Service, User, eventually
+
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
+
+PHOTOS, MINUTES = 3_000, 240
+"""Some 180 a month, over sixteen months."""
+
+
+@pytest.fixture(scope="module")
+def owner(stack: dict[str, Any], gallery: Service) -> User:
+    user = gallery.new_user()
+    many_photos(stack, gallery, user, PHOTOS, MINUTES)
+    return user
+
+
+def tiles(page: Page) -> Locator:
+    return page.get_by_role("listitem")
+
+
+def focused(page: Page) -> str:
+    """The number of the photo that has the focus."""
+    found = page.evaluate("document.activeElement.closest('[data-index]')?.dataset.index")
+    return str(found)
+
+
+def place(page: Page) -> list[float]:
+    """The number of the photo in the middle of the screen, and where it is."""
+    found: list[float] = page.evaluate(
+        """() => {
+        const tile = document.elementFromPoint(innerWidth / 2, innerHeight / 2)
+            .closest("[data-index]");
+        return [Number(tile.dataset.index), Math.round(tile.getBoundingClientRect().top)];
+    }"""
+    )
+    return found
+
+
+def drawn(page: Page) -> None:
+    """All thumbnails on the screen and around it are there."""
+    all_drawn = """() => {
+        const tiles = [...document.querySelectorAll("[data-index]")];
+        return tiles.length > 5 && tiles.every(tile => tile.querySelector("img.drawn"));
+    }"""
+    eventually(lambda: page.evaluate(all_drawn))
+
+
+def test_somebody_goes_through_the_months_and_back(
+    owner: User, visit: Callable[..., Visit]
+) -> None:
+    seen = visit(user=owner)
+    page = seen.page
+    seen.go("/")
+    expect(page.get_by_role("heading", name="May 2024")).to_be_visible()
+    drawn(page)
+    seen.picture("timeline")
+
+    # By the scrubber: at the keyboard a year, then the last month.
+    slider = page.get_by_role("slider", name="Date")
+    slider.focus()
+    page.keyboard.press("ArrowDown")
+    expect(slider).to_have_attribute("aria-valuetext", "May 2024")
+    page.keyboard.press("PageDown")
+    expect(slider).to_have_attribute("aria-valuetext", "December 2023")
+    expect(page.get_by_role("heading", name="December 2023")).to_be_visible()
+    drawn(page)
+    seen.picture("timeline-scrubber")
+
+    # To a photo, through the viewer, and back to it with the focus.
+    page.keyboard.press("Shift+Tab")
+    begin = int(focused(page))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    at = int(focused(page))
+    assert at > begin + 1
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    eventually(lambda: focused(page) == str(at))
+
+    # A reload, and a way elsewhere and back, lead to the same place.
+    here = place(page)
+    page.wait_for_timeout(400)
+    page.reload()
+    drawn(page)
+    assert place(page) == pytest.approx(here, abs=2)
+    page.get_by_role("link", name="Archive").click()
+    expect(page.get_by_text("Nothing is archived")).to_be_visible()
+    seen.picture("archive-empty")
+    page.go_back()
+    drawn(page)
+    assert place(page) == pytest.approx(here, abs=2)
+
+
+def test_many_are_picked_and_put_away(
+    owner: User, gallery: Service, visit: Callable[..., Visit]
+) -> None:
+    seen = visit(user=owner)
+    page = seen.page
+    seen.go("/")
+    drawn(page)
+    bar = page.get_by_role("toolbar", name="Selected photos")
+    tiles(page).nth(6).get_by_role("checkbox").click()
+    tiles(page).nth(9).get_by_role("button").click(modifiers=["Shift"])
+    expect(bar).to_contain_text("4 selected")
+    page.keyboard.press("Space")
+    expect(bar).to_contain_text("3 selected")
+    seen.picture("selection")
+    page.keyboard.press("Escape")
+    expect(bar).to_have_count(0)
+
+    # A range of months that nobody has looked at.
+    months = owner.api.get("/timeline").json()["months"]
+    tiles(page).first.get_by_role("button").click(modifiers=["Control"])
+    page.keyboard.press("Shift+End")
+    total = sum(month["photos"] for month in months)
+    expect(bar).to_contain_text(f"{total:,} selected")
+    page.keyboard.press("Escape")
+
+    # Deleted and brought back.
+    page.keyboard.press("Home")
+    drawn(page)
+    names = [tiles(page).nth(n).get_attribute("aria-posinset") for n in range(3)]
+    assert names == ["1", "2", "3"]
+    tiles(page).nth(5).get_by_role("checkbox").click()
+    bar.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("The photo is in the trash.")).to_be_visible()
+    expect(tiles(page).first).to_have_attribute("aria-setsize", str(total - 1))
+    page.get_by_role("button", name="Undo").click()
+    expect(tiles(page).first).to_have_attribute("aria-setsize", str(total))
+
+    # Archived, found there, and taken out again.
+    tiles(page).nth(5).get_by_role("checkbox").click()
+    bar.get_by_role("button", name="Archive").click()
+    expect(tiles(page).first).to_have_attribute("aria-setsize", str(total - 1))
+    page.get_by_role("link", name="Archive").click()
+    expect(tiles(page)).to_have_count(1)
+    tiles(page).get_by_role("checkbox").click()
+    bar.get_by_role("button", name="Move out of the archive").click()
+    expect(page.get_by_text("Nothing is archived")).to_be_visible()
