@@ -18,9 +18,22 @@ const compressed: Plugin = {
   },
 };
 
+/** `texts/x.ts?en` is what that file has in English: both stand in one file, and go into two chunks. */
+const oneLanguage: Plugin = {
+  name: "one-language",
+  enforce: "pre",
+  transform(code, id) {
+    const language = /\/i18n\/texts\/\w+\.ts\?(en|ko)$/.exec(id)?.[1];
+    if (language === undefined) return;
+    const korean = code.indexOf("export const ko");
+    if (korean < 0) throw new Error(`${id} has no Korean behind its English`);
+    return { code: language === "en" ? code.slice(0, korean) : code.slice(korean), map: null };
+  },
+};
+
 // What the browsers get lies where the serving plane finds it, inside the Python package.
 export default defineConfig({
-  plugins: [svelte(), compressed],
+  plugins: [svelte(), oneLanguage, compressed],
   build: {
     outDir: "../src/photo_api/gallery/built",
     emptyOutDir: true,

@@ -4,36 +4,50 @@
  */
 
 import { keep, kept } from "../kept";
-import * as account from "./texts/account";
-import * as albums from "./texts/albums";
-import * as arrange from "./texts/arrange";
-import * as common from "./texts/common";
-import * as search from "./texts/search";
-import * as selection from "./texts/selection";
-import * as share from "./texts/share";
-import * as sign from "./texts/sign";
-import * as timeline from "./texts/timeline";
-import * as trash from "./texts/trash";
-import * as upload from "./texts/upload";
-import * as viewer from "./texts/viewer";
+import type * as account from "./texts/account";
+import type * as albums from "./texts/albums";
+import type * as arrange from "./texts/arrange";
+import type * as common from "./texts/common";
+import type * as search from "./texts/search";
+import type * as selection from "./texts/selection";
+import type * as share from "./texts/share";
+import type * as sign from "./texts/sign";
+import type * as timeline from "./texts/timeline";
+import type * as trash from "./texts/trash";
+import type * as upload from "./texts/upload";
+import type * as viewer from "./texts/viewer";
 
 export type Language = "en" | "ko";
+export type Key =
+  | keyof typeof account.en
+  | keyof typeof albums.en
+  | keyof typeof arrange.en
+  | keyof typeof common.en
+  | keyof typeof search.en
+  | keyof typeof selection.en
+  | keyof typeof share.en
+  | keyof typeof sign.en
+  | keyof typeof timeline.en
+  | keyof typeof trash.en
+  | keyof typeof upload.en
+  | keyof typeof viewer.en;
+export type Texts = Record<Key, string>;
 
-const en = {
-  ...common.en, ...account.en, ...albums.en, ...arrange.en, ...search.en, ...selection.en, ...share.en, ...sign.en,
-  ...timeline.en, ...trash.en, ...upload.en, ...viewer.en,
+/** Nobody loads the language of others (see `oneLanguage` in vite.config.ts), nor waits for texts that
+ * the first page does not show. */
+const FIRST: Record<Language, () => Promise<{ default: Partial<Texts> }>> = {
+  en: () => import("./first.en"),
+  ko: () => import("./first.ko"),
 };
-export type Key = keyof typeof en;
-const ko: Record<Key, string> = {
-  ...common.ko, ...account.ko, ...albums.ko, ...arrange.ko, ...search.ko, ...selection.ko, ...share.ko, ...sign.ko,
-  ...timeline.ko, ...trash.ko, ...upload.ko, ...viewer.ko,
+const REST: Record<Language, () => Promise<{ default: Partial<Texts> }>> = {
+  en: () => import("./rest.en"),
+  ko: () => import("./rest.ko"),
 };
 
 /** By their own names, which no language changes. */
 export const LANGUAGES: Record<Language, string> = { en: "English", ko: "한국어" };
 
 const KEPT = "photo-api.language";
-export const TEXTS: Record<Language, Record<Key, string>> = { en, ko };
 
 function preferred(): Language {
   const chosen = kept(KEPT);
@@ -43,14 +57,28 @@ function preferred(): Language {
 
 const begun = preferred();
 let language = $state<Language>(begun);
-document.documentElement.lang = begun;
+let texts = $state.raw<Partial<Texts>>({});
+
+/** Those of the first page; before that there are none. */
+export async function firstTexts(): Promise<void> {
+  texts = (await FIRST[begun]()).default;
+  document.documentElement.lang = begun;
+}
+
+/** All of them; before that the others are empty. */
+export async function allTexts(wanted: Language = language): Promise<void> {
+  const [first, rest] = await Promise.all([FIRST[wanted](), REST[wanted]()]);
+  texts = { ...first.default, ...rest.default };
+  language = wanted;
+  document.documentElement.lang = wanted;
+}
 
 /** What there are texts `….one` and `….other` of. */
 type Counted = Key extends infer Each ? (Each extends `${infer Stem}.other` ? Stem : never) : never;
 
 /** The text of this key, with {name} replaced. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => {
+  return (texts[key] ?? "").replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name] ?? "";
     return typeof value === "number" ? value.toLocaleString(language) : value;
   });
@@ -71,8 +99,8 @@ export function locale(): string {
   return navigator.languages.find((tag) => tag.startsWith(language)) ?? language;
 }
 
-export function chooseLanguage(chosen: Language): void {
-  language = chosen;
+/** Rejects, and leaves all as it was, where the texts cannot be loaded. */
+export async function chooseLanguage(chosen: Language): Promise<void> {
+  await allTexts(chosen);
   keep(KEPT, chosen);
-  document.documentElement.lang = chosen;
 }
