@@ -34,10 +34,10 @@ export class Acts {
 
   async remove(): Promise<void> {
     const { id } = this.deck;
-    if (id === 0) return;
+    if (id === 0 || this.deck.isLeaving(id)) return;
     this.deck.leave();
     const gone = await this.again("delete", id);
-    if (!gone) return;
+    if (!gone) return this.deck.stay(id);
     notify(t("viewer.deleted"), { text: t("action.undo"), run: () => void this.restore(id) });
   }
 
@@ -57,6 +57,7 @@ export class Acts {
   }
 
   private async restore(id: number): Promise<void> {
+    this.deck.stay(id);
     this.deck.returnTo(id);
     if (await this.again("restore", id)) notify(t("viewer.restored"));
   }

@@ -7,7 +7,8 @@ import PhotoSwipe from "photoswipe";
 import { onChanged, type Change } from "../photos/changes";
 import type { Shown } from "../timeline/shown";
 import type { Photo, PhotoCache } from "./photo";
-import { PREVIEW, Picture, type Status } from "./picture";
+import { PREVIEW, Picture, isMoving, type Status } from "./picture";
+import { seek } from "./seek";
 
 /** Photos on either side that are made ready. */
 const AROUND = 1;
@@ -26,6 +27,7 @@ export interface DeckOptions {
   stage: HTMLElement;
   /** What the picture comes from, and goes to. */
   tile: (index: number) => HTMLElement | null | undefined;
+  isCommand: (event: KeyboardEvent) => boolean;
   /** Asked for by a gesture, or since there is no photo left. */
   onclosing: () => void;
   onclosed: () => void;
@@ -46,8 +48,16 @@ export class Deck {
   private readonly pictures = new Map<number, Picture>();
   private readonly unfollow: () => void;
   private timer = 0;
+  private later = 0;
   private stale = false;
   private wanted = 0;
+  /**
+   * The photo on the screen is not in the list (any more): archived, or of another date that has not been loaded
+   * yet. It stays, between those at its index and before, until somebody turns to another one.
+   */
+  private pinned = false;
+  private readonly deleted = new Set<number>();
+  private readonly leaving = new Set<number>();
   private closing = false;
 
   constructor(
@@ -89,10 +99,22 @@ export class Deck {
   previous(): void {
     this.pswp.prev();
   }
-  /** Shows another photo, as this one is about to go. */
+  /** Shows another photo, as this one is about to go; the next one that stays, or else the one before. */
   leave(): void {
-    if (this.index + 1 < this.count) this.next();
-    else this.previous();
+    this.leaving.add(this.id);
+    const stays = (index: number) => !this.leaving.has(this.idAt(index));
+    let at = this.index + 1;
+    while (at < this.count && !stays(at)) at++;
+    if (at >= this.count) at = this.index - 1;
+    while (at >= 0 && !stays(at)) at--;
+    if (at >= 0) this.pswp.goTo(at);
+  }
+  /** It could not go, or is to come back. */
+  stay(id: number): void {
+    this.leaving.delete(id);
+  }
+  isLeaving(id: number): boolean {
+    return this.leaving.has(id);
   }
   /** This photo comes back, and is shown as soon as it is there. */
   returnTo(id: number): void {
@@ -123,35 +145,58 @@ export class Deck {
 
   /** To be called when the list of photos has changed. */
   sync(): void {
+    if (this.closing) return;
     if (!this.pswp.opener.isOpen || this.pswp.mainScroll.isShifted()) {
       this.stale = true;
+      clearTimeout(this.later);
+      this.later = window.setTimeout(() => this.stale && this.sync(), REST);
       return;
     }
     this.stale = false;
-    const { ids } = this.photos;
-    this.count = ids.length;
-    if (ids.length === 0) return this.options.onclosing();
     const at = this.place();
+    if (at < 0) return this.options.onclosing();
     const { itemHolders } = this.pswp.mainScroll;
-    const same = itemHolders.every(({ slide }, i) => (slide?.data.id ?? 0) === (ids[at - 1 + i] ?? 0));
+    const same = itemHolders.every(({ slide }, i) => (slide?.data.id ?? 0) === this.idAt(at - 1 + i));
     if (at !== this.index || !same) this.turn(at);
     else this.pswp.dispatch("change");
   }
 
-  /** Where the photo is now that is to be shown; where it was, if it is gone. */
+  /** Where the photo is now that is to be shown; where it was, if it is gone; -1 if there is none. */
   private place(): number {
+    const { ids } = this.photos;
     for (const id of [this.wanted, this.id]) {
       const found = id > 0 ? this.photos.find(id) : -1;
       if (found < 0) continue;
       if (id === this.wanted) this.wanted = 0;
+      this.pinned = false;
       return found;
     }
-    return Math.min(this.index, this.photos.ids.length - 1);
+    if (this.id === 0 || this.deleted.has(this.id)) {
+      this.pinned = false;
+      return Math.min(this.index, ids.length - 1);
+    }
+    if (!this.pinned) {
+      this.pinned = true;
+      void seek(this.photos, this.id, this.cache).then((found) => found >= 0 && !this.closing && this.sync());
+    }
+    return Math.min(this.index, ids.length);
+  }
+
+  /** 0: not known, or no such photo. */
+  private idAt(index: number): number {
+    const { ids } = this.photos;
+    if (!this.pinned || index < this.index) return ids[index] ?? 0;
+    return index === this.index ? this.id : (ids[index - 1] ?? 0);
+  }
+
+  private total(): number {
+    return this.photos.ids.length + (this.pinned ? 1 : 0);
   }
 
   /** Shows the photo of this index, and its neighbours, whatever has been on the slides. */
   private turn(at: number): void {
     const { pswp } = this;
+    this.index = at;
     for (const { index } of [...pswp.contentLoader._cachedItems]) pswp.contentLoader.removeByIndex(index);
     pswp.currIndex = pswp.potentialIndex = at;
     pswp.mainScroll.itemHolders.forEach((holder, i) => pswp.setContent(holder, at - 1 + i, true));
@@ -164,8 +209,8 @@ export class Deck {
   /** What PhotoSwipe shows. */
   private fill(): void {
     const { pswp, photos } = this;
-    pswp.addFilter("numItems", () => photos.ids.length);
-    pswp.addFilter("itemData", (_, index) => ({ type: "photo", id: photos.ids[index], ...this.size(index) }));
+    pswp.addFilter("numItems", () => this.total());
+    pswp.addFilter("itemData", (_, index) => ({ type: "photo", id: this.idAt(index), ...this.size(index) }));
     pswp.addFilter("useContentPlaceholder", () => true);
     pswp.addFilter("placeholderSrc", (source, content) =>
       content.slide?.isFirstSlide ? (photos.tiles.get(content.data.id)?.thumbnail ?? source) : source,
@@ -203,15 +248,14 @@ export class Deck {
     });
     pswp.on("destroy", () => {
       clearTimeout(this.timer);
+      clearTimeout(this.later);
       this.unfollow();
       for (const picture of this.pictures.values()) picture.destroy();
       this.pictures.clear();
       this.options.onclosed();
     });
-    // What typed texts are made of is no command, and neither is what a dialog above gets.
     pswp.on("keydown", (event) => {
-      const target = event.originalEvent.target as HTMLElement;
-      if (editable(target) || target.closest("dialog") !== pswp.element!.closest("dialog")) event.preventDefault();
+      if (!this.options.isCommand(event.originalEvent)) event.preventDefault();
     });
   }
 
@@ -228,9 +272,14 @@ export class Deck {
 
   private moved(): void {
     const { pswp, photos } = this;
+    const id = this.idAt(pswp.currIndex);
+    if (this.pinned && id !== this.id) {
+      this.pinned = false;
+      this.stale = true;
+    }
     this.index = pswp.currIndex;
-    this.id = photos.ids[this.index] ?? 0;
-    this.count = photos.ids.length;
+    this.id = id;
+    this.count = this.total();
     photos.want(Math.max(0, this.index - KEPT), Math.min(photos.ids.length, this.index + KEPT + 1));
     this.prune();
     this.told(this.pictures.get(this.id));
@@ -244,7 +293,7 @@ export class Deck {
     const slide = this.pswp.currSlide;
     if (!picture || !slide) return;
     const longer = Math.max(slide.width, slide.height) * slide.zoomLevels.initial * devicePixelRatio;
-    if (longer > PREVIEW * COARSE || picture.photo?.content_type === "image/gif") void picture.look();
+    if (longer > PREVIEW * COARSE || (picture.photo && isMoving(picture.photo))) void picture.look();
   }
 
   private picture(id: number, index: number): Picture {
@@ -260,7 +309,7 @@ export class Deck {
 
   private prune(): void {
     const near = new Set<number>();
-    for (let i = this.index - KEPT; i <= this.index + KEPT; i++) near.add(this.photos.ids[i] || -1 - i);
+    for (let i = this.index - KEPT; i <= this.index + KEPT; i++) near.add(this.idAt(i) || -1 - i);
     for (const [key, picture] of this.pictures) {
       if (near.has(key)) continue;
       if (picture.content) this.pswp.contentLoader.removeByIndex(picture.content.index);
@@ -283,7 +332,7 @@ export class Deck {
 
   /** Before a photo is known its ratio is, mostly; its size decides how far one can look into it. */
   private size(index: number): { w: number; h: number } {
-    const id = this.photos.ids[index];
+    const id = this.idAt(index);
     const known = this.cache.known(id) ?? this.photos.tiles.get(id);
     if (known?.width && known.height) return { w: known.width, h: known.height };
     const { geometry } = this.photos;
@@ -304,6 +353,8 @@ export class Deck {
   private changed({ what, ids }: Change): void {
     for (const id of ids) {
       const picture = this.pictures.get(id);
+      if (what === "delete" || what === "purge") this.deleted.add(id);
+      if (what === "restore") this.deleted.delete(id);
       if (picture && (what === "edited" || what === "unknown" || what === "restore")) void picture.load(true);
       if (what === "favourite" || what === "unfavourite")
         this.change(id, (photo) => ({ ...photo, favourite: what === "favourite" }));
@@ -325,8 +376,4 @@ export class Deck {
     picture.photo = photo;
     this.told(picture);
   }
-}
-
-export function editable(target: HTMLElement): boolean {
-  return target.isContentEditable || target.matches("input, textarea, select");
 }

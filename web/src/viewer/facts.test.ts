@@ -14,6 +14,7 @@ test("sizes, kinds and places are in people's units", () => {
   expect([999, 2_345_678, 123_456_789].map((bytes) => sizeOf(bytes, "en"))).toEqual(["999 byte", "2.3 MB", "123 MB"]);
   expect(kindOf("image/heic")).toBe("HEIC");
   expect([megapixels(4032, 3024, "en"), megapixels(640, 480, "en")]).toEqual(["12", "0.3"]);
+  expect(megapixels(4032, 3024, "ko")).toBe("1,219만");
   expect(placeOf(-33.8568, 151.2153)).toBe("33.8568° S, 151.2153° E");
   expect(mapOf(-33.8568, 1e-7)).toBe(
     "https://www.openstreetmap.org/?mlat=-33.856800&mlon=0.000000#map=15/-33.856800/0.000000",

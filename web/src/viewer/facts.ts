@@ -16,9 +16,11 @@ export function kindOf(type: string): string {
   return type.replace(/^image\//, "").toUpperCase();
 }
 
+/** "12 MP" has 12; Korean counts in ten thousands: "1,219만 화소". */
 export function megapixels(width: number, height: number, language: string): string {
-  const millions = (width * height) / 1e6;
-  return millions.toLocaleString(language, { maximumFractionDigits: millions < 10 ? 1 : 0 });
+  const pixels = width * height;
+  if (language === "ko") return `${Math.round(pixels / 1e4).toLocaleString(language)}만`;
+  return (pixels / 1e6).toLocaleString(language, { maximumFractionDigits: pixels < 1e7 ? 1 : 0 });
 }
 
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;

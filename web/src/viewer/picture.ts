@@ -88,17 +88,22 @@ export class Picture {
   async look(): Promise<void> {
     const { photo } = this;
     if (photo === null || this.status !== "shown" || this.full === "loading" || this.full === "shown") return;
-    const moves = photo.content_type === "image/gif";
-    if (!moves && Math.max(photo.width ?? Infinity, photo.height ?? Infinity) <= PREVIEW) return;
+    if (!isMoving(photo) && Math.max(photo.width ?? Infinity, photo.height ?? Infinity) <= PREVIEW) return;
     this.closer = new AbortController();
     const { signal } = this.closer;
     this.full = "loading";
     this.tell(this);
     try {
-      const image = await this.fetched("display", signal);
-      if (signal.aborted) return forget(image);
-      this.whole = image;
-      this.element.append(image);
+      for (let looks = 0; looks < LOOKS; looks++) {
+        const image = await this.fetched("display", signal);
+        if (signal.aborted) return forget(image);
+        forget(this.whole);
+        this.whole = image;
+        this.element.append(image);
+        // The preview stands in for what is still being made, of a HEIC.
+        if (Math.max(image.naturalWidth, image.naturalHeight) > PREVIEW || isMoving(photo)) break;
+        await pause(AGAIN, signal);
+      }
       this.full = "shown";
     } catch {
       if (signal.aborted) return;
@@ -167,6 +172,11 @@ export class Picture {
     this.status = status;
     this.tell(this);
   }
+}
+
+/** Previews are of the first frame. */
+export function isMoving(photo: Photo): boolean {
+  return photo.content_type === "image/gif";
 }
 
 function layer(url: string): HTMLImageElement {

@@ -115,7 +115,7 @@ export const ko: Record<keyof typeof en, string> = {
   "viewer.camera": "카메라",
   "viewer.file": "파일",
   "viewer.size": "{width} × {height}",
-  "viewer.megapixels": "{count}백만 화소",
+  "viewer.megapixels": "{count} 화소",
   "viewer.where": "장소",
   "viewer.map": "OpenStreetMap에서 보기",
   "viewer.altitude": "해발 {metres}m",
