@@ -92,7 +92,7 @@ def test_an_album_is_made_filled_changed_and_deleted(
     page.get_by_role("textbox", name="Name").fill("Jeju")
     page.get_by_role("button", name="Create album").click()
 
-    page.get_by_role("button", name="Add photos").first.click()
+    page.get_by_role("button", name="Choose photos").click()
     for n in (2, 5, 7):
         page.get_by_role("button", name=f"Photo {n}", exact=True).click()
     assert faults(page) == []
@@ -137,6 +137,37 @@ def test_an_album_is_made_filled_changed_and_deleted(
     expect(page.get_by_text("“Jeju, spring” was deleted.")).to_be_visible()
     assert owner.api.get(f"/albums/{album_id}").status_code == 404
     assert owner.photo(photos[7])["id"] == photos[7]
+
+
+def test_photos_are_put_into_an_album_that_has_some(
+    visit: Open, photos: list[int], owner: User
+) -> None:
+    album_id = album_of(owner, photos[:1], "Seoul")
+    # The hundred that come with the first page are all newer.
+    for n in range(100):
+        owner.album(f"Later {n}")
+    seen = visit(user=owner)
+    page = seen.page
+    seen.go("/")
+    for n in (0, 3):
+        page.get_by_role("checkbox", name=f"Photo {n}").click(force=True)
+    page.get_by_role("button", name="Add to album").click()
+    page.get_by_label("Find an album").fill("seo")
+    seen.picture("add-to-album")
+    assert faults(page) == []
+    page.get_by_role("button", name="Seoul").filter(has_text="1 photo").click()
+    expect(page.get_by_text("1 photo was added to “Seoul”. 1 was in it already.")).to_be_visible()
+    assert kept(owner, album_id)["photos"] == [photos[0], photos[3]]
+    page.get_by_role("button", name="Show album").click()
+    expect(page.get_by_role("heading", name="Seoul")).to_be_visible()
+    page.get_by_role("link", name="Albums").first.click()
+    page.get_by_role("link", name="Later 0", exact=False).last.scroll_into_view_if_needed()
+    expect(page.get_by_role("link", name="Seoul")).to_contain_text("2 photos")
+    expect(page.get_by_role("link", name="Seoul").locator("img")).to_have_js_property(
+        "complete", True
+    )
+    seen.picture("albums")
+    assert faults(page) == []
 
 
 def test_photos_are_arranged_by_mouse_and_keyboard(
