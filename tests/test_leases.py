@@ -244,13 +244,17 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         f"{uuid4().hex}@example.org",
     )
     await db.execute("INSERT INTO albums (owner_id, name) VALUES ($1, ''), ($1, '')", user)
-    for status, size in (("ready", 10), ("ready", 32), ("gone", 100)):
+    for status, size in (("ready", 10), ("ready", 32), ("gone", 100), ("ready", 7)):
         await db.execute(
             "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type,"
             " file_size, object_key) VALUES ($1, $2, 0, '', '', $3, $4)",
             user, status, size, uuid4().hex,
         )  # fmt: skip
     await db.execute("INSERT INTO jobs (kind, subject_id, state) VALUES ('none', 0, 'dead')")
+    await db.execute(
+        "UPDATE photos SET status = 'trashed', trashed_at = now() WHERE owner_id = $1"
+        " AND file_size = 7", user,
+    )  # fmt: skip
     lease = await taken(db, uuid4().hex)
     await count(db, lease)
     numbers = await statistics(db)
@@ -261,6 +265,8 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         "albums": 2,
         "photos_ready": 2,
         "bytes_ready": 42,
+        "photos_trashed": 1,
+        "bytes_trashed": 7,
         "jobs_queued": 0,
         "jobs_dead": 1,
         "shares": 0,
@@ -270,6 +276,8 @@ async def test_statistics_are_what_is_there(db: Database) -> None:
         "oldest_orphan": 0,
         "kept_orphans": 0,
     }
+    await db.execute("DELETE FROM photos WHERE status = 'trashed'")
+    await db.execute("DELETE FROM unreferenced_objects")
     await db.execute(
         "UPDATE photos SET thumbnail_key = 't', thumbnail_bytes = 3, preview_key = 'p',"
         " preview_bytes = 5, display_key = 'd', display_bytes = 7 WHERE file_size = 32"

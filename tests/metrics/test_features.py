@@ -53,6 +53,18 @@ def test_direct_uploads(alice: User, increase: Increase) -> None:
     assert increase("photo_api_uploaded_bytes_total", way="direct") == len(data)
 
 
+def test_uploads_beyond_a_quota(alice: User, service: Service, increase: Increase) -> None:
+    bounded = "UPDATE users SET quota_bytes = $2 WHERE id = $1 RETURNING id"
+    ask(service.environ, bounded, alice.account["id"], 10)
+    asked = {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 11}
+    assert alice.api.post("/photos/presigned-url", json=asked).status_code == 413
+    assert alice.post_photo(jpeg()).status_code == 413
+    beyond = {"result": "quota_exceeded"}
+    eventually(lambda: increase("photo_api_presigned_uploads_total", **beyond) == 1)
+    eventually(lambda: increase("photo_api_uploads_total", way="server", **beyond) == 1)
+    ask(service.environ, bounded, alice.account["id"], None)
+
+
 def test_logins_and_tokens(service: Service, increase: Increase) -> None:
     with service.new_user() as somebody:
         assert somebody.login("not this one, certainly").status_code == 401

@@ -10,8 +10,8 @@ KNOWN = """(SELECT name, kind, sum(rows)::bigint AS rows, sum(bytes)::bigint AS 
     UNION ALL SELECT name, kind, rows, bytes FROM total_changes
 ) AS told GROUP BY name, kind)"""
 """`rows` and `bytes` by name and kind, exact as of the statement's snapshot: `users`, `albums`,
-`shares` that are neither revoked nor known to have expired, `photos` that are ready, `jobs` by
-kind that are queued or leased, `dead_jobs` by kind."""
+`shares` that are neither revoked nor known to have expired, `photos` that are ready, those in the
+`trash`, `jobs` by kind that are queued or leased, `dead_jobs` by kind."""
 
 LEASED = "(SELECT kind, count(*) AS n FROM jobs WHERE state = 'leased' GROUP BY kind)"
 """Of each kind; as many as there are workers, found by an index."""

@@ -55,9 +55,12 @@ COUNT = f"""
 WITH {FENCE}, known AS {totals.KNOWN}, counted (name, value) AS (
     SELECT told.name, coalesce(sum(known.rows), 0)::bigint
     FROM (VALUES ('users', 'users'), ('albums', 'albums'), ('shares', 'shares'),
-          ('photos_ready', 'photos'), ('jobs_dead', 'dead_jobs')) AS told (name, rows_of)
+          ('photos_ready', 'photos'), ('photos_trashed', 'trash'), ('jobs_dead', 'dead_jobs')
+        ) AS told (name, rows_of)
     LEFT JOIN known ON known.name = told.rows_of GROUP BY told.name
-    UNION ALL SELECT 'bytes_ready', coalesce(sum(bytes), 0)::bigint FROM known WHERE name = 'photos'
+    UNION ALL SELECT told.name, coalesce(sum(known.bytes), 0)::bigint
+    FROM (VALUES ('bytes_ready', 'photos'), ('bytes_trashed', 'trash')) AS told (name, bytes_of)
+    LEFT JOIN known ON known.name = told.bytes_of GROUP BY told.name
     UNION ALL SELECT 'jobs_queued', {totals.QUEUED}
     UNION ALL SELECT numbers.* FROM (
         SELECT count(*) AS objects, coalesce(sum(bytes), 0)::bigint AS bytes,
@@ -189,6 +192,8 @@ _BY_NAME: dict[str, Metric] = {
     "shares": declared.FLEET_SHARES,
     "photos_ready": declared.FLEET_PHOTOS,
     "bytes_ready": declared.FLEET_PHOTO_BYTES,
+    "photos_trashed": declared.FLEET_TRASHED,
+    "bytes_trashed": declared.FLEET_TRASHED_BYTES,
     "photos_without_thumbnail": declared.FLEET_WITHOUT_THUMBNAIL,
     "orphan_objects": declared.FLEET_ORPHANS,
     "orphan_bytes": declared.FLEET_ORPHAN_BYTES,

@@ -288,6 +288,10 @@ FLEET_ALBUMS = gauge("photo_api_fleet_albums", "Albums.")
 FLEET_SHARES = gauge("photo_api_fleet_shares", "Share links that work.")
 FLEET_PHOTOS = gauge("photo_api_fleet_photos", "Photos.")
 FLEET_PHOTO_BYTES = gauge("photo_api_fleet_photo_bytes", "Bytes of the photos as uploaded.")
+FLEET_TRASHED = gauge("photo_api_fleet_trashed_photos", "Photos in the trash.")
+FLEET_TRASHED_BYTES = gauge(
+    "photo_api_fleet_trashed_bytes", "Bytes of those as uploaded, which the store still has."
+)
 FLEET_WITHOUT_THUMBNAIL = gauge(
     "photo_api_fleet_photos_without_thumbnail",
     "Photos that have no thumbnail, though their file is not at fault, and no job for one.",

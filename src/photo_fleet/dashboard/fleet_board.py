@@ -149,6 +149,18 @@ HOLDINGS = Section(
             "bytes",
             (f"max({series('photo_api_fleet_photo_bytes')})", "originals"),
         ),
+        stat(
+            "Photos in the trash",
+            "Until PHOTO_API_TRASH_DAYS are over, or their owners empty it.",
+            "short",
+            (f"max({series('photo_api_fleet_trashed_photos')})", "photos"),
+        ),
+        stat(
+            "Originals in the trash",
+            "Bytes that the store has besides those of photos.",
+            "bytes",
+            (f"max({series('photo_api_fleet_trashed_bytes')})", "originals"),
+        ),
     ),
 )
 

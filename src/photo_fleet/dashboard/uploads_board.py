@@ -12,6 +12,7 @@ from photo_fleet.dashboard.panel import (
 )
 
 ENDED, WELL = "photo_api_uploads_total", 'result="ok"'
+BEGUN, BEYOND = "photo_api_presigned_uploads_total", 'result="quota_exceeded"'
 JOBS = "photo_api_job_duration_seconds"
 
 UPLOADS = Section(
@@ -37,7 +38,7 @@ UPLOADS = Section(
             "Direct uploads begun and confirmed",
             "Begun but never confirmed ones are swept.",
             "ops",
-            (total(rate("photo_api_presigned_uploads_total", WELL)), "begun"),
+            (total(rate(BEGUN, WELL)), "begun"),
             (total(rate("photo_api_confirms_total", WELL)), "confirmed"),
         ),
         lines(
@@ -45,6 +46,13 @@ UPLOADS = Section(
             "By the code that clients got.",
             "ops",
             (total(rate("photo_api_confirms_total", 'result!="ok"'), "result"), "{{result}}"),
+        ),
+        lines(
+            "Uploads beyond a quota",
+            "Refused since the photos of their user take all that they may.",
+            "ops",
+            (total(rate(BEGUN, BEYOND)), "direct"),
+            (total(rate(ENDED, BEYOND)), "through the server"),
         ),
         lines(
             "Uploads that wait for their confirmation",
