@@ -1,6 +1,8 @@
 """A small client of the Photo API, over HTTP only."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from hashlib import sha256
 from ipaddress import ip_address
 from types import TracebackType
@@ -13,6 +15,9 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(told, name="httpx") from error
 
 Json = dict[str, Any]
+
+AT_ONCE = 1000
+"""Digests or photos that one request may name."""
 
 
 class PhotoApiError(Exception):
@@ -120,9 +125,12 @@ class PhotoApi:
         title: str | None = None,
         bind_content: bool = True,
         on_duplicate: str = "keep",
+        file_modified_at: datetime | None = None,
     ) -> int:
         """Straight into the object store; answers the photo's id. With `bind_content` the URL
-        accepts only these very bytes."""
+        accepts only these very bytes. `file_modified_at` dates a photo whose file tells no date;
+        without an offset from UTC it is in this machine's time. With `on_duplicate` "reuse" bytes
+        that the user has are not sent again, and their photo leaves the trash."""
         body = {
             "album_id": album_id,
             "filename": filename,
@@ -130,6 +138,7 @@ class PhotoApi:
             "file_size": len(data),
             "title": title,
             "on_duplicate": on_duplicate,
+            "file_modified_at": _moment(file_modified_at),
         }
         if bind_content:
             body["sha256"] = sha256(data).hexdigest()
@@ -149,12 +158,24 @@ class PhotoApi:
         data: bytes,
         *,
         title: str | None = None,
+        file_modified_at: datetime | None = None,
     ) -> int:
-        """As a multipart form; answers the photo's id."""
-        given = {"album_id": album_id, "title": title or None}
+        """As a multipart form; answers the photo's id. `file_modified_at` as for the other way."""
+        modified = _moment(file_modified_at)
+        given = {"album_id": album_id, "title": title or None, "file_modified_at": modified}
         fields = {name: str(value) for name, value in given.items() if value is not None}
         file = {"file": (filename, data, content_type)}
         return int(self._call("POST", "/photos/", data=fields, files=file)["id"])
+
+    def check(self, digests: Sequence[str]) -> list[Json]:
+        """Which of these files the user has, by their SHA-256 in hex, before a backup sends them:
+        for each, in their order, its `status` (absent, present or trashed) and `photo_id`. Asks
+        for 1,000 at a time."""
+        found = list[Json]()
+        for first in range(0, len(digests), AT_ONCE):
+            body = {"sha256": list(digests[first : first + AT_ONCE])}
+            found += self._call("POST", "/photos/check", json=body)["results"]
+        return found
 
     def list_photos(self, skip: int = 0, limit: int = 50) -> list[Json]:
         """Newest first, at most 100."""
@@ -175,7 +196,23 @@ class PhotoApi:
         return answer.content
 
     def delete_photo(self, photo_id: int) -> None:
+        """Into the trash."""
         _check(self._http.delete(f"/api/photos/{photo_id}"))
+
+    def list_trash(self, limit: int = 50) -> list[Json]:
+        """The last deleted first, at most 100; after `purge_at` each is deleted for good."""
+        answer = self._http.get("/api/photos/trash", params={"limit": limit})
+        photos: list[Json] = _check(answer).json()
+        return photos
+
+    def restore(self, photo_ids: Sequence[int]) -> list[Json]:
+        """Up to 1,000 photos out of the trash, with their albums; `status` of each `id` is done,
+        unchanged or not_found."""
+        return self._bulk("restore", photo_ids)
+
+    def purge(self, photo_ids: Sequence[int]) -> list[Json]:
+        """The same from the trash, for good."""
+        return self._bulk("purge", photo_ids)
 
     def share(self, album_id: int, expires_in_days: int | None = None) -> Json:
         """A new share link; `token` opens the album to everyone who has it."""
@@ -190,6 +227,11 @@ class PhotoApi:
         self._refresh_token = tokens.get("refresh_token", self._refresh_token)
         return tokens
 
+    def _bulk(self, operation: str, photo_ids: Sequence[int]) -> list[Json]:
+        body = {"operation": operation, "photo_ids": list(photo_ids)}
+        results: list[Json] = self._call("POST", "/photos/bulk", json=body)["results"]
+        return results
+
     def _call(self, method: str, path: str, **options: Any) -> Json:
         return _read(self._http.request(method, f"/api{path}", **options))
 
@@ -203,6 +245,13 @@ def _of_this_machine(base_url: str) -> list[str]:
         if address.is_loopback:
             hosts.append(named if address.version == 4 else f"[{named}]")
     return [f"all://{host}" for host in hosts]
+
+
+def _moment(moment: datetime | None) -> str | None:
+    """With an offset from UTC: that of this machine, where none is told."""
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.astimezone()).isoformat()
 
 
 def _read(answer: httpx.Response) -> Json:
