@@ -297,6 +297,18 @@ def test_what_a_request_of_each_route_sends(stage: Stage) -> None:
     others = [route for route, row in counted.items() if row not in written]
     counted |= {route: cost(stage, route) for route in others}
     assert sorted(counted.values()) == sorted(written), "write down what it costs, if that is meant"
+    covers_cost_no_statement(stage)
+
+
+def covers_cost_no_statement(stage: Stage) -> None:
+    """However many albums there are, and photos in them."""
+    asked: Made = ("", {"params": {"covers": "true"}})
+    for _ in range(2):
+        for route in ("GET /api/albums", "GET /api/albums/{album}"):
+            stage.ask(route, asked)
+            sent, _ = stage.ask(route, asked)
+            assert len(sent.statements) == 1, route
+        stage.user.upload(album_id=stage.user.album()["id"])
 
 
 def as_row(cells: Sequence[str]) -> str:
