@@ -376,10 +376,10 @@ STATEMENTS: dict[str, Call] = {
     "statistics, waiting": lambda db, i: statistics.count_waiting(db, i.lease),
     "months": lambda db, i: timeline.months(db, i.user, archived=False),
     "month": lambda db, i: timeline.month(
-        db, i.user, MONTH, (MONTH + timedelta(days=31), 0), 5000, archived=False
+        db, i.user, MONTH, (MONTH + timedelta(days=31), 0), 100, archived=False
     ),
     "month, archived": lambda db, i: timeline.month(
-        db, i.user, MONTH, (MONTH + timedelta(days=31), 0), 5000, archived=True
+        db, i.user, MONTH, (MONTH + timedelta(days=31), 0), 100, archived=True
     ),
     "tiles": lambda db, i: timeline.tiles(db, i.user, [i.photo]),
     "months added up": lambda db, i: timeline.add_up(db, i.lease),

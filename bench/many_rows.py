@@ -10,7 +10,7 @@ from photo_api.registry import leases
 
 SMALL, MIDDLE, LARGE = 3, 5, 1
 """Users: of the first two there are 20 and 980 photos, however many there are in all, and as many
-links and albums (1 and 1097); of the last one photo in 25, all in one album."""
+links and albums (1 and 1097); of the last one photo in `Rows.share`, all in one album."""
 
 GROWING = (
     "users", "photos", "photo_search", "photos_in_no_album", "albums", "album_photos", "shares",
@@ -26,13 +26,14 @@ FILL = (
     "INSERT INTO photos (owner_id, status, album_id, original_filename, content_type, file_size,"
     " sha256, object_key, renditions, thumbnail_key, metadata_reader, display_key, sort_at,"
     " camera, latitude, longitude, search_text)"
-    " SELECT CASE WHEN i <= 20 THEN 3 WHEN i <= 1000 THEN 5 WHEN i % 25 = 0 THEN 1"
+    " SELECT CASE WHEN i <= 20 THEN 3 WHEN i <= 1000 THEN 5 WHEN i % {rows.share} = 0 THEN 1"
     "   ELSE 6 + i::bigint * 7919 % ({rows.users} - 5) END,"
     " 'ready', 0, 'IMG.jpg', 'image/jpeg', 3000000, sha256(i::text::bytea), 'photos/' || i,"
     " 'ready', 'renditions/' || i, 1, 'd' || i,"
-    " '2010-01-01'::timestamp + make_interval(hours => i % 20000), 'Camera ' || i % 5,"
+    " '2010-01-01'::timestamp + make_interval(hours => (i::bigint * 7919 % 20000)::int),"
+    " 'Camera ' || i % 5,"
     " CASE WHEN i % 2 = 0 THEN i % 180 - 90 END, CASE WHEN i % 2 = 0 THEN i % 360 - 180 END,"
-    " CASE WHEN i % 500 = 0 THEN '봉화' ELSE 'img' END"
+    " CASE WHEN i = 500 OR i % 12500 = 0 THEN '봉화' ELSE 'img' END"
     " FROM generate_series({before.photos} + 1, {rows.photos}) i",
     "INSERT INTO photo_search (photo_id, owner_id, keys)"
     " SELECT id, owner_id, search_keys(owner_id, search_text)"
@@ -82,6 +83,7 @@ class Rows(NamedTuple):
 
     users: int
     photos: int
+    share: int = 25
 
 
 NONE = Rows(0, 0)

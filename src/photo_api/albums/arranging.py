@@ -60,7 +60,9 @@ async def _places(
     row = await connection.fetchrow(
         """
         WITH other AS (
-            SELECT position FROM album_photos WHERE album_id = $1 AND photo_id = $3
+            -- By its place in the table: an index of the album's order has both, and would be read.
+            SELECT position FROM album_photos WHERE ctid = (
+                SELECT ctid FROM album_photos WHERE album_id = $1 AND photo_id = $3)
         )
         SELECT found.*, CASE WHEN upper IS NULL THEN nextval(
             pg_get_serial_sequence('album_photos', 'position')) END AS following

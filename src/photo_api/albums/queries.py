@@ -205,8 +205,9 @@ async def remove_photos(
         WITH album AS (
             SELECT id FROM albums WHERE id = $2 AND owner_id = $1 FOR NO KEY UPDATE
         ), removed AS (
+            -- By the photos, which are in few albums: the album's own indexes might be read whole.
             DELETE FROM album_photos m USING album
-            WHERE m.album_id = album.id AND m.photo_id = ANY ($3::bigint[]) RETURNING 1
+            WHERE m.album_id + 0 = album.id AND m.photo_id = ANY ($3::bigint[]) RETURNING 1
         )
         SELECT (SELECT count(*) FROM removed) FROM album
         """,

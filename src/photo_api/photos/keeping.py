@@ -49,7 +49,8 @@ ORDER BY id FOR NO KEY UPDATE"""
 
 MOVE = """
 WITH taken AS (
-    DELETE FROM album_photos WHERE album_id = $3 AND photo_id = ANY ($1::bigint[])
+    -- By the photos, which are in few albums: the album's own indexes might be read whole.
+    DELETE FROM album_photos WHERE album_id + 0 = $3 AND photo_id = ANY ($1::bigint[])
     RETURNING photo_id
 ), added AS (
     INSERT INTO album_photos (album_id, photo_id)
@@ -60,7 +61,8 @@ WITH taken AS (
 SELECT id, id IN (SELECT photo_id FROM taken) OR id IN (SELECT photo_id FROM added) AS changed
 FROM unnest($1) AS id
 WHERE id IN (SELECT photo_id FROM taken) OR id IN (SELECT photo_id FROM added)
-OR EXISTS (SELECT FROM album_photos WHERE album_id = $2 AND photo_id = id)"""
+OR (SELECT true FROM album_photos WHERE album_id = $2 AND photo_id = id)"""
+"""Not EXISTS at the end, which might read all of the album once, to look the ids up in it."""
 
 
 async def move(connection: Any, bulk: Bulk) -> Found:
