@@ -74,7 +74,7 @@ export const en = {
   "upload.said.going": "Uploading {total} files.",
   "upload.said.part": "{over} of {total} files uploaded.",
   "upload.said.over": "Upload finished: {over} files. {refused} were not uploaded.",
-  "upload.leave": "{count} files are not uploaded yet. They wait until you sign in again.",
+  "upload.leave": "Not uploaded yet: {count}. What is left waits until you sign in again.",
 } as const;
 
 export const ko: Record<keyof typeof en, string> = {
@@ -152,5 +152,5 @@ export const ko: Record<keyof typeof en, string> = {
   "upload.said.going": "파일 {total}개를 업로드합니다.",
   "upload.said.part": "파일 {total}개 중 {over}개를 업로드했습니다.",
   "upload.said.over": "업로드가 끝났습니다. {over}개를 업로드했고 {refused}개는 업로드하지 못했습니다.",
-  "upload.leave": "파일 {count}개가 아직 업로드되지 않았습니다. 다시 로그인할 때까지 기다립니다.",
+  "upload.leave": "아직 업로드되지 않은 파일이 {count}개 있습니다. 다시 로그인할 때까지 기다립니다.",
 };
