@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -19,6 +20,8 @@ from tests.own_stage import ask
 from tests.service import PASSWORD, Service, User, eventually, migrate_once, new_address
 
 NEW = "another long pass phrase"
+WAITED_FOR = """SELECT EXISTS (SELECT FROM pg_stat_activity
+    WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"""
 
 
 @pytest.fixture
@@ -79,15 +82,58 @@ async def test_an_invitation_opens_one_account(
     duplicate = await door.post("/auth/register", json=taken | {"token": token})
     assert duplicate.json()["code"] == "duplicate_account", "which spends no invitation"
     answers = await asyncio.gather(
-        *(door.post("/auth/register", json=person(token=token)) for _ in range(6))
+        *(door.post("/auth/register", json=person(token=token)) for _ in range(10))
     )
-    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 5
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 9
     assert {one.json()["code"] for one in answers if one.status_code == 400} == {"invalid_link"}
     for wrong in (token, token[:-1], "", "\0", "비밀", "x" * 200):
         answer = await door.post("/auth/register", json=person(token=wrong))
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_link")
     too_long = await door.post("/auth/register", json=person(token="x" * 201))
     assert too_long.status_code == 422
+
+
+async def test_an_invitation_that_goes_while_it_is_used_lets_nobody_in(
+    doors: dict[str, httpx.AsyncClient], environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was looked at, and is taken away before the account is there; or stays, in the end."""
+    door = doors["invitation"]
+    for stays, status in ((False, 400), (True, 201)):
+        made = await run(environ, capsys, "invite", email=None, hours=1)
+        mine = person(token=token_in(made["link"], "/register"))
+        holding = await asyncpg.connect(environ["PHOTO_API_DATABASE_URL"])
+        change = holding.transaction()
+        await change.start()
+        await holding.execute("DELETE FROM account_links WHERE kind = 'invitation'")
+        registering = asyncio.create_task(door.post("/auth/register", json=mine))
+        async with asyncio.timeout(20):
+            while not await holding.fetchval(WAITED_FOR):
+                await asyncio.sleep(0.01)
+        await (change.rollback() if stays else change.commit())
+        await holding.close()
+        answer = await registering
+        assert answer.status_code == status, answer.text
+        login = {"email": mine["email"], "password": PASSWORD}
+        known = (await door.post("/auth/login", json=login)).status_code
+        assert known == (200 if stays else 401)
+
+
+async def test_two_invitations_for_one_e_mail_open_one_account(
+    doors: dict[str, httpx.AsyncClient], environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    door, mine = doors["invitation"], person()
+    links = [await run(environ, capsys, "invite", email=None, hours=1) for _ in range(5)]
+    tokens = [token_in(made["link"], "/register") for made in links]
+    answers = await asyncio.gather(
+        *(door.post("/auth/register", json=mine | {"token": token}) for token in tokens * 2)
+    )
+    codes = sorted(one.json().get("code", "opened") for one in answers)
+    assert codes.count("opened") == 1
+    assert set(codes) <= {"opened", "duplicate_account", "invalid_link"}
+    unspent = [
+        await door.post("/auth/register", json=person(token=token)) for token in tokens
+    ]  # the others are good for somebody else
+    assert sorted(answer.status_code for answer in unspent) == [201] * 4 + [400]
 
 
 async def test_an_invitation_may_be_for_one_e_mail_and_expires(

@@ -217,6 +217,30 @@ def test_a_reused_photo_stays(cluster: Cluster, user: User) -> None:
 
 
 @pytest.mark.slow
+def test_a_link_is_used_once_and_what_it_did_is_done(
+    cluster: Cluster, service: Service, user: User
+) -> None:
+    """Who asks again is told that the link has been used; what was asked for is there."""
+    token, new = uuid4().hex, "another long pass phrase"
+    link = f"account_links WHERE token_hash = sha256('{token}')"
+    cluster.sql(
+        "INSERT INTO account_links (token_hash, kind, user_id, expires_at)"
+        f" VALUES (sha256('{token}'), 'reset', {user.account['id']}, now() + interval '1 h')"
+    )
+
+    def reset() -> httpx.Response:
+        body = {"token": token, "new_password": new}
+        return user.api.post("/auth/reset-password", json=body)
+
+    with unanswered_at(cluster, link, reset):
+        pass
+    again = reset()
+    assert (again.status_code, again.json()["code"]) == (400, "invalid_link")
+    assert (user.login().status_code, user.login(new).status_code) == (401, 200)
+    in_the_end(lambda: user.api.get("/auth/me").status_code == 401)
+
+
+@pytest.mark.slow
 def test_creations_with_a_key_take_effect_once(cluster: Cluster, user: User) -> None:
     keys = {"Idempotency-Key": uuid4().hex}
     album, data = user.album()["id"], jpeg()
