@@ -94,3 +94,23 @@ def test_documents_name_those_who_act() -> None:
         if not sentence.rstrip().endswith(("?", ":"))
     ]
     assert found == []
+
+
+SECTION = re.compile(r"^(?=#+ )", re.M)
+NAMED = re.compile(r"`([^`\n]+)`")
+
+
+def test_what_is_found_and_kept_is_told_alike_in_both_languages() -> None:
+    """Names, examples and tables of each section."""
+    english, korean = (
+        [told_alike(section) for section in SECTION.split((ROOT / page).read_text())]
+        for page in ("docs/finding.md", "docs/ko/finding.md")
+    )
+    assert english == korean
+
+
+def told_alike(section: str) -> tuple[int, list[str], set[str], list[int]]:
+    """The depth of its heading, its examples, its names, and the cells of its rows."""
+    blocks, text = BLOCK.findall(section), BLOCK.sub("", section)
+    cells = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+    return len(section) - len(section.lstrip("#")), blocks, set(NAMED.findall(text)), cells
