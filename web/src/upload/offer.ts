@@ -1,6 +1,7 @@
 /** Gives files to the queue, which is loaded for it. */
 
 import { t } from "../i18n/index.svelte";
+import { part, STAYS } from "../part";
 import { view } from "../router.svelte";
 import { notifyFailure } from "../ui/notices.svelte";
 import type { Picks } from "./picked";
@@ -11,7 +12,7 @@ let loading: Promise<Loaded> | null = null;
 let loaded: Loaded | null = null;
 
 export async function load(): Promise<Loaded> {
-  loading ??= import("./uploads.svelte");
+  loading ??= part(() => import("./uploads.svelte"), STAYS); // with the files that were picked
   try {
     return (loaded = await loading);
   } catch (error) {

@@ -1,6 +1,7 @@
 /** The way into the viewer; all else of it comes when the first photo is opened. */
 
 import { t } from "../i18n/index.svelte";
+import { part } from "../part";
 import type { Shown } from "../timeline/shown";
 import { notifyFailure } from "../ui/notices.svelte";
 import { photoAsked } from "./address";
@@ -16,7 +17,7 @@ let viewing = false;
 export async function openViewer(photos: Shown, index: number, options: ViewerOptions = {}): Promise<number> {
   viewing = true;
   try {
-    const { show } = await import("./show");
+    const { show } = await part(() => import("./show"));
     return await show(photos, index, options);
   } catch {
     // A chunk of a release that is gone, or no network.
