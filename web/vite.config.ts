@@ -31,6 +31,18 @@ const oneLanguage: Plugin = {
   },
 };
 
+const first = new Map<string, boolean>();
+
+/** Whether the page's own script needs this module at once. */
+function isFirst(id: string, infoOf: (id: string) => { importers: string[] } | null): boolean {
+  const known = first.get(id);
+  if (known !== undefined) return known;
+  first.set(id, false); // modules that import one another
+  const found = id.endsWith("/src/main.ts") || (infoOf(id)?.importers ?? []).some((by) => isFirst(by, infoOf));
+  first.set(id, found);
+  return found;
+}
+
 // What the browsers get lies where the serving plane finds it, inside the Python package.
 export default defineConfig({
   plugins: [svelte(), oneLanguage, compressed],
@@ -39,7 +51,12 @@ export default defineConfig({
     emptyOutDir: true,
     assetsDir: "assets",
     manifest: true, // By which Python finds what share pages load.
-    rolldownOptions: { input: ["index.html", "src/share.ts"], checks: { pluginTimings: false } },
+    rolldownOptions: {
+      input: ["index.html", "src/share.ts"],
+      // What the first page loads anyway is one file: twenty small ones compress worse.
+      output: { codeSplitting: { groups: [{ name: (id, known) => (isFirst(id, (one) => known.getModuleInfo(one)) ? "first" : null) }] } },
+      checks: { pluginTimings: false },
+    },
     assetsInlineLimit: 0, // The page's policy allows no data: URLs but of images.
     modulePreload: { polyfill: false },
     reportCompressedSize: true,

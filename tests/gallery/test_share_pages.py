@@ -127,9 +127,9 @@ def test_the_page_begins_anew_where_another_release_was_asked(
             route.continue_()
 
     seen.expected += ["404", "MIME type"]
-    seen.page.route(re.compile(rf"/assets/index-.*\{ending}$"), refuse)
+    seen.page.route(re.compile(rf"/assets/first-[^/]*\{ending}$"), refuse)
     seen.go("/")
-    expect(seen.page.locator("input[type=password]")).to_be_visible()
+    expect(seen.page.locator("input[type=password]")).to_be_visible(timeout=20_000)
     assert len(refused) == 2
     assert seen.page.evaluate("sessionStorage.getItem('photo-api.start')") is None
 
@@ -149,10 +149,10 @@ def test_a_view_whose_release_is_gone_loads_the_page_anew_at_the_same_address(
     seen.expected += ["404", "MIME type", "dynamically imported module"]
     seen.page.route(re.compile(r"/assets/Account-.*\.js$"), refuse)
     seen.go("/")
-    with seen.page.expect_event("load", timeout=30_000):
+    with seen.page.expect_event("load", timeout=60_000):
         seen.page.locator("nav a[href='/account']").click()
     expect(seen.page.locator("nav a[href='/account'][aria-current=page]")).to_be_visible()
-    expect(seen.page.locator("#content h1, #content h2").first).to_be_visible()
+    expect(seen.page.locator("#content h1, #content h2").first).to_be_visible(timeout=20_000)
     assert len(refused) == 4
 
 
