@@ -35,6 +35,15 @@ def content(user: User, photo_id: int) -> bytes:
     return user.api.get(f"/photos/{photo_id}/image", follow_redirects=True).content
 
 
+def bulk(user: User, operation: str, photo_id: int) -> None:
+    body = {"operation": operation, "photo_ids": [photo_id]}
+    assert user.api.post("/photos/bulk", json=body).raise_for_status().json()["changed"] == 1
+
+
+NOTED = "SELECT FROM unreferenced_objects WHERE object_key = $1"
+"""A file that the sweep has not deleted yet."""
+
+
 def test_what_was_acknowledged_after_the_backup_comes_back(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
@@ -43,12 +52,18 @@ def test_what_was_acknowledged_after_the_backup_comes_back(
     with running_service(settings, tmp_path) as before, before.new_user() as user:
         album = user.album()["id"]
         user.upload(old, album, title="old")
-        deleted = user.upload(album_id=album, title="deleted")["id"]
+        deleted, purged = (user.upload(album_id=album, title="deleted")["id"] for _ in range(2))
         presigned = user.presign(album, begun, title="begun")
         put(presigned, begun).raise_for_status()
-        user.api.delete(f"/photos/{deleted}").raise_for_status()
+        trashed = content(user, deleted)
+        lost = ask(settings, "SELECT object_key FROM photos WHERE id = $1", purged)[0][0]
+        for one in (deleted, purged):
+            user.api.delete(f"/photos/{one}").raise_for_status()
         tool("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={url}")
         user.confirm(presigned["photo_id"]).raise_for_status()
+        bulk(user, "restore", deleted)
+        bulk(user, "purge", purged)
+        eventually(lambda: not ask(settings, NOTED, lost), 30)
         was = user.photo(user.upload(newer, album, title="newer")["id"])
         refused = cli(settings, "reconcile", "--restored", "--adopt", "--force")
         assert refused.returncode == 1
@@ -62,7 +77,9 @@ def test_what_was_acknowledged_after_the_backup_comes_back(
     ask(settings, "INSERT INTO unreferenced_objects VALUES ($1, now())", key)
     done = cli(settings, "reconcile", "--restored", "--adopt", "--force", "--json")
     assert done.returncode in (0, 1), done.stderr
-    assert sorted(json.loads(done.stdout)["adopted"]) == [presigned["photo_id"], was["id"]]
+    report = json.loads(done.stdout)
+    assert sorted(report["adopted"]) == [presigned["photo_id"], was["id"]]
+    assert report["missing_originals"] == [lost], "which was in the trash, and is gone for good"
 
     with serving(settings, tmp_path / "after.log") as after:
         eventually(after.is_healthy, 30)
@@ -78,5 +95,12 @@ def test_what_was_acknowledged_after_the_backup_comes_back(
         assert timedelta(0) <= created - stored < timedelta(minutes=1)
         assert [photo["id"] for photo in user.api.get(f"/albums/{album}").json()["photos"]] == [
             back["old"], back["begun"],
+        ]  # fmt: skip
+        trash = {photo["id"] for photo in user.api.get("/photos/trash").json()}
+        assert trash == {deleted, purged}, "as when the dump was made"
+        bulk(user, "restore", deleted)
+        assert content(user, deleted) == trashed
+        assert [photo["id"] for photo in user.api.get(f"/albums/{album}").json()["photos"]] == [
+            back["old"], deleted, back["begun"],
         ]  # fmt: skip
         assert user.upload(album_id=album)["id"] > was["id"]

@@ -338,3 +338,31 @@ def test_a_shared_page_s_pictures_come_from_here_too(streaming: Service, carol: 
     [picture] = re.findall(r'<img src="([^"]+)"', page.text)
     assert httpx.get(streaming.url + picture).headers["Content-Type"] == "image/webp"
     assert "img-src 'self'" in page.headers["Content-Security-Policy"].split("; ")
+
+
+def test_what_is_in_the_trash_is_shown_by_its_thumbnail_alone(
+    carol: User, streaming: Service, data: bytes
+) -> None:
+    album = carol.album()["id"]
+    photo_id = carol.upload(data, album)["id"]
+    carol.rendered(photo_id)
+    token = carol.api.post(f"/albums/{album}/share").json()["token"]
+    paths = f"/photos/{photo_id}/image", f"/share/{token}/photos/{photo_id}/image"
+    body = {"photo_ids": [photo_id]}
+
+    def shown() -> list[int]:
+        return [carol.api.get(path).status_code for path in paths]
+
+    eventually(lambda: shown() == [200, 200])
+    carol.api.delete(f"/photos/{photo_id}").raise_for_status()
+    assert shown() == [404, 404]
+    [trashed] = carol.api.get("/photos/trash").json()
+    thumbnail = httpx.get(f"{streaming.url}/api{trashed['thumbnail_url']}")
+    assert thumbnail.headers["Content-Type"] == "image/webp"
+    carol.api.post("/photos/bulk", json=body | {"operation": "restore"}).raise_for_status()
+    assert shown() == [200, 200]
+    assert carol.api.get(paths[0]).content == data
+    for operation in ("delete", "purge"):
+        carol.api.post("/photos/bulk", json=body | {"operation": operation}).raise_for_status()
+    assert shown() == [404, 404]
+    assert httpx.get(f"{streaming.url}/api{trashed['thumbnail_url']}").status_code == 404

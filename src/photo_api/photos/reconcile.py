@@ -178,9 +178,10 @@ async def _compare(connection: Any, store: ObjectStore, restored: bool) -> Repor
              (p.display_key, false))
             AS k (key, original)
         WHERE (p.status = 'ready' OR p.status = 'trashed' AND k.original) AND k.key IS NOT NULL
-        AND p.updated_at < now() - interval '{YOUNG}'
+        AND ($1 OR p.updated_at < now() - interval '{YOUNG}')
         AND NOT EXISTS (SELECT FROM listed WHERE key = k.key) ORDER BY k.key
         """,
+        restored,
         timeout=PATIENCE,
     )
     report.without_renditions = await photos_without(connection, PATIENCE)
