@@ -13,7 +13,7 @@ from tests.photo_fleet.local_stage import Up, fleet_up, release_tree
 from tests.service import Service
 
 pytestmark = [
-    *(pytest.mark.needs("chromium"), pytest.mark.needs("nginx"), pytest.mark.slow),
+    *(pytest.mark.needs("chromium"), pytest.mark.needs("nginx"), pytest.mark.long),
     pytest.mark.timeout(400),
 ]
 
@@ -42,7 +42,7 @@ def test_a_deploy_during_an_upload_loses_none_and_shows_nothing(
     user = up.new_user()
     folder = tmp_path / "many"
     for number in range(FILES):
-        photo(folder / f"{number}.jpg", 100_000)
+        photo(folder / f"{number}.jpg", 200_000)
     seen = visit(user=user, service=Service(up.url, up.process, up.log, {}))
     seen.go("/")
     seen.page.evaluate(WATCH)

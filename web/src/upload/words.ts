@@ -1,22 +1,9 @@
-/** Sizes, times and reasons in the reader's language. */
+/** Times and reasons in the reader's language. */
 
-import { currentLanguage, t, type Key } from "../i18n/index.svelte";
+import { t, type Key } from "../i18n/index.svelte";
+import { size as bytes } from "../ui/amounts";
 import type { Room } from "./transport";
 import type { Upload } from "./upload";
-
-const UNITS = ["kilobyte", "megabyte", "gigabyte", "terabyte"];
-
-export function bytes(count: number): string {
-  let power = 0;
-  count /= 1_000;
-  while (count >= 1_000 && power < UNITS.length - 1) {
-    count /= 1_000;
-    power++;
-  }
-  const maximumFractionDigits = count < 10 ? 1 : 0;
-  const unit = UNITS[power]!;
-  return new Intl.NumberFormat(currentLanguage(), { style: "unit", unit, maximumFractionDigits }).format(count);
-}
 
 export function left(seconds: number): string {
   if (seconds < 60) return t("upload.left.seconds", { n: Math.max(1, Math.ceil(seconds / 5) * 5) });
