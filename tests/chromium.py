@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
+LAN_NAME = "photos.lan"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -12,8 +13,9 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
-    # Whatever it may look up: there is only this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # Whatever it may look up: there is only this machine, which has a name as in somebody's home,
+    # with which a page is not taken for safe.
+    f"--host-resolver-rules=MAP {LAN_NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
 

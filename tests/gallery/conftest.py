@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from photo_local.bucket import BucketAdmin
-from tests.chromium import running_chromium
+from tests.chromium import LAN_NAME, running_chromium
 from tests.own_stage import own_database
 from tests.service import Service, User, running_service
 
@@ -38,7 +38,7 @@ def gallery(
     """A service with its page, a database of its own, and a bucket that takes uploads from it."""
     bucket = f"own-{uuid4().hex}"
     keys = (stack["access_key"], stack["secret_key"])
-    origins = ["http://127.0.0.1:*"]
+    origins = ["http://127.0.0.1:*", f"http://{LAN_NAME}:*"]
     BucketAdmin(stack["s3_endpoint"], bucket, stack["region"], *keys).prepare(origins)
     changed = environ | {"PHOTO_API_PUBLIC_URL": "", "PHOTO_API_S3_BUCKET": bucket}
     with (
@@ -140,9 +140,9 @@ def visit(chromium: Browser, gallery: Service) -> Iterator[Callable[..., Visit]]
 def _listen(visit: Visit) -> None:
     def said(line: ConsoleMessage) -> None:
         # Errors of the policy come as console errors, too.
-        asked_by_itself = line.location.get("url", "").endswith("/favicon.ico")
-        if line.type in ("error", "warning") and not asked_by_itself:
-            visit.complaints.append(line.text)
+        if line.type in ("error", "warning"):
+            # Of what was asked in vain, the text alone says only that it was.
+            visit.complaints.append(f"{line.text} {line.location.get('url', '')}")
 
     visit.page.on("console", said)
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))

@@ -36,7 +36,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 
 def test_a_deploy_during_an_upload_loses_none_and_shows_nothing(
-    visit: Open, up: Up, tmp_path: Path
+    up: Up, visit: Open, tmp_path: Path
 ) -> None:
     release = release_tree(tmp_path / "next", release="9.9.9", upgrades_from=[RELEASE])
     user = up.new_user()

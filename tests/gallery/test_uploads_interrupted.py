@@ -182,3 +182,31 @@ def crash(seen: Visit) -> None:
         seen.page.goto("chrome://crash", timeout=3_000)
     seen.open_tab()
     seen.go("/")
+
+
+def test_a_large_folder_is_walked_as_far_as_it_is_sent(
+    visit: Open, uploader: User, tmp_path: Path
+) -> None:
+    seen = visit(user=uploader)
+    seen.expected.append("ERR_INTERNET_DISCONNECTED")
+    seen.go("/")
+    pick(seen, photo(tmp_path / "first.jpg"))
+    title(seen, "1 photo uploaded")
+    folder = tmp_path / "large"
+    one = photo(folder / "0.jpg")
+    for number in range(1, 7_000):
+        (folder / f"{number}.jpg").hardlink_to(one)
+    seen.page.context.set_offline(True)
+    drop(seen.page, folder)
+    title(seen, "No network: 5,000 wait", 40)
+    expect(panel(seen)).to_contain_text("more are being found")
+    assert panel(seen).get_by_role("listitem").count() < 40, "all files are elements"
+    panel(seen).get_by_role("button", name="Cancel all").click()
+    seen.page.get_by_role("button", name="Cancel them").click()
+    title(seen, "1 photo uploaded")
+    seen.page.context.set_offline(False)
+    # They are forgotten for good.
+    seen.page.reload()
+    expect(seen.page.get_by_role("navigation").first).to_be_visible()
+    seen.page.wait_for_timeout(700)
+    expect(panel(seen)).to_have_count(0)

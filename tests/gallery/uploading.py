@@ -43,7 +43,6 @@ def drop(page: Page, *paths: Path) -> None:
         about = {"type": kind, "x": 200, "y": 300, "data": data}
         session.send("Input.dispatchDragEvent", about)
     expect(page.locator(".over")).not_to_be_visible()
-    session.detach()
 
 
 def slowed(page: Page, rate: int) -> CDPSession:
