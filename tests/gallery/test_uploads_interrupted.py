@@ -40,12 +40,12 @@ def test_an_upload_is_paused_and_survives_the_network(
     seen.expected += ["ERR_INTERNET_DISCONNECTED", "status of 409"]
     seen.go("/")
     folder = folder_of(tmp_path / "many", 8, 200_000)
-    network = slowed(seen.page, 200_000)
+    network = slowed(seen.page, 100_000)
     drop(seen.page, folder)
-    title(seen, re.compile("Uploading [1-5] of 8"))
+    expect(panel(seen).locator("li.sending").first).to_be_visible(timeout=20_000)
     seen.picture("going")
     panel(seen).get_by_role("button", name="Pause").click()
-    title(seen, re.compile(r"Paused at [1-6] of 8"))
+    title(seen, re.compile(r"Paused at [0-6] of 8"))
     before = puts(seen.requested)
     seen.page.wait_for_timeout(600)
     assert puts(seen.requested) == before, "something was sent while it was paused"
@@ -143,7 +143,7 @@ def test_what_a_page_left_goes_on_in_the_next(
     seen.expected.append("status of 409")
     seen.go("/")
     folder = folder_of(tmp_path / "many", 8, 200_000)
-    slowed(seen.page, 400_000)
+    slowed(seen.page, 200_000)
     drop(seen.page, folder)
     title(seen, UNDER_WAY)
     if end == "crash":
