@@ -55,14 +55,14 @@ def test_an_upload_is_paused_and_survives_the_network(
     # Who signs out is asked, and finds everything as it was.
     seen.page.get_by_role("link", name="Account").click()
     seen.page.get_by_role("button", name="Sign out").first.click()
-    dialog = seen.page.get_by_role("dialog", name="Sign out before all is uploaded?")
+    dialog = seen.page.get_by_role("dialog", name="Sign out")
     dialog.get_by_role("button", name="Sign out").click()
     expect(panel(seen)).to_have_count(0)
     sign_in(seen, uploader)
     title(seen, re.compile("Uploading .* of 8"))
 
     seen.page.context.set_offline(True)
-    title(seen, re.compile(r"No network: [1-7] wait"))
+    title(seen, re.compile(r"No network: [1-8] wait"))
     seen.page.context.set_offline(False)
     network.detach()
     title(seen, "8 photos uploaded")
