@@ -199,8 +199,14 @@ def test_photos_are_arranged_by_mouse_and_keyboard(
     for key in ("Home", "Enter", "End", "Escape"):
         page.keyboard.press(key)
     expect(said).to_have_text("Cancelled; nothing has moved.")
+    # What is not answered is sent until it is.
+    busy = {"status": 429, "json": {"detail": "busy", "code": "too_many_requests"}}
+    page.route("**/photos/move", lambda route: route.fulfill(**busy), times=1)
     page.get_by_role("button", name="To the end").click()
+    expect(page.get_by_text("The new order is not saved yet")).to_be_visible()
     is_kept(owner, album_id, [a, b, f, e, d, c])
+    expect(page.get_by_text("The new order is not saved yet")).to_have_count(0)
+    seen.expected.append("429")
 
     # The photo behind which one is dropped has been taken out meanwhile.
     body = {"photo_ids": [e]}

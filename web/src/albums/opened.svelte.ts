@@ -1,30 +1,35 @@
 /** One album with its photos, and what its owner does to it. */
 
-import { ApiError, call, Unreachable } from "../api/client";
+import { ApiError, call, pause, Unreachable } from "../api/client";
 import { bulk, onChanged } from "../photos/changes";
 import { ListModel, type ListPage } from "../timeline/list.svelte";
 import { AT_ONCE, changeAlbum, type Album, type AlbumChange } from "./albums";
-import { bodiesOf, returning, type Move } from "./arrange";
+import { bodiesOf, returning, type Move, type MoveBody } from "./arrange";
 
 interface Answer extends Album {
   photos: { id: number; width: number | null; height: number | null }[];
   next: string | null;
 }
 
+type Body = MoveBody | { photo_ids: number[]; to: "start" | "end" };
+
 /** Photos a page, until so many are there: whoever has come that far gets more at once. */
 const PAGE = 100;
 const FAR = 500;
 const MOST_RUNS = 20;
+/** Milliseconds. */
+const AGAIN = 4_000;
 
 export class OpenAlbum {
   album = $state.raw<Album | null>(null);
-  /** Movements that have not been answered. */
-  pending = $state(0);
+  /** Movements that nobody has answered for so long that it is worth a word; they are sent again. */
+  stuck = $state(false);
   readonly model: ListModel;
 
   private moves: Promise<void> = Promise.resolve();
   /** Movements of an order that turned out to be another one are not sent. */
   private order = 0;
+  private left = new AbortController();
 
   /** `failed` is told why photos could not be moved; they are put right by then. */
   constructor(
@@ -35,6 +40,7 @@ export class OpenAlbum {
   }
 
   start(): () => void {
+    this.left = new AbortController();
     const stop = this.model.start();
     const deaf = onChanged(({ what }) => {
       if (what === "delete" || what === "purge") void this.ask();
@@ -42,6 +48,7 @@ export class OpenAlbum {
     return () => {
       deaf();
       stop();
+      this.left.abort();
     };
   }
 
@@ -102,29 +109,41 @@ export class OpenAlbum {
     const pieces = [];
     for (let at = 0; at < taken.length; at += AT_ONCE) pieces.push(taken.slice(at, at + AT_ONCE));
     this.send(
-      pieces.map((piece) => ({
+      pieces.map((piece): Body => ({
         photo_ids: backwards ? [...piece].reverse() : piece,
         to: backwards ? "start" : "end",
       })),
     );
   }
 
-  private send(bodies: readonly object[]): void {
+  private send(bodies: readonly Body[]): void {
     const order = this.order;
-    this.pending++;
     this.moves = this.moves.then(async () => {
       try {
         if (order !== this.order) return;
-        for (const body of bodies) await call("POST", `/albums/${this.id}/photos/move`, { body });
+        for (const body of bodies) await this.deliver(body);
       } catch (error) {
         this.order++;
         this.failed(error);
         // Not waited for: the page behind it waits for this.
         void this.model.refresh();
-      } finally {
-        this.pending--;
       }
     });
+  }
+
+  /** Until there is an answer, for as long as somebody looks at the album. Once more does no harm. */
+  private async deliver(body: Body): Promise<void> {
+    for (;;) {
+      try {
+        await call("POST", `/albums/${this.id}/photos/move`, { body });
+        this.stuck = false;
+        return;
+      } catch (error) {
+        this.stuck = passing(error) && !this.left.signal.aborted;
+        if (!this.stuck) throw error;
+        await pause(AGAIN, this.left.signal).catch(() => undefined);
+      }
+    }
   }
 
   private async page(cursor: string | null, signal: AbortSignal): Promise<ListPage> {
@@ -154,4 +173,9 @@ export class OpenAlbum {
       if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;
     }
   }
+}
+
+/** What says nothing about the album itself. */
+function passing(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof ApiError && [429, 502, 503, 504].includes(error.status));
 }

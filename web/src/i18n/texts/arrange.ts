@@ -22,6 +22,7 @@ export const en = {
   "arrange.at_end": "Moved to the end.",
   "arrange.nothing": "Nothing has moved.",
   "arrange.cancelled": "Cancelled; nothing has moved.",
+  "arrange.stuck": "The new order is not saved yet: the server does not answer. It is tried again while this page is open.",
   "arrange.conflict": "The album has changed meanwhile, and the photos could not be moved. You see it as it is now: move them again.",
   "arrange.failed": "The new order may not have been saved. You see the album as it is now. {why}",
 } as const;
@@ -49,6 +50,7 @@ export const ko: Record<keyof typeof en, string> = {
   "arrange.at_end": "맨 뒤로 옮겼습니다.",
   "arrange.nothing": "옮긴 사진이 없습니다.",
   "arrange.cancelled": "취소했습니다. 옮긴 사진이 없습니다.",
+  "arrange.stuck": "서버가 응답하지 않아 새 순서가 아직 저장되지 않았습니다. 이 페이지가 열려 있는 동안 다시 시도합니다.",
   "arrange.conflict": "그사이 앨범이 바뀌어 사진을 옮기지 못했습니다. 지금 상태를 보여 드리니 다시 옮겨 주세요.",
   "arrange.failed": "새 순서가 저장되지 않았을 수 있습니다. 지금 상태를 보여 드립니다. {why}",
 };
