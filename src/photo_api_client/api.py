@@ -59,6 +59,10 @@ class PhotoApi:
         self._http.close()
         self._store.close()
 
+    def has_gallery(self) -> bool:
+        """Whether people find a page at the service's address."""
+        return self._http.get("/icon.svg").is_success
+
     def health(self) -> Json:
         """The answer of /health, raising unless the instance is ready."""
         return _read(self._http.get("/health"))

@@ -53,6 +53,7 @@ class Summary:
     photos: list[Uploaded] = field(default_factory=list)
     share_token: str = ""
     share_url: str = ""
+    gallery: bool = False
     picture_url: str = ""
     upload_seconds: float = 0.0
     render_seconds: float = 0.0
@@ -101,6 +102,7 @@ def run(api: PhotoApi, url: str, progress: Progress) -> Summary:
     wait_until_ready(api, url, START_SECONDS)
     name = f"demo-{secrets.token_hex(4)}"
     summary = Summary(url, f"{name}@example.com", secrets.token_hex(8))
+    summary.gallery = api.has_gallery()  # before there is a token, with which pages are not asked
     api.register(summary.email, name, summary.password)
     api.login(summary.email, summary.password)
     began = time.monotonic()
@@ -110,8 +112,7 @@ def run(api: PhotoApi, url: str, progress: Progress) -> Summary:
     summary.render_seconds = round(time.monotonic() - began - summary.upload_seconds, 2)
     link = api.share(next(iter(summary.albums.values())), expires_in_days=7)
     summary.share_token = str(link["token"])
-    # Not the link's own address, where until there are pages nothing shows the album.
-    summary.share_url = f"{url}/api/share/{summary.share_token}"
+    summary.share_url = f"{url}{'' if summary.gallery else '/api'}/share/{summary.share_token}"
     summary.picture_url = str(api.get_photo(summary.photos[0].id)["preview_url"] or "")
     return summary
 
@@ -179,10 +180,8 @@ def report(summary: Summary) -> str:
         f"{len(photos)} photos in {len(summary.albums)} albums, {made} with thumbnails.",
         "",
         f"  API docs {url}/docs",
-        f"  Shared   {summary.share_url} (JSON)",
+        f"  Shared   {summary.share_url}{'' if summary.gallery else ' (JSON)'}",
         f"  Picture  {summary.picture_url}",
-        f"  E-mail   {summary.email}",
-        f"  Password {summary.password}",
         "",
         "By hand:",
         *(f"  {command}" for command in _commands(summary)),
@@ -192,6 +191,13 @@ def report(summary: Summary) -> str:
     for photo in photos:
         late = "" if photo.renditions == "ready" else f"  [{photo.renditions}]"
         lines.append(f"  {photo.id:>5}  {photo.album} / {photo.filename}: {photo.shows}{late}")
+    page = f"{url}/" if summary.gallery else "there is none: `make gallery` builds it"
+    lines += [
+        "",
+        f"  Gallery  {page}",
+        f"  E-mail   {summary.email}",
+        f"  Password {summary.password}",
+    ]
     return "\n".join(lines)
 
 
@@ -205,7 +211,7 @@ def _commands(summary: Summary) -> list[str]:
         f"TOKEN=$(curl -s {url}/api/auth/login {header} -d '{login}' | {pick})",
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/api/photos/?limit=3"',
         f'curl -sL -H "Authorization: Bearer $TOKEN" "{image}?size=thumbnail" -o thumbnail.webp',
-        f"curl -s {summary.share_url}",
+        f"curl -s {url}/api/share/{summary.share_token}",
     ]
 
 
