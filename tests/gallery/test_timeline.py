@@ -1,26 +1,15 @@
 """The timeline: months of rows, the way to a photo and back, picking many."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.gallery.axe import faults
 from tests.gallery.conftest import Visit
-from tests.gallery.many_photos import many_photos
-from tests.service import Service, User, eventually
+from tests.service import User, eventually, jpeg
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
-
-PHOTOS, MINUTES = 3_000, 240
-"""Some 180 a month, over sixteen months."""
-
-
-@pytest.fixture(scope="module")
-def owner(stack: dict[str, Any], gallery: Service) -> User:
-    user = gallery.new_user()
-    many_photos(stack, gallery, user, PHOTOS, MINUTES)
-    return user
 
 
 def tiles(page: Page) -> Locator:
@@ -55,14 +44,15 @@ def drawn(page: Page) -> None:
 
 
 def test_somebody_goes_through_the_months_and_back(
-    owner: User, visit: Callable[..., Visit]
+    collector: User, visit: Callable[..., Visit]
 ) -> None:
-    seen = visit(user=owner)
+    seen = visit(user=collector)
     page = seen.page
     seen.go("/")
     expect(page.get_by_role("heading", name="May 2024")).to_be_visible()
     drawn(page)
     seen.picture("timeline")
+    assert faults(page) == []
 
     # By the scrubber: at the keyboard a year, then the last month.
     slider = page.get_by_role("slider", name="Date")
@@ -97,15 +87,14 @@ def test_somebody_goes_through_the_months_and_back(
     page.get_by_role("link", name="Archive").click()
     expect(page.get_by_text("Nothing is archived")).to_be_visible()
     seen.picture("archive-empty")
+    assert faults(page) == []
     page.go_back()
     drawn(page)
     assert place(page) == pytest.approx(here, abs=2)
 
 
-def test_many_are_picked_and_put_away(
-    owner: User, gallery: Service, visit: Callable[..., Visit]
-) -> None:
-    seen = visit(user=owner)
+def test_many_are_picked_and_put_away(collector: User, visit: Callable[..., Visit]) -> None:
+    seen = visit(user=collector)
     page = seen.page
     seen.go("/")
     drawn(page)
@@ -116,11 +105,12 @@ def test_many_are_picked_and_put_away(
     page.keyboard.press("Space")
     expect(bar).to_contain_text("3 selected")
     seen.picture("selection")
+    assert faults(page) == []
     page.keyboard.press("Escape")
     expect(bar).to_have_count(0)
 
     # A range of months that nobody has looked at.
-    months = owner.api.get("/timeline").json()["months"]
+    months = collector.api.get("/timeline").json()["months"]
     tiles(page).first.get_by_role("button").click(modifiers=["Control"])
     page.keyboard.press("Shift+End")
     total = sum(month["photos"] for month in months)
@@ -148,3 +138,66 @@ def test_many_are_picked_and_put_away(
     tiles(page).get_by_role("checkbox").click()
     bar.get_by_role("button", name="Move out of the archive").click()
     expect(page.get_by_text("Nothing is archived")).to_be_visible()
+
+
+def test_fingers_pick_and_favourites_are_found(
+    collector: User, visit: Callable[..., Visit]
+) -> None:
+    seen = visit(user=collector, size="phone", language="ko", color_scheme="dark")
+    page = seen.page
+    seen.go("/")
+    drawn(page)
+    seen.picture("timeline-dark")
+    # A long press picks, a tap then adds, and the heart makes both favourites.
+    first = tiles(page).nth(2).bounding_box()
+    assert first is not None
+    finger = page.context.new_cdp_session(page)
+    at = {"x": first["x"] + 20, "y": first["y"] + 40}
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    bar = page.get_by_role("toolbar", name="선택한 사진")
+    expect(bar).to_contain_text("1장 선택됨")
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    tiles(page).nth(3).get_by_role("button").tap()
+    expect(bar).to_contain_text("2장 선택됨")
+    seen.picture("selection-dark")
+    assert faults(page) == []
+    bar.get_by_role("button", name="즐겨찾기에 추가").click()
+    expect(page.get_by_text("사진 2장을 즐겨찾기에 추가했습니다.")).to_be_visible()
+    page.get_by_role("link", name="즐겨찾기").click()
+    drawn(page)
+    seen.picture("favourites-dark")
+    tiles(page).nth(0).get_by_role("button").tap()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    ids = [photo["id"] for photo in collector.api.get("/photos/?favourite=true&limit=2").json()]
+    back = {"operation": "unfavourite", "photo_ids": ids}
+    collector.api.post("/photos/bulk", json=back).raise_for_status()
+
+
+def test_what_others_do_appears_without_moving_the_rest(
+    collector: User, visit: Callable[..., Visit]
+) -> None:
+    seen = visit(user=collector)
+    page = seen.page
+    seen.go("/")
+    drawn(page)
+    page.mouse.move(400, 400)
+    # The month of today is a little above the screen.
+    page.mouse.wheel(0, 600)
+    page.wait_for_timeout(300)
+    drawn(page)
+    index, y = place(page)
+    total = int(tiles(page).first.get_attribute("aria-setsize") or 0)
+    # By another device: seen when somebody comes back to the page.
+    added = collector.upload(jpeg())["id"]
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(tiles(page).first).to_have_attribute("aria-setsize", str(total + 1))
+    assert place(page) == pytest.approx([index + 1, y], abs=2)
+    # By another tab, at once.
+    other = page.context.new_page()
+    other.goto(seen.service.url)
+    drawn(other)
+    other.get_by_role("listitem").first.get_by_role("checkbox").click()
+    other.get_by_role("button", name="Delete").click()
+    expect(tiles(page).first).to_have_attribute("aria-setsize", str(total))
+    assert place(page) == pytest.approx([index, y], abs=2)
+    assert collector.api.get(f"/photos/{added}").status_code == 404
