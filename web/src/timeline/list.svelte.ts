@@ -25,6 +25,8 @@ const REST = 80;
 /** The next page is asked for when so many photos or fewer are behind those in view. */
 const AHEAD = 100;
 const GATHERED = 700;
+/** Milliseconds out of sight, after which another device may have changed something. */
+const AWAY = 60_000;
 
 export class ListModel implements Shown {
   version = $state(0);
@@ -45,6 +47,7 @@ export class ListModel implements Shown {
   private wanted: [number, number] = [0, 0];
   private timer = 0;
   private gathered = 0;
+  private hiddenAt = Date.now();
   private loading: Promise<void> | null = null;
   private ended = new AbortController();
 
@@ -69,6 +72,7 @@ export class ListModel implements Shown {
   start(): () => void {
     this.ended = new AbortController();
     const deaf = onChanged((change) => this.changed(change));
+    document.addEventListener("visibilitychange", () => this.seen(), { signal: this.ended.signal });
     void this.refresh();
     return () => {
       deaf();
@@ -226,6 +230,11 @@ export class ListModel implements Shown {
     if (what !== "restore" && what !== "unknown" && !renews.includes(what)) return;
     clearTimeout(this.gathered);
     this.gathered = window.setTimeout(() => void this.refresh(), GATHERED);
+  }
+
+  private seen(): void {
+    if (document.visibilityState === "hidden") this.hiddenAt = Date.now();
+    else if (Date.now() - this.hiddenAt > AWAY) void this.refresh();
   }
 
   private mark(ids: readonly number[], marks: Partial<Tile>): void {

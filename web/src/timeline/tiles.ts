@@ -109,7 +109,7 @@ export class Tiles {
       this.take(ids, tiles.map((answer) => tileOf(answer)));
     } catch {
       failed = !batch.stop.signal.aborted;
-      if (failed) for (const id of ids) this.mayWait(id);
+      if (failed) for (const id of ids) this.mayWait(id, PATIENCE);
     } finally {
       this.batches.delete(batch);
       for (const id of ids) this.asking.delete(id);
@@ -131,9 +131,9 @@ export class Tiles {
     if (left.size > 0) this.gone([...left]);
   }
 
-  /** Has it asked for again later; false if that has been done often enough. */
-  private mayWait(id: number): boolean {
-    const times = (this.late.get(id)?.times ?? 0) + 1;
+  /** Has it asked for again later; false if that has been done often enough. Without an answer it never is. */
+  private mayWait(id: number, most = Infinity): boolean {
+    const times = Math.min((this.late.get(id)?.times ?? 0) + 1, most);
     this.late.set(id, { times, at: Date.now() + Math.min(FIRST_WAIT * 2 ** (times - 1), LONGEST_WAIT) });
     return times <= PATIENCE;
   }
