@@ -62,7 +62,7 @@ export function toKept(upload: Upload, account: string, tab: string): Kept {
 }
 
 /** Refusals that would be the same at the next attempt, and are told once. */
-const LASTING = new Set(["unsupported_type", "not_an_image", "empty", "too_large", "unreadable"]);
+const LASTING = new Set(["unsupported_type", "not_an_image", "empty", "too_large", "unreadable", "album_gone"]);
 
 export function mayRetry({ stage, problem }: Upload): boolean {
   return stage === "refused" && !LASTING.has(problem);
