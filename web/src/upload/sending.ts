@@ -60,7 +60,7 @@ export async function send(
   try {
     await transport.put(presigned.upload_url!, presigned.upload_headers, upload.file!, sent, signal);
   } catch (error) {
-    return await putFailed(error, upload, transport, signal, noted);
+    throw signal.aborted ? error : await putFailed(error, upload, noted);
   }
   const ended = await confirmed(upload, transport, signal, noted);
   if (ended) return ended;
@@ -81,27 +81,17 @@ async function presign(upload: Upload, transport: Transport, signal: AbortSignal
   }
 }
 
-async function putFailed(
-  error: unknown,
-  upload: Upload,
-  transport: Transport,
-  signal: AbortSignal,
-  noted: Noted,
-): Promise<Ended> {
-  if (signal.aborted) throw error;
+/** What the failure is to be taken for. */
+async function putFailed(error: unknown, upload: Upload, noted: Noted): Promise<unknown> {
   if (error instanceof PutRefused) {
-    if (error.status === 413) throw new Refused("too_large");
+    if (error.status === 413) return new Refused("too_large");
     // 400: other bytes than the digest of an earlier page says. 403: mostly, the URL's time is over.
     if (error.status === 400) upload.sha256 = null;
     if (error.status < 500) forget(upload, noted);
-    throw error;
   }
-  if (!(error instanceof Unreachable)) throw error;
-  if (!(await readable(upload.file!))) throw new Refused("unreadable");
-  // All bytes may be there, and the answer alone was lost.
-  const ended = upload.whole ? await confirmed(upload, transport, signal, noted) : null;
-  if (ended) return ended;
-  throw error;
+  if (!(error instanceof Unreachable)) return error;
+  // Otherwise all bytes may be there, and the answer alone was lost: the next attempt asks first.
+  return (await readable(upload.file!)) ? error : new Refused("unreadable");
 }
 
 /** How the upload ended, or null if the store has nothing of it. */
