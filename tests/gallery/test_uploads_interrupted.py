@@ -66,6 +66,9 @@ def test_an_upload_is_paused_and_survives_the_network(
     seen.page.context.set_offline(False)
     network.detach()
     title(seen, "8 photos uploaded")
+    # The session with whose tokens the page was opened has ended.
+    access = uploader.login().raise_for_status().json()["access_token"]
+    uploader.api.headers["Authorization"] = f"Bearer {access}"
     assert names(uploader) == of(folder)
 
 
