@@ -83,7 +83,7 @@ async def walk(db: Any, owner: int, limit: int, *, archived: bool) -> tuple[list
         assert not kinds & {"Sort", "Seq Scan", "Bitmap Heap Scan"}
         most = max(most, pages)
         ids += [int(one) for one in page["ids"][1:-1].split(",") if one]
-        if page["looked_at"] < limit:
+        if page["photos"] < limit:
             return ids, most
         before = page["last_at"], page["last_id"]
 

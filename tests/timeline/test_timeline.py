@@ -82,7 +82,8 @@ def test_months_and_their_pages(alice: User, bob: User, service: Service) -> Non
     )  # fmt: skip
     assert months(alice) == {"2024-05": 2, "2024-02": 1}
     assert months(alice, archived=True) == {"2024-05": 2}
-    assert [page["ids"] for page in pages(alice, "2024-05", limit=2)] == [[], [ids[1], ids[4]], []]
+    full = [page["ids"] for page in pages(alice, "2024-05", limit=2)]
+    assert full == [[ids[1], ids[4]], []], "whatever is archived between them"
     page = got(alice, "/timeline/2024-05")
     assert (page["ids"], page["favourites"]) == ([ids[1], ids[4]], [ids[1]])
     put_away = [page["ids"] for page in pages(alice, "2024-05", archived=True, limit=1)]

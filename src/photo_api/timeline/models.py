@@ -45,7 +45,7 @@ class MonthPage(BaseModel):
     favourites: Annotated[list[int], Field(description="those of `ids`")]
     next: Annotated[
         str | None,
-        Field(description="the cursor of the page behind this one, which may have fewer photos"),
+        Field(description="the cursor of what is behind a full page"),
     ]
 
 

@@ -62,24 +62,22 @@ async def month(
     archived: bool,
 ) -> Any:
     """A page of the month that begins at `first`, behind the position `before` (date and id of a
-    photo; the latest come first): its columns as JSON, and how far it has looked, at up to `limit`
-    photos, of which it leaves those out that are archived, or the others. All of it is in an
-    index."""
-    only, shown = (" AND archived", "true") if archived else ("", "NOT archived")
+    photo; the latest come first): its columns as JSON, of up to `limit` photos that are archived,
+    or of the others, how many those are, and the last one's place. All of it is in an index."""
+    which = "archived" if archived else "NOT archived"
     return await db.fetchrow(
         f"""
-        SELECT count(*) AS looked_at, min(sort_at) AS last_at, (array_agg(id))[count(*)] AS last_id,
-            '[' || coalesce(string_agg(id::text, ',') FILTER (WHERE {shown}), '') || ']' AS ids,
+        SELECT count(*) AS photos, min(sort_at) AS last_at, (array_agg(id))[count(*)] AS last_id,
+            '[' || coalesce(string_agg(id::text, ','), '') || ']' AS ids,
             '[' || coalesce(string_agg(coalesce((
-                round(width * 100::float8 / nullif(height, 0)) / 100)::text, 'null'), ',')
-                FILTER (WHERE {shown}), '') || ']' AS ratios,
-            '[' || coalesce(string_agg(date_part('day', sort_at)::text, ',')
-                FILTER (WHERE {shown}), '') || ']' AS days,
-            '[' || coalesce(string_agg(id::text, ',') FILTER (WHERE favourite AND {shown}), '')
+                round(width * 100::float8 / nullif(height, 0)) / 100)::text, 'null'), ','), '')
+                || ']' AS ratios,
+            '[' || coalesce(string_agg(date_part('day', sort_at)::text, ','), '') || ']' AS days,
+            '[' || coalesce(string_agg(id::text, ',') FILTER (WHERE favourite), '')
                 || ']' AS favourites
         FROM (
-            SELECT id, sort_at, width, height, favourite, archived FROM photos
-            WHERE owner_id = $1 AND status = 'ready'{only}
+            SELECT id, sort_at, width, height, favourite FROM photos
+            WHERE owner_id = $1 AND status = 'ready' AND {which}
             AND sort_at >= $2 AND (sort_at, id) < ($3, $4)
             ORDER BY sort_at DESC, id DESC LIMIT $5
         ) AS page

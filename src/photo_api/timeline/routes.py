@@ -71,7 +71,7 @@ async def month_page(
         caller.state.db, caller.user_id, first, before, limit, archived=archived
     )
     behind = None
-    if page["looked_at"] == limit and limit:
+    if page["photos"] == limit and limit:
         behind = encode_moment(page["last_at"], page["last_id"])
     columns = {
         name: orjson.Fragment(page[name]) for name in ("ids", "ratios", "days", "favourites")
