@@ -46,6 +46,8 @@ function isFirst(id: string, infoOf: (id: string) => { importers: string[] } | n
 // What the browsers get lies where the serving plane finds it, inside the Python package.
 export default defineConfig({
   plugins: [svelte(), oneLanguage, compressed],
+  // Its makers have shortened names within it that no bundler may touch.
+  resolve: { alias: { photoswipe: join(import.meta.dirname, "node_modules/photoswipe/dist/photoswipe.esm.min.js") } },
   build: {
     outDir: "../src/photo_api/gallery/built",
     emptyOutDir: true,

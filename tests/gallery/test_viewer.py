@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -14,6 +15,10 @@ from tests.gallery.photographs import Photographs, take
 from tests.service import Service, eventually, heic, running_service
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
+
+
+MOST = 25_000
+"""Bytes of scripts that the first photo may need beyond what the first page has."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +45,12 @@ def shows(seen: Visit, photo_id: int) -> None:
     expect(seen.page).to_have_url(re.compile(rf"\?photo={photo_id}$"))
 
 
+def gzipped(url: str) -> int:
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        return sum(map(len, answer.iter_raw()))
+
+
 def answering(status: int) -> Callable[[Route], None]:
     """A server that has trouble."""
     body = json.dumps({"detail": "inside", "code": "internal", "request_id": "r1"})
@@ -50,9 +61,17 @@ def test_photos_are_looked_at(photographs: Photographs, visit: Callable[..., Vis
     seen = visit(user=photographs.owner)
     page, ids = seen.page, photographs.ids
     seen.go("/")
+    expect(tile(page, 0).locator("img")).to_be_visible()
+    before = set(seen.requested)
+    # As an address that has ended: the photo is asked for its address anew.
+    seen.expected.append("status of 403")
+    page.route("**/*-preview.webp?*", lambda route: route.fulfill(status=403), times=1)
     tile(page, 0).click()
     shows(seen, ids[0])
-    expect(picture(page, "Photo 0.jpg").last).to_be_visible()
+    expect(picture(page, "Photo 0.jpg").last).to_have_js_property("naturalWidth", 1440)
+    scripts = [url for url in set(seen.requested) - before if url.endswith(".js")]
+    assert scripts
+    assert sum(map(gzipped, scripts)) <= MOST
     page.keyboard.press("i")
     details = page.get_by_role("complementary")
     for text in ("Canon EOS R6", "f/1.8 · 1/200 s", "UTC+09:00 · From the camera", "3000 × 2000"):
@@ -127,6 +146,7 @@ def test_what_is_said_about_a_photo_is_kept(gallery: Service, visit: Callable[..
         assert (photo["sort_at"], photo["utc_offset"]) == ("2023-12-24T18:05:30", -300)
         page.get_by_role("button", name="날짜와 시간 변경").click()
         seen.picture("viewer-date")
+
         page.get_by_role("button", name="파일의 날짜 사용").click()
         expect(page.get_by_role("complementary")).to_contain_text("카메라가 기록한 날짜")
         assert owner.photo(photo_id)["sort_at"] == "2024-05-12T15:30:00"
@@ -147,6 +167,7 @@ def test_a_photo_is_marked_deleted_and_restored(
         ids = take(owner, [(640, 480), (480, 640), (640, 480)]).ids
         seen = visit(user=owner)
         page = seen.page
+        page.clock.install()
         seen.go("/")
         tile(page, 1).click()
         shows(seen, ids[1])
@@ -159,6 +180,17 @@ def test_a_photo_is_marked_deleted_and_restored(
         page.route("**/api/photos/bulk", answering(500))
         page.keyboard.press("f")
         expect(viewer(page).get_by_text("Something went wrong")).to_be_visible()
+        expect(heart).to_have_attribute("aria-pressed", "true")
+        page.unroute("**/api/photos/bulk")
+        seen.expected.append("ERR_FAILED")
+        page.route("**/api/photos/bulk", lambda route: route.abort())
+        page.keyboard.press("f")
+        expect(heart).to_have_attribute("aria-pressed", "false")
+        unknown = viewer(page).get_by_text("The server did not answer")
+        for _ in range(9):
+            page.clock.fast_forward(10_000)  # the client's patience
+            page.wait_for_timeout(100)
+        expect(unknown).to_be_visible()
         expect(heart).to_have_attribute("aria-pressed", "true")
         page.unroute("**/api/photos/bulk")
 

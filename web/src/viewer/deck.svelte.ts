@@ -8,7 +8,6 @@ import { onChanged, type Change } from "../photos/changes";
 import type { Shown } from "../timeline/shown";
 import type { Photo, PhotoCache } from "./photo";
 import { PREVIEW, Picture, isMoving, type Status } from "./picture";
-import { seek } from "./seek";
 
 /** Photos on either side that are made ready. */
 const AROUND = 1;
@@ -177,7 +176,9 @@ export class Deck {
     }
     if (!this.pinned) {
       this.pinned = true;
-      void seek(this.photos, this.id, this.cache).then((found) => found >= 0 && !this.closing && this.sync());
+      void import("./seek")
+        .then(({ seek }) => seek(this.photos, this.id, this.cache))
+        .then((found) => found >= 0 && this.sync(), () => undefined);
     }
     return Math.min(this.index, ids.length);
   }
@@ -197,7 +198,7 @@ export class Deck {
   private turn(at: number): void {
     const { pswp } = this;
     this.index = at;
-    for (const { index } of [...pswp.contentLoader._cachedItems]) pswp.contentLoader.removeByIndex(index);
+    for (const { content } of this.pictures.values()) if (content) pswp.contentLoader.removeByIndex(content.index);
     pswp.currIndex = pswp.potentialIndex = at;
     pswp.mainScroll.itemHolders.forEach((holder, i) => pswp.setContent(holder, at - 1 + i, true));
     pswp.currSlide = pswp.mainScroll.itemHolders[1].slide;
