@@ -1,8 +1,14 @@
 """The page, what it loads, and what it may load, as a service gives them."""
 
 import gzip
+import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+import shutil
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +16,15 @@ from fastapi import FastAPI
 
 from photo_api.accounts.links import INVITATION_PAGE, RESET_PAGE
 from photo_api.contract import GALLERY_FILES, GALLERY_VIEWS
-from photo_api.gallery.built_files import IMMUTABLE, PAGE, read_built, share_files
+from photo_api.gallery.built_files import (
+    IMMUTABLE,
+    MANIFEST,
+    PAGE,
+    SHARE,
+    SUMS,
+    read_built,
+    share_files,
+)
 from photo_api.gallery.routes import install_gallery
 from tests.in_process import Asked, Worker, in_process
 from tests.service import Service, migrate_once
@@ -146,3 +160,78 @@ async def test_requests_of_the_page_are_counted_by_their_routes(worker: Worker) 
 )
 def test_a_client_gets_what_it_can_read(accepted: str, coding: str | None) -> None:
     assert read_built()[PAGE].best(accepted)[1] == coding
+
+
+def first_script(built: Path) -> Path:
+    return min(built.glob("assets/first-*.js"))
+
+
+def of_another_release(built: Path) -> None:
+    """Whole, but with another name for what share pages load."""
+    manifest = built / MANIFEST[1:]
+    manifest.write_text(manifest.read_text().replace(SHARE, "src/shared.ts"))
+    sums = "find . -type f ! -name .sums ! -name .state -exec sha256sum {} + >../sums"
+    subprocess.run(["sh", "-c", f"{sums} && mv ../sums .sums"], cwd=built, check=True)
+
+
+BROKEN: Mapping[str, Callable[[Path], object]] = {
+    "nothing has been built": shutil.rmtree,
+    "first-": lambda built: first_script(built).unlink(),
+    "first-.* is not as it was built": lambda built: first_script(built).write_bytes(b"half of"),
+    "manifest.json is not": lambda built: (built / MANIFEST[1:]).unlink(),
+    "index.html is not": lambda built: (built / PAGE[1:]).write_bytes(b""),
+    "old.js is not": lambda built: (built / "assets/old.js").write_text("of another build"),
+    SUMS: lambda built: (built / SUMS).unlink(),
+    f"what {SHARE} has become": of_another_release,
+}
+"""By what the log says of it."""
+
+
+@pytest.mark.parametrize("said", BROKEN)
+def test_what_is_no_whole_build_is_not_served_and_the_log_says_so(
+    said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    built = tmp_path / "built"
+    shutil.copytree(str(files("photo_api.gallery").joinpath("built")), built)
+    assert read_built(built)
+    BROKEN[said](built)
+    with caplog.at_level(logging.WARNING):
+        found = read_built(built)
+    assert install_gallery(FastAPI(), found) is None
+    assert re.search(f"there is no gallery.*{said}", caplog.text)
+
+
+def test_who_starts_while_another_build_takes_the_place_gets_one_of_them_whole(
+    tmp_path: Path,
+) -> None:
+    builds = []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        shutil.copytree(str(files("photo_api.gallery").joinpath("built")), folder)
+        builds.append(folder)
+    of_other = builds[1] / "assets/other.js"
+    of_other.write_text("other")
+    with (builds[1] / SUMS).open("a") as sums:
+        digest = subprocess.check_output(["sha256sum", "assets/other.js"], cwd=builds[1], text=True)
+        sums.write(digest)
+    built, ended = tmp_path / "built", threading.Event()
+    builds[0].rename(built)
+
+    def replace() -> None:
+        """As `scripts/gallery` does, again and again."""
+        spare, old = builds[1], tmp_path / "built.old"
+        while not ended.wait(0.02):
+            built.rename(old)
+            spare.rename(built)
+            old.rename(spare)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        seen = [len(read_built(built)) for _ in range(20)]
+    finally:
+        ended.set()
+        thread.join()
+    assert 0 not in seen
+    assert len(set(seen)) <= 2

@@ -1,18 +1,26 @@
-"""The gallery's built files, read once for a worker: about 300 kB."""
+"""The gallery's built files, read once for a worker: about 300 kB. All of one build, or none."""
 
 import json
+import logging
 import mimetypes
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+log = logging.getLogger(__name__)
+
 PAGE = "/index.html"
 MANIFEST = "/.vite/manifest.json"
 """In which Vite says what each source has become."""
 SHARE = "src/share.ts"
+SUMS = ".sums"
+"""What `sha256sum` says of all files of the build."""
+PAUSES = (0.2, 0.4, 0.8, 0.0)
+"""Seconds for `scripts/gallery`, which may just now put another build in place of this one."""
 IMMUTABLE = "public, max-age=31536000, immutable"
 """For files that are named after what is in them."""
 LOOK_AGAIN = "no-cache"
@@ -48,21 +56,55 @@ class BuiltFile:
         return self.plain, None
 
 
+class NotWhole(Exception):
+    """What is there is no build, or none that this release can serve; the text says why."""
+
+
 def read_built(folder: Traversable | None = None) -> dict[str, BuiltFile]:
-    """By the paths under which they are served; empty where nothing has been built."""
+    """By the paths under which they are served; empty, and the log says why, where no whole build
+    is."""
     folder = folder or files("photo_api.gallery").joinpath("built")
-    found = dict(_walk(folder, "")) if folder.is_dir() else {}
-    return {
+    problem = ""
+    for pause in PAUSES:
+        try:
+            return _whole(folder)
+        except (NotWhole, OSError) as error:
+            problem = str(error)
+        time.sleep(pause)
+    log.warning("there is no gallery, only the API; mend it with: make gallery: %s", problem)
+    return {}
+
+
+def share_files(built: Mapping[str, BuiltFile]) -> tuple[str, str]:
+    """The addresses of the style and the script of share pages. Raises `NotWhole`."""
+    try:
+        entry = json.loads(built[MANIFEST].plain)[SHARE]
+        style, script = f"/{entry['css'][0]}", f"/{entry['file']}"
+    except (ValueError, LookupError, TypeError) as error:
+        raise NotWhole(f"{MANIFEST[1:]} does not say what {SHARE} has become") from error
+    if not {style, script} <= built.keys():
+        raise NotWhole(f"{SHARE} has become files that are not there")
+    return style, script
+
+
+def _whole(folder: Traversable) -> dict[str, BuiltFile]:
+    if not folder.is_dir():
+        raise NotWhole("nothing has been built")
+    lines = folder.joinpath(SUMS).read_text().splitlines()
+    wanted = {name.removeprefix("./"): told for told, _, name in (x.partition("  ") for x in lines)}
+    found = dict(_walk(folder, ""))
+    sums = {name: sha256(body).hexdigest() for name, body in found.items()}
+    if wrong := sorted(dict(sums.items() ^ wanted.items())):
+        raise NotWhole(f"{wrong[0]} is not as it was built ({len(wrong)} files in all)")
+    built = {
         f"/{name}": _file(name, body, found)
         for name, body in found.items()
         if not name.endswith(tuple(ENCODINGS.values()))
     }
-
-
-def share_files(built: Mapping[str, BuiltFile]) -> tuple[str, str]:
-    """The addresses of the style and the script of share pages."""
-    entry = json.loads(built[MANIFEST].plain)[SHARE]
-    return f"/{entry['css'][0]}", f"/{entry['file']}"
+    if PAGE not in built:
+        raise NotWhole(f"there is no {PAGE[1:]}")
+    share_files(built)
+    return built
 
 
 def _walk(folder: Traversable, below: str) -> list[tuple[str, bytes]]:
