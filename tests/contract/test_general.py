@@ -50,7 +50,7 @@ def test_a_route_without_its_prefix_says_so(service: Service, path: str, told: b
 def test_the_api_says_what_it_is(service: Service, path: str) -> None:
     answer = httpx.get(service.url + path)
     assert answer.status_code == 200
-    assert set(answer.json()) == {"name", "version", "docs", "registration"}
+    assert set(answer.json()) == {"name", "version", "docs", "registration", "trash_days"}
     assert httpx.get(service.url + answer.json()["docs"]).status_code == 200
 
 

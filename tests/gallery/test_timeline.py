@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 
 from tests.gallery.axe import faults
 from tests.gallery.conftest import Visit
-from tests.service import User, eventually, jpeg
+from tests.service import Service, User, eventually, jpeg
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
@@ -201,3 +201,33 @@ def test_what_others_do_appears_without_moving_the_rest(
     expect(tiles(page).first).to_have_attribute("aria-setsize", str(total))
     assert place(page) == pytest.approx([index, y], abs=2)
     assert collector.api.get(f"/photos/{added}").status_code == 404
+
+
+def test_without_a_trash_whoever_deletes_is_asked(
+    start_service: Callable[..., Service], visit: Callable[..., Visit]
+) -> None:
+    service = start_service(TRASH_DAYS="0", PUBLIC_URL="")
+    user = service.new_user()
+    kept, gone = user.upload(jpeg())["id"], user.upload(jpeg())["id"]
+    seen = visit(user=user, service=service)
+    page, asked = seen.page, list[str]()
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        if len(asked) == 1:
+            dialog.dismiss()
+        else:
+            dialog.accept()
+
+    page.on("dialog", answer)
+    seen.go("/")
+    tiles(page).first.get_by_role("checkbox").click()
+    delete = page.get_by_role("button", name="Delete")
+    delete.click()
+    expect(delete).to_be_enabled()
+    expect(tiles(page)).to_have_count(2)
+    delete.click()
+    expect(page.get_by_text("The photo is deleted.")).to_be_visible()
+    expect(tiles(page)).to_have_count(1)
+    assert ["for good" in text for text in asked] == [True, True]
+    assert [photo["id"] for photo in user.api.get("/photos/").json()] == [kept] != [gone]

@@ -84,9 +84,13 @@ def install_docs(app: FastAPI) -> None:
         return page
 
     async def about(request: Request) -> Response:
-        registration = request.state.app.settings.auth.registration
+        settings = request.state.app.settings
         what = {"name": app.title, "version": app.version, "docs": "/docs"}
-        return json_response(what | {"registration": registration})
+        run = {
+            "registration": settings.auth.registration,
+            "trash_days": settings.uploads.trash_days,
+        }
+        return json_response(what | run)
 
     pages = {API_PREFIX: about, OPENAPI: openapi, "/docs": docs, "/redoc": redoc}
     for path, page in pages.items():

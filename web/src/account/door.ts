@@ -1,6 +1,7 @@
 /** How people come in: signing in, opening an account, setting a password by a link, and going. */
 
 import { ApiError, call } from "../api/client";
+import { service } from "../api/service";
 import { drop, keep, type Granted, type Left } from "../api/session";
 import { forget, keep as keepText, kept } from "../kept";
 import { t } from "../i18n/index.svelte";
@@ -11,7 +12,7 @@ export type Registration = "open" | "invitation" | "closed" | "unknown";
 
 export async function registration(): Promise<Registration> {
   try {
-    return (await call<{ registration?: Registration }>("GET", "/", { anonymous: true })).registration ?? "unknown";
+    return (await service()).registration ?? "unknown";
   } catch {
     return "unknown";
   }

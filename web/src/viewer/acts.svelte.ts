@@ -1,7 +1,8 @@
 /** What is done to the photo that is open: shown as done at once, and put right when it was not. */
 
 import { ApiError, Unreachable } from "../api/client";
-import { t, type Key } from "../i18n/index.svelte";
+import { deletesForGood } from "../api/service";
+import { counted, t, type Key } from "../i18n/index.svelte";
 import { bulk, type Operation } from "../photos/changes";
 import { download } from "../photos/download";
 import { notify, notifyFailure } from "../ui/notices.svelte";
@@ -35,9 +36,17 @@ export class Acts {
   async remove(): Promise<void> {
     const { id } = this.deck;
     if (id === 0 || this.deck.isLeaving(id)) return;
+    let final;
+    try {
+      final = await deletesForGood();
+    } catch (error) {
+      return notifyFailure(problem(error), { text: t("action.retry"), run: () => void this.remove() });
+    }
+    if (final && !confirm(counted("selection.sure", 1))) return;
     this.deck.leave();
     const gone = await this.again("delete", id);
     if (!gone) return this.deck.stay(id);
+    if (final) return notify(counted("selection.gone", 1));
     notify(t("viewer.deleted"), { text: t("action.undo"), run: () => void this.restore(id) });
   }
 

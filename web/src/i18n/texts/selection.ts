@@ -19,11 +19,19 @@ export const en = {
   "selection.done_archive.other": "{count} photos are archived.",
   "selection.done_unarchive.one": "The photo is back in the timeline.",
   "selection.done_unarchive.other": "{count} photos are back in the timeline.",
+  "selection.sure.one": "Delete this photo for good? This service has no trash.",
+  "selection.sure.other": "Delete {count} photos for good? This service has no trash.",
+  "selection.gone.one": "The photo is deleted.",
+  "selection.gone.other": "{count} photos are deleted.",
   "selection.done_delete.one": "The photo is in the trash.",
   "selection.done_delete.other": "{count} photos are in the trash.",
 } as const;
 
 export const ko: Record<keyof typeof en, string> = {
+  "selection.sure.one": "이 사진을 영구히 삭제할까요? 이 서비스에는 휴지통이 없습니다.",
+  "selection.sure.other": "사진 {count}장을 영구히 삭제할까요? 이 서비스에는 휴지통이 없습니다.",
+  "selection.gone.one": "사진을 삭제했습니다.",
+  "selection.gone.other": "사진 {count}장을 삭제했습니다.",
   "selection.name": "선택한 사진",
   "selection.count": "{count}장 선택됨",
   "selection.clear": "선택 해제",
