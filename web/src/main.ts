@@ -1,6 +1,7 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
 import { firstTexts } from "./i18n/index.svelte";
+import { forget } from "./kept";
 import { part } from "./part";
 import { showTheme } from "./ui/theme.svelte";
 import "./app.css";
@@ -9,4 +10,4 @@ showTheme();
 await part(firstTexts);
 mount(App, { target: document.getElementById("app")! });
 // Whole: see public/start.js.
-sessionStorage.removeItem("photo-api.start");
+forget("photo-api.start", "tab");

@@ -38,8 +38,11 @@ export const STAYS: Leaving = { may: () => false, leave: () => {} };
 const page: Leaving = {
   may() {
     if (!navigator.onLine || unfinishedUploads() > 0) return false;
-    const before = Number(sessionStorage.getItem(KEY) ?? 0);
-    return Math.abs(Date.now() - before) > SELDOM;
+    try {
+      return Math.abs(Date.now() - Number(sessionStorage.getItem(KEY) ?? 0)) > SELDOM;
+    } catch {
+      return false; // Where nothing is kept, it would be loaded again and again.
+    }
   },
   leave() {
     sessionStorage.setItem(KEY, String(Date.now()));

@@ -133,3 +133,29 @@ test("without a place to keep them, tokens hold as long as the page", async () =
   session.drop("out");
   expect(session.signedIn()).toBe(false);
 });
+
+test("what is no session is as good as none", () => {
+  const whole = { access: "a.b.c", refresh: "r", at: 0, expiresAt: 1 };
+  const odd = [{}, [], 42, true, "x", { ...whole, access: 1 }, { ...whole, refresh: "" }, { ...whole, access: "\u00e9" }, { ...whole, at: null }];
+  for (const told of odd) {
+    kept.set("photo-api.session", JSON.stringify(told));
+    expect([told, session.signedIn()]).toEqual([told, false]);
+  }
+  kept.set("photo-api.session", JSON.stringify(whole));
+  expect(session.signedIn()).toBe(true);
+});
+
+test("where nothing more can be written, what came last counts, until another tab writes", async () => {
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: () => {
+      throw new DOMException("full", "QuotaExceededError");
+    },
+    removeItem: (key: string) => kept.delete(key),
+  });
+  answers = [json({}, 401), json(granted("2")), json("me"), json("me")];
+  expect([await me(), await me()]).toEqual(["me", "me"]);
+  expect(asked.at(-1)).toBe("me access-2");
+  kept.set("photo-api.session", JSON.stringify({ access: "access-9", refresh: "r", at: Date.now(), expiresAt: Date.now() + HOUR }));
+  expect(await session.accessToken()).toBe("access-9");
+});

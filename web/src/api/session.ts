@@ -48,10 +48,21 @@ let left: Left | null = null;
 
 function tokens(): Tokens | null {
   try {
-    return JSON.parse(kept(KEY) ?? "null") as Tokens | null;
+    const told = JSON.parse(kept(KEY) ?? "null") as Tokens | null;
+    return told !== null && isWhole(told) ? told : null;
   } catch {
     return null;
   }
+}
+
+/** What another release, or whoever else, has put there is as good as nothing: no answer of the service
+ * would ever end it. */
+function isWhole({ access, refresh, at, expiresAt }: Partial<Record<keyof Tokens, unknown>>): boolean {
+  return isToken(access) && isToken(refresh) && Number.isFinite(at) && Number.isFinite(expiresAt);
+}
+
+function isToken(told: unknown): boolean {
+  return typeof told === "string" && /^[\x21-\x7e]+$/.test(told);
 }
 
 export function signedIn(): boolean {

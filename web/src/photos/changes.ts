@@ -21,14 +21,24 @@ type Listener = (change: Change) => void;
 
 const MOST = 1_000;
 const listeners = new Set<Listener>();
-const tabs = new BroadcastChannel("photo-api.changes");
-tabs.onmessage = (event: MessageEvent<Change>) => hand(event.data);
+const tabs = openChannel();
+
+/** Null where the browser keeps pages apart. */
+function openChannel(): BroadcastChannel | null {
+  try {
+    const channel = new BroadcastChannel("photo-api.changes");
+    channel.onmessage = (event: MessageEvent<Change>) => hand(event.data);
+    return channel;
+  } catch {
+    return null;
+  }
+}
 
 export function changed(what: Change["what"], ids: readonly number[]): void {
   if (ids.length === 0) return;
   const change: Change = { what, ids: [...ids] };
   hand(change);
-  tabs.postMessage(change);
+  tabs?.postMessage(change);
 }
 
 /** Calls back for each change until the function that it gives is called. */

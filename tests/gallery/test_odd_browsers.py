@@ -1,0 +1,38 @@
+"""Browsers that keep nothing, and what others have left in them."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.gallery.conftest import Visit
+from tests.service import PASSWORD, User
+
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
+
+DENIED = """for (const name of ["localStorage", "sessionStorage", "indexedDB", "BroadcastChannel"])
+    Object.defineProperty(window, name, {
+        get() { throw new DOMException("denied", "SecurityError") }})"""
+
+
+def test_a_browser_that_keeps_nothing_shows_photos(
+    uploader: User, visit: Callable[..., Visit]
+) -> None:
+    uploader.upload()
+    seen = visit()
+    page = seen.page
+    page.add_init_script(DENIED)
+    seen.go("/")
+    page.get_by_label("E-mail").fill(uploader.email)
+    page.get_by_role("textbox", name="Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("[data-index]")).to_have_count(1)
+
+
+def test_what_is_no_session_leads_to_the_form(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.expected = ["favicon.ico"]  # for which browsers ask of the picture's page
+    seen.go("/icon.svg")
+    seen.page.evaluate("""localStorage.setItem("photo-api.session", '{"access": 1}')""")
+    seen.go("/")
+    expect(seen.page.get_by_label("E-mail")).to_be_visible()
