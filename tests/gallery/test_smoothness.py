@@ -117,7 +117,8 @@ def flown_over(page: Page) -> None:
 def in_view(page: Page) -> None:
     """Photos are on the screen, each with its picture."""
     shown = """() => {
-        const box = document.querySelector(".box").getBoundingClientRect();
+        const box = document.querySelector(".box")?.getBoundingClientRect();
+        if (!box) return false;
         const tiles = [...document.querySelectorAll("[data-index]")].filter(tile => {
             const at = tile.getBoundingClientRect();
             return at.bottom > box.top && at.top < box.bottom;
@@ -136,8 +137,11 @@ class ProcessorTime:
     task that took long because others had the processor was no long one."""
 
     def __init__(self) -> None:
-        children = psutil.Process().children(recursive=True)
-        self._pids = [child.pid for child in children if "--type=renderer" in child.cmdline()]
+        self._pids = list[int]()
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it may have ended, or be ending
+                if "--type=renderer" in child.cmdline():
+                    self._pids.append(child.pid)
         self._seen: list[tuple[float, float]] = []
         self._over = Event()
         self._thread = Thread(target=self._look, daemon=True)
