@@ -1,4 +1,4 @@
-"""Browsers that keep nothing, and what others have left in them."""
+"""Browsers that keep nothing, what is left in them, and networks that answer themselves."""
 
 from collections.abc import Callable
 
@@ -36,3 +36,22 @@ def test_what_is_no_session_leads_to_the_form(visit: Callable[..., Visit]) -> No
     seen.page.evaluate("""localStorage.setItem("photo-api.session", '{"access": 1}')""")
     seen.go("/")
     expect(seen.page.get_by_label("E-mail")).to_be_visible()
+
+
+def test_a_page_of_the_network_is_no_answer_of_the_service(
+    uploader: User, visit: Callable[..., Visit]
+) -> None:
+    """As a hotel's, that wants a name first: in place of waiting for ever, the page says so."""
+    seen = visit(user=uploader)
+    page = seen.page
+    page.route(
+        "**/api/**", lambda route: route.fulfill(body="<html>Room?", content_type="text/html")
+    )
+    for path in ("/", "/albums", "/albums/1", "/search?q=a", "/favourites", "/trash", "/account"):
+        seen.go(path)
+        main = page.get_by_role("main")
+        expect(main).to_contain_text("The server cannot be reached.")
+        expect(main.get_by_role("button", name="Try again")).to_be_visible()
+    page.unroute("**/api/**")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("main")).to_contain_text(uploader.email)

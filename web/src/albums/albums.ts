@@ -1,6 +1,6 @@
 /** Requests about albums, and what the API answers. */
 
-import { call, send } from "../api/client";
+import { call, send, told } from "../api/client";
 import { bulk } from "../photos/changes";
 
 export type Sort = "position" | "-position" | "taken" | "-taken";
@@ -34,7 +34,7 @@ export interface AlbumPage {
 export async function albumPage(cursor: string | null, signal?: AbortSignal): Promise<AlbumPage> {
   const more = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
   const answer = await send("GET", `/albums?covers=true&limit=${PAGE}${more}`, { signal });
-  return { albums: (await answer.json()) as Album[], next: nextIn(answer.headers.get("Link")) };
+  return { albums: await told<Album[]>(answer, signal), next: nextIn(answer.headers.get("Link")) };
 }
 
 /** The cursor in `</api/albums/?cursor=…&limit=100>; rel="next"`. */

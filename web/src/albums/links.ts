@@ -1,6 +1,6 @@
 /** An album's share links. */
 
-import { call, send } from "../api/client";
+import { call, send, told } from "../api/client";
 import { nextIn } from "./albums";
 
 export interface Link {
@@ -21,7 +21,7 @@ export async function linksOf(albumId: number, signal: AbortSignal): Promise<Lin
   do {
     const more: string = cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`;
     const answer: Response = await send("GET", `/albums/${albumId}/share${more}`, { signal });
-    links.push(...((await answer.json()) as Link[]));
+    links.push(...(await told<Link[]>(answer, signal)));
     cursor = nextIn(answer.headers.get("Link"));
   } while (cursor !== null);
   return links;

@@ -21,6 +21,11 @@ export class ApiError extends Error {
   ) {
     super(detail);
   }
+
+  /** Said by no API: by a proxy before it, which knows nothing of photos. */
+  get foreign(): boolean {
+    return this.code === `http_${this.status}`;
+  }
 }
 
 /** No answer came, after all attempts: what was asked for may or may not have happened. */
@@ -43,15 +48,19 @@ const PASSING = new Set([502, 503, 504]);
 const PATIENCE = 30_000;
 
 export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const answer = await send(method, path, options);
-  let text: string;
+  return told<T>(await send(method, path, options), options.signal);
+}
+
+/** What an answer says. One that is cut off, or is none of the service's, such as the page by which a
+ * hotel's network asks for a name, is no answer. */
+export async function told<T>(answer: Response, signal?: AbortSignal): Promise<T> {
   try {
-    text = await answer.text();
+    const text = await answer.text();
+    return (text === "" ? undefined : JSON.parse(text)) as T;
   } catch (error) {
-    if (options.signal?.aborted) throw error;
-    throw new Unreachable(path);
+    if (signal?.aborted) throw error;
+    throw new Unreachable(answer.url);
   }
-  return (text === "" ? undefined : JSON.parse(text)) as T;
 }
 
 export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
@@ -116,18 +125,18 @@ async function once(
 }
 
 async function failure(answer: Response, repeated: boolean): Promise<ApiError> {
-  let told: { detail?: unknown; code?: string; request_id?: string } = {};
+  let said: { detail?: unknown; code?: string; request_id?: string } = {};
   try {
-    told = (await answer.json()) as typeof told;
+    said = ((await answer.json()) as typeof said | null) ?? said;
   } catch {
     // A proxy's own page: the status has to do.
   }
-  const detail = typeof told.detail === "string" ? told.detail : firstOf(told.detail);
+  const detail = typeof said.detail === "string" ? said.detail : firstOf(said.detail);
   return new ApiError(
     answer.status,
-    told.code ?? `http_${answer.status}`,
+    said.code ?? `http_${answer.status}`,
     detail,
-    told.request_id ?? answer.headers.get("X-Request-ID") ?? "",
+    said.request_id ?? answer.headers.get("X-Request-ID") ?? "",
     Number(answer.headers.get("Retry-After") ?? 0),
     repeated,
   );

@@ -159,3 +159,15 @@ test("where nothing more can be written, what came last counts, until another ta
   kept.set("photo-api.session", JSON.stringify({ access: "access-9", refresh: "r", at: Date.now(), expiresAt: Date.now() + HOUR }));
   expect(await session.accessToken()).toBe("access-9");
 });
+
+test("a page of somebody else's network is no answer of the service", async () => {
+  const page = (status: number) => () => new Response("<html>Room number, please", { status });
+  answers = [page(200)];
+  expect(await me()).toBeInstanceOf(client.Unreachable);
+  answers = [page(403)];
+  expect(await me()).toMatchObject({ status: 403, foreign: true });
+  answers = [json({ code: "forbidden", detail: "" }, 403)];
+  expect(await me()).toMatchObject({ status: 403, foreign: false });
+  answers = [json(null, 400)];
+  expect(await me()).toMatchObject({ status: 400, foreign: true });
+});

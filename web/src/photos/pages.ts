@@ -1,6 +1,6 @@
 /** Lists of photos by the API's parameters, page by page. */
 
-import { send } from "../api/client";
+import { send, told } from "../api/client";
 import type { FetchPage } from "../timeline/list.svelte";
 
 const PAGE = 200;
@@ -11,7 +11,7 @@ export function photosBy(parameters: Record<string, string>): FetchPage {
     const query = new URLSearchParams({ ...parameters, limit: String(PAGE) });
     if (cursor !== null) query.set("cursor", cursor);
     const answer = await send("GET", `/photos/?${query}`, { signal });
-    const photos = (await answer.json()) as { id: number; width: number | null; height: number | null }[];
+    const photos = await told<{ id: number; width: number | null; height: number | null }[]>(answer, signal);
     return {
       photos: photos.map(({ id, width, height }) => ({ id, ratio: width && height ? width / height : 0 })),
       next: nextIn(answer.headers.get("Link")),

@@ -1,7 +1,7 @@
 /** Photos that suit what was asked, page by page. */
 
 import { nextIn } from "../albums/albums";
-import { call, send } from "../api/client";
+import { call, send, told } from "../api/client";
 import type { Change } from "../photos/changes";
 import { ListModel, type ListPage } from "../timeline/list.svelte";
 import { written, type Asked } from "./asked";
@@ -19,7 +19,7 @@ export function found(asked: Asked): ListModel {
   async function page(cursor: string | null, signal: AbortSignal): Promise<ListPage> {
     const more = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
     const answer = await send("GET", query + more, { signal });
-    const photos = (await answer.json()) as Photo[];
+    const photos = await told<Photo[]>(answer, signal);
     return {
       photos: photos.map(({ id, width, height }) => ({ id, ratio: width && height ? width / height : 0 })),
       next: nextIn(answer.headers.get("Link")),

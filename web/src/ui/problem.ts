@@ -11,9 +11,10 @@ export function problem(error: unknown, texts: Partial<Record<string, Key>> = {}
   if (own) return t(own, { wait: duration(error.retryAfter), detail: error.detail });
   if (error.status === 401) return t("error.signed_out");
   if (error.code === "inactive_user") return t("error.inactive");
-  if (error.status === 404) return t("error.not_found");
   if (error.status === 429) return t("error.too_often", { wait: duration(error.retryAfter) });
   if (error.status === 503) return t("error.busy");
+  if (error.foreign) return t("error.between", { status: error.status });
+  if (error.status === 404) return t("error.not_found");
   if (error.status >= 500) return t("error.inside", { request: error.requestId });
   // The API's own words say what is wrong with the input, and what to do.
   return error.detail;

@@ -35,6 +35,6 @@ function refusedByApi(error: ApiError): Judgement {
   if (status === 401) return { kind: "account" };
   if (status === 429 || code === "request_in_progress") return { kind: "wait", seconds: Math.max(1, retryAfter) };
   if (status >= 500) return { kind: "trouble", code: "unreachable" };
-  if (code === "request_timeout") return { kind: "again", code: "unreachable" };
+  if (code === "request_timeout" || error.foreign) return { kind: "again", code: "unreachable" };
   return { kind: "refused", code: status === 404 ? "album_gone" : code, detail };
 }

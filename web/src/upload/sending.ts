@@ -108,7 +108,7 @@ async function confirmed(
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.code === "not_uploaded") return null;
-    if (error.status === 404 || error.code === "upload_expired") {
+    if ((error.status === 404 && !error.foreign) || error.code === "upload_expired") {
       forget(upload, noted);
       return null;
     }

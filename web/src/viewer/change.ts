@@ -30,6 +30,6 @@ export async function say(deck: Deck, id: number, said: Said): Promise<Photo> {
 
 /** What went wrong, in words. */
 export function whyNot(error: unknown): string {
-  if (error instanceof ApiError && error.status === 404) return t("viewer.gone_meanwhile");
+  if (error instanceof ApiError && error.status === 404 && !error.foreign) return t("viewer.gone_meanwhile");
   return problem(error);
 }

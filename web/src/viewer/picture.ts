@@ -78,7 +78,7 @@ export class Picture {
       else this.become("failed");
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError && error.status === 404) this.become("gone");
+      if (error instanceof ApiError && error.status === 404 && !error.foreign) this.become("gone");
       // What is on the screen stays there.
       else if (this.status !== "shown") this.become("missed");
     }

@@ -1,6 +1,6 @@
 /** What was deleted and can be restored, the last deleted first. */
 
-import { call, send } from "../api/client";
+import { call, send, told } from "../api/client";
 import { nextIn } from "../albums/albums";
 import { ListModel, type ListPage } from "../timeline/list.svelte";
 import { tileOf, type TileAnswer } from "../timeline/shown";
@@ -52,7 +52,7 @@ export class TrashModel extends ListModel {
   private async page(cursor: string | null, signal: AbortSignal): Promise<ListPage> {
     const more = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
     const answer = await send("GET", `/photos/trash?limit=${PAGE}${more}`, { signal });
-    const photos = (await answer.json()) as TrashedPhoto[];
+    const photos = await told<TrashedPhoto[]>(answer, signal);
     for (const { id, purge_at } of photos) this.ends.set(id, Date.parse(purge_at));
     if (cursor === null && photos.length > 0) {
       const [{ trashed_at, purge_at }] = photos;

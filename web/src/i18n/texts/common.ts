@@ -25,6 +25,7 @@ export const en = {
   "error.too_often": "That was too often. Wait {wait} and try again.",
   "error.signed_out": "You are not signed in any more. Sign in and try again.",
   "error.inactive": "This account has been disabled. Ask whoever runs this gallery.",
+  "error.between": "Something between this page and the server refused this ({status}). Try again; tell whoever runs it if it stays so.",
   "error.view": "This part of the page could not be loaded. Check your connection and try again.",
 } as const;
 
@@ -54,5 +55,6 @@ export const ko: Record<keyof typeof en, string> = {
   "error.too_often": "너무 자주 시도했습니다. {wait} 뒤에 다시 시도하세요.",
   "error.signed_out": "로그인이 끝났습니다. 다시 로그인한 뒤 시도하세요.",
   "error.inactive": "이 계정은 사용이 중지되었습니다. 갤러리 운영자에게 문의하세요.",
+  "error.between": "이 화면과 서버 사이에서 요청이 거절되었습니다({status}). 다시 시도하고, 계속되면 운영자에게 알려 주세요.",
   "error.view": "이 화면을 불러오지 못했습니다. 네트워크를 확인하고 다시 시도하세요.",
 };
