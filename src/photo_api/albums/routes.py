@@ -45,7 +45,7 @@ async def create_album(
 ) -> Response:
     """Open an album."""
     db = caller.state.db
-    key = idempotency(caller.user_id, "albums", idempotency_key, body.model_dump())
+    key = idempotency(caller.user_id, "albums", idempotency_key, body)
 
     async def create(connection: Any) -> int:
         description = body.description or None

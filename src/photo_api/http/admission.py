@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from photo_api.contract import API_PREFIX, HEALTH_PATH, METRICS_PATH
 from photo_api.errors import ApiError, Code
 from photo_api.http.client_address import network_of
-from photo_api.http.connections import LEFT
+from photo_api.http.connections import LEFT, WHOLE
 from photo_api.http.errors import error_response
 from photo_api.settings.serving import HttpSettings
 
@@ -247,35 +247,42 @@ class Admission:
         most = LARGEST_OF_STRANGERS if scope["path"].startswith(STRANGERS) else LARGEST_BODY
         if told_length(scope["headers"]) > most:
             raise _too_large(most)
+        if scope["state"].get(WHOLE, False):  # as most are: a timer costs more than to read them
+            return await self._read(receive, most)
         seconds = self.limits.body_timeout
-        pieces: list[bytes] = []
-        size = 0
-        # One that was sent as a whole is here at once: it is the longest waited for that gives way.
+        # What was sent at once comes at once: it is the longest waited for that gives way.
         if len(self._reading) >= READ_PER_WORK * self.limits.max_in_flight:
             next(iter(self._reading)).reschedule(0)
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 self._reading[limit] = None
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    if piece := message.get("body", b""):
-                        pieces.append(piece)
-                        size += len(piece)
-                        self._waiting += len(piece)
-                    if size > most:
-                        raise _too_large(most)
-                    if not message.get("more_body", False):
-                        return b"".join(pieces)
-                    if self._waiting > MOST_WAITING:
-                        raise _busy()
+                return await self._read(receive, most)
         except TimeoutError:
             text = f"The body did not come within {seconds:g} s, or while others waited; try again"
             raise _Refused(ApiError(Code.REQUEST_TIMEOUT, text), closes=True) from None
         finally:
             self._reading.pop(limit, None)
+
+    async def _read(self, receive: Receive, most: int) -> bytes | None:
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                if piece := message.get("body", b""):
+                    pieces.append(piece)
+                    size += len(piece)
+                    self._waiting += len(piece)
+                if size > most:
+                    raise _too_large(most)
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+                if self._waiting > MOST_WAITING:
+                    raise _busy()
+        finally:
             self._waiting -= size
 
 

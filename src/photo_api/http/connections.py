@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LEFT = "client_left"
 """In a request's state: whether its client has closed the connection."""
 
+WHOLE = "body_is_whole"
+"""In a request's state, once all of its body has come: nothing of it is waited for any more."""
+
 
 def has_left(transport: asyncio.Transport) -> bool:
     """Whether the other end is closed, which a connection that is not read from does not say."""

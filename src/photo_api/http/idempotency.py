@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import BaseModel
+
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.errors import ApiError, Code
 from photo_api.registry import leases
@@ -53,9 +55,14 @@ class Replay:
     resource_id: int
 
 
-def idempotency(user_id: int, route: str, key: str | None, request: object) -> Key | None:
+def idempotency(
+    user_id: int, route: str, key: str | None, request: BaseModel | list[Any]
+) -> Key | None:
     """The key of a request whose content is known, or None when the client sent none."""
-    return Key(user_id, route, key, fingerprint(request)) if key is not None else None
+    if key is None:
+        return None
+    content = request.model_dump(mode="json") if isinstance(request, BaseModel) else request
+    return Key(user_id, route, key, fingerprint(content))
 
 
 def fingerprint(request: object) -> bytes:

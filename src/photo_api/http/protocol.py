@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from photo_api.contract import INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
 from photo_api.http.admission import told_length
-from photo_api.http.connections import LEFT, Connections, has_left
+from photo_api.http.connections import LEFT, WHOLE, Connections, has_left
 from photo_api.http.cross_origin import headers_for_unread
 from photo_api.http.errors import error_response
 from photo_api.http.json import UNLESS_SAID
@@ -190,6 +190,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return  # the parser says so before the body
         self._in_body, self._unparsed, self._counting = False, 0, False
         self._body_left = 0
+        self.scope["state"][WHOLE] = True
         super().on_message_complete()
 
     def _head(self) -> int:

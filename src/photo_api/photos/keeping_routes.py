@@ -50,7 +50,7 @@ async def change_many(
 ) -> Response:
     """Change up to 1,000 photos: all in one transaction, with an answer for each id. Done again it
     leaves what is so already."""
-    key = idempotency(caller.user_id, "photos.bulk", idempotency_key, body.model_dump(mode="json"))
+    key = idempotency(caller.user_id, "photos.bulk", idempotency_key, body)
     bulk = Bulk(
         caller.user_id,
         in_order(body.photo_ids),

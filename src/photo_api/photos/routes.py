@@ -71,9 +71,7 @@ async def presign(
 ) -> Response:
     """Begin a direct upload: PUT the bytes to `upload_url` with exactly `upload_headers`, then
     confirm. The URL accepts this size and type only, and with `sha256` these bytes only."""
-    key = idempotency(
-        caller.user_id, "photos.presign", idempotency_key, body.model_dump(mode="json")
-    )
+    key = idempotency(caller.user_id, "photos.presign", idempotency_key, body)
     with results(caller.state.metrics.counts, PRESIGNS) as result:
         begun = await direct_upload.presign(caller.state, caller.user_id, body, key)
         result.word = "duplicate" if begun["duplicate"] else "ok"
