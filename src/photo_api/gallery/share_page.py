@@ -24,6 +24,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "pending": "This photo is being prepared. It will be shown in a moment.",
         "failed": "This photo cannot be shown.",
         "not_found": "This link does not work. Its owner may have revoked it; ask for a new one.",
+        "gone": "This photo is not there any more. Its owner has taken it out.",
         "share_expired": "This link has expired. Ask its owner for a new one.",
         "busy": "This cannot be shown right now. Try again in a moment.",
         "untitled": "Photo",
@@ -42,6 +43,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "pending": "사진을 준비하고 있습니다. 잠시 후 표시됩니다.",
         "failed": "이 사진은 표시할 수 없습니다.",
         "not_found": "이 링크는 쓸 수 없습니다. 소유자가 취소했을 수 있으니 새 링크를 요청하세요.",
+        "gone": "이 사진은 더 이상 없습니다. 소유자가 내렸습니다.",
         "share_expired": "이 링크는 만료되었습니다. 소유자에게 새 링크를 요청하세요.",
         "busy": "지금은 보여 드릴 수 없습니다. 잠시 후 다시 시도하세요.",
         "untitled": "사진",
@@ -158,6 +160,14 @@ def photo_page(frame: Frame, place: Place, shown: SharedPhoto) -> str:
     path = f"{place.path}/photos/{photo['id']}"
     again = f'<meta http-equiv="refresh" content="{AGAIN}">\n' if pending else ""
     return _document(frame, title, photo["description"] or "", image, body, path, again)
+
+
+def gone_page(frame: Frame, place: Place) -> str:
+    """In place of a photo that the link shows no more, with the way back to the others."""
+    text = frame.text("gone")
+    back = f'<a class="button" rel="up" href="{place.page(place.behind)}">{frame.text("back")}</a>'
+    body = f'<nav>{back}</nav><main class="problem"><h1>{text}</h1></main>'
+    return _document(frame, text, "", None, body, "")
 
 
 def problem_page(frame: Frame, problem: str) -> str:

@@ -63,7 +63,10 @@ class SharePages:
             raise not_found("Photo")
         shown = await open_photo(request, state, token, int(given))
         place = share_page.Place(token, request.query_params.get("page", "")[:LONGEST_CURSOR])
-        return self._answer(state, share_page.photo_page(self._frame(request), place, shown))
+        frame = self._frame(request)
+        if shown is None:
+            return self._answer(state, share_page.gone_page(frame, place), 404)
+        return self._answer(state, share_page.photo_page(frame, place, shown))
 
     def problem(self, accepted_language: str, status: int) -> bytes:
         """What somebody reads in place of a page that is not there (404, 410), or not now."""
@@ -75,10 +78,10 @@ class SharePages:
         language = language_of(request.headers.get("accept-language", ""))
         return Frame(language, state.settings.http.public_url, self._style, self._script)
 
-    def _answer(self, state: AppState, page: str) -> Response:
+    def _answer(self, state: AppState, page: str, status: int = 200) -> Response:
         headers = share_headers(state.visitors.origins())
         kept = {"Cache-Control": KEPT, "Vary": "Accept-Language"}
-        return HTMLResponse(page, headers=headers | kept)
+        return HTMLResponse(page, status, headers=headers | kept)
 
 
 PROBLEMS = {404: "not_found", 410: "share_expired"}
@@ -120,7 +123,8 @@ class ProblemPages:
             nonlocal told
             if message["type"] == "http.response.start":
                 status = message["status"]
-                told = status >= 500 or status == 429 or (shared and status >= 400)
+                wrong = status >= 500 or status == 429 or (shared and status >= 400)
+                told = wrong and not _is_page(message)
                 if told:
                     await self._tell(scope, message, send)
                     return
@@ -145,6 +149,12 @@ class ProblemPages:
         ]
         await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _is_page(start: Message) -> bool:
+    """Whether it is in words for people already."""
+    headers: dict[bytes, bytes] = dict(start["headers"])
+    return headers.get(b"content-type", b"").startswith(b"text/html")
 
 
 OF_THE_BODY = (b"content-type", b"content-length")

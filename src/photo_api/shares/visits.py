@@ -72,15 +72,18 @@ async def open_album(
     return AlbumPage(rows[0], page, order.cursor_behind(page, rows))
 
 
-async def open_photo(request: Request, state: AppState, token: str, photo_id: int) -> SharedPhoto:
-    """Raises `ApiError` for a link that does not work or has no such photo. Counts no view."""
+async def open_photo(
+    request: Request, state: AppState, token: str, photo_id: int
+) -> SharedPhoto | None:
+    """None where the link shows no such photo. Raises `ApiError` for one that does not work. Counts
+    no view."""
     row = await queries.shared_photo(state.db, digest(token), photo_id)
     if row is None:
         raise unknown_link(request)
     if row["expired"]:
         raise expired_link(request)
     if row["id"] is None:
-        raise not_found("Photo")
+        return None
     beside = row["before"], row["after"]
     if ORDERS[row["sort"]].descending:
         beside = beside[::-1]
