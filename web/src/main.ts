@@ -2,12 +2,16 @@ import { mount } from "svelte";
 import App from "./App.svelte";
 import { firstTexts } from "./i18n/index.svelte";
 import { forget } from "./kept";
-import { part } from "./part";
+import { part, STAYS } from "./part";
 import { showTheme } from "./ui/theme.svelte";
 import "./app.css";
 
 showTheme();
-await part(firstTexts);
-mount(App, { target: document.getElementById("app")! });
-// Whole: see public/start.js.
-forget("photo-api.start", "tab");
+part(firstTexts, STAYS).then(
+  () => {
+    mount(App, { target: document.getElementById("app")! });
+    // Whole: see public/start.js, which otherwise has the page loaded again.
+    forget("photo-api.start", "tab");
+  },
+  () => dispatchEvent(new Event("photo-api.lacking")),
+);

@@ -46,6 +46,7 @@ export interface Options {
 const ATTEMPTS = 6;
 const PASSING = new Set([502, 503, 504]);
 const PATIENCE = 30_000;
+const LONGEST_PAUSE = 8_000;
 
 export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
   return told<T>(await send(method, path, options), options.signal);
@@ -82,13 +83,19 @@ export async function send(method: string, path: string, options: Options = {}):
         refused = { token, answer };
         continue;
       }
-      if (answer !== null && !PASSING.has(answer.status)) throw await failure(answer, repeated);
-      repeated ||= answer?.status !== 503;
+      if (answer !== null && !mayPass(answer, options)) throw await failure(answer, repeated);
+      repeated ||= answer?.status !== 503 && answer?.status !== 429;
     }
     if (attempt === ATTEMPTS) throw answer ? await failure(answer, repeated) : new Unreachable(path);
     const told = Number(answer?.headers.get("Retry-After") ?? 0) * 1000;
-    await pause(Math.min(told || 250 * 2 ** attempt, 8_000) * (0.75 + Math.random() / 2), options.signal);
+    await pause(Math.min(told || 250 * 2 ** attempt, LONGEST_PAUSE) * (0.75 + Math.random() / 2), options.signal);
   }
+}
+
+/** Also what was too much at once for a moment; who signs in is told how long they have to wait. */
+function mayPass({ status, headers }: Response, { anonymous }: Options): boolean {
+  if (status === 429) return !anonymous && Number(headers.get("Retry-After") ?? 0) * 1000 <= LONGEST_PAUSE;
+  return PASSING.has(status);
 }
 
 /** Null: nobody is signed in. Undefined: that could not be found out now. */
@@ -102,6 +109,7 @@ async function tokenFor(refused: string | undefined): Promise<string | null | un
   }
 }
 
+/** The answer with all of its body, or null: one that was cut off is as good as none. */
 async function once(
   method: string,
   path: string,
@@ -111,17 +119,25 @@ async function once(
 ): Promise<Response | null> {
   const patience = AbortSignal.timeout(most);
   try {
-    return await fetch(`/api${path}`, {
+    const answer = await fetch(`/api${path}`, {
       method,
       headers,
       body,
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
       credentials: "omit",
     });
+    if (isOfSomebodyBetween(answer)) return null;
+    const whole = await answer.blob();
+    return new Response(whole.size > 0 ? whole : null, answer);
   } catch (error) {
     if (signal?.aborted) throw error;
     return null;
   }
+}
+
+/** A page is no answer of the API: a network has its own for people to sign in there. */
+function isOfSomebodyBetween({ ok, headers }: Response): boolean {
+  return ok && /^text\/html\b/i.test(headers.get("Content-Type") ?? "");
 }
 
 async function failure(answer: Response, repeated: boolean): Promise<ApiError> {

@@ -169,7 +169,9 @@ async function ask(refresh: string): Promise<Granted | Response | null> {
       signal: AbortSignal.timeout(PATIENCE),
       credentials: "omit",
     });
-    return answer.ok ? ((await answer.json()) as Granted) : answer;
+    if (answer.ok) return (await answer.json()) as Granted;
+    // A page is of somebody between: it says nothing about the tokens.
+    return /^text\/html\b/i.test(answer.headers.get("Content-Type") ?? "") ? null : answer;
   } catch {
     return null;
   }

@@ -191,10 +191,10 @@ export class TimelineModel implements Shown {
     for (const name of inView) {
       const month = this.months.get(name)!;
       if (month.loading || !this.lacks(name, from, to)) continue;
-      if (month.notBefore > Date.now()) next = Math.min(next, month.notBefore);
+      if (month.notBefore > performance.now()) next = Math.min(next, month.notBefore);
       else if (running++ < MONTHS_AT_ONCE) void this.loadMonth(name).then(() => this.load());
     }
-    if (next < Infinity) this.later = window.setTimeout(() => this.load(), next - Date.now());
+    if (next < Infinity) this.later = window.setTimeout(() => this.load(), next - performance.now());
     this.tileStore.want(Array.from(this.ids.subarray(from, to)).filter((id) => id > 0));
   }
 
@@ -230,7 +230,7 @@ export class TimelineModel implements Shown {
       return null;
     } catch (error) {
       if (signal.aborted) return error;
-      month.notBefore = Date.now() + Math.min(FIRST_WAIT * 2 ** month.failures++, LONGEST_WAIT);
+      month.notBefore = performance.now() + Math.min(FIRST_WAIT * 2 ** month.failures++, LONGEST_WAIT);
       return (this.halted = error);
     }
   }

@@ -91,7 +91,7 @@ export function tileOf(answer: TileAnswer, now = Date.now()): Tile {
     favourite: answer.favourite,
     archived: answer.archived,
     renditions: answer.renditions,
-    until: answer.thumbnail_url === null ? Infinity : endOf(answer.thumbnail_url, now),
+    until: answer.thumbnail_url === null ? Infinity : Math.max(endOf(answer.thumbnail_url, now), now + LEAST),
   };
 }
 
@@ -99,6 +99,10 @@ export function tileOf(answer: TileAnswer, now = Date.now()): Tile {
 export function addressOf(url: string): string {
   return url.startsWith("/") ? `/api${url}` : url;
 }
+
+/** What has just come lasts as long, whatever this machine's clock says: where that is hours ahead, all
+ * addresses seem to have ended, and would be asked for again at once and for ever. */
+const LEAST = 2 * 60_000;
 
 /** Taken where an address does not say when it ends. */
 const UNTOLD = 5 * 60_000;

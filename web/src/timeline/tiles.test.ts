@@ -6,6 +6,8 @@ const MINUTE = 60_000;
 let asked: number[][];
 let made: Set<number>;
 let lost: boolean;
+/** Milliseconds by which this machine's clock is ahead of the service's. */
+let wrong: number;
 
 vi.mock("../api/client", () => ({ call: (_method: string, _path: string, { body }: { body: { photo_ids: number[] } }) => answer(body.photo_ids) }));
 
@@ -22,7 +24,7 @@ function tile(id: number): TileAnswer {
   return {
     id, title: null, original_filename: "x.jpg", content_type: "image/jpeg", width: 3, height: 2, blurhash: null,
     sort_at: "2024-05-07T00:00:00", favourite: false, archived: false, renditions: there ? "ready" : "pending",
-    thumbnail_url: there ? `https://store/${id}?Expires=${Date.now() / 1000 + 600}` : null,
+    thumbnail_url: there ? `https://store/${id}?Expires=${(Date.now() - wrong) / 1000 + 600}` : null,
   };
 }
 
@@ -33,6 +35,7 @@ beforeEach(() => {
   asked = [];
   made = new Set(Array.from({ length: 900 }, (_, i) => i + 1));
   lost = false;
+  wrong = 0;
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -105,3 +108,23 @@ function tileOf(id: number) {
     takenAt: "", favourite: false, archived: false, renditions: "ready" as const, until: 0,
   };
 }
+
+test.each([3 * 60, -3 * 60])("a clock that is %i minutes wrong does not have tiles asked for on and on", async (minutes) => {
+  const tiles = new Tiles(() => undefined);
+  vi.setSystemTime(Date.now() + minutes * MINUTE);
+  wrong = minutes * MINUTE;
+  tiles.want([1, 2]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(asked).toEqual([[1, 2]]);
+});
+
+test("a clock that is put back does not have anybody wait for hours", async () => {
+  const tiles = new Tiles(() => undefined);
+  lost = true;
+  tiles.want([1]);
+  await vi.advanceTimersByTimeAsync(100);
+  lost = false;
+  vi.setSystemTime(Date.now() - 180 * MINUTE);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(asked.length).toBe(2);
+});

@@ -22,7 +22,8 @@ export class Tiles {
   private wanted: readonly number[] = [];
   private batches = new Set<Batch>();
   private asking = new Set<number>();
-  /** Those that are not there or not made: how often they were asked for, and when they are again. */
+  /** Those that are not there or not made: how often they were asked for, and when they are again: by a clock
+   * that nobody puts back. */
   private late = new Map<number, { times: number; at: number }>();
   private timer = 0;
 
@@ -77,7 +78,7 @@ export class Tiles {
   }
 
   private ask(): void {
-    const now = Date.now();
+    const now = performance.now();
     const missing: number[] = [];
     let next = Infinity;
     for (const id of this.wanted) {
@@ -87,7 +88,7 @@ export class Tiles {
         this.known.set(id, tile);
       }
       const late = this.late.get(id);
-      const lacking = !tile || tile.until - AHEAD < now || late !== undefined;
+      const lacking = !tile || tile.until - AHEAD < Date.now() || late !== undefined;
       if (!lacking || this.asking.has(id)) continue;
       if (late && (late.times > PATIENCE || late.at > now)) {
         if (late.times <= PATIENCE) next = Math.min(next, late.at);
@@ -134,7 +135,7 @@ export class Tiles {
   /** Has it asked for again later; false if that has been done often enough. Without an answer it never is. */
   private mayWait(id: number, most = Infinity): boolean {
     const times = Math.min((this.late.get(id)?.times ?? 0) + 1, most);
-    this.late.set(id, { times, at: Date.now() + Math.min(FIRST_WAIT * 2 ** (times - 1), LONGEST_WAIT) });
+    this.late.set(id, { times, at: performance.now() + Math.min(FIRST_WAIT * 2 ** (times - 1), LONGEST_WAIT) });
     return times <= PATIENCE;
   }
 }

@@ -6,7 +6,11 @@ import { currentLanguage, t, type Key } from "../i18n/index.svelte";
 /** `texts` has a view's own words for codes of the API; anything else is said in general ones. */
 export function problem(error: unknown, texts: Partial<Record<string, Key>> = {}): string {
   if (error instanceof Unreachable) return t("error.unreachable");
-  if (!(error instanceof ApiError)) throw error;
+  if (!(error instanceof ApiError)) {
+    // A fault of ours: told to the console, and nobody waits for what does not come.
+    reportError(error);
+    return t("error.unreachable");
+  }
   const own = texts[error.code];
   if (own) return t(own, { wait: duration(error.retryAfter), detail: error.detail });
   if (error.status === 401) return t("error.signed_out");

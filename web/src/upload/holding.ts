@@ -13,7 +13,7 @@ const LONGEST_WAIT = 600;
 
 export class Holding {
   readonly why = new Set<Why>();
-  /** When those that nobody answered try again, in milliseconds since the epoch. */
+  /** When those that nobody answered try again, in milliseconds of a clock that nobody puts back. */
   until = 0;
   private stop = new AbortController();
   private troubles = 0;
@@ -51,7 +51,7 @@ export class Holding {
 
   /** What a failure of one means for when it, or all, try again. */
   async after(judgement: Judgement, attempt: number, signal: AbortSignal): Promise<void> {
-    const now = Date.now();
+    const now = performance.now();
     if (judgement.kind === "account") this.hold("account");
     if (judgement.kind === "wait") {
       this.until = Math.max(this.until, now + Math.min(judgement.seconds, LONGEST_WAIT) * 1_000);
@@ -66,7 +66,7 @@ export class Holding {
   async open(signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
-      const left = this.until - Date.now();
+      const left = this.until - performance.now();
       if (left <= 0) return;
       // By small steps: it may be over at once.
       await pause(Math.min(left, 500), signal);
