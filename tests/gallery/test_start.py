@@ -1,4 +1,4 @@
-"""A page that is opened while files of it cannot be had, or while somebody between answers."""
+"""A page that is opened while files of it cannot be had."""
 
 import re
 
@@ -12,7 +12,6 @@ pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
 TEXTS = re.compile(r"/assets/first\.\w+-")
 ANY = re.compile(r"/assets/")
-PAGE = "<html>Welcome to the hotel's network</html>"
 
 
 @pytest.mark.parametrize("lacking", [ANY, TEXTS], ids=["all files", "texts"])
@@ -35,17 +34,3 @@ def test_a_page_that_lacks_files_says_so_and_comes_by_itself(
     shown = seen.page.get_by_role("heading", name="Albums", exact=True)
     expect(shown).to_be_visible(timeout=20_000)
     expect(told).to_have_count(0)
-
-
-@pytest.mark.parametrize("path", ["/", "/search?q=x"])
-def test_what_somebody_between_answers_is_no_answer(visit: Open, uploader: User, path: str) -> None:
-    """As the networks of hotels and trains do, until one signs in there."""
-    uploader.upload(title="x")
-    seen = visit(user=uploader)
-
-    def between(route: Route) -> None:
-        route.fulfill(status=200, content_type="text/html", body=PAGE)
-
-    seen.page.route("**/api/**", between, times=4)
-    seen.go(path)
-    expect(seen.page.locator("main img").first).to_be_visible(timeout=20_000)

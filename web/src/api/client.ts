@@ -126,18 +126,12 @@ async function once(
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
       credentials: "omit",
     });
-    if (isOfSomebodyBetween(answer)) return null;
     const whole = await answer.blob();
     return new Response(whole.size > 0 ? whole : null, answer);
   } catch (error) {
     if (signal?.aborted) throw error;
     return null;
   }
-}
-
-/** A page is no answer of the API: a network has its own for people to sign in there. */
-function isOfSomebodyBetween({ ok, headers }: Response): boolean {
-  return ok && /^text\/html\b/i.test(headers.get("Content-Type") ?? "");
 }
 
 async function failure(answer: Response, repeated: boolean): Promise<ApiError> {
