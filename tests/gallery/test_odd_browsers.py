@@ -38,14 +38,15 @@ def test_what_is_no_session_leads_to_the_form(visit: Callable[..., Visit]) -> No
     expect(seen.page.get_by_label("E-mail")).to_be_visible()
 
 
-def test_what_is_no_answer_of_the_service_is_told_and_asked_for_again(
+def test_a_page_of_the_network_is_no_answer_of_the_service(
     uploader: User, visit: Callable[..., Visit]
 ) -> None:
-    """In place of waiting for ever, every view says so. A page of HTML, as a hotel's that wants a
-    name first, is asked for again before (client.test.ts)."""
+    """As a hotel's, that wants a name first: in place of waiting for ever, the page says so."""
     seen = visit(user=uploader)
     page = seen.page
-    page.route("**/api/**", lambda route: route.fulfill(body="Room?", content_type="text/plain"))
+    page.route(
+        "**/api/**", lambda route: route.fulfill(body="<html>Room?", content_type="text/html")
+    )
     for path in ("/", "/albums", "/albums/1", "/search?q=a", "/favourites", "/trash", "/account"):
         seen.go(path)
         main = page.get_by_role("main")
