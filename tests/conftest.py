@@ -9,6 +9,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from photo_api.db.pool import Database
@@ -21,6 +22,10 @@ from tests.openstack.swift import Swift
 from tests.own_stage import OpenStore, beside, database_of, store_of
 from tests.service import STORES, Service, User, running_service, store_named
 from tests.stack import running_stack
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
 
