@@ -213,3 +213,19 @@ def test_a_large_folder_is_walked_as_far_as_it_is_sent(
     expect(seen.page.get_by_role("navigation").first).to_be_visible()
     seen.page.wait_for_timeout(700)
     expect(panel(seen)).to_have_count(0)
+
+
+def test_what_the_page_lacks_for_a_while_hides_no_upload(
+    visit: Open, uploader: User, tmp_path: Path
+) -> None:
+    """The panel's file, of a release that takes over meanwhile; a database that neither opens nor
+    fails."""
+    seen = visit(user=uploader)
+    seen.expected += ["status of 404"]
+    seen.page.add_init_script("indexedDB.open = () => ({})")
+    seen.page.route(
+        "**/assets/Panel-*.js", lambda route: route.fulfill(status=404, body=""), times=2
+    )
+    seen.go("/")
+    pick(seen, photo(tmp_path / "a.jpg"))
+    title(seen, "1 photo uploaded")

@@ -32,11 +32,15 @@ const MOST = 60_000;
 const LONGEST = 30 * 86_400_000;
 /** Milliseconds in which changes are gathered. */
 const SOON = 300;
+/** Milliseconds after which a database that says nothing is taken for broken, and for how long. */
+const SILENCE = 5_000;
+const REST = 60_000;
 
 export class KeptUploads {
   private opened: Promise<IDBDatabase> | null = null;
   private changed = new Map<string, { account: string; id: string; kept: Kept | null }>();
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private restsUntil = 0;
 
   /** What an account has not uploaded yet; nothing where the browser keeps nothing (a private window,
    * a full disk). */
@@ -98,11 +102,14 @@ export class KeptUploads {
   }
 
   private async run<T>(mode: IDBTransactionMode, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | null> {
+    if (performance.now() < this.restsUntil) return null;
     try {
-      const database = await (this.opened ??= open());
+      const database = await heard((this.opened ??= open()));
       const request = ask(database.transaction(STORE, mode, { durability: "relaxed" }).objectStore(STORE));
-      return await settled(request);
-    } catch {
+      return await heard(settled(request));
+    } catch (error) {
+      // Nobody waits for it with each file.
+      if (error instanceof Silent) this.restsUntil = performance.now() + REST;
       this.opened = null;
       return null;
     }
@@ -111,6 +118,17 @@ export class KeptUploads {
 
 function key(account: string, id: string): string {
   return `${account} ${id}`;
+}
+
+class Silent extends Error {}
+
+/** Browsers have been seen whose databases neither open nor fail. */
+function heard<T>(answer: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Silent()), SILENCE);
+  });
+  return Promise.race([answer, silence]).finally(() => clearTimeout(timer));
 }
 
 function settled<T>(request: IDBRequest<T>): Promise<T> {
