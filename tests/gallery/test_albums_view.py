@@ -200,7 +200,8 @@ def test_photos_are_arranged_by_mouse_and_keyboard(
         page.keyboard.press(key)
     expect(said).to_have_text("Cancelled; nothing has moved.")
     # What is not answered is sent until it is.
-    busy = {"status": 429, "json": {"detail": "busy", "code": "too_many_requests"}}
+    told = {"detail": "busy", "code": "too_many_requests"}
+    busy = {"status": 429, "json": told, "headers": {"Retry-After": "30"}}
     page.route("**/photos/move", lambda route: route.fulfill(**busy), times=1)
     page.get_by_role("button", name="To the end").click()
     expect(page.get_by_text("The new order is not saved yet")).to_be_visible()

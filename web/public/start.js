@@ -12,11 +12,17 @@
     ko: ["아직 페이지를 불러오지 못했습니다. 자동으로 다시 시도합니다. 잃은 것은 없습니다.", "지금 다시 시도"],
   };
   var going = false;
+  // The page's own styles, without which it may run and looks like nothing.
+  var styles = [];
+  document.addEventListener("readystatechange", function () {
+    if (document.readyState === "interactive") styles = Array.from(document.querySelectorAll("link[rel=stylesheet]"));
+  });
   addEventListener(
     "error",
     function (event) {
       // Once the page runs it sees to what it loads itself.
-      if (!running() && /^(SCRIPT|LINK)$/.test(event.target.tagName || "")) again();
+      var early = !running() && /^(SCRIPT|LINK)$/.test(event.target.tagName || "");
+      if (early || styles.indexOf(event.target) >= 0) again();
     },
     true,
   );
