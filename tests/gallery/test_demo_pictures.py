@@ -14,7 +14,7 @@ from photo_api_client.demo import Progress, run
 from tests.gallery.conftest import Visit
 from tests.service import Service
 
-pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.long, pytest.mark.timeout(240)]
 
 LARGEST = 150_000
 """Bytes of the picture that README.md shows: docs/gallery.webp."""

@@ -11,7 +11,7 @@ from photo_api.contract import INSTANCE_HEADER
 from tests.photo_fleet.local_stage import fleet_up
 from tests.service import eventually
 
-pytestmark = [pytest.mark.needs("nginx"), pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs("nginx"), pytest.mark.long, pytest.mark.timeout(300)]
 
 OPENED = 100
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/131"}
