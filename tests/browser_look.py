@@ -6,9 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
-
-from tests.chromium import ARGUMENTS
+from playwright.sync_api import Browser, Page
 
 PRELUDE = """
     const all = (what) => [...document.querySelectorAll(what)];
@@ -30,17 +28,6 @@ PRELUDE = """
         light(look(what, 'color')), light(look(ground, 'backgroundColor')))));
 """
 """What scripts of `seen` may use."""
-
-
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """Chromium, for as long as it is needed."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from rich.console import Console
 
 from photo_fleet.drill.gates import MEANINGS
@@ -22,7 +22,7 @@ from photo_fleet.drill.report.svg_timeline import description, timeline
 from photo_fleet.drill.report.text_tables import percent, seconds, summary
 from photo_fleet.drill.scenarios import SCENARIOS
 from photo_fleet.drill.verdict import Drill, Judged, judge
-from tests.chromium import ARGUMENTS
+from tests.chromium import running_chromium
 from tests.drill.handmade import BEGAN, ENDED, HIT, Requests, bad, quiet_run
 
 HOSTILE = "<script>alert('1')</script> [bold]& \"http://a.example/x?X-Amz-Signature=beef\"\x1b[31m"
@@ -274,10 +274,7 @@ def in_browser(path: Path, look: Callable[[Page], None]) -> tuple[list[str], lis
     """What the browser asked for, and its complaints."""
     asked: list[str] = []
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
+    with running_chromium() as browser:
         opened = browser.new_page()
         opened.on("request", lambda request: asked.append(request.url))
         opened.on("requestfailed", lambda request: complaints.append(request.url))
@@ -290,7 +287,6 @@ def in_browser(path: Path, look: Callable[[Page], None]) -> tuple[list[str], lis
         )
         opened.goto(path.as_uri())
         look(opened)
-        browser.close()
     return asked, complaints
 
 

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from photo_fleet.render.places import Places
 from photo_fleet.spec.fleet import Balancer, Fleet, Tls
-from tests.chromium import ARGUMENTS
+from tests.chromium import running_chromium
 from tests.photo_fleet.nginx_stage import running_front, short_folder
 from tests.photo_fleet.test_nginx_text import write_certificate
 from tests.service import Service, User, free_port, jpeg
@@ -88,12 +87,8 @@ def session(url: str, user: User) -> tuple[dict[str, int], list[str]]:
     """How often each act was answered with which status, and by which versions of HTTP."""
     token = user.tokens["access_token"]
     photo = b64encode(jpeg()).decode()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
+    with running_chromium() as browser:
         page = browser.new_page(ignore_https_errors=True)
         page.goto(url)
         told: Any = page.evaluate(SESSION, [token, user.album()["id"], photo, PHOTOS])
-        browser.close()
     return told[0], told[1]

@@ -23,7 +23,8 @@ from photo_fleet.dashboard.prometheus import Asked, Prometheus, asked_of, everyt
 from photo_fleet.dashboard.readings import Answer, Series
 from photo_fleet.dashboard.units import ticks, told
 from photo_fleet.dashboard.window import MOST_POINTS, Window
-from tests.browser_look import launched, opened, seen
+from tests.browser_look import opened, seen
+from tests.chromium import running_chromium
 from tests.metrics.scraping import prometheus_with
 from tests.photo_fleet.fleet_history import History, bring_in
 
@@ -202,7 +203,7 @@ def test_an_axis_has_few_round_numbers_around_the_data(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with launched() as browser:
+    with running_chromium() as browser:
         yield browser
 
 

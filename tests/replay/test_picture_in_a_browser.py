@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from photo_fleet.replay.picture import picture
-from tests.browser_look import launched, opened, seen
+from tests.browser_look import opened, seen
+from tests.chromium import running_chromium
 from tests.replay.runs import run
 
 pytestmark = pytest.mark.needs("chromium")
@@ -16,7 +17,7 @@ def test_it_is_legible_everywhere(tmp_path: Path) -> None:
     path, grounds = tmp_path / "replay.svg", set()
     name = "CPU > 65 % for 3 min & more"
     path.write_text(picture(run(demand, [1 + n // 200 for n in range(1440)], name)), "utf-8")
-    with launched() as browser:
+    with running_chromium() as browser:
         for scheme, width in (("light", 1400), ("dark", 1400), ("light", 360), ("dark", 360)):
             with opened(browser, path, scheme, width) as there:
                 found = seen(there, LOOK)

@@ -9,7 +9,8 @@ from playwright.sync_api import Browser
 
 from photo_fleet.report.html_page import page
 from photo_fleet.report.line import Report
-from tests.browser_look import launched, opened, seen
+from tests.browser_look import opened, seen
+from tests.chromium import running_chromium
 from tests.report.reports import hostile, usual
 
 pytestmark = pytest.mark.needs("chromium")
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.needs("chromium")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with launched() as browser:
+    with running_chromium() as browser:
         yield browser
 
 
