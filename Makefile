@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 
 # Tests wait half of the time, so more processes than cores, each with a database and a store of its own;
 # two for slow ones, which stage whole fleets.
-BESIDE = -n 3 --dist loadfile
-BESIDE_FEW = -n 2 --dist loadfile
+BESIDE = -n 3 --dist loadfile --max-worker-restart 2
+BESIDE_FEW = -n 2 --dist loadfile --max-worker-restart 2
 
 LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && scripts/gallery check
 

@@ -1,5 +1,6 @@
 """Real PostgreSQL, real SeaweedFS and the real service, started once for all tests."""
 
+import faulthandler
 import gc
 import os
 import shutil
@@ -28,6 +29,43 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
+
+# Of a process that no timeout of a test could stop: seconds more that it has before it is ended.
+GRACE = 60.0
+STANDARD_ERROR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STANDARD_ERROR] = os.dup(2)  # while nothing captures it
+
+
+def _ended_if_stuck(item: pytest.Item) -> Generator[None, object, object]:
+    """pytest-timeout interrupts each test once, and what is caught on its way, or a teardown that
+    waits for a browser that was interrupted, would then wait for ever and say nothing. Such a
+    process tells where it stands, and ends; with xdist that fails the test and no other."""
+    marker = item.get_closest_marker("timeout")
+    allowed = float(marker.args[0] if marker else item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(
+        allowed + GRACE, exit=True, file=item.config.stash[STANDARD_ERROR]
+    )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+# Each anew, since pytest ends such a wait when something fails.
+_first_of_all = pytest.hookimpl(wrapper=True, tryfirst=True)
+pytest_runtest_setup = _first_of_all(_ended_if_stuck)
+pytest_runtest_call = _first_of_all(_ended_if_stuck)
+pytest_runtest_teardown = _first_of_all(_ended_if_stuck)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A thread that never ends would hold up the end of its process."""
+    error = session.config.stash[STANDARD_ERROR]
+    faulthandler.dump_traceback_later(2 * GRACE, exit=True, file=error)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
