@@ -33,32 +33,38 @@ ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
 # Of a process that no timeout of a test could stop: seconds more that it has before it is ended.
 GRACE = 60.0
 STANDARD_ERROR = pytest.StashKey[int]()
+TIMER = pytest.StashKey[Any]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STANDARD_ERROR] = os.dup(2)  # while nothing captures it
 
 
-def _ended_if_stuck(item: pytest.Item) -> Generator[None, object, object]:
-    """pytest-timeout interrupts each test once, and what is caught on its way, or a teardown that
-    waits for a browser that was interrupted, would then wait for ever and say nothing. Such a
-    process tells where it stands, and ends; with xdist that fails the test and no other."""
-    marker = item.get_closest_marker("timeout")
-    allowed = float(marker.args[0] if marker else item.config.getini("timeout"))
-    faulthandler.dump_traceback_later(
-        allowed + GRACE, exit=True, file=item.config.stash[STANDARD_ERROR]
-    )
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
+    item.stash[TIMER] = settings
+
+
+def _within_bounds(item: pytest.Item) -> Generator[None, object, object]:
+    """Each phase has the test's time. pytest-timeout interrupts a test once: what catches that, a
+    teardown that waits for what was interrupted, or the test when it is run again, would wait for
+    ever and say nothing. A process that no interruption can stop tells where it stands, and ends;
+    with xdist that fails the test and no other."""
+    timer = item.stash.get(TIMER, None)
+    if timer is not None:
+        item.ihook.pytest_timeout_set_timer(item=item, settings=timer)
+        error = item.config.stash[STANDARD_ERROR]
+        faulthandler.dump_traceback_later(timer.timeout + GRACE, exit=True, file=error)
     try:
         return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
 
 
-# Each anew, since pytest ends such a wait when something fails.
 _first_of_all = pytest.hookimpl(wrapper=True, tryfirst=True)
-pytest_runtest_setup = _first_of_all(_ended_if_stuck)
-pytest_runtest_call = _first_of_all(_ended_if_stuck)
-pytest_runtest_teardown = _first_of_all(_ended_if_stuck)
+pytest_runtest_setup = _first_of_all(_within_bounds)
+pytest_runtest_call = _first_of_all(_within_bounds)
+pytest_runtest_teardown = _first_of_all(_within_bounds)
 
 
 @pytest.hookimpl(trylast=True)
