@@ -19,7 +19,7 @@ from bench.processes import Processes
 from bench.report import Goal, Row
 from photo_api.db.pool import Database, open_database
 from photo_api.jobs.queue import Job, enqueuing
-from photo_api.jobs.runner import Runner, finishing
+from photo_api.jobs.runner import Runner, finish
 from photo_api.metrics.counts import Counts
 from photo_api.settings.secrets import LiveSettings
 from photo_api.tracing import Tracer
@@ -65,8 +65,7 @@ class Idle:
 
     async def run(self, job: Job) -> str | None:
         began = perf_counter()
-        async with finishing(self._db, job):
-            pass
+        await finish(self._db, job)
         self.ended.put_nowait((began, perf_counter()))
         return None
 

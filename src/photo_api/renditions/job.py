@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import LeaseLost, finishing
+from photo_api.jobs.runner import LeaseLost, finish, finishing
 from photo_api.photos.formats import EXTENSIONS
 from photo_api.photos.presentation import WEBP
 from photo_api.photos.remaking import UNSHOWN
@@ -52,8 +52,8 @@ class _PhotoJob(Generic[Made]):
         except ObjectMissing:
             if await self._photo(job) is not None:  # it was not deleted meanwhile
                 raise
-        async with finishing(self._db, job):
-            return "not_wanted"
+        await finish(self._db, job)
+        return "not_wanted"
 
     async def _photo(self, job: Job) -> Any:
         """Its owner and key, while it has use for the files."""

@@ -8,7 +8,7 @@ from typing import Any
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.jobs.queue import Job
-from photo_api.jobs.runner import finishing
+from photo_api.jobs.runner import finish
 from photo_api.shares.queries import enqueue_displays
 
 AT_ONCE = 20
@@ -24,9 +24,8 @@ class SharedAlbumJob:
         seen = await enqueue_displays(self._db, job.subject_id, job.progress, AT_ONCE)
         if seen is not None:
             await queue.hand_back(self._db, job, seen)
-            return
-        async with finishing(self._db, job):
-            pass
+        else:
+            await finish(self._db, job)
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """Nothing to record; the next photo or link of the album begins another."""
