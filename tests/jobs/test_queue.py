@@ -19,6 +19,7 @@ from tests.jobs.stage import (
     KINDS,
     Recorder,
     enqueue,
+    handling,
     leased_by,
     listener,
     running,
@@ -203,6 +204,58 @@ async def test_a_lost_database_is_not_held_against_a_job(
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+
+
+async def test_a_job_that_has_nothing_to_write_is_not_finished_without_its_lease(
+    settings: dict[str, str], connections: list[Any]
+) -> None:
+    await enqueue(connections[0])
+    old, new = [await leased_by(connections[0], name, seconds=0) for name in ("one", "two")]
+    async with database_of(settings) as db:
+        with pytest.raises(runner.LeaseLost):
+            await runner.finish(db, old)
+        assert await connections[0].fetchval("SELECT attempt FROM jobs") == new.attempt
+        await runner.finish(db, new)
+        assert await connections[0].fetch("SELECT FROM jobs") == []
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_finish_whose_answer_is_lost_is_settled_by_the_table(
+    settings: dict[str, str],
+    connections: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    committed: bool,
+) -> None:
+    """A job that is gone stays gone, one that is there is run again, and it has not failed."""
+    monkeypatch.setattr(runner, "OUTAGE_PAUSE", (0.0, 0.1))
+    finish, tries = queue.finish, list[Job]()
+
+    async def unheard(db: Any, job: Job) -> bool:
+        tries.append(job)
+        if len(tries) > 1:
+            return await finish(db, job)
+        if committed:
+            assert await finish(db, job)
+        raise ConnectionResetError("its answer is lost")
+
+    monkeypatch.setattr(queue, "finish", unheard)
+
+    class Nothing(Recorder):
+        async def run(self, job: Job) -> None:
+            await runner.finish(self.db, job)
+            self.done.put_nowait(job.subject_id)
+
+    async with database_of(settings) as db, asyncio.timeout(20):
+        handler = Nothing(db)
+        async with handling(settings, db, handler):
+            await enqueue(connections[0], 1)
+            while not tries:
+                await asyncio.sleep(0.02)
+            await enqueue(connections[0], 2)
+            subjects = [await handler.done.get() for _ in range(1 if committed else 2)]
+    assert sorted(subjects) == ([2] if committed else [1, 2])
+    assert [job.failures for job in tries] == [0] * len(tries)
+    assert await connections[0].fetch("SELECT FROM jobs") == []
 
 
 @pytest.mark.parametrize(("table", "result"), [("jobs", "handed_back"), ("elsewhere", "kept")])

@@ -78,8 +78,8 @@ class Handler(Protocol):
 
     async def run(self, job: Job) -> str | None:
         """Do the job and end it by `finishing` or `finish`; a word for how it ended if not done.
-        Raises `LeaseLost` when they do, `Postponed` when it cannot be done now; any other exception is a
-        failure, unless store or database are down."""
+        Raises `LeaseLost` when they do, `Postponed` when it cannot be done now; any other exception
+        is a failure, unless store or database are down."""
 
     async def give_up(self, connection: Any, job: Job, cause: str) -> None:
         """Record what a dead job means for its subject, in the transaction that buries it. `cause`
