@@ -1,8 +1,12 @@
 """Debian's Chromium, without a screen, on a machine that reaches nobody."""
 
+import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
+import psutil
 from playwright.sync_api import Browser, sync_playwright
 
 LAN_NAME = "photos.lan"
@@ -18,13 +22,47 @@ ARGUMENTS = [
     f"--host-resolver-rules=MAP {LAN_NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
+# Seconds for Chromium to start, or to close what it has open, also on a machine that is busy.
+BOUND = 30.0
+
 
 @contextmanager
 def running_chromium() -> Iterator[Browser]:
-    """While it runs, nobody in this thread has an event loop of their own."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
+    """While it runs, nobody in this thread has an event loop of their own. Neither its begin nor
+    its end waits for ever; the test between them is bounded by `tests/conftest.py`."""
+    running = sync_playwright()
+    try:
+        with killed_after(BOUND):
+            browser = running.start().chromium.launch(
+                executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
+            )
         yield browser
-        browser.close()
+    finally:
+        try:
+            with killed_after(BOUND):
+                running.__exit__()
+        finally:
+            # Interrupted while it began, it would leave one to all tests after it.
+            asyncio._set_running_loop(None)
+
+
+@contextmanager
+def killed_after(seconds: float) -> Iterator[None]:
+    """For what may wait for a browser, or for Playwright's own process, that says nothing more:
+    both are killed then, and what waits fails. pytest-timeout interrupts a test once and lets the
+    closing after it wait, and asyncio may catch even that."""
+    timer = Timer(seconds, _kill_browsers)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill_browsers() -> None:
+    """The processes of Playwright that this one began, and what those did."""
+    for driver in psutil.Process(os.getpid()).children():
+        if "run-driver" in driver.cmdline():
+            for one in [*driver.children(recursive=True), driver]:
+                one.kill()

@@ -5,7 +5,7 @@ import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from photo_api.db.pool import Database
 from photo_api.storage.swift_containers import Containers
+from tests.chromium import killed_after
 from tests.openstack.account import on_swift, own_containers
 from tests.openstack.keystone import Keystone
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
@@ -55,8 +56,10 @@ def _within_bounds(item: pytest.Item) -> Generator[None, object, object]:
         item.ihook.pytest_timeout_set_timer(item=item, settings=timer)
         error = item.config.stash[STANDARD_ERROR]
         faulthandler.dump_traceback_later(timer.timeout + GRACE, exit=True, file=error)
+    browses = timer and any("chromium" in needs.args for needs in item.iter_markers("needs"))
     try:
-        return (yield)
+        with killed_after(timer.timeout + GRACE / 2) if browses else nullcontext():
+            return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
 

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from photo_local.bucket import BucketAdmin
-from tests.chromium import running_chromium
+from tests.chromium import BOUND, killed_after, running_chromium
 from tests.own_stage import own_database
 from tests.service import Service, User, eventually, heic, jpeg, put, running_service
 
@@ -60,7 +60,8 @@ def browsing(browser: Browser) -> Iterator[Browsing]:
         lambda line: browsing.complaints.append(line.text) if line.type == "error" else None,
     )
     yield browsing
-    page.close()
+    with killed_after(BOUND):
+        page.close()
 
 
 def test_the_documentation_lists_all_operations_offline(

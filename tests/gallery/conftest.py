@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from photo_local.bucket import BucketAdmin
-from tests.chromium import LAN_NAME, running_chromium
+from tests.chromium import BOUND, LAN_NAME, killed_after, running_chromium
 from tests.gallery.many_photos import many_photos
 from tests.own_stage import own_database
 from tests.service import Service, User, running_service
@@ -141,8 +141,9 @@ def visit(chromium: Browser, gallery: Service) -> Iterator[Callable[..., Visit]]
         return visit
 
     yield opened
-    for context in contexts:
-        context.close()
+    with killed_after(BOUND):
+        for context in contexts:
+            context.close()
     assert [visit.unexpected for visit in visits] == [[] for _ in visits]
 
 

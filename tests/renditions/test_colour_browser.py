@@ -4,15 +4,15 @@
 `chromium_colours.txt`.
 """
 
+import asyncio
 import base64
 import os
 from collections.abc import Mapping
 
 import pytest
-from playwright.async_api import async_playwright
 
 from photo_api.renditions.decoder import Decoder
-from tests.chromium import ARGUMENTS
+from tests.chromium import running_chromium
 from tests.colour_cases import files
 from tests.colour_files import COLOURS, SIDE, File
 from tests.renditions.test_colour import RECORD, Shown, difference, shown
@@ -40,26 +40,21 @@ DRAW = """async ([urls, side, count]) => {
 }"""
 
 
-async def in_chromium(originals: Mapping[str, File]) -> tuple[str, Mapping[str, Shown]]:
+def in_chromium(originals: Mapping[str, File]) -> tuple[str, Mapping[str, Shown]]:
     """Its version, and the middle of each square of each file."""
     urls = [
         f"data:{content_type};base64,{base64.b64encode(data).decode()}"
         for content_type, data in originals.values()
     ]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
-        page = await browser.new_page()
-        found = await page.evaluate(DRAW, [urls, SIDE, len(COLOURS)])
+    with running_chromium() as browser:
+        found = browser.new_page().evaluate(DRAW, [urls, SIDE, len(COLOURS)])
         version = browser.version
-        await browser.close()
     drawn = [[tuple(colour) for colour in colours] for colours in found]
     return version, dict(zip(originals, drawn, strict=True))
 
 
 async def test_previews_look_as_the_originals_do_in_chromium(decoder: Decoder) -> None:
-    version, drawn = await in_chromium(files())
+    version, drawn = await asyncio.to_thread(in_chromium, files())
     if os.environ.get("PHOTO_API_RECORD_COLOURS"):
         lines = [f"Chromium {version}, canvas in sRGB", ""]
         for name, colours in drawn.items():

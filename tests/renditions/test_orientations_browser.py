@@ -1,17 +1,17 @@
 """The eight orientations in five formats: our renditions beside what a real Chromium draws of the
 originals."""
 
+import asyncio
 import base64
 import struct
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
 
 from photo_api.renditions.decoder import Decoder, Rendered
 from photo_api_client.photographs import encode
-from tests.chromium import ARGUMENTS
+from tests.chromium import running_chromium
 from tests.heif_boxes import Item, heif, imir, irot
 from tests.metadata_blocks import chunk, short, tiff
 from tests.quadrants import BRANDS, letter, quadrants, with_properties
@@ -67,16 +67,11 @@ def original(kind: str, orientation: int) -> bytes:
     return heif(items, [(b"cdsc", 2, [1])], BRANDS[codec])
 
 
-async def in_chromium(files: Sequence[tuple[str, bytes]]) -> list[Drawn | None]:
+def in_chromium(files: Sequence[tuple[str, bytes]]) -> list[Drawn | None]:
     """What it draws of each file, given with its type, all on one page; None of what it refuses."""
     urls = [f"data:{kind};base64,{base64.b64encode(data).decode()}" for kind, data in files]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS, headless=True
-        )
-        page = await browser.new_page()
-        found = await page.evaluate(DRAW, urls)
-        await browser.close()
+    with running_chromium() as browser:
+        found = browser.new_page().evaluate(DRAW, urls)
     return [_drawn(one) for one in found]
 
 
@@ -96,7 +91,7 @@ async def test_all_renditions_stand_as_the_original_does_in_chromium(decoder: De
             (f"image/{kind.lower()}", data), ("image/webp", rendered.preview),
             ("image/webp", rendered.thumbnail), (shown.content_type, shown.data),
         ]  # fmt: skip
-    drawn = await in_chromium(files)
+    drawn = await asyncio.to_thread(in_chromium, files)
     for number, (kind, orientation) in enumerate(cases):
         first, *renditions = drawn[4 * number : 4 * number + 4]
         if kind == "HEIC":
