@@ -307,6 +307,7 @@ STATEMENTS: dict[str, Call] = {
     "content locked": lambda db, i: upload_queries.lock_content(db, i.user, i.sha256, i.album),
     "pending count": lambda db, i: upload_queries.count_pending(db, i.user),
     "duplicate": lambda db, i: upload_queries.end_as_duplicate(db, i.user, i.photo, 1),
+    "upload cancelled": lambda db, i: upload_queries.end_pending(db, i.user, i.photo),
     "share": lambda db, i: shares.share(db, i.user, i.share),
     "share list": lambda db, i: shares.shares(db, i.user, i.album, NEWEST, 50),
     "share made and revoked": _shared,

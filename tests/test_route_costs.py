@@ -168,6 +168,10 @@ def other_photo(stage: Stage) -> Made:
     return f"/api/photos/{stage.user.upload(album_id=stage.ids['album'])['id']}", {}
 
 
+def other_upload(stage: Stage) -> Made:
+    return f"/api/photos/{stage.staged()}/upload", {}
+
+
 def other_link(stage: Stage) -> Made:
     return f"/api/albums/{stage.ids['album']}/share/{stage.share()['id']}", {}
 
@@ -224,6 +228,7 @@ MADE: Mapping[str, Callable[[Stage], Made]] = {
     "POST /api/photos/trash/empty": empty_trash,
     "POST /api/photos/check": lambda stage: body(sha256=["00" * 32]),
     "DELETE /api/photos/{photo_id}": other_photo,
+    "DELETE /api/photos/{photo_id}/upload": other_upload,
     "POST /api/photos/tiles": lambda stage: body(photo_ids=[stage.ids["photo"]]),
     "GET /api/photos/{photo_id}/thumbnail": tiles_thumbnail,
     "GET /api/timeline/{month}": lambda stage: ("/api/timeline/2024-05", {}),

@@ -28,6 +28,7 @@ class Code(Enum):
     NOT_UPLOADED = ("not_uploaded", HTTPStatus.CONFLICT)
     UPLOAD_MISMATCH = ("upload_mismatch", HTTPStatus.CONFLICT)
     UPLOAD_EXPIRED = ("upload_expired", HTTPStatus.CONFLICT)
+    UPLOAD_CONFIRMED = ("upload_confirmed", HTTPStatus.CONFLICT)
     TOO_MANY_LINKS = ("too_many_links", HTTPStatus.CONFLICT)
     REQUEST_IN_PROGRESS = ("request_in_progress", HTTPStatus.CONFLICT)
     SHARE_EXPIRED = ("share_expired", HTTPStatus.GONE)

@@ -38,6 +38,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/photos/{photo}", None),
     ("PATCH", "/photos/{photo}", {"title": "mine now"}),
     ("DELETE", "/photos/{photo}", None),
+    ("DELETE", "/photos/{photo}/upload", None),
     ("GET", "/photos/{photo}/image", None),
     ("GET", "/photos/{photo}/albums", None),
     ("HEAD", "/photos/{photo}/image", None),
@@ -84,6 +85,7 @@ def test_ids_in_bodies(alice: User, bob: User, things: dict[str, Any]) -> None:
     assert bob.api.post("/photos/presigned-url", json=presign).status_code == 404
     assert bob.confirm(things["pending"]).status_code == 404
     assert bob.confirm(things["photo"]).status_code == 404
+    assert bob.api.delete(f"/photos/{things['pending']}/upload").status_code == 404
     assert bob.post_photo(album_id=things["album"]).status_code == 404
     own = bob.album()["id"]
     added = bob.api.post(f"/albums/{own}/photos", json={"photo_ids": [things["photo"]]})

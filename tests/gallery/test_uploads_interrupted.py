@@ -9,8 +9,18 @@ import pytest
 from playwright.sync_api import Error, Page, expect
 
 from tests.gallery.conftest import Visit
-from tests.gallery.uploading import Open, drop, names, panel, photo, pick, slowed, title
-from tests.service import PASSWORD, Service, User
+from tests.gallery.uploading import (
+    MEGABYTE,
+    Open,
+    drop,
+    names,
+    panel,
+    photo,
+    pick,
+    slowed,
+    title,
+)
+from tests.service import PASSWORD, Service, User, eventually
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
@@ -187,6 +197,10 @@ def crash(seen: Visit) -> None:
     seen.go("/")
 
 
+def room_of(user: User) -> int:
+    return int(user.api.get("/auth/me").json()["used_bytes"])
+
+
 def test_a_large_folder_is_walked_as_far_as_it_is_sent(
     visit: Open, uploader: User, tmp_path: Path
 ) -> None:
@@ -195,6 +209,13 @@ def test_a_large_folder_is_walked_as_far_as_it_is_sent(
     seen.go("/")
     pick(seen, photo(tmp_path / "first.jpg"))
     title(seen, "1 photo uploaded")
+    used = room_of(uploader)
+    slow = slowed(seen.page, 50_000)
+    pick(seen, photo(tmp_path / "given-up.jpg", MEGABYTE))
+    eventually(lambda: room_of(uploader) > used, 15)
+    panel(seen).get_by_role("button", name="Do not upload given-up.jpg").click()
+    eventually(lambda: room_of(uploader) == used, 5)
+    slow.detach()
     folder = tmp_path / "large"
     one = photo(folder / "0.jpg")
     for number in range(1, 7_000):

@@ -21,7 +21,7 @@ from photo_api.http.json import json_response, no_content
 from photo_api.http.openapi import errors
 from photo_api.metrics.counts import results
 from photo_api.metrics.declared import CONFIRMS, PRESIGNS, UPLOADED_BYTES, UPLOADS
-from photo_api.photos import direct_upload, finding, queries, server_upload
+from photo_api.photos import cancelling, direct_upload, finding, queries, server_upload
 from photo_api.photos.delivery import file_of
 from photo_api.photos.filters import Facets, PhotoQuery
 from photo_api.photos.models import (
@@ -93,6 +93,15 @@ async def confirm(body: ConfirmRequest, caller: Authenticated) -> Response:
             "duplicate": done.duplicate,
         }
     )
+
+
+@router.delete("/{photo_id}/upload", status_code=204, responses=errors(401, 403, 404, 409, 503))
+async def cancel_upload(photo_id: PathId, caller: Authenticated) -> Response:
+    """Give up a direct upload that was begun and not confirmed: what it reserved of the quota is
+    free at once, and its bytes, also those that come later, are deleted. May be repeated. One that
+    was confirmed stays and is 409 `upload_confirmed`."""
+    await cancelling.cancel(caller.state, caller.user_id, photo_id)
+    return no_content()
 
 
 @router.post(

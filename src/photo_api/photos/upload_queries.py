@@ -288,3 +288,12 @@ async def end_as_duplicate(db: Any, owner_id: int, photo_id: int, known_id: int)
         " WHERE id = $2 AND owner_id = $1 AND status = 'pending' RETURNING true",
         owner_id, photo_id, known_id,
     ) is not None  # fmt: skip
+
+
+async def end_pending(db: Any, owner_id: int, photo_id: int) -> bool:
+    """Whether the upload was still pending; it is gone now, without having become a photo."""
+    return await db.fetchval(
+        "UPDATE photos SET status = 'gone', gone_at = now()"
+        " WHERE id = $2 AND owner_id = $1 AND status = 'pending' RETURNING true",
+        owner_id, photo_id,
+    ) is not None  # fmt: skip

@@ -72,6 +72,10 @@ class Api implements Transport {
     return { photo_id, duplicate: false };
   }
 
+  cancel(photo_id: number) {
+    this.pending.delete(photo_id);
+  }
+
   async room() {
     return { used_bytes: 1, quota_bytes: 2 };
   }
@@ -245,7 +249,9 @@ test("paused files begin again, and a cancelled one does not", async () => {
   queue.hold("user");
   await vi.advanceTimersByTimeAsync(1_000);
   expect(api.puts).toEqual([]);
+  expect(api.pending.size).toBe(2);
   queue.cancel([...queue.uploads.keys()][0]!);
+  expect([...api.pending.values()].map((one) => one.sha256)).toEqual(["b.jpg"]);
   queue.release("user");
   await idle(queue);
   expect(stages(queue)).toEqual({ "b.jpg": "done" });

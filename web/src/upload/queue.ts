@@ -132,7 +132,10 @@ export class UploadQueue {
     const upload = this.uploads.get(id);
     if (!upload) return;
     this.drop(upload);
-    if (!OVER.has(upload.stage)) this.parts.kept.remove(this.account, id);
+    if (!OVER.has(upload.stage)) {
+      this.parts.kept.remove(this.account, id);
+      if (upload.photoId !== null) this.parts.transport.cancel(upload.photoId);
+    }
     upload.stop.abort(new DOMException("cancelled", "AbortError"));
     this.go();
   }
