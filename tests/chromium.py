@@ -42,7 +42,8 @@ def running_chromium() -> Iterator[Browser]:
             with killed_after(BOUND):
                 running.__exit__()
         finally:
-            # Interrupted while it began, it would leave one to all tests after it.
+            # Interrupted on its way, it would leave both to all tests after it.
+            _kill_browsers()
             asyncio._set_running_loop(None)
 
 
