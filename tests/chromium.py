@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Timer
 
 import psutil
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 LAN_NAME = "photos.lan"
 ARGUMENTS = [
@@ -24,6 +24,9 @@ ARGUMENTS = [
 
 # Seconds for Chromium to start, or to close what it has open, also on a machine that is busy.
 BOUND = 30.0
+
+# A page has shown it long before, unless the machine is busy.
+expect.set_options(timeout=20_000)
 
 
 @contextmanager
