@@ -5,7 +5,7 @@ import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,15 @@ def _within_bounds(item: pytest.Item) -> Generator[None, object, object]:
     teardown that waits for what was interrupted, or the test when it is run again, would wait for
     ever and say nothing. A process that no interruption can stop tells where it stands, and ends;
     with xdist that fails the test and no other."""
-    timer = item.stash.get(TIMER, None)
+    timer, killing = item.stash.get(TIMER, None), ExitStack()
     if timer is not None:
         item.ihook.pytest_timeout_set_timer(item=item, settings=timer)
         error = item.config.stash[STANDARD_ERROR]
         faulthandler.dump_traceback_later(timer.timeout + GRACE, exit=True, file=error)
-    browses = timer and any("chromium" in needs.args for needs in item.iter_markers("needs"))
+        if any("chromium" in needs.args for needs in item.iter_markers("needs")):
+            killing.enter_context(killed_after(timer.timeout + GRACE / 2))
     try:
-        with killed_after(timer.timeout + GRACE / 2) if browses else nullcontext():
+        with killing:
             return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
