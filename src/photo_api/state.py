@@ -1,5 +1,6 @@
 """What the lifespan makes once and every request gets: typed, and from one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -80,12 +81,21 @@ class AppState:
     def thumbnail_url(
         self, owner_id: int, photo_id: int, key: str | None, filename: str
     ) -> str | None:
-        """For an `<img>`, which sends no token, the thumbnail at `key` of a photo of this name;
-        None for None. Where the service streams it, the address is relative to the API's base."""
+        """That of `thumbnails` for one photo."""
+        [url] = self.thumbnails(owner_id, [(photo_id, key, filename)])
+        return url
+
+    def thumbnails(
+        self, owner_id: int, photos: Sequence[tuple[int, str | None, str]]
+    ) -> list[str | None]:
+        """For an `<img>`, which sends no token, the thumbnails of photos by their id, its key and
+        their name; None for None. Where the service streams them, the addresses are relative to
+        the API's base."""
         reader = self.owners.reader
         if reader is not None:
-            return reader.urls([key], rendition_filename(filename))[0]
-        return None if key is None else self.thumbnail_urls.url(owner_id, photo_id)
+            return reader.urls([(key, rendition_filename(name)) for _, key, name in photos])
+        url = self.thumbnail_urls.url
+        return [None if key is None else url(owner_id, photo_id) for photo_id, key, _ in photos]
 
 
 @dataclass(frozen=True, slots=True)

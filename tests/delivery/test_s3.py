@@ -163,7 +163,7 @@ def test_urls_are_botocores(
             assert url.partition("?")[0] == theirs.url.partition("?")[0]
         if method == "GET":
             urls = [signer.read(key, filename=filename).url for key in keys]
-            assert signer.urls(keys, filename) == urls
+            assert signer.urls([(key, filename) for key in (None, *keys)]) == [None, *urls]
 
 
 @pytest.mark.parametrize("window", [0, 604_800])

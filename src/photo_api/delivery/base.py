@@ -41,8 +41,8 @@ class ReadSigner(Protocol):
         `filename` becomes an inline Content-Disposition of the answer, where the address can be
         told one."""
 
-    def urls(self, keys: Iterable[str | None], filename: str) -> list[str | None]:
-        """Those of a photo's files for a GET, which have one name; None for None."""
+    def urls(self, files: Iterable[tuple[str | None, str]]) -> list[str | None]:
+        """Those of files by key and name, for a GET; None for None."""
 
 
 class UploadSigner(Protocol):

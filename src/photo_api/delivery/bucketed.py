@@ -56,20 +56,19 @@ class BucketedUrls(ABC):
     def _forget(self) -> None:
         self.windows.forget()
 
-    def urls(self, keys: Iterable[str | None], filename: str) -> list[str | None]:
+    def urls(self, files: Iterable[tuple[str | None, str]]) -> list[str | None]:
         """What `read` gives for a GET of each. It is kept only where signing is `costly`: a list of
         many photos would put others' out, and be put out itself before it is asked for again."""
         if self.costly:
-            return [key and self.read(key, filename=filename).url for key in keys]
-        windows, named = self.windows, self._named(filename)
-        now, urls = int(windows.clock()), list[str | None]()
+            return [key and self.read(key, filename=name).url for key, name in files]
+        windows, signed, named = self.windows, self._signed, self._named
+        now = int(windows.clock())
         self._refresh()
-        for key in keys:
-            if key is None:
-                urls.append(None)
-                continue
-            urls.append(self._signed(key, named, "GET", windows.begins(key, now)))
-            windows.signed += 1
+        urls = [
+            None if key is None else signed(key, named(name), "GET", windows.begins(key, now))
+            for key, name in files
+        ]
+        windows.signed += len(urls) - urls.count(None)
         return urls
 
     def read(self, key: str, *, filename: str, method: Method = "GET") -> SignedUrl:

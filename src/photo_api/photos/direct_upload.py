@@ -68,7 +68,8 @@ async def presign(
     new, uploads = _new_photo(owner_id, body), state.settings.uploads
     check_size(new.size, uploads.max_size)
     check_album_id(new.album_id)
-    reuse, known = body.on_duplicate == "reuse", list[int]()
+    reuse = body.on_duplicate == "reuse"
+    known: list[int] = []
     secret = secrets.token_hex(16)
 
     async def create(db: Any) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from sys import getsizeof
 from typing import Any
 
@@ -38,24 +38,34 @@ class KeptPages:
         self._lately = Lately[Hashable](REMEMBERED)
 
     async def page(
-        self, key: Hashable, rows: Sequence[Any], present: Callable[[Any], object], at_once: int
+        self,
+        key: Hashable,
+        rows: Sequence[Any],
+        present: Callable[[Sequence[Any]], Iterable[object]],
+        at_once: int,
     ) -> Sequence[orjson.Fragment]:
-        """What `present` makes of each row, until the page is full (see `http.pages`). What was
-        made of the very same rows a moment ago is given again: people look at their newest photos
-        over and over, and at most others once. Others have their turn after `at_once` rows."""
+        """What `present` makes of rows, until the page is full (see `http.pages`). What was made
+        of the very same rows a moment ago is given again: people look at their newest photos over
+        and over, and at most others once. `present` gets `at_once` rows at most; then others have
+        their turn."""
         now, known = self._clock(), self._kept.get(key)
         if known is not None and now <= known[1] and known[0] == rows:
             return known[2]
         again = self._lately.again(key, len(rows))
-        page, size = list[orjson.Fragment](), 0
-        for number, row in enumerate(rows, 1):
-            encoded = encode(present(row))
-            if page and size + len(encoded) > PAGE_BYTES:
-                break
-            size += len(encoded)
-            page.append(orjson.Fragment(encoded))
-            if number % at_once == 0:
+        page: list[orjson.Fragment] = []
+        size = 0
+        for first in range(0, len(rows), at_once):
+            if first:
                 await asyncio.sleep(0)
+            for entry in present(rows[first : first + at_once]):
+                encoded = encode(entry)
+                size += len(encoded)
+                if size > PAGE_BYTES and page:
+                    break
+                page.append(orjson.Fragment(encoded))
+            else:
+                continue
+            break
         if again:
             self._kept.put(key, (rows, now + KEPT_SECONDS, page), size + _size(rows))
         return page

@@ -24,6 +24,8 @@ DETAIL = (
 """Columns of a photo of which lists tell nothing."""
 
 WIDTH = COLUMNS.count(",") + 1
+ORIGINAL = 4 - WIDTH
+"""Where in a row the name of the uploaded file stands."""
 AT_ONCE = 400
 """Photos without signed URLs that are presented in a row: nobody else has a turn for about 1 ms."""
 
@@ -57,42 +59,65 @@ class PhotoPresenter:
         if not rows:
             return []
         key = rows[0][-WIDTH], rows[-1][-WIDTH], base
-        return await self._pages.page(key, rows, partial(self.one, base=base), self._at_once)
+        return await self._pages.page(key, rows, partial(self._some, base=base), self._at_once)
 
     def one(self, row: Any, base: str = "") -> dict[str, Any]:
         """A single photo."""
-        (
-            photo_id, owner_id, title, description, original, content_type, file_size, created_at,
-            updated_at, width, height, blurhash, taken_at, renditions, renditions_error, key,
-            thumbnail_key, preview_key,
-        ) = row[-WIDTH:]  # fmt: skip
-        url = f"{base}/photos/{photo_id}/image"
-        keys = thumbnail_key, preview_key
+        [photo] = self._some([row], base)
+        return photo
+
+    def _some(self, rows: Sequence[Any], base: str) -> Sequence[dict[str, Any]]:
+        """As many as have their URLs signed in one go."""
         if self._reader is None:
-            shown = [key and f"{url}?size={size}" for key, size in zip(keys, SHOWN, strict=True)]
-        else:
-            shown = self._reader.urls(keys, rendition_filename(original))
-        return {
-            "id": photo_id,
-            "owner_id": owner_id,
-            "title": title,
-            "description": description,
-            "filename": key[key.rfind("/") + 1 :],
-            "original_filename": original,
-            "content_type": content_type,
-            "file_size": file_size,
-            "created_at": created_at,
-            "updated_at": updated_at,
-            "url": url,
-            "width": width,
-            "height": height,
-            "blurhash": blurhash,
-            "taken_at": taken_at,
-            "renditions": renditions,
-            "renditions_error": renditions_error,
-            "thumbnail_url": shown[0],
-            "preview_url": shown[1],
-        }
+            return [_photo(row[-WIDTH:], base, *_streamed(row[-WIDTH:], base)) for row in rows]
+        files: list[tuple[str | None, str]] = []
+        for row in rows:
+            name = rendition_filename(row[ORIGINAL])
+            files += (row[-2], name), (row[-1], name)
+        urls = iter(self._reader.urls(files))
+        return [
+            _photo(row[-WIDTH:], base, thumbnail, preview)
+            for row, thumbnail, preview in zip(rows, urls, urls, strict=True)
+        ]
+
+
+def _streamed(row: Any, base: str) -> list[str | None]:
+    """Addresses of the API for a photo's thumbnail and preview."""
+    return [
+        key and f"{base}/photos/{row[0]}/image?size={size}"
+        for key, size in zip(row[-2:], SHOWN, strict=True)
+    ]
+
+
+def _photo(
+    row: Any, base: str, thumbnail_url: str | None, preview_url: str | None
+) -> dict[str, Any]:
+    """P of a row of `COLUMNS`."""
+    (
+        photo_id, owner_id, title, description, original, content_type, file_size, created_at,
+        updated_at, width, height, blurhash, taken_at, renditions, renditions_error, key, _, _,
+    ) = row  # fmt: skip
+    return {
+        "id": photo_id,
+        "owner_id": owner_id,
+        "title": title,
+        "description": description,
+        "filename": key[key.rfind("/") + 1 :],
+        "original_filename": original,
+        "content_type": content_type,
+        "file_size": file_size,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "url": f"{base}/photos/{photo_id}/image",
+        "width": width,
+        "height": height,
+        "blurhash": blurhash,
+        "taken_at": taken_at,
+        "renditions": renditions,
+        "renditions_error": renditions_error,
+        "thumbnail_url": thumbnail_url,
+        "preview_url": preview_url,
+    }
 
 
 def own_image(photo_id: int) -> str:

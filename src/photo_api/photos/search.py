@@ -56,7 +56,9 @@ def terms_of(text: str) -> Terms | None:
     A term is looked for anywhere, within words too. One of words of one or two letters alone (`k3`)
     has to stand by itself: no index has a part that short.
     """
-    likes, words, grams = list[str](), list[str](), dict[str, None]()
+    likes: list[str] = []
+    words: list[str] = []
+    grams: dict[str, None] = {}
     for term in search_form(text).split()[:MOST_TERMS]:
         runs = list(RUN.finditer(term))
         if not runs:

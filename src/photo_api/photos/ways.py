@@ -57,7 +57,8 @@ class Statement:
 
     def ways(self) -> list[Way]:
         """Of the filters but dates and text."""
-        asked, found = self.filters, list[Way]()
+        asked = self.filters
+        found: list[Way] = []
         if asked.taken_from is not None:
             self.since = self.add(asked.taken_from, "timestamp")
         if asked.favourite:
@@ -101,7 +102,8 @@ class Statement:
         owner, moment = "point(p.owner_id::float8, 0)", "point(date_part('epoch', p.sort_at), 0)"
         latest = "point(date_part('epoch', $2::timestamp), 0)"
         earliest = f"date_part('epoch', {self.since})" if self.since else "'-1e12'::float8"
-        conditions, streams = list[str](), list[str]()
+        conditions: list[str] = []
+        streams: list[str] = []
         for part in _parts(box):
             west, south, east, north = (self.add(one, "float8") for one in part)
             condition = (

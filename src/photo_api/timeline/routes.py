@@ -1,6 +1,6 @@
 """The timeline: months, what a month holds, and tiles of the photos that are in view."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -84,7 +84,7 @@ async def tiles(body: TilesRequest, caller: Authenticated) -> Response:
     """What a page of thumbnails shows of up to 200 photos. Those that are not the caller's are left
     out."""
     ids = list(dict.fromkeys(filter(in_range, body.photo_ids)))
-    found = {row["id"]: row for row in await queries.tiles(caller.state.db, caller.user_id, ids)}
+    found = {row[0]: row for row in await queries.tiles(caller.state.db, caller.user_id, ids)}
     rows = [found[photo_id] for photo_id in ids if photo_id in found]
     return json_response({"tiles": await _page(caller, rows) if rows else []})
 
@@ -93,14 +93,16 @@ async def _page(caller: Caller, rows: list[Any]) -> Sequence[orjson.Fragment]:
     """Kept for the way in which thumbnails are delivered now."""
     state = caller.state
     key = rows[0]["id"], rows[-1]["id"], state.owners.way
-    return await state.tile_pages.page(key, rows, partial(_tile, caller), state.owners.at_once)
+    return await state.tile_pages.page(key, rows, partial(_tiles, caller), state.owners.at_once)
 
 
-def _tile(caller: Caller, row: Any) -> dict[str, Any]:
-    tile = dict(row)
-    of = caller.user_id, tile["id"], tile.pop("thumbnail_key"), tile["original_filename"]
-    tile["thumbnail_url"] = caller.state.thumbnail_url(*of)
-    return tile
+def _tiles(caller: Caller, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    named = [(row[0], row[-1], row[2]) for row in rows]
+    urls = caller.state.thumbnails(caller.user_id, named)
+    for row, url in zip(rows, urls, strict=True):
+        tile = dict(zip(queries.TILE, row, strict=False))
+        tile["thumbnail_url"] = url
+        yield tile
 
 
 @router.get(
