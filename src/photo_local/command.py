@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-connections", type=whole_number(10, 10_000), help="that the database takes (100)"
     )
+    parser.add_argument(
+        "--postgres", type=Path, help="folder of another PostgreSQL's programs, 15 or newer"
+    )
     parser.add_argument("--test", action="store_true", help="faster, not safe against power loss")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed too")
     parser.add_argument(
@@ -69,6 +72,7 @@ async def run_embedded(args: argparse.Namespace) -> int:
         database_port=args.database_port,
         durable=not args.test,
         database_options=options,
+        postgres=args.postgres,
     )
     try:
         return await until_asked(_announce_and_run(stack), "photo-api embedded", args.with_parent)

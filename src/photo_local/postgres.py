@@ -33,6 +33,7 @@ from photo_local.working_folder import end_processes_in, processes_in
 NAME = "photo_api"
 SOCKET_PATH_LIMIT = 107  # sun_path in unix(7), less its terminating NUL
 SOCKET_PORT = 5432
+BUILTIN_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 START_SECONDS = 60.0  # a crash recovery after kill -9 may have much to replay
 FORMER_SECONDS = 5.0  # for a server that an earlier run left behind
 LINGER_SECONDS = 1.0  # for backends that outlive their killed postmaster and its shared memory
@@ -55,6 +56,7 @@ class Postgres:
 
     It listens on a Unix socket and, with `port`, on 127.0.0.1 too; both want the password.
     `durable=False` trades crash safety for speed, for tests. `options` become `-c name=value`.
+    `programs` is the folder of another PostgreSQL's programs, for a cluster of its version.
     The caller must hold a lock on `data_dir`: a former server found on it is killed.
     """
 
@@ -70,7 +72,9 @@ class Postgres:
         max_connections: int = 100,
         options: Mapping[str, str] | None = None,
         log: Path | None = None,
+        programs: Path | None = None,
     ) -> None:
+        self._programs = programs
         self._root = data_dir.absolute()
         self._password = password
         self._durable = durable
@@ -169,7 +173,7 @@ class Postgres:
             "unix_socket_directories": str(self.socket_dir),
         }
         port = SOCKET_PORT if self._port is None else self._port
-        command = [_binary("postgres"), "-D", HERE, "-p", str(port)]
+        command = [self._binary("postgres"), "-D", HERE, "-p", str(port)]
         for name, value in {**self._options, **listen}.items():
             command += ["-c", f"{name}={value}"]
         return command
@@ -208,7 +212,8 @@ class Postgres:
                 [
                     *("-D", HERE, f"--pwfile=../{password_file.name}", "--no-instructions"),
                     *("-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"),
-                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                    # Others may not have the builtin one, which came with PostgreSQL 17.
+                    *(("--locale=C.UTF-8",) if self._programs else BUILTIN_LOCALE),
                     *(() if self._durable else ("--no-sync",)),
                 ],
             )
@@ -227,7 +232,7 @@ class Postgres:
     async def _run(
         self, program: str, folder: Path, arguments: Sequence[str], feed: str = ""
     ) -> None:
-        command = [_binary(program), *arguments]
+        command = [self._binary(program), *arguments]
         process = await Running.start(self._program(command, folder, feed=feed.encode()))
         try:
             code = await process.wait()
@@ -235,6 +240,9 @@ class Postgres:
             await process.stop()
         if code != 0:
             raise CannotStart(f"{program} failed ({code}):\n{process.last_words()}")
+
+    def _binary(self, name: str) -> str:
+        return str(self._programs / name) if self._programs else _binary(name)
 
     async def _answering(self, process: Running) -> None:
         deadline = monotonic() + START_SECONDS

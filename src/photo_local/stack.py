@@ -63,7 +63,8 @@ class EmbeddedStack:
     same kind of `store`: the database names what is in it.
 
     With another `host` than 127.0.0.1 the store alone is reached there too, under the name
-    `public_host`. `database_port` adds a TCP port on loopback.
+    `public_host`. `database_port` adds a TCP port on loopback; `postgres` is the folder of another
+    PostgreSQL's programs.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class EmbeddedStack:
         database_port: int | None = None,
         durable: bool = True,
         database_options: Mapping[str, str] | None = None,
+        postgres: Path | None = None,
     ) -> None:
         self._data = data.absolute()
         self._host = host
@@ -84,6 +86,7 @@ class EmbeddedStack:
         self._database_port = database_port
         self._durable = durable
         self._database_options = database_options
+        self._postgres = postgres
         self._lock: int | None = None
         self._services: list[Service] = []
         self._keepers: list[asyncio.Task[None]] = []
@@ -142,6 +145,7 @@ class EmbeddedStack:
             port=self._database_port,
             options=self._database_options,
             log=logs / "postgres.log",
+            programs=self._postgres,
         )
         store = await self._make_store(None if relayed else self._store.port, secrets)
         own = [store] if isinstance(store, Seaweed) else store.services

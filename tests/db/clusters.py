@@ -15,6 +15,7 @@ from photo_api.settings.dependencies import DatabaseSettings
 from photo_local.postgres import _binary
 from photo_local.privileges import HERE, server_account
 from tests.service import eventually, free_port
+from tests.stack import POSTGRES, passable
 
 FAST = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB")
 
@@ -31,7 +32,7 @@ class Cluster:
 
     def __init__(self, folder: Path, password: str, programs: Path | None = None) -> None:
         self.folder = folder
-        self.programs = programs
+        self.programs = programs or POSTGRES
         self.port = free_port()
         self.password = password
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,9 +40,10 @@ class Cluster:
 
     @classmethod
     def create(cls, folder: Path, programs: Path | None = None) -> "Cluster":
-        """A new one, running; of the embedded PostgreSQL or of that in the folder `programs`."""
+        """A new one, running; of the PostgreSQL under test or of that in the folder `programs`."""
         cluster = cls(folder / "one", secrets.token_hex(16), programs)
         server_account().make_folder(folder)
+        passable(folder)
         secret = folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(cluster.password)

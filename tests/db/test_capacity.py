@@ -50,8 +50,11 @@ def test_no_pool_is_advised_where_even_one_connection_is_too_many() -> None:
 
 @pytest.mark.parametrize("reserved", ["0", "5"])
 async def test_the_server_is_asked_what_it_takes(cluster: Cluster, reserved: str) -> None:
+    if int(cluster.sql("SHOW server_version_num")) < 160_000 and reserved != "0":
+        pytest.skip("reserved_connections came with PostgreSQL 16")
+    also = ("-c", f"reserved_connections={reserved}") if reserved != "0" else ()
     cluster.stop()
-    cluster.start("-c", "max_connections=50", "-c", f"reserved_connections={reserved}")
+    cluster.start("-c", "max_connections=50", *also)
     connection = await asyncpg.connect(cluster.url)
     try:
         said = await check_capacity(connection, settings(cluster.url, pool_size=10), 3, 1)

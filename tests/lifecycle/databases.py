@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from photo_local.postgres import Postgres
 from tests.service import free_port
+from tests.stack import POSTGRES, passable
 
 
 class SlowPath:
@@ -58,6 +59,7 @@ class OwnDatabase:
     def __init__(self, folder: Path, options: dict[str, str]) -> None:
         self.port = free_port()
         self.log = folder / "postgres.log"
+        passable(folder / "postgres")
         self._postgres = Postgres(
             folder / "postgres",
             secrets.token_hex(16),
@@ -65,6 +67,7 @@ class OwnDatabase:
             port=self.port,
             options=options,
             log=self.log,
+            programs=POSTGRES,
         )
         self._slow = SlowPath(self.port)
 

@@ -5,6 +5,9 @@ from typing import Any
 
 import asyncpg
 
+OLDEST_SERVER = 15
+"""The oldest PostgreSQL with which tests run every statement."""
+
 MAKE_ANOTHER = (
     "make one with CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0, restore"
     " into it what there is, and name it in PHOTO_API_DATABASE_URL"
@@ -18,9 +21,16 @@ class UnfitDatabase(Exception):
 async def unfitness(connection: Any) -> str | None:
     """What is wrong with the database behind `connection` for good, and what to do about it."""
     # E-mails are one without regard to case, by lower(): in Turkish that of I is not i.
-    encoding, lower = await connection.fetchrow(
-        "SELECT current_setting('server_encoding'), lower('I')"
+    version, encoding, lower = await connection.fetchrow(
+        "SELECT current_setting('server_version_num')::int / 10000,"
+        " current_setting('server_encoding'), lower('I')"
     )
+    if version < OLDEST_SERVER:
+        return (
+            f"the database's server is PostgreSQL {version}, which is too old: move the database to"
+            f" {OLDEST_SERVER} or newer (pg_upgrade, or a dump), and name it in"
+            " PHOTO_API_DATABASE_URL"
+        )
     if encoding != "UTF8":
         return f"the database is in {encoding}, which does not hold every name: {MAKE_ANOTHER}"
     if lower != "i":
