@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from photo_api.db.clocks import own_time
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
 from photo_api.photos import trash
 from photo_api.photos.reconcile import reconcile
 from photo_api.photos.sweep import sweep
+from photo_api.photos.upload_queries import note_object
 from photo_api.registry import leases
 from photo_api.registry.leases import Lease
 from photo_api.renditions.decoder import Decoder
@@ -110,6 +112,49 @@ async def test_bytes_stay_for_their_time_and_then_go_once(
     assert user.api.post("/photos/bulk", json={"operation": "restore", "photo_ids": [photo, other]}
         ).json()["changed"] == 1  # fmt: skip
     assert await db.fetch(NOTED, await keys_of(db, other)) == []
+
+
+@pytest.mark.parametrize("ahead", ["the database", "this machine"])
+async def test_a_clock_that_jumps_ahead_by_31_days_deletes_nothing(
+    user: User,
+    db: Database,
+    store: ObjectStore,
+    lease: Lease,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: str,
+) -> None:
+    month, photo = 31 * 86_400, user.upload()["id"]
+    keys = await keys_of(db, photo)
+    noted = f"quarantine/{uuid4().hex}"
+    await store.put_bytes(noted, b"x", content_type="image/jpeg")
+    await note_object(db, noted, 30 * 86_400)
+    pending = user.presign(user.album()["id"], b"x")["photo_id"]
+    user.api.delete(f"/photos/{photo}").raise_for_status()
+    off = -month if ahead == "the database" else month
+    for module in ("trash", "sweep"):
+        monkeypatch.setattr(f"photo_api.photos.{module}.own_time", lambda: own_time() + off)
+    if ahead == "the database":  # it says that all was long ago, and this machine that it was not
+        await age(db, photo, 31)
+        await db.execute(
+            "UPDATE unreferenced_objects SET delete_after = now() - interval '1 day'"
+            " WHERE object_key = $1",
+            noted,
+        )
+        await db.execute(
+            "UPDATE photos SET upload_expires_at = now() - interval '30 days' WHERE id = $1",
+            pending,
+        )
+    await trash.purge_all_due(db, 30, lease)
+    await sweep(db, store, 3600, lease)
+    assert await db.fetchval(STATUS, photo) == "trashed"
+    assert await db.fetchval(STATUS, pending) == "pending"
+    assert all([await exists(store, key) for key in (noted, *keys)])
+    monkeypatch.undo()
+    if ahead == "the database":  # what was held up is done when both agree
+        await trash.purge_all_due(db, 30, lease)
+        await sweep(db, store, 3600, lease)
+        assert [await db.fetchval(STATUS, one) for one in (photo, pending)] == ["gone", "gone"]
+        assert not await exists(store, noted)
 
 
 async def test_a_missing_original_of_the_trash_is_told(

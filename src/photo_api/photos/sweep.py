@@ -1,14 +1,15 @@
 """Clears away what nobody will ask for again: abandoned uploads, deleted bytes, their rows.
 
-One instance at a time does so, under a lease; safe also if there were several. Bytes go only after
-their row: a staging key when its URL and the longest PUT are over, any other key when nothing
-points to it for its grace time.
+One instance at a time does so, under a lease; safe also if there were several. Bytes go when both
+clocks say that it is time (`both`), and only after their row: a staging key when its URL and the
+longest PUT are over, any other key when nothing points to it for its grace time.
 """
 
 import logging
 from dataclasses import dataclass
 from typing import Any
 
+from photo_api.db.clocks import both, own_time
 from photo_api.db.pool import Database
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
@@ -54,7 +55,7 @@ async def _abandon_uploads(db: Database, longest_put: int, lease: Lease) -> int:
         WITH {FENCE}, abandoned AS (
             UPDATE photos SET status = 'gone', gone_at = now() WHERE id IN (
                 SELECT id FROM photos WHERE status = 'pending'
-                AND upload_expires_at < now() - make_interval(secs => $3) AND {HELD}
+                AND upload_expires_at < {both("$4")} - make_interval(secs => $3) AND {HELD}
                 LIMIT 10000 FOR UPDATE SKIP LOCKED
             ) RETURNING 1
         )
@@ -62,6 +63,7 @@ async def _abandon_uploads(db: Database, longest_put: int, lease: Lease) -> int:
         """,
         *lease,
         float(longest_put),
+        own_time(),
     )
     return count
 
@@ -76,12 +78,14 @@ async def _take_due(db: Database, lease: Lease) -> dict[str, bool]:
         WITH {FENCE} UPDATE unreferenced_objects SET taken = true,
             delete_after = now() + interval '5 minutes'
         WHERE object_key IN (
-            SELECT object_key FROM unreferenced_objects WHERE delete_after < now() AND {HELD}
+            SELECT object_key FROM unreferenced_objects
+            WHERE delete_after < {both("$4")} AND {HELD}
             ORDER BY delete_after LIMIT $3 FOR UPDATE SKIP LOCKED
         ) RETURNING object_key, in_parts
         """,
         *lease,
         BATCH,
+        own_time(),
     )
     return {row["object_key"]: row["in_parts"] for row in rows}
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from photo_api.db.clocks import both, own_time
 from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered
 from photo_api.jobs.queue import enqueuing
@@ -199,19 +200,19 @@ async def purge(connection: Any, owner_id: int, photo_ids: Sequence[int]) -> Cha
 
 
 async def purge_due(connection: Any, days: int, lease: Lease) -> int:
-    """How many of those that are in the trash for `days` are purged: the next 1,000 at most. One
-    that somebody restores at this moment is left alone."""
+    """How many of those that are in the trash for `days`, by both clocks, are purged: the next
+    1,000 at most. One that somebody restores at this moment is left alone."""
     purged = await connection.fetch(
         f"""
         WITH {FENCE}, due AS (
             SELECT id FROM photos WHERE status = 'trashed'
-            AND trashed_at < now() - make_interval(days => $3) AND {HELD}
+            AND trashed_at < {both("$4")} - make_interval(days => $3) AND {HELD}
             ORDER BY trashed_at LIMIT {BATCH} FOR NO KEY UPDATE SKIP LOCKED
         )
         UPDATE photos p SET status = 'gone', gone_at = now() FROM due
         WHERE p.id = due.id AND p.status = 'trashed' RETURNING p.id
         """,
-        *lease, days,
+        *lease, days, own_time(),
     )  # fmt: skip
     if purged:
         await connection.execute(FORGET, [row["id"] for row in purged])
