@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ import pytest
 
 from tests.db.clusters import Cluster, Session
 from tests.db.people import in_the_end, refused
-from tests.service import Service, User, jpeg, put, running_service
+from tests.service import PASSWORD, Service, User, jpeg, put, running_service
 
 Act = Callable[[], httpx.Response]
 
@@ -238,6 +239,56 @@ def test_a_link_is_used_once_and_what_it_did_is_done(
     assert (again.status_code, again.json()["code"]) == (400, "invalid_link")
     assert (user.login().status_code, user.login(new).status_code) == (401, 200)
     in_the_end(lambda: user.api.get("/auth/me").status_code == 401)
+
+
+@pytest.mark.slow
+def test_an_invitation_has_opened_the_one_account(
+    cluster: Cluster, service: Service, tmp_path: Path
+) -> None:
+    """Who asks again is told that the invitation has been used; the account is there."""
+    token, email = uuid4().hex, f"{uuid4().hex}@example.org"
+    body = {"email": email, "username": "mina", "password": PASSWORD, "token": token}
+    cluster.sql(
+        "INSERT INTO account_links (token_hash, kind, expires_at)"
+        f" VALUES (sha256('{token}'), 'invitation', now() + interval '1 h')"
+    )
+    invited = service.environ | {"PHOTO_API_REGISTRATION": "invitation"}
+    with running_service(invited, tmp_path) as door, httpx.Client(base_url=door.url) as api:
+
+        def register() -> httpx.Response:
+            return api.post("/api/auth/register", json=body, timeout=30)
+
+        with unanswered_at(
+            cluster, f"account_links WHERE token_hash = sha256('{token}')", register
+        ):
+            pass
+        again = register()
+        assert (again.status_code, again.json()["code"]) == (400, "invalid_link")
+        login = api.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+        assert login.status_code == 200
+    assert cluster.sql(f"SELECT count(*) FROM users WHERE email = '{email}'") == "1"
+
+
+@pytest.mark.slow
+def test_a_password_is_changed_once_and_the_one_before_lets_nobody_in(
+    cluster: Cluster, service: Service, user: User
+) -> None:
+    """Who asks again is told that the password before is wrong; the session that asked goes on."""
+    new, other = "another long pass phrase", user.login().json()["access_token"]
+    account = user.account["id"]
+
+    def change() -> httpx.Response:
+        body = {"current_password": user.password, "new_password": new}
+        return user.api.post("/auth/password", json=body)
+
+    with unanswered_at(cluster, f"users WHERE id = {account}", change):
+        pass
+    again = change()
+    assert (again.status_code, again.json()["code"]) == (400, "wrong_password")
+    assert (user.login().status_code, user.login(new).status_code) == (401, 200)
+    assert user.api.get("/auth/me").status_code == 200
+    elsewhere = {"Authorization": f"Bearer {other}"}
+    in_the_end(lambda: user.api.get("/auth/me", headers=elsewhere).status_code == 401)
 
 
 @pytest.mark.slow
