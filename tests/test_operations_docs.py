@@ -1,9 +1,10 @@
 """The operator's guide names only what exists, and says the same in both of its languages."""
 
+import ast
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import photo_api.cli
 import photo_fleet.cli
 from photo_api.settings.loading import variables
 from photo_fleet.doctor.catalogue import CODES, GUIDE
+from photo_fleet.drift.consequences import KINDS
 from photo_fleet.report.line import PERIODS
 from photo_fleet.report.making import ITEMS
+from photo_fleet.rules.findings import UNREAD
 from tests.own_stage import ask, own_database
 
 ROOT = Path(__file__).parent.parent
@@ -131,6 +134,52 @@ def test_every_command_and_option_exists(guide: Path, capsys: pytest.CaptureFixt
         for option in (word.partition("=")[0] for word in given if word.startswith("--")):
             known = re.search(rf"(?<![\w-]){option}(?![\w-])", helps[words])
             assert known, f"{' '.join(words)} has no {option}"
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_subcommand_is_named(guide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = {
+        (program, name, *shlex.split(arguments)[:1]) for program, name, arguments in commands(guide)
+    }
+    for program in MAINS:
+        for name in subcommands((program,), capsys):
+            assert (program, name) in {words[:2] for words in named}, f"{program} {name}"
+            actions = subcommands((program, name), capsys) if (program, name) in NESTED else []
+            assert {(program, name, action) for action in actions} <= named
+
+
+def subcommands(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Those that its help lists, without their other names."""
+    found = re.findall(r"^    ([a-z][a-z-]*)(?: \(.*?\))?(?: |$)", help_of(words, capsys), re.M)
+    assert found, words
+    return found
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_code_of_check_is_named(guide: Path) -> None:
+    named = {name for text in SPAN.findall(guide.read_text()) for name in re.split(r"[, ]+", text)}
+    codes = {*codes_in("rules"), *codes_in("drift"), *(f"aws-{kind}" for kind in KINDS.values())}
+    assert {
+        "flapping",
+        "aws-old-instances",
+        "aws-unread",
+        "nhn-stop",
+        "server-metrics-access",
+    } <= codes
+    assert codes - named == set()
+
+
+def codes_in(folder: str) -> Iterator[str]:
+    """Codes that findings of this plane are made with; `server-…` is one for each key."""
+    yield UNREAD
+    for path in sorted((ROOT / "src/photo_fleet" / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="Contradiction" | "Finding"),
+                    args=[_, ast.Constant(value=str(code)), *_],
+                ):
+                    yield code
 
 
 @pytest.mark.parametrize("guide", GUIDES)
