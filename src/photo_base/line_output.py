@@ -29,7 +29,8 @@ LOOK = 0.01
 class LineOutput(io.RawIOBase):
     """The descriptor as a raw file whose `write` takes everything at once. What the other end does
     not take waits, up to `bound` bytes; beyond them new lines are dropped and counted, and `gap`
-    (their number) stands in front of the next line that goes out."""
+    (their number) stands in front of the next line that goes out. A line of which a full disk took
+    the beginning counts as dropped, and is ended before the next one."""
 
     def __init__(
         self, descriptor: int, bound: int = BOUND, gap: Callable[[int], bytes] = lambda _: b""
@@ -44,6 +45,8 @@ class LineOutput(io.RawIOBase):
         self._bytes = 0
         self._missing = 0  # dropped, and not told yet
         self._dropped = 0
+        self._begun = False  # some of the first one is out
+        self._torn = False  # what is out ends in the middle of a line that was dropped
         # Reentrant, as is the bell: a finalizer that logs may run inside `write`.
         self._lock = RLock()
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -87,15 +90,19 @@ class LineOutput(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def _offer(self, line: bytes, count: int) -> None:
+        if self._torn:
+            line = b"\n" + line
         if not self._lines and self._at_once is not None:
             try:
-                line = line[self._at_once(line) :]
+                out = self._at_once(line)
+                line, self._begun = line[out:], out < len(line)
             except BlockingIOError:
                 pass
             except OSError:  # a full disk, a reader that is gone
                 self._drop(1)
                 self._missing = count
                 return
+        self._torn = False
         if line:
             self._lines.append(line)
             self._bytes += len(line)
@@ -110,12 +117,15 @@ class LineOutput(io.RawIOBase):
         while True:
             self._bell.get()
             while line := self._oldest():
+                rest = memoryview(line)
                 try:
-                    write_whole(self._descriptor, line)
+                    while rest:
+                        rest = rest[_write_some(self._descriptor, rest) :]
                 except OSError:
-                    self._give_up()
+                    self._give_up(self._begun or len(rest) < len(line) or line[:1] == b"\n")
                     break
                 with self._lock:
+                    self._begun = False
                     self._lines.popleft()
                     self._bytes -= len(line)
 
@@ -127,8 +137,9 @@ class LineOutput(io.RawIOBase):
                 self._bytes = len(self._lines[0])
             return self._lines[0] if self._lines else None
 
-    def _give_up(self) -> None:
+    def _give_up(self, torn: bool) -> None:
         with self._lock:
+            self._torn, self._begun = torn, False
             self._drop(len(self._lines))
             self._lines.clear()
             self._bytes = 0
@@ -181,8 +192,13 @@ def write_whole(descriptor: int, data: bytes) -> None:
     """Wait until all of it is taken. Raises OSError."""
     rest = memoryview(data)
     while rest:
+        rest = rest[_write_some(descriptor, rest) :]
+
+
+def _write_some(descriptor: int, data: memoryview) -> int:
+    while True:
         try:
-            rest = rest[os.write(descriptor, rest) :]
+            return os.write(descriptor, data)
         except BlockingIOError:  # another process made it so
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from photo_api.supervisor.control_socket import RunDirectoryError, control_socket
 from tests.lifecycle.test_drain import StartService
 from tests.own_stage import ask
 from tests.service import Service, cli, eventually, free_port
@@ -50,6 +51,27 @@ def test_a_drain_by_command_is_a_drain_by_signal(
         int(service.url.rsplit(":", 1)[1]),
     )
     assert tuple(rows[0]) == ("stopped", "kernel update")
+
+
+def test_a_socket_that_cannot_be_removed_spoils_no_drain(
+    start_service: StartService, run_dir: Path
+) -> None:
+    """As on a disk that is read-only by now. A folder in its place is refused likewise."""
+    service = start_service(RUN_DIR=str(run_dir))
+    path = _socket(service, run_dir)
+    eventually(lambda: '"message":"ready"' in service.log)
+    path.unlink()
+    path.mkdir()
+    assert service.stop() == 0
+    assert '"ending":"drained"' in service.log
+
+
+async def test_a_socket_of_before_that_cannot_be_removed_is_told(run_dir: Path) -> None:
+    """The instance starts all the same, as where a folder cannot be used."""
+    (run_dir / f"{os.getpid()}.sock").mkdir(mode=0o700, parents=True)
+    with pytest.raises(RunDirectoryError, match="PHOTO_API_RUN_DIR"):
+        async with control_socket(run_dir, dict, lambda _: None):
+            pass
 
 
 def test_of_several_instances_one_is_named(start_service: StartService, run_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import select
 import shutil
 import socket
@@ -10,8 +11,11 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from photo_base.line_output import LineOutput
+from tests.full_disk import full_disk
 from tests.service import Service, eventually, full_pipe, serving
 
 TALKATIVE = """
@@ -122,6 +126,65 @@ def test_a_reader_that_is_gone_and_a_full_disk_cost_lines_only(ending: str, tmp_
     )
     os.close(writing)
     assert process.stdout.startswith("all said 600")
+
+
+def test_a_line_that_a_full_disk_has_cut_spoils_no_later_one(tmp_path: Path) -> None:
+    path, line = tmp_path / "log", b'{"line": %03d}\n'
+    with path.open("ab") as file:
+        output = LineOutput(file.fileno(), gap=lambda count: b'{"dropped": %d}\n' % count)
+        with full_disk(room=5 * len(line % 0) + 4):
+            for number in range(10):
+                output.write(line % number)
+                output.settle(5)
+            assert output.state() == {"unread": 0, "dropped": 5}
+        output.write(line % 10)
+        output.settle(5)
+    whole = [(line % number).decode().strip() for number in (0, 1, 2, 3, 4, 10)]
+    assert path.read_text().splitlines() == [*whole[:5], '{"li', '{"dropped": 5}', whole[5]]
+
+
+@pytest.mark.slow
+def test_an_instance_whose_disk_is_full_serves_tells_and_recovers(
+    environ: dict[str, str], tmp_path: Path, service: Service
+) -> None:
+    """Its log file and its standard error lie there."""
+    sink, errors = tmp_path / "sink", tmp_path / "stderr"
+    environ = environ | {"PHOTO_API_LOG_SINK": str(sink), "PHOTO_API_LOG_QUEUE": "50"}
+    with (
+        errors.open("ab") as stderr,
+        serving(environ, tmp_path / "out", stderr=stderr.fileno()) as running,
+        httpx.Client(base_url=running.url, timeout=10) as client,
+    ):
+        eventually(running.is_healthy, 30)
+
+        def told_after(requests: int) -> dict[str, int]:
+            assert {client.get("/api/").status_code for _ in range(requests)} == {200}
+            assert client.get("/health").status_code == 200
+            told: dict[str, int] = client.get("/health/detailed").json()["checks"]["logs"]
+            return told
+
+        before = told_after(1)
+        assert (before["lost"], before["dropped"]) == (0, 0)
+        _let_files_grow(running, to=1)
+        full = told_after(200)
+        assert full["lost"] >= 150
+        assert full["waiting"] <= 50
+        assert full["dropped"] >= 200
+        _let_files_grow(running, to=resource.RLIM_INFINITY)
+        eventually(lambda: told_after(1)["waiting"] < 10, 20, 0.5)
+        assert '"log lines were dropped"' in errors.read_text()
+        assert running.stop() == 0
+    lines = [json.loads(line) for line in sink.read_text().splitlines()]
+    assert any(line["message"] == "log sink works again" for line in lines)
+    assert lines[-1]["event"] == "instance_ended"
+    assert lines[-1]["log_lines_lost"] >= full["lost"] + full["dropped"]
+
+
+def _let_files_grow(running: Service, to: int) -> None:
+    """Each process of the instance is refused more, as by a full disk."""
+    instance = psutil.Process(running.process.pid)
+    for process in (instance, *instance.children(recursive=True)):
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (to, resource.RLIM_INFINITY))
 
 
 def _ends(kind: str) -> tuple[int, int]:

@@ -58,7 +58,6 @@ async def control_socket(
 ) -> AsyncIterator[Path]:
     """Answer for as long as this is open. Raises `RunDirectoryError`."""
     path = prepare(directory) / f"{os.getpid()}.sock"
-    path.unlink(missing_ok=True)  # of a dead process that had our number
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, ValueError, asyncio.IncompleteReadError):
@@ -71,15 +70,17 @@ async def control_socket(
         writer.close()
 
     try:
+        path.unlink(missing_ok=True)  # of a dead process that had our number
         server = await asyncio.start_unix_server(answer, path, limit=LONGEST_REQUEST)
+        path.chmod(0o600)
     except OSError as error:
         raise RunDirectoryError(f"{path}: {error}; set PHOTO_API_RUN_DIR") from None
-    path.chmod(0o600)
     try:
         yield path
     finally:
         server.close()
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that is read-only by now: nobody answers there
+            path.unlink(missing_ok=True)
 
 
 async def ask(
