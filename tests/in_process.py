@@ -81,7 +81,7 @@ class Worker:
             "raw_path": asked.path.encode(),
             "query_string": asked.query,
             "root_path": "",
-            "headers": [(b"host", b"photos.example.org"), *asked.headers],
+            "headers": [*asked.headers, (b"host", b"photos.example.org")],
             "client": ("127.0.0.1", 4711),
             "server": ("127.0.0.1", 80),
         }

@@ -144,6 +144,24 @@ async def test_the_policy_names_whom_the_page_asks(environ: dict[str, str], name
     assert "default-src 'none'" in of_shared
 
 
+async def test_what_browsers_heed_on_https_alone_is_sent_there_alone(
+    environ: dict[str, str],
+) -> None:
+    """On plain HTTP they log an error for it; this machine is as good as https."""
+    migrate_once(environ)
+    hosts = (b"photos.lan:8000", b"127.0.0.1:8000", b"localhost", b"[::1]:80", b"[")
+    asked: list[tuple[tuple[bytes, bytes], ...]] = [((b"host", host),) for host in hosts]
+    asked.append(((b"host", b"photos.lan"), (b"x-forwarded-proto", b"https")))
+    for public, heeded in (("", asked[1:4] + asked[5:]), ("https://p.example.org", asked)):
+        async with in_process(environ | {"PHOTO_API_PUBLIC_URL": public}) as worker:
+            found = []
+            for headers in asked:
+                start, _ = await worker.ask(Asked("GET", "/", headers=headers))
+                if b"cross-origin-opener-policy" in dict(start["headers"]):
+                    found.append(headers)
+        assert found == heeded, public
+
+
 async def test_requests_of_the_page_are_counted_by_their_routes(worker: Worker) -> None:
     for path in ("/", "/albums/1", "/albums/2", "/share/s3cret", "/share/s3cret/photos/1"):
         await worker.ask(Asked("GET", path))

@@ -84,7 +84,6 @@ def test_on_plain_http_digests_are_counted_too(
     seen = visit(
         user=uploader, service=replace(gallery, url=gallery.url.replace("127.0.0.1", LAN_NAME))
     )
-    seen.expected.append("Cross-Origin-Opener-Policy header has been ignored")
     seen.go("/")
     assert (
         seen.page.evaluate("[isSecureContext, !!crypto.subtle, !!navigator.locks]") == [False] * 3

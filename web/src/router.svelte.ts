@@ -1,7 +1,7 @@
 /** The address as state. Every view has an address of its own, so that back, reload and links work. */
 
 export type View =
-  | { name: "timeline" | "albums" | "favourites" | "archive" | "trash" | "account" | "search" | "register" | "reset" }
+  | { name: "timeline" | "albums" | "favourites" | "archive" | "trash" | "account" | "search" | "register" | "reset" | "unknown" }
   | { name: "album"; id: number };
 
 let path = $state(location.pathname);
@@ -22,10 +22,13 @@ function ofView(search: string): string {
 }
 
 export function view(): View {
-  const album = /^\/albums\/(\d+)$/.exec(path);
+  const name = path.replace(/^\/|\/$/g, "");
+  const album = /^albums\/(\d{1,15})$/.exec(name);
   if (album) return { name: "album", id: Number(album[1]) };
-  const name = path.slice(1);
   switch (name) {
+    case "":
+    case "index.html":
+      return { name: "timeline" };
     case "albums":
     case "favourites":
     case "archive":
@@ -36,7 +39,7 @@ export function view(): View {
     case "reset":
       return { name };
     default:
-      return { name: "timeline" };
+      return { name: "unknown" };
   }
 }
 

@@ -1,11 +1,14 @@
 """What a page of ours may load, and from whom."""
 
+import re
 from collections.abc import Set
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 OURS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 """Of each page."""
@@ -15,6 +18,23 @@ ALONE = (
     " form-action 'self'; frame-ancestors 'none'"
 )
 """Nothing inline runs, nothing else is asked, and no page of others frames it."""
+
+
+THIS_MACHINE = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?")
+
+
+def opener_policy(scope: Scope, public_url: str) -> dict[str, str]:
+    """Where browsers heed it: on plain HTTP they log an error for each page that has it. Behind a
+    balancer that does not tell the protocol, the public address does."""
+    headers = Headers(scope=scope)
+    protocol = headers.get("x-forwarded-proto") or scope.get("scheme")
+    if (
+        protocol == "https"
+        or public_url.startswith("https:")
+        or THIS_MACHINE.fullmatch(headers.get("host", ""))
+    ):
+        return {"Cross-Origin-Opener-Policy": "same-origin"}
+    return {}
 
 
 def app_headers(images: Set[str], uploads: Set[str]) -> dict[str, str]:

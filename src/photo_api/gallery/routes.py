@@ -12,7 +12,7 @@ from starlette.types import Scope
 from photo_api.contract import GALLERY_ASSETS, GALLERY_VIEWS, SHARE_PAGES
 from photo_api.errors import not_found
 from photo_api.gallery.built_files import PAGE, BuiltFile, read_built, share_files
-from photo_api.gallery.policy import app_headers
+from photo_api.gallery.policy import app_headers, opener_policy
 from photo_api.gallery.share_routes import SharePages, is_by_a_client
 from photo_api.state import AppState
 
@@ -36,7 +36,7 @@ def install_gallery(
         return None
 
     async def page(request: Request) -> Response:
-        return _answer(request, built[PAGE], _headers(request.state.app))
+        return _answer(request, built[PAGE], _headers(request))
 
     async def file(request: Request) -> Response:
         found = built.get(request.url.path)
@@ -57,11 +57,14 @@ def install_gallery(
     return shared
 
 
-def _headers(state: AppState) -> dict[str, str]:
+def _headers(request: Request) -> dict[str, str]:
+    state: AppState = request.state.app
     upload = state.uploads.upload("", content_type="", size=1, sha256=None, expires_in=60)
     store = urlsplit(upload.url)
     images = state.owners.origins() | state.visitors.origins()
-    return app_headers(images, {f"{store.scheme}://{store.netloc}"})
+    return app_headers(images, {f"{store.scheme}://{store.netloc}"}) | opener_policy(
+        request.scope, state.settings.http.public_url
+    )
 
 
 def _answer(request: Request, file: BuiltFile, headers: dict[str, str]) -> Response:

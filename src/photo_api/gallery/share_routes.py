@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from photo_api.contract import GALLERY_VIEWS, SHARE_PAGES
 from photo_api.errors import ApiError, Code, not_found
 from photo_api.gallery import share_page
-from photo_api.gallery.policy import share_headers
+from photo_api.gallery.policy import opener_policy, share_headers
 from photo_api.gallery.share_page import Frame, language_of
 from photo_api.http.fields import MAX_ID
 from photo_api.http.json import encode
@@ -52,7 +52,8 @@ class SharePages:
         photos = orjson.loads(encode(page.photos))
         place = share_page.Place(token, cursor)
         return self._answer(
-            state, share_page.album_page(self._frame(request), place, page.album, photos, page.next)
+            request,
+            share_page.album_page(self._frame(request), place, page.album, photos, page.next),
         )
 
     async def photo(self, request: Request) -> Response:
@@ -65,8 +66,8 @@ class SharePages:
         place = share_page.Place(token, request.query_params.get("page", "")[:LONGEST_CURSOR])
         frame = self._frame(request)
         if shown is None:
-            return self._answer(state, share_page.gone_page(frame, place), 404)
-        return self._answer(state, share_page.photo_page(frame, place, shown))
+            return self._answer(request, share_page.gone_page(frame, place), 404)
+        return self._answer(request, share_page.photo_page(frame, place, shown))
 
     def problem(self, accepted_language: str, status: int) -> bytes:
         """What somebody reads in place of a page that is not there (404, 410), or not now."""
@@ -78,8 +79,10 @@ class SharePages:
         language = language_of(request.headers.get("accept-language", ""))
         return Frame(language, state.settings.http.public_url, self._style, self._script)
 
-    def _answer(self, state: AppState, page: str, status: int = 200) -> Response:
+    def _answer(self, request: Request, page: str, status: int = 200) -> Response:
+        state: AppState = request.state.app
         headers = share_headers(state.visitors.origins())
+        headers |= opener_policy(request.scope, state.settings.http.public_url)
         kept = {"Cache-Control": KEPT, "Vary": "Accept-Language"}
         return HTMLResponse(page, status, headers=headers | kept)
 
@@ -144,7 +147,7 @@ class ProblemPages:
             (b"vary", b"Accept-Language"),
             *(
                 (name.lower().encode(), text.encode())
-                for name, text in share_headers(set()).items()
+                for name, text in (share_headers(set()) | opener_policy(scope, "")).items()
             ),
         ]
         await send({**start, "headers": headers})

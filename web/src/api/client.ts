@@ -18,6 +18,8 @@ export class ApiError extends Error {
     readonly retryAfter: number,
     /** After an attempt without an answer, which may have done what this one refuses to do again. */
     readonly repeated = false,
+    /** Of input that was refused (422): the kind of its first fault, as the API names it. */
+    readonly fault = "",
   ) {
     super(detail);
   }
@@ -141,20 +143,16 @@ async function failure(answer: Response, repeated: boolean): Promise<ApiError> {
   } catch {
     // A proxy's own page: the status has to do.
   }
-  const detail = typeof said.detail === "string" ? said.detail : firstOf(said.detail);
+  const [first] = Array.isArray(said.detail) ? (said.detail as { msg?: unknown; type?: unknown }[]) : [];
   return new ApiError(
     answer.status,
     said.code ?? `http_${answer.status}`,
-    detail,
+    typeof said.detail === "string" ? said.detail : String(first?.msg ?? ""),
     said.request_id ?? answer.headers.get("X-Request-ID") ?? "",
     Number(answer.headers.get("Retry-After") ?? 0),
     repeated,
+    String(first?.type ?? ""),
   );
-}
-
-function firstOf(detail: unknown): string {
-  if (!Array.isArray(detail) || detail.length === 0) return "";
-  return String((detail[0] as { msg?: unknown }).msg ?? "");
 }
 
 export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {

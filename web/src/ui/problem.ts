@@ -20,9 +20,13 @@ export function problem(error: unknown, texts: Partial<Record<string, Key>> = {}
   if (error.foreign) return t("error.between", { status: error.status });
   if (error.status === 404) return t("error.not_found");
   if (error.status >= 500) return t("error.inside", { request: error.requestId });
-  // The API's own words say what is wrong with the input, and what to do.
-  return error.detail;
+  const limit = /\d+/.exec(error.detail)?.[0];
+  const known = LENGTHS[error.fault];
+  // The API's own words say what else is wrong with the input.
+  return known && limit ? t(known, { limit }) : t("error.input", { detail: error.detail || error.code });
 }
+
+const LENGTHS: Partial<Record<string, Key>> = { string_too_long: "error.too_long", string_too_short: "error.too_short" };
 
 /** Seconds in words, as somebody waits for them. */
 function duration(seconds: number): string {

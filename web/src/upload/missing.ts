@@ -37,3 +37,9 @@ export class Missing {
 function likeness(upload: Upload): string {
   return JSON.stringify([upload.name, upload.size, upload.modified]);
 }
+
+/** What changed after it was picked, and could not be read: picked again it is another file. */
+export function unreadableLike({ name, folder, albumId }: Upload, all: Iterable<Upload>): Upload[] {
+  const unreadable = [...all].filter((one) => one.problem === "unreadable");
+  return unreadable.filter((one) => one.name === name && one.folder === folder && one.albumId === albumId);
+}

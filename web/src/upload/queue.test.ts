@@ -258,6 +258,18 @@ test("paused files begin again, and a cancelled one does not", async () => {
   expect(queue.tally.bytes).toBe(5);
 });
 
+test("a file that changed since is no more listed when it is picked again", async () => {
+  const queue = queueOf(new Api());
+  const changed = [file("a.jpg"), file("b.jpg")];
+  for (const one of changed) one.file!.text = () => Promise.reject(new Error("changed"));
+  await queue.add(changed, null);
+  await idle(queue);
+  expect(stages(queue)).toEqual({ "a.jpg": "refused", "b.jpg": "refused" });
+  await queue.add([file("a.jpg", "other", "", 6)], null);
+  await idle(queue);
+  expect([...queue.uploads.values()].map((one) => one.name + one.stage)).toEqual(["b.jpgrefused", "a.jpgdone"]);
+});
+
 test("a folder is walked no further than it can be sent", async () => {
   let walked = 0;
   function* folder(): Generator<Picked> {

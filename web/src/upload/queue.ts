@@ -12,7 +12,7 @@ import type { Hasher } from "./hashing";
 import { Holding, type Why } from "./holding";
 import { judged } from "./judging";
 import type { KeptUploads } from "./kept";
-import { Missing } from "./missing";
+import { Missing, unreadableLike } from "./missing";
 import type { Picked, Picks } from "./picked";
 import { digest, LeftOut, Limits, lookUp, unfit } from "./reading";
 import { send } from "./sending";
@@ -132,10 +132,9 @@ export class UploadQueue {
     const upload = this.uploads.get(id);
     if (!upload) return;
     this.drop(upload);
-    if (!OVER.has(upload.stage)) {
-      this.parts.kept.remove(this.account, id);
-      if (upload.photoId !== null) this.parts.transport.cancel(upload.photoId);
-    }
+    const over = OVER.has(upload.stage);
+    if (!over) this.parts.kept.remove(this.account, id);
+    if (!over && upload.photoId !== null) this.parts.transport.cancel(upload.photoId);
     upload.stop.abort(new DOMException("cancelled", "AbortError"));
     this.go();
   }
@@ -183,6 +182,7 @@ export class UploadQueue {
     const before = this.uploads.get(upload.id) ?? this.missing.like(upload);
     if (before && AHEAD.has(before.stage)) return;
     if (before) this.resume(upload, before);
+    for (const { id } of unreadableLike(upload, this.uploads.values())) this.cancel(id);
     upload.sha256 ??= kept?.sha256 ?? null;
     this.uploads.set(upload.id, upload);
     this.tally.add(upload);
@@ -240,8 +240,9 @@ export class UploadQueue {
     if (this.hashing) return;
     this.hashing = true;
     try {
-      for (let batch = await this.hashBatch(); batch.length > 0; batch = await this.hashBatch()) {
-        await this.check(batch);
+      // Asked at once after each batch: what comes while this ends is left to nobody.
+      while (!this.holding.held && this.unhashed.length > 0 && this.ready.length < HASHED_AHEAD) {
+        await this.check(await this.hashBatch());
       }
     } finally {
       this.hashing = false;
@@ -250,7 +251,6 @@ export class UploadQueue {
 
   private async hashBatch(): Promise<Upload[]> {
     const batch: Upload[] = [];
-    if (this.ready.length >= HASHED_AHEAD) return batch;
     const until = performance.now() + 500;
     while (!this.holding.held && batch.length < CHECKED_AT_ONCE && (batch.length === 0 || performance.now() < until)) {
       const next = this.unhashed.shift();

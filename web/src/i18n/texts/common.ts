@@ -26,6 +26,11 @@ export const en = {
   "error.signed_out": "You are not signed in any more. Sign in and try again.",
   "error.inactive": "This account has been disabled. Ask whoever runs this gallery.",
   "error.between": "Something between this page and the server refused this ({status}). Try again; tell whoever runs it if it stays so.",
+  "error.no_page": "There is no such page",
+  "error.no_page.text": "The address may have been cut off, or mistyped.",
+  "error.input": "The server did not take this: {detail}",
+  "error.too_long": "This is too long: at most {limit} characters are allowed.",
+  "error.too_short": "This is too short: at least {limit} characters are needed.",
   "error.view": "This part of the page could not be loaded. Check your connection and try again.",
 } as const;
 
@@ -56,5 +61,10 @@ export const ko: Record<keyof typeof en, string> = {
   "error.signed_out": "로그인이 끝났습니다. 다시 로그인한 뒤 시도하세요.",
   "error.inactive": "이 계정은 사용이 중지되었습니다. 갤러리 운영자에게 문의하세요.",
   "error.between": "이 화면과 서버 사이에서 요청이 거절되었습니다({status}). 다시 시도하고, 계속되면 운영자에게 알려 주세요.",
+  "error.no_page": "그런 페이지가 없습니다",
+  "error.no_page.text": "주소가 잘렸거나 잘못 입력되었을 수 있습니다.",
+  "error.input": "서버가 받지 않았습니다: {detail}",
+  "error.too_long": "너무 깁니다. {limit}자까지 됩니다.",
+  "error.too_short": "너무 짧습니다. {limit}자 이상이어야 합니다.",
   "error.view": "이 화면을 불러오지 못했습니다. 네트워크를 확인하고 다시 시도하세요.",
 };
