@@ -347,6 +347,26 @@ def test_a_store_that_some_do_not_reach(failing: int, breaker: bool, level: str)
     assert (findings, unknown_one.code) == ([], "store-down")
 
 
+@pytest.mark.parametrize("away", [0, 1, 2])
+def test_a_cdn_that_the_fleet_has_left(away: int) -> None:
+    cdn = {"provider": "nginx", "address": "https://cdn.example.org", "fallback": "stream"}
+    told = CONFIG | {"cdn": cdn}
+    fleet = [
+        server(f"10.0.0.{n}", told, {"photo_api_cdn_fallback": float(n < away)}) for n in range(2)
+    ]
+    without, silent = server("10.0.1.1", CONFIG | {"cdn": None}), server("10.0.1.2", told)
+    findings, unknown = said("cdn-failed", seen(*fleet, without))
+    assert (len(findings), unknown) == (min(away, 1), [])
+    for found in findings:
+        assert found.level == "warning"
+        assert f"{away} of 2 ready instances with a CDN deliver without it" in found.evidence
+        assert "https://cdn.example.org" in found.evidence
+    assert said("cdn-failed", seen(without)) == ([], [])
+    for ill in (silent, replace(silent, metrics=None), replace(silent, config=None)):
+        _, [open_question] = said("cdn-failed", seen(*fleet, ill))
+        assert "10.0.1.2 told no" in open_question.reason, "which is unknown, and not fine"
+
+
 LOST = {'photo_api_log_lines_lost_total{process="web",way="sink"}': 12.0}
 
 

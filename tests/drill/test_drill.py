@@ -143,3 +143,14 @@ def test_three_minutes_of_drill_hold_all_gates_and_raise_the_alerts_that_they_sh
     assert alerts["scale-in"]["after"] == {}, "nothing went wrong"
     assert "InstanceLost" in alerts["kill-instance"]["after"]
     assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.long
+@pytest.mark.timeout(540)
+def test_a_cdn_that_fails_is_left_and_gone_back_to_under_load() -> None:
+    done = drill("--only", "cdn-down", "--json", seconds=520)
+    assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr}"
+    [told] = json.loads(done.stdout)["scenarios"]
+    assert (told["name"], told["holds"]) == ("cdn-down", True)
+    assert told["requests"] > 200

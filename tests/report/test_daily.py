@@ -67,7 +67,10 @@ def test_each_line_of_a_bad_day_fails_for_its_own_reason(wanted: Wanted, registr
     ]
     killed = Life("10.0.1.15", 5 * DAY, 5 * DAY - 20, 2000, 1900, "killed", cut=7, lines=3)
     endless = Life("10.0.1.16", 5 * DAY, 5 * DAY - 20, draining=4000)
-    events = [(NAMES[0], 3000.0, "peers_unreachable", "no connection to 10.0.1.11:8000")]
+    events = [
+        (NAMES[0], 3000.0, "peers_unreachable", "no connection to 10.0.1.11:8000"),
+        (NAMES[0], 3000.0, "cdn_failed", "503"),
+    ]
     note(registry, wanted.end, [*LIVES, *loop, killed, endless], events)
     report = asked(replace(wanted, job="bad"))
     assert verdicts(report) == dict.fromkeys(ALL, "fail")
@@ -80,7 +83,12 @@ def test_each_line_of_a_bad_day_fails_for_its_own_reason(wanted: Wanted, registr
         "log-lines": ("lines lost by Prometheus", "3 lines lost by receipts"),
         "error-budget": ("reads answered: ", "reads within 250 ms: ", "writes answered: "),
         "work": ("3 more renditions jobs are dead", "a metadata job waited for"),
-        "complaints": ("the breaker of store opened", "without a connection", "peers_unreachable"),
+        "complaints": (
+            "the breaker of store opened",
+            "without a connection",
+            "peers_unreachable",
+            "cdn_failed 1 times",
+        ),
     }.items():
         for reason in reasons:
             assert reason in line(report, code).answer

@@ -74,6 +74,7 @@ ALWAYS = {
     "bucket-cors": "browsers cannot exchange bytes with the store, or anybody's page can",
     "bucket-public": "strangers read or list the bucket",
     "store-down": "instances do not reach the object store",
+    "cdn-failed": "the CDN fails, and the fleet delivers without it",
     "maintenance-stopped": "nobody sweeps, prunes and counts for the fleet",
     "orphans-grow": "objects that are due to be deleted are not",
     "jobs-dead": "jobs have failed for good",

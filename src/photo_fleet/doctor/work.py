@@ -12,6 +12,7 @@ from photo_fleet.doctor.looks.servers import Server
 from photo_fleet.doctor.seen import Seen, Unseen
 from photo_fleet.doctor.told import (
     COUNTED,
+    configurations,
     fleet_numbers,
     instances,
     metric,
@@ -30,6 +31,7 @@ URGENT_KINDS = ("renditions", "shared_album")
 """Jobs that somebody waits for; others give way to them."""
 LONGEST_QUEUE = 3600.0
 """Seconds for those others."""
+FALLBACK = "photo_api_cdn_fallback"
 LOST = "photo_api_log_lines_lost_total"
 LEASES = (
     'psql "$PHOTO_API_DATABASE_URL" -c "SELECT name, holder, expires_at FROM leases"'
@@ -65,6 +67,30 @@ def store_down(seen: Seen) -> Iterator[Finding]:
             f"{names(silent)} told nothing of the store: {silent[0].problem or 'no details'}",
             f"curl -sS http://{silent[0].boot.place}/health/detailed",
         )
+
+
+def cdn_failed(seen: Seen) -> Iterator[Finding]:
+    """As the fleet judges it, which looks at it all the time and tells an answer that did not come
+    of the store from one of the CDN. Nothing is asked of the CDN from here."""
+    with_cdn = [(server, told["cdn"]) for server, told in configurations(seen) if told.get("cdn")]
+    paths = [one.metrics.value(FALLBACK) if one.metrics else None for one, _ in with_cdn]
+    away = [one for (one, _), path in zip(with_cdn, paths, strict=True) if path]
+    silent = [one for (one, _), path in zip(with_cdn, paths, strict=True) if path is None]
+    if away:
+        cdn = next(told for server, told in with_cdn if server is away[0])
+        yield Finding(
+            "warning",
+            "cdn-failed",
+            f"{len(away)} of {len(with_cdn)} ready instances with a CDN deliver without it"
+            f" ({FALLBACK}), by its fallback {str(cdn.get('fallback'))[:20]}:"
+            f" {str(cdn.get('address'))[:200]} does not give what is in the store",
+            metric(away[0], "photo_api_cdn"),
+            "mend the CDN or its way to the store (docs/cdn.md); the fleet comes back to it by"
+            " itself, later each time",
+            instances(away),
+        )
+    if silent:
+        raise Unseen(f"{names(silent)} told nothing of {FALLBACK}", metric(silent[0], FALLBACK))
 
 
 def _breaker_open(server: Server) -> bool:
@@ -280,6 +306,7 @@ def _of_way(seen: Seen, way: str, losses: list[tuple[float, Server]]) -> Finding
 
 RULES = (
     Rule("store-down", store_down),
+    Rule("cdn-failed", cdn_failed),
     Rule("maintenance-stopped", maintenance_stopped),
     Rule("orphans-grow", orphans_grow),
     Rule("jobs-dead", jobs_dead),

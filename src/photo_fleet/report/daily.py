@@ -179,6 +179,7 @@ NOTED = {
     "peers_unreachable": "instances do not reach each other's port",
     "without_workers": "an instance was without any web worker",
     "corrected": "the registry's rows were wrong",
+    "cdn_failed": "the CDN failed, and the fleet delivered without it",
 }
 
 

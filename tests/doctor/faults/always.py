@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from photo_fleet.spec.edge import EDGE_PATH
 from photo_fleet.spec.loading import load
 from photo_local.bucket import BucketAdmin
 from tests.doctor.faults.fault import Fault
@@ -33,6 +34,8 @@ OTHER = secrets.token_hex(32)
 SENTENCE = "photos-of-my-summer-holidays-in-2024"
 EVERYBODY = ",".join(f"{first}.0.0.0/8" for first in range(1, 224))
 
+EDGE = rf"location \^~ {EDGE_PATH}/ {{"
+
 COUNTED_WITHIN = 30.0
 """Seconds: jobs are counted every 10 s, and instances read that as often."""
 
@@ -42,6 +45,14 @@ def development(**settings: str) -> dict[str, str]:
     return {"PHOTO_API_MODE": "development"} | {
         f"PHOTO_API_{name}": value for name, value in settings.items()
     }
+
+
+@contextmanager
+def edge_says(ground: Ground, answer: str) -> Iterator[None]:
+    """In place of every image; afterwards the fleet has gone back to it."""
+    with ground.nginx((EDGE, rf"\g<0> return {answer};")):
+        yield
+    eventually(lambda: "cdn-failed" not in ground.findings("--only", "always"), 150, 2)
 
 
 @contextmanager
@@ -488,6 +499,18 @@ FAULTS = (
         "an instance has a key that the store refuses",
         lambda ground: ground.replaced(PHOTO_API_S3_SECRET_KEY=RANDOM),
         patience=20,
+    ),
+    Fault(
+        "cdn-failed",
+        "the edge refuses every image",
+        lambda ground: edge_says(ground, "503"),
+        patience=90,
+    ),
+    Fault(
+        "cdn-failed",
+        "the edge answers with other bytes than the object's",
+        lambda ground: edge_says(ground, "200 other"),
+        patience=90,
     ),
     Fault(
         "maintenance-stopped",
