@@ -145,3 +145,36 @@ def test_failed_logins_are_counted_together(issuer: Service, other: Service, use
         refused = login(service, PASSWORD)
         assert refused.status_code == 429
         assert 0 < int(refused.headers["Retry-After"]) <= 15 * 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("off", ["+5h", "-2d"])
+def test_a_clock_that_is_off_by_hours_refuses_and_loses_nothing(
+    off: str, start: Start, instances: dict[str, Service]
+) -> None:
+    """What others issued ends early there, and what it issues may not begin elsewhere; the sessions
+    behind both are the database's. The store takes nothing that is signed by such a clock."""
+    sound, wrong = instances["ahead"], start(**faked(off))
+    eventually(wrong.is_healthy, 60)
+    with sound.new_user() as user:
+        data, album = jpeg(), user.album()["id"]
+        photo = user.upload(data, album)["id"]
+        assert user.api.get(f"{wrong.url}/api/auth/me").status_code == 401
+        body = {"refresh_token": user.tokens["refresh_token"]}
+        renewed = user.api.post(f"{wrong.url}/api/auth/refresh", json=body).raise_for_status()
+        headers = {"Authorization": f"Bearer {renewed.json()['access_token']}"}
+        assert user.api.get(f"{wrong.url}/api/auth/me", headers=headers).status_code == 200
+        refused = user.api.post(
+            f"{wrong.url}/api/photos/",
+            data={"album_id": str(album)},
+            files={"file": ("a.jpg", jpeg(), "image/jpeg")},
+            headers=headers,
+        )
+        assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+        body = {"refresh_token": renewed.json()["refresh_token"]}
+        again = user.api.post(f"{sound.url}/api/auth/refresh", json=body).raise_for_status()
+        headers = {"Authorization": f"Bearer {again.json()['access_token']}"}
+        [kept] = user.api.get(f"{sound.url}/api/photos/", headers=headers).json()
+        assert kept["id"] == photo
+        image = f"{sound.url}/api/photos/{photo}/image"
+        assert user.api.get(image, headers=headers, follow_redirects=True).content == data
