@@ -26,6 +26,7 @@ class FaultyAws(ThreadingHTTPServer):
         self.fault = ""
         self.times = 0
         self.spoiled = 0
+        self.sent = 0
         self.over = threading.Event()
 
     def spoil(self, action: str, fault: str, times: int = 1_000_000) -> None:
@@ -83,6 +84,14 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             while not self.server.over.wait(0.05):
                 self.wfile.write(b" ")
+
+    def _flood(self, status: int, headers: Any, content: bytes) -> None:
+        """Without end, and well-formed as far as it goes."""
+        self._send(status, headers, content, 1 << 40)
+        with suppress(ConnectionError):
+            while not self.server.over.is_set():
+                self.wfile.write(b" " * 65_536)
+                self.server.sent += 65_536
 
     def log_message(self, *_: Any) -> None:
         """Nobody reads it."""

@@ -126,7 +126,7 @@ def _changed(aws: Aws, changed: dict[str, Any]) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("fault", ["hang", "cut", "half", "drip", "throttle"])
+@pytest.mark.parametrize("fault", ["hang", "cut", "half", "drip", "throttle", "flood"])
 def test_an_answer_that_is_none_is_unknown(
     fault: str, faulty: tuple[str, FaultyAws], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +141,10 @@ def test_an_answer_that_is_none_is_unknown(
     assert {one.code for one in unread} == {UNREAD}
     assert any("the policy Rule1 could not be read" in one.numbers for one in unread)
     assert server.spoiled
+    # What the sockets hold was sent too.
+    assert server.sent < 2 * asking.LARGEST * server.spoiled + 32 * 1024 * 1024
+    if fault == "flood":
+        assert any(f"with more than {asking.LARGEST} bytes" in one.numbers for one in unread)
 
 
 @pytest.mark.parametrize("fault", ["half", "cut", "page", "nothing"])

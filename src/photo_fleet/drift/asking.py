@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
@@ -17,6 +18,8 @@ CONNECT, READ, ATTEMPTS, TOTAL = 3.0, 10.0, 3, 90.0
 for all questions together."""
 MOST = 2000
 """Items of a list; one that is longer counts as unread."""
+LARGEST = 8 * 1024 * 1024
+"""Bytes of an answer, as it comes and unpacked; the longest of a group's take a hundredth."""
 LONGEST_NAME = 64
 DENIED = frozenset(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"))
 REFUSED = frozenset(
@@ -43,6 +46,10 @@ class Unread:
 
 class Incomplete(Exception):
     """An answer that botocore takes for an empty one: a part of it, or a page of a proxy."""
+
+
+class TooMuch(Exception):
+    """An answer that has more than `LARGEST` bytes."""
 
 
 class Aws:
@@ -92,6 +99,7 @@ class Aws:
             retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
             config = Config(connect_timeout=CONNECT, read_timeout=READ, retries=retries)
             client = self._session.create_client(service, region_name=self._region, config=config)
+            client.meta.events.register("before-send", partial(_send, client))
             client.meta.events.register("response-received", _look_at_form)
             self._clients[service] = client
         return self._clients[service]
@@ -112,10 +120,40 @@ class Aws:
             return None if code in absent else _answered(service, action, code)
         except BotoCoreError as error:
             return _failed(service, type(error).__name__)
+        except TooMuch:
+            return Unread(f"{service} answered {action} with more than {LARGEST} bytes", _NETWORK)
         except Exception as error:
             # Its parsers raise whatever comes up at an answer that is none of AWS's.
             name = type(error).__name__
             return Unread(f"{service} answered what is no answer of AWS ({name})", _NETWORK)
+
+
+def _send(client: Any, request: Any, **_: Any) -> Any:
+    """In botocore's place, which reads whatever comes. Raises `TooMuch`, and what botocore makes of
+    a connection that breaks, so that it tries again."""
+    from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import ReadTimeoutError as NothingMore
+
+    request.stream_output = True  # it leaves the body to us then
+    answer = client._endpoint.http_session.send(request)
+    try:
+        answer._content = _bounded_body(answer.raw)
+    except NothingMore as error:
+        raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+    except HTTPError as error:
+        raise ConnectionClosedError(endpoint_url=request.url, error=error) from error
+    return answer
+
+
+def _bounded_body(raw: Any) -> bytes:
+    content = bytearray()
+    for piece in raw.stream(64 * 1024):
+        content += piece
+        if len(content) > LARGEST:
+            raw.close()
+            raise TooMuch
+    return bytes(content)
 
 
 def _look_at_form(response_dict: Any, event_name: str, **_: Any) -> None:
