@@ -84,6 +84,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tries, self.patience = 1, 300.0
+        self.within: tuple[str, ...] = ()
         self.source = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder / "index")}
         self.hook, self.bin = folder / "hook", folder / "bin"
         self.secrets, self.home = folder / "secrets", folder / "home"
@@ -118,7 +119,7 @@ class Machine:
         script = script.replace("timeout -k 10 300", f"timeout -k 10 {self.patience}")
         environ = {"PATH": f"{self.bin}:/usr/bin:/bin", **self.source}
         return subprocess.run(
-            ["sh", "-c", script, "install", *arguments],
+            [*self.within, "sh", "-c", script, "install", *arguments],
             env=environ,
             capture_output=True,
             text=True,
@@ -238,6 +239,30 @@ def leave_as_a_killed_pip_does(machine: Machine) -> None:
     for left in ("needed.py", "needed-1.dist-info/RECORD"):
         next(machine.home.glob(f"lib/*/site-packages/{left}")).unlink()
     (machine.home / ".whole").unlink()
+
+
+def mounts() -> bool:
+    return (
+        subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not mounts(), reason="may not mount")
+def test_the_installer_installs_where_a_disk_is_mounted(machine: Machine, package: Path) -> None:
+    """Which can be emptied, and not be removed."""
+    home = machine.home
+    home.mkdir()
+    steps = (
+        f"mount -t tmpfs -o size=200m tmpfs {home}",
+        f"mkdir {home}/lost+found",
+        '"$@"',
+        f"test ! -e {home}/lost+found",
+        f"exec {home}/bin/photo-api",
+    )
+    machine.within = ("unshare", "-m", "sh", "-ec", "; ".join(steps), "sh")
+    done = machine.install(package)
+    assert (done.returncode, done.stdout) == (0, "photo-api\n"), done.stderr
 
 
 @pytest.mark.slow

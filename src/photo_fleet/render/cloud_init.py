@@ -98,7 +98,9 @@ case "$package" in /*) [ -s "$package" ] || fail "$package is missing" ;; esac
 made=$home/.whole
 same=$(echo "$package"; cat "$package" "${{package%.txt}}-build.txt" 2>/dev/null | sha256sum)
 if [ "$(cat "$made" 2>/dev/null)" != "$same" ]; then
-  [ -e "$made" ] || rm -rf "$home"
+  # The folder itself stays: it may be where a disk is mounted.
+  mkdir -p "$home"
+  [ -e "$made" ] || find "$home/" -mindepth 1 -delete
   rm -f "$made"
   python3 -m venv "$home"
   tries=5
