@@ -350,11 +350,11 @@ def test_a_store_that_some_do_not_reach(failing: int, breaker: bool, level: str)
 @pytest.mark.parametrize("away", [0, 1, 2])
 def test_a_cdn_that_the_fleet_has_left(away: int) -> None:
     cdn = {"provider": "nginx", "address": "https://cdn.example.org", "fallback": "stream"}
-    told = CONFIG | {"cdn": cdn}
+    told = {**CONFIG, "cdn": cdn}
     fleet = [
         server(f"10.0.0.{n}", told, {"photo_api_cdn_fallback": float(n < away)}) for n in range(2)
     ]
-    without, silent = server("10.0.1.1", CONFIG | {"cdn": None}), server("10.0.1.2", told)
+    without, silent = server("10.0.1.1", {**CONFIG, "cdn": None}), server("10.0.1.2", told)
     findings, unknown = said("cdn-failed", seen(*fleet, without))
     assert (len(findings), unknown) == (min(away, 1), [])
     for found in findings:
