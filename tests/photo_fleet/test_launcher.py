@@ -54,6 +54,19 @@ async def test_the_release_before_takes_the_settings_of_a_local_fleet(tmp_path: 
     assert "PHOTO_API_CDN" in made.program("127.0.0.1", own).environ
 
 
+async def test_a_tree_whose_page_was_not_built_is_known(tmp_path: Path) -> None:
+    """Of which `deploy` warns: its instances would answer / with nothing."""
+    tree = release_tree(tmp_path / "next")
+    built = tree / "src/photo_api/gallery/built"
+    built.mkdir(exist_ok=True)
+    (built / "index.html").touch()
+    assert not (await launcher(tmp_path / "data").release(tree)).lacks_page
+    shutil.rmtree(built)
+    assert (await launcher(tmp_path / "data").release(tree)).lacks_page
+    previous_tree(tmp_path / "before")
+    assert not (await launcher(tmp_path / "data").release(tmp_path / "before")).lacks_page
+
+
 async def test_files_that_changed_are_another_release(tmp_path: Path) -> None:
     """A resumed deploy must not take instances of the files of before for those of the new ones."""
     made, tree = launcher(tmp_path / "data"), release_tree(tmp_path / "next")

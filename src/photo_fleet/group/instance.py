@@ -16,7 +16,8 @@ from photo_fleet.group.succession import Carried
 class Release:
     """What instances are started from: the `number` grows with each deploy; `command` is that of
     `photo-api`, without its arguments; `carried` is what its tree said of itself, once asked, and
-    `digest` that of its files, empty where nobody looked."""
+    `digest` that of its files, empty where nobody looked. One that `lacks_page` has a gallery that
+    was not built."""
 
     number: int
     label: str
@@ -25,6 +26,7 @@ class Release:
     folder: Path | None = None
     carried: Carried | None = None
     digest: str = ""
+    lacks_page: bool = False
 
     @property
     def version(self) -> str:

@@ -84,6 +84,11 @@ class Commands:
                 "the group is on the way to its desired size; wait for `status` to show it"
             )
         take_back = self._recorded(partial(self._deploys.begin, release), "nothing was changed")
+        if release.lacks_page:
+            built = f"make -C {release.folder} gallery" if release.folder else "make gallery"
+            say(
+                f"warning: {release.label} has no built page, so / will show none; {built} makes it"
+            )
         say(f"release {release.label}: one newcomer at a time")
         limit = float(request.get("start_limit", 60))
         try:

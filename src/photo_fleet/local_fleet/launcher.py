@@ -42,7 +42,9 @@ for package in ("photo_api", "photo_base"):
         if file.is_file() and file.parent.name != "__pycache__":
             digest.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode())
             digest.update(file.read_bytes())
+gallery = root / "photo_api/gallery"
 print(json.dumps({
+    "lacks_page": gallery.is_dir() and not (gallery / "built/index.html").is_file(),
     "digest": digest.hexdigest(),
     "release": contract.RELEASE,
     "upgrades_from": getattr(contract, "UPGRADES_FROM", ()),
@@ -116,7 +118,9 @@ class Launcher:
             raise Refused(f"{found.label} is no release: it says {told!r:.200} of itself") from None
         if not carried.migrations:
             raise Refused(f"{found.label} has no migrations, so files of it are missing")
-        return replace(found, carried=carried, digest=digest)
+        off = self._environ_of(found, LOOPBACK).get("PHOTO_API_GALLERY") == "off"
+        lacks_page = bool(told.get("lacks_page")) and not off
+        return replace(found, carried=carried, digest=digest, lacks_page=lacks_page)
 
     async def unusable_settings(self, release: Release) -> list[str]:
         """What it would say of the settings that its instances get; empty where it can use them.
