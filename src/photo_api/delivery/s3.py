@@ -55,6 +55,7 @@ class S3UrlSigner(BucketedUrls):
         self._base = f"{public_endpoint.rstrip('/')}/{bucket}/"
         self._host, self._path = host_and_path(self._base)
         self._windows: dict[int, OfWindow] = {}
+        self._days: dict[str, Presigning] = {}
         self._region = region
         self._source = credentials
         self._caching = canonical_query([("response-cache-control", CACHING)])
@@ -106,12 +107,18 @@ class S3UrlSigner(BucketedUrls):
     def _forget(self) -> None:
         super()._forget()
         self._windows.clear()
+        self._days.clear()
 
     def _begin(self, begins: int) -> OfWindow:
         if len(self._windows) == MOST_WINDOWS:
             self._windows.clear()
+            self._days.clear()
         date, lifetime = amz_date(begins - CLOCK_SKEW), 2 * (self.windows.seconds + CLOCK_SKEW)
-        signs = presigning(self.keys(), self._region, date[:8], self._host, lifetime)
+        day = date[:8]
+        # One for all windows of a day: of thousands, each would be fetched from memory for a URL.
+        signs = self._days.get(day) or self._days.setdefault(
+            day, presigning(self.keys(), self._region, day, self._host, lifetime)
+        )
         ends = formatdate(begins - CLOCK_SKEW + lifetime, usegmt=True)
         made = signs, date, f"&response-expires={quote(ends, safe='')}"
         return self._windows.setdefault(begins, made)

@@ -86,20 +86,14 @@ async def month(
     )  # fmt: skip
 
 
-TILE = (
-    "id", "title", "original_filename", "content_type", "width", "height", "blurhash", "sort_at",
-    "favourite", "archived", "renditions",
-)  # fmt: skip
-"""What a tile shows as it stands in the row."""
-
-
 async def tiles(db: Any, owner_id: int, ids: Sequence[int]) -> list[Any]:
-    """`TILE`, and the thumbnail's key, of those of these photos that are the owner's, in any
-    order."""
+    """What tiles show of those of these photos that are the owner's, in any order: columns in the
+    order of a `Tile`, the thumbnail's key last."""
     rows: list[Any] = await db.fetch(
         # One by one: an index that begins with the owner might be read to its end.
         "SELECT p.* FROM unnest($2::bigint[]) AS wanted (id), LATERAL ("
-        f" SELECT {', '.join(TILE)}, thumbnail_key FROM photos"
+        " SELECT id, title, original_filename, content_type, width, height, blurhash, sort_at,"
+        " favourite, archived, renditions, thumbnail_key FROM photos"
         " WHERE id = wanted.id AND owner_id = $1 AND status = 'ready' OFFSET 0) AS p",
         owner_id, ids,
     )  # fmt: skip

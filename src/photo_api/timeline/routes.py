@@ -100,9 +100,24 @@ def _tiles(caller: Caller, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
     named = [(row[0], row[-1], row[2]) for row in rows]
     urls = caller.state.thumbnails(caller.user_id, named)
     for row, url in zip(rows, urls, strict=True):
-        tile = dict(zip(queries.TILE, row, strict=False))
-        tile["thumbnail_url"] = url
-        yield tile
+        (
+            photo_id, title, original, content_type, width, height, blurhash, sort_at, favourite,
+            archived, renditions, _,
+        ) = row  # fmt: skip
+        yield {
+            "id": photo_id,
+            "title": title,
+            "original_filename": original,
+            "content_type": content_type,
+            "width": width,
+            "height": height,
+            "blurhash": blurhash,
+            "sort_at": sort_at,
+            "favourite": favourite,
+            "archived": archived,
+            "renditions": renditions,
+            "thumbnail_url": url,
+        }
 
 
 @router.get(
