@@ -1,6 +1,8 @@
 """POST /photos/: through the server."""
 
 import hashlib
+import itertools
+import random
 from collections.abc import Iterator
 
 import httpx
@@ -122,3 +124,26 @@ def test_reuse(alice: User) -> None:
     assert alice.post_photo(data, album).json()["id"] != first
     sha256 = hashlib.sha256(data).hexdigest()
     assert alice.presign(album, data, sha256=sha256, on_duplicate="reuse")["duplicate"]
+
+
+def test_pieces_of_every_size_come_in_their_order(alice: User) -> None:
+    """Large ones are handed on as they were read, small ones put together, and what comes meanwhile
+    is put behind either."""
+    data = jpeg() + random.Random(7).randbytes(3_000_000)
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    form += data + b"\r\n--b--\r\n"
+    sizes = itertools.cycle((300_000, 1, 7, 70_000, 3, 400, 65_536, 65_537))
+
+    def pieces() -> Iterator[bytes]:
+        at = 0
+        while at < len(form):
+            size = next(sizes)
+            yield form[at : at + size]
+            at += size
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    for told in ({}, {"Content-Length": str(len(form))}):
+        answer = alice.api.post("/photos/", content=pieces(), headers=headers | told)
+        assert answer.status_code == 201
+        image = alice.api.get(f"/photos/{answer.json()['id']}/image?size=original")
+        assert httpx.get(image.headers["location"]).content == data

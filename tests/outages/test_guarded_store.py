@@ -285,6 +285,13 @@ async def test_a_hanging_upload_is_given_up_and_leaves_nothing(
         await store.head(key)
 
 
+def size_of(value: object) -> int:
+    """Bytes that it holds or looks at."""
+    with suppress(ValueError):  # a view that was released
+        return len(value) if isinstance(value, bytes | bytearray | memoryview) else 0
+    return 0
+
+
 @pytest.mark.slow
 @pytest.mark.s3_only("obstore, which may keep the future of a call, and its exception")
 async def test_what_a_call_that_was_given_up_leaves_behind_holds_no_part(
@@ -304,9 +311,8 @@ async def test_what_a_call_that_was_given_up_leaves_behind_holds_no_part(
     frames = [frame for frame, _ in traceback.walk_tb(given_up.value.__traceback__)]
     values = [value for frame in frames for value in frame.f_locals.values()]
     held = [part for value in values for part in getattr(value, "__dict__", {}).values()]
-    sizes = [len(part) for part in (*values, *held) if isinstance(part, bytes | bytearray)]
     assert "_put_parts" in [frame.f_code.co_name for frame in frames]
-    assert max(sizes, default=0) < MIB
+    assert max(map(size_of, (*values, *held)), default=0) < MIB
     await store.aclose()
 
 

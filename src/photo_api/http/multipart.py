@@ -36,7 +36,7 @@ class FilePart:
     """The file: the last component of the name it was sent with (perhaps ""), and its bytes."""
 
     filename: str
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[memoryview]
 
 
 class UploadForm:
@@ -90,7 +90,7 @@ class UploadForm:
             raise MultipartError(f"there is no file in the field {self._parts.file_field!r}")
         return self._parts.fields
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
+    async def _chunks(self) -> AsyncIterator[memoryview]:
         while True:
             chunk = self._parts.take()
             if chunk:
@@ -132,13 +132,12 @@ class _Parts:
         self._value = bytearray()
         self._field: str | None = None
         self._text = bytearray()
-        self._file: list[bytes] = []
+        self._file: list[memoryview] = []
 
-    def take(self) -> bytes:
+    def take(self) -> memoryview:
         """The file's bytes since the last call."""
-        taken = b"".join(self._file)
-        self._file.clear()
-        return taken
+        taken, self._file = self._file, []
+        return taken[0] if len(taken) == 1 else memoryview(b"".join(taken))
 
     def begin(self) -> None:
         self._headers = {}
@@ -172,7 +171,7 @@ class _Parts:
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._field is None:
-            self._file.append(data[start:end])
+            self._file.append(memoryview(data)[start:end])
             return
         self._text += data[start:end]
         if len(self._text) > MAX_FIELD_SIZE:

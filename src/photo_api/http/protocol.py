@@ -178,9 +178,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
         self._body_left = (self._body_left or told_length(self.headers)) - len(body)
+        if self.cycle.response_complete:
+            return
+        if len(body) > HIGH_WATER_LIMIT and not self.cycle.body:
+            # Handed over as it is: uvicorn would copy it twice.
+            self.cycle.body = body  # type: ignore[assignment]
+            super().on_body(b"")
+            return
+        if isinstance(self.cycle.body, bytes):
+            self.cycle.body = bytearray(self.cycle.body)
         if self._body_left <= 0 or len(self.cycle.body) + len(body) > HIGH_WATER_LIMIT:
             super().on_body(body)
-        elif not self.cycle.response_complete:
+        else:
             if not self.cycle.body:
                 self.loop.call_later(GATHERED, self.cycle.message_event.set)
             self.cycle.body += body

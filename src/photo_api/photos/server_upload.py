@@ -39,7 +39,7 @@ from photo_api.photos.direct_upload import (
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
 from photo_api.photos.models import FileModified
 from photo_api.state import AppState
-from photo_api.storage.buffers import GaveWay, NoRoom, Share
+from photo_api.storage.buffers import Chunk, GaveWay, NoRoom, Share
 
 FORM_OVERHEAD = 256 * 1024
 """What the fields and boundaries of a form may add to the file's size."""
@@ -86,7 +86,7 @@ class Intake:
     """The file's bytes on their way: sniffed, counted, hashed and limited as they pass. It has at
     least `least` of them, by what the request says, and may have `largest`."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], least: int, largest: int) -> None:
+    def __init__(self, chunks: AsyncIterator[Chunk], least: int, largest: int) -> None:
         self._chunks = chunks
         self._least = least
         self._largest = largest
@@ -114,7 +114,7 @@ class Intake:
             )
         return found
 
-    async def rest(self) -> AsyncIterator[bytes]:
+    async def rest(self) -> AsyncIterator[Chunk]:
         """All bytes, those that `content_type` looked at first. Raises `ApiError` TOO_LARGE,
         QUOTA_EXCEEDED."""
         head, self._head = self._head, b""
@@ -122,7 +122,7 @@ class Intake:
         async for chunk in self._chunks:
             yield self._count(chunk)
 
-    def _count(self, chunk: bytes) -> bytes:
+    def _count(self, chunk: Chunk) -> Chunk:
         self.size += len(chunk)
         check_size(self.size, self._largest)
         if self._usage is not None:

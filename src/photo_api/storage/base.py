@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from photo_api.storage.buffers import Share
+from photo_api.storage.buffers import Chunk, Share
 
 
 class ObjectMissing(Exception):
@@ -59,7 +59,7 @@ class ObjectStore(Protocol):
     async def put(
         self,
         key: str,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[Chunk],
         *,
         content_type: str,
         share: Share | None = None,

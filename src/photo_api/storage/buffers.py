@@ -11,14 +11,19 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+
+from photo_api.storage.part_memory import Block, PartMemory
 
 PART_SIZE = 5 * 1024 * 1024
 """Bytes of a stream that are sent at once; S3 takes no smaller parts."""
 
 PIECE = 256 * 1024
 """Bytes of a stream that are read before there is room for them."""
+
+KEPT = 4 * PART_SIZE
+"""Bytes of memory that are kept for the next parts, as far as there is room for as many."""
 
 LONGEST_WAIT = 30.0
 """Seconds that a stream waits for room."""
@@ -30,6 +35,10 @@ any case."""
 TURN = 10.0
 """Seconds that a stream waits while another network has more than its own, of which the slowest
 then gives way, however fast it is."""
+
+
+Chunk = bytes | memoryview
+"""Some bytes of a stream."""
 
 
 class NoRoom(Exception):
@@ -54,10 +63,11 @@ class Filling:
     """A part that is being filled, or whose first bytes are waited for with the one before in
     hand; of either, the room that is held."""
 
-    def __init__(self, part: bytearray, party: str, room: int, limit: asyncio.Timeout) -> None:
+    def __init__(self, party: str, room: int, limit: asyncio.Timeout) -> None:
         self.party = party
         self.room = room
-        self._part = part
+        self.size = 0
+        """Bytes that have come."""
         self._limit = limit
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
@@ -70,11 +80,11 @@ class Filling:
     @property
     def due(self) -> float:
         """When it will have been too slow, if no more comes."""
-        return max(self.patient_until, self._began + len(self._part) / SLOWEST)
+        return max(self.patient_until, self._began + self.size / SLOWEST)
 
     def rate(self) -> float:
         """Bytes a second."""
-        return len(self._part) / max(self._clock() - self._began, 0.001)
+        return self.size / max(self._clock() - self._began, 0.001)
 
     def hurry(self, end: float | None) -> None:
         """When it gives way, if it does."""
@@ -86,7 +96,7 @@ class Filling:
         return self._limit.when() is not None
 
     def forget(self) -> None:
-        """Its task: an error of that, whose frames have this, would keep the part."""
+        """Its task: an error of that, whose frames have this, would keep what it has."""
         del self._limit
 
 
@@ -99,6 +109,7 @@ class Budget:
         self._held: Counter[str] = Counter()
         self._waiting: dict[asyncio.Future[None], _Waiting] = {}
         self._filling: set[Filling] = set()
+        self.memory = PartMemory(PART_SIZE, KEPT)
 
     @property
     def held(self) -> int:
@@ -109,7 +120,7 @@ class Budget:
         """Whether there was room, and nobody waits for any."""
         there = not self._waiting and self._has_room(party, room) and self.held + room <= self._most
         if there:
-            self._held[party] += room
+            self._hold(party, room)
         return there
 
     async def take(self, party: str, room: int) -> None:
@@ -132,6 +143,10 @@ class Budget:
                 raise NoRoom from None
             raise
 
+    def _hold(self, party: str, room: int) -> None:
+        self._held[party] += room
+        self.memory.keep_within(self._most - self.held)
+
     def give_back(self, party: str, room: int) -> None:
         self._held[party] -= room
         if not self._held[party]:
@@ -139,12 +154,12 @@ class Budget:
         self._hand_out()
 
     @asynccontextmanager
-    async def filling(self, part: bytearray, party: str, room: int) -> AsyncIterator[Filling]:
+    async def filling(self, party: str, room: int) -> AsyncIterator[Filling]:
         """While this is entered, the client is waited for. Raises `GaveWay`."""
         limit = asyncio.timeout(None)
         try:
             async with limit:
-                filling = Filling(part, party, room, limit)
+                filling = Filling(party, room, limit)
                 self._filling.add(filling)
                 self._hand_out()
                 try:
@@ -158,8 +173,9 @@ class Budget:
                 raise GaveWay from None
             raise
 
-    def came(self, filling: Filling) -> None:
-        """Note that there are more bytes in it."""
+    def came(self, filling: Filling, size: int) -> None:
+        """Note that there are so many bytes more in it."""
+        filling.size += size
         if filling.hurries:
             self._hand_out()
 
@@ -178,7 +194,7 @@ class Budget:
                 first = waiting
             else:
                 del self._waiting[turn]
-                self._held[waiting.party] += waiting.room
+                self._hold(waiting.party, waiting.room)
                 turn.set_result(None)
         self._hurry(full, first)
 
@@ -234,20 +250,21 @@ class Share:
 
 
 class Parts:
-    """A stream, cut into parts that have room until they are let go."""
+    """A stream, cut into parts that have room until they are let go, when nothing may look at them
+    any more."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], share: Share | None) -> None:
+    def __init__(self, chunks: AsyncIterator[Chunk], share: Share | None) -> None:
         """Without a `share` it has a budget of its own."""
         self._chunks = chunks
         self._budget = share.budget if share else Budget(4 * PART_SIZE)
         self._party = share.party if share else ""
         self._left = share.longest if share else sys.maxsize
         self._rest = memoryview(b"")
-        self._rooms: list[int] = []
+        self._held: list[tuple[Block, memoryview]] = []
         self._closed = False
         self.ended = False
 
-    async def next(self, size: int = PART_SIZE) -> bytearray | None:
+    async def next(self, size: int = PART_SIZE) -> memoryview | None:
         """`size` bytes, fewer at the end; None beyond it. Raises `NoRoom`, `GaveWay`."""
         if not await self._more():
             return None
@@ -255,17 +272,18 @@ class Parts:
         await self._budget.take(self._party, room)
         return await self._filled(room)
 
-    async def next_now(self) -> bytearray | None:
+    async def next_now(self) -> memoryview | None:
         """The next part if there is room for it now; otherwise its first piece. None beyond the
         end. Raises `GaveWay`."""
-        async with self._budget.filling(bytearray(), self._party, sum(self._rooms)):
+        held = sum(len(part) for _, part in self._held)
+        async with self._budget.filling(self._party, held):
             if not await self._more():
                 return None
         room = self._room(PART_SIZE)
         if self._budget.take_now(self._party, room):
             return await self._filled(room)
-        piece, self._rest = bytearray(self._rest[:PIECE]), self._rest[PIECE:]
-        return piece
+        piece, self._rest = bytes(self._rest[:PIECE]), self._rest[PIECE:]
+        return memoryview(piece)
 
     async def rest(self) -> AsyncIterator[bytes]:
         """What has made no part yet, chunk by chunk."""
@@ -275,8 +293,13 @@ class Parts:
 
     def let_go(self, *, but: int = 0) -> None:
         """Give back the room of all parts, but for the last ones."""
-        while len(self._rooms) > but:
-            self._budget.give_back(self._party, self._rooms.pop(0))
+        while len(self._held) > but:
+            block, part = self._held.pop(0)
+            size = len(part)
+            with suppress(BufferError):  # somebody reads it still, and it is theirs alone
+                part.release()
+                self._budget.memory.give_back(block, size)
+            self._budget.give_back(self._party, size)
 
     def close(self) -> None:
         """Give back all room; what is filled still, since nobody can stop it, gets none."""
@@ -287,23 +310,28 @@ class Parts:
     def _room(self, size: int) -> int:
         return min(size, self._left) or size
 
-    async def _filled(self, room: int) -> bytearray | None:
-        part = bytearray()
+    async def _filled(self, room: int) -> memoryview | None:
+        block = self._budget.memory.take(room)
+        part = memoryview(block.memory)[:room]
         try:
-            async with self._budget.filling(part, self._party, room) as filling:
-                while len(part) < room and await self._more():
-                    wanted = room - len(part)
-                    part += self._rest[:wanted]
-                    self._rest = self._rest[wanted:]
-                    self._budget.came(filling)
+            async with self._budget.filling(self._party, room) as filling:
+                while filling.size < room and await self._more():
+                    came = self._rest[: room - filling.size]
+                    self._rest = self._rest[len(came) :]
+                    part[filling.size : filling.size + len(came)] = came
+                    self._budget.came(filling, len(came))
         except BaseException:
+            part.release()
+            self._budget.memory.give_back(block, room)
             self._budget.give_back(self._party, room)
             raise
+        part = part[: filling.size]
         self._budget.give_back(self._party, room - len(part))
-        self._rooms.append(len(part))
         self._left = max(0, self._left - len(part))
         if self._closed:
-            self.let_go()
+            self._budget.give_back(self._party, len(part))
+        else:
+            self._held.append((block, part))
         if not self._left:  # it should be the end
             await self._more()
         return part

@@ -20,7 +20,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from photo_api.storage.buffers import PART_SIZE, Share
+from photo_api.storage.buffers import PART_SIZE, Chunk, Share
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class GuardedStore:
     async def put(
         self,
         key: str,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[Chunk],
         *,
         content_type: str,
         share: Share | None = None,
@@ -306,17 +306,17 @@ class _Flow:
     that holds it up while its source is waited for. `arrived` is called when a part more of it is
     known to be in the store: at most two are in memory."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], arrived: Callable[[], None]) -> None:
+    def __init__(self, chunks: AsyncIterator[Chunk], arrived: Callable[[], None]) -> None:
         self._chunks = chunks
         self._arrived = arrived
         self._fetching = False
         self._taken = 0
         self._looked_at = 0
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[Chunk]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Chunk:
         self._fetching = True
         try:
             chunk = await anext(self._chunks)

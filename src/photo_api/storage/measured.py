@@ -17,7 +17,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from photo_api.storage.buffers import Share
+from photo_api.storage.buffers import Chunk, Share
 from photo_api.tracing import record
 
 
@@ -56,7 +56,7 @@ class MeasuredStore:
     async def put(
         self,
         key: str,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[Chunk],
         *,
         content_type: str,
         share: Share | None = None,

@@ -21,7 +21,7 @@ from photo_api.storage.base import (
     StoreUnavailable,
 )
 from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
-from photo_api.storage.buffers import PART_SIZE, Parts, Share
+from photo_api.storage.buffers import PART_SIZE, Chunk, Parts, Share
 from photo_api.storage.credentials import CredentialSource
 from photo_api.storage.s3_clients import Clients
 from photo_api.storage.streams import nothing
@@ -97,7 +97,7 @@ class S3Store:
     async def put(
         self,
         key: str,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[Chunk],
         *,
         content_type: str,
         share: Share | None = None,
@@ -141,7 +141,7 @@ class S3Store:
         await self._put_whole(self._clients.writes, key, data, content_type)
 
     async def _put_whole(
-        self, client: obstore.store.S3Store, key: str, data: bytes | bytearray, content_type: str
+        self, client: obstore.store.S3Store, key: str, data: Chunk, content_type: str
     ) -> None:
         with _translated("put", key):
             await obstore.put_async(
@@ -298,8 +298,8 @@ class _Source:
     With one part in flight, obstore asks for the next thing while it sends a part, and takes that
     when the part has arrived. So whatever was given before the last is in the store."""
 
-    def __init__(self, first: bytearray, parts: Parts) -> None:
-        self._first: bytearray | None = first
+    def __init__(self, first: memoryview, parts: Parts) -> None:
+        self._first: memoryview | None = first
         self._parts: Parts | None = parts
         self._begun = 0
         """Bytes that were given of a part whose rest has no room yet."""
@@ -310,10 +310,10 @@ class _Source:
         failure, self.failure = self.failure, None
         return failure or error
 
-    def __aiter__(self) -> AsyncIterator[bytearray]:
+    def __aiter__(self) -> AsyncIterator[memoryview]:
         return self
 
-    async def __anext__(self) -> bytearray:
+    async def __anext__(self) -> memoryview:
         first, self._first = self._first, None
         try:
             given = first or await self._next()
@@ -329,7 +329,7 @@ class _Source:
         whose exception keeps all that the call had in hand."""
         self._first = self._parts = None
 
-    async def _next(self) -> bytearray | None:
+    async def _next(self) -> memoryview | None:
         parts = self._parts
         if parts is None:
             raise ConnectionAbortedError("nobody wants the rest")

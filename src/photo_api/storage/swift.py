@@ -16,7 +16,7 @@ from photo_api.storage.base import (
     ObjectStream,
     StoreUnavailable,
 )
-from photo_api.storage.buffers import Parts, Share
+from photo_api.storage.buffers import Chunk, Parts, Share
 from photo_api.storage.streams import nothing
 from photo_api.storage.swift_bulk import Bulk
 from photo_api.storage.swift_containers import Containers
@@ -62,7 +62,7 @@ class SwiftStore:
     async def put(
         self,
         key: str,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[Chunk],
         *,
         content_type: str,
         share: Share | None = None,
@@ -92,7 +92,7 @@ class SwiftStore:
         """Store bytes by one PUT."""
         await self._put_whole(key, data, content_type)
 
-    async def _put_whole(self, key: str, data: bytes | bytearray, content_type: str) -> None:
+    async def _put_whole(self, key: str, data: Chunk, content_type: str) -> None:
         headers = {"Content-Type": content_type}
         await self._made(Asked("PUT", self._place(key), headers, data, timeout=SLOW), key)
 
@@ -326,7 +326,7 @@ def _range(headers: Mapping[str, str], size: int) -> tuple[int, int]:
     return (int(found[1]), int(found[2]) + 1) if found else (0, size)
 
 
-async def _joined(first: list[bytearray], parts: Parts) -> AsyncIterator[bytes]:
+async def _joined(first: list[memoryview], parts: Parts) -> AsyncIterator[bytes]:
     async for piece in pieces(first.pop()):
         yield piece
     parts.let_go()

@@ -46,7 +46,7 @@ class Asked:
     method: str
     place: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | bytearray | AsyncIterator[bytes] = b""
+    body: bytes | memoryview | AsyncIterator[bytes] = b""
     query: str = ""
     timeout: float = QUICK
     most: int = LONGEST_ANSWER
@@ -94,7 +94,7 @@ class SwiftRequests:
         What carries bytes is sent again: with another token where the first is refused, and after
         a pause, within a budget, where the store is too busy. A stream is not: what its source
         raises comes out of here."""
-        tries = TRIES if isinstance(asked.body, bytes | bytearray) else 1
+        tries = TRIES if isinstance(asked.body, bytes | memoryview) else 1
         self._budget.request()
         for tried in range(1, tries + 1):
             with translated(asked.method):
@@ -143,7 +143,7 @@ class SwiftRequests:
 
     async def _begin(self, asked: Asked) -> httpcore.Response:
         """An answer's head. A token that is refused is dropped, and another is tried once."""
-        again = isinstance(asked.body, bytes | bytearray)
+        again = isinstance(asked.body, bytes | memoryview)
         while True:
             token = await self._tokens.current()
             response = await self._pool.handle_async_request(self._request(asked, token))
@@ -164,7 +164,7 @@ class SwiftRequests:
         headers = {"Host": host_of(self._origin), "X-Auth-Token": token, **asked.headers}
         if (trace := sampled_for_store()) is not None:
             headers["traceparent"] = trace.traceparent
-        if not isinstance(asked.body, bytes | bytearray):
+        if not isinstance(asked.body, bytes | memoryview):
             headers["Transfer-Encoding"] = "chunked"
         elif asked.body or asked.method in ("PUT", "POST", "COPY"):
             headers["Content-Length"] = str(len(asked.body))
@@ -172,7 +172,7 @@ class SwiftRequests:
             asked.method,
             url,
             headers=list(headers.items()),
-            content=pieces(asked.body) if isinstance(asked.body, bytearray) else asked.body,
+            content=pieces(asked.body) if isinstance(asked.body, memoryview) else asked.body,
             extensions={"timeout": waits(asked.timeout)},
         )
 
@@ -183,10 +183,10 @@ class SwiftRequests:
         )
 
 
-async def pieces(body: bytearray) -> AsyncIterator[bytes]:
+async def pieces(body: memoryview) -> AsyncIterator[bytes]:
     """Small ones: httpcore copies what it sends, more than once."""
     for at in range(0, len(body), PIECE):
-        yield bytes(memoryview(body)[at : at + PIECE])
+        yield bytes(body[at : at + PIECE])
 
 
 def open_pool(url: str, authorities: str) -> httpcore.AsyncConnectionPool:
