@@ -208,6 +208,9 @@ async def _commit(
     points to the bytes; after any other error that is unknown, and left to the sweep."""
     check_album_id(fields.album_id)
     quota = state.settings.uploads.quota
+    if claim is None and fields.on_duplicate != "reuse":  # one statement, and a transaction itself
+        await _insert(state.db, _new_photo(owner_id, mine, fields, sha256), mine, quota)
+        return mine
     async with state.db.transaction() as connection:
         done = None
         if fields.on_duplicate == "reuse":
@@ -249,10 +252,10 @@ def _new_photo(
     )
 
 
-async def _insert(connection: Any, new: queries.NewPhoto, mine: Outcome, quota: int) -> None:
-    if await queries.insert_ready(connection, new, mine.photo_id, mine.object_key, quota):
+async def _insert(db: Any, new: queries.NewPhoto, mine: Outcome, quota: int) -> None:
+    if await queries.insert_ready(db, new, mine.photo_id, mine.object_key, quota):
         return
-    await check_room(connection, new, quota)
+    await check_room(db, new, quota)
     late = "This upload took longer than its bytes are kept; send it again"
     raise ApiError(Code.REQUEST_TIMEOUT, late)
 
