@@ -38,7 +38,7 @@ SUITES = {
         "contract/test_isolation.py",
         "test_streaming_delivery.py",
     ],
-    "share": ["contract/test_shares.py"],
+    "share": ["contract/test_shares.py", "gallery/test_serving.py"],
     "reconcile": [
         "test_reconcile.py",
         "test_restore.py",

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ from photo_api.gallery.built_files import (
 )
 from photo_api.gallery.routes import install_gallery
 from tests.in_process import Asked, Worker, in_process
-from tests.service import Service, migrate_once
+from tests.service import Service, User, jpeg, migrate_once
 
 STORE = "https://store.example.org"
 CDN = "https://cdn.example.org"
@@ -142,6 +143,23 @@ async def test_the_policy_names_whom_the_page_asks(environ: dict[str, str], name
     of_shared = dict(shared["headers"])[b"content-security-policy"].decode()
     assert "connect-src" not in of_shared
     assert "default-src 'none'" in of_shared
+
+
+def test_the_policy_has_where_files_go_and_pictures_are_whatever_the_store(
+    service: Service, alice: User
+) -> None:
+    """Also a Swift's, whose addresses are of a user of its own (tests/test_suites_on_swift.py)."""
+    album = alice.album()["id"]
+    uploaded = alice.presign(album, jpeg())["upload_url"]
+    photo = alice.upload(album_id=album)["id"]
+    shown = alice.api.get(f"/photos/{photo}/image").headers["Location"]
+    store, images = (f"{url.scheme}://{url.netloc}" for url in map(urlsplit, (uploaded, shown)))
+    link = alice.api.post(f"/albums/{album}/share").json()["token"]
+    for path, asked in (("/", {store, images}), (f"/share/{link}", set[str]())):
+        policy = httpx.get(service.url + path).headers["Content-Security-Policy"]
+        rules = {rule.split()[0]: set(rule.split()[1:]) for rule in policy.split(";")}
+        assert images in rules["img-src"], path
+        assert asked <= rules.get("connect-src", set()), path
 
 
 async def test_what_browsers_heed_on_https_alone_is_sent_there_alone(
