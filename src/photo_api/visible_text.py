@@ -36,7 +36,7 @@ _VIRAMA = (
 )
 
 HIDDEN = re.compile(f"[{_HIDDEN}]")
-SEEN = re.compile(
+_SEEN = (
     f"(?<=[{_VIRAMA}])[\u200c\u200d]"
     f"|(?<=[{_JOINING}])[\u200c\u200d](?=[{_JOINING}])"
     f"|(?:(?<=[{_EMOJI}])|(?<=[{_EMOJI}]\ufe0f))\u200d(?=[{_EMOJI}])"
@@ -61,8 +61,8 @@ _RIGHT_TO_LEFT = re.compile(
 )
 _BREAKS = re.compile("[\t-\r\x85\u2028\u2029]+")
 _ODD_BREAKS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
-_CLEAN = re.compile(f"({SEEN.pattern}|[\t\n\r])|[{_HIDDEN}]")
-_CLEAN_BUT_MARKS = re.compile(f"({SEEN.pattern}|[\t\n\r{_MARKS}])|[{_HIDDEN}]")
+_PARTS = re.compile(f"({_SEEN})|([\t\n\r])|([{_MARKS}])|[{_HIDDEN}]")
+"""What is hidden, and why it may stay. One expression, for it takes a start 3 ms."""
 
 
 def line(text: str, *, marks: bool = True) -> str:
@@ -107,6 +107,10 @@ def paragraphs(text: str) -> str:
 
 
 def _clean(text: str, marks: bool) -> str:
-    keep_marks = marks and _RIGHT_TO_LEFT.search(text)
-    clean = _CLEAN_BUT_MARKS if keep_marks else _CLEAN
-    return composed(clean.sub(lambda found: found[1] or "", text))
+    kept = r"\1\2\3" if marks and _RIGHT_TO_LEFT.search(text) else r"\1\2"
+    return composed(_PARTS.sub(kept, text))
+
+
+def without_seen(text: str) -> str:
+    """The text without hidden characters that do something to be seen."""
+    return _PARTS.sub(lambda found: "" if found[1] else found[0], text)

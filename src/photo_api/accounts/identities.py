@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from photo_api.visible_text import BLANK, HIDDEN, SEEN, is_seen
+from photo_api.visible_text import BLANK, HIDDEN, is_seen, without_seen
 
 INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Zl", "Zp")
 
@@ -33,4 +33,4 @@ def is_visible(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """The same, but for joiners and variants where they are seen; and something that can be."""
-    return any(map(is_seen, text)) and is_visible(SEEN.sub("", text))
+    return any(map(is_seen, text)) and is_visible(without_seen(text))
