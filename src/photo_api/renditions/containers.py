@@ -94,13 +94,16 @@ def _iptc(photoshop: bytes) -> bytes:
     return b""
 
 
+_PICTURE = frozenset({b"IDAT"})
+
+
 def _png(data: bytes) -> Iterator[Part]:
     """Chunks, also those after the picture's (PNG, third edition, 11.3)."""
     texts = 0
-    for name, start, length in chunks(data, MAX_PARTS):
+    for name, start, length in chunks(data, MAX_PARTS, passing=_PICTURE):
         if name == b"IEND":
             return
-        if name not in _PNG_CHUNKS:  # as are thousands of the picture's own
+        if name not in _PNG_CHUNKS:
             continue
         content = data[start : start + min(length, LONGEST_TEXT)]
         keyword, _, rest = content.partition(b"\0")
