@@ -1,5 +1,6 @@
 """Which member gets which request: retries, quarantine, and changes while requests come."""
 
+import signal
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from tests.photo_fleet.nginx_stage import (
     Backends,
     Front,
     answer,
+    as_lines,
     backends,
     break_off,
     dawdle,
@@ -100,11 +102,17 @@ def test_a_refused_connection_is_tried_elsewhere_once(servers: Backends, method:
     """Nothing was sent, so any method may be."""
     gone, well = servers.refusing(), servers.start()
     with running_front(None, gone, well) as front:
-        answers = [httpx.request(method, f"{front.url}/api/albums") for _ in range(4)]
+        answers = in_turns_of_a_worker(front, method, 4)
         assert {one.status_code for one in answers} == {200}
         assert len(well.requests) == 4
         assert front.member(gone)["failures"] == 2
         assert front.member(gone)["in_flight"] == 0
+
+
+def in_turns_of_a_worker(front: Front, method: str, requests: int) -> list[httpx.Response]:
+    """Over one connection, which one worker has. Each has turns of its own."""
+    with httpx.Client(base_url=front.url) as client:
+        return [client.request(method, "/api/albums") for _ in range(requests)]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
@@ -119,7 +127,7 @@ def test_a_connection_that_a_vanished_machine_does_not_take_is_tried_elsewhere_o
         running_front(spec(connect_timeout=0.5), gone, well) as front,
     ):
         hole.open()
-        answers = [httpx.request(method, f"{front.url}/api/albums") for _ in range(4)]
+        answers = in_turns_of_a_worker(front, method, 4)
         assert {one.status_code for one in answers} == {200}
         assert len(well.requests) == 4
         assert front.member(gone)["failures"] == 2
@@ -261,7 +269,8 @@ def test_a_member_that_falls_silent_among_requests_is_left_out_too(servers: Back
         for _ in range(16):
             client = clients.enter_context(socket.create_connection((host, int(port))))
             client.sendall(b"GET /api/albums HTTP/1.1\r\nHost: photos\r\n\r\n")
-        eventually(partial(_has_requests, frozen, 8))
+        # Of two workers with a number of them each that is odd the first is the other's.
+        eventually(lambda: len(frozen.requests) >= 7)
         time.sleep(SILENCE)
         answers = [httpx.get(f"{front.url}/api/albums").json()["from"] for _ in range(8)]
         assert answers == [well.name] * 8
@@ -440,6 +449,42 @@ def test_a_removed_member_s_last_requests_are_shown_until_they_end(servers: Back
             front.put(other)
             assert front.held()["leaving"] == [{"id": f"boot-{busy.name}", "in_flight": 1}]
         eventually(lambda: front.held()["leaving"] == [])
+
+
+def test_what_a_worker_has_just_sent_counts_for_a_removal(servers: Backends) -> None:
+    """Workers count by themselves and tell it 50 ms later: several times, to meet that moment."""
+    other = servers.start()
+    with running_front() as front, _control_client(front) as control:
+        host, port = front.url.removeprefix("http://").split(":")
+        for busy in [servers.start(hang) for _ in range(8)]:
+            front.put(busy)
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(b"GET /api/albums HTTP/1.1\r\nHost: photos\r\n\r\n")
+                control.put("/members", content=as_lines(other)).raise_for_status()
+                eventually(partial(_leaves_with_what_it_has, front, busy), 5)
+        eventually(lambda: front.held()["leaving"] == [])
+
+
+def _control_client(front: Front) -> httpx.Client:
+    """To make one takes longer than that moment."""
+    transport = httpx.HTTPTransport(uds=front.places.members_socket)
+    return httpx.Client(transport=transport, base_url="http://nginx", timeout=10)
+
+
+def _leaves_with_what_it_has(front: Front, member: Backend) -> bool:
+    shown = {"id": f"boot-{member.name}", "in_flight": 1} in front.held()["leaving"]
+    return shown == bool(member.requests)
+
+
+def test_what_a_worker_of_before_a_reload_has_is_counted_to_its_end(servers: Backends) -> None:
+    busy = servers.start(hang)
+    with running_front(None, busy) as front:
+        before = workers(front)
+        with hanging_requests(front, busy):
+            front.process.send_signal(signal.SIGHUP)
+            eventually(lambda: len(set(workers(front)) - set(before)) == len(before), 10)
+            assert front.member(busy)["in_flight"] == 1
+        eventually(lambda: front.member(busy)["in_flight"] == 0)
 
 
 def workers(front: Front) -> list[int]:

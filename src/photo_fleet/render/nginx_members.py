@@ -9,7 +9,7 @@ from photo_fleet.spec.fleet import Balancer, Fleet
 
 UPSTREAM = "photo_members"
 LUA_FILES = (
-    *("control", "keys", "member_list", "members", "quarantine", "upstream", "waiting"),
+    *("control", "member_list", "members", "quarantine", "upstream", "waiting"),
     "whole_file",
 )
 CONNECTIONS = 64

@@ -46,6 +46,9 @@ local function put()
 end
 
 local function get()
+  if not members.ask_workers(PROPAGATION) then
+    ngx.log(ngx.WARN, "a worker has not told its numbers; they are those of before")
+  end
   local set = members.current()
   local list, leaving = {}, {}
   for i, member in ipairs(set.list) do list[i] = members.described(member) end

@@ -1,6 +1,5 @@
 -- The members: one set for all workers in a shared dict, which outlives reloads; and what nginx
 -- itself learns of each: requests in flight, errors, failed connections.
-local keys = require "photo.keys"
 local member_list = require "photo.member_list"
 local quarantine = require "photo.quarantine"
 local waiting = require "photo.waiting"
@@ -11,11 +10,14 @@ local dict = ngx.shared.photo_members
 
 local options = { file = "", file_before = "", algorithm = "round-robin" }
 local current = { generation = 0, panic = false, list = {} }
-local slot = keys.slot
+local slot = ngx.worker.id
+local exiting = ngx.worker.exiting
+local LOOKS = 0.05 -- seconds between two of a worker's looks at what others have put into the dict
 
--- The members that may be chosen: `list`, of this `set`, `at` that time, after so many `changes`.
-local looked = { at = 0 }
-local FRESH = 0.05 -- seconds
+-- The members that may be chosen: `list`, of this `set`, after so many `changes`; how `busy` others
+-- are with each, where that decides. None since a look, which has others made.
+local chosen_from
+local turn = 0 -- of this worker
 
 local function understood(set)
   for _, member in ipairs(set.list) do
@@ -43,11 +45,10 @@ local function start_counting(id)
   end
 end
 
-local function forget(id)
+local function stop_counting(id)
   for _, counter in ipairs { "requests:", "errors:", "failures:" } do
     dict:delete(counter .. id)
   end
-  waiting.forget(id)
   quarantine.forget(id)
 end
 
@@ -58,16 +59,29 @@ function members.leaving()
   return ids
 end
 
+-- Whether every worker has seen this generation, and told what it sent to members by an older one.
+local function seen_by_all(generation)
+  for worker = 0, ngx.worker.count() - 1 do
+    if (dict:get("seen:" .. worker) or -1) < generation then return false end
+  end
+  return true
+end
+
+-- What has just been removed may have requests that a worker has not told yet.
 local function note_leaving(list)
-  local stays, leaving = {}, {}
+  local stays, leaving, all_told = {}, {}, seen_by_all(members.current().generation)
   for _, member in ipairs(list) do stays[member.id] = true end
-  local gone = members.leaving()
-  for _, member in ipairs(members.current().list) do gone[#gone + 1] = member.id end
-  for _, id in ipairs(gone) do
-    if not stays[id] and members.in_flight(id) > 0 then
-      leaving[#leaving + 1] = id
+  for _, id in ipairs(members.leaving()) do
+    if not stays[id] and all_told and members.in_flight(id) == 0 then
+      waiting.forget(id)
     elseif not stays[id] then
-      forget(id)
+      leaving[#leaving + 1] = id
+    end
+  end
+  for _, member in ipairs(members.current().list) do
+    if not stays[member.id] then
+      stop_counting(member.id)
+      leaving[#leaving + 1] = member.id
     end
   end
   dict:set("set:leaving", table.concat(leaving, " "))
@@ -79,7 +93,6 @@ local function hold(set)
   for _, member in ipairs(set.list) do start_counting(member.id) end
   assert(dict:safe_set("set:text", text))
   dict:set("set:generation", set.generation)
-  dict:incr(keys.CHANGES, 1, 0)
   return text
 end
 
@@ -124,33 +137,49 @@ end
 local before -- the generation of the last look
 
 -- When this worker says that it has seen a generation, every request for which it chose by an older
--- one has left: both happen in one thread, and what then waited for its connection had the time
--- between two looks.
-local function confirm(premature)
+-- one has left, and is counted: both happen in one thread, and what then waited for its connection had
+-- the time between two looks.
+local function look(premature)
+  local asked = dict:get("asked") or 0
+  waiting.tell()
   if premature then return end
   local generation = members.current().generation
   dict:set("seen:" .. slot(), before or generation)
-  before = generation
+  dict:set("told:" .. slot(), asked)
+  before, chosen_from = generation, nil
 end
 
 function members.start_worker()
-  keys.forget()
   take_over()
-  confirm(false)
-  assert(ngx.timer.every(0.05, confirm))
+  look(false)
+  assert(ngx.timer.every(LOOKS, look))
+end
+
+local function within(seconds, holds, what)
+  ngx.update_time()
+  local deadline = ngx.now() + seconds
+  while not holds(what) do
+    if ngx.now() > deadline then return false end
+    ngx.sleep(0.01)
+  end
+  return true
 end
 
 -- Whether all workers have seen this generation within so many seconds.
 function members.confirmed(generation, seconds)
-  ngx.update_time()
-  local deadline = ngx.now() + seconds
+  return within(seconds, seen_by_all, generation)
+end
+
+local function told_by_all(question)
   for worker = 0, ngx.worker.count() - 1 do
-    while (dict:get("seen:" .. worker) or -1) < generation do
-      if ngx.now() > deadline then return false end
-      ngx.sleep(0.01)
-    end
+    if (dict:get("told:" .. worker) or 0) < question then return false end
   end
   return true
+end
+
+-- Have every worker tell what it has counted until now, within so many seconds.
+function members.ask_workers(seconds)
+  return within(seconds, told_by_all, dict:incr("asked", 1, 0))
 end
 
 -- Those that may be chosen: not `failed`, which just did, and neither in quarantine nor suspected
@@ -168,38 +197,41 @@ function members.eligible(failed)
 end
 
 -- The same for a first attempt. Looking at every member for every request would cost most of what
--- is spent on it: what only time changes is seen a moment later.
+-- is spent on it: what only time or another worker changes is seen at the next look. One that is
+-- exiting has none.
 local function eligible_now()
-  local changes, now = dict:get(keys.CHANGES), ngx.now()
-  local age = now - looked.at -- below 0: the clock was put back
-  if looked.changes ~= changes or looked.set ~= current or age < 0 or age > FRESH then
-    local list = members.eligible()
-    looked = { set = current, changes = changes, at = now, list = list }
+  local now = chosen_from
+  if not now or now.changes ~= quarantine.changes or now.set ~= current or exiting() then
+    now = { list = members.eligible(), set = current, changes = quarantine.changes, busy = {} }
+    if options.algorithm == "least-connections" then
+      for i, member in ipairs(now.list) do now.busy[i] = waiting.count_elsewhere(member.id) end
+    end
+    chosen_from = now
   end
-  return looked.list
+  return now.list, now.busy
 end
 
 -- One of the eligible, or nil where there is no member.
 function members.choose(failed)
-  local eligible = failed and members.eligible(failed) or eligible_now()
+  local eligible, busy
+  if failed then
+    eligible, busy = members.eligible(failed), {}
+  else
+    eligible, busy = eligible_now()
+    turn = turn + 1 -- a second attempt is nobody's: else the member after a broken one would have none
+  end
   if #eligible == 0 then return nil end
-  -- A second attempt is nobody's turn: else the member after a broken one would never have one.
-  local turn = failed and dict:get("turn") or dict:incr("turn", 1, 0)
   local first = turn % #eligible
-  local chosen, least = eligible[first + 1], nil
-  if options.algorithm == "least-connections" then
-    for i = 0, #eligible - 1 do
-      local candidate = eligible[(first + i) % #eligible + 1]
-      local busy = members.in_flight(candidate.id)
-      if not least or busy < least then chosen, least = candidate, busy end
-    end
+  if options.algorithm ~= "least-connections" then return eligible[first + 1] end
+  local chosen, least
+  for i = 0, #eligible - 1 do
+    local place = (first + i) % #eligible + 1
+    local candidate = eligible[place]
+    local has = (busy[place] or waiting.count_elsewhere(candidate.id))
+      + waiting.count_here(candidate.id)
+    if not least or has < least then chosen, least = candidate, has end
   end
   return chosen
-end
-
-function members.enter(member)
-  waiting.began(member.id)
-  dict:incr(keys.of(member.id).requests, 1)
 end
 
 function members.count_error(id)

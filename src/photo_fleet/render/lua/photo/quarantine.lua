@@ -1,10 +1,9 @@
 -- Members that are left out for a while: connections to them failed, or they seem to hang. A question
 -- of nginx's own decides whether a silent one hangs, and whether one that was left out is well again,
 -- so that no client's request is risked for it.
-local keys = require "photo.keys"
 local waiting = require "photo.waiting"
 
-local quarantine = {}
+local quarantine = { changes = 0 } -- that this worker knows of, in who is left out
 local dict = ngx.shared.photo_members
 
 local FAILURES, WINDOW, LENGTH = 3, 10, 10 -- failed connections, seconds, seconds
@@ -27,7 +26,7 @@ end
 local function begin(id, cause)
   if not dict:get("failures:" .. id) then return end -- it was removed meanwhile
   dict:set(key(id), ngx.now() + LENGTH)
-  dict:incr(keys.CHANGES, 1, 0)
+  quarantine.changes = quarantine.changes + 1
   -- From a timer, because a request's log lines show its URL.
   ngx.timer.at(0, report, id, cause)
 end
@@ -49,7 +48,7 @@ local function ask(premature, member, cause)
   if answers(member) then
     waiting.heard(id)
     dict:delete(key(id))
-    dict:incr(keys.CHANGES, 1, 0)
+    quarantine.changes = quarantine.changes + 1
   else
     begin(id, cause)
   end

@@ -35,6 +35,14 @@ local function another(failed)
   return members.choose(failed)
 end
 
+-- For such a file there are as many attempts as members, but for a bound. One was made, and another
+-- is this.
+local function allow_more_attempts()
+  local made = (ngx.ctx.made or 1) + 1
+  ngx.ctx.made = made
+  if made < math.min(members.count(), MOST_ASKED) then balancer.set_more_tries(1) end
+end
+
 local function has_begun_to_answer()
   return (tonumber(of_last_attempt(ngx.var.upstream_bytes_received)) or 0) > 0
 end
@@ -63,11 +71,12 @@ function upstream.choose()
     return ngx.exit(NO_MEMBER)
   end
   if not failed then
-    local most = ngx.var.is_of_a_release == "1" and members.count() or ATTEMPTS
-    balancer.set_more_tries(math.min(math.max(most, ATTEMPTS), MOST_ASKED) - 1)
+    balancer.set_more_tries(ATTEMPTS - 1)
+  elseif ngx.var.is_of_a_release == "1" then
+    allow_more_attempts()
   end
   assert(balancer.set_current_peer(member.host, member.port))
-  members.enter(member)
+  waiting.began(member.id)
   ngx.var.member = member.id
 end
 

@@ -1,57 +1,118 @@
 -- The requests that a member has, and when it was heard of last, so that one that may hang is noticed:
 -- it takes connections and answers nobody, which no failed connection tells.
-local keys = require "photo.keys"
-
+--
+-- Each worker counts by itself, for a number in the shared dict costs several times as much to change,
+-- and tells what changed at each of its looks (`waiting.tell`). What others see is that old.
 local waiting = {}
 
 local dict = ngx.shared.photo_members
+local exiting = ngx.worker.exiting
+local own = {} -- by id, of members that have requests of this worker, or had since its last look
 local ENOUGH, SILENCE = 3, 5 -- requests, seconds
 local NEARLY_NOW = 0.1 -- seconds for which a worker does not say again that it heard of a member
 
+local function in_flight_key(id, worker)
+  return "in_flight:" .. id .. ":" .. worker
+end
+
+local function heard_key(id)
+  return "heard:" .. id
+end
+
+local function of(id)
+  local found = own[id]
+  if not found then
+    found = { in_flight = 0, told = 0, requests = 0, heard_at = 0 }
+    own[id] = found
+  end
+  return found
+end
+
+-- By how much the numbers grew: a worker of before a reload has the same place as its successor.
+local function tell(id, one)
+  local more = one.in_flight - one.told
+  if more ~= 0 then
+    dict:incr(in_flight_key(id, ngx.worker.id()), more, more > 0 and 0 or nil)
+    one.told = one.in_flight
+  end
+  if one.requests > 0 then
+    dict:incr("requests:" .. id, one.requests) -- not of one that was removed meanwhile
+    one.requests = 0
+  end
+end
+
+function waiting.tell()
+  for id, one in pairs(own) do
+    tell(id, one)
+    if one.in_flight == 0 then own[id] = nil end
+  end
+end
+
+-- What this worker has of it and has not told.
+local function untold(id)
+  local one = own[id]
+  return one and one.in_flight - one.told or 0
+end
+
 -- Requests that were sent to it and are not over.
 function waiting.count(id)
-  local sum = 0
+  local sum = untold(id)
   for worker = 0, ngx.worker.count() - 1 do
-    sum = sum + (dict:get(keys.in_flight(id, worker)) or 0)
+    sum = sum + (dict:get(in_flight_key(id, worker)) or 0)
   end
   return math.max(sum, 0)
 end
 
+-- The same without this worker's own, and those.
+function waiting.count_elsewhere(id)
+  return waiting.count(id) - waiting.count_here(id)
+end
+
+function waiting.count_here(id)
+  local one = own[id]
+  return one and one.in_flight or 0
+end
+
 -- A request was sent to it. Silence counts from the first that it has.
 function waiting.began(id)
-  local own = dict:incr(keys.of(id).in_flight, 1, 0)
-  if own <= 1 and waiting.count(id) <= 1 then waiting.heard(id) end
+  local one = of(id)
+  one.in_flight = one.in_flight + 1
+  one.requests = one.requests + 1
+  if exiting() then tell(id, one) end -- there are no more looks
+  if one.in_flight == 1 and waiting.count(id) <= 1 then waiting.heard(id) end
 end
 
 -- It gave a sign of life: its silence counts anew.
 function waiting.heard(id)
-  local of, now = keys.of(id), ngx.now()
-  local since = now - (of.heard_at or 0)
+  local one, now = of(id), ngx.now()
+  local since = now - one.heard_at
   if since >= 0 and since < NEARLY_NOW then return end -- below 0: the clock was put back
-  dict:set(of.heard, now)
-  of.heard_at = now
+  dict:set(heard_key(id), now)
+  one.heard_at = now
 end
 
 -- A request is over, or is sent to another.
 function waiting.ended(id)
-  dict:incr(keys.of(id).in_flight, -1)
+  local one = of(id)
+  one.in_flight = one.in_flight - 1
+  if exiting() then tell(id, one) end
 end
 
 -- Whether it has several and nothing was heard of it for a while. It may be at work on long ones, or
 -- their clients may be slow: the caller asks the member too.
 function waiting.hangs(id)
-  local heard = dict:get(keys.of(id).heard)
+  local heard = dict:get(heard_key(id))
   return heard ~= nil and ngx.now() - heard > SILENCE and waiting.count(id) >= ENOUGH
 end
 
 -- Of a worker that crashed: nobody will end what it had.
 function waiting.forget_worker(id)
-  dict:delete(keys.of(id).in_flight)
+  dict:delete(in_flight_key(id, ngx.worker.id()))
 end
 
 function waiting.forget(id)
-  dict:delete(keys.of(id).heard)
-  for worker = 0, ngx.worker.count() - 1 do dict:delete(keys.in_flight(id, worker)) end
+  dict:delete(heard_key(id))
+  for worker = 0, ngx.worker.count() - 1 do dict:delete(in_flight_key(id, worker)) end
 end
 
 waiting.HANGING = ENOUGH .. " requests or more wait for it, and none was answered for "
