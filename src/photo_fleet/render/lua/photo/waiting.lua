@@ -28,10 +28,21 @@ local function of(id)
   return found
 end
 
+-- Of all workers, what they have told.
+local function told_count(id)
+  local sum = 0
+  for worker = 0, ngx.worker.count() - 1 do
+    sum = sum + (dict:get(in_flight_key(id, worker)) or 0)
+  end
+  return sum
+end
+
 -- By how much the numbers grew: a worker of before a reload has the same place as its successor.
+-- Silence counts from the first request that a member has.
 local function tell(id, one)
   local more = one.in_flight - one.told
   if more ~= 0 then
+    if more > 0 and one.told == 0 and told_count(id) <= 0 then waiting.heard(id) end
     dict:incr(in_flight_key(id, ngx.worker.id()), more, more > 0 and 0 or nil)
     one.told = one.in_flight
   end
@@ -48,22 +59,13 @@ function waiting.tell()
   end
 end
 
--- What this worker has of it and has not told.
-local function untold(id)
-  local one = own[id]
-  return one and one.in_flight - one.told or 0
-end
-
--- Requests that were sent to it and are not over.
+-- Requests that were sent to it and are not over: with what this worker has not told.
 function waiting.count(id)
-  local sum = untold(id)
-  for worker = 0, ngx.worker.count() - 1 do
-    sum = sum + (dict:get(in_flight_key(id, worker)) or 0)
-  end
-  return math.max(sum, 0)
+  local one = own[id]
+  return math.max(told_count(id) + (one and one.in_flight - one.told or 0), 0)
 end
 
--- The same without this worker's own, and those.
+-- Those of others, and this worker's own.
 function waiting.count_elsewhere(id)
   return waiting.count(id) - waiting.count_here(id)
 end
@@ -73,13 +75,12 @@ function waiting.count_here(id)
   return one and one.in_flight or 0
 end
 
--- A request was sent to it. Silence counts from the first that it has.
+-- A request was sent to it.
 function waiting.began(id)
   local one = of(id)
   one.in_flight = one.in_flight + 1
   one.requests = one.requests + 1
   if exiting() then tell(id, one) end -- there are no more looks
-  if one.in_flight == 1 and waiting.count(id) <= 1 then waiting.heard(id) end
 end
 
 -- It gave a sign of life: its silence counts anew.
@@ -99,10 +100,10 @@ function waiting.ended(id)
 end
 
 -- Whether it has several and nothing was heard of it for a while. It may be at work on long ones, or
--- their clients may be slow: the caller asks the member too.
+-- their clients may be slow: the caller asks the member too. What is not told is younger than that.
 function waiting.hangs(id)
   local heard = dict:get(heard_key(id))
-  return heard ~= nil and ngx.now() - heard > SILENCE and waiting.count(id) >= ENOUGH
+  return heard ~= nil and ngx.now() - heard > SILENCE and told_count(id) >= ENOUGH
 end
 
 -- Of a worker that crashed: nobody will end what it had.
