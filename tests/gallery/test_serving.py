@@ -20,6 +20,7 @@ from photo_api.contract import GALLERY_FILES, GALLERY_VIEWS
 from photo_api.gallery.built_files import (
     IMMUTABLE,
     MANIFEST,
+    MEDIA_TYPES,
     PAGE,
     SHARE,
     SUMS,
@@ -107,6 +108,7 @@ def test_the_files_that_browsers_look_for_are_those_that_the_contract_names() ->
     assert {path for path in built if path.count("/") == 1} == set(GALLERY_FILES)
     for path in share_files(built):
         assert path in built
+    assert [path for path in built if built[path].media_type not in MEDIA_TYPES.values()] == []
 
 
 async def test_without_a_build_or_when_switched_off_there_is_the_api_alone(
