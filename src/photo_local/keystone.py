@@ -35,6 +35,8 @@ provider = fernet
 expiration = {life}
 [fernet_tokens]
 key_repository = fernet
+[fernet_receipts]
+key_repository = fernet
 [credential]
 key_repository = credentials
 [identity]
