@@ -24,7 +24,7 @@ from bench.rows import (
     uploads_in_a_stretch,
     whole_album_row,
 )
-from bench.sinks import dead_sinks_row, loki_row, traces_row
+from bench.sinks import LONGER, dead_sinks_row, loki_row, traces_row
 
 Seconds = Callable[[Effort, int], float]
 """By the effort, and the servers in a comparison that another may take part in: 2 or 3."""
@@ -62,11 +62,13 @@ def estimate(names: list[str], effort: Effort, *, other: bool) -> float:
     return START + filling + sum(ROWS[name].seconds(effort, sides) for name in names)
 
 
-def _turns(more: float = 0.0, *, sides: int | None = None, start: float = 0.0) -> Seconds:
-    """Stretches that last as long as the effort says, and `more`."""
+def _turns(
+    more: float = 0.0, *, sides: int | None = None, start: float = 0.0, times: int = 1
+) -> Seconds:
+    """Stretches that last as long as the effort says, and `more`, in so many times its rounds."""
 
     def seconds(effort: Effort, servers: int) -> float:
-        return start + (effort.rounds + 1) * (sides or servers) * (effort.seconds + more)
+        return start + (times * effort.rounds + 1) * (sides or servers) * (effort.seconds + more)
 
     return seconds
 
@@ -124,10 +126,10 @@ ON_BOTH_SIDES: Mapping[str, OnBothSides] = MappingProxyType(
         ),
         "counting": OnBothSides(counting_row, lambda effort, _: 2 + 4 * effort.seconds),
         "scrape": OnBothSides(scrape_row, lambda *_: 13.0),
-        "sinks-dead": OnBothSides(dead_sinks_row, _turns(sides=2, start=3)),
-        "sinks-loki": OnBothSides(loki_row, _turns(sides=2, start=3)),
+        "sinks-dead": OnBothSides(dead_sinks_row, _turns(sides=2, start=6, times=LONGER)),
+        "sinks-loki": OnBothSides(loki_row, _turns(sides=2, start=6)),
         "traces-off": OnBothSides(untraced_row, lambda effort, _: 2 + 4 * effort.seconds),
-        "traces": OnBothSides(traces_row, _turns(sides=4, start=6)),
+        "traces": OnBothSides(traces_row, _turns(sides=3, start=12, times=LONGER)),
         "memory": OnBothSides(memory_rows, lambda effort, _: 4 + effort.batch * 4.0),
     }
 )
