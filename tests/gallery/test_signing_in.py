@@ -132,7 +132,7 @@ def test_somebody_opens_an_account(gallery: Service, arriving: Callable[..., Vis
 @pytest.fixture
 def by_invitation(gallery: Service, tmp_path: Path) -> Iterator[Service]:
     settings = gallery.environ | {"PHOTO_API_REGISTRATION": "invitation"}
-    with running_service(settings, tmp_path) as service:
+    with running_service(settings, tmp_path, "--no-jobs") as service:
         yield service
 
 
