@@ -1,6 +1,7 @@
 """Requests to an object store as anybody makes them: with the headers that are given, and whatever
 the answer is."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
+from photo_api.storage.base import StoreUnavailable
 from photo_api.storage.swift_requests import (
     LONGEST_ANSWER,
     QUICK,
@@ -22,6 +24,9 @@ from photo_api.storage.swift_requests import (
     whole,
 )
 from photo_base.proxies import proxy_of
+
+IN_ALL = 10
+"""So many times its `timeout` a whole request may take, whose pieces come one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ class PlainRequests:
         most: int = LONGEST_ANSWER,
     ) -> PlainAnswer:
         """One request, sent once, to a URL that is percent-encoded; a redirect is an answer like
-        any other. Raises `StoreUnavailable` when none came, or one of over `most` bytes."""
+        any other. `timeout` is for each piece of the answer, in seconds. Raises `StoreUnavailable`
+        when none came, one of over `most` bytes, or one that took longer than ten timeouts."""
         parts = urlsplit(url)
         origin = httpcore.URL(f"{parts.scheme}://{parts.netloc}")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -82,10 +88,15 @@ class PlainRequests:
             content=body,
             extensions={"timeout": waits(timeout)},
         )
-        with translated(method):
-            response = await self._pool(url).handle_async_request(request)
-            ends = _end_of_certificate(response)
-            answer: Answer = await whole(response, most)
+        try:
+            async with asyncio.timeout(IN_ALL * timeout):
+                with translated(method):
+                    response = await self._pool(url).handle_async_request(request)
+                    ends = _end_of_certificate(response)
+                    answer: Answer = await whole(response, most)
+        except TimeoutError:
+            late = f"{method} did not end within {IN_ALL * timeout:g} s"
+            raise StoreUnavailable(late) from None
         return PlainAnswer(answer.status, answer.headers, answer.body, ends)
 
 
