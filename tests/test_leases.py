@@ -75,6 +75,25 @@ async def test_one_holder_at_a_time_with_a_token_that_grows(db: Database) -> Non
     assert third.token > second.token
 
 
+@pytest.mark.parametrize(("ahead", "free"), [("4 minutes", False), ("31 days", True)])
+async def test_a_lease_that_was_given_by_a_clock_ahead_ends_with_that(
+    db: Database, ahead: str, free: bool
+) -> None:
+    """Its holder was killed meanwhile, or lives and is fenced off."""
+    name = uuid4().hex
+    first = await taken(db, name)
+    await db.execute(
+        "UPDATE leases SET expires_at = expires_at + $2::text::interval WHERE name = $1",
+        name, ahead,
+    )  # fmt: skip
+    second = await leases.acquire(db, name, "another", 60)
+    assert (second is not None) == free
+    if second is not None:
+        assert second.token > first.token
+        assert not await leases.renew(db, first, 60)
+        assert await leases.acquire(db, name, "a third", 60) is None, "the new end is honest"
+
+
 async def test_of_ten_at_once_one_gets_it(db: Database) -> None:
     name = uuid4().hex
     got = await asyncio.gather(*(leases.acquire(db, name, str(n), 60) for n in range(10)))

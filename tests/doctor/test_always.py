@@ -132,7 +132,7 @@ async def left_lying(url: str) -> None:
         "INSERT INTO unreferenced_objects (object_key, delete_after, bytes)"
         "  SELECT 'photos/' || n, now() - interval '3 hours', 2000000 FROM generate_series(1, 7) n"
     )
-    lease = await leases.acquire(db, LEASE, "somebody who hangs", 3600)
+    lease = await leases.acquire(db, LEASE, "somebody who hangs", 240)
     assert lease is not None
     await statistics.count(db, lease)
     await statistics.count_waiting(db, lease)

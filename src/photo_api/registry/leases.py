@@ -28,6 +28,11 @@ ROWS_AT_ONCE = 20_000
 statement's time in every round anew, and none would ever go."""
 
 
+AHEAD = 300.0
+"""Seconds beyond a lease's own length at which its end cannot be an honest one: it was written
+while the database's clock was ahead. Lengths differ by less, and no statement waits for so long."""
+
+
 async def execute(db: Any, lease: Lease, statement: str, *args: object) -> None:
     """A statement that ends in a WHERE clause, without effect once the lease is lost. Parameters
     begin at $3."""
@@ -35,17 +40,18 @@ async def execute(db: Any, lease: Lease, statement: str, *args: object) -> None:
 
 
 async def acquire(db: Any, name: str, holder: str, seconds: float) -> Lease | None:
-    """The lease for `seconds`, or None while another has it. `holder` is for people to read."""
+    """The lease for `seconds`, or None while another has it. `holder` is for people to read. One
+    that was given while the database's clock was ahead does not outlive that."""
     token: int | None = await db.fetchval(
         """
         INSERT INTO leases AS l (name, holder, token, expires_at)
         VALUES ($1, $2, 1, now() + make_interval(secs => $3))
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = l.token + 1,
             expires_at = excluded.expires_at
-        WHERE l.expires_at <= now()
+        WHERE l.expires_at <= now() OR l.expires_at > now() + make_interval(secs => $3 + $4)
         RETURNING token
         """,
-        name, holder, float(seconds),
+        name, holder, float(seconds), AHEAD,
     )  # fmt: skip
     return None if token is None else Lease(name, token)
 

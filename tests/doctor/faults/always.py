@@ -342,7 +342,7 @@ def nobody_maintains(ground: Ground, *, holder: str) -> Iterator[None]:
     """The lease of who sweeps and counts is held by one that does nothing, for two hours now."""
     ground.ask(
         "UPDATE leases SET holder = $1, token = token + 1,"
-        " expires_at = now() + interval '1 day' WHERE name = 'maintenance'",
+        " expires_at = now() + interval '4 minutes' WHERE name = 'maintenance'",
         holder,
     )
     ground.ask("UPDATE statistics SET at = at - interval '2 hours'")
