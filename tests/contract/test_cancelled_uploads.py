@@ -17,6 +17,7 @@ from tests.service import Service, User, jpeg, put
 from tests.test_sweep import exists, let_time_pass, sweep, uploaded
 
 QUOTA = 100_000
+BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,29 @@ def test_beside_a_confirmation_exactly_one_happens(user: User) -> None:
         assert user.api.get(f"/photos/{photo_id}").is_success == stays
         kept += stays
         assert used(user) == kept * len(data)
+
+
+async def test_what_an_upload_would_have_restored_stays_in_the_trash(
+    user: User, db: Database
+) -> None:
+    """It is given up while its confirmation waits for the photo in the trash that it would be."""
+    data, album = jpeg(), user.album()["id"]
+    known = user.upload(data, album)["id"]
+    begun = user.presign(album, data, on_duplicate="reuse")
+    put(begun, data).raise_for_status()
+    user.api.delete(f"/photos/{known}").raise_for_status()
+    async with db.transaction() as holding:
+        await holding.execute("SELECT FROM photos WHERE id = $1 FOR UPDATE", known)
+        holder = await holding.fetchval("SELECT pg_backend_pid()")
+        confirming = asyncio.create_task(asyncio.to_thread(user.confirm, begun["photo_id"]))
+        async with asyncio.timeout(20):
+            while not await db.fetchval(BLOCKED, holder):
+                await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(cancel, user, begun["photo_id"]) == DONE
+    assert (await confirming).status_code == 404
+    assert await db.fetchval("SELECT status FROM photos WHERE id = $1", known) == "trashed"
+    assert user.api.get(f"/albums/{album}").json()["photo_count"] == 0
+    assert used(user) == len(data)
 
 
 async def test_bytes_that_come_later_are_swept(

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -232,21 +233,27 @@ async def _adopt(
     return await _ended(state, owner_id, await queries.staged(state.db, owner_id, photo["id"]))
 
 
+class _Over(Exception):
+    """The upload was no longer pending: what its transaction has restored is undone."""
+
+
 async def _reuse_or_make_ready(
     state: AppState, owner_id: int, album_id: int | None, mine: Outcome, sha256: bytes
 ) -> Outcome | None:
-    """How the upload ended here; None when it was no longer pending."""
-    async with state.db.transaction() as connection:
-        known = await queries.lock_content(connection, owner_id, sha256, album_id)
-        if known is None:
-            ready = await queries.make_ready(
-                connection, owner_id, mine.photo_id, mine.object_key, mine.content_type, sha256
-            )
-            return mine if ready else None
-        if not await queries.end_as_duplicate(connection, owner_id, mine.photo_id, known["id"]):
-            return None
-        await queries.link(connection, owner_id, album_id, known["id"])
-        return outcome(known, duplicate=True)
+    """How the upload ended here; None, with nothing changed, when it was no longer pending."""
+    with suppress(_Over):
+        async with state.db.transaction() as connection:
+            known = await queries.lock_content(connection, owner_id, sha256, album_id)
+            if known is None:
+                if await queries.make_ready(
+                    connection, owner_id, mine.photo_id, mine.object_key, mine.content_type, sha256
+                ):
+                    return mine
+            elif await queries.end_as_duplicate(connection, owner_id, mine.photo_id, known["id"]):
+                await queries.link(connection, owner_id, album_id, known["id"])
+                return outcome(known, duplicate=True)
+            raise _Over
+    return None
 
 
 async def _ended(state: AppState, owner_id: int, photo: Any | None) -> Outcome:
