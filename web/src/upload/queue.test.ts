@@ -72,7 +72,7 @@ class Api implements Transport {
     return { photo_id, duplicate: false };
   }
 
-  cancel(photo_id: number) {
+  async cancel(photo_id: number) {
     this.pending.delete(photo_id);
   }
 
@@ -256,6 +256,25 @@ test("paused files begin again, and a cancelled one does not", async () => {
   await idle(queue);
   expect(stages(queue)).toEqual({ "b.jpg": "done" });
   expect(queue.tally.bytes).toBe(5);
+});
+
+test("an upload whose time was over leaves its room before another is begun", async () => {
+  const api = new Api();
+  const queue = queueOf(api);
+  await queue.add([file("a.jpg")], null);
+  await vi.advanceTimersByTimeAsync(2);
+  queue.hold("offline");
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect([...api.pending.keys()]).toEqual([1]);
+  const expired = once(refusal(409, "upload_expired"));
+  api.faults.presign = () => {
+    expired();
+    if (api.pending.size > 0) throw refusal(413, "quota_exceeded");
+  };
+  queue.release("offline");
+  await idle(queue);
+  expect(stages(queue)).toEqual({ "a.jpg": "done" });
+  expect([...api.pending.keys()]).toEqual([2]);
 });
 
 test("a file that changed since is no more listed when it is picked again", async () => {

@@ -134,7 +134,7 @@ export class UploadQueue {
     this.drop(upload);
     const over = OVER.has(upload.stage);
     if (!over) this.parts.kept.remove(this.account, id);
-    if (!over && upload.photoId !== null) this.parts.transport.cancel(upload.photoId);
+    if (!over && upload.photoId !== null) void this.parts.transport.cancel(upload.photoId);
     upload.stop.abort(new DOMException("cancelled", "AbortError"));
     this.go();
   }

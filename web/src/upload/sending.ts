@@ -60,7 +60,7 @@ export async function send(
   try {
     await transport.put(presigned.upload_url!, presigned.upload_headers, upload.file!, sent, signal);
   } catch (error) {
-    throw signal.aborted ? error : await putFailed(error, upload, noted);
+    throw signal.aborted ? error : await putFailed(error, upload, transport, signal, noted);
   }
   const ended = await confirmed(upload, transport, signal, noted);
   if (ended) return ended;
@@ -74,7 +74,7 @@ async function presign(upload: Upload, transport: Transport, signal: AbortSignal
     if (!(error instanceof ApiError)) throw error;
     // The time of what was begun is over, or this system's clock has another offset by now.
     if (error.code === "upload_expired" || error.code === "idempotency_key_reused") {
-      forget(upload, noted);
+      await forget(upload, transport, signal, noted);
       throw new Again(error.code);
     }
     throw error;
@@ -82,12 +82,18 @@ async function presign(upload: Upload, transport: Transport, signal: AbortSignal
 }
 
 /** What the failure is to be taken for. */
-async function putFailed(error: unknown, upload: Upload, noted: Noted): Promise<unknown> {
+async function putFailed(
+  error: unknown,
+  upload: Upload,
+  transport: Transport,
+  signal: AbortSignal,
+  noted: Noted,
+): Promise<unknown> {
   if (error instanceof PutRefused) {
     if (error.status === 413) return new Refused("too_large");
     // 400: other bytes than the digest of an earlier page says. 403: mostly, the URL's time is over.
     if (error.status === 400) upload.sha256 = null;
-    if (error.status < 500) forget(upload, noted);
+    if (error.status < 500) await forget(upload, transport, signal, noted);
   }
   if (!(error instanceof Unreachable)) return error;
   // Otherwise all bytes may be there, and the answer alone was lost: the next attempt asks first.
@@ -109,19 +115,20 @@ async function confirmed(
     if (!(error instanceof ApiError)) throw error;
     if (error.code === "not_uploaded") return null;
     if ((error.status === 404 && !error.foreign) || error.code === "upload_expired") {
-      forget(upload, noted);
+      await forget(upload, transport, signal, noted);
       return null;
     }
     if (error.code === "upload_mismatch") {
-      forget(upload, noted);
+      await forget(upload, transport, signal, noted);
       throw new Again(error.detail);
     }
     throw error;
   }
 }
 
-/** The next attempt begins another upload; what was begun ends by itself. */
-function forget(upload: Upload, noted: Noted): void {
+/** The next attempt begins another upload, for which the one that was begun leaves its room. */
+async function forget(upload: Upload, transport: Transport, signal: AbortSignal, noted: Noted): Promise<void> {
+  if (upload.photoId !== null) await transport.cancel(upload.photoId, signal);
   Object.assign(upload, { begun: null, photoId: null, whole: false });
   noted(false);
 }

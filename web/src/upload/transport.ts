@@ -29,9 +29,9 @@ export interface Transport {
   presign(upload: Upload, signal: AbortSignal): Promise<Presigned>;
   put: typeof put;
   confirm(photoId: number, signal: AbortSignal): Promise<{ photo_id: number; duplicate: boolean }>;
-  /** Gives up what was begun, so that it takes no room any more. Where nobody answers, that comes
-   * when its time is over. */
-  cancel(photoId: number): void;
+  /** Gives up what was begun, so that it takes no room any more; never fails. Where nobody answers,
+   * that comes when its time is over. */
+  cancel(photoId: number, signal?: AbortSignal): Promise<void>;
   room(): Promise<Room>;
 }
 
@@ -57,7 +57,8 @@ export function transportOf(account: string): Transport {
       }),
     put,
     confirm: (photoId, signal) => ask("POST", "/photos/confirm", { body: { photo_id: photoId }, signal }),
-    cancel: (photoId) => void ask("DELETE", `/photos/${photoId}/upload`, {}).catch(() => undefined),
+    cancel: (photoId, signal) =>
+      ask<void>("DELETE", `/photos/${photoId}/upload`, { signal }).catch(() => undefined),
     room: () => ask("GET", "/auth/me", {}),
   };
 }
