@@ -258,6 +258,39 @@ test("paused files begin again, and a cancelled one does not", async () => {
   expect(queue.tally.bytes).toBe(5);
 });
 
+test.each(["user", null] as const)("of one that is cancelled before its presign is answered nothing stays (%s)", async (why) => {
+  const api = new Api();
+  const queue = queueOf(api);
+  const presign = api.presign.bind(api);
+  let asked = 0;
+  api.presign = async (upload) => {
+    const answer = await presign(upload);
+    return ++asked === 1 ? never() : answer;
+  };
+  await queue.add([file("a.jpg")], null);
+  await vi.advanceTimersByTimeAsync(100);
+  expect([...api.pending.keys()]).toEqual([1]);
+  if (why) queue.hold(why);
+  queue.cancelAll();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(queue.uploads.size).toBe(0);
+  expect([api.pending.size, asked]).toEqual([0, 2]);
+});
+
+test("one that was never begun is not begun to be given up", async () => {
+  const api = new Api();
+  const queue = queueOf(api);
+  await queue.add([..."abcdef"].map((name) => file(`${name}.jpg`)), null);
+  api.faults.presign = once(refusal(413, "quota_exceeded"));
+  await vi.advanceTimersByTimeAsync(2);
+  let asked = 0;
+  api.faults.presign = () => void asked++;
+  queue.cancelAll();
+  queue.clear();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect([api.pending.size, asked]).toEqual([0, 0]);
+});
+
 test("an upload whose time was over leaves its room before another is begun", async () => {
   const api = new Api();
   const queue = queueOf(api);

@@ -15,7 +15,7 @@ import type { KeptUploads } from "./kept";
 import { Missing, unreadableLike } from "./missing";
 import type { Picked, Picks } from "./picked";
 import { digest, LeftOut, Limits, lookUp, unfit } from "./reading";
-import { send } from "./sending";
+import { giveUp, send } from "./sending";
 import { Tally } from "./tally";
 import type { Tabs } from "./tabs";
 import type { Room, Transport } from "./transport";
@@ -132,10 +132,10 @@ export class UploadQueue {
     const upload = this.uploads.get(id);
     if (!upload) return;
     this.drop(upload);
+    upload.stop.abort(new DOMException("cancelled", "AbortError"));
     const over = OVER.has(upload.stage);
     if (!over) this.parts.kept.remove(this.account, id);
-    if (!over && upload.photoId !== null) void this.parts.transport.cancel(upload.photoId);
-    upload.stop.abort(new DOMException("cancelled", "AbortError"));
+    if (!over) void giveUp(upload, this.parts.transport, this.holding.signal);
     this.go();
   }
 

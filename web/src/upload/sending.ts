@@ -7,7 +7,7 @@
 import { ApiError, Unreachable } from "../api/client";
 import { PutRefused } from "./put";
 import type { Transport } from "./transport";
-import type { Upload } from "./upload";
+import { AHEAD, type Upload } from "./upload";
 
 export interface Ended {
   stage: "done" | "known" | "restored";
@@ -124,6 +124,16 @@ async function confirmed(
     }
     throw error;
   }
+}
+
+/** Gives up what was begun of a file that nobody wants any more. A presign whose answer did not come
+ * may have begun an upload: the same one again tells which. */
+export async function giveUp(upload: Upload, transport: Transport, signal: AbortSignal): Promise<void> {
+  if (upload.photoId !== null) return transport.cancel(upload.photoId);
+  // Bytes that are there take no room, and a presign would put them somewhere.
+  if (upload.begun === null || upload.there !== "absent" || !AHEAD.has(upload.stage)) return;
+  const begun = await transport.presign(upload, signal).catch(() => null);
+  if (begun && !begun.duplicate) await transport.cancel(begun.photo_id);
 }
 
 /** The next attempt begins another upload, for which the one that was begun leaves its room. */
