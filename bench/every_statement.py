@@ -354,6 +354,7 @@ STATEMENTS: dict[str, Call] = {
     "jobs turns": _turns,
     "jobs writable": lambda db, i: queue.prove_writable(db),
     "prune jobs": lambda db, i: queue.prune_dead(db, i.lease),
+    "jobs pulled back": lambda db, i: queue.pull_back(db, i.lease),
     "prune keys": lambda db, i: idempotency.prune_keys(db, i.lease),
     "prune deletions": lambda db, i: prune_deletions(db, i.lease),
     "prune attempts": lambda db, i: prune_attempts(db, i.lease),

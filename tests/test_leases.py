@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from photo_api.db.pool import Database
-from photo_api.jobs.queue import Kind
+from photo_api.jobs.queue import Kind, pull_back
 from photo_api.jobs.statistics import count, count_waiting, fleet_gauges, statistics
 from photo_api.maintenance import LEASE, SHORTEST_LEASE, prune
 from photo_api.metrics import declared
@@ -206,6 +206,36 @@ async def test_what_is_due_goes_in_rounds(
         await sweep(db, store, 3600, lease)
         for table in tables:
             assert await db.fetchval(f"SELECT count(*) FROM {table}") == left, table
+
+
+async def test_what_was_written_by_a_clock_ahead_ends_with_that(db: Database) -> None:
+    """Jobs are due, and failed logins forgotten; by the holder of the lease alone."""
+    lease = await taken(db, uuid4().hex)
+    jobs = [
+        ("queued", "31 days"), ("leased", "31 days"), ("queued", "30 minutes"),
+        ("leased", "1 hour"), ("dead", "31 days"),
+    ]  # fmt: skip
+    for state, later in jobs:
+        await db.execute(
+            "INSERT INTO jobs (kind, subject_id, state, available_at)"
+            " VALUES ('none', 0, $1, now() + $2::text::interval)",
+            state, later,
+        )  # fmt: skip
+    for later in ("31 days", "1 hour"):
+        await db.execute(
+            "INSERT INTO login_attempts VALUES ('pair', $1, now() + $2::text::interval)",
+            uuid4().bytes, later,
+        )  # fmt: skip
+    due = "SELECT available_at <= now() AS due FROM jobs WHERE kind = 'none' ORDER BY id"
+    windows = "SELECT count(*) FROM login_attempts"
+    for held in (False, True):
+        if not held:
+            stale = await taken(db, uuid4().hex)
+            await run_out(db, stale)
+        await pull_back(db, lease if held else stale)
+        await prune(db, lease if held else stale)
+        assert [row["due"] for row in await db.fetch(due)] == [held, held, False, False, False]
+        assert await db.fetchval(windows) == (1 if held else 2)
 
 
 async def test_a_takeover_waits_for_the_statement_that_is_at_work(

@@ -15,7 +15,7 @@ from photo_api.http.composed_names import compose_names
 from photo_api.http.idempotency import prune_keys
 from photo_api.http.repeated_deletes import prune_deletions
 from photo_api.jobs import statistics
-from photo_api.jobs.queue import Turns, prune_dead
+from photo_api.jobs.queue import Turns, prune_dead, pull_back
 from photo_api.photos.late_uploads import leave_to_sweep, staged_for
 from photo_api.photos.remaking import enqueue_displays
 from photo_api.photos.sweep import sweep
@@ -143,6 +143,7 @@ class Maintenance:
     async def _look_after_tables(self, lease: Lease) -> None:
         """One after the other: the pool has few connections."""
         await prune(self._db, lease)
+        await pull_back(self._db, lease)
         await self._turns.look_after(self._db, lease)
         await self._fill_folds(lease)
         await enqueue_displays(self._db, lease)

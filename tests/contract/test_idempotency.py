@@ -117,8 +117,12 @@ def test_a_repeated_presign_can_be_used(alice: User, album: int) -> None:
     assert alice.confirm(answer["photo_id"]).status_code == 200
 
 
-async def test_a_dead_owner_is_taken_over(alice: User, album: int, stack: dict[str, Any]) -> None:
-    """An upload whose instance died holds its key until its lease ends, and no longer."""
+@pytest.mark.parametrize("end", ["- interval '1 second'", "+ interval '31 days'"])
+async def test_a_dead_owner_is_taken_over(
+    alice: User, album: int, stack: dict[str, Any], end: str
+) -> None:
+    """An upload whose instance died holds its key until its lease ends, and no longer: also where
+    the database's clock was ahead."""
     key = uuid4().hex
     connection = await asyncpg.connect(stack["database_url"])
     await connection.execute(
@@ -130,7 +134,7 @@ async def test_a_dead_owner_is_taken_over(alice: User, album: int, stack: dict[s
     running = upload(alice, album, key, False)
     assert (running.status_code, running.json()["code"]) == (409, "request_in_progress")
     await connection.execute(
-        "UPDATE idempotency_keys SET lease_until = now() - interval '1 second' WHERE key = $1", key
+        f"UPDATE idempotency_keys SET lease_until = now() {end} WHERE key = $1", key
     )
     assert upload(alice, album, key, False).status_code == 201
     kept = await connection.fetchrow("SELECT * FROM idempotency_keys WHERE key = $1", key)

@@ -169,7 +169,12 @@ class LoginThrottle:
 
 
 async def prune_attempts(db: Any, lease: leases.Lease) -> None:
-    """Forget windows that are over."""
-    old = "SELECT ctid FROM login_attempts WHERE window_ends < now() - interval '1 hour' LIMIT $3"
-    some = f"DELETE FROM login_attempts WHERE ctid = ANY (ARRAY ({old}))"
+    """Forget windows that are over, and those that end later than the longest one from now: the
+    database's clock was ahead when they began."""
+    over = "window_ends < now() - interval '1 hour'"
+    ahead = "window_ends > now() + interval '2 hours'"
+    rows = " UNION ALL ".join(
+        f"(SELECT ctid FROM login_attempts WHERE {when} LIMIT $3)" for when in (over, ahead)
+    )
+    some = f"DELETE FROM login_attempts WHERE ctid = ANY (ARRAY ({rows} LIMIT $3))"
     await leases.execute(db, lease, some, leases.ROWS_AT_ONCE)

@@ -113,7 +113,9 @@ async def _claim(db: Any, key: Key, owner: UUID, lease: float | None) -> bool:
         " fingerprint = excluded.fingerprint, lease_until = excluded.lease_until, status = NULL,"
         " resource_id = NULL, created_at = now()"
         " WHERE k.created_at < now() - interval '24 hours'"
-        " OR (k.status IS NULL AND k.lease_until < now())"
+        " OR (k.status IS NULL"
+        # Or the database's clock was ahead: no lease lasts for hours.
+        "  AND k.lease_until NOT BETWEEN now() AND now() + interval '2 hours')"
         " RETURNING true",
         *key.row, key.fingerprint, owner, lease,
     ) is not None  # fmt: skip

@@ -284,6 +284,19 @@ async def prune_dead(db: Any, lease: Lease) -> None:
     await leases.execute(db, lease, some, leases.ROWS_AT_ONCE)
 
 
+NEVER_SO_LATE = "interval '2 hours'"
+"""From now: longer than any pause, and than the longest lease that can be set (an hour)."""
+
+
+async def pull_back(db: Any, lease: Lease) -> None:
+    """Due now is what is due later than any pause or lease lasts: it was queued or leased while the
+    database's clock was ahead. Found by the end of an index that is empty otherwise."""
+    ahead = f"state <> 'dead' AND available_at > now() + {NEVER_SO_LATE}"
+    some = f"SELECT id FROM jobs WHERE {ahead} LIMIT $3 FOR UPDATE SKIP LOCKED"
+    back = f"UPDATE jobs SET available_at = now() WHERE id = ANY (ARRAY ({some}))"
+    await leases.execute(db, lease, back, leases.ROWS_AT_ONCE)
+
+
 TURNS_AT_ONCE = 1000
 NOBODY_YET = -1
 """Before the first user, whose jobs are of nobody (0)."""
