@@ -51,6 +51,18 @@ def running_chromium() -> Iterator[Browser]:
 
 
 @contextmanager
+def loop_of_ones_own() -> Iterator[None]:
+    """For what begins an event loop in the thread of a Chromium, whose pages say nothing until it
+    has ended."""
+    of_playwright = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(of_playwright)
+
+
+@contextmanager
 def killed_after(seconds: float) -> Iterator[None]:
     """For what may wait for a browser, or for Playwright's own process, that says nothing more:
     both are killed then, and what waits fails. pytest-timeout interrupts a test once and lets the

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +13,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from photo_local.bucket import BucketAdmin
-from tests.chromium import BOUND, LAN_NAME, killed_after, running_chromium
+from tests.chromium import BOUND, LAN_NAME, killed_after, loop_of_ones_own, running_chromium
 from tests.gallery.many_photos import many_photos
 from tests.own_stage import own_database
 from tests.service import Service, User, running_service
 
 Language = Literal["en", "ko"]
 Size = Literal["desktop", "phone"]
+
+FAILED = pytest.StashKey[bool]()
 
 LOCALES = {"en": "en-GB", "ko": "ko-KR"}
 SIZES: dict[Size, dict[str, Any]] = {
@@ -50,6 +53,16 @@ def gallery(
 
 
 @pytest.fixture(scope="session")
+def otherwise(gallery: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The same accounts and photos by other settings: it streams, deletes for good, and lets in who
+    was invited. Its jobs are done by the other one."""
+    changed = {"DELIVERY": "stream", "TRASH_DAYS": "0", "REGISTRATION": "invitation"}
+    settings = gallery.environ | {f"PHOTO_API_{name}": value for name, value in changed.items()}
+    with running_service(settings, tmp_path_factory.mktemp("otherwise"), "--no-jobs") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def collector(stack: dict[str, Any], gallery: Service) -> User:
     """Somebody with 3,000 photos, some 180 a month; tests leave them as they were."""
     user = gallery.new_user()
@@ -57,10 +70,41 @@ def collector(stack: dict[str, Any], gallery: Service) -> User:
     return user
 
 
-@pytest.fixture(scope="module")
-def chromium(gallery: Service) -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    if call.excinfo is not None:
+        item.session.stash[FAILED] = True
+
+
+@pytest.fixture(scope="package")
+def chromiums(gallery: Service, request: pytest.FixtureRequest) -> Iterator[Callable[[], Browser]]:
+    """One for all tests, and another one after a test that failed, which may have been interrupted
+    in the middle of a call, or have had its browser killed."""
+    browsers, stash = list[Browser](), request.session.stash
+    with ExitStack() as running:
+
+        def chromium() -> Browser:
+            if not browsers or stash.get(FAILED, False):
+                stash[FAILED] = False
+                running.close()
+                browsers.append(running.enter_context(running_chromium()))
+            return browsers[-1]
+
+        yield chromium
+
+
+@pytest.fixture
+def chromium(chromiums: Callable[[], Browser]) -> Browser:
+    return chromiums()
+
+
+@pytest.fixture(autouse=True)
+def _loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests without a browser may follow others that have one."""
+    if "chromium" in request.fixturenames:
+        yield
+    else:
+        with loop_of_ones_own():
+            yield
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Very many photos of one user: rows that share the files of a few."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from tests.chromium import loop_of_ones_own
 from tests.db.test_flat_statements import as_superuser
 from tests.service import Service, User, jpeg
 
@@ -40,9 +40,8 @@ def many_photos(
     few = [user.upload(jpeg(*picture), album_id=album)["id"] for picture in FEW]
     for photo_id in few:
         user.rendered(photo_id)
-    # Not in the thread of a browser, which has an event loop.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _fill(stack, service, user, photos, minutes)).result()
+    with loop_of_ones_own():
+        asyncio.run(_fill(stack, service, user, photos, minutes))
 
 
 async def _fill(

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.gallery.administering import let_have
 from tests.gallery.axe import faults
 from tests.gallery.conftest import Visit
-from tests.service import PASSWORD, Service, User, cli, eventually, new_address
+from tests.service import PASSWORD, Service, User, eventually, new_address
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
@@ -75,8 +76,7 @@ def test_somebody_keeps_their_account_in_order(
 
 def test_somebody_leaves_for_good(gallery: Service, visit: Callable[..., Visit]) -> None:
     user = gallery.new_user()
-    done = cli(gallery.environ, "users", "quota", user.email, "1000")
-    assert done.returncode == 0, done.stderr
+    let_have(gallery, user, 1000)
     user.upload()
     seen = visit(user=user, size="phone", language="ko")
     seen.expected.append("the server responded with a status of 4")

@@ -1,17 +1,17 @@
 """Signing in, staying so, and leaving; accounts and passwords by links."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.gallery.administering import invitation, reset
 from tests.gallery.conftest import Visit
-from tests.service import PASSWORD, Service, cli, new_address, running_service
+from tests.service import PASSWORD, Service, new_address
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
@@ -129,26 +129,13 @@ def test_somebody_opens_an_account(gallery: Service, arriving: Callable[..., Vis
     assert page.url == f"{gallery.url}/"
 
 
-@pytest.fixture
-def by_invitation(gallery: Service, tmp_path: Path) -> Iterator[Service]:
-    settings = gallery.environ | {"PHOTO_API_REGISTRATION": "invitation"}
-    with running_service(settings, tmp_path, "--no-jobs") as service:
-        yield service
-
-
-def told(service: Service, *arguments: str) -> Any:
-    done = cli(service.environ, "users", *arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_links_open_accounts_and_set_passwords(
-    by_invitation: Service, arriving: Callable[..., Visit]
+    otherwise: Service, arriving: Callable[..., Visit]
 ) -> None:
     """The token is in no address that anybody but the browser sees, and works once."""
-    link = told(by_invitation, "invite")["link"]
+    link = invitation(otherwise)
     email = f"{uuid4().hex}@example.org"
-    seen = arriving(service=by_invitation)
+    seen = arriving(service=otherwise)
     page = seen.page
     seen.go("/register")
     expect(page.locator("p.word")).to_contain_text("by invitation")
@@ -156,18 +143,17 @@ def test_links_open_accounts_and_set_passwords(
     expect(page.get_by_text("New accounts need an invitation")).to_be_visible()
     # The tab is at the same page without the token.
     seen.go("/register")
-    page.evaluate("link => { location.href = link }", link[link.index("/register") :])
+    page.evaluate("link => { location.href = link }", link)
     page.locator("input[autocomplete=nickname]").fill("mina")
-    expect(page).to_have_url(f"{by_invitation.url}/register")
+    expect(page).to_have_url(f"{otherwise.url}/register")
     page.reload()
     fill(page, email, PASSWORD)
     enter(page)
     is_inside(page)
 
-    link = told(by_invitation, "reset-password", email)["link"]
-    link = by_invitation.url + link[link.index("/reset") :]
+    link = otherwise.url + reset(otherwise, email)
     page.goto(link)
-    expect(page).to_have_url(f"{by_invitation.url}/reset")
+    expect(page).to_have_url(f"{otherwise.url}/reset")
     fill(page, None, NEW)
     seen.picture("reset")
     enter(page)

@@ -204,12 +204,11 @@ def test_what_others_do_appears_without_moving_the_rest(
 
 
 def test_without_a_trash_whoever_deletes_is_asked(
-    start_service: Callable[..., Service], visit: Callable[..., Visit]
+    gallery: Service, otherwise: Service, visit: Callable[..., Visit]
 ) -> None:
-    service = start_service(TRASH_DAYS="0", PUBLIC_URL="")
-    user = service.new_user()
+    user = gallery.new_user()
     kept, gone = user.upload(jpeg())["id"], user.upload(jpeg())["id"]
-    seen = visit(user=user, service=service)
+    seen = visit(user=user, service=otherwise)
     page, asked = seen.page, list[str]()
 
     def answer(dialog: Dialog) -> None:

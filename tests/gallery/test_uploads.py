@@ -1,6 +1,5 @@
 """Files on their way into the gallery: how they are picked, what is refused."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.chromium import LAN_NAME
+from tests.gallery.administering import let_have
 from tests.gallery.conftest import Visit
 from tests.gallery.uploading import MEGABYTE, Open, drop, names, panel, photo, pick, title
-from tests.own_stage import ask
 from tests.service import Service, User, jpeg
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
@@ -168,14 +167,6 @@ def test_what_is_refused_says_why(
     ).first.click()
     expect(panel(seen).locator("li.done")).to_have_count(2, timeout=15_000)
     assert names(uploader) == ["fits.jpg", "much.jpg"]
-
-
-def let_have(gallery: Service, user: User, quota: int) -> None:
-    """As `photo-api users quota` does it, without a process. Not in the thread of a browser, which
-    has an event loop."""
-    query = "UPDATE users SET quota_bytes = $2 WHERE id = $1"
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(ask, gallery.environ, query, user.account["id"], quota).result()
 
 
 def accessible(seen: Visit) -> None:

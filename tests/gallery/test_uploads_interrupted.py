@@ -156,7 +156,7 @@ def test_what_a_page_left_goes_on_in_the_next(
     seen.expected.append("status of 409")
     seen.go("/")
     folder = folder_of(tmp_path / "many", 8, 200_000)
-    slowed(seen.page, 200_000)
+    network = slowed(seen.page, 200_000)
     drop(seen.page, folder)
     title(seen, UNDER_WAY)
     if end == "crash":
@@ -179,6 +179,7 @@ def test_what_a_page_left_goes_on_in_the_next(
         seen.sign_in(uploader)
         seen.go("/")
         title(seen, "Not uploaded yet")
+        network.detach()
 
     seen.requested.clear()
     drop(seen.page, folder)

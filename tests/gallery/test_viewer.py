@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.gallery.axe import faults
 from tests.gallery.conftest import Visit
 from tests.gallery.photographs import Photographs, take
-from tests.service import Service, eventually, heic, running_service
+from tests.service import Service, eventually, heic
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
@@ -260,16 +260,15 @@ def test_a_phone_swipes_downloads_and_goes_back(
 
 
 def test_photos_are_shown_however_they_are_delivered(
-    gallery: Service, visit: Callable[..., Visit], tmp_path: Path
+    gallery: Service, otherwise: Service, visit: Callable[..., Visit]
 ) -> None:
     """Streamed by the service; of an iPhone; not ready yet; and where there is no picture."""
-    settings = gallery.environ | {"PHOTO_API_DELIVERY": "stream"}
-    with running_service(settings, tmp_path) as streaming, streaming.new_user() as owner:
+    with gallery.new_user() as owner:
         damaged = owner.post_photo(b"\xff\xd8\xff\xe0" + bytes(500), filename="a.jpg").json()["id"]
         iphone = owner.post_photo(heic(1600, 1200), filename="b.heic").json()["id"]
         eventually(lambda: owner.photo(damaged)["renditions"] == "failed", 30)
         owner.rendered(iphone)
-        seen = visit(user=owner, service=streaming)
+        seen = visit(user=owner, service=otherwise)
         page = seen.page
         seen.expected += ["status of 500"]
         page.route("**/image?size=preview", answering(500))
@@ -299,7 +298,9 @@ def test_photos_are_shown_however_they_are_delivered(
             f"**/api/photos/{iphone}",
             lambda route: route.fulfill(json=route.fetch().json() | blank),
         )
+        page.clock.install()
         page.reload()
         expect(viewer(page).get_by_text("being prepared")).to_be_visible()
         page.unroute(f"**/api/photos/{iphone}")
+        page.clock.fast_forward(10_000)  # until the page looks again
         expect(picture(page, "b.heic").last).to_have_js_property("naturalWidth", 1440)
