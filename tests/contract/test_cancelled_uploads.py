@@ -11,6 +11,11 @@ import httpx
 import pytest
 
 from photo_api.db.pool import Database
+from photo_api.errors import ApiError, Code
+from photo_api.photos.direct_upload import Outcome, _begin
+from photo_api.photos.server_upload import _insert
+from photo_api.photos.upload_queries import NewPhoto
+from photo_api.settings.serving import UploadSettings
 from photo_api.storage.base import ObjectStore
 from tests.own_stage import own_database
 from tests.service import Service, User, jpeg, put
@@ -143,3 +148,14 @@ async def test_beside_the_sweep_its_room_comes_back_once(
         assert await asyncio.to_thread(cancel, user, photo_id) == DONE
         await swept
         assert used(user) == 0
+
+
+async def test_there_is_no_room_for_an_account_that_is_gone(db: Database) -> None:
+    new = NewPhoto(2**40, None, None, None, "a.jpg", "image/jpeg", 9, None)
+    mine = Outcome(1, "photos/none", "a.jpg", "image/jpeg", 9, duplicate=False)
+    limits = UploadSettings(QUOTA, 0, 900, 900, 2, QUOTA, 1)
+    with pytest.raises(ApiError) as direct:
+        await _begin(db, new, "", False, limits)
+    with pytest.raises(ApiError) as through_the_server:
+        await _insert(db, new, mine, QUOTA)
+    assert {direct.value.code, through_the_server.value.code} == {Code.UNAUTHENTICATED}

@@ -365,8 +365,10 @@ def check_album_id(album_id: int | None) -> None:
 
 
 async def check_room(db: Any, new: queries.NewPhoto, quota: int) -> None:
-    """Raises `ApiError` NOT_FOUND for the album, QUOTA_EXCEEDED."""
-    album, usage = await queries.room_for(db, new, quota)
+    """Raises `ApiError` UNAUTHENTICATED, NOT_FOUND for the album, QUOTA_EXCEEDED."""
+    owner, album, usage = await queries.room_for(db, new, quota)
+    if not owner:
+        raise ApiError(Code.UNAUTHENTICATED, "This account is gone")
     if not album:
         raise not_found("Album")
     usage.check(new.size)

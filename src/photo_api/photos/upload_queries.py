@@ -244,17 +244,17 @@ async def has_album(db: Any, owner_id: int, album_id: int) -> bool:
     ) is not None  # fmt: skip
 
 
-async def room_for(db: Any, new: NewPhoto, quota: int) -> tuple[bool, Usage]:
-    """Whether there is the album, if it names one, and what the owner's originals take; `quota`
-    where nothing else is said of them."""
+async def room_for(db: Any, new: NewPhoto, quota: int) -> tuple[bool, bool, Usage]:
+    """Whether there is the owner, and the album, if it names one, and what the owner's originals
+    take; `quota` where nothing else is said of them."""
     row = await db.fetchrow(
-        "SELECT $2::bigint IS NULL OR EXISTS ("
+        "SELECT u.id IS NOT NULL AS owner, $2::bigint IS NULL OR EXISTS ("
         "  SELECT FROM albums a WHERE a.id = $2 AND a.owner_id = $1) AS album,"
         " coalesce(u.used_bytes, 0) AS used, coalesce(u.quota_bytes, $3) AS quota"
         " FROM (SELECT) AS one LEFT JOIN users u ON u.id = $1",
         new.owner_id, new.album_id, quota,
     )  # fmt: skip
-    return row["album"], Usage(row["used"], row["quota"])
+    return row["owner"], row["album"], Usage(row["used"], row["quota"])
 
 
 async def link(db: Any, owner_id: int, album_id: int | None, photo_id: int) -> Any:
