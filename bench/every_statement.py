@@ -98,7 +98,7 @@ async def _confirmed(db: Any, ids: Ids) -> None:
 
 async def _kept(db: Any, ids: Ids) -> None:
     """A photo's way into the trash, out of it, and to its end."""
-    until = await trash.now(db)
+    until = await trash.now(db, ids.user)
     mine = ids.user, [ids.photo]
     await trash.delete(db, *mine, 30, "r")
     await trash.page(db, ids.user, (until, NEWEST), 50)

@@ -157,6 +157,32 @@ async def test_a_clock_that_jumps_ahead_by_31_days_deletes_nothing(
         assert not await exists(store, noted)
 
 
+async def test_what_is_deleted_by_a_database_s_clock_behind_is_kept_for_its_time(
+    user: User, db: Database, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is right again in a moment; here this machine's is ahead of it instead. All of it is
+    emptied by whoever has another clock."""
+    month, owner = 31 * 86_400, user.account["id"]
+    photo, other = user.upload()["id"], user.upload()["id"]
+    since = "SELECT extract(epoch FROM trashed_at - now())::float8 FROM photos WHERE id = $1"
+    for one, off in ((photo, month), (other, 60)):
+        moment = own_time() + off
+        monkeypatch.setattr("photo_api.photos.trash.own_time", lambda moment=moment: moment)
+        async with db.transaction() as connection:
+            await trash.delete(connection, owner, [one], 30, "r")
+    assert await db.fetchval(since, photo) == pytest.approx(month, abs=60)
+    assert -30 < await db.fetchval(since, other) <= 0, "a usual difference changes no order"
+    await db.execute(  # the database's clock is right again: what was is longer ago
+        "UPDATE photos SET trashed_at = trashed_at - interval '31 days' WHERE id = $1", photo
+    )
+    monkeypatch.undo()
+    await trash.purge_all_due(db, 30, lease)
+    assert await db.fetchval(STATUS, photo) == "trashed"
+    await age(db, photo, -1)
+    until = await trash.now(db, owner)
+    assert set(await trash.oldest(db, owner, until)) == {photo, other}
+
+
 async def test_a_missing_original_of_the_trash_is_told(
     user: User, db: Database, store: ObjectStore
 ) -> None:

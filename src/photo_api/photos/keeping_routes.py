@@ -96,7 +96,7 @@ async def empty_trash(body: EmptyRequest, caller: Authenticated) -> Response:
     """Delete what is in the trash for good: up to 5,000 photos, and how many are left. Repeat it
     with the answer's `until` while there are some, and what is deleted meanwhile stays."""
     db, owner_id = caller.state.db, caller.user_id
-    until, purged = body.until or await trash.now(db), 0
+    until, purged = body.until or await trash.now(db, owner_id), 0
     async with caller.state.changes.turn(owner_id):
         for _ in range(ROUNDS):
             if not (due := await trash.oldest(db, owner_id, until)):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from photo_api.db.clocks import later, own_time
 from photo_api.db.pool import Database
 from photo_api.jobs.queue import enqueuing
 from photo_api.photos.adoption import adopt as adopt_original
@@ -232,12 +233,12 @@ async def _quarantine(connection: Any, store: ObjectStore, key: str, report: Rep
     target = QUARANTINE + key
     noted = await connection.fetchval(
         "INSERT INTO unreferenced_objects (object_key, delete_after)"
-        " SELECT $1, now() + make_interval(days => $2)"
+        f" SELECT $1, {later('$4')} + make_interval(days => $2)"
         " WHERE NOT EXISTS (SELECT FROM photos"
         "  WHERE object_key = $3 AND status IN ('ready', 'trashed'))"
         " ON CONFLICT (object_key)"
         " DO UPDATE SET delete_after = excluded.delete_after, taken = false RETURNING true",
-        target, QUARANTINE_DAYS, key,
+        target, QUARANTINE_DAYS, key, own_time(),
     )  # fmt: skip
     if not noted:  # it is a photo since it was listed
         return

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from photo_api.db.clocks import both, own_time
+from photo_api.db.clocks import both, later, own_time
 from photo_api.http.pages import ended_by_bytes
 from photo_api.http.repeated_deletes import remembered
 from photo_api.jobs.queue import enqueuing
@@ -76,7 +76,7 @@ WITH {LEFT}, kept AS (
     SELECT photo_id, album_id, m.position, c IS NOT NULL
     FROM members m FULL JOIN covers c USING (album_id, photo_id)
 ), mine AS (
-    UPDATE photos p SET status = 'trashed', trashed_at = now()
+    UPDATE photos p SET status = 'trashed', trashed_at = {later("$4")}
     FROM unnest($2::bigint[]) AS mine (id) WHERE p.id = mine.id RETURNING p.id
 ), {remembered("photo", "$3")}
 SELECT count(*) FROM mine"""
@@ -100,8 +100,8 @@ async def delete(
         if not days:
             await connection.execute(LOCK_OWNER, owner_id)
         await connection.execute(LOCK_ALBUMS_OF, mine)
-        leave = TO_TRASH if days else TO_NOTHING
-        await connection.execute(leave, owner_id, mine, request_id)
+        leave, moment = (TO_TRASH, [own_time()]) if days else (TO_NOTHING, [])
+        await connection.execute(leave, owner_id, mine, request_id, *moment)
     return changed
 
 
@@ -230,9 +230,13 @@ async def purge_all_due(db: Any, days: int, lease: Lease) -> None:
         log.info("purged from the trash", extra={"fields": {"photos": total}})
 
 
-async def now(db: Any) -> datetime:
-    """The database's clock, by which photos are put into the trash."""
-    moment: datetime = await db.fetchval("SELECT now()")
+async def now(db: Any, owner_id: int) -> datetime:
+    """Before it is all that is in a trash, also what an instance whose clock is ahead put there."""
+    moment: datetime = await db.fetchval(
+        "SELECT greatest(now(), (SELECT max(trashed_at) FROM photos"
+        " WHERE owner_id = $1 AND status = 'trashed'))",
+        owner_id,
+    )
     return moment
 
 
