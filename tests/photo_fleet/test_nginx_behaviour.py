@@ -250,6 +250,27 @@ def test_nginx_s_own_errors_have_the_contract_s_body(
     assert member.requests == []
 
 
+def test_a_large_upload_that_nobody_takes_is_told_the_same(servers: Backends) -> None:
+    """Larger than what is taken where nginx's errors are."""
+    large, away = b"x" * 300_000, servers.refusing()
+    one = RateLimits(upload=RateLimit(0.01, 1))
+    with (
+        running_front(
+            spec(upload_limit=1_000_000, store=f"http://{away.address}"), away
+        ) as refused,
+        running_front(spec(upload_limit=1_000_000)) as nobody,
+        running_front(spec(upload_limit=1_000_000, rate_limits=one), servers.start()) as full,
+    ):
+        answers = [httpx.post(f"{refused.url}/api/photos/", content=large)]
+        answers.append(httpx.put(f"{refused.url}/photos/a?{SIGNATURE}", content=large))
+        answers.append(httpx.post(f"{nobody.url}/api/photos/", content=large))
+        answers += [httpx.post(f"{full.url}/api/photos/", content=large) for _ in range(3)]
+    told = [(answer.status_code, answer.json()["code"]) for answer in answers if answer.is_error]
+    assert told[0] == (502, "bad_gateway")
+    assert told[1][0] in (502, 503)
+    assert told[2:] == [(503, "overloaded"), (429, "too_many_requests")]
+
+
 @pytest.mark.parametrize(
     "target",
     [

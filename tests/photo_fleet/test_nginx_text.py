@@ -1,6 +1,7 @@
 """The rendered configuration, word for word, and that nginx takes it."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_the_text_is_exactly_this(variant: str) -> None:
         f"nginx/{variant}",
         {name: text for name, text in rendered.items() if name.endswith(".conf")},
     )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_only_answers_does_so_whatever_the_request_s_size(variant: str) -> None:
+    text = nginx.files(*VARIANTS[variant])["nginx.conf"]
+    lines = [line.strip() for line in text.splitlines()]
+    after = {then for line, then in pairwise(lines) if line == "internal;"}
+    assert after == {"client_max_body_size 0;"}
 
 
 @pytest.mark.needs("nginx")

@@ -13,7 +13,7 @@ from photo_api.contract import CROSS_ORIGIN_MAX_AGE
 from photo_fleet.render.nginx_errors import EdgeError, refusal
 from photo_fleet.render.nginx_members import uses_lua
 from photo_fleet.render.nginx_store import SANDBOX, StoreAddress, destination, upstream
-from photo_fleet.render.nginx_text import Lines, block, time
+from photo_fleet.render.nginx_text import INTERNAL, Lines, block, time
 from photo_fleet.render.places import Places
 from photo_fleet.spec.edge import EDGE_PATH
 from photo_fleet.spec.fleet import Fleet
@@ -329,7 +329,7 @@ def _answers() -> Lines:
         else:
             lines += _answer(str(error.status), error, headers)
     preflight = [
-        "internal;",
+        *INTERNAL,
         *ALWAYS,
         'add_header Access-Control-Allow-Methods "GET, HEAD, OPTIONS";',
         "# Some clients send it on when they are redirected; it ends here.",
@@ -341,5 +341,5 @@ def _answers() -> Lines:
 
 
 def _answer(name: str, error: EdgeError, headers: Lines, *before: str) -> Lines:
-    body = ["internal;", "default_type application/json;", *headers, *before, refusal(error)]
+    body = [*INTERNAL, "default_type application/json;", *headers, *before, refusal(error)]
     return block(f"location = {FOLDER}/{name}", body)

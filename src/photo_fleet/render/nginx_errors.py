@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from photo_fleet.render.nginx_origins import readable_headers
-from photo_fleet.render.nginx_text import Lines, block
+from photo_fleet.render.nginx_text import INTERNAL, Lines, block
 from photo_fleet.spec.fleet import Balancer, Fleet
 
 FOLDER = "/.error"
@@ -85,7 +85,7 @@ def page_error_locations(fleet: Fleet, headers: Lines) -> Lines:
             continue
         retry = error.retry_after is not None
         later = [*headers, f"add_header Retry-After {error.retry_after} always;"] if retry else []
-        body = ["internal;", "default_type text/html;", "charset utf-8;", *later]
+        body = [*INTERNAL, "default_type text/html;", "charset utf-8;", *later]
         if error.status == 502:
             body.append(f"if ($no_member) {{ rewrite ^ {FOLDER}/page/503 last; }}")
         body.append(f"return {error.status} '{TRY_AGAIN}';")
@@ -123,7 +123,7 @@ def refusal_body(error: EdgeError, **more: str) -> str:
 
 
 def _answer(error: EdgeError, headers: Lines) -> Lines:
-    lines = ["internal;", "default_type application/json;", *headers]
+    lines = [*INTERNAL, "default_type application/json;", *headers]
     if error.status == 502:
         # Nobody was there to ask, which a client may take for certain.
         lines.append(f"if ($no_member) {{ rewrite ^ {FOLDER}/503 last; }}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from photo_api.contract import GALLERY_ASSETS, GALLERY_FILES, GALLERY_VIEWS, SHARE_PAGES
 from photo_fleet.render.nginx_errors import page_error_pages
 from photo_fleet.render.nginx_members import UPSTREAM
-from photo_fleet.render.nginx_text import Lines, block
+from photo_fleet.render.nginx_text import INTERNAL, Lines, block
 from photo_fleet.render.places import Places
 from photo_fleet.spec.fleet import Balancer
 
@@ -76,7 +76,7 @@ def _either(paths: Iterable[str]) -> str:
 
 def _no_gallery(places: Places, headers: Lines) -> Lines:
     return [
-        "internal;",
+        *INTERNAL,
         *headers,
         'add_header Referrer-Policy "no-referrer" always;',
         f"root {places.prefix}/pages;",

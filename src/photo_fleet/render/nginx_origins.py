@@ -9,7 +9,7 @@ from photo_api.contract import (
     CROSS_ORIGIN_READABLE,
 )
 from photo_base.origins import ANY, ANY_PORT, origins_on_any_port
-from photo_fleet.render.nginx_text import Lines, block
+from photo_fleet.render.nginx_text import INTERNAL, Lines, block
 from photo_fleet.spec.edge import EDGE_PATH
 from photo_fleet.spec.fleet import Fleet
 
@@ -76,7 +76,7 @@ def preflight_location(fleet: Fleet, headers: Lines) -> Lines:
     if not fleet.service.cors_origins:
         return []
     body = [
-        "internal;",
+        *INTERNAL,
         *headers,
         f'add_header Access-Control-Allow-Methods "{", ".join(CROSS_ORIGIN_METHODS)}";',
         f'add_header Access-Control-Allow-Headers "{", ".join(CROSS_ORIGIN_HEADERS)}";',

@@ -8,6 +8,10 @@ from photo_fleet.spec.kinds import limit_ms
 
 Lines = list[str]
 
+INTERNAL = ("internal;", "client_max_body_size 0;")
+"""How a location begins that only answers. nginx looks at the length of the request's body there,
+too, and would answer an error of more bytes by a bare 413."""
+
 _PLAIN = re.compile(r"[\w./:@%+=,*\[\]-]+")
 
 
