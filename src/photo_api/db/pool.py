@@ -308,6 +308,9 @@ class _Use:
             await self._database.give_back(self._connection, error)
         else:
             self._database.give_back_later(self._connection)
+        if self._traced:
+            # The driver tells of a statement at the loop's next turn, when a trace may have ended.
+            await asyncio.sleep(0)
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:
