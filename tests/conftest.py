@@ -73,9 +73,11 @@ pytest_runtest_teardown = _first_of_all(_within_bounds)
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A thread that never ends would hold up the end of its process."""
-    error = session.config.stash[STANDARD_ERROR]
-    faulthandler.dump_traceback_later(2 * GRACE, exit=True, file=error)
+    """A thread that never ends would hold up the end of a process of xdist, and all others. Who
+    runs tests without sees it; and such a process may have folders of earlier runs to delete."""
+    if hasattr(session.config, "workerinput"):
+        error = session.config.stash[STANDARD_ERROR]
+        faulthandler.dump_traceback_later(2 * GRACE, exit=True, file=error)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
