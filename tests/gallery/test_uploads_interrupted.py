@@ -59,6 +59,10 @@ def test_an_upload_is_paused_and_survives_the_network(
     before = puts(seen.requested)
     seen.page.wait_for_timeout(600)
     assert puts(seen.requested) == before, "something was sent while it was paused"
+    with seen.page.expect_event("dialog") as asked:  # whoever closes the page is warned
+        seen.page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
     panel(seen).get_by_role("button", name="Go on").click()
     title(seen, re.compile("Uploading .* of 8"))
 
@@ -76,6 +80,8 @@ def test_an_upload_is_paused_and_survives_the_network(
     seen.page.context.set_offline(False)
     network.detach()
     title(seen, "8 photos uploaded")
+    with seen.page.expect_event("close"):  # and now nobody
+        seen.page.close(run_before_unload=True)
     # The session with whose tokens the page was opened has ended.
     access = uploader.login().raise_for_status().json()["access_token"]
     uploader.api.headers["Authorization"] = f"Bearer {access}"
