@@ -53,6 +53,7 @@ def test_an_upload_is_paused_and_survives_the_network(
     network = slowed(seen.page, 100_000)
     drop(seen.page, folder)
     expect(panel(seen).locator("li.sending").first).to_be_visible(timeout=20_000)
+    expect(panel(seen)).to_contain_text(re.compile(r"\d kB/s"))
     seen.picture("going")
     panel(seen).get_by_role("button", name="Pause").click()
     title(seen, re.compile(r"Paused at [0-6] of 8"))

@@ -60,8 +60,14 @@ def answering(status: int) -> Callable[[Route], None]:
 def test_photos_are_looked_at(photographs: Photographs, visit: Callable[..., Visit]) -> None:
     seen = visit(user=photographs.owner)
     page, ids = seen.page, photographs.ids
+    page.route("**/*-thumbnail.webp?*", lambda _: None)
     seen.go("/")
+    blurred = tile(page, 0).locator("canvas")  # what is there before the thumbnail
+    expect(blurred).to_be_visible()
+    assert blurred.evaluate("it => it.getContext('2d').getImageData(9, 9, 1, 1).data[3]") == 255
+    page.unroute("**/*-thumbnail.webp?*")  # which lets those that are held go on
     expect(tile(page, 0).locator("img")).to_be_visible()
+    expect(blurred).to_have_count(0)
     before = set(seen.requested)
     # As an address that has ended: the photo is asked for its address anew.
     seen.expected.append("status of 403")
