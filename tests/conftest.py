@@ -4,12 +4,15 @@ import faulthandler
 import gc
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
+from functools import cache
 from glob import glob
 from pathlib import Path
 from typing import Any
 
+import certifi
 import hypothesis
 import pytest
 
@@ -28,6 +31,23 @@ from tests.stack import running_stack
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
+
+
+def _read_authorities_once() -> None:
+    """For each client httpx reads the file of all authorities, and `httpx.get` makes a client: that
+    takes twenty times as long as the request itself."""
+    create = ssl.create_default_context
+    file = os.environ.get("SSL_CERT_FILE") or certifi.where()
+    read = cache(lambda: create(cafile=file))
+
+    def create_or_share(*purpose: ssl.Purpose, **more: Any) -> ssl.SSLContext:
+        own = purpose or more != {"cafile": file}
+        return create(*purpose, **more) if own else read()
+
+    ssl.create_default_context = create_or_share
+
+
+_read_authorities_once()
 
 ON_SWIFT = os.environ.get("TEST_STORE") == "swift"
 

@@ -1,5 +1,7 @@
 """The service under test as a process, and people who use it over HTTP."""
 
+import asyncio
+import json
 import os
 import signal
 import socket
@@ -7,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,11 +18,17 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import psutil
+from argon2 import PasswordHasher
 from PIL import Image
 
+from photo_api.accounts.queries import insert_user
+from photo_api.http.json import encode
+
 PASSWORD = "correct horse battery"
+CHEAP_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 T = TypeVar("T")
 
 MIGRATED: set[tuple[str | None, str | None]] = set()
@@ -66,16 +75,22 @@ def new_address() -> str:
 
 
 class User:
-    """Somebody with an account, logged in. `api` has the base URL and the token."""
+    """Somebody with an account, logged in. `api` has the base URL and the token. With the URL of
+    the service's `database` the account is opened there."""
 
-    def __init__(self, base_url: str, address: str | None = None) -> None:
+    def __init__(
+        self, base_url: str, address: str | None = None, database: str | None = None
+    ) -> None:
         self.email = f"{uuid4().hex}@example.org"
         self.password = PASSWORD
         # An address of one's own, so that nobody is throttled for the failures of other tests.
         headers = {"X-Forwarded-For": address or new_address()}
         self.api = httpx.Client(base_url=f"{base_url}/api", headers=headers, timeout=30)
-        body = {"email": self.email, "username": "somebody", "password": PASSWORD}
-        self.account = self.api.post("/auth/register", json=body).raise_for_status().json()
+        if database is None:
+            body = {"email": self.email, "username": "somebody", "password": PASSWORD}
+            self.account = self.api.post("/auth/register", json=body).raise_for_status().json()
+        else:
+            self.account = _opened_account(database, self.email)
         self.tokens = self.login().raise_for_status().json()
         self.api.headers["Authorization"] = f"Bearer {self.tokens['access_token']}"
 
@@ -152,6 +167,22 @@ def put(presigned: Mapping[str, Any], data: bytes) -> httpx.Response:
     return httpx.put(presigned["upload_url"], content=data, headers=presigned["upload_headers"])
 
 
+def _opened_account(database: str, email: str) -> dict[str, Any]:
+    """As the service opens one, but for what the hash of its password costs."""
+
+    async def open_account() -> Any:
+        connection = await asyncpg.connect(database)
+        try:
+            return await insert_user(connection, email, "somebody", CHEAP_HASH)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as aside:  # of the test's own loop, if it has one
+        row = aside.submit(asyncio.run, open_account()).result(30)
+    account: dict[str, Any] = json.loads(encode(dict(row)))
+    return account
+
+
 @dataclass
 class Service:
     """A running `photo-api serve`."""
@@ -162,7 +193,9 @@ class Service:
     environ: dict[str, str]
 
     def new_user(self, address: str | None = None) -> User:
-        return User(self.url, address)
+        """One whose password costs next to nothing: what it costs others, at the niceness of those
+        who hash, would be most of what a short test takes."""
+        return User(self.url, address, self.environ.get("PHOTO_API_DATABASE_URL"))
 
     def children(self, module: str) -> list[psutil.Process]:
         """Its processes that run this module."""
