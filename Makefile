@@ -5,8 +5,13 @@ BIN := $(VENV)/bin
 
 # Tests wait half of the time, so more processes than cores, each with a database and a store of its own;
 # two for slow ones, which stage whole fleets.
-BESIDE = -n 3 --dist loadfile --max-worker-restart 2
-BESIDE_FEW = -n 2 --dist loadfile --max-worker-restart 2
+BESIDE = -n 3 $(BY_FILE)
+BESIDE_FEW = -n 2 $(BY_FILE)
+# In the order of tests/longest.py, where xdist would begin with files that have the most tests.
+BY_FILE = --dist loadfile --no-loadscope-reorder --max-worker-restart 2
+
+# Each process of a test run would compile all tests anew, and rewrite them.
+test test-slow test-long: export PYTHONDONTWRITEBYTECODE =
 
 LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && scripts/gallery check
 

@@ -19,6 +19,7 @@ import pytest
 from photo_api.db.pool import Database
 from photo_api.storage.swift_containers import Containers
 from tests.chromium import killed_after
+from tests.longest import rank_of
 from tests.openstack.account import on_swift, own_containers
 from tests.openstack.keystone import Keystone
 from tests.openstack.keystone_v2 import KeystoneV2, in_a_thread
@@ -115,6 +116,7 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A missing program fails the tests that need it; ALLOW_MISSING=1 skips them by name. On Swift
     those are skipped that try what S3 alone has."""
+    items.sort(key=lambda item: rank_of(item.nodeid))
     for item in items:
         own = item.get_closest_marker("s3_only") if ON_SWIFT else None
         if own is not None:

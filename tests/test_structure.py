@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from photo_api.db import pool
 from photo_api.settings.loading import load
 from tests.in_process import in_process, worker_of
+from tests.longest import LONGEST_FIRST
 from tests.service import PASSWORD, jpeg, migrate_once
 
 SOURCES = Path(__file__).parent.parent / "src"
@@ -257,6 +258,11 @@ def test_nothing_is_made_at_import() -> None:
                 if name[0].isupper() and name not in DECLARATIONS:
                     made.append(f"{path.relative_to(SOURCES)}:{node.lineno} {name}()")
     assert made == []
+
+
+def test_what_begins_first_is_there() -> None:
+    tests = Path(__file__).parent
+    assert [name for name in LONGEST_FIRST if not (tests / f"{name}.py").exists()] == []
 
 
 def test_package_files_are_empty_and_modules_short() -> None:
