@@ -39,6 +39,9 @@ Made = tuple[str, dict[str, Any]]
 TRIES = 5
 """Of reads: on a machine that is very busy the supervisor has no metrics in time, for instance."""
 
+LOOKED = "SELECT name, value, at FROM statistics"
+"""What a worker sends now and then for the metrics of the fleet, whatever is asked of it."""
+
 OPERATOR = {"Authorization": "Bearer b7e151628aed2a6abf7158809cf4f3c7"}
 
 
@@ -311,9 +314,19 @@ def covers_cost_no_statement(stage: Stage) -> None:
     for _ in range(2):
         for route in ("GET /api/albums", "GET /api/albums/{album}"):
             stage.ask(route, asked)
-            sent, _ = stage.ask(route, asked)
+            sent = undisturbed(lambda: [stage.ask(route, asked)[0]])[0]  # noqa: B023
             assert len(sent.statements) == 1, route
         stage.user.upload(album_id=stage.user.album()["id"])
+
+
+def undisturbed(measure: Callable[[], list[Sent]]) -> list[Sent]:
+    """Of tries, the first in which the worker has not looked at the fleet's numbers; or the last:
+    it may be the request that looks."""
+    for _ in range(TRIES):
+        sent = measure()
+        if not any(text.startswith(LOOKED) for one in sent for text in one.statements):
+            break
+    return sent
 
 
 def as_row(cells: Sequence[str]) -> str:
@@ -324,14 +337,20 @@ def cost(stage: Stage, route: str) -> str:
     """The row of a route, of which HEAD costs what GET does."""
     name, make = route.partition(",")[0], MADE.get(route, plain)
     stage.ids |= {"album_id": stage.ids["album"], "photo_id": stage.ids["photo"]}
-    stage.ask(name, make(stage))  # the connection has prepared its statements then
-    made = make(stage)
-    stage.refresh()
-    cold, _ = stage.ask(name, made)
-    hot, store = stage.ask(name, make(stage))
-    stage.leaving = None
-    if name.startswith("GET "):
-        head, _ = stage.ask(f"HEAD {name[4:]}", make(stage))
-        assert len(head.statements) <= len(hot.statements), name
+    store = ""
+
+    def measure() -> list[Sent]:
+        nonlocal store
+        stage.ask(name, make(stage))  # the connection has prepared its statements then
+        made = make(stage)
+        stage.refresh()
+        cold, _ = stage.ask(name, made)
+        hot, store = stage.ask(name, make(stage))
+        stage.leaving = None
+        more = [f"HEAD {name[4:]}"] if name.startswith("GET ") else []
+        return [cold, hot, *(stage.ask(head, make(stage))[0] for head in more)]
+
+    cold, hot, *heads = undisturbed(measure)
+    assert all(len(head.statements) <= len(hot.statements) for head in heads), name
     numbers = len(hot.statements), len(cold.statements), len(hot.transactions), hot.round_trips
     return as_row([f"`{route}`", *map(str, numbers), store])
