@@ -150,22 +150,17 @@ async def _moved(db: Any, ids: Ids, side: arranging.Side) -> None:
 
 
 async def _worked(db: Any, ids: Ids) -> None:
-    job = await queue.lease(db, "worker", 60, ["renditions", "display"], thumbnails_first=True)
-    assert job is not None
+    [job] = await queue.lease(db, "worker", 60, ["renditions", "display"], thumbnails_first=True)
     await queue.renew(db, job, 60)
     await queue.hold(db, job)
     await queue.retry_later(db, job, "x")
-    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
-    assert job is not None
+    [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])
     await queue.postpone(db, job, 60, "x")
-    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
-    assert job is not None
+    [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])
     await queue.hand_back(db, job)
-    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
-    assert job is not None
+    [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])
     await queue.finish(db, job)
-    job = await queue.lease(db, "worker", 60, ["renditions", "display"])
-    assert job is not None
+    [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])
     await queue.bury(db, job, "x")
 
 

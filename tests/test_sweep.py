@@ -154,8 +154,7 @@ async def test_a_deleted_photo_s_bytes_and_renditions_go(
 
 async def make_display(db: Database, store: ObjectStore, photo_id: int) -> None:
     await db.execute("INSERT INTO jobs (kind, subject_id) VALUES ('display', $1)", photo_id)
-    job = await queue.lease(db, "tests", 60, ["display"])
-    assert job is not None
+    [job] = await queue.lease(db, "tests", 60, ["display"])
     decoder = Decoder()
     try:
         await DisplayJob(db, store, DecoderPool(store, [decoder])).run(job)
@@ -165,8 +164,7 @@ async def make_display(db: Database, store: ObjectStore, photo_id: int) -> None:
 
 async def make_renditions(db: Database, store: ObjectStore, photo_id: int) -> None:
     await db.execute("DELETE FROM jobs WHERE subject_id <> $1", photo_id)
-    job = await queue.lease(db, "tests", 60, ["renditions"])
-    assert job is not None
+    [job] = await queue.lease(db, "tests", 60, ["renditions"])
     assert job.subject_id == photo_id
     decoder = Decoder()
     try:

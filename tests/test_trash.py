@@ -55,8 +55,7 @@ async def exists(store: ObjectStore, key: str) -> bool:
 
 async def make_renditions(db: Database, store: ObjectStore) -> str | None:
     """By the next job; what it says."""
-    job = await queue.lease(db, "tests", 60, ["renditions"])
-    assert job is not None
+    [job] = await queue.lease(db, "tests", 60, ["renditions"])
     decoder = Decoder()
     try:
         return await RenditionJob(db, store, DecoderPool(store, [decoder])).run(job)

@@ -37,9 +37,10 @@ async def first(
 
 async def cancel(*tasks: asyncio.Future[Any]) -> None:
     """Cancel all, and wait for their ends. What they raise is not told."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def beside(work: Callable[[], T], name: str) -> T:

@@ -93,8 +93,7 @@ async def enqueue(connection: Any, subject_id: int = 1) -> None:
 
 
 async def leased_by(connection: Any, worker: str, seconds: float = 60) -> Job:
-    job = await queue.lease(connection, worker, seconds, KINDS)
-    assert job is not None
+    [job] = await queue.lease(connection, worker, seconds, KINDS)
     return job
 
 

@@ -276,8 +276,8 @@ async def test_the_last_round_waits_for_what_is_under_way(
     handler = DeletionJob(db)
 
     async def rounds() -> None:
-        while (job := await queue.lease(db, "worker", 60, ["closed_account"])) is not None:
-            await handler.run(job)
+        while jobs := await queue.lease(db, "worker", 60, ["closed_account"]):
+            await handler.run(jobs[0])
 
     late, observer = connections[:2]
     async with late.transaction():

@@ -65,4 +65,4 @@ async def test_a_lease_that_ends_before_the_database_takes_writes_is_no_failure(
 
 async def _taken_over(connection: asyncpg.Connection) -> Job | None:
     """By another, as soon as the lease is over."""
-    return await queue.lease(connection, "other", 60, ["renditions"])
+    return next(iter(await queue.lease(connection, "other", 60, ["renditions"])), None)

@@ -51,8 +51,8 @@ async def test_a_job_has_one_holder_however_many_ask(connections: list[Any]) -> 
 
     async def lease_all(connection: Any) -> list[int]:
         held = []
-        while (job := await queue.lease(connection, "somebody", 60, KINDS)) is not None:
-            held.append(job.subject_id)
+        while jobs := await queue.lease(connection, "somebody", 60, KINDS):
+            held += [job.subject_id for job in jobs]
         return held
 
     held = await asyncio.gather(*(lease_all(connection) for connection in connections))
@@ -71,7 +71,7 @@ async def test_pauses_between_retries_double(connections: list[Any]) -> None:
         )
         longest = min(queue.RETRY_BASE * 2**failures, queue.LONGEST_RETRY) * 1.25
         assert longest * 0.55 < pause <= longest
-        assert await queue.lease(connection, "one", 60, KINDS) is None, "not before its time"
+        assert await queue.lease(connection, "one", 60, KINDS) == [], "not before its time"
         await connection.execute("UPDATE jobs SET available_at = now()")
 
 
@@ -88,7 +88,7 @@ async def test_a_postponed_job_waits_and_has_not_failed(connections: list[Any]) 
     await enqueue(connection)
     job = await leased_by(connection, "one")
     await queue.postpone(connection, job, 60, "no store")
-    assert await queue.lease(connection, "one", 60, KINDS) is None, "not before its time"
+    assert await queue.lease(connection, "one", 60, KINDS) == [], "not before its time"
     await connection.execute("UPDATE jobs SET available_at = now()")
     again = await leased_by(connection, "two")
     assert (again.attempt, again.failures) == (2, 0)
@@ -100,7 +100,7 @@ async def test_a_dead_job_is_kept_and_never_leased(connections: list[Any]) -> No
     connection = connections[0]
     await enqueue(connection)
     assert await queue.bury(connection, await leased_by(connection, "one", 0), "hopeless")
-    assert await queue.lease(connection, "two", 60, KINDS) is None
+    assert await queue.lease(connection, "two", 60, KINDS) == []
     assert await connection.fetchval("SELECT error FROM jobs") == "hopeless"
     numbers = await queue.depth(connection)
     assert (numbers["queued"], numbers["leased"], numbers["dead"]) == (0, 0, 1)
@@ -144,10 +144,10 @@ async def test_a_notification_wakes_the_runner(
     looked, lease = asyncio.Event(), queue.lease
 
     async def look(*arguments: Any, **more: Any) -> Any:
-        job = await lease(*arguments, **more)
-        if job is None:
+        found = await lease(*arguments, **more)
+        if not found:
             looked.set()
-        return job
+        return found
 
     monkeypatch.setattr(queue, "lease", look)
     connection = connections[0]
@@ -282,3 +282,41 @@ async def test_at_the_end_it_counts_whether_a_job_could_be_handed_back(
         await connections[0].execute(f"ALTER TABLE {table} RENAME TO jobs")
     counted = {values: sum(one.counts) for values, one in counts.buckets[JOB_DURATION].items()}
     assert counted == {("renditions", result): 1}
+
+
+async def test_what_was_leased_for_others_is_handed_back_at_the_end(
+    settings: dict[str, str], connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One asks for all that are free, and none of those has come for its job yet."""
+    for number in range(8):
+        await enqueue(connections[0], number)
+        await connections[0].execute("UPDATE jobs SET user_id = subject_id + 1")
+    await connections[0].execute(
+        "INSERT INTO job_turns SELECT user_id FROM jobs ON CONFLICT DO NOTHING"
+    )
+    lease, numbers = queue.lease, list[int]()
+
+    async def leased(*args: Any, **options: Any) -> list[Job]:
+        found = await lease(*args, **options)
+        numbers.append(len(found))
+        if len(found) > 1:
+            work.cancel()
+        return found
+
+    monkeypatch.setattr(queue, "lease", leased)
+
+    class Endless(Recorder):
+        async def run(self, job: Job) -> None:
+            await asyncio.Event().wait()
+
+    loaded, counts = load(settings | {"PHOTO_API_JOB_CONCURRENCY": "4"}), Counts()
+    async with database_of(settings) as db, asyncio.timeout(20):
+        of_tests = "tests", counts, Tracer(loaded.logs, counts, None)
+        handlers = {"renditions": Endless(db)}
+        works = runner.Runner(db, store_of(settings), handlers, loaded.jobs, *of_tests)
+        work = asyncio.create_task(works.run(LiveSettings(loaded)))
+        with suppress(asyncio.CancelledError):
+            await work
+    assert numbers == [1, 3]
+    states = await connections[0].fetch("SELECT state, handed_back FROM jobs ORDER BY handed_back")
+    assert [tuple(row) for row in states] == [("queued", 0)] * 4 + [("queued", 1)] * 4

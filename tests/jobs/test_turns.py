@@ -35,8 +35,7 @@ async def user_with(connection: Any, photos: int, kind: str = "renditions") -> i
 
 
 async def owner_of_next(connection: Any) -> int:
-    job = await queue.lease(connection, "worker", 60, KINDS)
-    assert job is not None
+    [job] = await queue.lease(connection, "worker", 60, KINDS)
     owner: int = await connection.fetchval(
         "SELECT owner_id FROM photos WHERE id = $1", job.subject_id
     )
@@ -61,13 +60,41 @@ async def test_who_has_the_fewest_at_work_comes_next(connections: list[Any]) -> 
     assert leased[3:6] == leased[:3] == leased[6:], "of those, whose last began longest ago"
 
 
+async def test_several_at_once_are_those_that_came_one_after_the_other(
+    connections: list[Any],
+) -> None:
+    one = connections[0]
+    owners = [await user_with(one, 3) for _ in range(3)]
+    one_by_one = one.transaction()
+    await one_by_one.start()
+    expected = [await owner_of_next(one) for _ in range(3)]
+    await one_by_one.rollback()
+    leased = await queue.lease(one, "worker", 60, KINDS, most=4)
+    found = await one.fetch(
+        "SELECT owner_id FROM photos WHERE id = ANY ($1)", [job.subject_id for job in leased]
+    )
+    assert len(leased) == 3, "nobody's second one beside another's first"
+    assert sorted(row["owner_id"] for row in found) == sorted(expected) == sorted(owners)
+    again = await queue.lease(one, "worker", 60, KINDS, most=4)
+    assert len(again) == 1, "whoever has the fewest at work is looked for anew"
+
+
+async def test_nobody_waits_for_the_turn_that_another_lease_notes(connections: list[Any]) -> None:
+    one, two, *_ = connections
+    owner = await user_with(one, 2)
+    async with one.transaction():
+        assert await owner_of_next(one) == owner
+        async with asyncio.timeout(5):
+            assert await owner_of_next(two) == owner
+
+
 async def test_all_is_leased_however_many_ask_at_once(connections: list[Any]) -> None:
     owners = {await user_with(connections[0], 20): 20, await user_with(connections[0], 3): 3}
 
     async def lease_all(connection: Any) -> list[int]:
         held = []
-        while (job := await queue.lease(connection, "somebody", 60, KINDS)) is not None:
-            held.append(job.id)
+        while jobs := await queue.lease(connection, "somebody", 60, KINDS):
+            held += [job.id for job in jobs]
         return held
 
     held = [job for one in await asyncio.gather(*map(lease_all, connections)) for job in one]
@@ -107,8 +134,7 @@ ALL = ["renditions", "display"]
 
 
 async def next_kind(connection: Any) -> str:
-    job = await queue.lease(connection, "worker", 60, ALL, thumbnails_first=True)
-    assert job is not None
+    [job] = await queue.lease(connection, "worker", 60, ALL, thumbnails_first=True)
     return job.kind
 
 

@@ -69,45 +69,57 @@ NEAR = 1000
 """Turns that are looked at one by one. A user without one, until maintenance gives it, may come
 before others; beyond so many of them the planner may look from the jobs' side."""
 
-# The indexes are walked in the order of turns and left at the first user who has a job. Those that
-# are at work are few. Without a turn, or when others have just locked all of its jobs: the oldest.
+AT_ONCE = 10
+"""Jobs that one statement leases at most."""
+
+# The indexes are walked in the order of turns and left at the first users who have a job. Those
+# that are at work are few. Several jobs are of as many users with none at work, as they would be
+# one after the other. Without a turn, or when others have just locked all of its jobs: the oldest.
+# Nobody waits for the commit of another lease to note a turn: that one notes it. Of LIMIT $4 a plan
+# for everybody expects a tenth of what there is, and so looks for each job by an index.
 LEASE = f"""
 WITH busy AS MATERIALIZED (
     SELECT user_id, count(*) AS n FROM jobs
     WHERE state = 'leased' AND available_at > now() GROUP BY user_id
 ), near AS MATERIALIZED (
-    SELECT t.user_id, 0 AS n, t.last_lease
-    FROM (SELECT * FROM job_turns ORDER BY last_lease LIMIT {NEAR}) t
-    WHERE NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
-    AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
-    ORDER BY t.last_lease LIMIT 1
+    SELECT user_id FROM (
+        SELECT t.user_id FROM (SELECT * FROM job_turns ORDER BY last_lease LIMIT {NEAR}) t
+        WHERE NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
+        AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
+        ORDER BY t.last_lease LIMIT {AT_ONCE}
+    ) next LIMIT $4
 ), far AS MATERIALIZED (
-    SELECT t.user_id, 0 AS n, t.last_lease FROM job_turns t
+    SELECT t.user_id FROM job_turns t
     WHERE NOT EXISTS (SELECT FROM near)
     AND NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
     AND EXISTS (SELECT FROM jobs j WHERE j.user_id = t.user_id AND {AVAILABLE})
     ORDER BY t.last_lease LIMIT 1
 ), again AS MATERIALIZED (
-    SELECT t.user_id, b.n, t.last_lease FROM busy b JOIN job_turns t USING (user_id)
+    SELECT t.user_id FROM busy b JOIN job_turns t USING (user_id)
     WHERE NOT EXISTS (SELECT FROM near) AND NOT EXISTS (SELECT FROM far)
     AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
     ORDER BY b.n, t.last_lease LIMIT 1
 ), turn AS MATERIALIZED (
     TABLE near UNION ALL TABLE far UNION ALL TABLE again
 ), in_turn AS MATERIALIZED (
-    {FIRST.format(user="(SELECT user_id FROM turn)")}
-    FOR UPDATE SKIP LOCKED
+    SELECT first.id FROM turn, LATERAL (
+        {FIRST.format(user="turn.user_id")}
+        FOR UPDATE SKIP LOCKED
+    ) first
 ), oldest AS MATERIALIZED (
     SELECT j.id FROM jobs j WHERE NOT EXISTS (SELECT FROM in_turn) AND {AVAILABLE}
     ORDER BY j.available_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE jobs SET state = 'leased', attempt = attempt + 1, worker = $1,
         available_at = now() + make_interval(secs => $2)
-    WHERE id = (SELECT id FROM in_turn UNION ALL SELECT id FROM oldest)
+    FROM (TABLE in_turn UNION ALL TABLE oldest LIMIT $4) free (free_id) WHERE id = free_id
     RETURNING id, kind, subject_id, attempt, handed_back, user_id, traceparent, progress
+), noted AS (
+    SELECT t.user_id FROM job_turns t JOIN leased USING (user_id)
+    FOR NO KEY UPDATE OF t SKIP LOCKED
 ), turned AS (
-    UPDATE job_turns t SET last_lease = clock_timestamp() FROM leased
-    WHERE t.user_id = leased.user_id
+    UPDATE job_turns t SET last_lease = clock_timestamp() FROM noted
+    WHERE t.user_id = noted.user_id
 )
 SELECT * FROM leased
 """
@@ -117,16 +129,22 @@ LEASE_THUMBNAIL = LEASE.replace(CHOSEN, f"j.kind = 'renditions' AND {CHOSEN}")
 
 
 async def lease(
-    db: Any, worker: str, seconds: float, kinds: Sequence[str], *, thumbnails_first: bool = False
-) -> Job | None:
-    """The next job of these kinds: of the user with the fewest at work, of those the one whose last
-    began longest ago, and of that one's the oldest. With `thumbnails_first` anybody's `renditions`
-    come before all else. Kinds that only a newer release knows are left to it."""
+    db: Any,
+    worker: str,
+    seconds: float,
+    kinds: Sequence[str],
+    *,
+    most: int = 1,
+    thumbnails_first: bool = False,
+) -> list[Job]:
+    """The next jobs of these kinds, `most` at most, and none only when there is none: of the user
+    with the fewest at work, of those the one whose last began longest ago, and of that one's the
+    oldest. With `thumbnails_first` anybody's `renditions` come before all else. Kinds that only a
+    newer release knows are left to it."""
     for statement in (LEASE_THUMBNAIL, LEASE) if thumbnails_first else (LEASE,):
-        row = await db.fetchrow(statement, worker, seconds, kinds)
-        if row is not None:
-            return _job(row)
-    return None
+        if rows := await db.fetch(statement, worker, seconds, kinds, most):
+            return [_job(row) for row in rows]
+    return []
 
 
 async def users_wait(db: Any) -> bool:

@@ -23,7 +23,7 @@ from photo_api.storage.guarded import WRITE_PROBE
 from photo_api.telemetry.failures import bug
 from photo_api.tracing import Tracer, begin
 from photo_base.postgres import FAILURES, is_cut, is_refusal, reason
-from photo_base.tasks import first
+from photo_base.tasks import cancel, first
 
 log = logging.getLogger(__name__)
 
@@ -108,16 +108,24 @@ class Runner:
         self._worker = worker
         self._wake = asyncio.Event()
         self._leases = 0
+        self._asking = asyncio.Lock()
+        self._free = 0
+        """Those of the `concurrency` that have nothing to do, and ask or wait to."""
+        self._leased: list[Job] = []
+        """For those that wait."""
         self._given_back: dict[int, str] = {}
         """Jobs at work that are free for others already, and the word for how."""
 
     async def run(self, live: LiveSettings) -> None:
         """Until cancelled: then jobs at work are handed back, so that another worker runs them at
         once."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(live))
-            for _ in range(self._settings.concurrency):
-                tasks.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(live))
+                for _ in range(self._settings.concurrency):
+                    tasks.create_task(self._work())
+        finally:
+            await asyncio.gather(*map(self._hand_back, self._leased))
 
     async def _listen(self, live: LiveSettings) -> None:
         while True:
@@ -142,24 +150,37 @@ class Runner:
     async def _work(self) -> None:
         while True:
             self._wake.clear()
-            job = await self._lease()
+            try:
+                job = await self._next()
+            except Exception as error:
+                _warn("cannot look for jobs", error)
+                await asyncio.sleep(1)
+                job = None
             if job is not None:
                 await self._run(job)
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL * random.uniform(0.75, 1.25))
 
-    async def _lease(self) -> Job | None:
+    async def _next(self) -> Job | None:
+        """One asks at a time, for all that wait meanwhile: a statement that leases four jobs costs
+        the database little more than one that leases one."""
+        self._free += 1
+        try:
+            async with self._asking:
+                if not self._leased:
+                    self._leased = await self._lease(self._free)
+                return self._leased.pop(0) if self._leased else None
+        finally:
+            self._free -= 1
+
+    async def _lease(self, most: int) -> list[Job]:
         self._leases += 1
         first, kinds = self._leases % OTHERS_TURN != 0, list(self._handlers)
-        try:
-            return await queue.lease(
-                self._db, self._worker, self._settings.lease, kinds, thumbnails_first=first
-            )
-        except Exception as error:
-            _warn("cannot look for jobs", error)
-            await asyncio.sleep(1)
-            return None
+        lasts = self._settings.lease
+        return await queue.lease(
+            self._db, self._worker, lasts, kinds, most=most, thumbnails_first=first
+        )
 
     async def _run(self, job: Job) -> None:
         began, result = time.monotonic(), "failed"
@@ -179,7 +200,7 @@ class Runner:
 
     async def _carry_out(self, job: Job) -> str:
         """Run the job; a word for how it ended."""
-        fields = {"job": job.id, "kind": job.kind, "subject": job.subject_id, "try": job.attempt}
+        fields = _fields(job)
         if job.failures >= self._settings.max_attempts:
             # Its worker died each time and could not say so itself.
             await self._fail(job, "its worker died every time", "worker_died")
@@ -192,7 +213,7 @@ class Runner:
             log.warning("job was taken over; result dropped", extra={"fields": fields})
             return "taken_over"
         except asyncio.CancelledError:
-            await asyncio.shield(self._hand_back(job, fields))
+            await asyncio.shield(self._hand_back(job))
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"[:500]
@@ -205,11 +226,11 @@ class Runner:
             await self._fail(job, reason, type(error).__name__)
             return "failed"
 
-    async def _hand_back(self, job: Job, fields: Mapping[str, object]) -> None:
+    async def _hand_back(self, job: Job) -> None:
         try:
             await queue.hand_back(self._db, job)
             self._given_back[job.id] = "handed_back"
-            log.info("job handed back", extra={"fields": fields})
+            log.info("job handed back", extra={"fields": _fields(job)})
         except Exception as error:  # its lease runs out
             _warn("cannot hand a job back", error)
 
@@ -247,21 +268,26 @@ class Runner:
 
     async def _with_lease(self, job: Job) -> str | None:
         """Run the handler while renewing; a lease that is lost cancels the handler."""
-        ended = await first(self._handlers[job.kind].run(job), self._renew(job))
-        word: str | None = ended[0].result()
-        return word
+        work = asyncio.ensure_future(self._handlers[job.kind].run(job))
+        try:
+            while not await first(work, timeout=self._settings.lease / 3):
+                ended = await first(work, self._renew(job))
+                ended[0].result()
+            word: str | None = work.result()
+            return word
+        finally:
+            if not work.done():
+                await cancel(work)
 
     async def _renew(self, job: Job) -> None:
         """Raises `LeaseLost` when it is. A database that does not answer is no proof of that."""
-        while True:
-            await asyncio.sleep(self._settings.lease / 3)
-            try:
-                held = await queue.renew(self._db, job, self._settings.lease)
-            except Exception as error:
-                _warn("cannot renew a lease", error)
-            else:
-                if not held:
-                    raise LeaseLost
+        try:
+            held = await queue.renew(self._db, job, self._settings.lease)
+        except Exception as error:
+            _warn("cannot renew a lease", error)
+        else:
+            if not held:
+                raise LeaseLost
 
     async def _fail(self, job: Job, reason: str, cause: str) -> None:
         try:
@@ -273,6 +299,10 @@ class Runner:
                     await self._handlers[job.kind].give_up(connection, job, cause)
         except Exception as error:  # its lease runs out, and somebody tries again
             _warn("cannot record a failure", error)
+
+
+def _fields(job: Job) -> dict[str, object]:
+    return {"job": job.id, "kind": job.kind, "subject": job.subject_id, "try": job.attempt}
 
 
 def _warn(message: str, error: Exception) -> None:
