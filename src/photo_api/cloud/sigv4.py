@@ -20,6 +20,7 @@ MAX_EXPIRY: Final = 604_800
 _UNRESERVED: Final = f"{ascii_letters}{digits}-._~/".encode()
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
+_EMPTY: Final = hashlib.sha256()
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
@@ -44,11 +45,11 @@ class KeyedDigest:
         block = key.ljust(inner.block_size, b"\0")
         inner.update(block.translate(_INNER))
         outer.update(block.translate(_OUTER))
-        self._inner, self._outer = inner, outer
+        self.inner, self.outer = inner, outer
 
     def digest(self, text: bytes) -> bytes:
         """As `hmac.digest` gives it."""
-        inner, outer = self._inner.copy(), self._outer.copy()
+        inner, outer = self.inner.copy(), self.outer.copy()
         inner.update(text)
         outer.update(inner.digest())
         return outer.digest()
@@ -143,9 +144,14 @@ class Presigning(NamedTuple):
         `parameters`, each with & before it, which sort behind those of the signature."""
         scope, lifetime, rest = self
         query = f"{scope.query}&X-Amz-Date={date}{lifetime}{parameters}"
-        digest = hashlib.sha256(f"{method}\n{path}\n{query}{rest}".encode()).hexdigest()
-        text = f"{ALGORITHM}\n{date}\n{scope.name}\n{digest}"
-        return f"{query}&X-Amz-Signature={scope.key.digest(text.encode()).hex()}"
+        request = _EMPTY.copy()  # a new one looks for its algorithm first
+        request.update(f"{method}\n{path}\n{query}{rest}".encode())
+        text = f"{ALGORITHM}\n{date}\n{scope.name}\n{request.hexdigest()}"
+        # As `KeyedDigest.digest` does it: a list signs a hundred of these.
+        inner, outer = scope.key.inner.copy(), scope.key.outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return f"{query}&X-Amz-Signature={outer.hexdigest()}"
 
 
 def presigning(

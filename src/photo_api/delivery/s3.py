@@ -2,9 +2,10 @@
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from urllib.parse import quote
+from zlib import crc32
 
 from photo_api.cloud.sigv4 import (
     MAX_EXPIRY,
@@ -103,6 +104,28 @@ class S3UrlSigner(BucketedUrls):
         path = quote_path(key)
         query = presigning.query(method, self._path + path, date, named + ends)
         return f"{self._base}{path}?{query}"
+
+    def urls(self, files: Iterable[tuple[str | None, str]]) -> list[str | None]:
+        """As those of all signers, in one loop: most of what a list takes is spent here. A photo's
+        files follow one another, and have one name."""
+        self._refresh()
+        now, seconds, known = int(self.windows.clock()), self.windows.seconds, self._windows.get
+        base, root = self._base, self._path
+        urls: list[str | None] = []
+        last, named = None, ""
+        for key, name in files:
+            if key is None:
+                urls.append(None)
+                continue
+            if name is not last:
+                last, named = name, self._named(name)
+            begins = now - (now - crc32(key.encode())) % seconds
+            presigning, date, ends = known(begins) or self._begin(begins)
+            path = quote_path(key)
+            query = presigning.query("GET", root + path, date, named + ends)
+            urls.append(f"{base}{path}?{query}")
+            self.windows.signed += 1
+        return urls
 
     def _forget(self) -> None:
         super()._forget()
