@@ -10,7 +10,8 @@ import pytest
 
 from photo_api.delivery.s3 import S3UrlSigner
 from photo_api.http.json import encode
-from photo_api.photos.kept_pages import KEPT_SECONDS, REMEMBERED
+from photo_api.http.pages import PAGE_BYTES
+from photo_api.photos.kept_pages import KEPT_SECONDS, REMEMBERED, KeptPages
 from photo_api.photos.presentation import AT_ONCE, PhotoPresenter
 from photo_api.storage.credentials import StaticCredentials
 from tests.delivery.test_s3 import Clock
@@ -85,7 +86,7 @@ async def test_what_is_looked_at_again_and_again_survives_who_looks_at_everythin
     for number in range(100, REMEMBERED + 1000, 100):
         await presenter.page(rows(range(number, number + 100)))
     reader.asked = 0
-    assert encode(await presenter.page(favourites)) == encode(pages[0])
+    assert encode((await presenter.page(favourites)).json) == encode(pages[0].json)
     assert reader.asked == 0
 
 
@@ -112,12 +113,13 @@ async def test_a_change_is_shown_at_once_and_all_is_presented_anew_after_a_while
     for _ in range(3):
         await presenter.page(rows([1]))
     for title in ("one", "two", "two"):
-        [shown] = await presenter.page([row(1, title)])
-        assert f'"title":"{title}"'.encode() in encode(shown)
+        shown = await presenter.page([row(1, title)])
+        assert f'"title":"{title}"'.encode() in encode(shown.json)
     assert reader.asked == 4, "of which the first was not kept"
     for numbers in ([2, 3, 5], [2, 3, 5], [2, 4, 5]):
         page = await presenter.page(rows(numbers))
-    assert encode(page) == encode(await PhotoPresenter(Counting()).page(rows([2, 4, 5])))
+    anew = await PhotoPresenter(Counting()).page(rows([2, 4, 5]))
+    assert encode(page.json) == encode(anew.json)
     reader.asked = 4
     clock.now += KEPT_SECONDS + 1
     for _ in range(2):
@@ -134,4 +136,19 @@ async def test_a_page_that_is_given_up_leaves_what_the_next_one_needs() -> None:
         with pytest.raises(asyncio.CancelledError):
             await given_up
     unhindered = await PhotoPresenter(Counting()).page(page)
-    assert encode(await presenter.page(page)) == encode(unhindered)
+    assert encode((await presenter.page(page)).json) == encode(unhindered.json)
+
+
+@pytest.mark.parametrize("at_once", [7, 50, 400])
+async def test_a_page_ends_before_the_entry_that_does_not_fit(at_once: int) -> None:
+    for sizes in ([10] * 120, [PAGE_BYTES // 60] * 120, [PAGE_BYTES + 9, 1], [PAGE_BYTES - 2, 1]):
+        entries = ["x" * size for size in sizes]
+        page = await KeptPages().page("key", entries, list, at_once)
+        fitting, room = list[str](), PAGE_BYTES
+        for entry in entries:
+            room -= len(entry) + 2
+            if room < 0 and fitting:
+                break
+            fitting.append(entry)
+        assert len(page) == len(fitting)
+        assert encode(page.json) == encode(fitting)

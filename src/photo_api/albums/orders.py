@@ -4,7 +4,7 @@ By position is as the owner has arranged it: without a choice, and at once, in o
 album with another order costs a second one, unless the cursor names its order already.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ class Order:
         """The condition that a row comes after this one."""
         return f"({self.columns(table)}) {'<' if self.descending else '>'} {bound}"
 
-    def cursor_behind(self, page: Sequence[object], rows: Sequence[Any]) -> str | None:
+    def cursor_behind(self, page: Sized, rows: Sequence[Any]) -> str | None:
         """A cursor behind the last row that made it into the page; None when all did, or none."""
         if not 0 < len(page) < len(rows):
             return None

@@ -143,7 +143,7 @@ async def get_album(
             "created_at": album["album_created_at"],
             "updated_at": album["album_updated_at"],
             **cover,
-            "photos": page,
+            "photos": page.json,
             "next": order.cursor_behind(page, rows),
         }
     )

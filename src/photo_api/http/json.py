@@ -46,13 +46,13 @@ def encode(content: object) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_UTC_Z)
 
 
-def encode_within(room: int, entries: Iterable[object]) -> list[orjson.Fragment]:
-    """The first of these, encoded, as many as fit into `room` bytes; at least one."""
+def encode_within(room: int, entries: Iterable[object], at_least: int = 1) -> list[orjson.Fragment]:
+    """The first of these, encoded, as many as fit into `room` bytes, but `at_least` so many."""
     page: list[orjson.Fragment] = []
     for entry in entries:
         encoded = encode(entry)
         room -= len(encoded)
-        if room < 0 and page:
+        if room < 0 and len(page) >= at_least:
             break
         page.append(orjson.Fragment(encoded))
     return page

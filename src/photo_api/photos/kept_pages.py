@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
 import orjson
 
 from photo_api.byte_cache import OVERHEAD, ByteCache, Lately
-from photo_api.http.json import encode
+from photo_api.http.json import encode, encode_within
 from photo_api.http.pages import PAGE_BYTES
 
 KEPT_SECONDS = 60.0
@@ -23,7 +24,22 @@ REMEMBERED = 4096
 """Photos of pages, none of which is kept before its page is asked for again: somewhat more than
 can be kept."""
 
-Presented = tuple[Sequence[Any], float, Sequence[orjson.Fragment]]
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What of a list goes into one answer: as JSON, and how many entries that are."""
+
+    json: Sequence[orjson.Fragment] = ()
+    count: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+
+TOGETHER = 50
+"""Entries that are encoded in one go, before it is known whether a page holds them."""
+
+Presented = tuple[Sequence[Any], float, Page]
 """The rows of a page, when they are presented anew, and their JSON."""
 
 
@@ -43,7 +59,7 @@ class KeptPages:
         rows: Sequence[Any],
         present: Callable[[Sequence[Any]], Iterable[object]],
         at_once: int,
-    ) -> Sequence[orjson.Fragment]:
+    ) -> Page:
         """What `present` makes of rows, until the page is full (see `http.pages`). What was made
         of the very same rows a moment ago is given again: people look at their newest photos over
         and over, and at most others once. `present` gets `at_once` rows at most; then others have
@@ -52,23 +68,42 @@ class KeptPages:
         if known is not None and now <= known[1] and known[0] == rows:
             return known[2]
         again = self._lately.again(key, len(rows))
-        page: list[orjson.Fragment] = []
-        size = 0
+        filled = _Filled()
         for first in range(0, len(rows), at_once):
             if first:
                 await asyncio.sleep(0)
-            for entry in present(rows[first : first + at_once]):
-                encoded = encode(entry)
-                size += len(encoded)
-                if size > PAGE_BYTES and page:
-                    break
-                page.append(orjson.Fragment(encoded))
-            else:
-                continue
-            break
+            if not filled.takes(list(present(rows[first : first + at_once]))):
+                break
+        page = Page(filled.pieces, filled.count)
         if again:
-            self._kept.put(key, (rows, now + KEPT_SECONDS, page), size + _size(rows))
+            self._kept.put(key, (rows, now + KEPT_SECONDS, page), filled.size + _size(rows))
         return page
+
+
+class _Filled:
+    """A page as it becomes full, in pieces of several entries: about `size` bytes."""
+
+    def __init__(self) -> None:
+        self.pieces: list[orjson.Fragment] = []
+        self.count = self.size = 0
+
+    def takes(self, entries: Sequence[object]) -> bool:
+        """Whether all of these fit; else as many as do are taken, and one of them in any case."""
+        for first in range(0, len(entries), TOGETHER):
+            some = entries[first : first + TOGETHER]
+            encoded = encode(some)
+            size = len(encoded) - len(some) - 1  # without brackets and commas
+            if self.size + size > PAGE_BYTES:
+                at_least = 0 if self.count else 1
+                fitting = encode_within(PAGE_BYTES - self.size, some, at_least)
+                self.pieces += fitting
+                self.count += len(fitting)
+                self.size = PAGE_BYTES
+                return False
+            self.pieces.append(orjson.Fragment(encoded[1:-1]))
+            self.count += len(some)
+            self.size += size
+        return True
 
 
 def _size(rows: Sequence[Any]) -> int:

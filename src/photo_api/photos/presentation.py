@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-import orjson
-
 from photo_api.delivery.base import ReadSigner
 from photo_api.photos.formats import EXTENSIONS
-from photo_api.photos.kept_pages import KeptPages
+from photo_api.photos.kept_pages import KeptPages, Page
 
 COLUMNS = """p.id, p.owner_id, p.title, p.description, p.original_filename, p.content_type,
  p.file_size, p.created_at, p.updated_at, p.width, p.height, p.blurhash, p.taken_at,
@@ -54,10 +52,10 @@ class PhotoPresenter:
         self._at_once = reader.at_once // len(SHOWN) if reader else AT_ONCE
         self._pages = KeptPages(clock=clock)
 
-    async def page(self, rows: Sequence[Any], base: str = "") -> Sequence[orjson.Fragment]:
+    async def page(self, rows: Sequence[Any], base: str = "") -> Page:
         """The photos of a list, as JSON, until the page is full."""
         if not rows:
-            return []
+            return Page()
         key = rows[0][-WIDTH], rows[-1][-WIDTH], base
         return await self._pages.page(key, rows, partial(self._some, base=base), self._at_once)
 

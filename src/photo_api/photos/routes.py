@@ -154,7 +154,7 @@ async def list_photos(caller: Authenticated, query: Annotated[PhotoQuery, Query(
     headers = {}
     if page and (len(rows) == limit or len(page) < len(rows)):
         headers = next_page(PATH, rows[len(page) - 1]["id"], limit)
-    return json_response(page, headers=headers)
+    return json_response(page.json, headers=headers)
 
 
 async def _found(caller: Caller, query: PhotoQuery) -> Response:
@@ -172,7 +172,7 @@ async def _found(caller: Caller, query: PhotoQuery) -> Response:
         last = rows[len(page) - 1]
         cursor = encode_moment(last["sort_at"], last["id"])
         headers = next_found(PATH, cursor, limit, query.asked())
-    return json_response(page, headers=headers)
+    return json_response(page.json, headers=headers)
 
 
 @router.get("/facets", response_model=Facets, responses=errors(401, 403, 503))

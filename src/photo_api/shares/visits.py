@@ -69,7 +69,7 @@ async def open_album(
             raise expired_link(request)
     shown = [row for row in rows[:size] if row["id"] is not None]
     page = await state.visitors.presenter.page(shown, f"/share/{token}")
-    return AlbumPage(rows[0], page, order.cursor_behind(page, rows))
+    return AlbumPage(rows[0], page.json, order.cursor_behind(page, rows))
 
 
 async def open_photo(

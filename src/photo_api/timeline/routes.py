@@ -86,14 +86,15 @@ async def tiles(body: TilesRequest, caller: Authenticated) -> Response:
     ids = list(dict.fromkeys(filter(in_range, body.photo_ids)))
     found = {row[0]: row for row in await queries.tiles(caller.state.db, caller.user_id, ids)}
     rows = [found[photo_id] for photo_id in ids if photo_id in found]
-    return json_response({"tiles": await _page(caller, rows) if rows else []})
+    return json_response({"tiles": await _page(caller, rows) if rows else ()})
 
 
 async def _page(caller: Caller, rows: list[Any]) -> Sequence[orjson.Fragment]:
     """Kept for the way in which thumbnails are delivered now."""
     state = caller.state
     key = rows[0]["id"], rows[-1]["id"], state.owners.way
-    return await state.tile_pages.page(key, rows, partial(_tiles, caller), state.owners.at_once)
+    present = partial(_tiles, caller)
+    return (await state.tile_pages.page(key, rows, present, state.owners.at_once)).json
 
 
 def _tiles(caller: Caller, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
