@@ -39,7 +39,7 @@ def test_no_request_breaks_the_service(service: Service, fuzzer: User) -> None:
     assert len(operations) > 30
     for operation in operations:
 
-        @examples(25)
+        @examples(12)
         @given(case=operation.as_strategy())
         def holds(case: Any) -> None:
             answer = case.call(

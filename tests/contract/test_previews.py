@@ -113,8 +113,8 @@ def document(seed: str) -> dict[str, Any]:
 
 
 def test_operations_have_ids_of_their_own_in_every_run() -> None:
-    documents = [document(seed) for seed in ("1", "2", "3")]
-    assert documents[0] == documents[1] == documents[2]
+    documents = [document(seed) for seed in ("1", "2")]
+    assert documents[0] == documents[1]
     assert len({json.dumps(one) for one in documents}) == 1, "also their order"
     operations = [
         (method, operation["operationId"])

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photo_fleet.render.yaml_text import dump
@@ -24,6 +24,7 @@ NODES = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(TEXT, NODES, max_size=5))
 def test_yaml_reads_back_as_what_was_written(tree: dict[str, Any]) -> None:
     yaml: Any = importlib.import_module("yaml")  # has no types
