@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError
+from argon2.low_level import error_to_str, lib
 
 from photo_api.accounts import bcrypt_hashes
 from photo_api.accounts.identities import nfkc
@@ -19,6 +20,10 @@ from photo_api.errors import ApiError, Code
 # OWASP's first choice for Argon2id: 19 MiB, two passes, one lane.
 MEMORY_KIB = 19 * 1024
 PASSES = 2
+
+NO_MEMORY = error_to_str(lib.ARGON2_MEMORY_ALLOCATION_ERROR)
+"""It says nothing of the password."""
+
 NICENESS = 15
 """With more of it lists wait less beside logins at full tilt (the benchmark's row `login-beside`),
 and the logins are as many."""
@@ -27,7 +32,8 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """Hashes and verifies; a full queue is a 503 at once instead of a request that waits."""
+    """Hashes and verifies; a full queue is a 503 at once instead of a request that waits, and so is
+    a hash that finds no memory."""
 
     def __init__(self, concurrency: int, queue: int) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
@@ -97,7 +103,9 @@ class Passwords:
             return bcrypt_hashes.is_of(encoded, password)
         try:
             return self._hasher.verify(encoded, password)
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError) as error:
+            if str(error) == NO_MEMORY:
+                raise MemoryError("for a password's hash") from error
             return False
 
     def _make_up(self, encoded: str | None, password: str, costliest: int, nobody: str) -> None:
@@ -117,6 +125,9 @@ class Passwords:
         self._of_clients[client] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        except (MemoryError, HashingError) as error:
+            text = "There is no memory to look at a password; try again"
+            raise ApiError(Code.OVERLOADED, text, retry_after=1) from error
         finally:
             self._room += 1
             self._of_clients[client] -= 1
