@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError
-from argon2.low_level import error_to_str, lib
+from argon2.low_level import error_to_str
 
 from photo_api.accounts import bcrypt_hashes
 from photo_api.accounts.identities import nfkc
@@ -21,8 +21,8 @@ from photo_api.errors import ApiError, Code
 MEMORY_KIB = 19 * 1024
 PASSES = 2
 
-NO_MEMORY = error_to_str(lib.ARGON2_MEMORY_ALLOCATION_ERROR)
-"""It says nothing of the password."""
+NO_MEMORY = error_to_str(-22)
+"""Argon2's ARGON2_MEMORY_ALLOCATION_ERROR, which says nothing of the password."""
 
 NICENESS = 15
 """With more of it lists wait less beside logins at full tilt (the benchmark's row `login-beside`),
