@@ -126,9 +126,8 @@ async def _found(filters: Filters, db: Any, ids: Ids) -> None:
 
 
 async def _ready(db: Any, ids: Ids) -> None:
-    await upload_queries.note_object(db, "photos/other.jpg", 60)
-    photo, _ = await upload_queries.new_photo_id(db, ids.user, 2**60)
-    assert await upload_queries.insert_ready(db, _new(ids), photo, "photos/other.jpg", 2**60)
+    photo, key, _ = await upload_queries.begin_upload(db, ids.user, "x.jpg", 60, 1, 2**60)
+    assert await upload_queries.insert_ready(db, _new(ids), photo, key, 2**60)
     await upload_queries.link(db, ids.user, ids.album, photo)
 
 

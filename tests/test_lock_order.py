@@ -20,14 +20,13 @@ from photo_api.photos.bulk import Bulk
 from photo_api.photos.dating import BulkDate, date
 from photo_api.photos.upload_queries import (
     NewPhoto,
+    begin_upload,
     end_as_duplicate,
     insert_pending,
     insert_ready,
     link,
     lock_content,
     make_ready,
-    new_photo_id,
-    note_object,
 )
 from photo_api.registry import leases
 from photo_api.registry.leases import Lease
@@ -116,8 +115,8 @@ async def acts_of(user: User, db: Database, lease: Lease) -> dict[str, Act]:
     await db.execute(overdue, due)
     share = user.api.post(f"/albums/{album}/share").raise_for_status().json()["id"]
     pending = user.presign(album, b"7")["photo_id"]
-    new, key, next_id = new_photo(owner, album), f"photos/{owner}/new", await new_photo_id(db, 1, 0)
-    await note_object(db, key, 3600)
+    new = new_photo(owner, album)
+    next_id, key, _ = await begin_upload(db, owner, "new", 3600, None, 0)
     dated = BulkDate(operation="date", photo_ids=[ready, *more], shift_seconds=3600)
     moved = Bulk(owner, [ready, *more], Body([ready, *more], other, album), 30, "r")
 
@@ -133,7 +132,7 @@ async def acts_of(user: User, db: Database, lease: Lease) -> dict[str, Act]:
 
     return {
         "presign": lambda c: insert_pending(c, new, uuid4().hex, False, LIMITS),
-        "upload": lambda c: insert_ready(c, new, next_id[0], key, 10**9),
+        "upload": lambda c: insert_ready(c, new, next_id, key, 10**9),
         "confirm": lambda c: make_ready(c, owner, pending, key, "image/jpeg", None),
         "confirm what is known": lambda c: confirm(c, ready),
         "confirm what is trashed": lambda c: confirm(c, again),
@@ -284,10 +283,9 @@ async def act(
 
 async def upload(db: Database, how: str, owner: int, album: int, known: int) -> None:
     """Of a new photo through the server, or of one whose bytes may be known, as the requests do."""
-    key, new = f"photos/{owner}/{uuid4().hex}", new_photo(owner, album)
-    await note_object(db, key, 3600)
+    new = new_photo(owner, album)
     if how == "uploaded":
-        photo_id, _ = await new_photo_id(db, owner, 0)
+        photo_id, key, _ = await begin_upload(db, owner, uuid4().hex, 3600, 1, 0)
         await insert_ready(db, new, photo_id, key, 0)
         return
     pending = await insert_pending(db, new, uuid4().hex, True, LIMITS)

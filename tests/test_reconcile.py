@@ -15,7 +15,7 @@ import pytest
 from photo_api import cli
 from photo_api.db.pool import Database
 from photo_api.photos import adoption, late_uploads, reconcile
-from photo_api.photos.upload_queries import new_photo_id, note_object
+from photo_api.photos.upload_queries import begin_upload, note_object
 from photo_api.storage.base import ObjectStore
 from tests import service
 from tests.own_stage import (
@@ -371,7 +371,7 @@ def test_ids_handed_out_before_an_adoption_are_not_handed_out_again(
     """An upload in progress has its id, and no row yet."""
 
     async def next_ids(db: Database, _: ObjectStore) -> list[int]:
-        return [(await new_photo_id(db, 0, 0))[0] for _ in range(10)]
+        return [(await begin_upload(db, 0, "x.jpg", 60, None, 0))[0] for _ in range(10)]
 
     handed_out = max(with_both(settings, next_ids))
     adopted = handed_out + distance

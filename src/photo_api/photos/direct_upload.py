@@ -383,4 +383,9 @@ def check_size(size: int, largest: int) -> None:
 def object_key(owner_id: int, photo_id: int, content_type: str) -> str:
     """A fresh key, for which no URL was ever issued. Owner and photo stand in it so that
     `reconcile --adopt` can recreate a lost row."""
-    return f"photos/{owner_id}/{photo_id}/{secrets.token_hex(16)}{EXTENSIONS[content_type]}"
+    return f"photos/{owner_id}/{photo_id}/{object_name(content_type)}"
+
+
+def object_name(content_type: str) -> str:
+    """What a fresh key ends in."""
+    return f"{secrets.token_hex(16)}{EXTENSIONS[content_type]}"

@@ -33,7 +33,7 @@ from photo_api.photos.direct_upload import (
     check_size,
     discard,
     link_known,
-    object_key,
+    object_name,
     outcome,
 )
 from photo_api.photos.formats import SNIFF_LENGTH, sniff
@@ -97,8 +97,13 @@ class Intake:
 
     def keep_within(self, usage: Usage) -> None:
         """Take in nothing beyond this quota. Raises `ApiError` QUOTA_EXCEEDED."""
-        usage.check(max(self.size, self._least))
+        usage.check(self.least)
         self._usage = usage
+
+    @property
+    def least(self) -> int:
+        """Bytes that it has in any case, by what is known of it now."""
+        return max(self.size, self._least)
 
     async def content_type(self) -> str:
         """By the first bytes. Raises `ApiError` NOT_AN_IMAGE."""
@@ -173,12 +178,14 @@ async def _take_in(
 ) -> Outcome:
     content_type = await intake.content_type()
     uploads = state.settings.uploads
-    photo_id, usage = await queries.new_photo_id(state.db, owner_id, uploads.quota)
-    if form.fields.get("on_duplicate") != "reuse":  # of which the bytes may be there already
-        intake.keep_within(usage)
-    key = object_key(owner_id, photo_id, content_type)
+    # Of `reuse` the bytes may be there already.
+    least = None if form.fields.get("on_duplicate") == "reuse" else intake.least
     grace = queries.KEY_GRACE + uploads.longest_put
-    await queries.note_object(state.db, key, grace, in_parts=True)
+    photo_id, key, usage = await queries.begin_upload(
+        state.db, owner_id, object_name(content_type), grace, least, uploads.quota
+    )
+    if least is not None:
+        intake.keep_within(usage)
     try:
         await state.store.put(key, intake.rest(), content_type=content_type, share=share)
         fields = _fields(await form.finish(), filename)

@@ -154,14 +154,30 @@ async def lock_content(
     return None
 
 
-async def new_photo_id(db: Any, owner_id: int, quota: int) -> tuple[int, Usage]:
-    """An id for a photo whose bytes are still coming in, and what the owner's take now."""
+async def begin_upload(
+    db: Any, owner_id: int, name: str, seconds: float, least: int | None, quota: int
+) -> tuple[int, str, Usage]:
+    """An id for a photo whose bytes are still coming in, the key of its object, which ends in
+    `name`, and what the owner's take now. The key is written down as `note_object` does with
+    `in_parts`, but where `least` bytes do not fit: then none may come."""
     row = await db.fetchrow(
-        "SELECT nextval(pg_get_serial_sequence('photos', 'id')), coalesce(u.used_bytes, 0),"
-        " coalesce(u.quota_bytes, $2) FROM (SELECT) AS one LEFT JOIN users u ON u.id = $1",
-        owner_id, quota,
+        """
+        WITH begun AS MATERIALIZED (
+            SELECT nextval(pg_get_serial_sequence('photos', 'id')) AS id,
+                coalesce(u.used_bytes, 0) AS used, coalesce(u.quota_bytes, $5) AS quota
+            FROM (SELECT) AS one LEFT JOIN users u ON u.id = $1
+        ), named AS (
+            SELECT *, format('photos/%s/%s/%s', $1::bigint, id, $2::text) AS key FROM begun
+        ), noted AS (
+            INSERT INTO unreferenced_objects (object_key, delete_after, in_parts)
+            SELECT key, now() + make_interval(secs => $3), true FROM named
+            WHERE quota = 0 OR $4::bigint IS NULL OR used + $4 <= quota
+        )
+        SELECT id, key, used, quota FROM named
+        """,
+        owner_id, name, seconds, least, quota,
     )  # fmt: skip
-    return row[0], Usage(row[1], row[2])
+    return row["id"], row["key"], Usage(row["used"], row["quota"])
 
 
 async def note_object(
