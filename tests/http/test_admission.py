@@ -17,6 +17,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from photo_api.http.admission import LARGEST_BODY, LARGEST_OF_STRANGERS, Admission
+from photo_api.http.answer import Answer
 from photo_api.settings.loading import load
 from tests.metrics.scraping import scrape
 from tests.service import Service, User, eventually, jpeg, running_service
@@ -210,12 +211,13 @@ async def test_so_many_requests_are_held_in_all(environ: dict[str, str]) -> None
     others = ("/health/detailed", "/api/share/health/health", "/healthy")
     paths = [*["/api/photos"] * 4 * WORK, *others, *probes]
     for number, path in enumerate(paths):
+        answer = Answer(slowly, lambda _, start: start["headers"])
+        client = f"127.0.9.{number}"
         scope = {
-            "type": "http", "method": "GET", "path": path, "headers": [],
-            "client": (f"127.0.9.{number}", 1),
-            "state": {"request_id": "x", "client_group": f"127.0.9.{number}"},
+            "type": "http", "method": "GET", "path": path, "headers": [], "client": (client, 1),
+            "state": {"request_id": "x", "client_group": client, "answer": answer},
         }  # fmt: skip
-        tasks.append(asyncio.create_task(admission(scope, nothing, slowly)))
+        tasks.append(asyncio.create_task(admission(scope, nothing, answer.send)))
     async with asyncio.timeout(10):
         while len(answered) < len(paths):
             await asyncio.sleep(0.01)

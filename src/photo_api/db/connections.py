@@ -47,17 +47,23 @@ class Connections:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def is_at_hand(self) -> bool:
-        """Whether `take` will most likely wait for nothing."""
-        return bool(self._idle) and self._turns.is_free
-
-    @property
     def in_use(self) -> int:
         return sum(not one.is_closed() for one in self._lent)
 
     @property
     def idle(self) -> int:
         return sum(not one.connection.is_closed() for one in self._idle)
+
+    def take_at_once(self) -> asyncpg.Connection | None:
+        """An idle one, as `take` would give it without a wait; None where it would have to wait."""
+        if not self._idle or not self._turns.take_at_once():
+            return None
+        kept = None if self._closing else self._newest()
+        if kept is None:
+            self._turns.give_back()
+            return None
+        self._lent[kept.connection] = kept
+        return kept.connection
 
     async def take(self) -> asyncpg.Connection:
         """One that is nobody else's until it is given back. Waits while all are lent, and for
@@ -156,13 +162,19 @@ class Turns:
         """Whether there is a place for who takes one now."""
         return self._free > 0
 
+    def take_at_once(self) -> bool:
+        """Whether there was a place free, which is the caller's until `give_back`."""
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
     async def take(self) -> float:
         """A place until `give_back`; when the taker's patience ends, by the loop's clock. Raises
         TimeoutError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
-        if self._free:
-            self._free -= 1
+        if self.take_at_once():
             return deadline
         turn: asyncio.Future[bool] = loop.create_future()
         self._waiting.append((deadline, turn))

@@ -94,22 +94,37 @@ class Database:
                 raise
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
-        async with self.acquire() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(query, *args)
-            return rows
+        rows: list[asyncpg.Record] = await self._alone("fetch", query, args)
+        return rows
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
-        async with self.acquire() as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(query, *args)
-            return row
+        row: asyncpg.Record | None = await self._alone("fetchrow", query, args)
+        return row
 
     async def fetchval(self, query: str, *args: object) -> Any:
-        async with self.acquire() as connection:
-            return await connection.fetchval(query, *args)
+        return await self._alone("fetchval", query, args)
 
     async def execute(self, query: str, *args: object) -> str:
-        async with self.acquire() as connection:
-            return str(await connection.execute(query, *args))
+        return str(await self._alone("execute", query, args))
+
+    async def _alone(self, ask: str, query: str, args: tuple[object, ...]) -> Any:
+        """One statement on a connection of its own, mostly with nothing to wait for besides."""
+        lent = None if self._failing or sampled() is not None else self._connections.take_at_once()
+        if lent is None:
+            async with self.acquire() as connection:
+                return await getattr(connection, ask)(query, *args)
+        try:
+            found = await getattr(lent, ask)(query, *args)
+        except Exception as error:
+            await self.give_back(lent, error)
+            raise
+        except BaseException:
+            self.give_back_later(lent)
+            raise
+        if self._failing:
+            self._succeeded()
+        self._connections.give_back(lent)
+        return found
 
     def watched_by(self, counts: Counts, process: str) -> None:
         """Have the pool of this kind of process counted."""
@@ -140,9 +155,7 @@ class Database:
             self._refusals += 1
             raise DatabaseUnavailable("the server does not answer")
         try:
-            if self._connections.is_at_hand:
-                return await self._connections.take()
-            return await self._take_when_there_is_one()
+            return self._connections.take_at_once() or await self._take_when_there_is_one()
         except FAILURES as error:
             self._refusals += 1
             if isinstance(error, TimeoutError):

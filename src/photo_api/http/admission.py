@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, HEALTH_PATH, METRICS_PATH
 from photo_api.errors import ApiError, Code
+from photo_api.http.answer import Answer, answer_of
 from photo_api.http.client_address import network_of
 from photo_api.http.connections import LEFT, WHOLE
 from photo_api.http.errors import error_response
@@ -117,7 +118,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"].removeprefix(API_PREFIX) in PROBES:
             await self.app(scope, receive, send)
             return
-        address = scope["state"]["client_group"]
+        address, answer = scope["state"]["client_group"], answer_of(scope)
         try:
             self._admit(address)
         except _Refused as refused:
@@ -126,10 +127,15 @@ class Admission:
         self._held += 1
         self._held_by[address] += 1
         try:
-            await self._serve(address, scope, receive, send)
+            if scope["method"] not in WITHOUT_BODY:
+                await self._serve(address, scope, receive, send)
+            else:
+                self._begin_work(answer)
+                await self.app(scope, receive, send)
         except _Refused as refused:
             await _answer(refused, scope, receive, send)
         finally:
+            answer.start()
             self._held -= 1
             self._held_by[address] -= 1
             if not self._held_by[address]:
@@ -144,41 +150,32 @@ class Admission:
             raise _busy()
 
     async def _serve(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in WITHOUT_BODY:
-            await self._work(scope, receive, send)
-        elif scope["path"] in self.streamed:
+        """A request that may have a body."""
+        if scope["path"] in self.streamed:
             await self._work_on_stream(address, scope, receive, send)
-        else:
-            body = await self._whole(scope, receive)
-            if body is not None:
-                whole = {"type": "http.request", "body": body, "more_body": False}
-                await self._work(scope, replayed(whole, receive), send)
+            return
+        body = await self._whole(scope, receive)
+        if body is not None:
+            self._begin_work(answer_of(scope))
+            whole = {"type": "http.request", "body": body, "more_body": False}
+            await self.app(scope, replayed(whole, receive), send)
 
-    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _begin_work(self, answer: Answer) -> None:
+        """It ends where the answer begins, which then waits for its client alone."""
         if self._working >= self.limits.max_in_flight:
             raise _busy()
         self._working += 1
-        answering = False
+        answer.at_start = self._end_work
 
-        async def send_counted(message: Message) -> None:
-            nonlocal answering
-            if not answering:  # from here on it waits for its client alone
-                answering = True
-                self._working -= 1
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_counted)
-        finally:
-            if not answering:
-                self._working -= 1
+    def _end_work(self) -> None:
+        self._working -= 1
 
     async def _work_on_stream(
         self, address: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._make_room(address)
         upload = _Arriving(address, scope["state"].get(LEFT, bool))
-        working = answered = False
+        working, answer = False, answer_of(scope)
 
         async def receive_counted() -> Message:
             nonlocal working
@@ -191,26 +188,23 @@ class Admission:
                 self._working += 1
             return message
 
-        async def send_counted(message: Message) -> None:
-            nonlocal working, answered
-            answered = True
+        def end_work() -> None:
+            nonlocal working
             self._arriving.pop(upload, None)
-            if working:
-                working = False
-                self._working -= 1
-            await send(message)
+            self._working -= working
+            working = False
 
+        answer.at_start = end_work
         try:
             async with upload.whole:
                 self._arriving[upload] = None
-                await self.app(scope, receive_counted, send_counted)
+                await self.app(scope, receive_counted, send)
         except TimeoutError:
-            if answered or not upload.whole.expired():
+            if answer.started or not upload.whole.expired():
                 raise
             raise _busy() from None
         finally:
-            self._arriving.pop(upload, None)
-            self._working -= working
+            end_work()
 
     def _make_room(self, address: str) -> None:
         """For an upload more: where there is none, another goes."""

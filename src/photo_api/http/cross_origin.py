@@ -1,11 +1,11 @@
 """CORS, with the contract's error body also for what is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from photo_api.contract import (
     CROSS_ORIGIN_HEADERS,
@@ -14,8 +14,11 @@ from photo_api.contract import (
     CROSS_ORIGIN_READABLE,
 )
 from photo_api.errors import ApiError, Code
+from photo_api.http.answer import Pairs, answer_of
 from photo_api.http.errors import error_response
 from photo_base.origins import ANY, allows, origins_on_any_port
+
+VARIES = (b"vary", b"Origin")
 
 
 class CrossOrigin(CORSMiddleware):
@@ -33,24 +36,19 @@ class CrossOrigin(CORSMiddleware):
             max_age=CROSS_ORIGIN_MAX_AGE,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         if scope["type"] != "http" or b"origin" in scope["state"]["given"]:
-            await super().__call__(scope, receive, send)
-            return
-
-        async def send_varying(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = _varying(message["headers"])
-            await send(message)
-
-        await self.app(scope, receive, send_varying)
+            return super().__call__(scope, receive, send)
+        answer_of(scope).varies = True
+        return self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         answer = super().preflight_response(request_headers)
         return answer if answer.status_code == 200 else _Refusal(answer)
 
 
-def _varying(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def varying(headers: Pairs) -> Pairs:
+    """These, and that an answer depends on its Origin too."""
     others = [header for header in headers if header[0] != b"vary"]
     varies = [value for name, value in headers if name == b"vary"]
     return [*others, (b"vary", b", ".join([*varies, b"Origin"]))]
@@ -83,5 +81,5 @@ def headers_for_unread(
     return [
         (b"access-control-allow-origin", (asking or ANY).encode("latin-1")),
         (b"access-control-expose-headers", ", ".join(CROSS_ORIGIN_READABLE).encode()),
-        (b"vary", b"Origin"),
+        VARIES,
     ]

@@ -6,14 +6,16 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photo_api.contract import API_PREFIX, INSTANCE_HEADER, REQUEST_ID_HEADER
 from photo_api.errors import ApiError, Code
+from photo_api.http.answer import Answer, Pairs, answer_of
 from photo_api.http.client_address import FORWARDED_FOR, Clients
+from photo_api.http.cross_origin import VARIES, varying
 from photo_api.http.errors import CLIENT_GONE, error_response
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
@@ -25,6 +27,7 @@ from photo_api.metrics.declared import (
     UNBELIEVED_FORWARDS,
     UNMATCHED,
 )
+from photo_api.metrics.metric import Values
 from photo_api.telemetry.logs import AccessLog
 from photo_api.tracing import TRACEPARENT, Tracer, begin
 from photo_base.environment import Network
@@ -40,9 +43,8 @@ SHARES = f"{API_PREFIX}/share/"
 NOT_INDEXED = (b"x-robots-tag", b"noindex, nofollow")
 """Who has a share's link may see it, and no search engine tells others of it."""
 
+SAID_BY_SOME = frozenset(name for name, _ in UNLESS_SAID)
 INSTANCE = INSTANCE_HEADER.lower().encode()
-
-Headers = list[tuple[bytes, bytes]]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEALTH = f"{API_PREFIX}/health"
@@ -87,23 +89,15 @@ class RequestContext:
         trace = self.tracer.of_request(headers if TRACEPARENT in state["given"] else ())
         if trace is not None:
             begin(trace)
-        status, sent = CLIENT_GONE, 0
-
-        async def send_with_identity(message: Message) -> None:
-            nonlocal status, sent
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = self._identified(scope, message, request_id)
-            elif message["type"] == "http.response.body":
-                sent += len(message.get("body", b""))
-            await send(message)
-
+        answer = state["answer"] = Answer(
+            send, partial(self._identified, scope["path"], request_id)
+        )
         app = self.app if scope["path"].startswith(OF_API) else self.for_people
         started = time.perf_counter()
         self.phase.in_flight += 1
         cut: dict[str, object] = {}
         try:
-            await app(scope, receive, send_with_identity)
+            await app(scope, receive, answer.send)
         except asyncio.CancelledError:  # by the server alone, at the limit of a drain
             self.phase.cut += 1
             cut["broken_off"] = True
@@ -114,6 +108,7 @@ class RequestContext:
             seconds = time.perf_counter() - started
             # The route's template and never the path: a share's path holds its token.
             method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
+            status = answer.status
             self._count(method, route, status, seconds, request_id)
             self.access_log(
                 request_id=request_id,
@@ -122,7 +117,7 @@ class RequestContext:
                 method=method,
                 route=route,
                 status=status,
-                bytes=sent,
+                bytes=answer.sent,
                 ms=round(seconds * 1000, 1),
                 **cut,
                 **(trace.fields if trace else {}),
@@ -132,7 +127,7 @@ class RequestContext:
 
     def _told_of(self, scope: Scope) -> dict[str, Any]:
         """The request's state, with its id, who sends it, and its headers by name."""
-        headers: Headers = scope["headers"]
+        headers: Pairs = scope["headers"]
         given = dict(reversed(headers))
         request_id = (REQUEST_ID in given and _given_id(headers)) or os.urandom(16).hex()
         client = self.clients.of(scope.get("client"), headers if FORWARDED_FOR in given else ())
@@ -144,23 +139,39 @@ class RequestContext:
         )
         return state
 
-    def _identified(self, scope: Scope, start: Message, request_id: str) -> Headers:
+    def _identified(self, path: str, request_id: str, answer: Answer, start: Message) -> Pairs:
         """The headers of an answer that starts, and those that every answer has."""
-        headers = [*start.get("headers", ()), (REQUEST_ID, request_id.encode()), self.instance]
-        said = {name.lower() for name, _ in headers}
-        headers += [one for one in UNLESS_SAID if one[0] not in said]
-        if scope["path"].startswith(SHARES):
+        given: Pairs = start.get("headers", [])
+        said = dict(given)
+        headers = [*given, (REQUEST_ID, request_id.encode()), self.instance]
+        if said.keys().isdisjoint(SAID_BY_SOME):
+            headers += UNLESS_SAID
+        else:
+            headers += [one for one in UNLESS_SAID if one[0] not in said]
+        if path.startswith(SHARES):
             headers.append(NOT_INDEXED)
         if self.phase.closing:
             headers.append((b"connection", b"close"))
+        if not answer.varies:
+            return headers
+        if b"vary" in said:
+            return varying(headers)
+        headers.append(VARIES)
         return headers
 
     def _count(self, method: str, route: str, status: int, seconds: float, request_id: str) -> None:
-        # Every method on every route would be as many series, for anybody to make.
-        handler = UNMATCHED if status == METHOD_NOT_ALLOWED else route
-        self.counts.add(REQUESTS, method, handler, str(status))
-        count_for_objective(self.counts, method, handler, status)
+        handler, of_all, of_objective = _series(method, route, status)
+        self.counts.add(REQUESTS, *of_all)
+        if of_objective is not None:
+            self.counts.add(OBJECTIVE_REQUESTS, *of_objective)
         self.counts.observe(REQUEST_DURATION, seconds, method, handler, request_id=request_id)
+
+
+@lru_cache(1024)
+def _series(method: str, route: str, status: int) -> tuple[str, Values, Values | None]:
+    # Every method on every route would be as many series, for anybody to make.
+    handler = UNMATCHED if status == METHOD_NOT_ALLOWED else route
+    return handler, (method, handler, str(status)), _objective(method, handler, status)
 
 
 def count_for_objective(counts: Counts, method: str, route: str, status: int) -> None:
@@ -169,7 +180,6 @@ def count_for_objective(counts: Counts, method: str, route: str, status: int) ->
         counts.add(OBJECTIVE_REQUESTS, *series)
 
 
-@lru_cache(1024)
 def _objective(method: str, route: str, status: int) -> tuple[str, str] | None:
     """Neither probes of health count, nor those whose clients went away before an answer; what was
     refused before it had a route counts when it failed. A method that is not known is taken for a
@@ -181,7 +191,7 @@ def _objective(method: str, route: str, status: int) -> tuple[str, str] | None:
     return "writes" if method in WRITES else "reads", "failed" if failed else "ok"
 
 
-def _given_id(headers: Headers) -> str | None:
+def _given_id(headers: Pairs) -> str | None:
     """The first that is sane."""
     for name, value in headers:
         if name == REQUEST_ID and SANE_REQUEST_ID.fullmatch(value):
@@ -201,19 +211,10 @@ class ErrorBoundary:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = complete = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started, complete
-            started = True
-            await send(message)
-            ended = message["type"] == "http.response.body" and not message.get("more_body")
-            complete = complete or ended
-
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, send)
         except asyncio.CancelledError:
-            if scope["type"] == "http" and not started:
+            if scope["type"] == "http" and not answer_of(scope).started:
                 cut = ApiError(Code.OVERLOADED, "This instance ends; try again", retry_after=1)
                 await error_response(cut, scope["state"]["request_id"])(scope, receive, send)
             raise
@@ -222,5 +223,5 @@ class ErrorBoundary:
                 raise
             request_id = scope["state"]["request_id"]
             log.exception("unhandled error", extra={"fields": {"request_id": request_id}})
-            if not complete:
+            if not answer_of(scope).complete:
                 raise

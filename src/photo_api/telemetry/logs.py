@@ -144,16 +144,20 @@ def open_access_log(
     if settings.format == "text":
         log = logging.getLogger("photo_api.access")
         return lambda **fields: log.info("request", extra={"fields": fields})
-    always = {
-        "level": "INFO",
-        "event": str(Event.REQUEST),
-        "logger": "photo_api.access",
-        "message": "request",
-        **origin(identity, process),
-    }
+    always = orjson.dumps(
+        {
+            "level": "INFO",
+            "event": str(Event.REQUEST),
+            "logger": "photo_api.access",
+            "message": "request",
+            **origin(identity, process),
+        }
+    )[1:-1]
 
     def write(**fields: object) -> None:
-        logs.put(orjson.dumps({"time": datetime.now(UTC), **always, **fields}, option=JSON_LINE))
+        now = orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z)
+        told = orjson.dumps(fields, option=JSON_LINE)[1:]
+        logs.put(b'{"time":%b,%b,%b' % (now, always, told))
 
     return write
 
