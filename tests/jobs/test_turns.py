@@ -35,7 +35,20 @@ async def user_with(connection: Any, photos: int, kind: str = "renditions") -> i
 
 
 async def owner_of_next(connection: Any) -> int:
-    [job] = await queue.lease(connection, "worker", 60, KINDS)
+    return await next_owner(connection, queue.Passed())
+
+
+async def add_job(connection: Any, owner: int) -> None:
+    """For a photo that the user has."""
+    await connection.execute(
+        "INSERT INTO jobs (kind, subject_id) SELECT 'renditions', min(id) FROM photos"
+        " WHERE owner_id = $1", owner,
+    )  # fmt: skip
+
+
+async def next_owner(connection: Any, passed: queue.Passed) -> int:
+    """Whose job is leased by who has passed these turns."""
+    [job] = await queue.lease(connection, "worker", 60, KINDS, passed=passed)
     owner: int = await connection.fetchval(
         "SELECT owner_id FROM photos WHERE id = $1", job.subject_id
     )
@@ -77,6 +90,29 @@ async def test_several_at_once_are_those_that_came_one_after_the_other(
     assert sorted(row["owner_id"] for row in found) == sorted(expected) == sorted(owners)
     again = await queue.lease(one, "worker", 60, KINDS, most=4)
     assert len(again) == 1, "whoever has the fewest at work is looked for anew"
+
+
+async def test_turns_without_a_job_are_passed_for_a_moment(connections: list[Any]) -> None:
+    one, now = connections[0], 100.0
+    passed = queue.Passed(lambda: now)
+    idle = await user_with(one, 1)
+    assert await next_owner(one, passed) == idle
+    await one.execute("DELETE FROM jobs")
+    first, second, third, fourth = [await user_with(one, 1) for _ in range(4)]
+    await one.execute("UPDATE job_turns SET last_lease = now() - make_interval(secs => 1000 - id)"
+        " FROM unnest($1::bigint[]) WITH ORDINALITY AS turn (owner, id) WHERE user_id = owner",
+        [idle, first, second, third, fourth],
+    )  # fmt: skip
+    now += 1
+    assert await next_owner(one, passed) == first
+    await add_job(one, idle)
+    assert await next_owner(one, passed) == second, "it was found without a job a moment ago"
+    now += queue.PASSED_FOR
+    assert await next_owner(one, passed) == idle
+    assert await next_owner(one, passed) == third
+    await one.execute("DELETE FROM jobs")
+    await add_job(one, idle)
+    assert await next_owner(one, passed) == idle, "nobody waits for a moment while none has a job"
 
 
 async def test_nobody_waits_for_the_turn_that_another_lease_notes(connections: list[Any]) -> None:

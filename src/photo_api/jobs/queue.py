@@ -3,7 +3,8 @@
 `attempt` grows with every lease and stands in every UPDATE, so a worker that lost a lease can
 neither finish nor fail the job of its successor."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +70,9 @@ NEAR = 1000
 """Turns that are looked at one by one. A user without one, until maintenance gives it, may come
 before others; beyond so many of them the planner may look from the jobs' side."""
 
+PASSED_FOR = 0.1
+"""Seconds for which turns without a job are not looked at again, by who has just found them so."""
+
 AT_ONCE = 10
 """Jobs that one statement leases at most."""
 
@@ -82,8 +86,11 @@ WITH busy AS MATERIALIZED (
     SELECT user_id, count(*) AS n FROM jobs
     WHERE state = 'leased' AND available_at > now() GROUP BY user_id
 ), near AS MATERIALIZED (
-    SELECT user_id FROM (
-        SELECT t.user_id FROM (SELECT * FROM job_turns ORDER BY last_lease LIMIT {NEAR}) t
+    SELECT user_id, last_lease FROM (
+        SELECT t.user_id, t.last_lease FROM (
+            SELECT * FROM job_turns
+            WHERE last_lease >= coalesce($5::text::timestamptz, '-infinity')
+            ORDER BY last_lease LIMIT {NEAR}) t
         WHERE NOT EXISTS (SELECT FROM busy b WHERE b.user_id = t.user_id)
         AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
         ORDER BY t.last_lease LIMIT {AT_ONCE}
@@ -100,7 +107,7 @@ WITH busy AS MATERIALIZED (
     AND ({FIRST.format(user="t.user_id")}) IS NOT NULL
     ORDER BY b.n, t.last_lease LIMIT 1
 ), turn AS MATERIALIZED (
-    TABLE near UNION ALL TABLE far UNION ALL TABLE again
+    SELECT user_id FROM near UNION ALL TABLE far UNION ALL TABLE again
 ), in_turn AS MATERIALIZED (
     SELECT first.id FROM turn, LATERAL (
         {FIRST.format(user="turn.user_id")}
@@ -121,11 +128,31 @@ WITH busy AS MATERIALIZED (
     UPDATE job_turns t SET last_lease = clock_timestamp() FROM noted
     WHERE t.user_id = noted.user_id
 )
-SELECT * FROM leased
+SELECT *, (SELECT min(last_lease)::text FROM near) AS first_turn FROM leased
 """
 
 # In these words the planner finds the index of thumbnails alone.
 LEASE_THUMBNAIL = LEASE.replace(CHOSEN, f"j.kind = 'renditions' AND {CHOSEN}")
+
+
+class Passed:
+    """Which turns somebody has found to have no job a moment ago: those before the first that had.
+    Many users are done at about the same time, and each lease would look at all of them again. A
+    job of such a user waits for others' first ones at most `PASSED_FOR` longer."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._turns: dict[str, tuple[str | None, float]] = {}
+
+    def turn(self, statement: str) -> str | None:
+        """Where this one begins to look; None for the first turn."""
+        turn, until = self._turns.get(statement, (None, 0.0))
+        return turn if self._clock() < until else None
+
+    def note(self, statement: str, begun: str | None, turn: str | None) -> None:
+        """It has begun there, and this was the first turn with a job."""
+        until = self._clock() + PASSED_FOR if begun is None else self._turns[statement][1]
+        self._turns[statement] = turn, until
 
 
 async def lease(
@@ -136,13 +163,18 @@ async def lease(
     *,
     most: int = 1,
     thumbnails_first: bool = False,
+    passed: Passed | None = None,
 ) -> list[Job]:
     """The next jobs of these kinds, `most` at most, and none only when there is none: of the user
     with the fewest at work, of those the one whose last began longest ago, and of that one's the
     oldest. With `thumbnails_first` anybody's `renditions` come before all else. Kinds that only a
-    newer release knows are left to it."""
+    newer release knows are left to it. Turns that are `passed` are looked at again when no other
+    has a job."""
+    passed = passed or Passed()
     for statement in (LEASE_THUMBNAIL, LEASE) if thumbnails_first else (LEASE,):
-        if rows := await db.fetch(statement, worker, seconds, kinds, most):
+        begun = passed.turn(statement)
+        if rows := await db.fetch(statement, worker, seconds, kinds, most, begun):
+            passed.note(statement, begun, rows[0]["first_turn"])
             return [_job(row) for row in rows]
     return []
 

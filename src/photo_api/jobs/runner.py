@@ -108,6 +108,7 @@ class Runner:
         self._worker = worker
         self._wake = asyncio.Event()
         self._leases = 0
+        self._passed = queue.Passed()
         self._asking = asyncio.Lock()
         self._free = 0
         """Those of the `concurrency` that have nothing to do, and ask or wait to."""
@@ -179,7 +180,13 @@ class Runner:
         first, kinds = self._leases % OTHERS_TURN != 0, list(self._handlers)
         lasts = self._settings.lease
         return await queue.lease(
-            self._db, self._worker, lasts, kinds, most=most, thumbnails_first=first
+            self._db,
+            self._worker,
+            lasts,
+            kinds,
+            most=most,
+            thumbnails_first=first,
+            passed=self._passed,
         )
 
     async def _run(self, job: Job) -> None:
