@@ -168,6 +168,7 @@ class Runner:
         the database little more than one that leases one."""
         self._free += 1
         try:
+            await asyncio.sleep(0)  # others may end in this very moment, and want one too
             async with self._asking:
                 if not self._leased:
                     self._leased = await self._lease(self._free)
