@@ -187,19 +187,53 @@ async def test_a_network_that_has_more_gives_way_however_fast_it_is(
     await asyncio.wait(filling)
 
 
-async def test_a_part_in_hand_gives_way_while_nothing_follows_it(
-    budget: Budget, monkeypatch: pytest.MonkeyPatch
+async def test_parts_that_are_lent_have_room_until_they_are_dropped(budget: Budget) -> None:
+    """In whatever order, by any thread; no third one is filled before."""
+    parts = Parts(chunks(*[MIB] * 16), Share(budget, "a", 16 * MIB))
+    lent = [await parts.next_lent(), await parts.next_lent()]
+    following = asyncio.create_task(parts.next_lent())
+    await soon()
+    assert not following.done()
+    await asyncio.to_thread(lent.pop)
+    await following
+    assert budget.held == 2 * PART_SIZE
+    last = asyncio.create_task(parts.next_lent())
+    await soon()
+    assert not last.done()
+    lent.clear()
+    assert len(await last or b"") == MIB
+    assert budget.held == PART_SIZE + MIB
+    del following, last
+    await soon()
+    assert budget.held == 0
+
+
+async def test_a_part_that_is_sent_holds_nothing_while_its_client_is_waited_for(
+    budget: Budget,
 ) -> None:
-    monkeypatch.setattr(buffers, "PATIENCE", 0.2)
     parts = Parts(stalling(PART_SIZE), Share(budget, "a", 2 * PART_SIZE))
-    assert await parts.next()
-    following = asyncio.create_task(parts.next_now())
-    assert budget.take_now("a", PART_SIZE)
-    other = asyncio.create_task(budget.take("a", MIB))
-    with pytest.raises(GaveWay):
-        await following
+    lent = await parts.next_lent()
+    following = asyncio.create_task(parts.next_lent())
+    await soon()
+    assert budget.held == PART_SIZE
+    del lent
+    await soon()
+    assert budget.held == 0
+    following.cancel()
+    await asyncio.wait([following])
+
+
+async def test_nobody_waits_for_parts_of_a_stream_that_was_given_up(budget: Budget) -> None:
+    parts = Parts(chunks(*[MIB] * 16), Share(budget, "a", 16 * MIB))
+    lent = [await parts.next_lent(), await parts.next_lent()]
+    following = asyncio.create_task(parts.next_lent())
+    await soon()
     parts.close()
-    await other
+    with pytest.raises(ConnectionAbortedError):
+        await following
+    lent.clear()
+    await soon()
+    assert budget.held == 0
 
 
 async def test_a_source_that_fails_leaves_nothing_behind(budget: Budget) -> None:

@@ -9,18 +9,20 @@ has more than theirs.
 
 import asyncio
 import sys
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from photo_api.storage.part_memory import Block, PartMemory
 
 PART_SIZE = 5 * 1024 * 1024
 """Bytes of a stream that are sent at once; S3 takes no smaller parts."""
 
-PIECE = 256 * 1024
-"""Bytes of a stream that are read before there is room for them."""
+PARTS_HELD = 3
+"""Of one stream, in memory: while they are sent, or one is and the next is filled."""
 
 KEPT = 4 * PART_SIZE
 """Bytes of memory that are kept for the next parts, as far as there is room for as many."""
@@ -60,8 +62,7 @@ class _Waiting:
 
 
 class Filling:
-    """A part that is being filled, or whose first bytes are waited for with the one before in
-    hand; of either, the room that is held."""
+    """A part that is being filled, and the room that is held for it."""
 
     def __init__(self, party: str, room: int, limit: asyncio.Timeout) -> None:
         self.party = party
@@ -249,6 +250,15 @@ class Share:
     longest: int
 
 
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A part that has room, and a reference to what of it was lent, which tells its end."""
+
+    block: Block
+    part: memoryview
+    lent: "weakref.ref[memoryview] | None" = None
+
+
 class Parts:
     """A stream, cut into parts that have room until they are let go, when nothing may look at them
     any more."""
@@ -260,30 +270,42 @@ class Parts:
         self._party = share.party if share else ""
         self._left = share.longest if share else sys.maxsize
         self._rest = memoryview(b"")
-        self._held: list[tuple[Block, memoryview]] = []
+        self._held: list[_Held] = []
+        self._fewer = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._closed = False
         self.ended = False
 
-    async def next(self, size: int = PART_SIZE) -> memoryview | None:
-        """`size` bytes, fewer at the end; None beyond it. Raises `NoRoom`, `GaveWay`."""
+    async def next(self) -> memoryview | None:
+        """`PART_SIZE` bytes, fewer at the end; None beyond it. Raises `NoRoom`, `GaveWay`."""
         if not await self._more():
             return None
-        room = self._room(size)
+        room = min(PART_SIZE, self._left) or PART_SIZE
         await self._budget.take(self._party, room)
         return await self._filled(room)
 
-    async def next_now(self) -> memoryview | None:
-        """The next part if there is room for it now; otherwise its first piece. None beyond the
-        end. Raises `GaveWay`."""
-        held = sum(len(part) for _, part in self._held)
-        async with self._budget.filling(self._party, held):
-            if not await self._more():
-                return None
-        room = self._room(PART_SIZE)
-        if self._budget.take_now(self._party, room):
-            return await self._filled(room)
-        piece, self._rest = bytes(self._rest[:PIECE]), self._rest[PIECE:]
-        return memoryview(piece)
+    async def next_lent(self) -> memoryview | None:
+        """The same lent, once fewer than `PARTS_HELD` are held; waited for without end, as long as
+        whoever has them keeps them and this is not closed."""
+        while len(self._held) >= PARTS_HELD and not self._closed:
+            self._fewer.clear()
+            await self._fewer.wait()
+        if self._closed:
+            raise ConnectionAbortedError("nobody wants the rest")
+        part = await self.next()
+        return None if part is None else self.lend(part)
+
+    def lend(self, part: memoryview) -> memoryview:
+        """A part for somebody who drops it when it was sent, in any thread: then it is let go."""
+        lent = memoryview(part)
+        for held in self._held:
+            if held.part is part:
+                held.lent = weakref.ref(lent, partial(self._dropped, held))
+        return lent
+
+    def _dropped(self, held: _Held, _: object) -> None:
+        with suppress(RuntimeError):  # there is no loop any more
+            self._loop.call_soon_threadsafe(self._let_go, held)
 
     async def rest(self) -> AsyncIterator[bytes]:
         """What has made no part yet, chunk by chunk."""
@@ -291,24 +313,29 @@ class Parts:
             chunk, self._rest = self._rest, memoryview(b"")
             yield bytes(chunk)
 
-    def let_go(self, *, but: int = 0) -> None:
-        """Give back the room of all parts, but for the last ones."""
-        while len(self._held) > but:
-            block, part = self._held.pop(0)
-            size = len(part)
-            with suppress(BufferError):  # somebody reads it still, and it is theirs alone
-                part.release()
-                self._budget.memory.give_back(block, size)
-            self._budget.give_back(self._party, size)
+    def let_go(self) -> None:
+        """Give back the room of all parts."""
+        while self._held:
+            self._let_go(self._held[0])
+
+    def _let_go(self, held: _Held) -> None:
+        if held not in self._held:
+            return  # it was closed meanwhile
+        self._held.remove(held)
+        held.lent = None  # it would keep this
+        size = len(held.part)
+        with suppress(BufferError):  # somebody reads it still, and it is theirs alone
+            held.part.release()
+            self._budget.memory.give_back(held.block, size)
+        self._budget.give_back(self._party, size)
+        self._fewer.set()
 
     def close(self) -> None:
         """Give back all room; what is filled still, since nobody can stop it, gets none."""
         self._closed = True
         self._rest = memoryview(b"")
         self.let_go()
-
-    def _room(self, size: int) -> int:
-        return min(size, self._left) or size
+        self._fewer.set()
 
     async def _filled(self, room: int) -> memoryview | None:
         block = self._budget.memory.take(room)
@@ -331,7 +358,7 @@ class Parts:
         if self._closed:
             self._budget.give_back(self._party, len(part))
         else:
-            self._held.append((block, part))
+            self._held.append(_Held(block, part))
         if not self._left:  # it should be the end
             await self._more()
         return part

@@ -20,7 +20,7 @@ from photo_api.storage.base import (
     StoreRefused,
     StoreUnavailable,
 )
-from photo_api.storage.buffers import PART_SIZE, Chunk, Share
+from photo_api.storage.buffers import PART_SIZE, PARTS_HELD, Chunk, Share
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -36,8 +36,8 @@ PING_TIMEOUT = 2.0
 PING_PAUSE = (0.75, 1.25)
 SLOWEST_STORE = 4 * 1024 * 1024
 """Bytes a second that a store takes of all that this process writes at once, if it lives."""
-PARTS_HELD = 2
-"""Of a stream that is written, in memory."""
+PARTS_UNKNOWN = PARTS_HELD + 1
+"""Parts of a stream that were taken before one is known to be in the store."""
 WRITE_PROBE = "staging/write-probe"
 """An object that says whether the store takes writes; it is deleted again at once."""
 
@@ -304,7 +304,7 @@ def _seen(work: "asyncio.Future[T]") -> None:
 class _Flow:
     """A stream on its way to the store. It moves when chunks are taken, and it is not the store
     that holds it up while its source is waited for. `arrived` is called when a part more of it is
-    known to be in the store: at most two are in memory."""
+    known to be in the store, by how many were taken since."""
 
     def __init__(self, chunks: AsyncIterator[Chunk], arrived: Callable[[], None]) -> None:
         self._chunks = chunks
@@ -324,7 +324,7 @@ class _Flow:
             self._fetching = False
         parts = self._taken // PART_SIZE
         self._taken += len(chunk)
-        if self._taken // PART_SIZE > max(parts, PARTS_HELD):
+        if self._taken // PART_SIZE > max(parts, PARTS_UNKNOWN):
             self._arrived()
         return chunk
 

@@ -21,7 +21,7 @@ from photo_api.storage.base import (
     StoreUnavailable,
 )
 from photo_api.storage.bucket import Bucket, abort_uploads, copy_anew, s3_error_code
-from photo_api.storage.buffers import PART_SIZE, Chunk, Parts, Share
+from photo_api.storage.buffers import PART_SIZE, PARTS_HELD, Chunk, Parts, Share
 from photo_api.storage.credentials import CredentialSource
 from photo_api.storage.s3_clients import Clients
 from photo_api.storage.streams import nothing
@@ -125,7 +125,7 @@ class S3Store:
                     attributes={"Content-Type": content_type},
                     use_multipart=True,
                     chunk_size=PART_SIZE,
-                    max_concurrency=1,
+                    max_concurrency=PARTS_HELD,
                 )
         except BaseException as error:
             source.close()
@@ -295,14 +295,11 @@ def _info(meta: "ObjectMeta") -> ObjectInfo:
 class _Source:
     """The stream for obstore, which wraps an error of its source: the original is kept here.
 
-    With one part in flight, obstore asks for the next thing while it sends a part, and takes that
-    when the part has arrived. So whatever was given before the last is in the store."""
+    obstore drops a part when the store has answered, and tells nobody."""
 
     def __init__(self, first: memoryview, parts: Parts) -> None:
-        self._first: memoryview | None = first
+        self._first: memoryview | None = parts.lend(first)
         self._parts: Parts | None = parts
-        self._begun = 0
-        """Bytes that were given of a part whose rest has no room yet."""
         self.failure: Exception | None = None
 
     def told(self, error: Exception) -> Exception:
@@ -330,18 +327,9 @@ class _Source:
         self._first = self._parts = None
 
     async def _next(self) -> memoryview | None:
-        parts = self._parts
-        if parts is None:
+        if self._parts is None:
             raise ConnectionAbortedError("nobody wants the rest")
-        if self._begun:
-            parts.let_go()
-            left, self._begun = PART_SIZE - self._begun, 0
-            return await parts.next(left)
-        parts.let_go(but=1)
-        given = await parts.next_now()
-        if given is not None and len(given) < PART_SIZE and not parts.ended:
-            self._begun = len(given)
-        return given
+        return await self._parts.next_lent()
 
 
 async def _body(result: "GetResult", key: str) -> AsyncIterator[bytes]:
