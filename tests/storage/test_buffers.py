@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from photo_api.storage import buffers
-from photo_api.storage.buffers import PART_SIZE, Budget, GaveWay, NoRoom, Parts, Share
+from photo_api.storage.buffers import (
+    PART_SIZE,
+    PARTS_HELD,
+    Budget,
+    GaveWay,
+    NoRoom,
+    Parts,
+    Share,
+)
 
 MIB = 1024 * 1024
 
@@ -187,16 +195,18 @@ async def test_a_network_that_has_more_gives_way_however_fast_it_is(
     await asyncio.wait(filling)
 
 
-async def test_parts_that_are_lent_have_room_until_they_are_dropped(budget: Budget) -> None:
-    """In whatever order, by any thread; no third one is filled before."""
-    parts = Parts(chunks(*[MIB] * 16), Share(budget, "a", 16 * MIB))
-    lent = [await parts.next_lent(), await parts.next_lent()]
+async def test_parts_that_are_lent_have_room_until_they_are_dropped() -> None:
+    """In whatever order, by any thread; no further one is filled before."""
+    budget = Budget(4 * PARTS_HELD * PART_SIZE)
+    size = PARTS_HELD * PART_SIZE + 6 * MIB
+    parts = Parts(chunks(*[MIB] * (size // MIB)), Share(budget, "a", size))
+    lent = [await parts.next_lent() for _ in range(PARTS_HELD)]
     following = asyncio.create_task(parts.next_lent())
     await soon()
     assert not following.done()
     await asyncio.to_thread(lent.pop)
     await following
-    assert budget.held == 2 * PART_SIZE
+    assert budget.held == PARTS_HELD * PART_SIZE
     last = asyncio.create_task(parts.next_lent())
     await soon()
     assert not last.done()
@@ -223,9 +233,10 @@ async def test_a_part_that_is_sent_holds_nothing_while_its_client_is_waited_for(
     await asyncio.wait([following])
 
 
-async def test_nobody_waits_for_parts_of_a_stream_that_was_given_up(budget: Budget) -> None:
-    parts = Parts(chunks(*[MIB] * 16), Share(budget, "a", 16 * MIB))
-    lent = [await parts.next_lent(), await parts.next_lent()]
+async def test_nobody_waits_for_parts_of_a_stream_that_was_given_up() -> None:
+    budget = Budget(4 * PARTS_HELD * PART_SIZE)
+    parts = Parts(chunks(*[MIB] * 21), Share(budget, "a", 21 * MIB))
+    lent = [await parts.next_lent() for _ in range(PARTS_HELD)]
     following = asyncio.create_task(parts.next_lent())
     await soon()
     parts.close()

@@ -1,6 +1,6 @@
 """Uploads through the server: one pass from the request's body into the store, hashed on the way.
 
-Nothing is spooled, and at most three parts are in memory, within the worker's budget. The bytes go to
+Nothing is spooled, and at most three parts are in memory, within the budget. The bytes go to
 a fresh key for which no URL was ever issued, so what is written is final; one statement then makes
 it a photo.
 """

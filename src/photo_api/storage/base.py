@@ -64,7 +64,7 @@ class ObjectStore(Protocol):
         content_type: str,
         share: Share | None = None,
     ) -> None:
-        """Store a stream, of which at most three parts are in memory, within its `share` of a budget;
+        """Store a stream, with three parts in memory at most, within its `share` of a budget;
         nothing is visible on failure. Raises `NoRoom`, `GaveWay`, and what `chunks` raise."""
 
     async def put_bytes(self, key: str, data: bytes, *, content_type: str) -> None:
