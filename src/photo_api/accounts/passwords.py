@@ -5,7 +5,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
@@ -23,6 +23,8 @@ PASSES = 2
 
 NO_MEMORY = error_to_str(-22)
 """Argon2's ARGON2_MEMORY_ALLOCATION_ERROR, which says nothing of the password."""
+
+WITHOUT_MEMORY = (MemoryError, HashingError)
 
 NICENESS = 15
 """With more of it lists wait less beside logins at full tilt (the benchmark's row `login-beside`),
@@ -44,9 +46,7 @@ class Passwords:
         self._half = max(1, self._room // 2)
         self._for_new = self._half
         self._of_clients: Counter[str] = Counter()
-        # In a thread: it takes as long as any hash, and nobody needs it to begin with.
-        hashing: Callable[[str], str] = self._hasher.hash
-        self._nobody = self._threads.submit(hashing, os.urandom(16).hex())
+        self._nobody = self._begin_nobody()
 
     async def hash(self, password: str, client: str) -> str:
         """The encoded hash that the database keeps. Raises `ApiError` OVERLOADED: new passwords
@@ -92,8 +92,19 @@ class Passwords:
         except ApiError:
             return None
 
+    def _begin_nobody(self) -> Future[str]:
+        # In a thread: it takes as long as any hash, and nobody needs it to begin with.
+        hashing: Callable[[str], str] = self._hasher.hash
+        return self._threads.submit(hashing, os.urandom(16).hex())
+
     async def _hash_of_nobody(self) -> str:
-        return await asyncio.wrap_future(self._nobody)
+        begun = self._nobody
+        try:
+            return await asyncio.wrap_future(begun)
+        except WITHOUT_MEMORY as error:
+            if self._nobody is begun:
+                self._nobody = self._begin_nobody()
+            raise _no_memory() from error
 
     def _matches(self, encoded: str, password: str) -> bool:
         return any(self._is_of(encoded, form) for form in _forms(password))
@@ -125,9 +136,8 @@ class Passwords:
         self._of_clients[client] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
-        except (MemoryError, HashingError) as error:
-            text = "There is no memory to look at a password; try again"
-            raise ApiError(Code.OVERLOADED, text, retry_after=1) from error
+        except WITHOUT_MEMORY as error:
+            raise _no_memory() from error
         finally:
             self._room += 1
             self._of_clients[client] -= 1
@@ -136,6 +146,11 @@ class Passwords:
     def close(self) -> None:
         """Let go of the threads; what waits is dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _no_memory() -> ApiError:
+    text = "There is no memory to look at a password; try again"
+    return ApiError(Code.OVERLOADED, text, retry_after=1)
 
 
 def _forms(password: str) -> list[str]:
