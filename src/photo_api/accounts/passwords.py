@@ -98,12 +98,11 @@ class Passwords:
         return self._threads.submit(hashing, os.urandom(16).hex())
 
     async def _hash_of_nobody(self) -> str:
-        begun = self._nobody
+        if self._nobody.done() and self._nobody.exception():
+            self._nobody = self._begin_nobody()
         try:
-            return await asyncio.wrap_future(begun)
+            return await asyncio.wrap_future(self._nobody)
         except WITHOUT_MEMORY as error:
-            if self._nobody is begun:
-                self._nobody = self._begin_nobody()
             raise _no_memory() from error
 
     def _matches(self, encoded: str, password: str) -> bool:
