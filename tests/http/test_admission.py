@@ -16,7 +16,12 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from photo_api.http.admission import LARGEST_BODY, LARGEST_OF_STRANGERS, Admission
+from photo_api.http.admission import (
+    LARGEST_BODY,
+    LARGEST_OF_STRANGERS,
+    READ_PER_WORK,
+    Admission,
+)
 from photo_api.http.answer import Answer
 from photo_api.settings.loading import load
 from tests.metrics.scraping import scrape
@@ -224,6 +229,47 @@ async def test_so_many_requests_are_held_in_all(environ: dict[str, str]) -> None
     for task in tasks:
         task.cancel()
     assert answered == [200] * 4 * WORK + [503] * len(others) + [200] * len(probes)
+
+
+async def test_those_who_come_while_a_wait_ends_have_a_place(environ: dict[str, str]) -> None:
+    """Of bodies that do not come: for each newcomer one that was waited for gives way, and nothing
+    is asked of one whose wait is just ending."""
+    limits = replace(load(environ).http, max_in_flight=2, max_in_flight_per_address=100)
+    answered: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("no body comes")
+
+    async def note(message: Message) -> None:
+        if "status" in message:
+            answered.append(message["status"])
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    admission = Admission(app, limits, ())
+
+    def begin() -> asyncio.Task[None]:
+        answer = Answer(note, lambda _, start: start["headers"])
+        state = {"request_id": "x", "client_group": "127.0.0.9", "answer": answer}
+        scope = {"type": "http", "method": "POST", "path": "/api/x", "headers": [], "state": state}
+        return asyncio.create_task(admission(scope, never, answer.send))
+
+    for turns in range(5):
+        tasks = [begin() for _ in range(2 * READ_PER_WORK)]
+        await asyncio.sleep(0)
+        for _ in range(2):
+            tasks.append(begin())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        await asyncio.wait(tasks, timeout=0.1)
+        ended = [task for task in tasks if task.done()]
+        assert [task.exception() for task in ended] == [None, None], turns
+        assert answered == [408] * 2 * (turns + 1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 @pytest.mark.parametrize("item", ['""', '"x"', "{}", "1.5", "null", "[]", "1"], ids=str)

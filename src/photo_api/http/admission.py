@@ -92,7 +92,7 @@ class _Arriving:
     def give_way(self) -> None:
         """End the wait for the next piece of a slow one; otherwise whatever it waits for."""
         waits = self.limit if self.since is not None and self.is_slow() else None
-        (waits or self.whole).reschedule(0)
+        _end(waits or self.whole)
 
 
 class Admission:
@@ -246,7 +246,9 @@ class Admission:
         seconds = self.limits.body_timeout
         # What was sent at once comes at once: it is the longest waited for that gives way.
         if len(self._reading) >= READ_PER_WORK * self.limits.max_in_flight:
-            next(iter(self._reading)).reschedule(0)
+            longest = next(iter(self._reading))
+            del self._reading[longest]
+            _end(longest)
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
@@ -278,6 +280,12 @@ class Admission:
                     raise _busy()
         finally:
             self._waiting -= size
+
+
+def _end(limit: asyncio.Timeout) -> None:
+    """Now, if it is not just ending: such a one cannot be changed any more."""
+    if not limit.expired():
+        limit.reschedule(0)
 
 
 def told_length(headers: Iterable[tuple[bytes, bytes]]) -> int:

@@ -159,9 +159,14 @@ async def _disconnected(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-async def _unhandled(request: Request, _: Exception) -> Response:
+def unhandled(request_id: str) -> Response:
+    """For what nobody has foreseen."""
     text = "Something went wrong on our side; it is logged under this request_id"
-    return _answer(request, ApiError(Code.INTERNAL, text))
+    return error_response(ApiError(Code.INTERNAL, text), request_id)
+
+
+async def _unhandled(request: Request, _: Exception) -> Response:
+    return unhandled(request.state.request_id)
 
 
 def install_error_handlers(app: FastAPI) -> None:

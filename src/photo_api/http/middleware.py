@@ -16,7 +16,7 @@ from photo_api.errors import ApiError, Code
 from photo_api.http.answer import Answer, Pairs, answer_of
 from photo_api.http.client_address import FORWARDED_FOR, Clients
 from photo_api.http.cross_origin import VARIES, varying
-from photo_api.http.errors import CLIENT_GONE, error_response
+from photo_api.http.errors import CLIENT_GONE, error_response, unhandled
 from photo_api.http.json import UNLESS_SAID
 from photo_api.http.phase import WorkerPhase
 from photo_api.metrics.counts import Counts
@@ -223,5 +223,7 @@ class ErrorBoundary:
                 raise
             request_id = scope["state"]["request_id"]
             log.exception("unhandled error", extra={"fields": {"request_id": request_id}})
-            if not answer_of(scope).complete:
+            if not answer_of(scope).started:  # as by what is in front of FastAPI
+                await unhandled(request_id)(scope, receive, send)
+            elif not answer_of(scope).complete:
                 raise
