@@ -157,6 +157,7 @@ async def _worked(db: Any, ids: Ids) -> None:
     await queue.postpone(db, job, 60, "x")
     [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])
     await queue.hand_back(db, job)
+    await queue.hand_back_lost(db, "another", [])
     [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])
     await queue.finish(db, job)
     [job] = await queue.lease(db, "worker", 60, ["renditions", "display"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from photo_api.db.pool import DatabaseUnavailable
+from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue, runner
 from photo_api.jobs.queue import CHANNEL, Job
 from photo_api.metrics.counts import Counts
@@ -15,6 +15,7 @@ from photo_api.photos.upload_queries import NewPhoto, insert_ready, note_object
 from photo_api.settings.loading import load
 from photo_api.settings.secrets import LiveSettings
 from photo_api.tracing import Tracer
+from photo_base.tasks import cancel
 from tests.jobs.stage import (
     KINDS,
     Recorder,
@@ -320,3 +321,60 @@ async def test_what_was_leased_for_others_is_handed_back_at_the_end(
     assert sum(numbers) == 4
     states = await connections[0].fetch("SELECT state, handed_back FROM jobs ORDER BY handed_back")
     assert [tuple(row) for row in states] == [("queued", 0)] * 4 + [("queued", 1)] * 4
+
+
+async def test_a_lease_that_is_under_way_at_the_end_is_handed_back(
+    settings: dict[str, str], connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is committed, and its answer comes later."""
+    await enqueue(connections[0], 1)
+    lease, committed = queue.lease, asyncio.Event()
+
+    async def late(*args: Any, **options: Any) -> list[Job]:
+        found = await lease(*args, **options)
+        committed.set()
+        await asyncio.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(queue, "lease", late)
+    async with database_of(settings) as db, asyncio.timeout(20):
+        work = asyncio.create_task(runner_of(settings, db).run(LiveSettings(load(settings))))
+        await committed.wait()
+        await cancel(work)
+    [row] = await connections[0].fetch("SELECT state, attempt, handed_back FROM jobs")
+    assert tuple(row) == ("queued", 1, 1)
+
+
+async def test_jobs_of_leases_without_an_answer_have_not_failed(
+    settings: dict[str, str], connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many: nobody has run them."""
+    await enqueue(connections[0], 1)
+    lease, unanswered = queue.lease, 2
+
+    async def lost(*args: Any, **options: Any) -> list[Job]:
+        nonlocal unanswered
+        found = await lease(*args, **options)
+        if found and unanswered:
+            unanswered -= 1
+            raise TimeoutError
+        return found
+
+    monkeypatch.setattr(queue, "lease", lost)
+    few = settings | {"PHOTO_API_JOB_MAX_ATTEMPTS": "1"}
+    async with database_of(settings) as db, asyncio.timeout(20):
+        work = asyncio.create_task(runner_of(few, db).run(LiveSettings(load(few))))
+        while await connections[0].fetchval("SELECT count(*) FROM jobs WHERE state <> 'dead'"):
+            await asyncio.sleep(0.05)
+        await cancel(work)
+    assert unanswered == 0
+    assert await connections[0].fetchval("SELECT count(*) FROM jobs") == 0, "it was run"
+
+
+def runner_of(settings: dict[str, str], db: Database) -> runner.Runner:
+    """One that finishes jobs."""
+
+    loaded, counts = load(settings), Counts()
+    tracer = Tracer(loaded.logs, counts, None)
+    handlers = {"renditions": Recorder(db)}
+    return runner.Runner(db, store_of(settings), handlers, loaded.jobs, "tests", counts, tracer)

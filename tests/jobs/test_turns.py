@@ -9,6 +9,7 @@ import pytest
 
 from photo_api.db.pool import Database
 from photo_api.jobs import queue
+from photo_api.jobs.passed import PASSED_FOR, Passed
 from photo_api.jobs.queue import Job
 from photo_api.registry import leases
 from tests.jobs.stage import KINDS, Recorder, Worker, handling
@@ -35,7 +36,7 @@ async def user_with(connection: Any, photos: int, kind: str = "renditions") -> i
 
 
 async def owner_of_next(connection: Any) -> int:
-    return await next_owner(connection, queue.Passed())
+    return await next_owner(connection, Passed())
 
 
 async def add_job(connection: Any, owner: int) -> None:
@@ -46,7 +47,7 @@ async def add_job(connection: Any, owner: int) -> None:
     )  # fmt: skip
 
 
-async def next_owner(connection: Any, passed: queue.Passed) -> int:
+async def next_owner(connection: Any, passed: Passed) -> int:
     """Whose job is leased by who has passed these turns."""
     [job] = await queue.lease(connection, "worker", 60, KINDS, passed=passed)
     owner: int = await connection.fetchval(
@@ -94,7 +95,7 @@ async def test_several_at_once_are_those_that_came_one_after_the_other(
 
 async def test_turns_without_a_job_are_passed_for_a_moment(connections: list[Any]) -> None:
     one, now = connections[0], 100.0
-    passed = queue.Passed(lambda: now)
+    passed = Passed(lambda: now)
     idle = await user_with(one, 1)
     assert await next_owner(one, passed) == idle
     await one.execute("DELETE FROM jobs")
@@ -107,7 +108,7 @@ async def test_turns_without_a_job_are_passed_for_a_moment(connections: list[Any
     assert await next_owner(one, passed) == first
     await add_job(one, idle)
     assert await next_owner(one, passed) == second, "it was found without a job a moment ago"
-    now += queue.PASSED_FOR
+    now += PASSED_FOR
     assert await next_owner(one, passed) == idle
     assert await next_owner(one, passed) == third
     await one.execute("DELETE FROM jobs")

@@ -67,7 +67,7 @@ def test_all_workers_requests_are_counted_whichever_is_asked(instance: Service) 
     counted = now.total("http_request_duration_seconds_count", **labels)
     assert counted == now.total("http_requests_total", **labels)
     assert counted == now.total("http_request_duration_seconds_bucket", **labels, le="+Inf")
-    assert now.total("photo_api_ready") == 1
+    eventually(lambda: scrape(instance.url).total("photo_api_ready") == 1)
     assert now.total("photo_api_workers") == 2
 
 

@@ -3,12 +3,12 @@
 `attempt` grows with every lease and stands in every UPDATE, so a worker that lost a lease can
 neither finish nor fail the job of its successor."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from photo_api.db import totals
+from photo_api.jobs.passed import Passed
 from photo_api.registry import leases
 from photo_api.registry.leases import FENCE, HELD, Lease
 
@@ -70,9 +70,6 @@ NEAR = 1000
 """Turns that are looked at one by one. A user without one, until maintenance gives it, may come
 before others; beyond so many of them the planner may look from the jobs' side."""
 
-PASSED_FOR = 0.1
-"""Seconds for which turns without a job are not looked at again, by who has just found them so."""
-
 AT_ONCE = 10
 """Jobs that one statement leases at most."""
 
@@ -133,26 +130,6 @@ SELECT *, (SELECT min(last_lease)::text FROM near) AS first_turn FROM leased
 
 # In these words the planner finds the index of thumbnails alone.
 LEASE_THUMBNAIL = LEASE.replace(CHOSEN, f"j.kind = 'renditions' AND {CHOSEN}")
-
-
-class Passed:
-    """Which turns somebody has found to have no job a moment ago: those before the first that had.
-    Many users are done at about the same time, and each lease would look at all of them again. A
-    job of such a user waits for others' first ones at most `PASSED_FOR` longer."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._turns: dict[str, tuple[str | None, float]] = {}
-
-    def turn(self, statement: str) -> str | None:
-        """Where this one begins to look; None for the first turn."""
-        turn, until = self._turns.get(statement, (None, 0.0))
-        return turn if self._clock() < until else None
-
-    def note(self, statement: str, begun: str | None, turn: str | None) -> None:
-        """It has begun there, and this was the first turn with a job."""
-        until = self._clock() + PASSED_FOR if begun is None else self._turns[statement][1]
-        self._turns[statement] = turn, until
 
 
 async def lease(
@@ -245,6 +222,18 @@ async def hand_back(db: Any, job: Job, progress: int = 0) -> None:
         f"  WHERE {OURS} RETURNING 1)"
         f" SELECT pg_notify('{CHANNEL}', '') FROM free",
         job.id, job.attempt, progress,
+    )  # fmt: skip
+
+
+async def hand_back_lost(db: Any, worker: str, known: Sequence[int]) -> None:
+    """What was leased for this worker by a statement that it had no answer from: all but what it
+    knows of. Nobody has run these, and none has failed."""
+    await db.execute(
+        "WITH free AS (UPDATE jobs SET state = 'queued', worker = NULL, available_at = now(),"
+        "  handed_back = handed_back + 1"
+        "  WHERE state = 'leased' AND worker = $1 AND id <> ALL ($2::bigint[]) RETURNING 1)"
+        f" SELECT pg_notify('{CHANNEL}', '') FROM free",
+        worker, known,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import asyncpg
 from photo_api.db.connect import connect, moved
 from photo_api.db.pool import Database, DatabaseUnavailable
 from photo_api.jobs import queue
+from photo_api.jobs.passed import Passed
 from photo_api.jobs.queue import Job
 from photo_api.metrics.counts import Counts
 from photo_api.metrics.declared import JOB_DURATION
@@ -33,6 +34,9 @@ POLL = 2.0
 OTHERS_TURN = 4
 """Every so many leases display renditions have their turn though thumbnails wait: people see the
 preview meanwhile, but not for as long as somebody's import takes."""
+
+LAST_ASK = 1.0
+"""Seconds that a lease which is asked for at the end has to come, to be handed back."""
 
 OUTAGE_PAUSE = (1.0, 2.0)
 """Seconds for which a job and its worker rest when a dependency is down."""
@@ -108,12 +112,16 @@ class Runner:
         self._worker = worker
         self._wake = asyncio.Event()
         self._leases = 0
-        self._passed = queue.Passed()
+        self._passed = Passed()
         self._asking = asyncio.Lock()
         self._free = 0
         """Those of the `concurrency` that have nothing to do, and ask or wait to."""
         self._leased: list[Job] = []
         """For those that wait."""
+        self._ask: asyncio.Future[None] | None = None
+        self._lost = False
+        """Whether there may be leases of ours that nobody has told us of."""
+        self._at_work: set[int] = set()
         self._given_back: dict[int, str] = {}
         """Jobs at work that are free for others already, and the word for how."""
 
@@ -126,6 +134,8 @@ class Runner:
                 for _ in range(self._settings.concurrency):
                     tasks.create_task(self._work())
         finally:
+            if self._ask is not None:  # a lease that is cut is committed all the same
+                await first(self._ask, timeout=LAST_ASK)
             await asyncio.gather(*map(self._hand_back, self._leased))
 
     async def _listen(self, live: LiveSettings) -> None:
@@ -158,7 +168,11 @@ class Runner:
                 await asyncio.sleep(1)
                 job = None
             if job is not None:
-                await self._run(job)
+                self._at_work.add(job.id)
+                try:
+                    await self._run(job)
+                finally:
+                    self._at_work.discard(job.id)
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL * random.uniform(0.75, 1.25))
@@ -171,24 +185,27 @@ class Runner:
             await asyncio.sleep(0)  # others may end in this very moment, and want one too
             async with self._asking:
                 if not self._leased:
-                    self._leased = await self._lease(self._free)
+                    self._ask = asyncio.ensure_future(self._lease(self._free))
+                    await asyncio.shield(self._ask)
                 return self._leased.pop(0) if self._leased else None
         finally:
             self._free -= 1
 
-    async def _lease(self, most: int) -> list[Job]:
+    async def _lease(self, most: int) -> None:
+        if self._lost:
+            await queue.hand_back_lost(self._db, self._worker, list(self._at_work))
         self._leases += 1
-        first, kinds = self._leases % OTHERS_TURN != 0, list(self._handlers)
-        lasts = self._settings.lease
-        return await queue.lease(
+        self._lost = True
+        self._leased = await queue.lease(
             self._db,
             self._worker,
-            lasts,
-            kinds,
+            self._settings.lease,
+            list(self._handlers),
             most=most,
-            thumbnails_first=first,
+            thumbnails_first=self._leases % OTHERS_TURN != 0,
             passed=self._passed,
         )
+        self._lost = False
 
     async def _run(self, job: Job) -> None:
         began, result = time.monotonic(), "failed"
